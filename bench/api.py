@@ -1,0 +1,315 @@
+"""The whole contract between the harness and its plugins.
+
+Legend, used by every plugin and nowhere else in another sense:
+
+    x   images   (B, 3, H, W)  float32, normalised with the ImageNet statistics
+    y   labels   (B,)          float32 in {0, 1}
+    a   groups   (B,)          int64 in {0, 1}; 1 = the group the literature calls disadvantaged
+    z   logits   (B,)          float32
+    p   scores   (B,)          sigmoid(z)
+
+A method is one file with one subclass of `Method`; a source of images is one file with one
+subclass of `Dataset`; a task is a value of `Task`. This module imports neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, get_args, get_origin
+
+from bench.errors import DataMissing, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import torch
+    from torch import nn
+
+
+# --- parameters of plugins ---------------------------------------------------------------------
+
+
+def option(default: Any, says: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """Declare one parameter of a plugin: its default, one sentence, and its closed range."""
+    return dataclasses.field(default=default, metadata={"says": says, "low": low, "high": high})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """A frozen bundle of parameters; each field is `Literal`, bool, int, float or str (or None).
+
+    Raises:
+        UsageError: on a value of the wrong type, outside its choices or outside its range.
+    """
+
+    version: ClassVar[int] = 1
+    """Bumped whenever results change; part of the identity of every result."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value = coerce(f"{type(self).__name__}.{field.name}", getattr(self, field.name), hints[field.name])
+            low, high = field.metadata.get("low"), field.metadata.get("high")
+            if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
+                bounds = f"{'-inf' if low is None else low} to {'inf' if high is None else high}"
+                raise UsageError(f"{type(self).__name__}.{field.name}={value}: allowed is {bounds}")
+            object.__setattr__(self, field.name, value)
+
+
+def coerce(name: str, value: Any, kind: Any) -> Any:
+    """Return `value` (a string from the command line, or typed) as `kind`, or raise UsageError."""
+    if get_origin(kind) is Literal:
+        choices = {str(choice): choice for choice in get_args(kind)}
+        if str(value) not in choices:
+            raise UnknownName("value", str(value), choices, where=f" for {name}")
+        return choices[str(value)]
+    if get_origin(kind) in (UnionType, typing.Union):
+        if value is None or str(value).lower() == "none":
+            return None
+        kind = next(member for member in get_args(kind) if member is not NoneType)
+    wrong = UsageError(f"{name}={value!r}: {kind.__name__} expected")
+    if kind is bool:
+        words = {"true": True, "false": False, "yes": True, "no": False}
+        if str(value).lower() not in words:
+            raise UsageError(f"{name}={value!r}: true or false expected")
+        return words[str(value).lower()]
+    if kind is int and isinstance(value, float) and not value.is_integer():
+        raise wrong
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise wrong from None
+
+
+# --- what a method is given --------------------------------------------------------------------
+
+
+class Batch(NamedTuple):
+    """One minibatch: images `x` (B, 3, H, W), labels `y` (B,), groups `a` (B,)."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+    a: torch.Tensor
+
+
+class Split(Protocol):
+    """One set of images of a fold: `train`, `val` (as it comes) or `external` (balanced)."""
+
+    name: str
+    y: torch.Tensor
+    a: torch.Tensor
+
+    def __len__(self) -> int: ...
+
+    def draws(
+        self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield, per batch, the images' indices (B,) and their dihedral poses (B,) in 0..7; 0 is upright."""
+        ...
+
+    def images(self, index: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:
+        """Images x (B, 3, H, W) for indices and poses."""
+        ...
+
+    def batches(
+        self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        """Yield the images once, in order or shuffled, as they are or each in one of eight dihedral poses.
+
+        `rng` is required for `shuffle` or `augment`; the last batch may be smaller than `size`.
+        """
+        ...
+
+    def where(self, keep: torch.Tensor) -> Split:
+        """The images at which the boolean `keep` (N,) is true, in order."""
+        ...
+
+
+class Net(Protocol):
+    """A classifier: `features` maps x to (B, D), `head` maps (B, D) to (B, 1), the whole x to z (B,)."""
+
+    features: nn.Module
+    head: nn.Sequential
+    """Dropout, then `Linear(D, 1)`."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor: ...
+
+
+class Run(Protocol):
+    """All that a method sees of one cell: a model, its splits, a recipe. There is no test data in it."""
+
+    model: Net
+    """A private copy of the fold's baseline: evaluation mode, every parameter requires gradients."""
+    recipe: Recipe
+
+    def split(self, name: Literal["train", "val", "external"]) -> Split:
+        """A split named in the method's `uses`; raises UndeclaredSplit for any other."""
+        ...
+
+    def score(self, net: nn.Module, name: str) -> torch.Tensor:
+        """Logits (N,) of `net` on a declared split: evaluation mode, in order, no augmentation."""
+        ...
+
+    def rng(self, stage: str, *, shared: bool = False) -> torch.Generator:
+        """A fresh generator seeded by (seed, task, fold, method, stage).
+
+        `shared` leaves out the method: what several methods compute alike then comes out alike.
+        """
+        ...
+
+    def log(self, **facts: Any) -> None:
+        """Store facts (numbers, strings, lists, dicts of them) in the cell's JSON."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Store a warning in the cell's JSON; the person waiting reads each text once."""
+        ...
+
+    def progress(self, where: str) -> None:
+        """Tell the person waiting where the method is, in a few words."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Plugin, ABC):
+    """One way to mitigate disparities of a trained classifier.
+
+    Subclasses are frozen keyword-only dataclasses. Their fields are their parameters; `title` is
+    the name in tables, `uses` the splits that the harness hands over. `fit` must not touch the
+    global random state, files, or anything but `run.model`; it keeps state only in what it returns.
+    """
+
+    title: ClassVar[str]
+    uses: ClassVar[frozenset[str]]
+    row: ClassVar[int] = 100
+    """Position in tables; equal rows are sorted by name."""
+
+    @abstractmethod
+    def fit(self, run: Run) -> nn.Module:
+        """Return a module that maps images (B, 3, H, W) to logits (B,)."""
+
+
+# --- where images come from --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Plugin, ABC):
+    """One source of images: a table of them and a way to read one. No splits, no transforms, no torch."""
+
+    access: ClassVar[str]
+    """How the files are had, in one sentence."""
+    licence: ClassVar[str]
+    citation: ClassVar[str]
+    labels: ClassVar[tuple[str, ...]] = ()
+    attributes: ClassVar[tuple[str, ...]] = ()
+    synthetic: ClassVar[bool] = False
+    """True for generated images: every table and figure made from them says so."""
+
+    @abstractmethod
+    def table(self, root: Path) -> pd.DataFrame:
+        """One row per image.
+
+        Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `group` (what must not
+        straddle two splits: patient, else lesion, else image), `source` (site or release), `drop` (empty,
+        or the reason why the row is not used), and the label and attribute columns.
+
+        Raises:
+            DataMissing: with what was looked for under `root` and where it is had.
+            DataInvalid: with file, row and column of a value that is not allowed.
+        """
+
+    def image(self, root: Path, path: str) -> np.ndarray:
+        """Decode one image: uint8 (H, W) or (H, W, 3)."""
+        import numpy as np
+        from PIL import Image
+
+        file = root / path
+        if not file.is_file():
+            raise DataMissing(f"image {file}", get_it=self.access)
+        with Image.open(file) as image:
+            return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+
+
+# --- what is compared --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The rows of one dataset (`name` or `name:parameter=value`) whose columns hold the given values."""
+
+    dataset: str
+    where: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    """How a column becomes 0, 1 or missing, and what the two are called.
+
+    Without `one` and `above` the column holds 0 and 1 already. With `one`, those values are 1 and those of
+    `zero` 0 (all other known values when `zero` is empty). With `above`, numbers greater than it are 1.
+    """
+
+    column: str
+    names: tuple[str, str]
+    """The names of 0 and of 1."""
+    one: tuple[str, ...] = ()
+    zero: tuple[str, ...] = ()
+    above: float | None = None
+
+
+class Label(Coding):
+    """What is predicted: 1 is the positive class."""
+
+
+class Attribute(Coding):
+    """Whose disparity is measured: 1 is the group that the literature calls disadvantaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a task is trained: pre-training of the baseline, then the budget that every method shares."""
+
+    pretrain_optimiser: Literal["sgd", "adam"]
+    pretrain_lr: float
+    pretrain_epochs: int
+    optimiser: Literal["sgd", "adam"]
+    lr_extractor: float
+    lr_head: float
+    epochs: int
+    """Fine-tuning epochs in all; a method of two stages halves them."""
+    epsilon: float
+    """Weight of the prediction loss in SWiFT's first step, and of the bias loss in its second."""
+    pretrain_momentum: float = 0.9
+    """Read by SGD alone, as `momentum` and both weight decays."""
+    pretrain_weight_decay: float = 5e-4
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 128
+    threads: int = 1
+    """CPU threads of one cell. Float sums depend on it, so it is fixed here and not by what is free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One comparison: where the baseline is trained, what is predicted, whose disparity, where it is tested."""
+
+    name: str
+    says: str
+    """One sentence for `bench ls tasks`."""
+    source: Rows
+    ood: Mapping[str, Rows]
+    label: Label
+    attribute: Attribute
+    image_size: int
+    channels: Literal[1, 3]
+    crop: Literal["none", "centre"]
+    recipe: Recipe
+    backbones: tuple[str, ...] = ("small",)
+    weights: Literal["imagenet", "none"] = "none"
+    folds: int = 5

@@ -1,0 +1,97 @@
+"""Folds: a partition of the groups (patients, else lesions) of a set, alike in source, label and attribute."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from bench.api import Task
+from bench.errors import DataInvalid, EmptyGroup, UsageError
+
+# Integers keep the order of costs, hence the folds, the same on every platform; 10^9 leaves room in 64 bits.
+_SCALE = 10**9
+
+
+def folds(table: pd.DataFrame, n: int = 5, seed: int = 0, *, task: Task | None = None) -> np.ndarray:
+    """Return the fold (N,) int64 in 0..n-1 of every row: the fold whose validation part it belongs to.
+
+    A function of `seed`, the groups and their images alone: neither row order nor platform counts. Groups are dealt
+    from the largest; equally large ones by their most frequent stratum (source x y x a), the rarest first; then in the
+    order of sha256(seed, group). Each goes to the fold that has the least of what the group holds.
+
+    Args:
+        table: one row per image with columns group, source, y and a.
+        n: number of folds, 2 or more.
+        seed: another seed deals groups of equal size in another order.
+        task: gives error messages the names of task, group and class.
+
+    Raises:
+        DataInvalid: fewer groups than folds.
+        EmptyGroup: a fold whose validation part lacks a class of a group.
+    """
+    if n < 2:
+        raise UsageError(f"folds={n}: at least 2 allowed")
+    names, group = np.unique(table["group"].to_numpy(dtype=object), return_inverse=True)
+    if len(names) < n:
+        raise DataInvalid(f"{_task(task)}{len(names)} groups (patients, lesions) cannot fill {n} folds: take fewer")
+    # Images, y and a come beside the strata: in small sets the rounding of many strata would add up otherwise.
+    columns = ([], ["y"], ["a"], ["y", "a"], ["source", "y", "a"])
+    *margins, strata = (_counts(table, by, group, len(names)) for by in columns)
+    rank = [hashlib.sha256(f"{seed}\n{name}".encode()).hexdigest() for name in names]
+    fold = _deal(strata, np.hstack(margins), rank, n)[group]
+    _check(table, fold, n, task)
+    return fold
+
+
+def _counts(table: pd.DataFrame, by: list[str], group: np.ndarray, groups: int) -> np.ndarray:
+    """Count the images of each group in each cell of the columns `by`: int64 (groups, cells)."""
+    cell = np.zeros(len(table), dtype=np.int64)
+    for column in by:
+        values, code = np.unique(table[column].to_numpy(dtype=object), return_inverse=True)
+        cell = cell * len(values) + code
+    counts = np.zeros((groups, cell.max() + 1), dtype=np.int64)
+    np.add.at(counts, (group, cell), 1)
+    return counts
+
+
+def _deal(strata: np.ndarray, margins: np.ndarray, rank: list[str], n: int) -> np.ndarray:
+    """Assign groups to folds (G,); `strata` and `margins` (G, .) count the images of each group by cell."""
+    main, size = strata.argmax(axis=1), strata.sum(axis=1)
+    rarity = np.bincount(main, weights=size, minlength=strata.shape[1])
+    order = sorted(range(len(size)), key=lambda i: (-size[i], rarity[main[i]], main[i], rank[i]))
+    counts = np.hstack([margins, strata])
+    weight = _SCALE // np.maximum(counts.sum(axis=0), 1)
+    filled = np.zeros((n, counts.shape[1]), dtype=np.int64)
+    fold = np.empty(len(size), dtype=np.int64)
+    for i in order:
+        # The growth of sum_c filled_c^2 / total_c, but for a term that is equal for all folds.
+        fold[i] = np.argmin(filled @ (counts[i] * weight))
+        filled[fold[i]] += counts[i]
+    return fold
+
+
+def _check(table: pd.DataFrame, fold: np.ndarray, n: int, task: Task | None) -> None:
+    for a in (0, 1):
+        for y in (0, 1):
+            inside = ((table["a"] == a) & (table["y"] == y)).to_numpy()
+            lacking = sorted(set(range(n)) - set(fold[inside].tolist()))
+            if lacking:
+                groups = table["group"][inside].nunique()
+                raise EmptyGroup(
+                    f"{_task(task)}fold {lacking[0]}: no validation image with {cell_name(a, y, task)} "
+                    f"({int(inside.sum())} images of {groups} groups in all {n} folds). "
+                    "Take fewer folds, or choose a label or attribute with more images of this kind."
+                )
+
+
+def cell_name(a: int, y: int, task: Task | None) -> str:
+    """Return 'attribute "older", label "melanoma"', or the codes where there is no task."""
+    if task is None:
+        return f"a={a}, y={y}"
+    return f'attribute "{task.attribute.names[a]}", label "{task.label.names[y]}"'
+
+
+def _task(task: Task | None) -> str:
+    return f"task {task.name}, " if task else ""

@@ -1,0 +1,111 @@
+"""A set of images of one fold, read from the image cache and served in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from bench.api import Batch
+from bench.data.augment import dihedral, normalise
+from bench.errors import UsageError
+
+
+class ImageSplit:
+    """The images `rows` (N,) of a cache with labels `y` and groups `a`; fulfils `bench.api.Split`.
+
+    Args:
+        name: `train`, `val`, `external` or the name of a test set.
+        cache_array: uint8 (M, S, S, C), C = 1 or 3; usually a memory map, read image by image.
+        rows: where in `cache_array` each image lies; repeats are allowed.
+        y: labels in {0, 1}.
+        a: groups in {0, 1}.
+        uids: names of the images, for predictions.
+        device: where x, y and a go; indices and random draws stay on the CPU.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cache_array: np.ndarray,
+        rows: Sequence[int] | np.ndarray,
+        y: Sequence[int] | np.ndarray | torch.Tensor,
+        a: Sequence[int] | np.ndarray | torch.Tensor,
+        uids: Sequence[str] | np.ndarray,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.name = name
+        self.array = cache_array
+        self.rows = np.asarray(rows, dtype=np.int64)
+        self.uids = np.asarray(uids, dtype=object)
+        self.device = torch.device(device)
+        self.y = _copy(y).to(self.device, torch.float32)
+        self.a = _copy(a).to(self.device, torch.int64)
+        if not len(self.rows) == len(self.y) == len(self.a) == len(self.uids):
+            raise ValueError(f"rows, y, a, uids: {len(self.rows)}, {len(self.y)}, {len(self.a)}, {len(self.uids)} long")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"ImageSplit({self.name!r}, {len(self)} images)"
+
+    def draws(
+        self, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the index (B,) int64 and the dihedral variant (B,) int64 of every image, batch by batch.
+
+        Each image comes once; the last batch may be smaller. All randomness comes from `rng`, before the first batch.
+
+        Raises:
+            UsageError: `size` below 1, or `shuffle` or `augment` without `rng`.
+        """
+        if size < 1:
+            raise UsageError(f"batches of size {size}: at least 1 allowed")
+        if (shuffle or augment) and rng is None:
+            raise UsageError(
+                "batches(shuffle=..., augment=...) need rng=run.rng(stage): nothing else makes them repeat"
+            )
+        n = len(self)
+        order = torch.randperm(n, generator=rng) if shuffle else torch.arange(n)
+        variant = torch.randint(8, (n,), generator=rng) if augment else torch.zeros(n, dtype=torch.int64)
+        return ((order[i : i + size], variant[i : i + size]) for i in range(0, n, size))
+
+    def images(self, index: torch.Tensor, variant: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the images at `index` (B,) as x (B, 3, S, S) float32, each in its dihedral `variant` (B,) in 0..7."""
+        pixels = np.asarray(self.array)[self.rows[index.cpu().numpy()]]
+        # Bytes travel to the device, not floats; posing and scaling give the same numbers on either side.
+        x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+        return normalise(x if variant is None else dihedral(x, variant))
+
+    def batches(
+        self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        """Yield every image once, in order or shuffled, as it is or in one of eight poses.
+
+        Raises:
+            UsageError: `size` below 1, or `shuffle` or `augment` without `rng`.
+        """
+        draws = self.draws(size, shuffle, augment, rng)
+        return (Batch(self.images(index, variant), self.y[index], self.a[index]) for index, variant in draws)
+
+    def where(self, keep: torch.Tensor) -> ImageSplit:
+        """Return the images at which the boolean `keep` (N,) is true, in order.
+
+        Raises:
+            UsageError: `keep` is not boolean or not of length N.
+        """
+        keep = torch.as_tensor(keep)
+        if keep.dtype != torch.bool or keep.shape != (len(self),):
+            raise UsageError(f"where(keep): bool ({len(self)},) expected, {keep.dtype} {tuple(keep.shape)} given")
+        at = keep.cpu().numpy()
+        mask = keep.to(self.device)
+        return ImageSplit(
+            self.name, self.array, self.rows[at], self.y[mask], self.a[mask], self.uids[at], device=self.device
+        )
+
+
+def _copy(values: Sequence[int] | np.ndarray | torch.Tensor) -> torch.Tensor:
+    # Columns of a table are read-only arrays, which torch must not share.
+    return values if isinstance(values, torch.Tensor) else torch.tensor(np.asarray(values))

@@ -1,0 +1,126 @@
+"""The images of a task: its sets, its folds, and the external set of each fold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench import registry
+from bench.api import Dataset, Rows, Task
+from bench.data.cache import ImageCache, image_cache
+from bench.data.external import external_set
+from bench.data.folds import folds
+from bench.data.table import fingerprint, keep_apart, sample_table
+from bench.errors import DataError, DataMissing
+
+FOLD_SPLITS = ("train", "val", "external")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One dataset of a task: the plugin, its canonical name and parameters, and its folder."""
+
+    dataset: Dataset
+    spec: str
+    root: Path
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """All tables of a task. `tables` holds "source" (with a column `fold`) and each out-of-distribution set."""
+
+    task: Task
+    sources: Mapping[str, Source]
+    tables: Mapping[str, pd.DataFrame]
+
+    @cached_property
+    def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
+        return {}
+
+    @property
+    def synthetic(self) -> bool:
+        """True where every image is generated."""
+        return self.sources["source"].dataset.synthetic
+
+    def split(self, name: str, fold: int) -> pd.DataFrame:
+        """Return the rows of `train`, `val`, `external` (of a fold) or of an out-of-distribution set.
+
+        Raises:
+            EmptyGroup: where the external set of that fold cannot be balanced.
+        """
+        if name in self.task.ood:
+            return self.tables[name]
+        if (name, fold) not in self._splits:
+            source = self.tables["source"]
+            part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
+            if name == "external":
+                part = external_set(part, (0, self.task.name, fold, self.task.attribute.column), task=self.task)
+            self._splits[name, fold] = part
+        return self._splits[name, fold]
+
+    def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
+        """Return number and hash of the images, labels and groups of a split."""
+        return fingerprint(self.split(name, fold))
+
+    def caches(
+        self, cache_dir: Path, *, jobs: int = 1, progress: Callable[[str, int, int], None] | None = None
+    ) -> dict[str, ImageCache]:
+        """Return the image cache of "source" and of each out-of-distribution set, built where it is missing."""
+        return {
+            name: image_cache(
+                source.dataset,
+                source.spec,
+                source.root,
+                self.tables[name],
+                size=self.task.image_size,
+                channels=self.task.channels,
+                crop=self.task.crop,
+                cache_dir=cache_dir / "images",
+                jobs=jobs,
+                progress=None if progress is None else lambda done, total, name=name: progress(name, done, total),
+            )
+            for name, source in self.sources.items()
+        }
+
+
+def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = ()) -> TaskData:
+    """Read the tables of a task and cut its folds; images are not read.
+
+    Raises:
+        DataMissing, DataInvalid: what a dataset lacks, and where it is had.
+        DataError: where generated and real images would be mixed in one task.
+    """
+    rows = {"source": task.source, **task.ood}
+    sources = {name: _source(row, data_dir, plugins) for name, row in rows.items()}
+    kinds = {name: source.dataset.synthetic for name, source in sources.items()}
+    if len(set(kinds.values())) > 1:
+        fake = [name for name, synthetic in kinds.items() if synthetic]
+        raise DataError(f"task {task.name} mixes generated images ({', '.join(fake)}) with real ones")
+    tables = {
+        name: sample_table(source.dataset, source.root, rows[name].where, task.label, task.attribute, name)
+        for name, source in sources.items()
+    }
+    source = keep_apart(tables["source"], [tables[name] for name in task.ood])
+    source["fold"] = folds(source, task.folds, 0, task=task)
+    return TaskData(task, sources, {**tables, "source": source})
+
+
+def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
+    name = rows.dataset.partition(":")[0]
+    dataset = registry.build("dataset", rows.dataset, plugins)
+    assert isinstance(dataset, Dataset)
+    folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))
+    # The user's own table is looked up from the data folder itself; every other source has its own folder in it.
+    root = folder if name == "manifest" else folder / name
+    if not dataset.synthetic and not root.is_dir():
+        raise DataMissing(
+            f"folder {root.absolute()} of dataset {name}",
+            get_it=f"{dataset.access} Then pass --data DIR or set BENCH_DATA to the folder that holds {name}/.",
+        )
+    return Source(dataset, registry.describe(name, dataset), root)

@@ -1,0 +1,86 @@
+"""Decoding of many images, in this process or, where it takes long, in several."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing.connection import wait
+from pathlib import Path
+from pickle import PicklingError
+
+import numpy as np
+
+from bench.api import Dataset
+from bench.data.decode import fit
+from bench.errors import BenchError
+
+ALONE = 1.0
+"""Seconds that this process decodes alone; a job that ends soon after is not worth starting others for."""
+
+
+def decoded_rows(
+    dataset: Dataset, root: Path, paths: list[str], *, size: int, channels: int, crop: str, jobs: int
+) -> Iterator[np.ndarray | str]:
+    """Yield, in the order of `paths`, each image as uint8 (size, size, channels), or why it cannot be read."""
+    decode = functools.partial(_decode, dataset, root, size=size, channels=channels, crop=crop)
+    start, done = time.monotonic(), 0
+    for path in paths:
+        spent = time.monotonic() - start
+        # A pool of fresh interpreters takes about a second to start.
+        if jobs > 1 and done and spent > ALONE and (len(paths) - done) * spent / done > 3 * ALONE:
+            break
+        yield decode(path)
+        done += 1
+    try:
+        for row in _pooled(decode, paths[done:], jobs):
+            yield row
+            done += 1
+    except (BrokenProcessPool, PicklingError, AttributeError, TypeError):
+        # A dataset from a file that fresh interpreters cannot import, or a worker killed for want of memory.
+        yield from map(decode, paths[done:])
+
+
+def _pooled(decode: functools.partial, paths: list[str], jobs: int) -> Iterator[np.ndarray | str]:
+    if not paths:
+        return
+    # Spawned, not forked: the parent may have started threads (torch), whose locks a fork would copy shut.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_with_parent)
+    try:
+        # Bounded: what is decoded and not yet taken stays below 16 images a worker.
+        waiting = iter(paths)
+        futures = deque(pool.submit(decode, path) for path in islice(waiting, 16 * jobs))
+        while futures:
+            row = futures.popleft().result()
+            futures.extend(pool.submit(decode, path) for path in islice(waiting, 1))
+            yield row
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(dataset: Dataset, root: Path, path: str, *, size: int, channels: int, crop: str) -> np.ndarray | str:
+    try:
+        return fit(dataset.image(root, path), size=size, channels=channels, crop=crop)
+    except Exception as error:  # decoders raise anything on damaged files; all of them are to be listed
+        return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent is killed: workers of a killed pool would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,75 @@
+"""Every error that `bench` raises on purpose, and the exit code the command line gives for it.
+
+    BenchError            1   something failed; what was computed is kept
+    ├── UsageError        2   a name, parameter or value that does not exist
+    │   └── UnknownName   2   ... with the nearest right spelling
+    ├── DataError         3   data that cannot be used as they are
+    │   ├── DataMissing   3   a file or folder that is not there
+    │   └── DataInvalid   3   a file, row or column with a value that is not allowed
+    ├── PluginBroken      1   a plugin file that cannot be imported or breaks the contract
+    ├── UndeclaredSplit   1   a method that reads a split it does not declare in `uses`
+    ├── EmptyGroup        1   a fold in which a method or a metric has no images of a group
+    └── NonFinite         1   a model with NaN or infinite weights or logits
+
+Interrupting a run exits with 130.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Base of every error with a message meant for the person at the keyboard."""
+
+    exit_code = 1
+
+
+class UsageError(BenchError):
+    """A command, name, parameter or value that is not allowed."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A name that is not registered; the message gives the nearest right spellings."""
+
+    def __init__(self, kind: str, given: str, allowed: Iterable[str], *, where: str = "") -> None:
+        names = list(allowed)
+        near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        super().__init__(f"unknown {kind} '{given}'{where}: {hint}allowed: {', '.join(names) or 'none'}")
+
+
+class DataError(BenchError):
+    """Data that cannot be used as they are."""
+
+    exit_code = 3
+
+
+class DataMissing(DataError):
+    """A file or folder that is not there: what was looked for and where it is had."""
+
+    def __init__(self, looked_for: str, *, get_it: str) -> None:
+        super().__init__(f"{looked_for} not found. {get_it}")
+
+
+class DataInvalid(DataError):
+    """A file whose content breaks the contract; the message names file, row and column."""
+
+
+class PluginBroken(BenchError):
+    """A plugin that cannot be imported or does not keep the contract of `bench.api`."""
+
+
+class UndeclaredSplit(BenchError):
+    """A method read a split that its `uses` does not name."""
+
+
+class EmptyGroup(BenchError):
+    """A fold without images of a group (or of a class within it) that the step needs."""
+
+
+class NonFinite(BenchError):
+    """A model with NaN or infinite parameters, buffers or logits."""

@@ -1,0 +1,31 @@
+"""What methods are built from. Names are resolved on first use, so that listing methods imports no torch."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "Net": "network",
+    "blend": "losses",
+    "equalised_odds_proxy": "losses",
+    "joint_rate_gap": "losses",
+    "prediction_loss": "losses",
+    "soft_true_positive_gap": "losses",
+    "finetune": "train",
+    "FrozenFeatures": "train",
+    "freeze": "train",
+    "seeded": "train",
+    "fisher_importances": "importance",
+    "curvature": "importance",
+    "importance_ratio": "masks",
+    "soft_mask": "masks",
+    "hard_mask": "masks",
+    "mask_summary": "masks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"bench.learn has no {name}; it has {', '.join(sorted(_HOME))}")
+    return getattr(importlib.import_module(f"bench.learn.{_HOME[name]}"), name)

@@ -1,0 +1,94 @@
+"""Networks: an extractor ending in global average pooling, and a head of dropout and one linear unit."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench.errors import DataMissing, UnknownName
+
+HEAD_DROPOUT = 0.5  # SWiFT's public code; the paper is silent
+
+
+class Net(nn.Module):
+    """A classifier of one logit per image: `features` (B, 3, H, W) -> (B, D), `head` (B, D) -> (B, 1)."""
+
+    def __init__(self, features: nn.Module, width: int) -> None:
+        super().__init__()
+        self.features = features
+        self.head = nn.Sequential(nn.Dropout(HEAD_DROPOUT), nn.Linear(width, 1))
+
+    @property
+    def linear(self) -> nn.Linear:
+        """The last layer, with weight (1, D) and bias (1,)."""
+        layer = self.head[1]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B,) of normalised images (B, 3, H, W)."""
+        return self.head(self.features(x)).squeeze(1)
+
+
+def small() -> tuple[nn.Module, int]:
+    """The backbone of phantoms and other images of about 64 pixels: four convolutions, 98,000 parameters."""
+    widths = (3, 16, 32, 64, 128)
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), widths[-1]
+
+
+TORCHVISION = {
+    "resnet18": "ResNet18_Weights",
+    "resnet50": "ResNet50_Weights",
+    "efficientnet_b3": "EfficientNet_B3_Weights",
+    "densenet121": "DenseNet121_Weights",
+}
+BACKBONES = ("small", *TORCHVISION)
+
+
+def build_net(backbone: str, *, weights: str = "none") -> Net:
+    """Return a new network in evaluation mode; its initial weights come from the global random state.
+
+    `weights` is "none" or "imagenet" (torchvision's DEFAULT, read from TORCH_HOME, never downloaded).
+
+    Raises:
+        UnknownName: on an unknown backbone.
+        DataMissing: where the ImageNet weights are not in TORCH_HOME.
+    """
+    if backbone == "small":
+        net = Net(*small())
+    elif backbone in TORCHVISION:
+        net = Net(*_torchvision(backbone, weights))
+    else:
+        raise UnknownName("backbone", backbone, BACKBONES)
+    return net.to(memory_format=torch.channels_last).eval()
+
+
+def _torchvision(backbone: str, weights: str) -> tuple[nn.Module, int]:
+    from bench.learn._torchvision_without_operators import models
+
+    model = getattr(models, backbone)(weights=None)
+    if weights == "imagenet":
+        url = getattr(models, TORCHVISION[backbone]).DEFAULT.url
+        file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+        if not file.is_file():
+            raise DataMissing(
+                f"ImageNet weights {file}",
+                get_it=f"Fetch {url} on a machine with network into that folder (or set TORCH_HOME), "
+                'or set weights = "none" in the task to train from scratch.',
+            )
+        model.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"))
+    # The last linear layer is `fc` (ResNet) or the end of `classifier`. EfficientNet's own dropout before it
+    # stays inside the extractor, as in the public code of SWiFT.
+    if hasattr(model, "fc"):
+        width, model.fc = model.fc.in_features, nn.Identity()
+    elif isinstance(model.classifier, nn.Sequential):
+        width, model.classifier[-1] = model.classifier[-1].in_features, nn.Identity()
+    else:
+        width, model.classifier = model.classifier.in_features, nn.Identity()
+    return model, width

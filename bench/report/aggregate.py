@@ -1,0 +1,171 @@
+"""Cells to numbers: one value per cell, set and metric, then one row per method, set and metric."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.report.checks import Cell, TaskInfo, check, key_of, label_of
+from bench.report.ranking import Row, comparing, excluding, marking
+from bench.score.metrics import METRICS
+from bench.score.statistics import summary
+
+IN_DOMAIN = "val"
+COST = "cost"
+"""Name of the cost among the metrics: epochs of full fine-tuning on the external set."""
+BASELINE = "baseline"
+"""The method that every other is compared with: it is what the others start from."""
+SYNTHETIC = "SYNTHETIC PHANTOM DATA: these numbers say nothing about patients."
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a set is: fewest and most images over the cells, fewest by (group, label)."""
+
+    low: int
+    high: int
+    cells: dict[tuple[str, int], int]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that tables and figures are made of; `rows` in the order of the table.
+
+    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold.
+    """
+
+    info: TaskInfo
+    rows: tuple[Row, ...]
+    sizes: dict[str, Size]
+    failures: tuple[dict[str, Any], ...]
+    folds: int
+    found: int
+    seeds: int
+
+    @property
+    def backbones(self) -> list[str]:
+        """Names of the backbones, sorted."""
+        return sorted({row.backbone for row in self.rows})
+
+    def column(self, backbone: str, name: str, metric: str) -> list[Row]:
+        """One column of the printed table: the rows of a backbone, set and metric."""
+        return [row for row in self.rows if (row.backbone, row.set, row.metric) == (backbone, name, metric)]
+
+    def costs(self, backbone: str) -> list[Row]:
+        """The column of costs, which every method has whichever sets it was scored on."""
+        return self.column(backbone, "", COST)
+
+
+def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: TaskInfo) -> Results:
+    """Average the cells of one task over folds, rank them and compare them with Baseline.
+
+    Only out-of-distribution sets are ranked and compared. Failures that a later attempt made good are dropped.
+
+    Raises:
+        BenchError: on cells that must not stand in one table (see `checks.check`).
+    """
+    check(cells, info)
+    done = {key_of(cell["cell"]) for cell in cells}
+    failed = sorted(
+        (item for item in failures if key_of(item["cell"]) not in done), key=lambda item: key_of(item["cell"])
+    )
+    folds = info.folds or len({item["cell"]["fold"] for item in [*cells, *failed]})
+    columns: dict[tuple[str, str, str], list[Row]] = {}
+    for row in _rows(_records(cells, info)):
+        columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
+    rows: list[Row] = []
+    for (_, name, _), column in columns.items():
+        kept = excluding(column)
+        rows += comparing(marking(kept), BASELINE, folds) if name in info.ood else kept
+    return Results(
+        info=info,
+        rows=tuple(rows),
+        sizes=_sizes(cells, info),
+        failures=tuple(failed),
+        folds=folds,
+        found=max(len(row.values) for row in rows),
+        seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
+    )
+
+
+def tidy(cells: Sequence[Cell], info: TaskInfo) -> pd.DataFrame:
+    """One row per cell, set and metric, in the order of the printed table; NaN where a cell lacks a score.
+
+    Columns: task, backbone, method, label, spec, row, fold, seed, set ("" for the cost), metric, value, degenerate.
+    """
+    return pd.DataFrame(_records(cells, info))
+
+
+def _records(cells: Sequence[Cell], info: TaskInfo) -> list[dict[str, Any]]:
+    labels = _labels(cells)
+    records = []
+    for item in sorted(cells, key=lambda item: key_of(item["cell"])):
+        cell = item["cell"]
+        one = {name: cell[name] for name in ("task", "backbone", "method", "spec", "row", "fold", "seed")}
+        one["label"] = labels[cell["spec"]]
+        for name in (*info.ood, IN_DOMAIN):
+            scores = item["scores"].get(name, {})
+            degenerate = bool(scores.get("degenerate", False))
+            for metric in METRICS:
+                value = _number(scores.get(metric))
+                records.append(one | {"set": name, "metric": metric, "value": value, "degenerate": degenerate})
+        records.append(one | {"set": "", "metric": COST, "value": cost(item), "degenerate": False})
+    return records
+
+
+def cost(cell: Cell) -> float:
+    """Epochs of full fine-tuning on the external set: (forward + 2 backward) / (3 n) images; NaN if unknown."""
+    forward, backward = (_number(cell["cost"].get(f"images_{way}")) for way in ("forward", "backward"))
+    n = _number(cell["data"].get("external", {}).get("n"))
+    return (forward + 2 * backward) / (3 * n) if n else float("nan")
+
+
+def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
+    keys = ("backbone", "method", "label", "spec", "row", "set", "metric")
+    groups: dict[tuple[Any, ...], dict[int, list[dict[str, Any]]]] = {}
+    for record in records:
+        folds = groups.setdefault(tuple(record[key] for key in keys), {})
+        folds.setdefault(record["fold"], []).append(record)
+    for names, folds in groups.items():
+        # Seeds of a fold share its training images: they are one observation, not several.
+        values = {fold: summary([item["value"] for item in items]).mean for fold, items in folds.items()}
+        mean, std, n = summary(list(values.values()))
+        yield Row(
+            **dict(zip(keys, names, strict=True)),
+            direction=METRICS[names[-1]].direction if names[-1] in METRICS else None,
+            values=values,
+            mean=mean,
+            std=std,
+            n=n,
+            degenerate=sum(any(item["degenerate"] for item in items) for items in folds.values()),
+        )
+
+
+def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
+    sizes = {}
+    for name in (*info.ood, IN_DOMAIN):
+        scores = [item["scores"][name] for item in cells if name in item["scores"]]
+        counts = {
+            (group, label): min(score["groups"][group][kind] for score in scores)
+            for group in info.group_names
+            for label, kind in enumerate(("negatives", "positives"))
+            if scores
+        }
+        if scores:
+            sizes[name] = Size(min(score["n"] for score in scores), max(score["n"] for score in scores), counts)
+    return sizes
+
+
+def _labels(cells: Sequence[Cell]) -> dict[str, str]:
+    """Labels of rows by spec, with the spec where two would be alike."""
+    names = {item["cell"]["spec"]: label_of(item["cell"]) for item in cells}
+    taken = list(names.values())
+    return {spec: f"{name} [{spec}]" if taken.count(name) > 1 else name for spec, name in names.items()}
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

@@ -1,0 +1,96 @@
+"""`bench report`: from the cells on disk to files, leaving out what no longer belongs there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import taskfile
+from bench.data.task_data import TaskData, task_data
+from bench.errors import BenchError, DataError, UnknownName
+from bench.report import TaskInfo, collect, terminal, write
+from bench.run.plan import SCHEMA, Cell, Settings, cell_hash
+from bench.run.store import predictions_file, read_json
+from bench.tasks import TASKS
+
+
+def report_tasks(task: str | None, reports: Path, settings: Settings) -> int:
+    """Write and print the report of a task, or of every task of the suite that has results.
+
+    Raises:
+        BenchError: where there are no results, with the line that makes them.
+    """
+    names = [task] if task else [name for name in TASKS if (settings.results / "cells" / name).is_dir()]
+    if not names:
+        raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
+    for name in names:
+        _report(Settings(name, settings.results, settings.cache, settings.data, settings.plugins), reports)
+    return 0
+
+
+def _report(settings: Settings, reports: Path) -> None:
+    task = taskfile.resolve(settings.task)
+    try:
+        data = task_data(task, settings.data, settings.plugins)
+    except DataError as error:
+        data = None
+        print(f"warning: results are not checked against today's images: {error}", file=sys.stderr)
+    cells, failures, left_out = read_cells(settings, task.name, data)
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    info = TaskInfo(
+        name=task.name,
+        says=task.says,
+        synthetic=bool(cells and cells[0]["synthetic"]),
+        label_names=task.label.names,
+        attribute_name=task.attribute.column,
+        group_names=task.attribute.names,
+        ood=tuple(task.ood),
+        folds=task.folds,
+    )
+    files = write(cells, failures, info, reports / task.name)
+    terminal.show(collect(cells, failures, info))
+    for file in files:
+        print(file)
+
+
+def read_cells(
+    settings: Settings, name: str, data: TaskData | None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+    """Return the cells and failures of a task, and one line for each file that is left out.
+
+    Left out are files that are not whole, of another schema, or stale: made with other images, another
+    recipe, other parameters or an older version of the method than today's.
+    """
+    cells, failures, left_out = [], [], []
+    for file in sorted((settings.results / "cells" / name).glob("*/*/*.json")):
+        record = read_json(file)
+        if file.name.endswith(".failed.json"):
+            if record and "cell" in record and "error" in record:
+                failures.append(record)
+            continue
+        why = "not a whole result" if record is None else _unusable(record, settings, data)
+        if why:
+            left_out.append(f"{file}: {why}")
+        elif record is not None:
+            cells.append(record)
+    return cells, failures, left_out
+
+
+def _unusable(record: dict[str, Any], settings: Settings, data: TaskData | None) -> str:
+    if record.get("schema") != SCHEMA or "scores" not in record or "cell" not in record:
+        return f"schema {record.get('schema')}, {SCHEMA} expected"
+    known = record["cell"]
+    cell = Cell(known["task"], known["backbone"], known["spec"], known["fold"], known["seed"])
+    if not predictions_file(settings.results, cell).is_file():
+        return "its predictions are missing"
+    if data is None:
+        return ""
+    try:
+        expected = cell_hash(cell, data, settings.plugins)
+    except UnknownName:
+        return f"method {cell.method} is not known; give its file by --plugin"
+    except BenchError as error:
+        return f"cannot be checked: {error}"
+    return "" if expected == record.get("hash") else "stale; `bench run` again replaces it"

@@ -1,0 +1,108 @@
+"""How to read a table, in words: what ± is, how large the sets are, which rows are not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bench.report.aggregate import IN_DOMAIN, Results, Size
+from bench.report.checks import label_of
+from bench.report.ranking import Exclusion, Row
+
+COLUMNS = ("auc", "spd", "eodds")
+"""Metrics of the printed table; the CSV has all."""
+FEW = 10
+"""A rate over fewer images is flagged."""
+SIGNS: dict[Exclusion, str] = {"degenerate": "†", "incomplete": "‡", "": ""}
+"""Signs of rows whose gaps are not ranked."""
+REASONS: dict[Exclusion, str] = {
+    "degenerate": "every image predicted as the same class; a small gap there means nothing",
+    "incomplete": "fewer folds than other rows",
+}
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    names = list(names)
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def spread(results: Results) -> str:
+    """The sentence that says what ± is."""
+    return f"mean ± std over {results.found} {'fold' if results.found == 1 else 'folds'} (ddof 1)."
+
+
+def reading(results: Results) -> list[str]:
+    """How to read the table: marks, cost, sizes of sets, and every row that is not whole."""
+    seeds = f" Values of {results.seeds} seeds are averaged within a fold." if results.seeds > 1 else ""
+    return [
+        spread(results) + seeds,
+        "Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark.",
+        "Cost: epochs of full fine-tuning on the external set, (forward + 2 backward) / (3 n), from counted images.",
+        *(_size(name, size, results) for name, size in results.sizes.items()),
+        *partial(results),
+    ]
+
+
+def partial(results: Results) -> list[str]:
+    """Rows that are degenerate, lack folds or failed, by name."""
+    return [*_excluded(results), *_missing(results), *_failed(results)]
+
+
+def _size(name: str, size: Size, results: Results) -> str:
+    labels, groups = results.info.label_names, results.info.group_names
+    images = f"{size.low} images" if size.low == size.high else f"{size.low} to {size.high} images"
+    parts = "; ".join(
+        f"{group}: {size.cells[group, 0]} {labels[0]}, {size.cells[group, 1]} {labels[1]}" for group in groups
+    )
+    fold = ", fewest over the folds" if name == IN_DOMAIN else ""
+    (group, label), count = min(size.cells.items(), key=lambda item: item[1])
+    return f"{name}: {images} ({parts}{fold}). {_weight(f'{group}, {labels[label]}', count)}"
+
+
+def _weight(cell: str, count: int) -> str:
+    if count == 0:
+        return f"There is no image of {cell}: its rate, and the gaps made of it, are undefined."
+    flag = f" Fewer than {FEW}: a rate hardly worth the name." if count < FEW else ""
+    return f"In the smallest cell ({cell}) one image moves a rate by {100 / count:.1f} points.{flag}"
+
+
+def _excluded(results: Results) -> list[str]:
+    """Rows whose gaps are printed but not ranked, for each reason."""
+    notes = []
+    for reason, says in REASONS.items():
+        found: dict[str, dict[str, int]] = {}
+        for row in results.rows:
+            if row.excluded == reason and row.metric in COLUMNS:
+                sets = found.setdefault(_named(row.label, row.backbone, results), {})
+                folds = row.degenerate if reason == "degenerate" else min(row.n, sets.get(row.set, row.n))
+                sets[row.set] = folds
+        names = [
+            f"{name} ({', '.join(f'{place} {count}' for place, count in sets.items())} of {results.folds} folds)"
+            for name, sets in found.items()
+        ]
+        if names:
+            notes.append(f"{SIGNS[reason]} Gaps not ranked and not compared, {says}: {listed(names)}.")
+    return notes
+
+
+def _missing(results: Results) -> list[str]:
+    rows: list[Row] = [row for backbone in results.backbones for row in results.costs(backbone)]
+    short = [row for row in rows if len(row.values) < results.folds]
+    if len(short) == len(rows) and len({len(row.values) for row in rows}) == 1:
+        return [f"Missing: every row has {results.found} of {results.folds} folds."]
+    names = [f"{_named(row.label, row.backbone, results)} {len(row.values)} of {results.folds} folds" for row in short]
+    return [f"Missing: {listed(names)}."] if names else []
+
+
+def _failed(results: Results) -> list[str]:
+    notes = []
+    for item in results.failures:
+        cell, error = item["cell"], item["error"]
+        message = (str(error["message"]).splitlines() or [""])[0]
+        name = _named(label_of(cell), cell["backbone"], results)
+        notes.append(f"Failed: {name}, fold {cell['fold']}: {error['class']}: {message}")
+    return notes
+
+
+def _named(label: str, backbone: str, results: Results) -> str:
+    return f"{label}, {backbone}" if len(results.backbones) > 1 else label

@@ -1,0 +1,105 @@
+"""One column of the table: who is best, who is second, and whose difference to Baseline the folds support."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isnan, nan
+from typing import Literal
+
+from bench.score.statistics import holm, paired, separable
+
+DECIMALS = 3
+"""Decimals that tables print, and on which rows are ranked: what looks equal is equal."""
+
+Mark = Literal["best", "second", ""]
+Exclusion = Literal["degenerate", "incomplete", ""]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one set in one metric.
+
+    `values` by fold, NaN where undefined; mean and std (ddof 1) over the `n` finite ones; `degenerate` counts
+    folds in which every image is predicted as one class; `excluded` says why the row is not ranked. Against
+    Baseline: mean paired `difference`, its p, p adjusted by Holm, NaN where not compared.
+    """
+
+    backbone: str
+    method: str
+    label: str
+    spec: str
+    row: int
+    set: str
+    metric: str
+    direction: Literal["up", "down"] | None
+    values: Mapping[int, float]
+    mean: float
+    std: float
+    n: int
+    degenerate: int
+    excluded: Exclusion = ""
+    mark: Mark = ""
+    difference: float = nan
+    p: float = nan
+    p_holm: float = nan
+    separable: bool = False
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is a p for the difference to Baseline."""
+        return not isnan(self.p_holm)
+
+
+def excluding(column: Sequence[Row]) -> list[Row]:
+    """Set `excluded` in a column where lower is better.
+
+    Out are rows with a degenerate fold (a model that predicts one class has no gap, and no use), and rows with
+    fewer finite folds than another.
+    """
+    most = max((row.n for row in column), default=0)
+
+    def reason(row: Row) -> Exclusion:
+        if row.direction != "down":
+            return ""
+        return "degenerate" if row.degenerate else "incomplete" if row.n < most else ""
+
+    return [replace(row, excluded=reason(row)) for row in column]
+
+
+def marking(column: Sequence[Row]) -> list[Row]:
+    """Set `mark` in a column, ranked on means of three decimals.
+
+    Ties share a mark and the next distinct value is second. A row on its own is not the best of anything.
+    """
+    shown = [nan if row.excluded or row.direction is None else round(row.mean, DECIMALS) for row in column]
+    ranked = [value for value in shown if not isnan(value)]
+    places = sorted(set(ranked), reverse=any(row.direction == "up" for row in column))
+    marks: dict[float, Mark] = dict(zip(places, ("best", "second"), strict=False)) if len(ranked) > 1 else {}
+    return [replace(row, mark=marks.get(value, "")) for row, value in zip(column, shown, strict=True)]
+
+
+def comparing(column: Sequence[Row], reference: str, folds: int) -> list[Row]:
+    """Compare the rows of a column, one Holm family, with the row of the method `reference`, fold by fold.
+
+    Rows out of the ranking are not compared, nor is any where the reference is absent or out of it.
+    """
+    base = _reference(column, reference)
+    if base is None or base.excluded or base.direction is None:
+        return list(column)
+    rows = [row for row in column if not row.excluded and row is not base]
+    order = sorted({fold for row in column for fold in row.values})
+    anchor = [base.values.get(fold, nan) for fold in order]
+    tests = [paired([row.values.get(fold, nan) for fold in order], anchor, folds) for row in rows]
+    adjusted = holm([test.p for test in tests])
+    compared = {
+        row.spec: replace(row, difference=test.difference, p=test.p, p_holm=p, separable=separable(p))
+        for row, test, p in zip(rows, tests, adjusted, strict=True)
+    }
+    return [compared.get(row.spec, row) for row in column]
+
+
+def _reference(column: Sequence[Row], method: str) -> Row | None:
+    """The reference with default parameters, else its first variant."""
+    rows = [row for row in column if row.method == method]
+    return next((row for row in rows if row.spec == method), rows[0] if rows else None)

@@ -1,0 +1,146 @@
+"""The main flow: one method on one fold, from tables to a stored result."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from bench import taskfile
+from bench.data.cache import ImageCache
+from bench.data.split import ImageSplit
+from bench.data.task_data import TaskData, task_data
+from bench.errors import BenchError, NonFinite, PluginBroken
+from bench.run import environment, store
+from bench.run.baseline import load_baseline, train_baseline
+from bench.run.context import CellRun, uncounted
+from bench.run.plan import (
+    BASELINE,
+    SCHEMA,
+    Cell,
+    PlannedCell,
+    Settings,
+    build_method,
+    checkpoint_file,
+    describe_cell,
+)
+from bench.score import metrics
+from bench.score.predict import predict
+
+Splits = Mapping[str, Callable[[], ImageSplit]]
+
+
+def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Compute one cell, store it and return its record. Anything that goes wrong is raised."""
+    cell, started = planned.cell, time.perf_counter()
+    data = open_task(settings)
+    torch.set_num_threads(data.task.recipe.threads)
+    splits = open_splits(settings, cell.fold)
+
+    file = checkpoint_file(settings.cache, cell, data)
+    if cell.method == BASELINE and not file.is_file():
+        train_baseline(file, cell, data, splits, report)
+    baseline, baseline_sha = load_baseline(file, cell.backbone)
+
+    method = build_method(cell.method, settings.plugins)
+    run = CellRun(
+        baseline, data.task.recipe, splits, method.uses, seed=cell.seed, task=cell.task, fold=cell.fold,
+        method=cell.method, report=report,
+    )  # fmt: skip
+    model = method.fit(run)
+    if not isinstance(model, nn.Module):
+        raise PluginBroken(f"{cell.method}: fit returned {type(model).__name__}, a torch module expected")
+    model = uncounted(model)
+    seconds = time.perf_counter() - started
+
+    opened = {name: splits[name]() for name in ("val", *data.task.ood)}
+    logits = {name: _predict(model, split, cell.method) for name, split in opened.items()}
+    groups = data.task.attribute.names
+    scores = {
+        name: metrics.evaluate(z, opened[name].y.cpu().numpy(), opened[name].a.cpu().numpy(), groups)
+        for name, z in logits.items()
+    }
+    record = {
+        "schema": SCHEMA,
+        "hash": planned.hash,
+        "cell": describe_cell(cell, method),
+        "synthetic": data.synthetic,
+        "data": {name: data.fingerprint(name, cell.fold) for name in sorted({*method.uses, "train", *opened})},
+        "scores": scores,
+        "metrics_version": metrics.VERSION,
+        "cost": _cost(run, baseline, model, data, cell, seconds),
+        "log": run.facts,
+        "warnings": run.warnings,
+        "baseline": {"sha256": baseline_sha},
+        "environment": environment.describe(),
+    }
+    store.save_cell(settings.results, cell, record, _predictions(opened, logits))
+    return record
+
+
+@cache
+def open_task(settings: Settings) -> TaskData:
+    """Return the tables of the task, read once per process."""
+    return task_data(taskfile.resolve(settings.task), settings.data, settings.plugins)
+
+
+@cache
+def _open_caches(settings: Settings) -> dict[str, ImageCache]:
+    return open_task(settings).caches(settings.cache)
+
+
+def open_splits(settings: Settings, fold: int) -> Splits:
+    """Return a way to open each split of a fold and each test set, from the image caches."""
+    data, caches = open_task(settings), _open_caches(settings)
+
+    def split(name: str) -> ImageSplit:
+        table = data.split(name, fold)
+        cached = caches[name if name in data.task.ood else "source"]
+        return ImageSplit(name, cached.array, cached.rows(table["uid"]), table["y"], table["a"], table["uid"])
+
+    return {name: partial(split, name) for name in ("train", "val", "external", *data.task.ood)}
+
+
+def _predict(model: nn.Module, split: ImageSplit, method: str) -> Any:
+    try:
+        return predict(model, split).cpu().numpy()
+    except NonFinite as error:
+        raise NonFinite(f"{method}: {error}") from None
+
+
+def _predictions(opened: Mapping[str, ImageSplit], logits: Mapping[str, Any]) -> pd.DataFrame:
+    tables = []
+    for name, split in opened.items():
+        columns = {"image_id": split.uids, "y": split.y.cpu().numpy().astype("int8"), "a": split.a.cpu().numpy()}
+        tables.append(pd.DataFrame({"set": name, **columns, "logit": logits[name]}).astype({"a": "int8"}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _cost(
+    run: CellRun, before: nn.Module, after: nn.Module, data: TaskData, cell: Cell, seconds: float
+) -> dict[str, Any]:
+    """What the method cost; one unit of `epochs_equivalent` is an epoch of full fine-tuning on the external set."""
+    old, new = list(before.parameters()), list(after.parameters())
+    same = [p.shape for p in old] == [p.shape for p in new]
+    changed = sum(int((p != q).sum()) for p, q in zip(old, new, strict=True)) if same else None
+    passes = run.passes
+    try:
+        unit = 3 * data.fingerprint("external", cell.fold)["n"]
+    except BenchError:
+        unit = 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": round(seconds, 3),
+        "peak_memory_bytes": peak * (1 if sys.platform == "darwin" else 1024),
+        "images_forward": passes.forward,
+        "images_backward": passes.backward,
+        "epochs_equivalent": (passes.forward + 2 * passes.backward) / unit if unit else None,
+        "parameters_changed": None if changed is None else changed / sum(p.numel() for p in old),
+    }

@@ -1,0 +1,107 @@
+"""What a method is given: `CellRun` fulfils `bench.api.Run` and counts what the method costs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.api import Recipe
+from bench.data.split import ImageSplit
+from bench.errors import UndeclaredSplit
+from bench.score.predict import predict
+from bench.seeds import seed_of
+
+
+@dataclass
+class Passes:
+    """Images pushed through the extractor, forward and backward."""
+
+    forward: int = 0
+    backward: int = 0
+
+
+class CellRun:
+    """One method on one fold. Splits are made when asked for; only those in `uses` can be."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        splits: Mapping[str, Callable[[], ImageSplit]],
+        uses: frozenset[str],
+        *,
+        seed: int,
+        task: str,
+        fold: int,
+        method: str,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        self.passes, self.facts, self.warnings = Passes(), {}, []
+        self.model = counted(copy.deepcopy(model).eval().requires_grad_(True), self.passes)
+        self.recipe = recipe
+        self._splits, self._uses, self._opened = splits, uses, {}
+        self._names, self._method, self._report = (seed, task, fold), method, report
+
+    def split(self, name: str) -> ImageSplit:
+        """Return a declared split; raises UndeclaredSplit for any other."""
+        if name not in self._uses:
+            declared = ", ".join(sorted(self._uses)) or "none"
+            raise UndeclaredSplit(
+                f"{self._method} reads the split '{name}' but declares uses = {{{declared}}}: "
+                f"add it there if the method is defined on it (train, val and external can be had)"
+            )
+        if name not in self._opened:
+            self._opened[name] = self._splits[name]()
+        return self._opened[name]
+
+    def score(self, net: nn.Module, name: str) -> Tensor:
+        """Return logits (N,) on a declared split."""
+        return predict(net, self.split(name))
+
+    def rng(self, stage: str, *, shared: bool = False) -> torch.Generator:
+        """Return a generator seeded by (seed, task, fold, method, stage), without the method where shared."""
+        return torch.Generator().manual_seed(seed_of(*self._names, "" if shared else self._method, stage))
+
+    def log(self, **facts: Any) -> None:
+        """Keep facts for the cell's JSON."""
+        self.facts.update(facts)
+
+    def warn(self, text: str) -> None:
+        """Keep a warning for the cell's JSON."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def progress(self, where: str) -> None:
+        """Say where the method is."""
+        if self._report:
+            self._report(where)
+
+
+def counted(net: nn.Module, passes: Passes) -> nn.Module:
+    """Count in `passes` every image that goes through `net.features`, also in copies of `net`."""
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        passes.forward += len(output)
+        if output.requires_grad:
+
+            def backward(gradient: Tensor) -> None:
+                passes.backward += len(gradient)
+
+            output.register_hook(backward)
+
+    net.get_submodule("features").register_forward_hook(count)
+    return net
+
+
+def uncounted(net: nn.Module) -> nn.Module:
+    """Take the counting hooks off a network that a method returned."""
+    for module in net.modules():
+        for key, hook in list(module._forward_hooks.items()):
+            if getattr(hook, "__qualname__", "").startswith("counted."):
+                del module._forward_hooks[key]
+    return net

@@ -1,0 +1,38 @@
+"""Where a result was made: versions, device and commit. Not part of its identity."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import bench
+
+
+@cache
+def describe() -> dict[str, Any]:
+    """Return versions, host, processor and the commit of the checkout (empty outside one)."""
+    import torch
+
+    return {
+        "bench": bench.__version__,
+        "commit": _git("rev-parse", "HEAD"),
+        "changed_files": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn")},
+        "host": platform.node(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+    }
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,167 @@
+"""A whole run: plan, skip what is done, prepare the images, compute the rest."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import taskfile
+from bench.data.task_data import TaskData, task_data
+from bench.run import store
+from bench.run.plan import (
+    BASELINE,
+    PlannedCell,
+    Settings,
+    build_method,
+    check_backbone,
+    checkpoint_file,
+    describe_cell,
+    method_specs,
+    plan,
+)
+from bench.run.pool import Event, describe_error, run_pool
+from bench.run.progress import counting, watching
+
+
+@dataclass
+class Outcome:
+    """What a run did. `recomputed` cells were done before and had to be made again (stale or forced)."""
+
+    planned: int = 0
+    done_before: int = 0
+    computed: int = 0
+    recomputed: int = 0
+    blocked: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    """Cell -> one line on what went wrong and where the traceback is."""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run as it was asked for."""
+
+    methods: str
+    backbone: str | None = None
+    folds: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] = (0,)
+    force: bool = False
+
+
+def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
+    """Read the tables of the task and return them with all cells of the run; nothing is computed.
+
+    Raises:
+        UsageError, DataError: for anything wrong in what was asked for, before anything is computed.
+    """
+    task = taskfile.resolve(settings.task)
+    specs = method_specs(wanted.methods, settings.plugins)
+    backbone = check_backbone(task, wanted.backbone)
+    data = task_data(task, settings.data, settings.plugins)
+    folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
+    cells = plan(data, specs, backbone=backbone, folds=folds, seeds=wanted.seeds, plugins=settings.plugins)
+    return data, cells
+
+
+def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings, *, force: bool) -> list[PlannedCell]:
+    """Return the cells to compute: not done, or stale, or forced; and the baselines whose weights they lack."""
+    todo = [p for p in cells if force or store.state(settings.results, p.cell, p.hash) != "done"]
+    needed = {(p.cell.fold, p.cell.seed) for p in todo}
+    for planned in cells:
+        cell = planned.cell
+        lacking = cell.method == BASELINE and planned not in todo and (cell.fold, cell.seed) in needed
+        if lacking and not checkpoint_file(settings.cache, cell, data).is_file():
+            todo.append(planned)
+    return sorted(todo, key=lambda p: p.cell.method != BASELINE)
+
+
+def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> Outcome:
+    """Compute what is missing of a run and return what was done; a failed cell stops no other.
+
+    Raises:
+        UsageError, DataError: before anything is computed.
+    """
+    data, cells = plan_run(wanted, settings)
+    store.clear_temporaries(settings.results, data.task.name)
+    todo = pending(cells, data, settings, force=wanted.force)
+    was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
+    outcome = Outcome(planned=len(cells), done_before=len(cells) - len(todo))
+
+    def on_event(event: Event) -> None:
+        cell = event.planned.cell
+        if event.kind == "done":
+            outcome.computed += 1
+            outcome.recomputed += event.planned in was_done
+            outcome.warnings += [w for w in (event.record or {}).get("warnings", []) if w not in outcome.warnings]
+        elif event.kind == "blocked":
+            outcome.blocked += 1
+        elif event.kind == "failed" and event.error is not None:
+            record = {"cell": describe_cell(cell, build_method(cell.method, settings.plugins)), "error": event.error}
+            file = store.save_failure(settings.results, cell, record)
+            line = event.error["message"].partition("\n")[0]
+            outcome.failures[str(cell)] = f"{event.error['class']}: {line} (traceback in {file})"
+
+    runnable = [p for p in todo if p.error is None]
+    print(heading(data, cells, todo), file=sys.stderr)
+    for planned in todo:
+        if planned.error is not None:
+            on_event(Event("failed", planned, error=describe_error(planned.error)))
+    if runnable:
+        jobs = jobs or max(1, (os.cpu_count() or 1) // data.task.recipe.threads)
+        with counting("images") as progress:
+            data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
+        baselines = sum(p.cell.method == BASELINE for p in runnable)
+        with watching(baselines, len(runnable) - baselines, jobs) as watcher:
+
+            def both(event: Event) -> None:
+                on_event(event)
+                watcher(event)
+
+            run_pool(runnable, settings, jobs, both)
+    return outcome
+
+
+def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]) -> str:
+    """Return one line on what a run has before it."""
+    cell, folds = cells[0].cell, len({p.cell.fold for p in cells})
+    methods, first = len({p.cell.method for p in cells}), sum(p.cell.method == BASELINE for p in todo)
+    kind = "  SYNTHETIC" if data.synthetic else ""
+    return (
+        f"{data.task.name}{kind}  {cell.backbone} backbone, {folds} folds, {methods} methods: "
+        f"{len(cells)} cells, {len(cells) - len(todo)} done{f', {first} baselines first' if first else ''}"
+    )
+
+
+def settings(args: argparse.Namespace) -> Settings:
+    """Return the settings that the options of the command line give."""
+    cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
+    folders = (args.results.absolute(), cache.absolute(), args.data.absolute() if args.data else None)
+    return Settings(args.task, *folders, tuple(file.absolute() for file in args.plugin))
+
+
+def print_plan(wanted: Wanted, settings: Settings) -> int:
+    """Print every cell and how it stands."""
+    _, cells = plan_run(wanted, settings)
+    for planned in cells:
+        how = "cannot run" if planned.error else store.state(settings.results, planned.cell, planned.hash)
+        print(f"{how:<10} {planned.cell}")
+    return 0
+
+
+def print_run(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> int:
+    """Run, say on stderr what happens and on stdout what was done; return the exit code."""
+    outcome = run_task(wanted, settings, jobs=jobs)
+    for text in outcome.warnings:
+        print(f"warning: {text}", file=sys.stderr)
+    for cell, why in outcome.failures.items():
+        print(f"failed: {cell}: {why}", file=sys.stderr)
+    parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
+    parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
+    parts += [f"{outcome.blocked} blocked by a failed baseline"] if outcome.blocked else []
+    parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
+    print(f"{', '.join(parts)}. `bench report --task {settings.task}` makes the tables.")
+    return 1 if outcome.failures or outcome.blocked else 0

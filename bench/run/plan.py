@@ -1,0 +1,192 @@
+"""Which cells a run has, what identifies each, and which are done."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.api import Method, Task
+from bench.data.task_data import TaskData
+from bench.errors import BenchError, UnknownName, UsageError
+
+SCHEMA = 1
+"""Of the cell's JSON; bumped when it or the harness changes in a way that changes numbers."""
+BASELINE = "baseline"
+PRETRAIN_FIELDS = ("pretrain_optimiser", "pretrain_lr", "pretrain_epochs", "pretrain_momentum", "pretrain_weight_decay")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker needs besides a cell: a task by name or file, and folders. Strings and paths only."""
+
+    task: str
+    results: Path
+    cache: Path
+    data: Path | None
+    plugins: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one fold: all that a worker is told."""
+
+    task: str
+    backbone: str
+    method: str
+    """The canonical spec, such as `swift:epsilon=0.2`."""
+    fold: int
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """The cell's place below `results/cells`, without ending."""
+        folder = re.sub(r"[^\w.+-]", "_", self.method.replace(":", "+").replace("=", "-").replace(",", "+"))
+        return Path(self.task, self.backbone, folder, f"f{self.fold}-s{self.seed}")
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell, its identity, and the error that keeps it from being run."""
+
+    cell: Cell
+    hash: str
+    error: BenchError | None = None
+
+
+def plan(
+    data: TaskData,
+    methods: Sequence[str],
+    *,
+    backbone: str,
+    folds: Sequence[int],
+    seeds: Sequence[int],
+    plugins: Sequence[Path] = (),
+) -> list[PlannedCell]:
+    """Return the cells of a run, baselines first; the baseline is always among them.
+
+    Raises:
+        UnknownName, UsageError: for methods, parameters and folds that do not exist.
+    """
+    wrong = [fold for fold in folds if not 0 <= fold < data.task.folds]
+    if wrong:
+        raise UsageError(f"fold {wrong[0]}: task {data.task.name} has the folds 0 to {data.task.folds - 1}")
+    specs = list(dict.fromkeys([BASELINE, *methods]))
+    order = [(fold, seed, spec) for spec in specs for seed in seeds for fold in folds]
+    order.sort(key=lambda item: item[2] != BASELINE)
+    cells = []
+    for fold, seed, spec in order:
+        cell = Cell(data.task.name, backbone, spec, fold, seed)
+        try:
+            cells.append(PlannedCell(cell, cell_hash(cell, data, plugins)))
+        except UsageError:
+            raise
+        except BenchError as error:
+            cells.append(PlannedCell(cell, "", error))
+    return cells
+
+
+def method_specs(text: str, plugins: Sequence[Path] = ()) -> list[str]:
+    """Return the canonical specs that `--methods` names: `all`, or specs joined by commas.
+
+    Raises:
+        UnknownName, UsageError: before anything is computed.
+    """
+    specs: list[str] = []
+    for spec in registry.split_specs(text):
+        if spec == "all":
+            named = [(registry.load("method", name, plugins), name) for name in registry.catalogue("method", plugins)]
+            named.sort(key=lambda pair: (pair[0].row, pair[1]))
+            specs += [name for _, name in named]
+        else:
+            specs.append(registry.describe(spec.partition(":")[0], registry.build("method", spec, plugins)))
+    if not specs:
+        raise UsageError("--methods: name at least one method, or all")
+    return list(dict.fromkeys(specs))
+
+
+def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
+    """Return the method of a spec."""
+    method = registry.build("method", spec, plugins)
+    assert isinstance(method, Method)
+    return method
+
+
+def check_backbone(task: Task, backbone: str | None) -> str:
+    """Return the backbone to use: the task's first where none is given."""
+    if backbone is None:
+        return task.backbones[0]
+    if backbone not in task.backbones:
+        raise UnknownName("backbone", backbone, task.backbones, where=f" of task {task.name}")
+    return backbone
+
+
+def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
+    """Return what defines a baseline: training images, pixels, network, pre-training, fold and seed."""
+    task, source = data.task, data.sources["source"]
+    recipe = dataclasses.asdict(task.recipe)
+    return {
+        "schema": SCHEMA,
+        "train": data.fingerprint("train", cell.fold),
+        "source": [source.spec, source.dataset.version],
+        "pixels": [task.image_size, task.channels, task.crop],
+        "backbone": cell.backbone,
+        "weights": task.weights,
+        "recipe": {name: recipe[name] for name in (*PRETRAIN_FIELDS, "batch", "threads")},
+        "fold": cell.fold,
+        "seed": cell.seed,
+    }
+
+
+def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
+    """Hash all that defines a cell's numbers; paths, host, device and number of workers are not among it."""
+    method = build_method(cell.method, plugins)
+    used = sorted({*method.uses, "val", *data.task.ood})
+    identity = {
+        "baseline": baseline_identity(cell, data),
+        "task": data.task.name,
+        "data": {name: data.fingerprint(name, cell.fold) for name in used},
+        "ood": {name: [data.sources[name].spec, data.sources[name].dataset.version] for name in data.task.ood},
+        "recipe": dataclasses.asdict(data.task.recipe),
+        "method": cell.method.partition(":")[0],
+        "version": method.version,
+        "parameters": dataclasses.asdict(method),
+        "fold": cell.fold,
+        "seed": cell.seed,
+    }
+    return digest(identity)
+
+
+def digest(identity: object) -> str:
+    """Return the SHA-256 of the canonical JSON of an identity."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def checkpoint_file(cache_dir: Path, cell: Cell, data: TaskData) -> Path:
+    """Return where the weights of the baseline of a cell stand: a name made of all that defines them."""
+    return cache_dir / "baselines" / f"{digest(baseline_identity(cell, data))[:32]}.pt"
+
+
+def describe_cell(cell: Cell, method: Method) -> dict[str, Any]:
+    """Return what a cell is, all parameters included."""
+    return {
+        "task": cell.task,
+        "backbone": cell.backbone,
+        "method": cell.method.partition(":")[0],
+        "title": method.title,
+        "row": method.row,
+        "spec": cell.method,
+        "parameters": dataclasses.asdict(method),
+        "version": method.version,
+        "fold": cell.fold,
+        "seed": cell.seed,
+    }

@@ -1,0 +1,121 @@
+"""What a person sees of a run: two bars with ETA on a terminal, one plain line per cell elsewhere. On stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from bench.run.plan import BASELINE
+from bench.run.pool import Event
+
+
+class Watcher(Protocol):
+    """Hears of every event of a run."""
+
+    def __call__(self, event: Event) -> None: ...
+
+
+@contextmanager
+def watching(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
+    """Give the watcher for a run of so many cells to compute."""
+    if sys.stderr.isatty():
+        with _bars(baselines, methods, jobs) as watcher:
+            yield watcher
+    else:
+        yield _lines(baselines + methods)
+
+
+def short(event: Event) -> str:
+    """Return `swift f1`."""
+    return f"{event.planned.cell.method} f{event.planned.cell.fold}"
+
+
+def clock(seconds: float) -> str:
+    """Return `h:mm:ss`."""
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
+
+
+def _lines(total: int) -> Watcher:
+    started, finished = time.monotonic(), 0
+    begun: dict[str, float] = {}
+
+    def watch(event: Event) -> None:
+        nonlocal finished
+        if event.kind == "started":
+            begun[short(event)] = time.monotonic()
+        if event.kind not in ("done", "failed", "blocked"):
+            return
+        finished += 1
+        now = time.monotonic()
+        left = (now - started) / finished * (total - finished)
+        took = f"{now - begun.get(short(event), now):.1f} s"
+        what = event.kind if event.error is None else f"failed: {event.error['class']}: {event.error['message']}"
+        print(f"[{finished}/{total}] {short(event)} {what} ({took}, ETA {clock(left)})", file=sys.stderr, flush=True)
+
+    return watch
+
+
+@contextmanager
+def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[where]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as progress:
+        bars = {
+            kind: progress.add_task(kind, total=total, where="", visible=total > 0)
+            for kind, total in (("baselines", baselines), ("methods", methods))
+        }
+
+        def watch(event: Event) -> None:
+            bar = bars["baselines" if event.planned.cell.method == BASELINE else "methods"]
+            if event.kind in ("started", "progress"):
+                progress.update(bar, where=f"{short(event)} {event.text}  ({jobs} jobs)")
+                return
+            progress.update(bar, advance=1)
+            if event.error is not None:
+                message = event.error["message"].partition("\n")[0]
+                progress.console.print(f"failed     {short(event)}: {event.error['class']}: {message}", markup=False)
+
+        yield watch
+
+
+@contextmanager
+def counting(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a callback (name, done, total) for the building of image caches."""
+    if not sys.stderr.isatty():
+        said: set[str] = set()
+
+        def line(name: str, done: int, total: int) -> None:
+            if done == total and name not in said:
+                said.add(name)
+                print(f"{title}: {name}, {total} images", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        bars: dict[str, object] = {}
+
+        def bar(name: str, done: int, total: int) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(f"{title}: {name}", total=total)
+            progress.update(bars[name], completed=done)  # type: ignore[arg-type]
+
+        yield bar

@@ -1,0 +1,125 @@
+"""Results on disk. A cell is done when its JSON stands there with today's hash; the JSON is written last.
+
+<results>/cells/<task>/<backbone>/<method>/f0-s0.json          the cell: scores, costs, facts
+                                          f0-s0.parquet       its predictions: set, image_id, y, a, logit
+                                          f0-s0.failed.json   why it failed, with the traceback
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import DataError
+from bench.run.plan import SCHEMA, Cell
+
+State = Literal["done", "stale", "failed", "pending"]
+
+
+def cell_file(results: Path, cell: Cell) -> Path:
+    """Return where the JSON of a cell stands."""
+    path = results / "cells" / cell.path
+    return path.with_name(path.name + ".json")
+
+
+def failure_file(results: Path, cell: Cell) -> Path:
+    """Return where the failure of a cell stands."""
+    return cell_file(results, cell).with_suffix(".failed.json")
+
+
+def predictions_file(results: Path, cell: Cell) -> Path:
+    """Return where the predictions of a cell stand."""
+    return cell_file(results, cell).with_suffix(".parquet")
+
+
+def state(results: Path, cell: Cell, expected: str) -> State:
+    """Return how a cell stands against the hash that it would have today."""
+    record = read_json(cell_file(results, cell))
+    if record is None:
+        return "failed" if failure_file(results, cell).is_file() else "pending"
+    whole = record.get("schema") == SCHEMA and predictions_file(results, cell).is_file()
+    return "done" if whole and record.get("hash") == expected else "stale"
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """Return the content, or None where the file is not there or not a JSON object."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: Any) -> None:
+    """Write the predictions (a DataFrame), then the record, each by rename; a failure of before is removed.
+
+    Raises:
+        DataError: where the folder cannot be written or the disk is full.
+    """
+    file = predictions_file(results, cell)
+    with replacing(file) as temporary:
+        predictions.to_parquet(temporary, index=False)
+    stored = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    write_json(cell_file(results, cell), {**record, "predictions": stored})
+    failure_file(results, cell).unlink(missing_ok=True)
+
+
+def save_failure(results: Path, cell: Cell, record: dict[str, Any]) -> Path:
+    """Write why a cell failed; counts the attempts."""
+    file = failure_file(results, cell)
+    before = read_json(file) or {}
+    write_json(file, {**record, "attempt": int(before.get("attempt", 0)) + 1})
+    return file
+
+
+def write_json(file: Path, record: dict[str, Any]) -> None:
+    """Write a JSON file by rename."""
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Give a path beside `file`; what is written there becomes `file` at once, or nothing does."""
+    temporary = file.with_name(f".{file.name}.{platform.node()}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(file)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise DataError(f"{file.parent} cannot be written: {error.strerror}. What is done stays done.") from error
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def clear_temporaries(results: Path, task: str) -> None:
+    """Remove what killed writers of a task left behind; a file of a living writer is left alone."""
+    for file in (results / "cells" / task).glob("*/*/.f*"):
+        host, _, pid = file.name.rpartition(".")
+        here = host.endswith(f".{platform.node()}") and pid.isdigit()
+        with contextlib.suppress(OSError):
+            if not _alive(int(pid)) if here else time.time() - file.stat().st_mtime > 3600:
+                file.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

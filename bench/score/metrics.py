@@ -1,0 +1,172 @@
+"""Every number in a table: accuracy and disparity of one model on one set, from logits, labels and groups.
+
+An image is predicted positive iff its logit is above 0, that is, its score above 0.5. `SR_g`, `TPR_g` and
+`FPR_g` are selection, true and false positive rate of group g; dT = TPR_0 - TPR_1, dF = FPR_0 - FPR_1. With
+more than two groups an absolute difference becomes the range, largest minus smallest. A rate without images
+is NaN, and so is what is made of it: fairlearn takes 0 for it, which turns a missing group into a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.errors import DataInvalid, NonFinite, UnknownName
+
+VERSION = 1
+"""Bumped whenever a definition below changes a number."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One entry of `METRICS`: `direction` says which way is better, None that neither is."""
+
+    name: str
+    title: str
+    direction: Literal["up", "down"] | None
+    says: str
+    formula: str
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("auc", "AUC", "up", "Area under the ROC curve of all images pooled.", "P(z+ > z-) + P(z+ = z-) / 2"),
+        Metric("spd", "SPD", "down", "Statistical parity difference: gap between selection rates.", "|SR_0 - SR_1|"),
+        Metric("eodds", "EOdds", "down", "Equalised odds: mean of the TPR and FPR gaps.", "(|dT| + |dF|) / 2"),
+        Metric("eodds_max", "EOdds max", "down", "Equalised odds: the larger of both gaps.", "max(|dT|, |dF|)"),
+        Metric("eodds_sum", "EOdds sum", "down", "Equalised odds: the sum of both gaps.", "|dT| + |dF|"),
+        Metric(
+            "eodds_signed",
+            "EOdds signed",
+            "down",
+            "The public code's equalised odds, in which gaps of opposite sign cancel; two groups only.",
+            "|dT + dF| / 2",
+        ),
+        Metric("eopp", "EOpp", "down", "Equal opportunity: gap between true positive rates.", "|dT|"),
+        Metric("tpr_gap", "TPR gap", None, "Signed gap between true positive rates; two groups.", "TPR_0 - TPR_1"),
+        Metric("fpr_gap", "FPR gap", None, "Signed gap between false positive rates; two groups.", "FPR_0 - FPR_1"),
+        Metric("min_auc", "Min AUC", "up", "Lowest AUC within a group, of those with both classes.", "min_g AUC_g"),
+        Metric(
+            "gap_auc",
+            "Gap AUC",
+            "down",
+            "Gap between AUCs within groups, of those with both classes; needs two of them.",
+            "max_g AUC_g - min_g AUC_g",
+        ),
+    )
+}
+
+
+def metric(name: str) -> Metric:
+    """The entry of `METRICS` called `name`; raises UnknownName."""
+    if name not in METRICS:
+        raise UnknownName("metric", name, METRICS)
+    return METRICS[name]
+
+
+def evaluate(logit: np.ndarray, y: np.ndarray, a: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
+    """Score one model on one set: every metric of `METRICS`, `n`, `degenerate` and the counts of each group.
+
+    `logit` (N,), labels `y` (N,) in {0, 1}, groups `a` (N,) in 0..G-1, G >= 2 names in `groups`. Returns plain
+    numbers; `degenerate` means that every image is predicted as the same class. Counts come from one pass,
+    AUCs from one sort.
+
+    Raises:
+        NonFinite: on a NaN or infinite logit.
+        DataInvalid: on unequal shapes, or labels or groups outside their range.
+    """
+    logit, positive, group = _checked(logit, y, a, groups)
+    predicted = logit > 0
+    counts = np.bincount(group * 4 + positive * 2 + predicted, minlength=4 * len(groups)).reshape(-1, 2, 2)
+    order = np.argsort(logit, kind="stable")
+    ranked, ranked_y, ranked_a = logit[order], positive[order], group[order]
+    aucs = [auc_of_sorted(ranked[ranked_a == g], ranked_y[ranked_a == g]) for g in range(len(groups))]
+    images, by_class = counts.sum(axis=(1, 2)), counts.sum(axis=2)
+    with np.errstate(invalid="ignore"):
+        selection = counts[:, :, 1].sum(axis=1) / images
+        fpr, tpr = (counts[:, :, 1] / by_class).T
+    table = {
+        name: {
+            "n": int(images[g]),
+            "positives": int(by_class[g, 1]),
+            "negatives": int(by_class[g, 0]),
+            "true_positives": int(counts[g, 1, 1]),
+            "false_positives": int(counts[g, 0, 1]),
+            "selection_rate": float(selection[g]),
+            "tpr": float(tpr[g]),
+            "fpr": float(fpr[g]),
+            "auc": aucs[g],
+        }
+        for g, name in enumerate(groups)
+    }
+    return {
+        "auc": auc_of_sorted(ranked, ranked_y),
+        **disparities(selection, tpr, fpr),
+        **_group_aucs(aucs),
+        "degenerate": bool(predicted.all() or not predicted.any()),
+        "n": int(logit.size),
+        "groups": table,
+    }
+
+
+def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, float]:
+    """Gaps between groups from their rates, each (G,) in 0..1 or NaN; NaN where a rate in them is NaN."""
+    gap_tpr, gap_fpr = np.ptp(tpr), np.ptp(fpr)
+    # A signed gap has a direction between two groups only.
+    signed_tpr, signed_fpr = (tpr[0] - tpr[1], fpr[0] - fpr[1]) if len(tpr) == 2 else (np.nan, np.nan)
+    values = {
+        "spd": np.ptp(selection),
+        "eodds": (gap_tpr + gap_fpr) / 2,
+        "eodds_max": np.maximum(gap_tpr, gap_fpr),
+        "eodds_sum": gap_tpr + gap_fpr,
+        "eodds_signed": abs(signed_tpr + signed_fpr) / 2,
+        "eopp": gap_tpr,
+        "tpr_gap": signed_tpr,
+        "fpr_gap": signed_fpr,
+    }
+    return {name: float(value) for name, value in values.items()}
+
+
+def auc_of_sorted(score: np.ndarray, y: np.ndarray) -> float:
+    """Area under the ROC curve of ascending `score` (N,) and `y` (N,) in {0, 1}; NaN with one class.
+
+    The rank-sum form, ties at their middle rank: (R+ - n+(n+ + 1)/2) / (n+ n-).
+    """
+    n_positive = int(y.sum())
+    n_negative = len(y) - n_positive
+    if not n_positive or not n_negative:
+        return float("nan")
+    starts = np.flatnonzero(np.concatenate(([True], score[1:] != score[:-1])))
+    lengths = np.diff(np.append(starts, len(score)))
+    ranks = np.repeat(starts + (lengths + 1) / 2, lengths)
+    return float((ranks[y == 1].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def _group_aucs(aucs: list[float]) -> dict[str, float]:
+    defined = [auc for auc in aucs if not np.isnan(auc)]
+    return {
+        "min_auc": min(defined, default=float("nan")),
+        "gap_auc": max(defined) - min(defined) if len(defined) > 1 else float("nan"),
+    }
+
+
+def _checked(
+    logit: np.ndarray, y: np.ndarray, a: np.ndarray, groups: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    logit, y, a = np.asarray(logit), np.asarray(y), np.asarray(a)
+    if logit.ndim != 1 or not logit.shape == y.shape == a.shape:
+        raise DataInvalid(f"logits {logit.shape}, labels {y.shape}, groups {a.shape}: three equal lengths expected")
+    if len(groups) < 2 or len(set(groups)) < len(groups):
+        raise DataInvalid(f"groups {list(groups)}: two or more different names expected")
+    finite = np.isfinite(logit)
+    if not finite.all():
+        raise NonFinite(f"{int((~finite).sum())} of {logit.size} logits are NaN or infinite")
+    if not np.isin(y, (0, 1)).all():
+        raise DataInvalid("labels: 0 or 1 expected")
+    if not np.isin(a, range(len(groups))).all():
+        raise DataInvalid(f"groups: 0 to {len(groups) - 1} expected")
+    return logit, y.astype(np.int64), a.astype(np.int64)

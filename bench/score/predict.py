@@ -1,0 +1,34 @@
+"""Logits of a model on a set. The harness calls it; a method never sees a test set."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bench.api import Split
+from bench.errors import NonFinite, PluginBroken
+
+BATCH = 256
+
+
+@torch.no_grad()
+def predict(net: nn.Module, split: Split) -> Tensor:
+    """Return the logits (N,) of all images of a split, in order: evaluation mode, no augmentation.
+
+    Raises:
+        PluginBroken: where the model does not return one logit per image.
+        NonFinite: where a logit is NaN or infinite.
+    """
+    net.eval()
+    parts = []
+    for x, _, _ in split.batches(size=BATCH):
+        z = net(x)
+        if not isinstance(z, Tensor) or z.shape != (len(x),):
+            shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            raise PluginBroken(f"logits of shape ({len(x)},) expected for {len(x)} images, the model gave {shape}")
+        parts.append(z.float())
+    logits = torch.cat(parts)
+    wrong = int((~torch.isfinite(logits)).sum())
+    if wrong:
+        raise NonFinite(f"{wrong} of {len(logits)} logits on {split.name} are NaN or infinite")
+    return logits

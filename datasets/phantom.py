@@ -1,0 +1,163 @@
+"""Phantoms: synthetic chest films and skin lesions whose bias is planted and therefore known.
+
+A test bench, not evidence about medicine. Label y and attribute a of a hospital have a 2x2 table with marginals and
+a log odds ratio (Plackett's form). Given (y, a) the finding follows y alone and the cues follow a alone, so the log
+odds ratio is the only link from attribute to label, and each link to the pixels has a dial (`core`, `cue`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from bench.api import Dataset, option
+from bench.errors import DataInvalid, UsageError
+
+from . import _phantom_chest, _phantom_skin
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FAMILIES = ("chest", "skin")
+HOSPITALS = ("source", "ood_neutral", "ood_reversed")
+TIES = {"chest": ("age", "sex"), "skin": ("tone", "sex")}
+"""The attributes that can carry the log odds ratio; the first of each family is what `auto` means."""
+LOG_ODDS = {"chest": (1.5, 0.0, -0.8), "skin": (-1.7, 0.0, 0.6)}
+"""Planted per hospital, between a = 1 (older, female, dark) and pneumothorax or melanoma."""
+POSITIVE = {"chest": (0.35, 0.25, 0.25), "skin": (0.40, 0.35, 0.30)}
+"""Share of pneumothorax, of melanoma."""
+OLD, FEMALE, DARK = (0.35, 0.35, 0.35), (0.45, 0.45, 0.45), (0.25, 0.40, 0.35)
+TYPES = ((0.35, 0.75), (0.55, 0.85))
+"""Cumulated shares of the first two Fitzpatrick types among light (1, 2, 3) and dark (4, 5, 6) skin."""
+PATH = re.compile(r"(99\d{7})/(\d+)-y([01])-age(\d+\.\d)-female([01])-type([1-6])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phantom(Dataset):
+    """Images drawn from a seed; nothing is read from disk."""
+
+    synthetic: ClassVar[bool] = True
+    access: ClassVar[str] = "Nothing to fetch: the images are drawn from a seed."
+    licence: ClassVar[str] = "that of this program"
+    citation: ClassVar[str] = "none: synthetic images, drawn by this program"
+    labels: ClassVar[tuple[str, ...]] = ("pneumothorax", "melanoma", "non_melanoma")
+    attributes: ClassVar[tuple[str, ...]] = ("age", "female", "fst", "dark")
+
+    family: Literal["chest", "skin"] = option("chest", "chest films with pneumothorax, or melanoma on skin")
+    hospital: Literal["source", "ood_neutral", "ood_reversed"] = option("source", "whose bias and whose camera")
+    tied: Literal["auto", "age", "sex", "tone"] = option(
+        "auto", "attribute that carries the log odds ratio: age or sex (chest), tone or sex (skin); auto: the first"
+    )
+    images: int = option(2000, "number of images; a smaller number gives the first of a larger one", low=1)
+    size: int = option(64, "height and width in pixels", low=16, high=1024)
+    seed: int = option(0, "another seed gives other people", low=0)
+    log_odds: float | None = option(
+        None, "log odds ratio of attribute and label; none: the hospital's own", low=-6, high=6
+    )
+    cue: float = option(1.0, "how strongly the attributes show; 0: not at all", low=0, high=1)
+    core: float = option(1.0, "how strongly the finding shows; 0: not at all", low=0, high=1.5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tied not in ("auto", *TIES[self.family]):
+            raise UsageError(f"Phantom.tied={self.tied}: {self.family} allows auto, {', '.join(TIES[self.family])}")
+
+    def table(self, root: Path) -> pd.DataFrame:
+        """Return one row per image; `root` is not read. Columns of the other family are missing values."""
+        import pandas as pd
+
+        people = self._people()
+        row, image = people.pop("row"), people.pop("image")
+        patient = 990000000 + 1000000 * HOSPITALS.index(self.hospital) + row
+        old, female, dark = (people[name][row] for name in ("old", "female", "dark"))
+        age, skin_type = people["age"][row], people["fst"][row]
+        tied = {"age": old, "sex": female, "tone": dark}[self._tied]
+        positive = (self._uniform(5, len(row)) < np.where(tied, *reversed(self._rates()))).astype(np.int8)
+        missing = pd.array([None] * len(row), dtype="Int8")
+        chest = self.family == "chest"
+        values = zip(patient, image, positive, age, female, skin_type, strict=True)
+        return pd.DataFrame(
+            {
+                "uid": [f"phantom-{self.family}-{self.hospital}:{p}-{i}" for p, i in zip(patient, image, strict=True)],
+                "path": [f"{p}/{i}-y{y}-age{years:.1f}-female{f}-type{t}" for p, i, y, years, f, t in values],
+                "patient": patient.astype(str),
+                "group": patient.astype(str),
+                "source": self.hospital,
+                "drop": "",
+                "pneumothorax": pd.array(positive, dtype="Int8") if chest else missing,
+                "melanoma": missing if chest else pd.array(positive, dtype="Int8"),
+                "non_melanoma": missing if chest else pd.array(1 - positive, dtype="Int8"),
+                "age": age,
+                "female": pd.array(female, dtype="Int8"),
+                "fst": missing if chest else pd.array(skin_type, dtype="Int8"),
+                "dark": missing if chest else pd.array(dark, dtype="Int8"),
+            }
+        )
+
+    def image(self, root: Path, path: str) -> np.ndarray:
+        """Draw one image: uint8 (size, size) of a chest, (size, size, 3) of skin. It depends on nothing but `path`."""
+        match = PATH.fullmatch(path)
+        if match is None:
+            raise DataInvalid(f"phantom image '{path}': a path of the table of this phantom is expected")
+        patient, image, positive, female, skin_type = (int(match[group]) for group in (1, 2, 3, 5, 6))
+        person, shot = self._rng(1, patient, 0), self._rng(2, patient, image)
+        if self.family == "chest":
+            old = self.cue / (1 + math.exp((65.5 - float(match[4])) / 4))
+            return _phantom_chest.render(
+                self.size, self.hospital, person, shot, air=self.core * positive, old=old, female=self.cue * female
+            )
+        return _phantom_skin.render(
+            self.size, self.hospital, person, shot,
+            malignant=0.9 * self.core * (2 * positive - 1), skin_type=skin_type, tone=self.cue,
+            male=self.cue * (1 - female),
+        )  # fmt: skip
+
+    @property
+    def _tied(self) -> str:
+        return TIES[self.family][0] if self.tied == "auto" else self.tied
+
+    def _rng(self, kind: int, first: int, second: int) -> np.random.Generator:
+        place = FAMILIES.index(self.family), HOSPITALS.index(self.hospital)
+        return np.random.default_rng(np.random.SeedSequence([self.seed, *place, kind, first, second]))
+
+    def _uniform(self, column: int, number: int) -> np.ndarray:
+        # A stream for each column: the first rows of a larger phantom are those of a smaller one.
+        return self._rng(3, column, 0).random(number)
+
+    def _people(self) -> dict[str, np.ndarray]:
+        """Return each person's attributes, and person (`row`) and running number (`image`) of each image."""
+        place, number = HOSPITALS.index(self.hospital), self.images
+        films = 1 + (4 * self._uniform(0, number)).astype(int)
+        row = np.repeat(np.arange(number), films)[:number]
+        image = np.arange(number) - np.concatenate([[0], np.cumsum(films)])[row]
+        people = row[-1] + 1
+        old = (self._uniform(1, people) < OLD[place]).astype(int)
+        female = (self._uniform(2, people) < FEMALE[place]).astype(int)
+        dark = (self._uniform(3, people) < DARK[place]).astype(int)
+        share = self._uniform(4, people)
+        age = np.round(np.where(old, 66 + 24 * share, 18 + 47 * share), 1)
+        cuts = np.array(TYPES)[dark]
+        fst = 1 + 3 * dark + (self._uniform(6, people)[:, None] >= cuts).sum(axis=1)
+        return {"row": row, "image": image, "old": old, "female": female, "dark": dark, "age": age, "fst": fst}
+
+    def _rates(self) -> tuple[float, float]:
+        """Return P(y=1 | a=0) and P(y=1 | a=1) of the tied attribute."""
+        place = HOSPITALS.index(self.hospital)
+        attribute = {"age": OLD, "sex": FEMALE, "tone": DARK}[self._tied][place]
+        log_odds = LOG_ODDS[self.family][place] if self.log_odds is None else self.log_odds
+        return rates(POSITIVE[self.family][place], attribute, log_odds)
+
+
+def rates(positive: float, attribute: float, log_odds: float) -> tuple[float, float]:
+    """Return P(y=1 | a=0) and P(y=1 | a=1) from both marginals and the log odds ratio (Plackett, 1965)."""
+    excess = np.exp(log_odds) - 1
+    both = positive * attribute
+    if abs(excess) > 1e-9:
+        linear = 1 + excess * (positive + attribute)
+        both = (linear - np.sqrt(linear**2 - 4 * excess * (excess + 1) * both)) / (2 * excess)
+    return float((positive - both) / (1 - attribute)), float(both / attribute)

@@ -1,0 +1,28 @@
+"""Baseline: the pre-trained classifier as it is.
+
+Paper: Yan et al., SWiFT, MELBA 2025:015, Section 4.3.
+Code: none needed; the harness trains the fold's baseline once and every method starts from a copy of it.
+Departures: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.api import Method, Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline(Method):
+    """The identity."""
+
+    title = "Baseline"
+    uses = frozenset()
+    row = 1
+
+    def fit(self, run: Run) -> nn.Module:
+        return run.model

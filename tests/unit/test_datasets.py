@@ -1,0 +1,325 @@
+"""The datasets `manifest` and `ham10000`: on small made-up trees, and on the real files where they are at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bench.datasets.ham10000 import Ham10000
+from bench.datasets.manifest import Manifest
+from PIL import Image
+
+from bench.api import Attribute, Label
+from bench.data.cache import image_cache
+from bench.data.decode import read_image
+from bench.data.external import external_set
+from bench.data.folds import folds
+from bench.data.table import keep_apart, sample_table
+from bench.errors import DataInvalid, DataMissing
+
+CONTRACT = {"uid", "path", "group", "source", "drop"}
+
+
+def shared(name):
+    """Return the folder of real files `name`, or skip: BENCH_SHARED, else the folder `shared` beside the checkout."""
+    home = Path(os.environ.get("BENCH_SHARED") or Path(__file__).parents[3] / "shared")
+    folder = home / "data" / name
+    if not folder.is_dir():
+        pytest.skip(f"real data not at hand: no folder {folder} (set BENCH_SHARED)")
+    return folder
+
+
+def write_image(file, value=0):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((4, 4, 3), value, dtype=np.uint8)).save(file)
+
+
+@pytest.mark.parametrize("kind", [Manifest, Ham10000])
+def test_the_first_line_says_what_it_is(kind):
+    assert 20 < len(kind.__doc__.splitlines()[0]) <= 100
+
+
+# --- manifest ----------------------------------------------------------------------------------
+
+
+def manifest(root, text, **options):
+    (root / "own.csv").write_text(text, encoding="utf-8")
+    for name in ("001", "b.png", "sub/c.png", "NA.png"):
+        # Without a suffix the format has to be said.
+        (root / "films" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((4, 4), 7, dtype=np.uint8)).save(root / "films" / name, format="PNG")
+    return Manifest(**({"csv": "own.csv", "images": "films"} | options))
+
+
+ROWS = "path,person,site,finding,sex\n001,007,A,None,F\nb.png,7,B,Nodule,M\nsub/c.png,,,Nodule,\nNA.png,NA,A,None,F\n"
+
+
+def test_manifest_gives_the_contract_and_every_column(tmp_path):
+    table = manifest(tmp_path, ROWS, patient_column="person", source_column="site").table(tmp_path)
+    assert set(table.columns) == CONTRACT | {"person", "site", "finding", "sex"}
+    assert table["uid"].tolist() == [f"manifest:own:{path}" for path in ("001", "b.png", "sub/c.png", "NA.png")]
+    assert table["path"].tolist() == ["films/001", "films/b.png", "films/sub/c.png", "films/NA.png"]
+    # 007 and 7 are two people; a person who is not known is the image alone; "NA" is a name like any other.
+    assert table["group"].tolist() == ["own:007", "own:7", "own:sub/c.png", "own:NA"]
+    assert table["source"].tolist() == ["A", "B", "unknown", "A"]
+    assert table["finding"].tolist() == ["None", "Nodule", "Nodule", "None"]
+    assert (table["drop"] == "").all()
+
+
+def test_manifest_without_patients_groups_by_image(tmp_path):
+    table = manifest(tmp_path, ROWS).table(tmp_path)
+    assert table["group"].is_unique
+    assert set(table["source"]) == {"own"}
+
+
+def test_manifest_feeds_a_task(tmp_path):
+    data = manifest(tmp_path, ROWS, patient_column="person")
+    label = Label(column="finding", names=("none", "nodule"), one=("Nodule",))
+    sex = Attribute(column="sex", names=("male", "female"), one=("F",), zero=("M",))
+    table = sample_table(data, tmp_path, {}, label, sex, "source")
+    assert table["path"].tolist() == ["films/001", "films/NA.png", "films/b.png"]
+    assert table["y"].tolist() == [0, 0, 1]
+    assert table["a"].tolist() == [1, 1, 0]
+    assert data.image(tmp_path, table["path"][0]).tolist() == [[7] * 4] * 4
+
+
+def test_manifest_outside_the_data_folder(tmp_path):
+    manifest(tmp_path, ROWS)
+    data = Manifest(csv=str(tmp_path / "own.csv"), images="films")
+    table = data.table(tmp_path / "elsewhere")
+    assert table["path"][1] == (tmp_path / "films" / "b.png").as_posix()
+    assert data.image(tmp_path / "elsewhere", table["path"][1]).shape == (4, 4)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    assert len(manifest(tmp_path, "\ufeff" + ROWS).table(tmp_path)) == 4
+
+
+def test_manifest_without_table(tmp_path):
+    with pytest.raises(DataMissing, match=r"own\.csv not found.*manifest:csv=PATH"):
+        Manifest(csv="own.csv").table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        (ROWS, {"path_column": "Path"}, ["no column 'Path'", "did you mean 'path'", "path, person, site"]),
+        (ROWS, {"patient_column": "persons"}, ["did you mean 'person'"]),
+        (ROWS + "b.png,9,A,None,F\n", {}, ["rows 3, 6", "'path'", "'b.png' is listed 2 times"]),
+        (ROWS + ",9,A,None,F\n", {}, ["row 6", "'path'", "empty"]),
+        (ROWS.replace("person", "group"), {}, ["'group'", "rename it", "patient_column"]),
+        ("path,x\nb.png,1,2,3\nb,1\n", {}, ["own.csv", "not a CSV table"]),
+        ("", {}, ["own.csv", "not a CSV table"]),
+    ],
+)
+def test_manifest_refuses(tmp_path, text, options, words):
+    with pytest.raises(DataInvalid) as error:
+        manifest(tmp_path, text, **options).table(tmp_path)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_column_may_have_a_name_of_the_suite_if_it_is_said_what_it_is(tmp_path):
+    text = ROWS.replace("person", "group").replace("site", "source")
+    table = manifest(tmp_path, text, patient_column="group", source_column="source").table(tmp_path)
+    assert table["group"].tolist()[:2] == ["own:007", "own:7"]
+    assert table["source"].tolist()[:2] == ["A", "B"]
+
+
+def test_missing_images_are_counted_and_the_first_is_named(tmp_path):
+    data = manifest(tmp_path, ROWS + "gone.png,9,A,None,F\nnowhere/gone.png,9,A,None,F\n")
+    with pytest.raises(DataMissing, match=r"2 of 6 images, first .*films/gone\.png, not found.*images=FOLDER"):
+        data.table(tmp_path)
+
+
+# --- HAM10000 ----------------------------------------------------------------------------------
+
+HEADER = "lesion_id,image_id,dx,dx_type,age,sex,localization,dataset\n"
+LESIONS = [
+    "HAM_1,ISIC_1,mel,histo,80.0,male,scalp,vidir_modern",
+    "HAM_1,ISIC_2,mel,histo,80.0,female,scalp,vidir_molemax",
+    "HAM_2,ISIC_3,nv,histo,0.0,unknown,back,rosendahl",
+    "HAM_3,ISIC_4,akiec,histo,,female,back,vienna_dias",
+]
+
+
+def ham(root, folders=("images",), table="HAM10000_metadata.csv", lines=LESIONS, suffix=".jpg"):
+    (root / table).write_text(HEADER + "\n".join(lines) + "\n")
+    for number in range(1, 5):
+        write_image(root / folders[number % len(folders)] / f"ISIC_{number}{suffix}")
+    return Ham10000()
+
+
+@pytest.mark.parametrize(
+    ("folders", "table", "suffix"),
+    [
+        (("images",), "HAM10000_metadata.csv", ".jpg"),
+        (("HAM10000_images_part_1", "HAM10000_images_part_2"), "HAM10000_metadata", ".JPG"),
+    ],
+)
+def test_ham_layouts(tmp_path, folders, table, suffix):
+    data = ham(tmp_path, folders, table, suffix=suffix)
+    rows = data.table(tmp_path)
+    assert set(rows.columns) >= CONTRACT | {"lesion", "dx", "malignant", "female", "age"}
+    assert rows["uid"].tolist() == [f"ham10000:ISIC_{i}" for i in range(1, 5)]
+    assert rows["group"].tolist() == ["HAM_1", "HAM_1", "HAM_2", "HAM_3"]
+    assert rows["malignant"].tolist() == [1, 1, 0, 1]
+    assert rows["female"].fillna(-1).tolist() == [0, 1, -1, 1]
+    assert rows["age"].fillna(-1).tolist() == [80, 80, -1, -1]
+    assert all(data.image(tmp_path, path).shape == (4, 4, 3) for path in rows["path"])
+
+
+def test_ham_images_that_are_not_there_are_dropped_by_reason(tmp_path):
+    data = ham(tmp_path)
+    (tmp_path / "images" / "ISIC_2.jpg").unlink()
+    assert data.table(tmp_path)["drop"].tolist() == ["", "FILE_MISSING", "", ""]
+    label, sex = Label(column="malignant", names=("b", "m")), Attribute(column="female", names=("m", "f"))
+    table = sample_table(data, tmp_path, {}, label, sex, "source")
+    assert table["uid"].tolist() == ["ham10000:ISIC_1", "ham10000:ISIC_4"]
+    assert table.attrs["left_out"] == {"FILE_MISSING": 1, "ATTRIBUTE_MISSING": 1}
+
+
+def test_ham_says_what_is_missing_and_where_it_is_had(tmp_path):
+    with pytest.raises(DataMissing, match=r"HAM10000_metadata\.csv not found.*doi\.org"):
+        Ham10000().table(tmp_path)
+    (tmp_path / "HAM10000_metadata.csv").write_text(HEADER + LESIONS[0])
+    with pytest.raises(DataMissing, match=r"ISIC_\*\.jpg.*doi\.org"):
+        Ham10000().table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("nv,", "naevus,", "row 4, column 'dx': 'naevus', allowed: mel"),
+        ("unknown", "woman", "row 4, column 'sex': 'woman', allowed: female"),
+    ],
+)
+def test_ham_refuses_values_that_the_release_does_not_have(tmp_path, old, new, words):
+    data = ham(tmp_path, lines=[line.replace(old, new) for line in LESIONS])
+    with pytest.raises(DataInvalid, match=words):
+        data.table(tmp_path)
+
+
+# --- the real files ----------------------------------------------------------------------------
+
+MALIGNANT = Label(column="malignant", names=("benign", "malignant"))
+FEMALE = Attribute(column="female", names=("male", "female"))
+
+
+def test_real_ham_counts():
+    table = Ham10000().table(shared("ham10000"))
+    assert len(table) == 10_015
+    assert table["lesion"].nunique() == 7470
+    sites = {"vidir_modern": 3363, "vidir_molemax": 3954, "vienna_dias": 439, "rosendahl": 2259}
+    assert table["source"].value_counts().to_dict() == sites
+    assert (table["drop"] == "").all()
+    share = table.groupby("source")["malignant"].mean().astype(float).mul(100).round(1).to_dict()
+    assert share == {"vidir_modern": 27.4, "vidir_molemax": 0.7, "vienna_dias": 16.4, "rosendahl": 41.3}
+    unknown = table["female"].isna()
+    assert unknown.sum() == 57
+    assert table.loc[unknown, "malignant"].sum() == 0
+    assert table["age"].isna().sum() == 57 + 39
+    assert (table.groupby("lesion")["source"].nunique() > 1).sum() == 9
+
+
+def test_real_ham_malignant_by_sex_and_site():
+    table = Ham10000().table(shared("ham10000"))
+    counts = table.groupby(["source", "female"])["malignant"].agg(["sum", "size"])
+    expected = {
+        ("vidir_modern", 1): (339, 1515),
+        ("vidir_modern", 0): (584, 1791),
+        ("rosendahl", 1): (337, 902),
+        ("rosendahl", 0): (596, 1357),
+    }
+    assert {cell: tuple(counts.loc[cell]) for cell in expected} == expected
+
+
+def test_real_ham_makes_a_task():
+    root = shared("ham10000")
+    vienna = {"source": ("vidir_modern", "vidir_molemax", "vienna_dias")}
+    source = sample_table(Ham10000(), root, vienna, MALIGNANT, FEMALE, "source")
+    ood = sample_table(Ham10000(), root, {"source": ("rosendahl",)}, MALIGNANT, FEMALE, "queensland")
+    assert (len(source), len(ood)) == (7756 - 57, 2259)
+    # No lesion is both in Vienna and in Queensland: the nine at two sites are at two sites of Vienna.
+    pd.testing.assert_frame_equal(keep_apart(source, [ood]), source)
+    modern = sample_table(Ham10000(), root, {"source": ("vidir_modern",)}, MALIGNANT, FEMALE, "source")
+    molemax = sample_table(Ham10000(), root, {"source": ("vidir_molemax",)}, MALIGNANT, FEMALE, "ood")
+    apart = keep_apart(modern, [molemax])
+    assert modern["group"].nunique() - apart["group"].nunique() == 9
+
+    fold = folds(source)
+    assert abs(np.bincount(fold) / len(source) - 0.2).max() < 0.01
+    for k in range(5):
+        part = source[fold == k]
+        assert not set(part["group"]) & set(source.loc[fold != k, "group"])
+        assert abs(part["y"].mean() - source["y"].mean()) < 0.01
+        assert abs(part["a"].mean() - source["a"].mean()) < 0.01
+        gap = part.groupby("a")["y"].mean() - source.groupby("a")["y"].mean()
+        assert gap.abs().max() < 0.01
+    external = external_set(source[fold == 0], (0, "ham10000-sex", 0, "female"))
+    assert external.groupby(["a", "y"]).size().groupby("y").nunique().eq(1).all()
+
+
+def nih():
+    return Manifest(
+        csv="Data_Entry_2017_v2020.csv",
+        images="images",
+        path_column="Image Index",
+        patient_column="Patient ID",
+        source_column="View Position",
+    )
+
+
+def test_real_nih_table_as_it_ships():
+    root = shared("nih-cxr14-small")
+    table = nih().table(root)
+    assert len(table) == 1000
+    assert table["group"].nunique() == 264
+    assert table["group"].value_counts().iloc[0] == 66
+    assert table["source"].value_counts().to_dict() == {"PA": 637, "AP": 363}
+    assert {"OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]"} <= set(table.columns)
+    label = Label(column="Finding Labels", names=("finding", "none"), one=("No Finding",))
+    sex = Attribute(column="Patient Gender", names=("male", "female"), one=("F",), zero=("M",))
+    rows = sample_table(nih(), root, {}, label, sex, "source")
+    assert rows["y"].value_counts().to_dict() == {0: 501, 1: 499}
+    assert rows["a"].value_counts().to_dict() == {1: 509, 0: 491}
+    age = Attribute(column="Patient Age", names=("24 or younger", "older"), above=24)
+    assert len(sample_table(nih(), root, {}, label, age, "source")) == 1000
+
+
+def test_real_nih_folds_keep_patients_together():
+    root = shared("nih-cxr14-small")
+    label = Label(column="Finding Labels", names=("finding", "none"), one=("No Finding",))
+    sex = Attribute(column="Patient Gender", names=("male", "female"), one=("F",), zero=("M",))
+    rows = sample_table(nih(), root, {}, label, sex, "source")
+    fold = folds(rows)
+    assert (rows.assign(fold=fold).groupby("group")["fold"].nunique() == 1).all()
+    assert abs(np.bincount(fold) / 1000 - 0.2).max() <= 0.01
+
+
+def test_real_nih_colour_files_are_read_as_grey(tmp_path):
+    root = shared("nih-cxr14-small")
+    table = nih().table(root)
+    modes = {}
+    for path in table["path"]:
+        with Image.open(root / path) as image:
+            modes[path] = image.mode
+    colour = [path for path, mode in modes.items() if mode == "RGBA"]
+    assert len(colour) == 21
+    subset = table[table["path"].isin(colour[:21] + list(table["path"][:20]))]
+    cache = image_cache(nih(), "manifest", root, subset, size=64, channels=1, crop="none", cache_dir=tmp_path / "cache")
+    for uid, path in zip(subset["uid"], subset["path"], strict=True):
+        pixels = read_image(root / path)
+        assert (pixels == pixels[:, :, :1]).all(), "the films are grey, whatever their mode"
+        np.testing.assert_array_equal(cache.array[cache.rows([uid])[0]], pixels[:, :, :1])
+
+
+def test_real_ham_images_make_a_cache(tmp_path):
+    root = shared("ham10000")
+    table = Ham10000().table(root).iloc[::200]
+    cache = image_cache(
+        Ham10000(), "ham10000", root, table, size=64, channels=3, crop="centre", cache_dir=tmp_path / "cache"
+    )
+    assert cache.array.shape == (len(table), 64, 64, 3)
+    means = cache.array.reshape(len(table), -1, 3).mean(axis=1)
+    assert (means[:, 0] > means[:, 2]).mean() > 0.9, "skin is red rather than blue"

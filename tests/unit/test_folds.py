@@ -1,0 +1,129 @@
+"""Folds: properties of the partition, and its independence of everything but seed and images."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.api import Attribute, Label, Recipe, Rows, Task
+from bench.data.folds import folds
+from bench.errors import DataInvalid, EmptyGroup, UsageError
+
+TASK = Task(
+    name="skin-sex",
+    says="",
+    source=Rows(dataset="d"),
+    ood={},
+    label=Label(column="l", names=("benign", "malignant")),
+    attribute=Attribute(column="s", names=("male", "female")),
+    image_size=8,
+    channels=3,
+    crop="none",
+    recipe=Recipe(
+        pretrain_optimiser="sgd", pretrain_lr=1, pretrain_epochs=1, optimiser="sgd", lr_extractor=1, lr_head=1,
+        epochs=2, epsilon=0.1,
+    ),
+)  # fmt: skip
+
+
+def table(seed, groups, largest, sources=2):
+    """Groups of 1 to `largest` images; source and a belong to the group, y to the image."""
+    rng = np.random.default_rng(seed)
+    size = rng.integers(1, largest + 1, groups)
+    group = np.repeat(np.arange(groups), size)
+    a = rng.integers(0, 2, groups)[group]
+    return pd.DataFrame(
+        {
+            "uid": [f"d:{i:05d}" for i in range(len(group))],
+            "group": [f"p{i}" for i in group],
+            "source": rng.integers(0, sources, groups)[group].astype(str),
+            "y": (rng.random(len(group)) < 0.3 + 0.2 * a).astype("int8"),
+            "a": a.astype("int8"),
+        }
+    )
+
+
+TABLES = st.builds(table, st.integers(0, 10**6), st.integers(120, 250), st.integers(1, 6), st.integers(1, 3))
+
+
+@settings(max_examples=40, deadline=None)
+@given(TABLES, st.integers(2, 5), st.integers(0, 3))
+def test_folds_partition_the_groups_and_are_alike(frame, n, seed):
+    fold = folds(frame, n, seed)
+    assert fold.shape == (len(frame),)
+    assert set(fold) == set(range(n))
+    assert (frame.assign(fold=fold).groupby("group")["fold"].nunique() == 1).all()
+    largest = frame["group"].value_counts().max()
+    sizes = np.bincount(fold)
+    assert sizes.max() - sizes.min() <= largest + 1
+    for k in range(n):
+        part = frame[fold == k]
+        for column in ("y", "a"):
+            p = frame[column].mean()
+            assert abs(part[column].mean() - p) <= 2 * np.sqrt(p * (1 - p) / len(part))
+
+
+@settings(max_examples=20, deadline=None)
+@given(TABLES, st.randoms(use_true_random=False))
+def test_row_order_and_index_do_not_count(frame, random):
+    order = list(range(len(frame)))
+    random.shuffle(order)
+    np.testing.assert_array_equal(folds(frame.iloc[order]), folds(frame)[order])
+
+
+def test_single_images_are_dealt_evenly():
+    frame = table(1, 4000, 1, sources=3)
+    fold = folds(frame)
+    assert np.bincount(fold).tolist() == [800] * 5
+    whole = frame.groupby("a")["y"].mean()
+    for k in range(5):
+        part = frame[fold == k]
+        assert abs(part["y"].mean() - frame["y"].mean()) < 0.002
+        assert abs(part["a"].mean() - frame["a"].mean()) < 0.002
+        assert ((part.groupby("a")["y"].mean() - whole).abs() < 0.005).all()
+        assert np.ptp(frame.groupby(["source", "y", "a", fold]).size().unstack().to_numpy(), axis=1).max() <= 2
+
+
+def test_uneven_groups_keep_eighty_to_twenty():
+    frame = table(5, 600, 40)
+    share = np.bincount(folds(frame)) / len(frame)
+    assert abs(share - 0.2).max() < 0.01
+
+
+def test_the_seed_deals_otherwise():
+    frame = table(2, 300, 1)
+    assert (folds(frame, seed=0) != folds(frame, seed=1)).mean() > 0.5
+
+
+def test_the_same_folds_on_every_platform():
+    """Written down once; a change here changes every result of every task."""
+    i = np.arange(600)
+    frame = pd.DataFrame({"group": [f"p{k}" for k in i**2 // 700], "source": "s", "y": i * 7 % 5 // 3, "a": i // 3 % 2})
+    fold = folds(frame)
+    assert np.bincount(fold).tolist() == [120] * 5
+    assert hashlib.sha256(fold.astype("<i8").tobytes()).hexdigest()[:16] == "69e8d7b6cffb4c23"
+
+
+def test_too_few_groups():
+    with pytest.raises(DataInvalid, match=r"task skin-sex, 3 groups .* 5 folds"):
+        folds(table(0, 3, 9), task=TASK)
+
+
+def test_an_empty_cell_names_task_fold_group_and_class():
+    frame = table(3, 100, 1)
+    frame["y"] = ((frame["a"] == 0) & (frame["uid"] > "d:00050") | (frame["uid"] == "d:00001")).astype("int8")
+    frame.loc[frame["uid"] == "d:00001", "a"] = 1
+    with pytest.raises(EmptyGroup) as error:
+        folds(frame, task=TASK)
+    said = str(error.value)
+    assert all(
+        word in said for word in ("skin-sex", "fold ", '"female"', '"malignant"', "1 images of 1 groups", "fewer")
+    )
+
+
+def test_one_fold_is_refused():
+    with pytest.raises(UsageError, match="at least 2"):
+        folds(table(0, 30, 1), 1)

@@ -1,0 +1,398 @@
+"""Images: decoding, the cache on disk, the eight poses and the scaling to floats."""
+
+import errno
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from bench.datasets.manifest import Manifest
+from PIL import Image
+
+from bench.data import cache as cache_module
+from bench.data import workers
+from bench.data.augment import dihedral, normalise
+from bench.data.cache import image_cache, open_cache
+from bench.data.decode import fit, read_image
+from bench.errors import DataError, DataInvalid, UsageError
+
+SIZE = 16
+
+
+def save(folder, n=12, seed=0, width=20, height=16):
+    """Write n random colour images and return their table, in an order unlike that of the uids."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    names = [f"{i:03d}.png" for i in range(n)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(folder / name)
+    return pd.DataFrame({"uid": [f"manifest:m:{name}" for name in names], "path": names})[::-1]
+
+
+def build(root, table, cache_dir, **changes):
+    options = {"size": SIZE, "channels": 3, "crop": "centre", "cache_dir": cache_dir} | changes
+    return image_cache(Manifest(), "manifest", root, table, **options)
+
+
+def leftovers(cache_dir):
+    return [path for path in cache_dir.rglob("*") if path.name.startswith(".")]
+
+
+# --- decoding ----------------------------------------------------------------------------------
+
+
+def test_modes_are_read_as_grey_or_colour(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    grey, colour = Image.fromarray(rgb[:, :, 0]), Image.fromarray(rgb)
+    alpha = Image.fromarray(rgb[:, :, 1])
+    rgba, la = colour.copy(), grey.copy()
+    rgba.putalpha(alpha)
+    la.putalpha(alpha)
+    palette = colour.quantize(200)
+    expected = {
+        "grey": (grey, rgb[:, :, 0]),
+        "colour": (colour, rgb),
+        "rgba": (rgba, rgb),
+        "la": (la, rgb[:, :, 0]),
+        "palette": (palette, np.asarray(palette.convert("RGB"))),
+        "bits": (grey.convert("1"), np.asarray(grey.convert("1").convert("L"))),
+        "cmyk": (colour.convert("CMYK"), np.asarray(colour.convert("CMYK").convert("RGB"))),
+    }
+    for name, (image, pixels) in expected.items():
+        file = tmp_path / f"{name}.{'tiff' if name == 'cmyk' else 'png'}"
+        image.save(file)
+        np.testing.assert_array_equal(read_image(file), pixels, err_msg=name)
+
+
+def test_transparent_palette_is_read_without_warning(tmp_path):
+    palette = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).convert("P")
+    palette.save(tmp_path / "p.png", transparency=bytes(range(256)))
+    np.testing.assert_array_equal(read_image(tmp_path / "p.png"), np.asarray(palette.convert("RGB")))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path, suffix):
+    levels = np.array([[0, 128, 129, 257], [32768, 65278, 65407, 65535]], dtype=np.uint16)
+    Image.fromarray(levels).save(tmp_path / f"x.{suffix}")
+    assert read_image(tmp_path / f"x.{suffix}").tolist() == [[0, 0, 1, 1], [128, 254, 255, 255]]
+
+
+def test_pixels_without_a_range_are_refused(tmp_path):
+    Image.fromarray(np.ones((2, 2), dtype=np.float32)).save(tmp_path / "f.tiff")
+    Image.fromarray(np.full((2, 2), 70000, dtype=np.int32)).save(tmp_path / "i.tiff")
+    for name in ("f.tiff", "i.tiff"):
+        with pytest.raises(ValueError, match=r"floating|70000"):
+            read_image(tmp_path / name)
+
+
+def test_orientation_of_the_camera_is_applied(tmp_path):
+    pixels = np.zeros((16, 32, 3), dtype=np.uint8)
+    pixels[:, :16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(pixels).save(tmp_path / "x.jpg", exif=exif)
+    turned = read_image(tmp_path / "x.jpg")
+    assert turned.shape == (32, 16, 3)
+    assert turned[:12].min() > 200
+    assert turned[20:].max() < 50
+
+
+def test_fit_crops_resizes_and_converts():
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(fit(wide, size=8, channels=3, crop="centre"), wide[:, 2:10])
+    squeezed = fit(wide, size=8, channels=3, crop="none")
+    expected = Image.fromarray(wide).resize((8, 8), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(squeezed, np.asarray(expected))
+    grey = np.asarray(Image.fromarray(wide[:, 2:10]).convert("L"))
+    np.testing.assert_array_equal(fit(wide, size=8, channels=1, crop="centre")[:, :, 0], grey)
+    # Grey stored as three equal channels keeps its levels exactly.
+    np.testing.assert_array_equal(fit(np.dstack([grey] * 3), size=8, channels=1, crop="none")[:, :, 0], grey)
+    np.testing.assert_array_equal(fit(grey, size=8, channels=3, crop="none"), np.dstack([grey] * 3))
+    for bad in (wide.astype(float), wide[None], np.dstack([wide, wide])):
+        with pytest.raises(ValueError, match="uint8"):
+            fit(bad, size=8, channels=3, crop="none")
+
+
+# --- the cache ---------------------------------------------------------------------------------
+
+
+def test_rows_hold_the_images_of_their_uids(tmp_path):
+    table = save(tmp_path / "images")
+    seen = []
+    cache = build(tmp_path / "images", table, tmp_path / "cache", progress=lambda *counts: seen.append(counts))
+    assert cache.array.shape == (12, SIZE, SIZE, 3)
+    assert cache.array.dtype == np.uint8
+    assert isinstance(cache.array, np.memmap)
+    assert seen[-1] == (12, 12)
+    for uid, path, row in zip(table["uid"], table["path"], cache.rows(table["uid"]), strict=True):
+        pixels = read_image(tmp_path / "images" / path)[:, 2:18]
+        np.testing.assert_array_equal(cache.array[row], pixels, err_msg=uid)
+    with pytest.raises(DataInvalid, match="1 images are not in this cache, first 'elsewhere'"):
+        cache.rows(["manifest:m:001.png", "elsewhere"])
+    with pytest.raises(ValueError, match="read-only"):
+        cache.array[0] = 0
+
+
+def test_a_second_call_reads_no_image(tmp_path, monkeypatch):
+    table = save(tmp_path / "images")
+    first = build(tmp_path / "images", table, tmp_path / "cache")
+    monkeypatch.setattr(Manifest, "image", lambda *_: pytest.fail("an image was decoded again"))
+    again = build(tmp_path / "images", table.sample(frac=1, random_state=1), tmp_path / "cache")
+    assert again.folder == first.folder
+
+
+def test_index_and_description(tmp_path):
+    cache = build(tmp_path / "images", save(tmp_path / "images"), tmp_path / "cache")
+    index = pd.read_parquet(cache.folder / "index.parquet")
+    assert list(index.columns) == ["uid", "row", "sha256"]
+    assert index["sha256"].nunique() == 12
+    spec = json.loads((cache.folder / "cache.json").read_text())
+    assert (spec["size"], spec["channels"], spec["crop"], spec["n"]) == (SIZE, 3, "centre", 12)
+
+
+def test_anything_else_is_another_folder(tmp_path):
+    images, caches = tmp_path / "images", tmp_path / "cache"
+    table = save(images)
+    folders = [build(images, table, caches).folder]
+    folders += [build(images, table, caches, size=8).folder, build(images, table, caches, channels=1).folder]
+    folders += [build(images, table, caches, crop="none").folder, build(images, table[:5], caches).folder]
+    Image.fromarray(np.zeros((64, 64, 3), dtype=np.uint8)).save(images / "000.png")
+    folders += [build(images, table, caches).folder]
+    assert len(set(folders)) == 6
+    assert build(images, table, caches, channels=1).array.shape == (12, SIZE, SIZE, 1)
+
+
+def test_a_cache_travels_to_other_processes_as_its_folder(tmp_path):
+    cache = build(tmp_path / "images", save(tmp_path / "images"), tmp_path / "cache")
+    sent = pickle.dumps(cache)
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent).array, cache.array)
+
+
+def test_all_unreadable_images_are_named_after_the_rest_was_decoded(tmp_path):
+    images = tmp_path / "images"
+    table = save(images, 16)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(images / "whole.jpg")
+    whole = (images / "whole.jpg").read_bytes()
+    (images / "003.png").write_bytes(whole[: len(whole) // 2])
+    (images / "007.png").write_bytes(b"no image at all")
+    (images / "009.png").unlink()
+    seen = []
+    with pytest.raises(DataInvalid) as error:
+        build(images, table, tmp_path / "cache", progress=lambda *counts: seen.append(counts))
+    said = str(error.value)
+    assert said.startswith("3 of 16 images cannot be read:")
+    assert all(f"{name}.png (manifest:m:{name}.png)" in said for name in ("003", "007", "009"))
+    assert "truncated" in said
+    assert seen[-1] == (16, 16)
+    assert not list((tmp_path / "cache").rglob("cache.json"))
+    assert not leftovers(tmp_path / "cache")
+
+
+def test_a_long_list_of_unreadable_images_is_cut(tmp_path):
+    table = save(tmp_path / "images", 15)
+    for path in table["path"]:
+        (tmp_path / "images" / path).write_bytes(b"")
+    with pytest.raises(DataInvalid, match=r"(?s)15 of 15.*009\.png.*and 5 more$"):
+        build(tmp_path / "images", table, tmp_path / "cache")
+
+
+def test_a_pool_gives_the_same_pixels_and_the_same_complaints(tmp_path, monkeypatch):
+    table = save(tmp_path / "images", 60)
+    alone = build(tmp_path / "images", table, tmp_path / "alone")
+    monkeypatch.setattr(workers, "ALONE", 0.0)
+    decoded_here = []
+    decode = workers._decode
+    monkeypatch.setattr(workers, "_decode", lambda *a, **k: decoded_here.append(a) or decode(*a, **k))
+    # A lambda cannot be sent to another process: all is decoded here, and nothing is lost or repeated.
+    here = build(tmp_path / "images", table, tmp_path / "here", jobs=2)
+    assert len(decoded_here) == 60
+    monkeypatch.undo()
+    monkeypatch.setattr(workers, "ALONE", 0.0)
+    started = Counter()
+    pool = workers.ProcessPoolExecutor
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda *a, **k: started.update(["pool"]) or pool(*a, **k))
+    pooled = build(tmp_path / "images", table, tmp_path / "pooled", jobs=2)
+    assert started["pool"] == 1
+    np.testing.assert_array_equal(pooled.array, alone.array)
+    np.testing.assert_array_equal(here.array, alone.array)
+
+
+def test_of_two_builders_at_once_the_later_discards_its_own(tmp_path):
+    images, caches = tmp_path / "images", tmp_path / "cache"
+    table = save(images)
+    inner = []
+
+    def other_builder(done, total):
+        if done == total // 2:
+            inner.append(build(images, table, caches))
+
+    outer = build(images, table, caches, progress=other_builder)
+    assert outer.folder == inner[0].folder
+    np.testing.assert_array_equal(outer.array, inner[0].array)
+    assert [path.parent for path in caches.rglob("cache.json")] == [outer.folder]
+    assert not leftovers(caches)
+
+
+SLOW = """
+    import os, sys, time
+    from pathlib import Path
+    import pandas as pd
+    from bench.data import workers
+    from bench.data.cache import image_cache
+    from bench.datasets.manifest import Manifest
+
+    class Slow(Manifest):
+        def image(self, root, path):
+            time.sleep(0.05)
+            return super().image(root, path)
+
+    if __name__ == "__main__":
+        root, cache_dir, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+        workers.ALONE = 0.0
+        image_cache(Slow(), "manifest", root, pd.read_csv(root / "table.csv"), size=16, channels=3, crop="centre",
+                    cache_dir=cache_dir, jobs=jobs, progress=lambda done, total: print(done, flush=True))
+"""
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads the children of a process from /proc")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_build_leaves_no_cache_and_no_process(tmp_path, jobs):
+    images, caches = tmp_path / "images", tmp_path / "cache"
+    table = save(images, 60)
+    table.to_csv(images / "table.csv", index=False)
+    script = tmp_path / "slow.py"
+    script.write_text(textwrap.dedent(SLOW))
+    command = [sys.executable, str(script), str(images), str(caches), str(jobs)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as builder:
+        assert builder.stdout is not None
+        for line in builder.stdout:
+            if int(line) >= 5:
+                break
+        children = Path(f"/proc/{builder.pid}/task/{builder.pid}/children").read_text().split()
+        assert (len(children) >= jobs) == (jobs > 1)
+        builder.send_signal(signal.SIGKILL)
+    assert builder.returncode == -signal.SIGKILL
+    assert leftovers(caches), "killed in the middle of a build"
+    assert not list(caches.rglob("cache.json"))
+    patience = time.monotonic() + 10
+    while any(alive(child) for child in children) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not any(alive(child) for child in children)
+    rebuilt = build(images, table, caches)
+    clean = build(images, table, tmp_path / "clean")
+    for name in ("images.npy", "index.parquet", "cache.json"):
+        assert (rebuilt.folder / name).read_bytes() == (clean.folder / name).read_bytes()
+
+
+def test_abandoned_folders_go_and_those_of_running_builds_stay(tmp_path):
+    table = save(tmp_path / "images")
+    cache = build(tmp_path / "images", table, tmp_path / "cache")
+    folders = [cache.folder.parent / f".{cache.folder.name}.{name}" for name in ("old", "young")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "images.npy").write_bytes(b"half")
+    long_ago = time.time() - 2 * cache_module.ABANDONED_AFTER
+    for path in (folders[0] / "images.npy", folders[0]):
+        os.utime(path, (long_ago, long_ago))
+    (cache.folder / "cache.json").unlink()
+    for file in cache.folder.iterdir():
+        file.unlink()
+    build(tmp_path / "images", table, tmp_path / "cache")
+    assert [folder.exists() for folder in folders] == [False, True]
+
+
+def test_a_full_disk_and_a_closed_folder_are_said(tmp_path, monkeypatch):
+    table = save(tmp_path / "images")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot be written.*--cache or BENCH_CACHE"):
+        build(tmp_path / "images", table, tmp_path / "file")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np.lib.format, "write_array_header_1_0", full)
+        with pytest.raises(DataError, match="no space left"):
+            build(tmp_path / "images", table, tmp_path / "cache")
+    with monkeypatch.context() as patch:
+        patch.setattr(cache_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+        with pytest.raises(DataError, match=r"no space left.*0\.00 GB free"):
+            build(tmp_path / "images", table, tmp_path / "cache")
+    assert not leftovers(tmp_path / "cache")
+
+
+def test_a_damaged_cache_is_not_read(tmp_path):
+    table = save(tmp_path / "images")
+    cache = build(tmp_path / "images", table, tmp_path / "cache")
+    pixels = (cache.folder / "images.npy").read_bytes()
+    (cache.folder / "images.npy").write_bytes(pixels[:-100])
+    with pytest.raises(DataInvalid, match="delete it"):
+        open_cache(cache.folder)
+    with pytest.raises(DataInvalid, match="not a complete image cache"):
+        open_cache(tmp_path / "nowhere")
+
+
+# --- poses and scaling -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [5, 8])
+def test_eight_distinct_exact_poses(channels, size):
+    image = torch.arange(channels * size * size, dtype=torch.uint8).reshape(1, channels, size, size)
+    poses = dihedral(image.expand(8, -1, -1, -1).contiguous(), torch.arange(8))
+    assert len({pose.numpy().tobytes() for pose in poses}) == 8
+    for variant, pose in enumerate(poses):
+        expected = image[0].numpy()
+        expected = expected[:, :, ::-1] if variant & 1 else expected
+        expected = expected[:, ::-1, :] if variant & 2 else expected
+        expected = expected.transpose(0, 2, 1) if variant & 4 else expected
+        np.testing.assert_array_equal(pose.numpy(), expected)
+
+
+def test_poses_are_per_image_in_any_memory_layout():
+    x = torch.randint(0, 256, (40, 6, 6, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    before, variant = x.clone(), torch.randint(0, 8, (40,))
+    together = dihedral(x, variant)
+    for i in range(40):
+        assert torch.equal(together[i], dihedral(x[i : i + 1].contiguous(), variant[i : i + 1])[0])
+    assert torch.equal(x, before), "the batch given stays as it was"
+
+
+def test_poses_refuse_what_they_cannot_do():
+    with pytest.raises(UsageError, match="0 to 7"):
+        dihedral(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.tensor([8]))
+    with pytest.raises(UsageError, match="square"):
+        dihedral(torch.zeros(1, 1, 4, 5, dtype=torch.uint8), torch.tensor([1]))
+    empty = torch.zeros(0, 3, 4, 4, dtype=torch.uint8)
+    assert dihedral(empty, torch.zeros(0, dtype=torch.int64)).shape == (0, 3, 4, 4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_are_scaled_by_the_imagenet_statistics(channels):
+    x = torch.randint(0, 256, (4, channels, 6, 6), dtype=torch.uint8)
+    out = normalise(x)
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    colour = np.repeat(x.numpy(), 3 // channels, axis=1)
+    expected = (colour / 255 - mean[:, None, None]) / std[:, None, None]
+    np.testing.assert_allclose(out.numpy(), expected, atol=1e-6)
+    assert out.dtype == torch.float32
+    assert out.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,190 @@
+"""Metrics: hand values, fairlearn and scikit-learn as oracles, invariances, what is undefined."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from bench.errors import DataInvalid, NonFinite, UnknownName
+from bench.score import metrics
+from bench.score.metrics import METRICS, evaluate
+
+NAMES = ("light", "dark")
+
+
+def by_hand(*groups: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits of +1 and -1, labels and groups from (TP, FN, FP, TN) per group."""
+    logit = np.concatenate([np.repeat([1.0, -1.0, 1.0, -1.0], counts) for counts in groups])
+    y = np.concatenate([np.repeat([1, 1, 0, 0], counts) for counts in groups])
+    a = np.repeat(np.arange(len(groups)), [sum(counts) for counts in groups])
+    return logit, y, a
+
+
+def drawn(seed: int, groups: int = 2, n: int = 120) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Random data in which each group has both classes and many logits are tied."""
+    rng = np.random.default_rng(seed)
+    a = np.concatenate([np.repeat(np.arange(groups), 2), rng.integers(0, groups, n)])
+    y = np.concatenate([np.tile([0, 1], groups), rng.integers(0, 2, n)])
+    logit = np.round(rng.normal(0.4 * y - 0.3 * a, 1), rng.integers(0, 4))
+    return logit, y, a
+
+
+def flat(scores: dict) -> dict[str, float]:
+    return {name: scores[name] for name in METRICS}
+
+
+def same(left: dict, right: dict, *names: str) -> None:
+    for name in names or METRICS:
+        assert left[name] == pytest.approx(right[name], abs=1e-12, nan_ok=True), name
+
+
+def test_hand_values() -> None:
+    scores = evaluate(*by_hand((6, 4, 1, 9), (4, 6, 3, 7)), NAMES)
+    expected = {"spd": 0, "eodds": 0.2, "eodds_max": 0.2, "eodds_sum": 0.4, "eodds_signed": 0, "eopp": 0.2}
+    for name, value in {**expected, "tpr_gap": 0.2, "fpr_gap": -0.2, "min_auc": 0.55, "gap_auc": 0.2}.items():
+        assert scores[name] == pytest.approx(value, abs=1e-12), name
+    assert (scores["n"], scores["degenerate"]) == (40, False)
+    assert scores["groups"]["light"] == pytest.approx(
+        {"n": 20, "positives": 10, "negatives": 10, "true_positives": 6, "false_positives": 1}
+        | {"selection_rate": 0.35, "tpr": 0.6, "fpr": 0.1, "auc": 0.75}
+    )
+    assert scores["groups"]["dark"]["true_positives"] == 4
+    assert scores["groups"]["dark"]["false_positives"] == 3
+
+
+def test_a_score_of_exactly_one_half_is_negative() -> None:
+    scores = evaluate(np.array([0.0, -0.0, 1e-30, 0.0]), np.array([1, 0, 1, 0]), np.array([0, 0, 1, 1]), NAMES)
+    assert [scores["groups"][name]["tpr"] for name in NAMES] == [0, 1]
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5])
+@pytest.mark.parametrize("seed", range(12))
+def test_as_fairlearn_and_scikit_learn(seed: int, groups: int) -> None:
+    logit, y, a = drawn(seed, groups)
+    scores = evaluate(logit, y, a, [f"g{g}" for g in range(groups)])
+    predicted = (logit > 0).astype(int)
+    assert scores["spd"] == pytest.approx(demographic_parity_difference(y, predicted, sensitive_features=a), abs=1e-12)
+    for name, rule in (("eodds_max", "worst_case"), ("eodds", "mean")):
+        oracle = equalized_odds_difference(y, predicted, sensitive_features=a, agg=rule)
+        assert scores[name] == pytest.approx(oracle, abs=1e-12)
+    assert scores["auc"] == pytest.approx(roc_auc_score(y, logit), abs=1e-12)
+    within = [roc_auc_score(y[a == g], logit[a == g]) for g in range(groups)]
+    assert [group["auc"] for group in scores["groups"].values()] == pytest.approx(within, abs=1e-12)
+    assert scores["min_auc"] == pytest.approx(min(within), abs=1e-12)
+    assert scores["gap_auc"] == pytest.approx(max(within) - min(within), abs=1e-12)
+    assert math.isnan(scores["tpr_gap"]) is (groups > 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=40))
+def test_auc_with_ties(rows: list[tuple[int, bool]]) -> None:
+    logit, y = np.array([row[0] for row in rows], dtype=float), np.array([row[1] for row in rows], dtype=int)
+    value = evaluate(logit, y, np.arange(len(y)) % 2, NAMES)["auc"]
+    if y.min() == y.max():
+        assert math.isnan(value)
+    else:
+        assert value == pytest.approx(roc_auc_score(y, logit), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_invariances(seed: int) -> None:
+    logit, y, a = drawn(seed)
+    logit = np.where(logit == 0, 0.5, logit)  # at exactly 0 a flip of the sign is no flip of the prediction
+    scores = evaluate(logit, y, a, NAMES)
+    flipped = evaluate(-logit, 1 - y, a, NAMES)
+    same(flipped, scores, "auc", "spd", "eodds", "eodds_max", "eodds_sum", "eodds_signed", "min_auc", "gap_auc")
+    assert flipped["tpr_gap"] == pytest.approx(scores["fpr_gap"] * -1)
+    swapped = evaluate(logit, y, 1 - a, NAMES)
+    same(swapped, scores, *(name for name in METRICS if name not in ("tpr_gap", "fpr_gap")))
+    assert swapped["tpr_gap"] == -scores["tpr_gap"]
+    order = np.random.default_rng(seed).permutation(len(y))
+    assert evaluate(logit[order], y[order], a[order], NAMES) == scores
+    same(evaluate(np.tile(logit, 3), np.tile(y, 3), np.tile(a, 3), NAMES), scores)
+    assert evaluate(logit.astype(np.float32), y.astype(np.float32), a.astype(np.int8), NAMES)["auc"] == scores["auc"]
+
+
+def test_missing_positives_are_nan_where_fairlearn_gives_a_gap() -> None:
+    logit, y, a = by_hand((6, 4, 1, 9), (0, 0, 1, 9))
+    scores = evaluate(logit, y, a, NAMES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert equalized_odds_difference(y, logit > 0, sensitive_features=a) == pytest.approx(0.6)
+    assert all(math.isnan(scores[name]) for name in ("eodds", "eodds_max", "eodds_sum", "eodds_signed", "eopp"))
+    assert math.isnan(scores["groups"]["dark"]["tpr"])
+    assert math.isnan(scores["groups"]["dark"]["auc"])
+    assert scores["groups"]["dark"]["positives"] == 0
+    assert scores["spd"] == pytest.approx(0.25)
+    assert scores["fpr_gap"] == 0
+    assert (scores["min_auc"], math.isnan(scores["gap_auc"])) == (0.75, True)
+
+
+def test_an_absent_group_or_class_is_nan_without_a_warning() -> None:
+    scores = evaluate(np.array([1.0, -1.0]), np.array([1, 0]), np.array([0, 0]), NAMES)
+    assert math.isnan(scores["spd"])
+    assert scores["groups"]["dark"]["n"] == 0
+    one_class = evaluate(np.array([1.0, -1.0]), np.array([1, 1]), np.array([0, 1]), NAMES)
+    assert math.isnan(one_class["auc"])
+    assert one_class["eopp"] == 1
+    assert math.isnan(one_class["eodds"])
+    assert all(math.isnan(value) for value in flat(evaluate(np.empty(0), np.empty(0), np.empty(0), NAMES)).values())
+
+
+def test_ranges_over_three_groups() -> None:
+    scores = evaluate(*by_hand((9, 1, 2, 8), (5, 5, 4, 6), (6, 4, 1, 9)), ("a", "b", "c"))
+    assert scores["eopp"] == pytest.approx(0.4)
+    assert scores["eodds"] == pytest.approx(0.35)
+    assert scores["spd"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, True), (-1, True), (0, False)])
+def test_degenerate(sign: int, expected: bool) -> None:
+    logit = np.array([1.0, -1.0, 2.0, -2.0]) if sign == 0 else sign * np.array([1.0, 2.0, 3.0, 4.0])
+    assert evaluate(logit, np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), NAMES)["degenerate"] is expected
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_not_finite_raises(value: float) -> None:
+    with pytest.raises(NonFinite, match="1 of 2"):
+        evaluate(np.array([0.0, value]), np.array([0, 1]), np.array([0, 1]), NAMES)
+
+
+@pytest.mark.parametrize(
+    ("y", "a", "names"),
+    [
+        ([0, 2], [0, 1], NAMES),
+        ([0, np.nan], [0, 1], NAMES),
+        ([0, 1], [0, 2], NAMES),
+        ([0, 1], [-1, 0], NAMES),
+        ([0, 1, 1], [0, 1, 1], NAMES),
+        ([0, 1], [0, 1], ("one",)),
+        ([0, 1], [0, 1], ("one", "one")),
+    ],
+)
+def test_data_outside_their_range_raise(y: list, a: list, names: tuple[str, ...]) -> None:
+    with pytest.raises(DataInvalid):
+        evaluate(np.array([0.0, 1.0]), np.array(y), np.array(a), names)
+
+
+def test_scores_survive_json() -> None:
+    scores = evaluate(*by_hand((6, 4, 1, 9), (0, 0, 1, 9)), NAMES)
+    again = json.loads(json.dumps(scores))
+    same(again, scores)
+    assert again["groups"]["light"] == scores["groups"]["light"]
+    assert again["degenerate"] is False
+
+
+def test_the_table_of_metrics_names_what_evaluate_returns() -> None:
+    scores = evaluate(*by_hand((6, 4, 1, 9), (4, 6, 3, 7)), NAMES)
+    assert set(METRICS) == set(scores) - {"n", "degenerate", "groups"}
+    assert {name for name, entry in METRICS.items() if entry.direction == "up"} == {"auc", "min_auc"}
+    assert metrics.metric("auc").title == "AUC"
+    with pytest.raises(UnknownName, match="eodds"):
+        metrics.metric("eods")

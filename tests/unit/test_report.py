@@ -1,0 +1,428 @@
+"""Reports from fabricated cells with known numbers: marks, notes, claims, files."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.errors import BenchError
+from bench.report import TaskInfo, collect, figures, tables, terminal, write
+from bench.report.aggregate import SYNTHETIC, Results, tidy
+from bench.report.findings import NO_GAIN, findings
+from bench.report.notes import reading
+from bench.score.metrics import METRICS
+
+INFO = TaskInfo(
+    name="demo",
+    says="Finding on demo images.",
+    synthetic=True,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near", "far"),
+)
+TITLES = ("Baseline", "A", "B", "C")
+GROUPS = {"younger": {"positives": 40, "negatives": 60}, "older": {"positives": 25, "negatives": 75}}
+
+
+def scores(degenerate: bool = False, **values: float) -> dict[str, Any]:
+    metrics = dict.fromkeys(METRICS, 0.5) | {"auc": 0.8, "spd": 0.2, "eodds": 0.2} | values
+    return metrics | {"degenerate": degenerate, "n": 200, "groups": GROUPS}
+
+
+def cell(title: str, fold: int, seed: int = 0, **sets: dict[str, Any]) -> dict[str, Any]:
+    """One cell; `sets` replaces the scores of `near`, `far` or `val`, `spec` and the like come from `title`."""
+    method, _, parameters = title.lower().partition(":")
+    row = 1 + TITLES.index(title.partition(":")[0]) if title.partition(":")[0] in TITLES else 100
+    return {
+        "cell": {
+            **{"task": "demo", "backbone": "small", "method": method, "title": title.partition(":")[0], "row": row},
+            **{"spec": f"{method}:{parameters}" if parameters else method, "fold": fold, "seed": seed},
+        },
+        "synthetic": True,
+        "data": {"external": {"n": 100, "sha": "e"}, "near": {"n": 200, "sha": "n"}, "far": {"n": 200, "sha": "f"}},
+        "scores": {"near": scores(), "far": scores(), "val": scores()} | sets,
+        "cost": {"seconds": 1.5, "images_forward": 300, "images_backward": 150},
+    }
+
+
+def table(near: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Cells of some methods from the scores of each fold on `near`."""
+    return [cell(title, fold, near=values) for title, folds in near.items() for fold, values in enumerate(folds)]
+
+
+def constant(folds: int = 5, **values: float) -> list[dict[str, Any]]:
+    return [scores(**values)] * folds
+
+
+def failure(title: str, fold: int) -> dict[str, Any]:
+    error = {"class": "NonFinite", "message": "features.layer_3 is NaN\nsecond line", "traceback": "..."}
+    return {"cell": cell(title, fold)["cell"], "error": error, "attempt": 1}
+
+
+def marks(results: Results, metric: str, name: str = "near") -> dict[str, str]:
+    return {row.label: row.mark for row in results.column("small", name, metric)}
+
+
+def noise(seed: int, between: float = 0.0, **effects: tuple[float, float]) -> list[dict[str, Any]]:
+    """Ten methods on two sets; `effects` are (EOdds, AUC) added to a method's score, `between` correlates folds."""
+    rng = np.random.default_rng(seed)
+    cells = []
+    shared = {name: 0.02 * rng.normal(size=(5, 2)) for name in INFO.ood}
+    for method in ("Baseline", *(f"M{number}" for number in range(9))):
+        drawn = {}
+        for name in INFO.ood:
+            own = math.sqrt(between) * rng.normal(size=2) + math.sqrt(1 - between) * rng.normal(size=(5, 2))
+            drawn[name] = np.array([0.3, 0.8]) + shared[name] + 0.02 * own + np.array(effects.get(method, (0, 0)))
+        for fold in range(5):
+            sets = {name: scores(eodds=values[fold, 0], auc=values[fold, 1]) for name, values in drawn.items()}
+            cells.append(cell(method, fold, **sets))
+    return cells
+
+
+def test_tidy_has_one_row_per_cell_set_and_metric() -> None:
+    frame = tidy([cell("A", 0), cell("Baseline", 0)], INFO)
+    assert len(frame) == 2 * (3 * len(METRICS) + 1)
+    assert frame["label"].unique().tolist() == ["Baseline", "A"]
+    assert frame[(frame["set"] == "far") & (frame["metric"] == "spd")]["value"].tolist() == [0.2, 0.2]
+
+
+def test_marks_follow_the_direction_and_ties_share_them() -> None:
+    cells = table(
+        {
+            "Baseline": constant(auc=0.8004, eodds=0.1, spd=0.3),
+            "A": constant(auc=0.7996, eodds=0.3, spd=0.1),
+            "B": constant(auc=0.79, eodds=0.2, spd=0.2),
+            "C": constant(auc=0.7, eodds=0.2, spd=0.2),
+        }
+    )
+    results = collect(cells, [], INFO)
+    assert marks(results, "auc") == {"Baseline": "best", "A": "best", "B": "second", "C": ""}
+    assert marks(results, "eodds") == {"Baseline": "best", "A": "", "B": "second", "C": "second"}
+    assert marks(results, "spd") == {"Baseline": "", "A": "best", "B": "second", "C": "second"}
+    assert set(marks(results, "auc", "val").values()) == {""}
+    assert set(marks(results, "tpr_gap").values()) == {""}
+
+
+def test_a_row_on_its_own_is_not_the_best() -> None:
+    assert set(marks(collect([cell("A", 0)], [], INFO), "auc").values()) == {""}
+
+
+def test_mean_std_and_n_are_those_of_the_folds() -> None:
+    aucs = [0.60, 0.62, 0.58, 0.61, 0.59]
+    row = collect(table({"A": [scores(auc=auc) for auc in aucs]}), [], INFO).column("small", "near", "auc")[0]
+    assert (row.mean, row.std, row.n) == (pytest.approx(0.6), pytest.approx(0.0158113883), 5)
+    assert tables.entry(row) == tables.Entry("0.600", "0.016", "", "")
+
+
+def test_a_degenerate_fold_takes_the_row_out_of_the_gaps() -> None:
+    cells = table(
+        {"Baseline": constant(eodds=0.2), "A": constant(eodds=0.1), "B": [*constant(4, eodds=0), scores(True, eodds=0)]}
+    )
+    results = collect(cells, [], INFO)
+    assert marks(results, "eodds") == {"Baseline": "second", "A": "best", "B": ""}
+    assert marks(results, "auc")["B"] == "best"
+    row = results.column("small", "near", "eodds")[-1]
+    assert (row.excluded, row.compared) == ("degenerate", False)
+    assert "a small gap there means nothing: B (near 1 of 5 folds)." in "\n".join(reading(results))
+    assert "| 0.000 ± 0.000† |" in tables.markdown(results)
+    assert "Not compared on EOdds: A, B †." in "\n".join(findings(results))
+
+
+def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
+    cells = table({"Baseline": constant(eodds=0.2), "A": constant(eodds=0.15), "B": constant(3, eodds=0.1, auc=0.9)})
+    results = collect(cells, [failure("B", 3), failure("A", 0)], INFO)
+    assert marks(results, "eodds") == {"Baseline": "second", "A": "best", "B": ""}
+    assert marks(results, "auc") == {"Baseline": "second", "A": "second", "B": "best"}
+    notes = "\n".join(reading(results))
+    assert "fewer folds than other rows: B (near 3, far 3, val 3 of 5 folds)." in notes
+    assert "Missing: B 3 of 5 folds." in notes
+    assert "Failed: B, fold 3: NonFinite: features.layer_3 is NaN" in notes
+    assert "second line" not in notes
+    assert "Failed: A" not in notes  # a later attempt made it good
+    assert next(line for line in tables.block(results, "small", ("near",)).lines if line.label == "B").folds == 3
+
+
+def test_undefined_values_print_as_a_dash() -> None:
+    cells = table({"Baseline": constant(eodds=math.nan), "A": constant(eodds=math.nan)})
+    cells[0]["scores"]["val"]["eodds"] = None
+    results = collect(json.loads(json.dumps(cells)), [], INFO)
+    assert tables.entry(results.column("small", "near", "eodds")[0]) == tables.Entry("–", "")
+    assert "Not compared on EOdds: A." in "\n".join(findings(results))
+
+
+def test_all_rows_with_the_same_missing_folds() -> None:
+    cells = table({"Baseline": constant(2, eodds=0.2), "A": constant(2, eodds=0.1)})
+    results = collect(cells, [], dataclasses.replace(INFO, folds=5))
+    assert reading(results)[0] == "mean ± std over 2 folds (ddof 1)."
+    assert "Missing: every row has 2 of 5 folds." in reading(results)
+    assert marks(results, "eodds")["A"] == "best"
+
+
+def test_seeds_are_averaged_within_a_fold() -> None:
+    cells = [
+        cell("A", fold, seed, near=scores(auc=0.7 + 0.1 * seed + 0.01 * fold)) for fold in range(2) for seed in (0, 1)
+    ]
+    results = collect(cells, [], INFO)
+    row = results.column("small", "near", "auc")[0]
+    assert row.values == pytest.approx({0: 0.75, 1: 0.76})
+    assert row.n == 2
+    assert "Values of 2 seeds are averaged within a fold." in reading(results)[0]
+
+
+def test_cost_is_epochs_of_full_fine_tuning() -> None:
+    cells = [cell("A", 0), cell("B", 0)]
+    cells[1]["data"]["external"]["n"] = 0
+    results = collect(cells, [], INFO)
+    assert [row.mean for row in results.costs("small")] == pytest.approx([2.0, math.nan], nan_ok=True)
+    assert [line.cost for line in tables.block(results, "small", ("near",)).lines] == ["2.0", "–"]
+
+
+def test_sizes_say_what_one_image_weighs() -> None:
+    notes = "\n".join(reading(collect([cell("A", 0)], [], INFO)))
+    assert "near: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)." in notes
+    assert "In the smallest cell (older, ill) one image moves a rate by 4.0 points." in notes
+    few = cell("A", 0)
+    few["scores"]["far"] = scores() | {"groups": GROUPS | {"older": {"positives": 0, "negatives": 5}}}
+    assert "There is no image of older, ill" in "\n".join(reading(collect([few], [], INFO)))
+
+
+def test_variants_and_equal_titles_are_told_apart() -> None:
+    cells = [cell("A", 0), cell("A:mask=hard", 0)]
+    assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A", "A (mask=hard)"]
+    cells[1]["cell"] |= {"method": "z", "spec": "z"}
+    assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A [a]", "A [z]"]
+
+
+def test_what_must_not_stand_in_one_table() -> None:
+    def refused(match: str, *cells: dict[str, Any], info: TaskInfo = INFO) -> None:
+        with pytest.raises(BenchError, match=match):
+            collect(cells, [], info)
+
+    real = cell("A", 0) | {"synthetic": False}
+    refused("bench run --methods all --task demo")
+    refused("real and synthetic: never in one table", cell("Baseline", 0), real)
+    refused("never in one table", real)
+    refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))
+    refused("two results", cell("A", 0), cell("A", 0))
+    refused("--smoke", cell("A", 0) | {"smoke": True})
+    other = cell("A", 1)
+    other["data"]["near"]["sha"] = "other"
+    refused("different images of near", cell("A", 0), other)
+    fewer = cell("A", 1, far=scores() | {"groups": GROUPS | {"older": {"positives": 24, "negatives": 75}}})
+    refused("different images of far", cell("A", 0), fewer)
+    elsewhere = cell("A", 0)
+    elsewhere["cell"]["task"] = "other"
+    refused("other", elsewhere)
+    refused("no out-of-distribution set", cell("A", 0), info=dataclasses.replace(INFO, ood=()))
+
+
+@pytest.mark.parametrize("between", [0.0, 0.2])
+def test_noise_makes_no_claim_of_a_gain(between: float) -> None:
+    gains = sum(NO_GAIN not in findings(collect(noise(seed, between), [], INFO)) for seed in range(60))
+    assert gains <= 6
+
+
+def test_a_large_gain_and_a_large_loss_are_both_said() -> None:
+    cells = noise(0, M1=(-0.25, 0.0), M2=(0.25, 0.0), M3=(0.0, -0.2), M4=(0.0, 0.15))
+    text = findings(collect(cells, [], INFO))
+    assert NO_GAIN not in text
+    for paragraph in text[-2:]:
+        assert "EOdds is lower than Baseline's with M1 (-0." in paragraph
+        assert "EOdds is higher than Baseline's with M2 (+0." in paragraph
+        assert "AUC is lower than Baseline's with M3 (-0." in paragraph
+        assert "AUC is higher than Baseline's with M4 (+0." in paragraph
+        rest = "Not separable from Baseline on EOdds: M0, M3, M4, M5, M6, M7, M8."
+        assert rest in paragraph
+
+
+def test_a_loss_alone_is_no_gain() -> None:
+    text = findings(collect(noise(0, M2=(0.25, -0.2)), [], INFO))
+    assert NO_GAIN in text
+    assert "No method's reduction of EOdds is supported by the fold spread." in text[-1]
+    assert "AUC is lower than Baseline's with M2" in text[-1]
+
+
+def test_what_is_not_separable_is_never_claimed() -> None:
+    for seed in range(20):
+        results = collect(noise(seed, M1=(-0.06, 0.02)), [], INFO)
+        for name, paragraph in zip(INFO.ood, findings(results)[-2:], strict=True):
+            claimed = paragraph.partition("Not separable from Baseline on EOdds")[0]
+            rows = {row.label: row.separable for row in results.column("small", name, "eodds")}
+            assert all((f"{label} (" in claimed) is separable for label, separable in rows.items()), paragraph
+
+
+def test_a_degenerate_baseline_is_compared_with_nothing() -> None:
+    cells = [cell("Baseline", fold, near=scores(True, eodds=0.0)) for fold in range(5)]
+    cells += [cell("A", fold, near=scores(eodds=0.2 + 0.01 * fold)) for fold in range(5)]
+    assert "Baseline is degenerate there: nothing is compared on EOdds." in findings(collect(cells, [], INFO))[-2]
+
+
+def test_without_baseline_nothing_is_compared() -> None:
+    assert findings(collect([cell("A", 0)], [], INFO)) == ["There are no results of Baseline: nothing is compared."]
+    assert "Baseline only" in findings(collect([cell("Baseline", 0)], [], INFO))[0]
+
+
+def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
+    cells = table({"Baseline": [scores(eodds=0.2), scores(eodds=0.3)], "A": constant(2, eodds=0.125)})
+    results = collect(cells, [], INFO)
+    text, page = tables.latex(results), tables.markdown(results)
+    assert r"\textbf{0.125 $\pm$ 0.000}" in text
+    assert r"\underline{0.250 $\pm$ 0.071}" in text
+    assert "**0.125 ± 0.000**" in page
+    assert "<ins>0.250 ± 0.071</ins>" in page
+    for content in (text, page):
+        assert SYNTHETIC in content
+        assert "val: in-domain, partly seen by the methods; not a test" in content
+        assert "over 2 folds (ddof 1)." in content
+        assert "second" not in content.replace("second best", "")
+    in_domain = page.partition("val: in-domain")[2].partition("## How")[0]
+    assert "**" not in in_domain
+    assert "<ins>" not in in_domain
+    real = dataclasses.replace(INFO, synthetic=False)
+    assert "SYNTHETIC" not in tables.markdown(collect([item | {"synthetic": False} for item in cells], [], real))
+
+
+def test_csv_keeps_full_precision() -> None:
+    results = collect(noise(3), [], INFO)
+    lines = list(csv.DictReader(io.StringIO(tables.csv(results))))
+    assert list(lines[0]) == tables.CSV
+    assert len(lines) == 10 * (3 * len(METRICS) + 1)
+    for name in ("mean", "std", "p_holm"):
+        stored = [float(line[name] or "nan") for line in lines]
+        np.testing.assert_array_equal(stored, [getattr(row, name) for row in results.rows])
+    assert list(dict.fromkeys(line["role"] for line in lines)) == ["ood", "val", ""]
+
+
+def test_escapes() -> None:
+    assert tables.tex("50 % of a_b & c#1 {x} $y ~^\\") == (
+        r"50 \% of a\_b \& c\#1 \{x\} \$y \textasciitilde{}\textasciicircum{}\textbackslash{}"
+    )
+    assert tables.tex("a ± b → é\n<c>") == r"a $\pm$ b ? é $<$c$>$"
+    assert tables.md("a|b *c* <d> _e_ & $f$") == r"a\|b \*c\* &lt;d&gt; \_e\_ &amp; \$f\$"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("sets", [("near", "far"), ("near", "far", "third_set")])
+def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
+    cells = []
+    for title in ("Baseline", "A&B_%$#{}~^\\<>|\"'é→≤œ", "A"):
+        for backbone in ("small", "res_net"):
+            item = cell(title, 0, third_set=scores(True))
+            item["cell"]["backbone"] = backbone
+            cells.append(item)
+    failed = [failure("B", 3) | {"error": {"class": "E", "message": "/a_b: 5 % ✗ \x00 \\end{table}"}}]
+    (tmp_path / "main.tex").write_text(tables.latex(collect(cells, failed, dataclasses.replace(INFO, ood=sets))))
+    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{main.tex}\\end{document}"
+    (tmp_path / "page.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
+    cells = noise(1)
+    first = write(cells, [], INFO, tmp_path / "one")
+    assert [file.name for file in first] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
+    assert sorted(tmp_path.glob("one/.*")) == []
+    for item in cells:
+        item["cost"]["seconds"] = 99.0
+    stored = tmp_path / "cells.json"
+    stored.write_text(json.dumps(cells[::-1], sort_keys=True))
+    code = (
+        "import json, pathlib, sys; from bench.report import TaskInfo, write; cells, info, folder = sys.argv[1:];"
+        "info = TaskInfo(**json.loads(info)); write(json.loads(pathlib.Path(cells).read_text()), [], info,"
+        "pathlib.Path(folder))"
+    )
+    info = json.dumps(dataclasses.asdict(INFO) | {"ood": ["near", "far"]})
+    environment = os.environ | {"PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1"}
+    # JSON turns tuples to lists: the report must not depend on which it is given.
+    command = [sys.executable, "-c", code, str(stored), info, str(tmp_path / "two")]
+    subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parents[2])
+    for file in first:
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
+def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "main.md").write_text("before")
+    monkeypatch.setattr(figures, "trade_off", lambda results: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write(noise(1), [], INFO, tmp_path)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+def test_the_figure_has_a_panel_per_set_and_says_what_is_synthetic() -> None:
+    cells = table({"Baseline": constant(eodds=0.2), "A": constant(eodds=0.1), "B": constant(eodds=math.nan)})
+    figure = figures.draw(collect(cells, [], INFO))
+    assert [panel.get_title() for panel in figure.axes] == ["near", "far"]
+    assert figure.axes[0].get_ylabel() == "EOdds (lower is better)"
+    assert figure.get_suptitle() == SYNTHETIC
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "A", "B"]
+    assert len(figure.axes[0].containers) == 2
+    assert len(figure.axes[1].containers) == 3
+
+
+def test_a_method_looks_the_same_whichever_others_are_there() -> None:
+    everything = figures.styles_of(collect([cell(title, 0) for title in (*TITLES, "Own")], [], INFO).rows)
+    some = figures.styles_of(collect([cell("C", 0), cell("C:x=1", 0)], [], INFO).rows)
+    assert some["C"] == everything["C"]
+    assert some["C (x=1)"] == everything["C"] | {"fillstyle": "none"}
+    assert len({style["marker"] for style in everything.values()}) == 5
+
+
+def test_the_terminal_table_in_plain_text() -> None:
+    stream = io.StringIO()
+    cells = table({"Baseline": constant(eodds=0.25, auc=1.0), "A": constant(3, eodds=0.125)})
+    terminal.show(collect(cells, [], INFO), stream)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == SYNTHETIC
+    assert lines[1].split() == ["near", "(n", "200)", "far", "(n", "200)"]
+    assert lines[2].split() == ["method", *["AUC", "SPD", "EOdds"] * 2, "cost"]
+    assert lines[3].startswith("Baseline  1.000 ± .000*  ")
+    assert ".125 ± .000‡" in lines[4]
+    assert lines[5].startswith("mean ± std over 5 folds (ddof 1). * best, + second of a column.")
+    assert len({line.index("cost") + 4 for line in lines[2:3]} | {len(line) for line in lines[2:5]}) == 1
+
+
+@pytest.mark.parametrize(("width", "tables_"), [("70", 2), ("140", 1)])
+def test_a_narrow_terminal_stacks_the_sets(monkeypatch: pytest.MonkeyPatch, width: str, tables_: int) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Terminal()
+    terminal.show(collect(table({"Baseline": constant(eodds=0.2), "A": constant(eodds=0.1)}), [], INFO), stream)
+    lines = stream.getvalue().splitlines()
+    assert sum(line.startswith("method") for line in lines) == tables_
+    assert "\x1b[1m.100 ± .000\x1b[0m" in stream.getvalue()
+    assert max(len(line) for line in lines if line.startswith("method")) <= int(width)
+
+
+def test_the_terminal_line_names_what_is_not_separable() -> None:
+    stream = io.StringIO()
+    terminal.show(collect(noise(0, M1=(-0.25, 0)), [], INFO), stream)
+    expected = "Not separable from Baseline on EOdds (paired, Holm): M0, M2, M3, M4, M5, M6, M7, M8."
+    assert expected in stream.getvalue()
+
+
+def test_no_module_imports_torch() -> None:
+    code = (
+        "import sys, bench.score.metrics, bench.report.figures, bench.report.terminal, bench.report.tables;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,0 +1,183 @@
+"""Sample tables: what is checked, coded, left out and counted."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.api import Attribute, Dataset, Label
+from bench.data.table import fingerprint, keep_apart, sample_table
+from bench.errors import DataInvalid, UnknownName, UsageError
+
+LABEL = Label(column="sick", names=("healthy", "sick"))
+AGE = Attribute(column="age", names=("younger", "older"), above=65)
+SEX = Attribute(column="sex", names=("male", "female"), one=("F",), zero=("M",))
+ROOT = Path("nowhere")
+
+
+def rows(**changes):
+    columns = {
+        "uid": ["d:3", "d:1", "d:2", "d:5", "d:4"],
+        "path": ["3.png", "1.png", "2.png", "5.png", "4.png"],
+        "group": ["p1", "p1", "p2", "p3", "p4"],
+        "source": ["x", "x", "y", "y", "y"],
+        "drop": ["", "", None, "FILE_MISSING", ""],
+        "sick": [1, 0, 1, 0, 0],
+        "age": [65.0, 66.0, 90.0, 20.0, None],
+        "sex": ["F", "M", "F", "M", "unknown"],
+    }
+    return pd.DataFrame({**columns, **changes})
+
+
+def sample(frame, where=None, label=LABEL, attribute=AGE):
+    @dataclass(frozen=True, kw_only=True)
+    class Given(Dataset):
+        access = licence = citation = "none"
+
+        def table(self, root):
+            return frame
+
+    return sample_table(Given(), ROOT, where or {}, label, attribute, "source")
+
+
+def test_columns_types_and_order():
+    table = sample(rows())
+    assert list(table.columns) == ["uid", "path", "group", "source", "y", "a"]
+    assert table["uid"].tolist() == ["d:1", "d:2", "d:3"]
+    assert table["y"].tolist() == [0, 1, 1]
+    assert table["a"].tolist() == [1, 1, 0], "65 itself is not above 65"
+    assert table["y"].dtype == table["a"].dtype == np.int8
+    assert table["path"].tolist() == ["1.png", "2.png", "3.png"]
+
+
+def test_left_out_rows_are_counted_by_reason():
+    table = sample(rows(sick=[1, None, 1, 0, 0]))
+    assert table.attrs == {
+        "set": "source",
+        "rows": 5,
+        "left_out": {"FILE_MISSING": 1, "LABEL_MISSING": 1, "ATTRIBUTE_MISSING": 1},
+    }
+    assert table.attrs["rows"] == len(table) + sum(table.attrs["left_out"].values())
+
+
+def test_row_order_and_index_of_the_dataset_do_not_count():
+    shuffled = rows().sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(sample(rows()), sample(shuffled))
+
+
+def test_values_to_codes():
+    assert sample(rows(), attribute=SEX)["a"].tolist() == [0, 1, 1]
+    others = Attribute(column="sex", names=("rest", "female"), one=("F",))
+    assert sample(rows(sex=["F", "M", "X", "M", "Unknown"]), attribute=others)["a"].tolist() == [0, 0, 1]
+    both = Attribute(column="sex", names=("male", "female"), one=("F",), zero=("M",))
+    left = sample(rows(sex=["F", "M", "X", "M", "F"]), attribute=both)
+    assert left["uid"].tolist() == ["d:1", "d:3", "d:4"]
+    assert left.attrs["left_out"]["ATTRIBUTE_MISSING"] == 1
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 0, 1, 0, 0], [True, False, True, False, False], ["1", "0", "1", "0", "0"], [1.0, 0.0, 1.0, 0.0, 0.0]]
+)
+def test_zeros_and_ones_of_any_type(values):
+    assert sample(rows(sick=values))["y"].tolist() == [0, 1, 1]
+
+
+def test_numbers_as_text_are_cut():
+    assert sample(rows(age=["65", "66.0", "90", "20", "unknown"]))["a"].tolist() == [1, 1, 0]
+
+
+def test_where_keeps_rows_and_reads_numbers_as_text():
+    assert sample(rows(), {"source": ("y",)})["uid"].tolist() == ["d:2"]
+    assert sample(rows(site=[1, 1, 2, 2, 2]), {"site": ("1",)})["uid"].tolist() == ["d:1", "d:3"]
+    assert sample(rows(site=[1, 1, None, 2, 2]), {"site": ("1", "2")})["uid"].tolist() == ["d:1", "d:3"]
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ({"sourc": ("x",)}, ["unknown column 'sourc'", "did you mean source"]),
+        ({"sex": ("Female",)}, ["unknown value 'Female'", "column 'sex'", "F, M, unknown"]),
+    ],
+)
+def test_unknown_names_in_where(where, words):
+    with pytest.raises(UnknownName) as error:
+        sample(rows(), where)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_a_coding_none_of_whose_values_occur_is_refused():
+    with pytest.raises(UnknownName, match="female"):
+        sample(rows(), attribute=Attribute(column="sex", names=("m", "f"), one=("female",)))
+    with pytest.raises(UnknownName, match="male"):
+        sample(rows(), attribute=Attribute(column="sex", names=("m", "f"), one=("F",), zero=("male",)))
+    with pytest.raises(UsageError, match="above"):
+        sample(rows(), attribute=Attribute(column="age", names=("m", "f"), one=("66",), above=3))
+
+
+def test_a_class_absent_from_one_site_is_not_a_misspelling():
+    site = sample(rows(sex=["F", "F", "M", "M", "M"]), {"source": ("x",)}, attribute=SEX)
+    assert site["a"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"uid": ["d:3", "d:1", "d:3", "d:5", "d:4"]}, ["row 3", "'uid'", "'d:3' occurs twice"]),
+        ({"uid": ["d:3", None, "d:2", "d:5", "d:4"]}, ["row 2", "'uid'", "empty"]),
+        ({"uid": ["d:3", "d:\n1", "d:2", "d:5", "d:4"]}, ["row 2", "printable"]),
+        ({"group": ["p1", "", "p2", "p3", "p4"]}, ["row of d:1", "'group'", "empty"]),
+        ({"source": ["x", "x", None, "y", "y"]}, ["row of d:2", "'source'", "empty"]),
+        ({"sick": [1, 2, 1, 0, 0]}, ["row of d:1", "'sick'", "'2'", "0, 1"]),
+        ({"sick": ["1", "no", "1", "0", "0"]}, ["row of d:1", "'no'"]),
+        ({"age": [1, "old", 3, 4, 5]}, ["row of d:1", "'age'", "'old'", "number"]),
+        ({"age": [1, float("inf"), 3, 4, 5]}, ["row of d:1", "'inf'"]),
+    ],
+)
+def test_values_that_break_the_contract(changes, words):
+    with pytest.raises(DataInvalid) as error:
+        sample(rows(**changes))
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_missing_column_gives_the_nearest_spelling_and_the_file():
+    frame = rows().rename(columns={"age": "Age"})
+    frame.attrs["file"] = "/data/table.csv"
+    with pytest.raises(DataInvalid, match=r"/data/table.csv: no column 'age': did you mean 'Age'"):
+        sample(frame)
+
+
+def test_a_set_without_rows_says_why():
+    with pytest.raises(DataInvalid, match=r"no usable rows.*FILE_MISSING 5"):
+        sample(rows(drop="FILE_MISSING"))
+
+
+def test_groups_of_test_sets_leave_the_source():
+    source = sample(rows(age=70.0), {"source": ("x",)})
+    other = sample(rows(group=["p9", "p1", "p1", "p3", "p4"], age=70.0), {"source": ("y",)})
+    whole = sample(rows(age=70.0))
+    with pytest.raises(DataInvalid, match="every group"):
+        keep_apart(source, [other])
+    kept = keep_apart(whole, [source])
+    assert kept["group"].tolist() == ["p2", "p4"]
+    assert kept.attrs["left_out"] == {"FILE_MISSING": 1, "IN_OTHER_TEST_SET": 2}
+    assert "IN_OTHER_TEST_SET" not in whole.attrs["left_out"], "the table given stays as it was"
+
+
+def test_equal_group_names_of_two_datasets_are_different_people():
+    source = sample(rows(age=70.0))
+    other = sample(rows(uid=[f"e:{i}" for i in range(5)], age=70.0))
+    pd.testing.assert_frame_equal(keep_apart(source, [other]), source)
+
+
+def test_fingerprint_sees_ids_labels_groups_and_repeats_but_no_order():
+    table = sample(rows())
+    same = fingerprint(table)
+    assert same["n"] == 3
+    assert len(same["sha"]) == 64
+    assert fingerprint(table.iloc[::-1]) == same
+    assert fingerprint(table.assign(path="elsewhere")) == same
+    for changed in (table.assign(y=1 - table["y"]), table.assign(a=0), table.assign(uid="x:" + table["uid"])):
+        assert fingerprint(changed)["sha"] != same["sha"]
+    assert fingerprint(pd.concat([table, table]))["sha"] != same["sha"]
