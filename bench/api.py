@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from bench.learn.network import Net
+
 
 # --- parameters of plugins ---------------------------------------------------------------------
 
@@ -131,21 +133,15 @@ class Split(Protocol):
         ...
 
 
-class Net(Protocol):
-    """A classifier: `features` maps x to (B, D), `head` maps (B, D) to (B, 1), the whole x to z (B,)."""
-
-    features: nn.Module
-    head: nn.Sequential
-    """Dropout, then `Linear(D, 1)`."""
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor: ...
-
-
 class Run(Protocol):
     """All that a method sees of one cell: a model, its splits, a recipe. There is no test data in it."""
 
     model: Net
-    """A private copy of the fold's baseline: evaluation mode, every parameter requires gradients."""
+    """A private copy of the fold's baseline: evaluation mode, every parameter requires gradients.
+
+    `model.features` maps x to (B, D), `model.head` (dropout, then `Linear(D, 1)`) maps that to (B, 1), and the
+    model maps x to z (B,).
+    """
     recipe: Recipe
 
     def split(self, name: Literal["train", "val", "external"]) -> Split:
@@ -226,14 +222,12 @@ class Dataset(Plugin, ABC):
 
     def image(self, root: Path, path: str) -> np.ndarray:
         """Decode one image: uint8 (H, W) or (H, W, 3)."""
-        import numpy as np
-        from PIL import Image
+        from bench.data.decode import read_image
 
         file = root / path
         if not file.is_file():
             raise DataMissing(f"image {file}", get_it=self.access)
-        with Image.open(file) as image:
-            return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+        return read_image(file)
 
 
 # --- what is compared --------------------------------------------------------------------------
@@ -251,8 +245,9 @@ class Rows:
 class Coding:
     """How a column becomes 0, 1 or missing, and what the two are called.
 
-    Without `one` and `above` the column holds 0 and 1 already. With `one`, those values are 1 and those of
-    `zero` 0 (all other known values when `zero` is empty). With `above`, numbers greater than it are 1.
+    Without `one`, `zero` and `above` the column holds 0 and 1 already. With `one`, those values are 1, with `zero`
+    those are 0; where one of the two is empty it stands for all other known values. With `above`, numbers greater
+    than it are 1.
     """
 
     column: str

@@ -153,9 +153,9 @@ def check_splits(subject: Subject) -> None:
 
 def check_random_state(subject: Subject) -> None:
     """The global random states of torch, NumPy and Python stay as they were."""
-    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     fitted(subject)
-    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()  # noqa: NPY002
+    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()
     touched = [
         name
         for name, old, new in zip(("torch", "numpy", "random"), before, after, strict=True)

@@ -25,7 +25,7 @@ def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> st
     if what == "tasks":
         rows = [(task.name, task.says) for task in TASKS.values()]
     elif what == "metrics":
-        from bench.score.metrics import METRICS
+        from bench.score.definitions import METRICS
 
         rows = [(metric.name, f"{metric.says} {metric.formula}") for metric in METRICS.values()]
     else:
@@ -88,7 +88,7 @@ def _text(value: Any) -> str:
 
 
 def _metric(kind: str, name: str, plugins: Sequence[Path]) -> str:
-    from bench.score.metrics import METRICS
+    from bench.score.definitions import METRICS
 
     if name not in METRICS:
         raise UnknownName("metric", name, METRICS)

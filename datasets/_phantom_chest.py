@@ -30,9 +30,9 @@ class Film:
 
 
 FILMS = {
-    "source": Film(0.04, 0.0, 0.06, 0.7, 0.045, 0.25),
-    "ood_neutral": Film(0.08, 0.0, 0.14, 0.9, 0.050, 0.45, core=0.95),
-    "ood_reversed": Film(0.05, 0.15, 0.08, 0.8, 0.050, 0.25, cue=0.85, core=0.95),
+    "source": Film(0.04, 0.0, 0.06, 0.7, 0.040, 0.25),
+    "ood_neutral": Film(0.06, 0.0, 0.10, 0.8, 0.045, 0.45, core=0.95),
+    "ood_reversed": Film(0.05, 0.10, 0.08, 0.8, 0.045, 0.25, cue=0.85, core=0.95),
 }
 
 
@@ -115,52 +115,54 @@ def render(
     film = FILMS[hospital]
     air, old, female = air * film.core, old * film.cue, female * film.cue
     # Lists: a numpy scalar in a product would turn the float32 images into float64.
-    anatomy, pose, exposure = (
-        person.standard_normal(12).tolist(),
-        shot.standard_normal(8).tolist(),
-        shot.standard_normal(4).tolist(),
-    )
-    chance, extent = shot.random(8).tolist(), shot.beta(1.6, 2.6)
-
+    anatomy, pose = person.standard_normal(12).tolist(), shot.standard_normal(8).tolist()
+    exposure, chance, extent = shot.standard_normal(4).tolist(), shot.random(8).tolist(), shot.beta(1.6, 2.6)
     turn, zoom = 0.04 * pose[0], 1 / (1 + 0.04 * pose[1])
     view = (zoom * math.cos(turn), zoom * math.sin(turn), 0.03 * pose[2], 0.03 * pose[3])
+    heart = (1.12 if chance[0] < film.anteroposterior else 1.0) * (1 + 0.10 * old) * (1 + 0.04 * anatomy[2])
     width = 0.875 + 0.03 * anatomy[0]
-    apex, breath = -0.78 + 0.04 * anatomy[1], 0.02 * pose[4]
-    heart = (1.12 if chance[0] < film.anteroposterior else 1.0) * (1 + 0.06 * old) * (1 + 0.04 * anatomy[2])
-    middle, half = 0.42 * width, 0.37 * width
 
     # Edges and lines are drawn finer than the film, being thinner than its pixels; the rest is not.
     x, y = _seen(2 * size, *view)
-    aside = np.abs(x)
-    floor = 0.56 + breath + (0.13 / half**2) * (aside - middle) ** 2 - np.float32(0.05) * (x < 0)
-    lungs, _ = _lung(aside, y, middle, half, apex, floor)
-    lungs *= logistic((floor - y) / 0.03)
-    lines = _ribs(aside, y, apex, 0.17 + 0.02 * anatomy[4] - 0.05 * old, 0.02 * anatomy[5])
-    if chance[2] < 0.25:
-        lines += _fold(x, y, chance[3:6]) * lungs
-    aerated = lungs
-    if air > 0:
-        # The lung shrinks towards the hilum, which stays where it is, and down from the apex.
-        shrunk = 0.10 + 0.38 * extent
-        inner, pleura = _lung(aside, y, middle - half * shrunk, half * (1 - shrunk), apex + 0.08 + 0.38 * extent, floor)
-        affected = lungs * (x > 0 if chance[1] < 0.5 else x < 0)
-        empty = air * affected * (1 - inner)
-        lines += (0.13 * air) * affected * pleura - 0.10 * empty
-        aerated = lungs - empty
-    lungs, lines, aerated = _mean(lungs), _mean(lines), _mean(aerated)
-
+    lungs, aerated, lines = map(
+        _mean,
+        _lungs_and_lines(x, y, anatomy, chance, width=width, breath=0.02 * pose[4], extent=extent, air=air, old=old),
+    )
     x, y = _seen(size, *view)
-    aside = np.abs(x)
-    squared = (x / width) ** 2
+    aside, squared = np.abs(x), (x / width) ** 2
     trunk = logistic((1 - squared * np.sqrt(squared) - (y / 1.35) ** 2 * (y / 1.35) ** 2) / 0.04)
     image = 0.95 * np.sqrt(np.maximum(1 - 0.8 * (x / (width + 0.05)) ** 2, 0)) - 0.62 * lungs + lines
-    image += logistic((0.085 - aside) / 0.02) * (0.30 + 0.04 * np.cos(38 * y)) + _breasts(aside, y, female, anatomy)
+    image += logistic((0.085 - aside) / 0.02) * (0.32 - 0.14 * old + 0.04 * np.cos(38 * y))  # spine
+    image += _breasts(aside, y, female, anatomy)
     image = image * trunk + _soft(x, y, aside, heart, old, anatomy) + aerated * _markings(size, shot, aside, x, y)
 
-    grey = np.maximum((image - 0.10) / 1.75, 0) ** math.exp(film.gamma + film.gamma_spread * exposure[0])
+    grey = np.maximum((image - 0.10) / 1.4, 0) ** math.exp(film.gamma + film.gamma_spread * exposure[0])
     grey = blur(grey * (1 + film.gain * exposure[1]), film.blur * size / 64)
     grey += 0.02 * exposure[2] + film.noise * shot.standard_normal((size, size), dtype=np.float32)
     return (np.clip(grey, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _lungs_and_lines(
+    x: np.ndarray, y: np.ndarray, anatomy: list[float], chance: list[float], *, width: float, breath: float,
+    extent: float, air: float, old: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the lung fields, their part that shows markings, and ribs, folds and the finding, each like `x`."""
+    aside, middle, half, apex = np.abs(x), 0.42 * width, 0.37 * width, -0.78 + 0.04 * anatomy[1]
+    floor = 0.56 + breath + (0.13 / half**2) * (aside - middle) ** 2 - np.float32(0.05) * (x < 0)
+    lungs, _ = _lung(aside, y, middle, half, apex, floor)
+    lungs *= logistic((floor - y) / 0.03)
+    lines = _ribs(aside, y, apex, 0.17 + 0.02 * anatomy[4] - 0.08 * old, 0.02 * anatomy[5])
+    if chance[2] < 0.25:
+        lines += _fold(x, y, chance[3:6]) * lungs
+    if air == 0:
+        return lungs, lungs, lines
+    # The lung shrinks towards the hilum, which stays where it is, and down from the apex.
+    shrunk = 0.10 + 0.38 * extent
+    inner, pleura = _lung(aside, y, middle - half * shrunk, half * (1 - shrunk), apex + 0.08 + 0.38 * extent, floor)
+    affected = lungs * (x > 0 if chance[1] < 0.5 else x < 0)
+    empty = air * affected * (1 - inner)
+    lines += (0.20 * air) * affected * pleura - 0.16 * empty
+    return lungs, lungs - empty, lines
 
 
 def _seen(size: int, across: float, along: float, right: float, down: float) -> tuple[np.ndarray, np.ndarray]:
@@ -214,10 +216,10 @@ def _soft(
     image += 0.34 * logistic((1 - outline) / 0.06)
     image -= 0.14 * logistic((0.045 - aside) / 0.02) * logistic((-0.30 - y) / 0.05)
     image += 0.16 * logistic((y - 0.72) / 0.05) * (aside < 0.85)
-    knob, right, down = 0.105 + 0.02 * old, x - 0.17, y + 0.33
+    knob, right, down = 0.105 + 0.04 * old, x - 0.17, y + 0.33
     radius = np.sqrt(right * right + down * down)
     image += 0.16 * logistic((knob - radius) / 0.02)
-    calcium = 0.30 * old * max(1 + 0.45 * anatomy[6], 0)
+    calcium = 0.50 * old * max(1 + 0.45 * anatomy[6], 0)
     image += calcium * np.exp(-(np.minimum(np.abs(radius - knob) / 0.025, 8) ** 2)) * (right > -0.03)
     return image
 

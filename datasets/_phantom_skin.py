@@ -34,9 +34,9 @@ class Camera:
 
 
 CAMERAS = {
-    "source": Camera(0.8, 0.03, 0.06, 0.6, 0.020),
-    "ood_neutral": Camera(0.0, 0.06, 0.14, 0.7, 0.025),
-    "ood_reversed": Camera(0.3, 0.04, 0.09, 0.7, 0.025),
+    "source": Camera(0.7, 0.03, 0.06, 0.6, 0.020),
+    "ood_neutral": Camera(0.1, 0.045, 0.10, 0.7, 0.025),
+    "ood_reversed": Camera(0.3, 0.035, 0.08, 0.7, 0.025),
 }
 
 
@@ -55,7 +55,7 @@ def render(
     """Draw one lesion: uint8 (size, size, 3), sRGB.
 
     `person` gives the skin, `shot` the lesion and the photograph; what is drawn from them does not depend on the
-    rest. `malignant` shifts the latent malignancy (0.9 and -0.9 in the full strength), `tone` in [0, 1] is how
+    rest. `malignant` shifts the latent malignancy (1.2 and -1.2 in full strength), `tone` in [0, 1] is how
     far the colour follows `skin_type` (1 to 6) and not a type drawn for everyone alike, `male` the hair cue.
     """
     camera = CAMERAS[hospital]
@@ -79,7 +79,7 @@ def render(
 
     slope_x, slope_y = (camera.lighting * photo[0:2]).tolist()
     light = 1 + slope_x * x + slope_y * y
-    light *= 1 - camera.vignette * logistic((x**2 + y**2 - 1.15) / 0.12)
+    light *= 1 - min(2 * camera.vignette * chance[30], 0.95) * logistic((x**2 + y**2 - 1.15) / 0.12)
     gain = np.exp(0.05 * photo[2] + camera.cast * photo[3:6]).astype(np.float32)
     image = blur(image * np.maximum(light, 0.05)[..., None] * gain, camera.blur * size / 64)
     image = 1.055 * np.clip(image, 0.0031308, 1) ** (1 / 2.4) - 0.055

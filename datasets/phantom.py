@@ -27,11 +27,11 @@ FAMILIES = ("chest", "skin")
 HOSPITALS = ("source", "ood_neutral", "ood_reversed")
 TIES = {"chest": ("age", "sex"), "skin": ("tone", "sex")}
 """The attributes that can carry the log odds ratio; the first of each family is what `auto` means."""
-LOG_ODDS = {"chest": (1.5, 0.0, -0.8), "skin": (-1.7, 0.0, 0.6)}
+LOG_ODDS = {"chest": (1.5, 0.0, -0.8), "skin": (-1.4, 0.0, 0.6)}
 """Planted per hospital, between a = 1 (older, female, dark) and pneumothorax or melanoma."""
 POSITIVE = {"chest": (0.35, 0.25, 0.25), "skin": (0.40, 0.35, 0.30)}
 """Share of pneumothorax, of melanoma."""
-OLD, FEMALE, DARK = (0.35, 0.35, 0.35), (0.45, 0.45, 0.45), (0.25, 0.40, 0.35)
+OLD, FEMALE, DARK = (0.40, 0.40, 0.40), (0.45, 0.45, 0.45), (0.40, 0.40, 0.40)
 TYPES = ((0.35, 0.75), (0.55, 0.85))
 """Cumulated shares of the first two Fitzpatrick types among light (1, 2, 3) and dark (4, 5, 6) skin."""
 PATH = re.compile(r"(99\d{7})/(\d+)-y([01])-age(\d+\.\d)-female([01])-type([1-6])")
@@ -86,7 +86,7 @@ class Phantom(Dataset):
                 "uid": [f"phantom-{self.family}-{self.hospital}:{p}-{i}" for p, i in zip(patient, image, strict=True)],
                 "path": [f"{p}/{i}-y{y}-age{years:.1f}-female{f}-type{t}" for p, i, y, years, f, t in values],
                 "patient": patient.astype(str),
-                "group": patient.astype(str),
+                "group": [f"{self.seed}-{p}" for p in patient],  # another seed gives other people
                 "source": self.hospital,
                 "drop": "",
                 "pneumothorax": pd.array(positive, dtype="Int8") if chest else missing,
@@ -113,7 +113,7 @@ class Phantom(Dataset):
             )
         return _phantom_skin.render(
             self.size, self.hospital, person, shot,
-            malignant=0.9 * self.core * (2 * positive - 1), skin_type=skin_type, tone=self.cue,
+            malignant=1.2 * self.core * (2 * positive - 1), skin_type=skin_type, tone=self.cue,
             male=self.cue * (1 - female),
         )  # fmt: skip
 

@@ -167,8 +167,7 @@ def _build(
         (building / "cache.json").write_text(json.dumps(spec, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         try:
             building.replace(folder)
-        except OSError:
-            # Another process was faster; its folder holds the same pixels, ours goes with the temporary folder.
+        except OSError:  # another process was faster, its pixels are the same, and ours go with `name`
             if not (folder / "cache.json").is_file():
                 raise
 

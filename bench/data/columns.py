@@ -24,10 +24,10 @@ def coded(table: pd.DataFrame, coding: Coding, origin: str) -> pd.Series:
     """
     words = texts(table[coding.column])
     words = words.where(~words.str.lower().isin(UNKNOWN))
-    if coding.one:
+    if coding.one or coding.zero:
         one, zero = words.isin(coding.one), words.isin(coding.zero)
-        known = (one | zero) if coding.zero else words.notna()
-        return one.astype("Int8").where(known)
+        one, zero = (one if coding.one else ~zero), (zero if coding.zero else ~one)
+        return one.astype("Int8").where((one | zero) & words.notna())
     truth = words.str.lower().map({"true": "1", "false": "0"})
     numbers = pd.to_numeric(truth.where(truth.notna(), words).astype(object), errors="coerce").astype("float64")
     bad = words.notna() & ~np.isfinite(numbers)
@@ -74,8 +74,8 @@ def require_columns(table: pd.DataFrame, names: Iterable[str], origin: str) -> N
 
 def check_spelling(column: pd.Series, coding: Coding, origin: str) -> None:
     """Raise unless some value of `one`, and some of `zero`, occurs: a misspelt task would code all rows alike."""
-    if coding.one and coding.above is not None:
-        raise UsageError(f"column {coding.column!r} is coded by `one` and by `above`: one of them allowed")
+    if (coding.one or coding.zero) and coding.above is not None:
+        raise UsageError(f"column {coding.column!r} is coded by values and by `above`: one of them allowed")
     for values in (coding.one, coding.zero):
         words = texts(column)
         if values and not words.isin(values).any():

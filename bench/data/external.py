@@ -7,7 +7,6 @@ with the same ratio of classes. It is balanced between the groups within each cl
 from __future__ import annotations
 
 import hashlib
-import logging
 
 import numpy as np
 import pandas as pd
@@ -16,15 +15,13 @@ from bench.api import Task
 from bench.data.folds import cell_name
 from bench.errors import EmptyGroup
 
-log = logging.getLogger(__name__)
-
 
 def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task | None = None) -> pd.DataFrame:
     """Return the rows of `validation` that make the external set, sorted by uid.
 
     Group m is the smaller one (a tie: 1), M the other. All of m is kept; of M as many images of each class as m has
     are drawn without replacement. Where M has fewer, all of them are kept, the shortfall is drawn with
-    replacement, logged as a warning, and stated in `attrs["shortfall"]` (class -> images that are repeats).
+    replacement and stated in `attrs["shortfall"]` (class -> images that are repeats).
 
     Args:
         validation: the validation part of a fold: columns uid, y, a.
@@ -53,8 +50,6 @@ def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: T
         if len(pool) < wanted:
             shortfall[c] = wanted - len(pool)
             kept += [pool, pool[(rng.random(shortfall[c]) * len(pool)).astype(np.int64)]]
-            cell = cell_name(1 - small, c, task)
-            log.warning("external set: %d of %d images with %s are repeats", shortfall[c], wanted, cell)
         else:
             kept.append(pool[np.argsort(rng.random(len(pool)), kind="stable")[:wanted]])
     result = table.iloc[np.sort(np.concatenate(kept))].reset_index(drop=True)

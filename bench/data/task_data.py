@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,10 @@ class TaskData:
         """Return number and hash of the images, labels and groups of a split."""
         return fingerprint(self.split(name, fold))
 
+    def repeats(self, fold: int) -> int:
+        """Return how many images of a fold's external set are repeats, for want of others in their cell."""
+        return sum(self.split("external", fold).attrs["shortfall"].values())
+
     def caches(
         self, cache_dir: Path, *, jobs: int = 1, progress: Callable[[str, int, int], None] | None = None
     ) -> dict[str, ImageCache]:
@@ -83,7 +87,7 @@ class TaskData:
                 crop=self.task.crop,
                 cache_dir=cache_dir / "images",
                 jobs=jobs,
-                progress=None if progress is None else lambda done, total, name=name: progress(name, done, total),
+                progress=partial(progress, name) if progress else None,
             )
             for name, source in self.sources.items()
         }

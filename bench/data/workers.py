@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from importlib.machinery import PathFinder
 from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
-from pickle import PicklingError
 
 import numpy as np
 
@@ -31,6 +32,8 @@ def decoded_rows(
 ) -> Iterator[np.ndarray | str]:
     """Yield, in the order of `paths`, each image as uint8 (size, size, channels), or why it cannot be read."""
     decode = functools.partial(_decode, dataset, root, size=size, channels=channels, crop=crop)
+    if not _importable(type(dataset)):
+        jobs = 1
     start, done = time.monotonic(), 0
     for path in paths:
         spent = time.monotonic() - start
@@ -43,8 +46,8 @@ def decoded_rows(
         for row in _pooled(decode, paths[done:], jobs):
             yield row
             done += 1
-    except (BrokenProcessPool, PicklingError, AttributeError, TypeError):
-        # A dataset from a file that fresh interpreters cannot import, or a worker killed for want of memory.
+    except BrokenProcessPool:
+        # Most likely a worker was killed for want of memory; one process needs less.
         yield from map(decode, paths[done:])
 
 
@@ -64,6 +67,13 @@ def _pooled(decode: functools.partial, paths: list[str], jobs: int) -> Iterator[
             yield row
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _importable(kind: type) -> bool:
+    """Tell whether a fresh interpreter finds the class: not where it comes from a file given by path."""
+    package = kind.__module__.rpartition(".")[0]
+    places = sys.modules[package].__path__ if package else None
+    return PathFinder.find_spec(kind.__module__, places) is not None and "<locals>" not in kind.__qualname__
 
 
 def _decode(dataset: Dataset, root: Path, path: str, *, size: int, channels: int, crop: str) -> np.ndarray | str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.report.checks import Cell, TaskInfo, check, key_of, label_of
 from bench.report.ranking import Row, comparing, excluding, marking
-from bench.score.metrics import METRICS
+from bench.score.definitions import METRICS
 from bench.score.statistics import summary
 
 IN_DOMAIN = "val"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.report.aggregate import BASELINE, Results
 from bench.report.notes import SIGNS, listed
 from bench.report.ranking import Row
-from bench.score.metrics import METRICS
+from bench.score.definitions import METRICS
 from bench.score.statistics import LEVEL
 
 CLAIMED = ("eodds", "auc")

@@ -15,7 +15,7 @@ from bench.report.aggregate import IN_DOMAIN, SYNTHETIC, Results
 from bench.report.findings import findings
 from bench.report.notes import COLUMNS, SIGNS, reading
 from bench.report.ranking import DECIMALS, Mark, Row
-from bench.score.metrics import METRICS
+from bench.score.definitions import METRICS
 
 SETS_ABREAST = 2
 CSV = [

@@ -12,7 +12,7 @@ from bench.report.aggregate import SYNTHETIC, Results
 from bench.report.findings import not_separable
 from bench.report.notes import COLUMNS, partial, spread
 from bench.report.tables import Block, Entry, block, heads
-from bench.score.metrics import METRICS
+from bench.score.definitions import METRICS
 
 STYLES = {"best": "bold", "second": "underline", "": ""}
 PLAIN_MARKS = {"best": "*", "second": "+", "": ""}

@@ -76,6 +76,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         "scores": scores,
         "metrics_version": metrics.VERSION,
         "cost": _cost(run, baseline, model, data, cell, seconds),
+        "external_repeats": data.repeats(cell.fold) if "external" in method.uses else None,
         "log": run.facts,
         "warnings": run.warnings,
         "baseline": {"sha256": baseline_sha},

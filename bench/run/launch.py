@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from bench import taskfile
 from bench.data.task_data import TaskData, task_data
+from bench.errors import EmptyGroup
 from bench.run import store
 from bench.run.plan import (
     BASELINE,
@@ -107,6 +109,7 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
 
     runnable = [p for p in todo if p.error is None]
     print(heading(data, cells, todo), file=sys.stderr)
+    outcome.warnings += _repeats(data, cells)
     for planned in todo:
         if planned.error is not None:
             on_event(Event("failed", planned, error=describe_error(planned.error)))
@@ -134,6 +137,20 @@ def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[Planned
         f"{data.task.name}{kind}  {cell.backbone} backbone, {folds} folds, {methods} methods: "
         f"{len(cells)} cells, {len(cells) - len(todo)} done{f', {first} baselines first' if first else ''}"
     )
+
+
+def _repeats(data: TaskData, cells: Sequence[PlannedCell]) -> list[str]:
+    repeats = []
+    for fold in sorted({p.cell.fold for p in cells}):
+        # A fold that cannot be balanced fails with its own message.
+        with contextlib.suppress(EmptyGroup):
+            repeats.append(data.repeats(fold))
+    if not any(repeats):
+        return []
+    return [
+        f"external set: {min(repeats)} to {max(repeats)} images per fold are repeats, because the larger group has "
+        "fewer images of a class than the smaller one"
+    ]
 
 
 def settings(args: argparse.Namespace) -> Settings:

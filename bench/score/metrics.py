@@ -9,63 +9,14 @@ is NaN, and so is what is made of it: fairlearn takes 0 for it, which turns a mi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from bench.errors import DataInvalid, NonFinite, UnknownName
+from bench.errors import DataInvalid, NonFinite
 
 VERSION = 1
 """Bumped whenever a definition below changes a number."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One entry of `METRICS`: `direction` says which way is better, None that neither is."""
-
-    name: str
-    title: str
-    direction: Literal["up", "down"] | None
-    says: str
-    formula: str
-
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("auc", "AUC", "up", "Area under the ROC curve of all images pooled.", "P(z+ > z-) + P(z+ = z-) / 2"),
-        Metric("spd", "SPD", "down", "Statistical parity difference: gap between selection rates.", "|SR_0 - SR_1|"),
-        Metric("eodds", "EOdds", "down", "Equalised odds: mean of the TPR and FPR gaps.", "(|dT| + |dF|) / 2"),
-        Metric("eodds_max", "EOdds max", "down", "Equalised odds: the larger of both gaps.", "max(|dT|, |dF|)"),
-        Metric("eodds_sum", "EOdds sum", "down", "Equalised odds: the sum of both gaps.", "|dT| + |dF|"),
-        Metric(
-            "eodds_signed",
-            "EOdds signed",
-            "down",
-            "The public code's equalised odds, in which gaps of opposite sign cancel; two groups only.",
-            "|dT + dF| / 2",
-        ),
-        Metric("eopp", "EOpp", "down", "Equal opportunity: gap between true positive rates.", "|dT|"),
-        Metric("tpr_gap", "TPR gap", None, "Signed gap between true positive rates; two groups.", "TPR_0 - TPR_1"),
-        Metric("fpr_gap", "FPR gap", None, "Signed gap between false positive rates; two groups.", "FPR_0 - FPR_1"),
-        Metric("min_auc", "Min AUC", "up", "Lowest AUC within a group, of those with both classes.", "min_g AUC_g"),
-        Metric(
-            "gap_auc",
-            "Gap AUC",
-            "down",
-            "Gap between AUCs within groups, of those with both classes; needs two of them.",
-            "max_g AUC_g - min_g AUC_g",
-        ),
-    )
-}
-
-
-def metric(name: str) -> Metric:
-    """The entry of `METRICS` called `name`; raises UnknownName."""
-    if name not in METRICS:
-        raise UnknownName("metric", name, METRICS)
-    return METRICS[name]
 
 
 def evaluate(logit: np.ndarray, y: np.ndarray, a: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """The datasets `manifest` and `ham10000`: on small made-up trees, and on the real files where they are at hand."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from bench.datasets.ham10000 import Ham10000
-from bench.datasets.manifest import Manifest
 from PIL import Image
 
 from bench.api import Attribute, Label
@@ -16,6 +16,8 @@ from bench.data.decode import read_image
 from bench.data.external import external_set
 from bench.data.folds import folds
 from bench.data.table import keep_apart, sample_table
+from bench.datasets.ham10000 import Ham10000
+from bench.datasets.manifest import Manifest
 from bench.errors import DataInvalid, DataMissing
 
 CONTRACT = {"uid", "path", "group", "source", "drop"}
@@ -38,6 +40,12 @@ def write_image(file, value=0):
 @pytest.mark.parametrize("kind", [Manifest, Ham10000])
 def test_the_first_line_says_what_it_is(kind):
     assert 20 < len(kind.__doc__.splitlines()[0]) <= 100
+
+
+def test_tables_are_read_without_torch():
+    modules = "table, folds, external, cache, decode, workers"
+    code = f"import sys; from bench.data import {modules}; from bench.datasets import manifest, ham10000; "
+    subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)
 
 
 # --- manifest ----------------------------------------------------------------------------------
@@ -65,6 +73,12 @@ def test_manifest_gives_the_contract_and_every_column(tmp_path):
     assert table["source"].tolist() == ["A", "B", "unknown", "A"]
     assert table["finding"].tolist() == ["None", "Nodule", "Nodule", "None"]
     assert (table["drop"] == "").all()
+
+
+def test_names_that_look_like_numbers_stay_as_written(tmp_path):
+    text = "path,person,site\n001,007,01\n"
+    table = manifest(tmp_path, text, patient_column="person", source_column="site").table(tmp_path)
+    assert table.loc[0, ["path", "group", "source"]].tolist() == ["films/001", "own:007", "01"]
 
 
 def test_manifest_without_patients_groups_by_image(tmp_path):

@@ -9,14 +9,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from bench.datasets.manifest import Manifest
 from PIL import Image
 
 from bench.data import cache as cache_module
@@ -24,6 +22,7 @@ from bench.data import workers
 from bench.data.augment import dihedral, normalise
 from bench.data.cache import image_cache, open_cache
 from bench.data.decode import fit, read_image
+from bench.datasets.manifest import Manifest
 from bench.errors import DataError, DataInvalid, UsageError
 
 SIZE = 16
@@ -208,25 +207,53 @@ def test_a_long_list_of_unreadable_images_is_cut(tmp_path):
         build(tmp_path / "images", table, tmp_path / "cache")
 
 
-def test_a_pool_gives_the_same_pixels_and_the_same_complaints(tmp_path, monkeypatch):
+def count_pools(monkeypatch):
+    """Let the next builds start a pool after one image, and count those that do."""
+    started = []
+    pool = workers.ProcessPoolExecutor
+    monkeypatch.setattr(workers, "ALONE", 0.0)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda *a, **k: started.append(pool(*a, **k)) or started[-1])
+    return started
+
+
+def test_a_pool_gives_the_same_pixels(tmp_path, monkeypatch):
     table = save(tmp_path / "images", 60)
+    alone = build(tmp_path / "images", table, tmp_path / "alone", jobs=2)
+    pools = count_pools(monkeypatch)
+    pooled = build(tmp_path / "images", table, tmp_path / "pooled", jobs=2)
+    assert len(pools) == 1, "and none for the first, which took no time"
+    np.testing.assert_array_equal(pooled.array, alone.array)
+
+
+def test_a_dataset_that_others_cannot_import_is_decoded_here(tmp_path, monkeypatch):
+    class Local(Manifest):
+        pass
+
+    class Plugin(Manifest):
+        """As the registry loads it from a file given by path."""
+
+        __module__, __qualname__ = "file_elsewhere", "Plugin"
+
+    monkeypatch.setitem(sys.modules, "file_elsewhere", type(sys)("file_elsewhere"))
+    table = save(tmp_path / "images")
+    pools = count_pools(monkeypatch)
+    for kind in (Local, Plugin):
+        options = {"size": SIZE, "channels": 1, "crop": "none", "jobs": 2, "cache_dir": tmp_path / kind.__name__}
+        assert len(image_cache(kind(), "manifest", tmp_path / "images", table, **options).array) == 12
+    assert not pools
+
+
+def test_a_pool_that_breaks_loses_and_repeats_nothing(tmp_path, monkeypatch):
+    def breaking(decode, paths, jobs):
+        yield from map(decode, paths[:7])
+        raise workers.BrokenProcessPool
+
+    table = save(tmp_path / "images")
     alone = build(tmp_path / "images", table, tmp_path / "alone")
     monkeypatch.setattr(workers, "ALONE", 0.0)
-    decoded_here = []
-    decode = workers._decode
-    monkeypatch.setattr(workers, "_decode", lambda *a, **k: decoded_here.append(a) or decode(*a, **k))
-    # A lambda cannot be sent to another process: all is decoded here, and nothing is lost or repeated.
-    here = build(tmp_path / "images", table, tmp_path / "here", jobs=2)
-    assert len(decoded_here) == 60
-    monkeypatch.undo()
-    monkeypatch.setattr(workers, "ALONE", 0.0)
-    started = Counter()
-    pool = workers.ProcessPoolExecutor
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda *a, **k: started.update(["pool"]) or pool(*a, **k))
-    pooled = build(tmp_path / "images", table, tmp_path / "pooled", jobs=2)
-    assert started["pool"] == 1
-    np.testing.assert_array_equal(pooled.array, alone.array)
-    np.testing.assert_array_equal(here.array, alone.array)
+    monkeypatch.setattr(workers, "_pooled", breaking)
+    broken = build(tmp_path / "images", table, tmp_path / "broken", jobs=2)
+    np.testing.assert_array_equal(broken.array, alone.array)
 
 
 def test_of_two_builders_at_once_the_later_discards_its_own(tmp_path):
@@ -258,7 +285,7 @@ SLOW = """
             time.sleep(0.05)
             return super().image(root, path)
 
-    if __name__ == "__main__":
+    def main():
         root, cache_dir, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
         workers.ALONE = 0.0
         image_cache(Slow(), "manifest", root, pd.read_csv(root / "table.csv"), size=16, channels=3, crop="centre",
@@ -279,10 +306,9 @@ def test_a_killed_build_leaves_no_cache_and_no_process(tmp_path, jobs):
     images, caches = tmp_path / "images", tmp_path / "cache"
     table = save(images, 60)
     table.to_csv(images / "table.csv", index=False)
-    script = tmp_path / "slow.py"
-    script.write_text(textwrap.dedent(SLOW))
-    command = [sys.executable, str(script), str(images), str(caches), str(jobs)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as builder:
+    (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
+    command = [sys.executable, "-c", "import slow; slow.main()", str(images), str(caches), str(jobs)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as builder:
         assert builder.stdout is not None
         for line in builder.stdout:
             if int(line) >= 5:

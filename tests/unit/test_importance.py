@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 import torch
-from bench.methods.bmft import BMFT
-from bench.methods.fair_prune import FairPrune, saliency, smallest
 from torch import nn
 
 from bench.checks import RECIPE, random_net, random_run, random_split
 from bench.data.split import ImageSplit
 from bench.errors import EmptyGroup
 from bench.learn import importance, losses
+from bench.methods.bmft import BMFT
+from bench.methods.fair_prune import FairPrune, saliency, smallest
 
 
 class Table(ImageSplit):

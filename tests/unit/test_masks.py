@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from bench.methods.swift import reset_share
 
 from bench.errors import NonFinite
 from bench.learn import masks
+from bench.methods.swift import reset_share
 
 D = {"bias": torch.tensor([0.0, 1, 4, 3]), "prediction": torch.tensor([2.0, 1, 0, 4])}
 

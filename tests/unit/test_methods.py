@@ -6,6 +6,11 @@ import io
 
 import pytest
 import torch
+from torch import nn
+
+from bench import learn
+from bench.checks import RECIPE, Subject, fitted, logits, random_net, random_run, random_split
+from bench.errors import EmptyGroup
 from bench.methods._masked_stem import MaskedStem, mask_stem
 from bench.methods._selection import measure
 from bench.methods.baseline import Baseline
@@ -14,11 +19,6 @@ from bench.methods.diff_prune import DiffPrune
 from bench.methods.fair_prune import FairPrune
 from bench.methods.fullft_rw import FullFTRW
 from bench.methods.llft import LLFT
-from torch import nn
-
-from bench import learn
-from bench.checks import RECIPE, Subject, fitted, logits, random_net, random_run, random_split
-from bench.errors import EmptyGroup
 
 
 @functools.cache
@@ -60,7 +60,9 @@ def test_llft_without_constraint_is_weighted_logistic_regression():
     from sklearn.linear_model import LogisticRegression
 
     oracle = LogisticRegression(C=1e8, class_weight="balanced", max_iter=10_000, tol=1e-8).fit(h.numpy(), y.numpy())
-    torch.testing.assert_close(head[1].weight[0].detach().double(), torch.tensor(oracle.coef_[0]).double(), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(
+        head[1].weight[0].detach().double(), torch.tensor(oracle.coef_[0]).double(), rtol=0.02, atol=0.02
+    )
 
 
 def test_llft_does_not_depend_on_the_order_of_rows():

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from bench.errors import DataInvalid, NonFinite, UnknownName
-from bench.score import metrics
-from bench.score.metrics import METRICS, evaluate
+from bench.score import definitions
+from bench.score.definitions import METRICS
+from bench.score.metrics import evaluate
 
 NAMES = ("light", "dark")
 
@@ -185,6 +186,6 @@ def test_the_table_of_metrics_names_what_evaluate_returns() -> None:
     scores = evaluate(*by_hand((6, 4, 1, 9), (4, 6, 3, 7)), NAMES)
     assert set(METRICS) == set(scores) - {"n", "degenerate", "groups"}
     assert {name for name, entry in METRICS.items() if entry.direction == "up"} == {"auc", "min_auc"}
-    assert metrics.metric("auc").title == "AUC"
+    assert definitions.metric("auc").title == "AUC"
     with pytest.raises(UnknownName, match="eodds"):
-        metrics.metric("eods")
+        definitions.metric("eods")

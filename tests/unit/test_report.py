@@ -22,7 +22,7 @@ from bench.report import TaskInfo, collect, figures, tables, terminal, write
 from bench.report.aggregate import SYNTHETIC, Results, tidy
 from bench.report.findings import NO_GAIN, findings
 from bench.report.notes import reading
-from bench.score.metrics import METRICS
+from bench.score.definitions import METRICS
 
 INFO = TaskInfo(
     name="demo",
@@ -264,6 +264,18 @@ def test_what_is_not_separable_is_never_claimed() -> None:
             assert all((f"{label} (" in claimed) is separable for label, separable in rows.items()), paragraph
 
 
+def test_a_row_out_of_the_ranking_is_never_claimed() -> None:
+    cells = noise(0, M1=(-0.25, -0.2), M2=(-0.25, 0.0))
+    for item in cells:
+        if item["cell"]["title"] == "M1" and item["cell"]["fold"] == 2:
+            item["scores"]["near"]["degenerate"] = True
+    near, far = findings(collect(cells, [], INFO))[-2:]
+    assert "EOdds is lower than Baseline's with M2 (" in near
+    assert "Not compared on EOdds: M1 †." in near
+    assert "AUC is lower than Baseline's with M1 (" in near
+    assert "EOdds is lower than Baseline's with M1 (" in far
+
+
 def test_a_degenerate_baseline_is_compared_with_nothing() -> None:
     cells = [cell("Baseline", fold, near=scores(True, eodds=0.0)) for fold in range(5)]
     cells += [cell("A", fold, near=scores(eodds=0.2 + 0.01 * fold)) for fold in range(5)]
@@ -327,7 +339,7 @@ def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
     (tmp_path / "main.tex").write_text(tables.latex(collect(cells, failed, dataclasses.replace(INFO, ood=sets))))
     document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{main.tex}\\end{document}"
     (tmp_path / "page.tex").write_text(document)
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    command = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, done.stdout[-2000:]
 
@@ -361,6 +373,15 @@ def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch:
     with pytest.raises(ZeroDivisionError):
         write(noise(1), [], INFO, tmp_path)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+def test_a_file_is_replaced_never_written_over(tmp_path: Path) -> None:
+    write(noise(1), [], INFO, tmp_path)
+    before = (tmp_path / "main.csv").read_bytes()
+    (tmp_path / "open.csv").hardlink_to(tmp_path / "main.csv")
+    write(noise(2), [], INFO, tmp_path)
+    assert (tmp_path / "open.csv").read_bytes() == before
+    assert (tmp_path / "main.csv").read_bytes() != before
 
 
 def test_the_figure_has_a_panel_per_set_and_says_what_is_synthetic() -> None:

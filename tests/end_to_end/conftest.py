@@ -1,0 +1,87 @@
+"""A task small enough to run many times: two folds of 32-pixel phantoms, one epoch of everything."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINY = """
+name = "tiny"
+says = "a small phantom"
+folds = 2
+image_size = 32
+channels = 1
+crop = "none"
+
+[source]
+dataset = "phantom:family=chest,hospital=source,images=240,size=32"
+[ood.ood_neutral]
+dataset = "phantom:family=chest,hospital=ood_neutral,images=100,size=32"
+[ood.ood_reversed]
+dataset = "phantom:family=chest,hospital=ood_reversed,images=100,size=32"
+[label]
+column = "pneumothorax"
+names = ["no finding", "pneumothorax"]
+[attribute]
+column = "age"
+above = 65
+names = ["up to 65", "over 65"]
+[recipe]
+pretrain_optimiser = "adam"
+pretrain_lr = 2e-3
+pretrain_epochs = 1
+optimiser = "adam"
+lr_extractor = 1e-3
+lr_head = 1e-2
+epochs = 2
+epsilon = 0.1
+batch = 32
+"""
+
+
+class Place:
+    """A folder with the tiny task in it, in which `bench` runs as a user runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "tiny.toml").write_text(TINY)
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "bench.cli", *words]
+
+    def bench(self, *words: str, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env={**os.environ, **environment},
+        )
+        assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def report(self) -> dict[str, bytes]:
+        self.bench("report", "--task", "tiny.toml")
+        return {file.name: file.read_bytes() for file in sorted((self.folder / "reports" / "tiny").iterdir())}
+
+    def cells(self) -> dict[str, bytes]:
+        root = self.folder / "results" / "cells"
+        return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*.json"))}
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The tiny task, run to its end without interruption by all ten methods."""
+    place = Place(tmp_path_factory.mktemp("finished"))
+    place.first = place.bench("run", "--task", "tiny.toml", "--methods", "all")
+    place.first_report = place.report()
+    return place

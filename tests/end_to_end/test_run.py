@@ -1,0 +1,213 @@
+"""The main job as a user runs it: once, again, killed, resumed."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+
+from bench import registry
+
+
+def test_all_methods_reach_the_table(finished):
+    assert "20 of 20 cells done, 20 computed, 0 recomputed" in finished.first.stdout
+    assert set(finished.first_report) == {"main.csv", "main.md", "main.tex", "trade-off.pdf", "trade-off.png"}
+    table = finished.first_report["main.md"].decode()
+    for name in registry.catalogue("method"):
+        assert registry.load("method", name).title in table
+    assert "SYNTHETIC" in table
+
+
+def test_again_computes_nothing_and_writes_the_same_bytes(finished):
+    before = finished.cells()
+    again = finished.bench("run", "--task", "tiny.toml", "--methods", "all")
+    assert "20 of 20 cells done, 0 computed, 0 recomputed" in again.stdout
+    assert finished.cells() == before
+    assert finished.report() == finished.first_report
+
+
+def test_a_cell_says_what_it_is_and_keeps_its_predictions(finished):
+    file = finished.folder / "results/cells/tiny/small/swift/f1-s0.json"
+    record = json.loads(file.read_text())
+    assert record["cell"]["parameters"] == {"epsilon": None, "apply": "gradient"}
+    assert set(record["scores"]) == {"val", "ood_neutral", "ood_reversed"}
+    assert set(record["data"]) == {"train", "val", "external", "ood_neutral", "ood_reversed"}
+    predictions = pd.read_parquet(file.with_suffix(".parquet"))
+    assert list(predictions.columns) == ["set", "image_id", "y", "a", "logit"]
+    assert predictions["set"].value_counts().to_dict()["ood_neutral"] == 100
+    scores = record["scores"]["ood_neutral"]
+    assert sum(group["n"] for group in scores["groups"].values()) == 100
+    from sklearn.metrics import roc_auc_score
+
+    rows = predictions[predictions["set"] == "ood_neutral"]
+    assert scores["auc"] == pytest.approx(roc_auc_score(rows["y"], rows["logit"]))
+
+
+def test_one_baseline_per_fold_is_shared(finished):
+    cells = [json.loads(text) for name, text in finished.cells().items()]
+    by_fold = {}
+    for cell in cells:
+        by_fold.setdefault(cell["cell"]["fold"], set()).add(cell["baseline"]["sha256"])
+    assert [len(shas) for shas in by_fold.values()] == [1, 1]
+    assert by_fold[0] != by_fold[1]
+    assert len(list((finished.folder / ".cache/baselines").glob("*.pt"))) == 2
+
+
+def test_no_image_is_on_two_sides(finished):
+    from pathlib import Path
+
+    from bench import taskfile
+    from bench.data.task_data import task_data
+
+    data = task_data(taskfile.resolve(str(Path(finished.folder / "tiny.toml"))), None)
+    for fold in (0, 1):
+        train, val, external = (data.split(name, fold) for name in ("train", "val", "external"))
+        assert not set(train["group"]) & set(val["group"])
+        assert set(external["uid"]) <= set(val["uid"])
+        assert len(train) + len(val) == 240
+
+
+def test_one_job_and_another_order_give_the_same_table(finished, place):
+    """Alone instead of side by side, a method at a time, last first."""
+    shutil.copytree(finished.folder / ".cache" / "images", place.folder / ".cache" / "images")
+    place.bench("run", "--task", "tiny.toml", "--methods", "swift,bmft,diff_gda", "--folds", "1", "--jobs", "1")
+    place.bench("run", "--task", "tiny.toml", "--methods", "all")
+    assert place.report() == finished.first_report
+
+
+def test_killed_anywhere_the_next_run_completes_the_same_table(finished, place):
+    """SIGKILL of the whole run at random moments, from the building of the image cache on."""
+    draw = random.Random(0)
+    kills = 0
+    for _ in range(40):
+        process = subprocess.Popen(
+            place.command("run", "--task", "tiny.toml"),
+            cwd=place.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(timeout=draw.uniform(1.0, 9.0))
+            assert process.returncode == 0
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills >= 2
+    last = place.bench("run", "--task", "tiny.toml")
+    assert "20 of 20 cells done" in last.stdout
+    time.sleep(0.5)
+    assert place.report() == finished.first_report
+    left = [str(f) for f in (place.folder / "results").rglob("*") if f.name.startswith(".")]
+    assert left == []
+
+
+def test_a_worker_that_is_killed_fails_its_cell_alone(place):
+    (place.folder / "killer.py").write_text(
+        PLUGIN.format(name="Killer", body="import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    )
+    done = place.bench(
+        "run", "--task", "tiny.toml", "--methods", "killer,llft", "--folds", "0", "--plugin", "killer.py", code=1
+    )
+    assert "WorkerDied" in done.stderr
+    assert "SIGKILL" in done.stderr
+    assert "2 of 3 cells done, 1 failed" in done.stdout
+
+
+PLUGIN = '''"""{name}: a method that goes wrong.
+
+Paper: none.
+Code: none.
+Departures: none.
+"""
+
+from dataclasses import dataclass
+
+from bench.api import Method
+
+
+@dataclass(frozen=True, kw_only=True)
+class {name}(Method):
+    """Goes wrong."""
+
+    title = "{name}"
+    uses = frozenset({{"external"}})
+
+    def fit(self, run):
+        {body}
+        return run.model
+'''
+
+
+def test_plugins_that_raise_or_return_nan_fail_alone_and_keep_their_traceback(place):
+    (place.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="raise RuntimeError('the reason')"))
+    (place.folder / "gives_nan.py").write_text(
+        PLUGIN.format(name="GivesNan", body="run.model.head[1].bias.data.fill_(float('nan'))")
+    )
+    (place.folder / "reads_train.py").write_text(PLUGIN.format(name="ReadsTrain", body="run.split('train')"))
+    plugins = [word for name in ("raises", "gives_nan", "reads_train") for word in ("--plugin", f"{name}.py")]
+    run = ("run", "--task", "tiny.toml", "--methods", "raises,gives-nan,reads-train,llft", "--folds", "0", *plugins)
+    done = place.bench(*run, code=1)
+    assert "2 of 5 cells done, 3 failed" in done.stdout
+    assert "RuntimeError: the reason" in done.stderr
+    assert "NonFinite: gives_nan: 120 of 120 logits on val are NaN or infinite" in done.stderr
+    assert "UndeclaredSplit" in done.stderr
+    failure = json.loads((place.folder / "results/cells/tiny/small/raises/f0-s0.failed.json").read_text())
+    assert "raise RuntimeError('the reason')" in failure["error"]["traceback"]
+    assert failure["attempt"] == 1
+    report = place.bench("report", "--task", "tiny.toml", *plugins)
+    assert "Raises" in (place.folder / "reports/tiny/main.md").read_text()
+    assert report.returncode == 0
+
+    # Mended, the same command completes; what was done is not done again.
+    for name in ("raises", "gives_nan", "reads_train"):
+        (place.folder / f"{name}.py").write_text(PLUGIN.format(name=name.title().replace("_", ""), body="pass"))
+    done = place.bench(*run)
+    assert "5 of 5 cells done, 3 computed, 0 recomputed" in done.stdout
+    assert not (place.folder / "results/cells/tiny/small/raises/f0-s0.failed.json").exists()
+
+
+def test_a_broken_plugin_file_is_named(place):
+    (place.folder / "broken.py").write_text("import a_module_that_is_not_there\n")
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "all", "--plugin", "broken.py", code=1)
+    assert "broken.py" in done.stderr
+    assert "a_module_that_is_not_there" in done.stderr
+
+
+def test_a_failed_baseline_blocks_its_fold_alone(place):
+    place.bench("run", "--task", "tiny.toml", "--methods", "baseline")
+    for file in (place.folder / "results/cells/tiny/small/baseline").glob("f0*"):
+        file.unlink()
+    checkpoints = sorted((place.folder / ".cache/baselines").glob("*.pt"))
+    good = {file: file.read_bytes() for file in checkpoints}
+    for file in checkpoints:
+        file.write_bytes(b"not a checkpoint")
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "llft,swift", "--folds", "0", code=1)
+    assert "1 failed" in done.stdout
+    assert "2 blocked by a failed baseline" in done.stdout
+    assert "DataInvalid" in done.stderr
+    for file, content in good.items():
+        file.write_bytes(content)
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "llft,swift", "--folds", "0")
+    assert "3 of 3 cells done" in done.stdout
+
+
+def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_stale(finished, place):
+    shutil.copytree(finished.folder / ".cache", place.folder / ".cache")
+    place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "swift:epsilon=0.3", "--folds", "0")
+    assert "2 of 2 cells done, 1 computed, 0 recomputed" in done.stdout
+    text = (place.folder / "tiny.toml").read_text()
+    (place.folder / "tiny.toml").write_text(text.replace("lr_head = 1e-2", "lr_head = 2e-2"))
+    plan = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0", "--dry-run")
+    assert plan.stdout.count("stale") == 2
+    report = place.bench("report", "--task", "tiny.toml", code=1)
+    assert "stale" in report.stderr
+    assert "`bench run --methods all --task tiny" in report.stderr
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
+    assert "2 recomputed" in done.stdout
