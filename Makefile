@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 
-.PHONY: setup demo test test-slow lint clean
+.PHONY: setup demo test test-slow perf lint clean
 
 setup: $(STAMP)
 
@@ -27,6 +27,10 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -n 2 -m slow tests
+
+# Ratios of speeds; on an idle machine, nothing beside it.
+perf: setup
+	$(BIN)/python -m pytest -s tests/perf/perf_*.py
 
 lint: setup
 	$(BIN)/ruff check .

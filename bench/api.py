@@ -144,7 +144,7 @@ class Run(Protocol):
     """
     recipe: Recipe
 
-    def split(self, name: Literal["train", "val", "external"]) -> Split:
+    def split(self, name: str) -> Split:
         """A split named in the method's `uses`; raises UndeclaredSplit for any other."""
         ...
 

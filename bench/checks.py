@@ -53,10 +53,10 @@ class Subject:
         return build_method(self.spec, self.plugins)
 
 
-def random_split(name: str, *, images: int = 96, rare: bool = False, seed: int = 0) -> ImageSplit:
-    """Return a split of random 32-pixel images with every (group, class) cell; `rare`: 3 positives a group."""
+def random_split(name: str, *, images: int = 96, size: int = 32, rare: bool = False, seed: int = 0) -> ImageSplit:
+    """Return a split of random square images with every (group, class) cell; `rare`: 3 positives a group."""
     rng = np.random.default_rng([seed, len(name)])
-    pixels = rng.integers(0, 256, (images, 32, 32, 1), dtype=np.uint8)
+    pixels = rng.integers(0, 256, (images, size, size, 1), dtype=np.uint8)
     a = np.arange(images) % 2
     y = (np.arange(images) < 6) if rare else (np.arange(images) % 4 < 2)
     # A mean grey that depends on the label gives the methods something to learn.
@@ -153,13 +153,13 @@ def check_splits(subject: Subject) -> None:
 
 def check_random_state(subject: Subject) -> None:
     """The global random states of torch, NumPy and Python stay as they were."""
-    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    before = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy(), random.getstate()
     fitted(subject)
-    after = torch.get_rng_state(), np.random.get_state()[1], random.getstate()
+    after = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"], random.getstate()
     touched = [
         name
         for name, old, new in zip(("torch", "numpy", "random"), before, after, strict=True)
-        if not (old == new if name == "random" else bool((old == new).all()))
+        if not (old == new if name == "random" else np.array_equal(old, new))
     ]
     if touched:
         raise Broken(

@@ -1,7 +1,7 @@
 """The command line: parse, call, print. Nothing here imports torch.
 
-Results go to stdout, progress and errors to stderr. Exit 0 done, 1 some cells failed (the others are kept),
-2 wrong usage, 3 data missing or not usable, 130 interrupted.
+Results go to stdout, progress and errors to stderr. Exit 0 done, 1 some cells failed or a file is wrong (what is
+done is kept), 2 wrong usage, 3 data missing, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class _Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
-            raise UnknownName(action.metavar or action.dest, str(value), map(str, action.choices))
+            name = action.metavar if isinstance(action.metavar, str) else action.dest
+            raise UnknownName(name, str(value), map(str, action.choices))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@
     │   └── UnknownName   2   ... with the nearest right spelling
     ├── DataError         3   data that cannot be used as they are
     │   ├── DataMissing   3   a file or folder that is not there
-    │   └── DataInvalid   3   a file, row or column with a value that is not allowed
+    │   └── DataInvalid   1   a file, row or column with a value that is not allowed
     ├── PluginBroken      1   a plugin file that cannot be imported or breaks the contract
     ├── UndeclaredSplit   1   a method that reads a split it does not declare in `uses`
     ├── EmptyGroup        1   a fold in which a method or a metric has no images of a group
@@ -57,6 +57,8 @@ class DataMissing(DataError):
 
 class DataInvalid(DataError):
     """A file whose content breaks the contract; the message names file, row and column."""
+
+    exit_code = 1
 
 
 class PluginBroken(BenchError):

@@ -34,7 +34,7 @@ def resolve(name: str) -> Task:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
     return _task(
-        {"name": file.stem, "says": f"from {file.name}", "crop": "none", "recipe": "small-skin", **given}, file
+        {"name": file.stem, "says": f"from {file.name}", "crop": "none", "recipe": "small", **given}, file
     )
 
 

@@ -94,7 +94,7 @@ def _band(size: int, fine: float, coarse: float) -> np.ndarray:
 def noise_band(rng: np.random.Generator, size: int, fine: float, coarse: float) -> np.ndarray:
     """Return noise (size, size) of unit variance between two widths, in pixels of a 64-pixel image."""
     white = rng.standard_normal((size, size), dtype=np.float32)
-    return irfft2(rfft2(white) * _band(size, fine, coarse), s=(size, size))
+    return np.asarray(irfft2(rfft2(white) * _band(size, fine, coarse), s=(size, size)))
 
 
 def _mean(image: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ def render(
     exposure, chance, extent = shot.standard_normal(4).tolist(), shot.random(8).tolist(), shot.beta(1.6, 2.6)
     turn, zoom = 0.04 * pose[0], 1 / (1 + 0.04 * pose[1])
     view = (zoom * math.cos(turn), zoom * math.sin(turn), 0.03 * pose[2], 0.03 * pose[3])
-    heart = (1.12 if chance[0] < film.anteroposterior else 1.0) * (1 + 0.10 * old) * (1 + 0.04 * anatomy[2])
+    heart = (1.12 if chance[0] < film.anteroposterior else 1.0) * (1 + 0.08 * old) * (1 + 0.04 * anatomy[2])
     width = 0.875 + 0.03 * anatomy[0]
 
     # Edges and lines are drawn finer than the film, being thinner than its pixels; the rest is not.
@@ -132,7 +132,7 @@ def render(
     aside, squared = np.abs(x), (x / width) ** 2
     trunk = logistic((1 - squared * np.sqrt(squared) - (y / 1.35) ** 2 * (y / 1.35) ** 2) / 0.04)
     image = 0.95 * np.sqrt(np.maximum(1 - 0.8 * (x / (width + 0.05)) ** 2, 0)) - 0.62 * lungs + lines
-    image += logistic((0.085 - aside) / 0.02) * (0.32 - 0.14 * old + 0.04 * np.cos(38 * y))  # spine
+    image += logistic((0.085 - aside) / 0.02) * (0.32 - 0.12 * old + 0.04 * np.cos(38 * y))  # spine
     image += _breasts(aside, y, female, anatomy)
     image = image * trunk + _soft(x, y, aside, heart, old, anatomy) + aerated * _markings(size, shot, aside, x, y)
 
@@ -219,7 +219,7 @@ def _soft(
     knob, right, down = 0.105 + 0.04 * old, x - 0.17, y + 0.33
     radius = np.sqrt(right * right + down * down)
     image += 0.16 * logistic((knob - radius) / 0.02)
-    calcium = 0.50 * old * max(1 + 0.45 * anatomy[6], 0)
+    calcium = 0.40 * old * max(1 + 0.45 * anatomy[6], 0)
     image += calcium * np.exp(-(np.minimum(np.abs(radius - knob) / 0.025, 8) ** 2)) * (right > -0.03)
     return image
 

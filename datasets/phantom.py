@@ -27,11 +27,12 @@ FAMILIES = ("chest", "skin")
 HOSPITALS = ("source", "ood_neutral", "ood_reversed")
 TIES = {"chest": ("age", "sex"), "skin": ("tone", "sex")}
 """The attributes that can carry the log odds ratio; the first of each family is what `auto` means."""
-LOG_ODDS = {"chest": (1.5, 0.0, -0.8), "skin": (-1.4, 0.0, 0.6)}
+LOG_ODDS = {"age": (1.5, 0.0, -0.8), "sex": (2.0, 0.0, -0.8), "tone": (-1.4, 0.0, 0.6)}
 """Planted per hospital, between a = 1 (older, female, dark) and pneumothorax or melanoma."""
 POSITIVE = {"chest": (0.35, 0.25, 0.25), "skin": (0.40, 0.35, 0.30)}
 """Share of pneumothorax, of melanoma."""
-OLD, FEMALE, DARK = (0.40, 0.40, 0.40), (0.45, 0.45, 0.45), (0.40, 0.40, 0.40)
+SHARE = {"age": 0.40, "sex": 0.45, "tone": 0.40}
+"""Share of a = 1, the same in all hospitals."""
 TYPES = ((0.35, 0.75), (0.55, 0.85))
 """Cumulated shares of the first two Fitzpatrick types among light (1, 2, 3) and dark (4, 5, 6) skin."""
 PATH = re.compile(r"(99\d{7})/(\d+)-y([01])-age(\d+\.\d)-female([01])-type([1-6])")
@@ -131,14 +132,14 @@ class Phantom(Dataset):
 
     def _people(self) -> dict[str, np.ndarray]:
         """Return each person's attributes, and person (`row`) and running number (`image`) of each image."""
-        place, number = HOSPITALS.index(self.hospital), self.images
+        number = self.images
         films = 1 + (4 * self._uniform(0, number)).astype(int)
         row = np.repeat(np.arange(number), films)[:number]
         image = np.arange(number) - np.concatenate([[0], np.cumsum(films)])[row]
         people = row[-1] + 1
-        old = (self._uniform(1, people) < OLD[place]).astype(int)
-        female = (self._uniform(2, people) < FEMALE[place]).astype(int)
-        dark = (self._uniform(3, people) < DARK[place]).astype(int)
+        old = (self._uniform(1, people) < SHARE["age"]).astype(int)
+        female = (self._uniform(2, people) < SHARE["sex"]).astype(int)
+        dark = (self._uniform(3, people) < SHARE["tone"]).astype(int)
         share = self._uniform(4, people)
         age = np.round(np.where(old, 66 + 24 * share, 18 + 47 * share), 1)
         cuts = np.array(TYPES)[dark]
@@ -148,9 +149,8 @@ class Phantom(Dataset):
     def _rates(self) -> tuple[float, float]:
         """Return P(y=1 | a=0) and P(y=1 | a=1) of the tied attribute."""
         place = HOSPITALS.index(self.hospital)
-        attribute = {"age": OLD, "sex": FEMALE, "tone": DARK}[self._tied][place]
-        log_odds = LOG_ODDS[self.family][place] if self.log_odds is None else self.log_odds
-        return rates(POSITIVE[self.family][place], attribute, log_odds)
+        log_odds = LOG_ODDS[self._tied][place] if self.log_odds is None else self.log_odds
+        return rates(POSITIVE[self.family][place], SHARE[self._tied], log_odds)
 
 
 def rates(positive: float, attribute: float, log_odds: float) -> tuple[float, float]:

@@ -11,6 +11,8 @@ from bench.api import Split
 class MaskedStem(nn.Module):
     """`layer`, its output (B, C, H, W) multiplied by `mask` (C, H, W)."""
 
+    mask: Tensor
+
     def __init__(self, layer: nn.Module, shape: torch.Size) -> None:
         super().__init__()
         self.layer = layer

@@ -22,6 +22,8 @@ from bench.api import Method, Run, option
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ._masked_stem import MaskedStem
+
 
 @dataclass(frozen=True, kw_only=True)
 class DiffPrune(Method):
@@ -70,7 +72,7 @@ class DiffPrune(Method):
         run.log(path=path, kept_step=kept, pruned=int((best == 0).sum()), units=len(mask))
         return net.requires_grad_(True)
 
-    def saliency(self, run: Run, net: nn.Module, stem: nn.Module) -> Tensor:
+    def saliency(self, run: Run, net: nn.Module, stem: MaskedStem) -> Tensor:
         """Sum over batches of the mean gradient (C * H * W,) of the signed soft gap by the stem's output."""
         import torch
 

@@ -74,7 +74,7 @@ class SWiFT(Method):
             apply=self.apply,
             stage="step 1",
         )
-        share = reset_share(net.head[1].weight, mask["head.1.weight"])
+        share = reset_share(net.linear.weight, mask["head.1.weight"])
         run.log(mask=learn.mask_summary(mask), gamma=float(mask["head.1.weight"].mean()), reset_share=share)
         return learn.finetune(
             run,

@@ -66,7 +66,8 @@ def build_net(backbone: str, *, weights: str = "none") -> Net:
         net = Net(*_torchvision(backbone, weights))
     else:
         raise UnknownName("backbone", backbone, BACKBONES)
-    return net.to(memory_format=torch.channels_last).eval()
+    net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's overloads leave it out
+    return net.eval()
 
 
 def _torchvision(backbone: str, weights: str) -> tuple[nn.Module, int]:
@@ -88,7 +89,9 @@ def _torchvision(backbone: str, weights: str) -> tuple[nn.Module, int]:
     if hasattr(model, "fc"):
         width, model.fc = model.fc.in_features, nn.Identity()
     elif isinstance(model.classifier, nn.Sequential):
-        width, model.classifier[-1] = model.classifier[-1].in_features, nn.Identity()
+        last = model.classifier[-1]
+        assert isinstance(last, nn.Linear)
+        width, model.classifier[-1] = last.in_features, nn.Identity()
     else:
         width, model.classifier = model.classifier.in_features, nn.Identity()
     return model, width

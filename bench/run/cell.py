@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from bench import taskfile
 from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData, task_data
-from bench.errors import BenchError, NonFinite, PluginBroken
+from bench.errors import EmptyGroup, NonFinite, PluginBroken
 from bench.run import environment, store
 from bench.run.baseline import load_baseline, train_baseline
 from bench.run.context import CellRun, uncounted
@@ -72,7 +73,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         "hash": planned.hash,
         "cell": describe_cell(cell, method),
         "synthetic": data.synthetic,
-        "data": {name: data.fingerprint(name, cell.fold) for name in sorted({*method.uses, "train", *opened})},
+        "data": _fingerprints(data, cell.fold, ("train", "external", *opened)),
         "scores": scores,
         "metrics_version": metrics.VERSION,
         "cost": _cost(run, baseline, model, data, cell, seconds),
@@ -104,9 +105,19 @@ def open_splits(settings: Settings, fold: int) -> Splits:
     def split(name: str) -> ImageSplit:
         table = data.split(name, fold)
         cached = caches[name if name in data.task.ood else "source"]
-        return ImageSplit(name, cached.array, cached.rows(table["uid"]), table["y"], table["a"], table["uid"])
+        y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
+        return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids)
 
     return {name: partial(split, name) for name in ("train", "val", "external", *data.task.ood)}
+
+
+def _fingerprints(data: TaskData, fold: int, names: Iterable[str]) -> dict[str, Any]:
+    """Return the fingerprints of the splits that there are: a fold may lack an external set that nobody reads."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(EmptyGroup):
+            found[name] = data.fingerprint(name, fold)
+    return found
 
 
 def _predict(model: nn.Module, split: ImageSplit, method: str) -> Any:
@@ -132,10 +143,7 @@ def _cost(
     same = [p.shape for p in old] == [p.shape for p in new]
     changed = sum(int((p != q).sum()) for p, q in zip(old, new, strict=True)) if same else None
     passes = run.passes
-    try:
-        unit = 3 * data.fingerprint("external", cell.fold)["n"]
-    except BenchError:
-        unit = 0
+    unit = 3 * _fingerprints(data, cell.fold, ("external",)).get("external", {"n": 0})["n"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "seconds": round(seconds, 3),

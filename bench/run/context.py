@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.api import Recipe
 from bench.data.split import ImageSplit
 from bench.errors import UndeclaredSplit
+from bench.learn.network import Net
 from bench.score.predict import predict
 from bench.seeds import seed_of
 
@@ -30,7 +31,7 @@ class CellRun:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Net,
         recipe: Recipe,
         splits: Mapping[str, Callable[[], ImageSplit]],
         uses: frozenset[str],
@@ -82,7 +83,7 @@ class CellRun:
             self._report(where)
 
 
-def counted(net: nn.Module, passes: Passes) -> nn.Module:
+def counted(net: Net, passes: Passes) -> Net:
     """Count in `passes` every image that goes through `net.features`, also in copies of `net`."""
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -104,14 +104,19 @@ def method_specs(text: str, plugins: Sequence[Path] = ()) -> list[str]:
     specs: list[str] = []
     for spec in registry.split_specs(text):
         if spec == "all":
-            named = [(registry.load("method", name, plugins), name) for name in registry.catalogue("method", plugins)]
-            named.sort(key=lambda pair: (pair[0].row, pair[1]))
-            specs += [name for _, name in named]
+            found = registry.catalogue("method", plugins)
+            specs += [name for _, name in sorted((_row(name, plugins), name) for name in found)]
         else:
             specs.append(registry.describe(spec.partition(":")[0], registry.build("method", spec, plugins)))
     if not specs:
         raise UsageError("--methods: name at least one method, or all")
     return list(dict.fromkeys(specs))
+
+
+def _row(name: str, plugins: Sequence[Path]) -> int:
+    method = registry.load("method", name, plugins)
+    assert issubclass(method, Method)
+    return method.row
 
 
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:

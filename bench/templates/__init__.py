@@ -26,7 +26,7 @@ def write_method(name: str, folder: Path) -> list[Path]:
     changes = {"{stem}": stem, "{title}": "-".join(words), "{class}": "".join(words)}
     written = []
     for template, file in (("method.py.txt", f"{stem}.py"), ("test_method.py.txt", f"test_{stem}.py")):
-        text = (files(__package__) / template).read_text(encoding="utf-8")
+        text = (files(__name__) / template).read_text(encoding="utf-8")
         for key, value in changes.items():
             text = text.replace(key, value)
         path = folder / file

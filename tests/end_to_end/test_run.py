@@ -5,7 +5,6 @@ import random
 import shutil
 import signal
 import subprocess
-import time
 
 import pandas as pd
 import pytest
@@ -79,29 +78,39 @@ def test_one_job_and_another_order_give_the_same_table(finished, place):
     assert place.report() == finished.first_report
 
 
-def test_killed_anywhere_the_next_run_completes_the_same_table(finished, place):
-    """SIGKILL of the whole run at random moments, from the building of the image cache on."""
-    draw = random.Random(0)
-    kills = 0
-    for _ in range(40):
-        process = subprocess.Popen(
-            place.command("run", "--task", "tiny.toml"),
-            cwd=place.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+def kill_until_done(place, methods, seed, longest, most):
+    """Start the run and kill all of it at a random moment, again and again; return how often it was killed."""
+    draw, kills = random.Random(seed), 0
+    for _ in range(most):
+        words = place.command("run", "--task", "tiny.toml", "--methods", methods)
+        process = subprocess.Popen(words, cwd=place.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            process.wait(timeout=draw.uniform(1.0, 9.0))
-            assert process.returncode == 0
+            process.wait(timeout=draw.uniform(2.0, longest))
             break
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
-    assert kills >= 2
+    return kills
+
+
+def test_killed_twice_the_next_run_completes_the_same_cells(finished, place):
+    assert kill_until_done(place, "llft,bmft", seed=0, longest=9.0, most=2) == 2
+    last = place.bench("run", "--task", "tiny.toml", "--methods", "llft,bmft")
+    assert "6 of 6 cells done" in last.stdout
+    cells, whole = place.cells(), finished.cells()
+    for name in cells:
+        one, other = json.loads(cells[name]), json.loads(whole[name])
+        for key in ("hash", "scores", "predictions", "baseline", "data"):
+            assert one[key] == other[key], (name, key)
+
+
+@pytest.mark.slow
+def test_killed_anywhere_the_next_run_completes_the_same_table(finished, place):
+    """SIGKILL of the whole run at random moments, from the building of the image cache on."""
+    assert kill_until_done(place, "all", seed=1, longest=12.0, most=20) >= 2
     last = place.bench("run", "--task", "tiny.toml")
     assert "20 of 20 cells done" in last.stdout
-    time.sleep(0.5)
     assert place.report() == finished.first_report
     left = [str(f) for f in (place.folder / "results").rglob("*") if f.name.startswith(".")]
     assert left == []

@@ -1,0 +1,107 @@
+"""The wheel: what lies in it, and that it works installed, away from the checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bench import registry
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+
+def call(*words, cwd, code=0, **environment):
+    done = subprocess.run(
+        words, cwd=cwd, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **environment}
+    )
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of a copy of the checkout: files that git would keep, and no leftovers of other builds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    # New files count before they are committed: the test is then the same before and after.
+    files = call("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (folder / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / "copy" / name)
+    call(
+        sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), ".",
+        cwd=folder / "copy",
+    )  # fmt: skip
+    (built,) = (folder / "dist").iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """A folder into which the wheel, without its dependencies, is installed."""
+    folder = tmp_path_factory.mktemp("installed")
+    call(
+        sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(folder),
+        str(wheel), cwd=folder,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def bench(installed, tmp_path):
+    """Runs `bench` from the installed wheel, and makes sure that every module of it came from there."""
+    program = (
+        "import sys\n"
+        "from bench.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "files = {m.__file__ for n, m in sys.modules.items() if n.partition('.')[0] == 'bench' and m.__file__}\n"
+        "elsewhere = sorted(file for file in files if not file.startswith(INSTALLED))\n"
+        "sys.exit(f'not from the wheel: {elsewhere}' if elsewhere else code)\n"
+    )
+
+    def bench(*words, code=0):
+        text = program.replace("INSTALLED", repr(str(installed)))
+        # PYTHONPATH comes before the finder of an editable install; -P keeps the current folder out.
+        return call(sys.executable, "-P", "-c", text, *words, cwd=tmp_path, code=code, PYTHONPATH=str(installed))
+
+    return bench
+
+
+def test_top_level_names(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    version = wheel.name.split("-")[1]
+    assert {name.partition("/")[0] for name in names} == {"bench", f"debias_bench-{version}.dist-info"}
+
+
+def test_every_module_and_template_is_inside(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = call("git", "ls-files", "bench", "methods", "datasets", cwd=ROOT).splitlines()
+    for name in tracked:
+        if (ROOT / name).is_file():
+            assert (name if name.startswith("bench/") else f"bench/{name}") in names
+    plugins = [name for name in registry.catalogue("method") if f"bench/methods/{name}.py" in names]
+    assert len(plugins) == 10
+    for name in ("templates/method.py.txt", "templates/test_method.py.txt", "report/main.md.j2", "report/main.tex.j2"):
+        assert f"bench/{name}" in names
+    assert not [name for name in names if "test" in Path(name).parts or name.endswith((".pyc", ".toml"))]
+
+
+def test_lists_and_plans(bench):
+    listed = bench("ls")
+    for name in (*registry.catalogue("method"), *registry.catalogue("dataset"), "phantom-cxr-age"):
+        assert f"  {name} " in listed
+    plan = bench("run", "--task", "phantom-cxr-age", "--dry-run")
+    assert plan.count("swift") == 5
+
+
+def test_a_new_method_is_written_and_found(bench, tmp_path):
+    assert bench("new", "method", "my-method").split() == ["my_method.py", "test_my_method.py"]
+    listed = bench("ls", "methods", "my-method", "--plugin", "my_method.py")
+    assert str(tmp_path / "my_method.py") in listed
+    assert "beta=0.9" in listed

@@ -1,0 +1,67 @@
+"""The two short cuts of the building blocks: importances from one forward pass, a head trained on cached features."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from bench import learn
+from bench.checks import RECIPE, random_net, random_split
+from bench.learn.losses import equalised_odds_proxy, prediction_loss
+from bench.run.context import CellRun
+
+IMAGES, SIZE = 512, 64
+
+
+@pytest.fixture
+def run():
+    """A cell of the small backbone whose external set has 512 images of 64 pixels."""
+    split = random_split("external", images=IMAGES, size=SIZE)
+    recipe = dataclasses.replace(RECIPE, batch=128)
+    return CellRun(
+        random_net(), recipe, {"external": lambda: split}, frozenset({"external"}), seed=0, task="perf", fold=0,
+        method="perf",
+    )  # fmt: skip
+
+
+def separate_passes(run, net):
+    """The importances as Eqs. 5-8 of SWiFT read: for each loss a pass over the images, forward and backward."""
+    net.eval()
+    importances = []
+    for loss in (lambda z, y, a: equalised_odds_proxy(z, y, a), lambda z, y, a: prediction_loss(z, y)):
+        total, batches = {name: torch.zeros_like(p) for name, p in net.named_parameters()}, 0
+        draws = run.rng("fisher", shared=True)
+        for x, y, a in run.split("external").batches(size=run.recipe.batch, shuffle=True, rng=draws):
+            gradients = torch.autograd.grad(loss(net(x), y, a), list(net.parameters()))
+            for value, gradient in zip(total.values(), gradients, strict=True):
+                value += gradient**2
+            batches += 1
+        importances.append({name: value / batches for name, value in total.items()})
+    return tuple(importances)
+
+
+def test_importances_from_one_forward_pass(compare, run):
+    together = learn.fisher_importances(run, run.model, "external")
+    for one, other in zip(together, separate_passes(run, run.model), strict=True):
+        for name in one:
+            torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-9)
+    compare(
+        "importances: one forward, two backward / separate passes",
+        lambda: learn.fisher_importances(run, run.model, "external"),
+        lambda: separate_passes(run, run.model),
+        bar=0.85,
+        pairs=31,
+    )
+
+
+def test_head_on_cached_features(compare, run):
+    def head(cache):
+        learn.finetune(
+            run, run.model, train=("head",), loss=learn.blend(0.9), split="external", epochs=10, lr=1e-3,
+            stage="step 2", cache=cache,
+        )  # fmt: skip
+
+    compare(
+        "ten epochs of the head: features cached / not cached", lambda: head(True), lambda: head(False), bar=0.65,
+        pairs=11,
+    )  # fmt: skip
