@@ -153,18 +153,23 @@ def check_splits(subject: Subject) -> None:
 
 def check_random_state(subject: Subject) -> None:
     """The global random states of torch, NumPy and Python stay as they were."""
-    before = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy(), random.getstate()
+    before = _random_states()
     fitted(subject)
-    after = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"], random.getstate()
-    touched = [
-        name
-        for name, old, new in zip(("torch", "numpy", "random"), before, after, strict=True)
-        if not (old == new if name == "random" else np.array_equal(old, new))
-    ]
+    after = _random_states()
+    touched = [name for name in before if before[name] != after[name]]
     if touched:
         raise Broken(
             f"the global random state of {', '.join(touched)} moved: use run.rng(stage), and learn.seeded for dropout"
         )
+
+
+def _random_states() -> dict[str, str]:
+    numpy = np.random.get_state(legacy=False)["state"]
+    return {
+        "torch": str(torch.get_rng_state().tolist()),
+        "numpy": f"{numpy['key'].tolist()} {numpy['pos']}",
+        "random": str(random.getstate()),
+    }
 
 
 def check_choices(subject: Subject) -> None:

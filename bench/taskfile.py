@@ -33,9 +33,7 @@ def resolve(name: str) -> Task:
         given = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
-    return _task(
-        {"name": file.stem, "says": f"from {file.name}", "crop": "none", "recipe": "small", **given}, file
-    )
+    return _task({"name": file.stem, "says": f"from {file.name}", "crop": "none", "recipe": "small", **given}, file)
 
 
 def _task(given: dict[str, Any], file: Path) -> Task:

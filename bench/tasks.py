@@ -2,8 +2,8 @@
 
 A task of your own is the same thing in a TOML file: `bench run --task my-task.toml`.
 
-The small recipes (the `small` backbone at 64 pixels) were fixed once on validation folds of the phantoms,
-for all methods together; `tests/calibration.md` says how. The paper's own recipes come with its data sources.
+The small recipe (the `small` backbone at 64 pixels) was fixed once on validation data of a phantom, for all
+methods together; `docs/small-recipe.md` says how. The paper's own recipes come with its data sources.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from bench.api import Attribute, Label, Recipe, Rows, Task
 RECIPES: dict[str, Recipe] = {
     "small": Recipe(
         pretrain_optimiser="adam",
-        pretrain_lr=2e-3,
-        pretrain_epochs=15,
-        optimiser="sgd",
+        pretrain_lr=3e-4,
+        pretrain_epochs=8,
+        optimiser="adam",
         lr_extractor=1e-4,
-        lr_head=1e-3,
-        epochs=20,
+        lr_head=1e-2,
+        epochs=10,
         epsilon=0.1,
+        batch=64,
     ),
 }
 

@@ -226,6 +226,6 @@ def _soft(
 
 def _breasts(aside: np.ndarray, y: np.ndarray, female: float, anatomy: list[float]) -> np.ndarray:
     """Soft tissue over the lower lungs: the sex cue, upon a little of it in everyone."""
-    density = 0.20 * female + abs(0.03 + 0.035 * anatomy[7])
+    density = 0.18 * female + abs(0.04 + 0.05 * anatomy[7])
     outline = np.sqrt(((aside - 0.45) / 0.30) ** 2 + ((y - 0.28) / 0.27) ** 2)
     return density * logistic((1 - outline) / 0.05)

@@ -70,7 +70,7 @@ def render(
     yellow = 16 + 1.5 * skin[0]
     colour = linear_rgb(50 + yellow * math.tan(math.radians(angle)), 10 + 1.2 * skin[1], yellow)
     # A camera exposes dark skin for longer; without it a small network mistakes dark skin for pigment.
-    colour *= math.sqrt(0.35 / float(colour.mean()))
+    colour *= (0.35 / float(colour.mean())) ** 0.6
 
     x, y = grid(size)
     relief = 1 + 0.035 * noise_band(shot, size, 0.8, 3.0)
@@ -82,7 +82,7 @@ def render(
     slope_x, slope_y = (camera.lighting * photo[0:2]).tolist()
     light = 1 + slope_x * x + slope_y * y
     light *= 1 - min(2 * camera.vignette * chance[30], 0.95) * logistic((x**2 + y**2 - 1.15) / 0.12)
-    gain = np.exp(0.05 * photo[2] + camera.cast * photo[3:6]).astype(np.float32)
+    gain = np.exp(0.20 * photo[2] + camera.cast * photo[3:6]).astype(np.float32)
     image = blur(image * np.maximum(light, 0.05)[..., None] * gain, camera.blur * size / 64)
     image = 1.055 * np.clip(image, 0.0031308, 1) ** (1 / 2.4) - 0.055
     image += camera.noise * shot.standard_normal((size, size, 3), dtype=np.float32)

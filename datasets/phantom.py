@@ -27,7 +27,7 @@ FAMILIES = ("chest", "skin")
 HOSPITALS = ("source", "ood_neutral", "ood_reversed")
 TIES = {"chest": ("age", "sex"), "skin": ("tone", "sex")}
 """The attributes that can carry the log odds ratio; the first of each family is what `auto` means."""
-LOG_ODDS = {"age": (1.5, 0.0, -0.8), "sex": (2.0, 0.0, -0.8), "tone": (-1.4, 0.0, 0.6)}
+LOG_ODDS = {"age": (1.5, 0.0, -0.8), "sex": (2.0, 0.0, -0.8), "tone": (-2.0, 0.0, 0.6)}
 """Planted per hospital, between a = 1 (older, female, dark) and pneumothorax or melanoma."""
 POSITIVE = {"chest": (0.35, 0.25, 0.25), "skin": (0.40, 0.35, 0.30)}
 """Share of pneumothorax, of melanoma."""

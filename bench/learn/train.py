@@ -38,22 +38,24 @@ class FrozenFeatures:
 
     def __init__(self, features: nn.Module, split: Split, batch: int) -> None:
         self._features, self._split, self._batch = features, split, batch
-        self._where = torch.full((len(split), 8), -1, dtype=torch.int64)  # row in the table, -1: not there yet
-        self._table: list[Tensor] = []
-        self._stacked: Tensor | None = None
+        self._row = torch.full((len(split), 8), -1, dtype=torch.int64)  # in the table; -1: not computed yet
+        self._table = torch.empty(0)
+        self._used = 0
 
     @torch.no_grad()
     def __call__(self, index: Tensor, variant: Tensor) -> Tensor:
         """Return the features (B, D) of images `index` (B,) in poses `variant` (B,)."""
-        wanted = torch.unique(torch.stack([index, variant], 1)[self._where[index, variant] < 0], dim=0)
+        wanted = torch.unique(torch.stack([index, variant], 1)[self._row[index, variant] < 0], dim=0)
         for part in wanted.split(self._batch):
-            start = sum(map(len, self._table))
-            self._table.append(self._features(self._split.images(part[:, 0], part[:, 1])))
-            self._where[part[:, 0], part[:, 1]] = torch.arange(start, start + len(part))
-        if len(wanted) or self._stacked is None:
-            self._stacked = torch.cat(self._table)
-            self._table = [self._stacked]
-        return self._stacked[self._where[index, variant].to(self._stacked.device)]
+            computed = self._features(self._split.images(part[:, 0], part[:, 1]))
+            if not self._used:
+                # Room for every pose; memory that is never written is never taken.
+                self._table = computed.new_empty(8 * len(self._split), computed.shape[1])
+            end = self._used + len(part)
+            self._table[self._used : end] = computed
+            self._row[part[:, 0], part[:, 1]] = torch.arange(self._used, end)
+            self._used = end
+        return self._table[self._row[index, variant].to(self._table.device)]
 
     def upright(self) -> Tensor:
         """Return the features (N, D) of all images as they are."""
