@@ -280,6 +280,8 @@ class Recipe:
     """Fine-tuning epochs in all; a method of two stages halves them."""
     epsilon: float
     """Weight of the prediction loss in SWiFT's first step, and of the bias loss in its second."""
+    pretrain_decay: bool = False
+    """Let the rate of pre-training fall to 0 along a half cosine."""
     pretrain_momentum: float = 0.9
     """Read by SGD alone, as `momentum` and both weight decays."""
     pretrain_weight_decay: float = 5e-4

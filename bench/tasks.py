@@ -13,8 +13,9 @@ from bench.api import Attribute, Label, Recipe, Rows, Task
 RECIPES: dict[str, Recipe] = {
     "small": Recipe(
         pretrain_optimiser="adam",
-        pretrain_lr=3e-4,
-        pretrain_epochs=8,
+        pretrain_lr=1e-3,
+        pretrain_epochs=6,
+        pretrain_decay=True,
         optimiser="adam",
         lr_extractor=1e-4,
         lr_head=1e-2,
@@ -86,7 +87,7 @@ _ALL = (
     ),
     _phantom_task(
         "phantom-cxr-age-no-correlation",
-        "control: age and pneumothorax are independent everywhere",
+        "control: age and pneumothorax are independent in the source hospital",
         "chest",
         OLD,
         PNEUMOTHORAX,

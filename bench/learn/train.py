@@ -81,6 +81,7 @@ def finetune(
     mask: Mapping[str, Tensor] | None = None,
     apply: Literal["gradient", "update"] = "gradient",
     optimiser: torch.optim.Optimizer | None = None,
+    decay: bool = False,
     cache: bool = True,
     stage: str = "finetune",
 ) -> nn.Module:
@@ -88,7 +89,8 @@ def finetune(
 
     A frozen extractor is in evaluation mode and its features are cached; a frozen head keeps its dropout,
     as in the public code of SWiFT. `mask` maps parameter names to factors in [0, 1]: of the gradients
-    (Eq. 11), or of the whole update. A step whose loss is undefined on the batch is left out.
+    (Eq. 11), or of the whole update. A step whose loss is undefined on the batch is left out. `decay` lets
+    the rate fall to 0 along a half cosine; it is constant otherwise.
 
     Raises:
         NonFinite: after an epoch that left a parameter or buffer NaN or infinite.
@@ -105,6 +107,8 @@ def finetune(
     frozen = FrozenFeatures(net.get_submodule("features"), data, run.recipe.batch)
     use_cache = cache and "features" not in train
     draws, facts = run.rng(stage), _Facts()
+    steps = max(1, epochs * -(-len(data) // run.recipe.batch))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if decay else None
     with seeded(run.rng(f"{stage}/dropout")):
         for epoch in range(epochs):
             run.progress(f"{stage}, epoch {epoch + 1}/{epochs}")
@@ -121,6 +125,8 @@ def finetune(
                 optimiser.zero_grad(set_to_none=True)
                 value.backward()
                 _step(optimiser, names, mask, apply)
+                if schedule is not None:
+                    schedule.step()
             facts.close_epoch()
             require_finite(net, f"{stage}, epoch {epoch + 1}")
     run.log(**{stage: facts.summary()})

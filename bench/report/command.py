@@ -41,7 +41,7 @@ def _report(settings: Settings, reports: Path) -> None:
         print(f"left out: {line}", file=sys.stderr)
     info = TaskInfo(
         name=task.name,
-        says=task.says,
+        says=f"{task.says[:1].upper()}{task.says[1:].rstrip('.')}.",
         synthetic=bool(cells and cells[0]["synthetic"]),
         label_names=task.label.names,
         attribute_name=task.attribute.column,

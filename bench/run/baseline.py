@@ -67,7 +67,7 @@ def train_baseline(
         )
     learn.finetune(
         run, run.model, loss=learn.blend(1.0), split="train", epochs=recipe.pretrain_epochs,
-        lr=recipe.pretrain_lr, optimiser=optimiser, stage="pre-training",
+        lr=recipe.pretrain_lr, optimiser=optimiser, decay=recipe.pretrain_decay, stage="pre-training",
     )  # fmt: skip
     with replacing(file) as temporary:
         torch.save(run.model.state_dict(), temporary)

@@ -19,7 +19,14 @@ from bench.errors import BenchError, UnknownName, UsageError
 SCHEMA = 1
 """Of the cell's JSON; bumped when it or the harness changes in a way that changes numbers."""
 BASELINE = "baseline"
-PRETRAIN_FIELDS = ("pretrain_optimiser", "pretrain_lr", "pretrain_epochs", "pretrain_momentum", "pretrain_weight_decay")
+PRETRAIN_FIELDS = (
+    "pretrain_optimiser",
+    "pretrain_lr",
+    "pretrain_epochs",
+    "pretrain_decay",
+    "pretrain_momentum",
+    "pretrain_weight_decay",
+)
 
 
 @dataclass(frozen=True)
