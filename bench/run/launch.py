@@ -148,8 +148,8 @@ def _repeats(data: TaskData, cells: Sequence[PlannedCell]) -> list[str]:
     if not any(repeats):
         return []
     return [
-        f"external set: {min(repeats)} to {max(repeats)} images per fold are repeats, because the larger group has "
-        "fewer images of a class than the smaller one"
+        f"external set: up to {max(repeats)} images per fold are repeats, because the larger group has fewer images "
+        "of a class than the smaller one"
     ]
 
 
