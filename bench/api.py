@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from bench.learn.network import Net
 
@@ -37,9 +37,33 @@ if TYPE_CHECKING:
 # --- parameters of plugins ---------------------------------------------------------------------
 
 
-def option(default: Any, says: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """Declare one parameter of a plugin: its default, one sentence, and its closed range."""
-    return dataclasses.field(default=default, metadata={"says": says, "low": low, "high": high})
+def option(
+    default: Any,
+    says: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    when: Mapping[str, Any] | None = None,
+    needed: bool = False,
+    source: str = "",
+    register: Sequence[str] = (),
+    other: Any = None,
+) -> Any:
+    """Declare one parameter of a plugin: its default, one sentence, and what else a reader or a check asks.
+
+    Args:
+        low, high: the closed range of a number.
+        when: values (one, or a tuple of them) of other parameters under which this one is read; set without them
+            it is refused.
+        needed: with `when`, the parameter must then be given: its default is None, which means "not read".
+        source: where it comes from, such as `Eq. 9` or a file and function of the public code.
+        register: rows of `bench.register`, where paper and public code disagree, that it decides.
+        other: another value, by which the conformance check sees that the parameter is read at all.
+    """
+    facts = {"says": says, "low": low, "high": high, "when": dict(when or {}), "needed": needed}
+    return dataclasses.field(
+        default=default, metadata={**facts, "source": source, "register": tuple(register), "other": other}
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,21 +71,44 @@ class Plugin:
     """A frozen bundle of parameters; each field is `Literal`, bool, int, float or str (or None).
 
     Raises:
-        UsageError: on a value of the wrong type, outside its choices or outside its range.
+        UsageError: on a value of the wrong type, outside its choices or range, or given where it is not read.
     """
 
     version: ClassVar[int] = 1
     """Bumped whenever results change; part of the identity of every result."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Named bundles of parameters: `swift:preset=paper` stands for those of `presets["paper"]`."""
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
             value = coerce(f"{type(self).__name__}.{field.name}", getattr(self, field.name), hints[field.name])
             low, high = field.metadata.get("low"), field.metadata.get("high")
-            if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
+            # Not `value < low`: NaN is outside every range.
+            if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
                 bounds = f"{'-inf' if low is None else low} to {'inf' if high is None else high}"
                 raise UsageError(f"{type(self).__name__}.{field.name}={value}: allowed is {bounds}")
             object.__setattr__(self, field.name, value)
+        for field in dataclasses.fields(self):
+            self._check_read(field)
+
+    def _check_read(self, field: dataclasses.Field[Any]) -> None:
+        name, value = f"{type(self).__name__}.{field.name}", getattr(self, field.name)
+        conditions = field.metadata.get("when") or {}
+        for other, allowed in conditions.items():
+            values = allowed if isinstance(allowed, tuple) else (allowed,)
+            if getattr(self, other) not in values:
+                if value != field.default:
+                    raise UsageError(
+                        f"{name}={value} is read only with {other}={' or '.join(map(str, values))}, "
+                        f"not with {other}={getattr(self, other)}: leave it out or change {other}"
+                    )
+                return
+        if field.metadata.get("needed") and value is None:
+            given = ", ".join(f"{other}={getattr(self, other)}" for other in conditions)
+            low, high = field.metadata.get("low"), field.metadata.get("high")
+            bounds = f" ({low} to {high})" if low is not None and high is not None else ""
+            raise UsageError(f"{name} is missing: {given} needs it{bounds}; {field.metadata['says']}")
 
 
 def coerce(name: str, value: Any, kind: Any) -> Any:
@@ -155,8 +202,29 @@ class Run(Protocol):
     def rng(self, stage: str, *, shared: bool = False) -> torch.Generator:
         """A fresh generator seeded by (seed, task, fold, method, stage).
 
-        `shared` leaves out the method: what several methods compute alike then comes out alike.
+        Parameters of the method and variants of the task do not count, so that two settings are compared on the same
+        draws. `shared` leaves out the method too: what several methods compute alike then comes out alike.
         """
+        ...
+
+    def shared(
+        self,
+        stage: str,
+        by: Mapping[str, Any],
+        compute: Callable[[], Mapping[str, Tensor]],
+        *,
+        across_methods: bool = False,
+    ) -> Mapping[str, Tensor]:
+        """What `compute` returns, computed once for all settings of a method that name the same `stage` and `by`.
+
+        `by` names everything on which the value depends besides baseline, splits, recipe, fold and seed; with
+        `across_methods` other methods that name them take it too. What `compute` logs, warns of and costs is
+        kept with the value, so that a cell says the same whether it made it or found it.
+        """
+        ...
+
+    def count(self, *, forward: int = 0, backward: int = 0) -> None:
+        """Count images whose passes were spared because another cell had made them."""
         ...
 
     def log(self, **facts: Any) -> None:
@@ -183,8 +251,34 @@ class Method(Plugin, ABC):
 
     title: ClassVar[str]
     uses: ClassVar[frozenset[str]]
+    """Of `train`, `val`, `external`. A property where parameters decide; read it from an instance."""
+    changes: ClassVar[frozenset[str]] = frozenset({"extractor", "statistics", "head"})
+    """What may differ from the baseline after `fit`, else bit-identical: weights of the `extractor`, its
+    BatchNorm `statistics`, the `head`. A property where parameters decide."""
     row: ClassVar[int] = 100
     """Position in tables; equal rows are sorted by name."""
+    ablations: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Parameter -> the settings that `--ablate` runs, such as `("mask=random", "mask=hard,rate=0.5")`. A parameter
+    that is not named here is run over all its choices."""
+    search: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """Parameter -> the values among which `bench tune` selects."""
+
+    def companions(self, recipe: Recipe) -> tuple[str, ...]:
+        """Settings that `--methods all` runs beside the defaults under a recipe, such as `("apply=update",)`."""
+        return ()
+
+    def undefined(self, groups: int) -> str:
+        """Why the method is not defined for so many groups; empty where it is.
+
+        With more than two groups the external set holds the two with the lowest and the highest baseline AUC,
+        recoded to 1 and 0 (SWiFT, Table 5). What reads the groups of `train` or `val` is not defined there.
+        """
+        both = groups == 2 or "val" not in self.uses
+        return "" if both else "it reads the groups of validation images and is defined on two"
+
+    def pruned(self, net: Net) -> int | None:
+        """How many entries of the network `fit` sets to zero, where the method prunes a fixed number of them."""
+        return None
 
     @abstractmethod
     def fit(self, run: Run) -> nn.Module:

@@ -103,9 +103,9 @@ def check_declaration(subject: Subject) -> None:
     cls = type(subject.method)
     if not getattr(cls, "title", ""):
         raise Broken("no title: set the name that tables print")
-    unknown = set(getattr(cls, "uses", {"?"})) - {"train", "val", "external"}
-    if unknown:
-        raise Broken(f"uses = {sorted(cls.uses)}: of train, val, external")
+    uses = set(getattr(subject.method, "uses", {"?"}))
+    if uses - {"train", "val", "external"}:
+        raise Broken(f"uses = {sorted(uses)}: of train, val, external")
     for field in dataclasses.fields(cls):
         if field.default is dataclasses.MISSING or not field.metadata.get("says"):
             raise Broken(f"parameter {field.name} has no default or no sentence: declare it with option(...)")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.api import Coding, Dataset, Plugin, Rows, Task
+from bench.api import Coding, Dataset, Method, Plugin, Rows, Task
 from bench.errors import UnknownName
 from bench.tasks import TASKS
 
@@ -46,7 +46,8 @@ def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
         facts = ("access", "licence", "citation", "labels", "attributes", "synthetic")
         lines += ["", *_aligned([(fact, _text(getattr(cls, fact))) for fact in facts])]
     else:
-        lines += ["", *_aligned([("reads", ", ".join(sorted(getattr(cls, "uses", ()))) or "nothing")])]
+        assert issubclass(cls, Method)
+        lines += ["", *_aligned([("reads", ", ".join(sorted(cls().uses)) or "nothing")])]
     return "\n".join([*lines, *_aligned([("version", str(cls.version)), ("file", inspect.getfile(cls))])])
 
 

@@ -95,7 +95,9 @@ def load(kind: str, name: str, plugins: Sequence[Path] = ()) -> type[Plugin]:
 
 
 def build(kind: str, spec: str, plugins: Sequence[Path] = ()) -> Plugin:
-    """Return the plugin that a spec such as `swift:epsilon=0.2` names.
+    """Return the plugin that a spec such as `swift:epsilon=0.2` or `swift:preset=paper` names.
+
+    A preset stands for its parameters; what is given beside it wins.
 
     Raises:
         UnknownName: for the name, a parameter or a choice, with the nearest right spelling.
@@ -110,12 +112,15 @@ def build(kind: str, spec: str, plugins: Sequence[Path] = ()) -> Plugin:
         key = key.strip().replace("-", "_")
         if not equals:
             raise UsageError(f"'{piece}' in '{spec}': write parameter=value")
-        if key not in fields:
-            raise UnknownName("parameter", key, fields, where=f" of {name}")
+        if key not in (*fields, "preset"):
+            raise UnknownName("parameter", key, [*fields, "preset"], where=f" of {name}")
         if key in values:
             raise UsageError(f"'{spec}' gives {key} twice")
         values[key] = value.strip()
-    return cls(**values)
+    preset = values.pop("preset", None)
+    if preset is not None and preset not in cls.presets:
+        raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
+    return cls(**{**(cls.presets[preset] if preset else {}), **values})
 
 
 def describe(name: str, plugin: Plugin) -> str:

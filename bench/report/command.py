@@ -10,7 +10,7 @@ from bench import taskfile
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError, UnknownName
 from bench.report import TaskInfo, collect, terminal, write
-from bench.run.plan import SCHEMA, Cell, Settings, cell_hash
+from bench.run.plan import SCHEMA, Cell, Settings, cell_hash, folder
 from bench.run.store import predictions_file, read_json
 from bench.tasks import TASKS
 
@@ -49,7 +49,7 @@ def _report(settings: Settings, reports: Path) -> None:
         ood=tuple(task.ood),
         folds=task.folds,
     )
-    files = write(cells, failures, info, reports / task.name)
+    files = write(cells, failures, info, reports / folder(task.name))
     terminal.show(collect(cells, failures, info))
     for file in files:
         print(file)
@@ -64,7 +64,7 @@ def read_cells(
     recipe, other parameters or an older version of the method than today's.
     """
     cells, failures, left_out = [], [], []
-    for file in sorted((settings.results / "cells" / name).glob("*/*/*.json")):
+    for file in sorted((settings.results / "cells" / folder(name)).glob("*/*/*.json")):
         record = read_json(file)
         if file.name.endswith(".failed.json"):
             if record and "cell" in record and "error" in record:

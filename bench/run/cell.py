@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import resource
 import sys
 import time
@@ -15,13 +16,14 @@ import torch
 from torch import nn
 
 from bench import taskfile
+from bench.api import Method
 from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup, NonFinite, PluginBroken
 from bench.run import environment, store
 from bench.run.baseline import load_baseline, train_baseline
-from bench.run.context import CellRun, uncounted
+from bench.run.context import CellRun, Shelf, uncounted
 from bench.run.plan import (
     BASELINE,
     SCHEMA,
@@ -53,7 +55,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
     method = build_method(cell.method, settings.plugins)
     run = CellRun(
         baseline, data.task.recipe, splits, method.uses, seed=cell.seed, task=cell.task, fold=cell.fold,
-        method=cell.method, report=report,
+        method=cell.method, report=report, shelf=_shelf(settings, data, cell, method, baseline_sha),
     )  # fmt: skip
     model = method.fit(run)
     if not isinstance(model, nn.Module):
@@ -109,6 +111,13 @@ def open_splits(settings: Settings, fold: int) -> Splits:
         return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids)
 
     return {name: partial(split, name) for name in ("train", "val", "external", *data.task.ood)}
+
+
+def _shelf(settings: Settings, data: TaskData, cell: Cell, method: Method, baseline: str) -> Shelf:
+    """Return the place of what cells of a fold share; a value there depends on all that is named here."""
+    recipe, images = dataclasses.asdict(data.task.recipe), _fingerprints(data, cell.fold, ("train", "val", "external"))
+    identity = {"schema": SCHEMA, "baseline": baseline, "recipe": recipe, "data": images, "version": method.version}
+    return Shelf(settings.cache / "shared", identity)
 
 
 def _fingerprints(data: TaskData, fold: int, names: Iterable[str]) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,8 @@ from bench.api import Recipe
 from bench.data.split import ImageSplit
 from bench.errors import UndeclaredSplit
 from bench.learn.network import Net
+from bench.run.plan import digest
+from bench.run.store import replacing
 from bench.score.predict import predict
 from bench.seeds import seed_of
 
@@ -26,8 +30,19 @@ class Passes:
     backward: int = 0
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """Where values that several cells have in common are kept, and what they depend on besides their own names."""
+
+    folder: Path
+    identity: Mapping[str, Any]
+
+
 class CellRun:
-    """One method on one fold. Splits are made when asked for; only those in `uses` can be."""
+    """One method on one fold. Splits are made when asked for; only those in `uses` can be.
+
+    `method` is a spec and `task` may name a variant; draws depend on what stands before the colon alone.
+    """
 
     def __init__(
         self,
@@ -41,12 +56,14 @@ class CellRun:
         fold: int,
         method: str,
         report: Callable[[str], None] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self.passes, self.facts, self.warnings = Passes(), {}, []
         self.model = counted(copy.deepcopy(model).eval().requires_grad_(True), self.passes)
         self.recipe = recipe
         self._splits, self._uses, self._opened = splits, uses, {}
-        self._names, self._method, self._report = (seed, task, fold), method, report
+        self._names, self._method, self._report = (seed, family(task), fold), family(method), report
+        self._shelf = shelf
 
     def split(self, name: str) -> ImageSplit:
         """Return a declared split; raises UndeclaredSplit for any other."""
@@ -68,6 +85,46 @@ class CellRun:
         """Return a generator seeded by (seed, task, fold, method, stage), without the method where shared."""
         return torch.Generator().manual_seed(seed_of(*self._names, "" if shared else self._method, stage))
 
+    def shared(
+        self,
+        stage: str,
+        by: Mapping[str, Any],
+        compute: Callable[[], Mapping[str, Tensor]],
+        *,
+        across_methods: bool = False,
+    ) -> Mapping[str, Tensor]:
+        """Return what `compute` returns, from the shelf where another cell of this fold made it already.
+
+        The facts, warnings and passes of making it are kept with it and count for every cell that takes it.
+        """
+        if self._shelf is None:
+            return compute()
+        names = {"seed": self._names, "stage": stage, "by": by, "method": "" if across_methods else self._method}
+        file = self._shelf.folder / f"{digest({**self._shelf.identity, **names})[:32]}.pt"
+        if not file.is_file():
+            told = self.facts, self.warnings, self.passes.forward, self.passes.backward
+            self.facts, self.warnings = {}, []
+            try:
+                value = compute()
+                made = [self.facts, self.warnings, self.passes.forward - told[2], self.passes.backward - told[3]]
+            finally:
+                self.facts, self.warnings, self.passes.forward, self.passes.backward = told
+            with replacing(file) as temporary:
+                value = {name: tensor.detach().cpu() for name, tensor in value.items()}
+                torch.save({"value": value, "made": json.dumps(made)}, temporary)
+        kept = torch.load(file, weights_only=True)
+        facts, warnings, forward, backward = json.loads(kept["made"])
+        self.log(**facts)
+        for text in warnings:
+            self.warn(text)
+        self.count(forward=forward, backward=backward)
+        return kept["value"]
+
+    def count(self, *, forward: int = 0, backward: int = 0) -> None:
+        """Count passes that were spared because their results were at hand."""
+        self.passes.forward += forward
+        self.passes.backward += backward
+
     def log(self, **facts: Any) -> None:
         """Keep facts for the cell's JSON."""
         self.facts.update(facts)
@@ -81,6 +138,11 @@ class CellRun:
         """Say where the method is."""
         if self._report:
             self._report(where)
+
+
+def family(name: str) -> str:
+    """Return what a spec or the name of a variant starts with: `swift` of `swift:epsilon=0.2`."""
+    return name.partition(":")[0].partition("@")[0]
 
 
 def counted(net: Net, passes: Passes) -> Net:

@@ -54,11 +54,15 @@ class Cell:
     @property
     def path(self) -> Path:
         """The cell's place below `results/cells`, without ending."""
-        folder = re.sub(r"[^\w.+-]", "_", self.method.replace(":", "+").replace("=", "-").replace(",", "+"))
-        return Path(self.task, self.backbone, folder, f"f{self.fold}-s{self.seed}")
+        return Path(folder(self.task), self.backbone, folder(self.method), f"f{self.fold}-s{self.seed}")
 
     def __str__(self) -> str:
         return str(self.path)
+
+
+def folder(spec: str) -> str:
+    """Return the name of the folder of a method or task: `swift+epsilon-0.2`."""
+    return re.sub(r"[^\w.+-]", "_", spec.replace(":", "+").replace("=", "-").replace(",", "+"))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import DataError
-from bench.run.plan import SCHEMA, Cell
+from bench.run.plan import SCHEMA, Cell, folder
 
 State = Literal["done", "stale", "failed", "pending"]
 
@@ -107,7 +107,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
 def clear_temporaries(results: Path, task: str) -> None:
     """Remove what killed writers of a task left behind; a file of a living writer is left alone."""
-    for file in (results / "cells" / task).glob("*/*/.f*"):
+    for file in (results / "cells" / folder(task)).glob("*/*/.f*"):
         host, _, pid = file.name.rpartition(".")
         here = host.endswith(f".{platform.node()}") and pid.isdigit()
         with contextlib.suppress(OSError):
