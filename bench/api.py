@@ -382,8 +382,21 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     batch: int = 128
+    weight_counts: Literal["batch", "dataset"] = "batch"
+    """Where the prediction loss counts the classes that it weighs (D03)."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Of the prediction loss over a batch; the paper writes a sum (D03)."""
+    epochs_mode: Literal["split_total", "per_stage"] = "split_total"
+    """Whether a method of two stages halves `epochs` or spends them on each (D09)."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """The rate of fine-tuning; the public code makes a cosine schedule and never steps it (D40)."""
     threads: int = 1
     """CPU threads of one cell. Float sums depend on it, so it is fixed here and not by what is free."""
+
+    def stages(self, epochs: int | None = None) -> tuple[int, int]:
+        """Epochs of the two stages of a method, of `epochs` in all (None: those of the recipe)."""
+        total = self.epochs if epochs is None else epochs
+        return (total, total) if self.epochs_mode == "per_stage" else (total // 2, total - total // 2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,8 +66,9 @@ def train_baseline(
             weight_decay=recipe.pretrain_weight_decay,
         )
     learn.finetune(
-        run, run.model, loss=learn.blend(1.0), split="train", epochs=recipe.pretrain_epochs,
-        lr=recipe.pretrain_lr, optimiser=optimiser, decay=recipe.pretrain_decay, stage="pre-training",
+        run, run.model, loss=learn.objective(run, "train", 1.0), split="train", epochs=recipe.pretrain_epochs,
+        lr=recipe.pretrain_lr, optimiser=optimiser, schedule="cosine" if recipe.pretrain_decay else "constant",
+        stage="pre-training",
     )  # fmt: skip
     with replacing(file) as temporary:
         torch.save(run.model.state_dict(), temporary)

@@ -157,7 +157,7 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
         "pixels": [task.image_size, task.channels, task.crop],
         "backbone": cell.backbone,
         "weights": task.weights,
-        "recipe": {name: recipe[name] for name in (*PRETRAIN_FIELDS, "batch", "threads")},
+        "recipe": {name: recipe[name] for name in (*PRETRAIN_FIELDS, "batch", "threads", "weight_counts", "reduction")},
         "fold": cell.fold,
         "seed": cell.seed,
     }
