@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -30,15 +30,17 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
 
 
 class FrozenFeatures:
-    """Features (D,) of the images of a split in each dihedral pose, computed when first asked for.
+    """Features (D,) of the images of a split in each pose, computed when first asked for.
 
     Exact (up to the rounding of kernels that depend on the batch size) because the extractor is in
-    evaluation mode, does not change, and the poses are eight. Memory: N * 8 * D * 4 bytes at most.
+    evaluation mode, does not change, and the poses are few. Memory: N * poses * D * 4 bytes at most. Where the split
+    has too many poses, features of upright images alone can be had.
     """
 
     def __init__(self, features: nn.Module, split: Split, batch: int) -> None:
         self._features, self._split, self._batch = features, split, batch
-        self._row = torch.full((len(split), 8), -1, dtype=torch.int64)  # in the table; -1: not computed yet
+        self._poses = split.poses or 1
+        self._row = torch.full((len(split), self._poses), -1, dtype=torch.int64)  # in the table; -1: not computed yet
         self._table = torch.empty(0)
         self._used = 0
 
@@ -50,7 +52,7 @@ class FrozenFeatures:
             computed = self._features(self._split.images(part[:, 0], part[:, 1]))
             if not self._used:
                 # Room for every pose; memory that is never written is never taken.
-                self._table = computed.new_empty(8 * len(self._split), computed.shape[1])
+                self._table = computed.new_empty(self._poses * len(self._split), computed.shape[1])
             end = self._used + len(part)
             self._table[self._used : end] = computed
             self._row[part[:, 0], part[:, 1]] = torch.arange(self._used, end)
@@ -83,14 +85,16 @@ def finetune(
     optimiser: torch.optim.Optimizer | None = None,
     decay: bool = False,
     cache: bool = True,
+    after_epoch: Callable[[float], None] | None = None,
     stage: str = "finetune",
 ) -> nn.Module:
     """Train parts of `net` in place for some epochs over a split, augmented, and return it.
 
-    A frozen extractor is in evaluation mode and its features are cached; a frozen head keeps its dropout,
-    as in the public code of SWiFT. `mask` maps parameter names to factors in [0, 1]: of the gradients
+    A frozen extractor is in evaluation mode and its features are cached where the poses are few; a frozen head keeps
+    its dropout, as in the public code of SWiFT. `mask` maps parameter names to factors in [0, 1]: of the gradients
     (Eq. 11), or of the whole update. A step whose loss is undefined on the batch is left out. `decay` lets
-    the rate fall to 0 along a half cosine; it is constant otherwise.
+    the rate fall to 0 along a half cosine; it is constant otherwise. `after_epoch` hears the mean loss of each epoch
+    and may read `net`, whose modes it must leave as they are.
 
     Raises:
         NonFinite: after an epoch that left a parameter or buffer NaN or infinite.
@@ -105,7 +109,7 @@ def finetune(
     if optimiser is None:
         optimiser = make_optimiser(run.recipe, list(names.values()), lr)
     frozen = FrozenFeatures(net.get_submodule("features"), data, run.recipe.batch)
-    use_cache = cache and "features" not in train
+    use_cache = cache and "features" not in train and data.poses is not None
     draws, facts = run.rng(stage), _Facts()
     steps = max(1, epochs * -(-len(data) // run.recipe.batch))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if decay else None
@@ -129,6 +133,8 @@ def finetune(
                     schedule.step()
             facts.close_epoch()
             require_finite(net, f"{stage}, epoch {epoch + 1}")
+            if after_epoch is not None:
+                after_epoch(facts.losses[-1])
     run.log(**{stage: facts.summary()})
     net.requires_grad_(True)
     return net.eval()
