@@ -98,6 +98,11 @@ def _simple(kind: Any) -> bool:
     return get_origin(kind) is Literal or kind in (bool, int, float, str, NoneType)
 
 
+def choices(kind: Any) -> tuple[Any, ...]:
+    """Return all values of a `Literal` or bool, and nothing for other types."""
+    return (False, True) if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
+
+
 def check_options(bundle: Any) -> None:
     """Coerce the options of a frozen dataclass in place, then hold them to their ranges and conditions.
 
@@ -191,7 +196,7 @@ class Split(Protocol):
     def draws(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield, per batch, the images' indices (B,) and their poses (B,), numbers that `images` reads; 0 is upright."""
+        """Yield, per batch, the images' indices (B,) and their poses (B,), which `images` reads; 0 is upright."""
         ...
 
     def images(self, index: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:

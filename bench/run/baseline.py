@@ -64,7 +64,7 @@ def train_baseline(
         method="baseline", report=report,
     )  # fmt: skip
     optimiser = _optimiser(recipe, run.model)
-    best = Best(run.model, splits[chosen_on[0]]()) if chosen_on else None
+    best = _Best(run.model, splits[chosen_on[0]]()) if chosen_on else None
     plateau = ReduceLROnPlateau(optimiser, factor=0.1, patience=10) if recipe.pretrain_plateau else None
 
     def after_epoch(loss: float) -> None:
@@ -90,13 +90,16 @@ def _optimiser(recipe: Recipe, net: Net) -> torch.optim.Optimizer:
         optimiser = torch.optim.SGD(
             parameters, lr=lr, momentum=recipe.pretrain_momentum, weight_decay=recipe.pretrain_weight_decay
         )
-    clip = recipe.pretrain_clip
-    if clip is not None:
-        optimiser.register_step_pre_hook(lambda *_: torch.nn.utils.clip_grad_norm_(parameters, clip) and None)
+    if (largest := recipe.pretrain_clip) is not None:
+
+        def clip(*_: object) -> None:
+            torch.nn.utils.clip_grad_norm_(parameters, largest)
+
+        optimiser.register_step_pre_hook(clip)
     return optimiser
 
 
-class Best:
+class _Best:
     """The weights of the epoch with the highest AUC on a split; the first of equal ones.
 
     Raises:
