@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.api import Coding, Dataset, Method, Plugin, Rows, Task
+from bench.api import Coding, Dataset, Method, Recipe, Rows, Task, choices, options
 from bench.errors import UnknownName
-from bench.tasks import TASKS
+from bench.tasks import PRESETS, TASKS
 
 
 def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> str:
@@ -51,17 +50,19 @@ def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
     return "\n".join([*lines, *_aligned([("version", str(cls.version)), ("file", inspect.getfile(cls))])])
 
 
-def parameters(cls: type[Plugin]) -> list[tuple[str, str]]:
-    """Return (name=default, choices or range, and what it says) of every parameter."""
-    hints = typing.get_type_hints(cls)
-    rows = []
+def parameters(cls: type, bundle: object = None) -> list[tuple[str, str]]:
+    """Return (name=default, what it says and choices or range) of every option; with a bundle its values."""
+    rows, kinds = [], options(cls)
     for field in dataclasses.fields(cls):
+        if field.name not in kinds:
+            continue
         low, high = field.metadata.get("low"), field.metadata.get("high")
-        choices = typing.get_args(hints[field.name]) if typing.get_origin(hints[field.name]) is typing.Literal else ()
-        allowed = f" One of {', '.join(map(str, choices))}." if choices else ""
+        values = choices(kinds[field.name]) if kinds[field.name] is not bool else ()
+        allowed = f" One of {', '.join(map(str, values))}." if values else ""
         if low is not None or high is not None:
             allowed = f" {'Any' if low is None else low} to {'any' if high is None else high}."
-        rows.append((f"{field.name}={field.default}", f"{field.metadata.get('says', '')}{allowed}"))
+        value = field.default if bundle is None else getattr(bundle, field.name)
+        rows.append((f"{field.name}={value}", f"{field.metadata.get('says', '')}{allowed}"))
     return rows or [("none", "")]
 
 
@@ -69,8 +70,11 @@ def _task(kind: str, name: str, plugins: Sequence[Path]) -> str:
     from bench import taskfile
 
     task = taskfile.resolve(name)
-    rows = [(field.name, _text(getattr(task, field.name))) for field in dataclasses.fields(Task)]
-    return "\n".join(_aligned(rows))
+    nested = [field.name for field in dataclasses.fields(Task) if field.name not in (*taskfile.TASK_FIELDS, "recipe")]
+    rows = _aligned([*((name, _text(getattr(task, name))) for name in nested), ("presets", ", ".join(PRESETS))])
+    own = [row for row in parameters(Task, task) if row[0].partition("=")[0] in taskfile.TASK_FIELDS]
+    recipe = parameters(Recipe, task.recipe)
+    return "\n".join([*rows, "", "fields", *_aligned(own), "", "recipe", *_aligned(recipe)])
 
 
 def _text(value: Any) -> str:
@@ -81,8 +85,6 @@ def _text(value: Any) -> str:
         coded = f" above {value.above:g}" if value.above is not None else ""
         coded += f" 1 = {', '.join(value.one)}" if value.one else ""
         return f"{value.column}{coded} (0 {value.names[0]}, 1 {value.names[1]})"
-    if dataclasses.is_dataclass(value):
-        return ", ".join(f"{f.name}={getattr(value, f.name)}" for f in dataclasses.fields(value))
     if isinstance(value, dict):
         return "; ".join(f"{key}: {_text(part)}" for key, part in value.items())
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

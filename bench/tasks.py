@@ -3,7 +3,8 @@
 A task of your own is the same thing in a TOML file: `bench run --task my-task.toml`.
 
 The small recipe (the `small` backbone at 64 pixels) was fixed once on validation data of a phantom, for all
-methods together; `docs/small-recipe.md` says how. The paper's own recipes come with its data sources.
+methods together; `docs/small-recipe.md` says how. `skin` and `chest` are those of SWiFT: its paper, and where that is
+silent (momentum, rates, epsilon) its public code.
 """
 
 from __future__ import annotations
@@ -23,10 +24,50 @@ RECIPES: dict[str, Recipe] = {
         epsilon=0.1,
         batch=64,
     ),
+    "skin": Recipe(
+        pretrain_optimiser="sgd",
+        pretrain_lr=1e-4,
+        pretrain_epochs=200,
+        optimiser="sgd",
+        lr_extractor=1e-4,
+        lr_head=1e-3,
+        epochs=20,
+        epsilon=0.1,
+    ),
+    "chest": Recipe(
+        pretrain_optimiser="adam",
+        pretrain_lr=1e-4,
+        pretrain_epochs=100,
+        optimiser="adam",
+        lr_extractor=1e-6,
+        lr_head=1e-6,
+        epochs=10,
+        epsilon=0.01,
+    ),
 }
+
+_PUBLIC_CODE = {
+    "protocol": "paper",
+    "balance": "reference",
+    "pretrain_checkpoint": "reference",
+    "pretrain_clip": 0.5,
+    "pretrain_decay": False,
+    "pretrain_plateau": True,
+}
+PRESETS: dict[str, dict[int, dict[str, object]]] = {
+    "suite": {1: {}, 3: {}},
+    "paper": {1: {"protocol": "paper"}, 3: {"protocol": "paper"}},
+    "reference": {1: {**_PUBLIC_CODE, "augment": "chest_reference"}, 3: _PUBLIC_CODE},
+}
+"""`TASK:preset=NAME`: fields of task and recipe by the number of channels, 1 for chest films.
+
+`suite` is the task as it is listed. `paper` deals images instead of patients into folds. `reference` does what the
+public code of SWiFT does besides (D02, D17, D31); methods have presets of their own.
+"""
 
 SEX = Attribute(column="female", names=("male", "female"))
 OLD = Attribute(column="age", above=65, names=("up to 65", "over 65"))
+OVER_60 = Attribute(column="age", above=60, names=("up to 60", "over 60"))
 DARK = Attribute(column="dark", names=("light", "dark"))
 
 PNEUMOTHORAX = Label(column="pneumothorax", names=("no finding", "pneumothorax"))
@@ -54,6 +95,21 @@ def _phantom_task(name: str, says: str, family: str, attribute: Attribute, label
         image_size=64,
         channels=1 if family == "chest" else 3,
         crop="none",
+        recipe=RECIPES["small"],
+    )
+
+
+def _ham10000(name: str, groups: str, attribute: Attribute) -> Task:
+    return Task(
+        name=f"ham10000-{name}",
+        says=f"HAM10000, malignant lesions; trained in Vienna, tested in Queensland; {groups}",
+        source=Rows(dataset="ham10000", where={"source": ("vidir_modern", "vidir_molemax", "vienna_dias")}),
+        ood={"rosendahl": Rows(dataset="ham10000", where={"source": ("rosendahl",)})},
+        label=MALIGNANT,
+        attribute=attribute,
+        image_size=64,
+        channels=3,
+        crop="centre",
         recipe=RECIPES["small"],
     )
 
@@ -112,18 +168,8 @@ _ALL = (
         tied="age",
         core=0.0,
     ),
-    Task(
-        name="ham10000-sex",
-        says="HAM10000, malignant lesions; trained in Vienna, tested in Queensland; women and men",
-        source=Rows(dataset="ham10000", where={"source": ("vidir_modern", "vidir_molemax", "vienna_dias")}),
-        ood={"rosendahl": Rows(dataset="ham10000", where={"source": ("rosendahl",)})},
-        label=MALIGNANT,
-        attribute=SEX,
-        image_size=64,
-        channels=3,
-        crop="centre",
-        recipe=RECIPES["small"],
-    ),
+    _ham10000("sex", "women and men", SEX),
+    _ham10000("age", "up to 60 and over 60", OVER_60),
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}

@@ -9,17 +9,20 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench import registry
 from bench.api import Dataset, Rows, Task
 from bench.data.cache import ImageCache, image_cache
 from bench.data.external import external_set
-from bench.data.folds import folds
+from bench.data.folds import folds, image_folds
 from bench.data.table import fingerprint, keep_apart, sample_table
 from bench.errors import DataError, DataMissing
+from bench.seeds import family
 
-FOLD_SPLITS = ("train", "val", "external")
+FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
+"""Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +52,27 @@ class TaskData:
         return self.sources["source"].dataset.synthetic
 
     def split(self, name: str, fold: int) -> pd.DataFrame:
-        """Return the rows of `train`, `val`, `external` (of a fold) or of an out-of-distribution set.
+        """Return the rows of a part of a fold (`FOLD_SPLITS`) or of an out-of-distribution set.
 
         Raises:
             EmptyGroup: where the external set of that fold cannot be balanced.
         """
-        if name in self.task.ood:
-            return self.tables[name]
         if (name, fold) not in self._splits:
-            source = self.tables["source"]
-            part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
-            if name == "external":
-                part = external_set(part, (0, self.task.name, fold, self.task.attribute.column), task=self.task)
-            self._splits[name, fold] = part
+            part = self.tables[name] if name in self.task.ood else self._part(name, fold)
+            # Last, so that both polarities have the same images in every split.
+            self._splits[name, fold] = part if self.task.polarity == "paper" else part.assign(y=1 - part["y"])
         return self._splits[name, fold]
+
+    def _part(self, name: str, fold: int) -> pd.DataFrame:
+        if name.endswith("_inner"):
+            train = self._part("train", fold)
+            held_out = cut(train, 10, self.task) == 0
+            return train[held_out if name == "val_inner" else ~held_out].reset_index(drop=True)
+        source = self.tables["source"]
+        part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
+        if name != "external":
+            return part
+        return external_set(part, (0, family(self.task.name), fold, self.task.attribute.column), task=self.task)
 
     def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
         """Return number and hash of the images, labels and groups of a split."""
@@ -111,8 +121,13 @@ def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = ()) -
         for name, source in sources.items()
     }
     source = keep_apart(tables["source"], [tables[name] for name in task.ood])
-    source["fold"] = folds(source, task.folds, 0, task=task)
+    source["fold"] = cut(source, task.folds, task)
     return TaskData(task, sources, {**tables, "source": source})
+
+
+def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
+    """Return the fold (N,) of every row under the protocol of the task."""
+    return folds(table, n, task=task) if task.protocol == "clean" else image_folds(table, n, task=task)
 
 
 def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:

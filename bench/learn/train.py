@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -33,8 +33,8 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
 class _Table:
     """Features of images in poses, as far as they were asked for."""
 
-    def __init__(self, images: int) -> None:
-        self.row = torch.full((images, 8), -1, dtype=torch.int64)  # -1: not computed yet
+    def __init__(self, images: int, poses: int) -> None:
+        self.row = torch.full((images, poses), -1, dtype=torch.int64)  # -1: not computed yet
         self.values = torch.empty(0)
         self.used = 0
 
@@ -44,18 +44,19 @@ _last: dict[str, _Table] = {}
 
 
 class FrozenFeatures:
-    """Features (D,) of the images of a split in each dihedral pose, computed when first asked for.
+    """Features (D,) of the images of a split in each pose, computed when first asked for.
 
     Exact (up to the rounding of kernels that depend on the batch size) because the extractor is in
-    evaluation mode, does not change, and the poses are eight. Memory: N * 8 * D * 4 bytes at most. With `run` and
-    `stage`, a later cell that draws alike from an equal extractor takes over what is computed; its passes count as
-    if it had made them.
+    evaluation mode, does not change, and the poses are few. Memory: N * poses * D * 4 bytes at most; where the split
+    has too many poses, features of upright images alone can be had. With `run` and `stage`, a later cell that draws
+    alike from an equal extractor takes over what is computed; its passes count as if it had made them.
     """
 
     def __init__(self, features: nn.Module, split: Split, batch: int, run: Run | None = None, stage: str = "") -> None:
         self._features, self._split, self._batch, self._run = features, split, batch, run
-        self._seen = torch.zeros(len(split), 8, dtype=torch.bool)
-        self._table = _Table(len(split))
+        self._poses = split.poses or 1
+        self._seen = torch.zeros(len(split), self._poses, dtype=torch.bool)
+        self._table = _Table(len(split), self._poses)
         if run is not None:
             key = _identity(features, split, batch, run.rng(stage).initial_seed())
             kept = _last.get(key, self._table)
@@ -75,7 +76,7 @@ class FrozenFeatures:
             computed = self._features(self._split.images(part[:, 0], part[:, 1]))
             if not table.used:
                 # Room for every pose; memory that is never written is never taken.
-                table.values = computed.new_empty(8 * len(self._split), computed.shape[1])
+                table.values = computed.new_empty(self._poses * len(self._split), computed.shape[1])
             end = table.used + len(part)
             table.values[table.used : end] = computed
             table.row[part[:, 0], part[:, 1]] = torch.arange(table.used, end)
@@ -121,15 +122,17 @@ def finetune(
     augment: bool = True,
     extractor: Literal["eval", "train"] = "eval",
     head: Literal["train", "eval"] = "train",
+    after_epoch: Callable[[float], None] | None = None,
     stage: str = "finetune",
 ) -> nn.Module:
     """Train parts of `net` in place for some epochs over a split, augmented, and return it.
 
-    A frozen extractor is in evaluation mode and its features are cached; `extractor="train"` lets its BatchNorm
-    statistics move, as in the public code of SWiFT (D13). A frozen head keeps its dropout, as there (D14), unless
-    `head="eval"`. `mask` maps parameter names to factors in [0, 1]: of the gradients (Eq. 11), or of the whole
-    update. A step whose loss is undefined on the batch is left out. A cosine `schedule` lets the rate fall to 0; None
-    takes that of the recipe.
+    A frozen extractor is in evaluation mode and its features are cached where the poses are few; `extractor="train"`
+    lets its BatchNorm statistics move, as in the public code of SWiFT (D13). A frozen head keeps its dropout, as
+    there (D14), unless `head="eval"`. `mask` maps parameter names to factors in [0, 1]: of the gradients (Eq. 11), or
+    of the whole update. A step whose loss is undefined on the batch is left out. A cosine `schedule` lets the rate
+    fall to 0; None takes that of the recipe. `after_epoch` hears the mean loss of each epoch and may read `net`,
+    whose modes it must leave as they are.
 
     Raises:
         NonFinite: after an epoch that left a parameter or buffer NaN or infinite.
@@ -146,7 +149,7 @@ def finetune(
     if optimiser is None:
         optimiser = make_optimiser(run.recipe, list(names.values()), lr)
     frozen = None
-    if cache and "features" not in train and extractor == "eval":
+    if cache and "features" not in train and extractor == "eval" and (data.poses is not None or not augment):
         frozen = FrozenFeatures(net.get_submodule("features"), data, run.recipe.batch, run, stage)
     draws, facts = run.rng(stage), _Facts()
     steps = max(1, epochs * -(-len(data) // run.recipe.batch))
@@ -172,6 +175,8 @@ def finetune(
                     decay.step()
             facts.close_epoch()
             require_finite(net, f"{stage}, epoch {epoch + 1}")
+            if after_epoch is not None:
+                after_epoch(facts.losses[-1])
     run.log(**{stage: facts.summary()})
     net.requires_grad_(True)
     return net.eval()

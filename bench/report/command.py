@@ -43,7 +43,7 @@ def _report(settings: Settings, reports: Path) -> None:
         name=task.name,
         says=f"{task.says[:1].upper()}{task.says[1:].rstrip('.')}.",
         synthetic=bool(cells and cells[0]["synthetic"]),
-        label_names=task.label.names,
+        label_names=task.label_names,
         attribute_name=task.attribute.column,
         group_names=task.attribute.names,
         ood=tuple(task.ood),

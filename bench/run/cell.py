@@ -19,7 +19,7 @@ from bench import taskfile
 from bench.api import Method
 from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
-from bench.data.task_data import TaskData, task_data
+from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
 from bench.errors import EmptyGroup, NonFinite, PluginBroken
 from bench.run import environment, store
 from bench.run.baseline import load_baseline, train_baseline
@@ -57,7 +57,9 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         baseline, data.task.recipe, splits, method.uses, seed=cell.seed, task=cell.task, fold=cell.fold,
         method=cell.method, report=report, shelf=_shelf(settings, data, cell, method, baseline_sha),
     )  # fmt: skip
-    model = method.fit(run)
+    # Without an external set there is nothing to fit on.
+    untouched = data.task.external == 0 and "external" in method.uses
+    model = run.model if untouched else method.fit(run)
     if not isinstance(model, nn.Module):
         raise PluginBroken(f"{cell.method}: fit returned {type(model).__name__}, a torch module expected")
     model = uncounted(model)
@@ -108,9 +110,10 @@ def open_splits(settings: Settings, fold: int) -> Splits:
         table = data.split(name, fold)
         cached = caches[name if name in data.task.ood else "source"]
         y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
-        return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids)
+        augment = data.task.recipe.augment
+        return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids, augmentation=augment)
 
-    return {name: partial(split, name) for name in ("train", "val", "external", *data.task.ood)}
+    return {name: partial(split, name) for name in (*FOLD_SPLITS, *data.task.ood)}
 
 
 def _shelf(settings: Settings, data: TaskData, cell: Cell, method: Method, baseline: str) -> Shelf:

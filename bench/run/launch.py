@@ -61,7 +61,7 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
         UsageError, DataError: for anything wrong in what was asked for, before anything is computed.
     """
     task = taskfile.resolve(settings.task)
-    specs = method_specs(wanted.methods, settings.plugins)
+    specs = method_specs(wanted.methods, settings.plugins, task.recipe)
     backbone = check_backbone(task, wanted.backbone)
     data = task_data(task, settings.data, settings.plugins)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
@@ -147,10 +147,10 @@ def _repeats(data: TaskData, cells: Sequence[PlannedCell]) -> list[str]:
             repeats.append(data.repeats(fold))
     if not any(repeats):
         return []
-    return [
-        f"external set: up to {max(repeats)} images per fold are repeats, because the larger group has fewer images "
-        "of a class than the smaller one"
-    ]
+    why = "the larger group has fewer images of a class than the smaller one"
+    if data.task.balance == "reference":
+        why = "the larger group is drawn with replacement"
+    return [f"external set: up to {max(repeats)} images per fold are repeats, because {why}"]
 
 
 def settings(args: argparse.Namespace) -> Settings:

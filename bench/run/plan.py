@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.api import Method, Task
+from bench.api import Method, Recipe, Task
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, UnknownName, UsageError
 
@@ -20,13 +20,12 @@ SCHEMA = 1
 """Of the cell's JSON; bumped when it or the harness changes in a way that changes numbers."""
 BASELINE = "baseline"
 PRETRAIN_FIELDS = (
-    "pretrain_optimiser",
-    "pretrain_lr",
-    "pretrain_epochs",
-    "pretrain_decay",
-    "pretrain_momentum",
-    "pretrain_weight_decay",
+    *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
+    *("augment", "batch", "reduction", "threads", "weight_counts"),
 )
+"""Fields of a recipe that change a baseline."""
+PRETRAIN_SPLITS = {"last": ("train",), "best_inner": ("train_inner", "val_inner"), "reference": ("train", "val")}
+"""`pretrain_checkpoint` -> the part trained on and, where an epoch is chosen, the part on which it is."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def plan(
     seeds: Sequence[int],
     plugins: Sequence[Path] = (),
 ) -> list[PlannedCell]:
-    """Return the cells of a run, baselines first; the baseline is always among them.
+    """Return the cells of a run, baselines first, then fold by fold; the baseline is always among them.
 
     Raises:
         UnknownName, UsageError: for methods, parameters and folds that do not exist.
@@ -92,7 +91,8 @@ def plan(
     if wrong:
         raise UsageError(f"fold {wrong[0]}: task {data.task.name} has the folds 0 to {data.task.folds - 1}")
     specs = list(dict.fromkeys([BASELINE, *methods]))
-    order = [(fold, seed, spec) for spec in specs for seed in seeds for fold in folds]
+    # What settings of a fold have in common is made by the first of them, so they are neighbours.
+    order = [(fold, seed, spec) for seed in seeds for fold in folds for spec in specs]
     order.sort(key=lambda item: item[2] != BASELINE)
     cells = []
     for fold, seed, spec in order:
@@ -106,8 +106,10 @@ def plan(
     return cells
 
 
-def method_specs(text: str, plugins: Sequence[Path] = ()) -> list[str]:
+def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None = None) -> list[str]:
     """Return the canonical specs that `--methods` names: `all`, or specs joined by commas.
+
+    With a recipe, `all` also names the settings that methods want beside their defaults under it.
 
     Raises:
         UnknownName, UsageError: before anything is computed.
@@ -116,12 +118,18 @@ def method_specs(text: str, plugins: Sequence[Path] = ()) -> list[str]:
     for spec in registry.split_specs(text):
         if spec == "all":
             found = registry.catalogue("method", plugins)
-            specs += [name for _, name in sorted((_row(name, plugins), name) for name in found)]
+            for _, name in sorted((_row(name, plugins), name) for name in found):
+                beside = build_method(name, plugins).companions(recipe) if recipe else ()
+                specs += [name, *(_canonical(f"{name}:{setting}", plugins) for setting in beside)]
         else:
-            specs.append(registry.describe(spec.partition(":")[0], registry.build("method", spec, plugins)))
+            specs.append(_canonical(spec, plugins))
     if not specs:
         raise UsageError("--methods: name at least one method, or all")
     return list(dict.fromkeys(specs))
+
+
+def _canonical(spec: str, plugins: Sequence[Path]) -> str:
+    return registry.describe(spec.partition(":")[0], registry.build("method", spec, plugins))
 
 
 def _row(name: str, plugins: Sequence[Path]) -> int:
@@ -147,17 +155,20 @@ def check_backbone(task: Task, backbone: str | None) -> str:
 
 
 def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
-    """Return what defines a baseline: training images, pixels, network, pre-training, fold and seed."""
+    """Return what defines a baseline: training images, pixels, network, pre-training, fold and seed.
+
+    Variants of a task that agree in it share the baseline.
+    """
     task, source = data.task, data.sources["source"]
     recipe = dataclasses.asdict(task.recipe)
     return {
         "schema": SCHEMA,
-        "train": data.fingerprint("train", cell.fold),
+        "train": [data.fingerprint(name, cell.fold) for name in PRETRAIN_SPLITS[task.recipe.pretrain_checkpoint]],
         "source": [source.spec, source.dataset.version],
         "pixels": [task.image_size, task.channels, task.crop],
         "backbone": cell.backbone,
         "weights": task.weights,
-        "recipe": {name: recipe[name] for name in (*PRETRAIN_FIELDS, "batch", "threads", "weight_counts", "reduction")},
+        "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS},
         "fold": cell.fold,
         "seed": cell.seed,
     }
