@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -56,15 +57,17 @@ def fisher_per_sample(run: Run, net: nn.Module, split: str, of: Terms) -> tuple[
     y, a, n = data.y, data.a, len(data)
     proxy = of.proxy_gradient(z, y, a)
     weights = torch.stack([torch.zeros_like(z) if proxy is None else proxy, of.prediction_gradient(z, y)])
-    bias, prediction = weighted_squares(run, net, data, (n * weights) ** 2)
+    bias, prediction = weighted_squares(run, net, data, lambda index, z: (n * weights[:, index]) ** 2)
     return _divided(bias, n), _divided(prediction, n)
 
 
-def weighted_squares(run: Run, net: nn.Module, data: Split, weights: Tensor) -> list[Importance]:
-    """Return sum_i w_i (dz_i / dtheta)^2 for each row of the weights (K, N), image by image, exactly.
+def weighted_squares(
+    run: Run, net: nn.Module, data: Split, weigh: Callable[[Tensor, Tensor], Tensor]
+) -> list[Importance]:
+    """Return sum_i w_ki (dz_i / dtheta)^2 for each of K rows of weights, image by image, exactly.
 
-    Evaluation mode, no augmentation. Costs a forward and a backward pass, badly batched, and the memory of
-    `CHUNK` gradients.
+    `weigh` maps the indices (B,) and logits (B,) of a few images to their weights (K, B). Evaluation mode, no
+    augmentation. Costs a forward and a backward pass, badly batched, and the memory of `CHUNK` gradients.
     """
     # A copy without hooks: those that count images would see a chunk as one.
     plain = copy.deepcopy(net).eval()
@@ -75,23 +78,35 @@ def weighted_squares(run: Run, net: nn.Module, data: Split, weights: Tensor) -> 
     def logit(values: dict[str, Tensor], x: Tensor) -> Tensor:
         return torch.func.functional_call(plain, values, (x[None],))[0]
 
-    totals, done = [_zeros(net) for _ in weights], 0
-    gradients = torch.func.vmap(torch.func.grad(logit), in_dims=(None, 0))
-    for x, _, _ in data.batches(size=CHUNK):
-        squares = {name: g.square() for name, g in gradients(parameters, x).items()}
-        for total, row in zip(totals, weights[:, done : done + len(x)], strict=True):
-            for name, square in squares.items():
-                total[name] += torch.tensordot(row.to(square), square, dims=1)
-        done += len(x)
+    by_image = torch.func.vmap(torch.func.grad_and_value(logit), in_dims=(None, 0))
+    totals: list[Importance] = []
+    for index, pose in data.draws(size=CHUNK):
+        gradients, z = by_image(parameters, data.images(index, pose))
+        weights = weigh(index, z)
+        totals = totals or [_zeros(net) for _ in weights]
+        for name, gradient in gradients.items():
+            for total, row in zip(totals, weights.to(gradient), strict=True):
+                total[name] += torch.tensordot(row, gradient.square(), dims=1)
     run.count(forward=len(data), backward=len(data))
     return totals
 
 
-def curvature(run: Run, net: nn.Module, data: Split, rng: torch.Generator) -> Importance:
-    """Estimate the diagonal of the generalised Gauss-Newton matrix of the cross-entropy over `data`.
+def curvature(
+    run: Run,
+    net: nn.Module,
+    data: Split,
+    rng: torch.Generator,
+    kind: Literal["rademacher", "exact", "batch"] = "rademacher",
+    *,
+    weighted: bool = False,
+) -> Importance:
+    """Return a diagonal curvature of the cross-entropy over `data`, by parameter.
 
-    Per batch one backward pass with random signs e: the square of d(sum_i e_i sqrt(p_i (1 - p_i)) z_i), whose
-    expectation over e is sum_i p_i (1 - p_i) (dz_i)^2. Evaluation mode, no augmentation, in order.
+    With w_i the weight of an image's class (1; with `weighted` the other class's share of `data`, as in Eq. 1):
+    `exact` is the diagonal of the generalised Gauss-Newton matrix, mean_i w_i p_i (1 - p_i) (dz_i)^2, image by
+    image. `rademacher` estimates it without bias in one backward pass per batch with random signs e: the square of
+    d(sum_i e_i sqrt(w_i p_i (1 - p_i)) z_i) has that expectation over e. `batch` is another quantity, the mean over
+    batches of the squared gradient of the batch's mean loss. Evaluation mode, no augmentation, in order.
 
     Raises:
         EmptyGroup: if `data` has no images.
@@ -99,13 +114,27 @@ def curvature(run: Run, net: nn.Module, data: Split, rng: torch.Generator) -> Im
     if not len(data):
         raise EmptyGroup(f"no images to estimate a curvature from ({data.name})")
     net.eval().requires_grad_(True)
-    total = _zeros(net)
-    for x, _, _ in data.batches(size=run.recipe.batch):
-        z = net(x)
+    positive = data.y.mean()
+    weights = (1 - positive) * data.y + positive * (1 - data.y) if weighted else torch.ones_like(data.y)
+    if kind == "exact":
+
+        def weigh(index: Tensor, z: Tensor) -> Tensor:
+            p = torch.sigmoid(z)
+            return (weights[index] * p * (1 - p))[None]
+
+        return _divided(weighted_squares(run, net, data, weigh)[0], len(data))
+    total, batches = _zeros(net), 0
+    for index, pose in data.draws(size=run.recipe.batch):
+        z = net(data.images(index, pose))
         p = torch.sigmoid(z.detach())
-        signs = torch.randint(0, 2, (len(z),), generator=rng).to(z) * 2 - 1
-        _accumulate(total, net, z, signs * (p * (1 - p)).sqrt(), again=False)
-    return _divided(total, len(data))
+        if kind == "batch":
+            u = weights[index] * (p - data.y[index]) / len(z)
+        else:
+            signs = torch.randint(0, 2, (len(z),), generator=rng).to(z) * 2 - 1
+            u = signs * (p * (1 - p) * weights[index]).sqrt()
+        _accumulate(total, net, z, u, again=False)
+        batches += 1
+    return _divided(total, batches if kind == "batch" else len(data))
 
 
 def _zeros(net: nn.Module) -> Importance:
