@@ -4,7 +4,8 @@ Legend, used by every plugin and nowhere else in another sense:
 
     x   images   (B, 3, H, W)  float32, normalised with the ImageNet statistics
     y   labels   (B,)          float32 in {0, 1}
-    a   groups   (B,)          int64 in {0, 1}; 1 = the group the literature calls disadvantaged
+    a   groups   (B,)          int64 in {0, 1}; 1 = the group the literature calls disadvantaged, or of an
+                               attribute of more groups the one with the lowest baseline AUC
     z   logits   (B,)          float32
     p   scores   (B,)          sigmoid(z)
 
@@ -19,6 +20,8 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, get_args, get_origin
@@ -310,8 +313,8 @@ class Method(Plugin, ABC):
         With more than two groups the external set holds the two with the lowest and the highest baseline AUC,
         recoded to 1 and 0 (SWiFT, Table 5). What reads the groups of `train` or `val` is not defined there.
         """
-        both = groups == 2 or "val" not in self.uses
-        return "" if both else "it reads the groups of validation images and is defined on two"
+        read = " and ".join(name for name in ("train", "val") if name in self.uses)
+        return "" if groups == 2 or not read else f"it reads the groups of {read} and is defined on two"
 
     def pruned(self, net: Net) -> int | None:
         """How many entries of the network `fit` sets to zero, where the method prunes a fixed number of them."""
@@ -379,22 +382,68 @@ class Coding:
     Without `one`, `zero` and `above` the column holds 0 and 1 already. With `one`, those values are 1, with `zero`
     those are 0; where one of the two is empty it stands for all other known values. With `above`, numbers greater
     than it are 1.
+
+    Raises:
+        UsageError: on two codings at once, or not one name for each group.
     """
 
     column: str
-    names: tuple[str, str]
+    names: tuple[str, ...]
     """The names of 0 and of 1."""
     one: tuple[str, ...] = ()
     zero: tuple[str, ...] = ()
     above: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check({"`one` and `zero`": bool(self.one or self.zero), "`above`": self.above is not None}, groups=2)
+
+    def _check(self, ways: Mapping[str, bool], groups: int) -> None:
+        given = [way for way, used in ways.items() if used]
+        if len(given) > 1:
+            raise UsageError(f"column '{self.column}' is coded by {' and by '.join(given)}: one of them allowed")
+        if len(self.names) != groups or len(set(self.names)) != groups:
+            names = ", ".join(self.names) or "none"
+            raise UsageError(f"column '{self.column}': {groups} different names expected, one per group, not {names}")
 
 
 class Label(Coding):
     """What is predicted: 1 is the positive class."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Attribute(Coding):
-    """Whose disparity is measured: 1 is the group that the literature calls disadvantaged."""
+    """Whose disparity is measured: 1 is the group that the literature calls disadvantaged.
+
+    With `cuts` or `values` the groups are 0 to G-1 and none is called disadvantaged beforehand: the external set holds
+    the two with the lowest and the highest baseline AUC (SWiFT, Table 5).
+
+    Raises:
+        UsageError: also on cuts that do not rise, groups without a value, or a value in two of them.
+    """
+
+    cuts: tuple[float, ...] = ()
+    """Where bands of numbers begin: below the first is group 0, at or above the last is group G-1."""
+    values: tuple[tuple[str, ...], ...] = ()
+    """The values of each group; others are missing."""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the groups are numbered without an order, so that two of them are chosen on validation images."""
+        return bool(self.cuts or self.values)
+
+    def __post_init__(self) -> None:
+        two = {"`one` and `zero`": bool(self.one or self.zero), "`above`": self.above is not None}
+        groups = len(self.cuts) + 1 if self.cuts else max(2, len(self.values))
+        self._check({**two, "`cuts`": bool(self.cuts), "`values`": bool(self.values)}, groups)
+        # Not `low >= high`: NaN is above and below nothing.
+        if not all(low < high for low, high in pairwise((-inf, *self.cuts, inf))):
+            raise UsageError(f"column '{self.column}': cuts={list(self.cuts)}: finite numbers in rising order expected")
+        listed = [value for group in self.values for value in group]
+        if not all(self.values) or len(set(listed)) < len(listed) or len(self.values) == 1:
+            raise UsageError(
+                f"column '{self.column}': values={[list(group) for group in self.values]}: two or more groups of "
+                "one or more values expected, each value in one group"
+            )
 
 
 _REQUIRED: Any = dataclasses.MISSING

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.api import Coding, Dataset, Method, Recipe, Rows, Task, choices, options
+from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task, choices, options
 from bench.errors import UnknownName
 from bench.tasks import PRESETS, TASKS
 
@@ -46,7 +46,9 @@ def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
         lines += ["", *_aligned([(fact, _text(getattr(cls, fact))) for fact in facts])]
     else:
         assert issubclass(cls, Method)
-        lines += ["", *_aligned([("reads", ", ".join(sorted(cls().uses)) or "nothing")])]
+        method = cls()
+        facts = [("reads", ", ".join(sorted(method.uses)) or "nothing")]
+        lines += ["", *_aligned([*facts, ("more than two groups", method.undefined(3) or "defined")])]
     return "\n".join([*lines, *_aligned([("version", str(cls.version)), ("file", inspect.getfile(cls))])])
 
 
@@ -81,6 +83,13 @@ def _text(value: Any) -> str:
     if isinstance(value, Rows):
         where = "; ".join(f"{column} in {', '.join(values)}" for column, values in value.where.items())
         return value.dataset + (f" where {where}" if where else "")
+    if isinstance(value, Attribute) and value.grouped:
+        bands = [f"below {value.cuts[0]:g}", *(f"from {cut:g}" for cut in value.cuts)] if value.cuts else []
+        groups = bands or [", ".join(group) for group in value.values]
+        parts = [
+            f"{number} {name}: {group}" for number, (name, group) in enumerate(zip(value.names, groups, strict=True))
+        ]
+        return f"{value.column} ({'; '.join(parts)})"
     if isinstance(value, Coding):
         coded = f" above {value.above:g}" if value.above is not None else ""
         coded += f" 1 = {', '.join(value.one)}" if value.one else ""

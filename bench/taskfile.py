@@ -149,5 +149,6 @@ def _value(cls: type, key: str, kind: Any, value: Any, where: str) -> Any:
     if key == "where":
         return {column: tuple(map(str, [v] if isinstance(v, str) else v)) for column, v in value.items()}
     if typing.get_origin(kind) is tuple:
-        return tuple(map(str, [value] if isinstance(value, str) else value))
+        parts = value if isinstance(value, list | tuple) else [value]
+        return tuple(_value(cls, key, typing.get_args(kind)[0], part, where) for part in parts)
     return coerce(name, value, kind)

@@ -69,6 +69,15 @@ SEX = Attribute(column="female", names=("male", "female"))
 OLD = Attribute(column="age", above=65, names=("up to 65", "over 65"))
 OVER_60 = Attribute(column="age", above=60, names=("up to 60", "over 60"))
 DARK = Attribute(column="dark", names=("light", "dark"))
+# SWiFT, Table 5, says five groups of ages 0 to 80 and not where they are cut: the cuts are MEDFAIR's.
+AGE_BANDS = Attribute(column="age", cuts=(20, 40, 60, 80), names=("0-19", "20-39", "40-59", "60-79", "80+"))
+# Nobody of a phantom is under 18 or over 90, and the tie of age and finding changes at 66: bands of a fifth each.
+PHANTOM_AGE_BANDS = Attribute(column="age", cuts=(35, 50, 66, 78), names=("18-34", "35-49", "50-65", "66-77", "78-90"))
+SKIN_TYPES = Attribute(
+    column="fst",
+    values=(("1",), ("2",), ("3",), ("4",), ("5",), ("6",)),
+    names=("type 1", "type 2", "type 3", "type 4", "type 5", "type 6"),
+)
 
 PNEUMOTHORAX = Label(column="pneumothorax", names=("no finding", "pneumothorax"))
 # The paper's polarity: melanoma is the negative class. The proxy of Eqs. 2-4 is not indifferent to it.
@@ -81,11 +90,13 @@ def _phantom(hospital: str, images: int, family: str, **dials: object) -> Rows:
     return Rows(dataset="phantom:" + ",".join(f"{key}={value}" for key, value in given.items()))
 
 
-def _phantom_task(name: str, says: str, family: str, attribute: Attribute, label: Label, **dials: object) -> Task:
+def _phantom_task(
+    name: str, says: str, family: str, attribute: Attribute, label: Label, images: int = 2400, **dials: object
+) -> Task:
     return Task(
         name=name,
         says=says,
-        source=_phantom("source", 2400, family, **dials),
+        source=_phantom("source", images, family, **dials),
         ood={
             hospital: _phantom(hospital, 2000, family, **{k: v for k, v in dials.items() if k != "log_odds"})
             for hospital in ("ood_neutral", "ood_reversed")
@@ -167,6 +178,28 @@ _ALL = (
         PNEUMOTHORAX,
         tied="age",
         core=0.0,
+    ),
+    # A fifth of the source images validates, and each group should have twenty of each class there, better more. Ages:
+    # 4,800 leave 41. Type 6 is 6 % of all: with the usual tie of -2 its melanomas are too few in 12,000 images, with
+    # a tie of -1 there are 25 in the fifth part of 9,600.
+    _phantom_task(
+        "phantom-cxr-age-groups",
+        "generated chest films, five age bands, pneumothorax tied to age over 65 in the source hospital",
+        "chest",
+        PHANTOM_AGE_BANDS,
+        PNEUMOTHORAX,
+        images=4800,
+        tied="age",
+    ),
+    _phantom_task(
+        "phantom-skin-tone-groups",
+        "generated skin lesions, six skin types, melanoma tied to light skin in the source hospital",
+        "skin",
+        SKIN_TYPES,
+        NOT_MELANOMA,
+        images=9600,
+        tied="tone",
+        log_odds=-1.0,
     ),
     _ham10000("sex", "women and men", SEX),
     _ham10000("age", "up to 60 and over 60", OVER_60),

@@ -20,7 +20,7 @@ class ImageSplit:
         cache_array: uint8 (M, S, S, C), C = 1 or 3; usually a memory map, read image by image.
         rows: where in `cache_array` each image lies; repeats are allowed.
         y: labels in {0, 1}.
-        a: groups in {0, 1}.
+        a: groups in {0, 1}, or 0 to G-1 where an attribute has G of them.
         uids: names of the images, for predictions.
         device: where x, y and a go; indices and random draws stay on the CPU.
         augmentation: the recipe's `augment`.

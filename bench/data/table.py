@@ -1,7 +1,7 @@
 """Sample tables: one row per image of a set, checked and coded where the values enter.
 
 `sample_table` asks a dataset for its table, keeps the rows of the set and of the task, and codes label and
-attribute as 0 and 1. What is left out is counted by reason; nothing is left out silently.
+attribute as numbers. What is left out is counted by reason; nothing is left out silently.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def sample_table(
     Raises:
         DataMissing: from the dataset.
         DataInvalid: a column or value that breaks the contract of `Dataset.table`, or a set left without rows.
-        UnknownName: a column or value of `where`, `one` or `zero` that the table does not have.
+        UnknownName: a column or value of `where`, `one`, `zero` or `values` that the table does not have.
     """
     table = dataset.table(root)
     origin = str(table.attrs.get("file", f"the table of {type(dataset).__name__}"))

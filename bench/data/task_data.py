@@ -17,8 +17,9 @@ from bench.api import Dataset, Rows, Task
 from bench.data.cache import ImageCache, image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds, image_folds
+from bench.data.pair import Pair, of_pair
 from bench.data.table import fingerprint, keep_apart, sample_table
-from bench.errors import DataError, DataMissing
+from bench.errors import DataError, DataMissing, EmptyGroup
 from bench.seeds import family
 
 FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
@@ -36,11 +37,16 @@ class Source:
 
 @dataclass(frozen=True)
 class TaskData:
-    """All tables of a task. `tables` holds "source" (with a column `fold`) and each out-of-distribution set."""
+    """All tables of a task. `tables` holds "source" (with a column `fold`) and each out-of-distribution set.
+
+    Where the groups of the attribute are without an order, `pair` are the two that make the external set, which a
+    baseline chooses; there is no such set without it.
+    """
 
     task: Task
     sources: Mapping[str, Source]
     tables: Mapping[str, pd.DataFrame]
+    pair: Pair | None = None
 
     @cached_property
     def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
@@ -51,11 +57,16 @@ class TaskData:
         """True where every image is generated."""
         return self.sources["source"].dataset.synthetic
 
+    @property
+    def unpaired(self) -> bool:
+        """True where there is no external set until a baseline has chosen its pair of groups."""
+        return self.task.attribute.grouped and self.pair is None
+
     def split(self, name: str, fold: int) -> pd.DataFrame:
         """Return the rows of a part of a fold (`FOLD_SPLITS`) or of an out-of-distribution set.
 
         Raises:
-            EmptyGroup: where the external set of that fold cannot be balanced.
+            EmptyGroup: where the external set of that fold cannot be balanced, or its pair of groups is not chosen.
         """
         if (name, fold) not in self._splits:
             part = self.tables[name] if name in self.task.ood else self._part(name, fold)
@@ -72,7 +83,14 @@ class TaskData:
         part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
         if name != "external":
             return part
+        if self.task.attribute.grouped:
+            part = self._of_pair(part, fold)
         return external_set(part, (0, family(self.task.name), fold, self.task.attribute.column), task=self.task)
+
+    def _of_pair(self, validation: pd.DataFrame, fold: int) -> pd.DataFrame:
+        if self.pair is None:
+            raise EmptyGroup(f"task {self.task.name}, fold {fold}: no pair of groups is chosen for the external set")
+        return of_pair(validation, self.pair)
 
     def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
         """Return number and hash of the images, labels and groups of a split."""

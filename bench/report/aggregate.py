@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import nan
+from typing import Any, Literal
 
 import pandas as pd
 
-from bench.report.checks import Cell, TaskInfo, check, key_of, label_of
+from bench.report.checks import Cell, TaskInfo, Undefined, check, key_of, label_of
 from bench.report.ranking import Row, comparing, excluding, marking
 from bench.score.definitions import METRICS
 from bench.score.statistics import summary
@@ -32,10 +33,23 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """The groups with the lowest and the highest AUC of one baseline, None without a pair; those not eligible."""
+
+    backbone: str
+    fold: int
+    seed: int
+    worst: str | None
+    best: str | None
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Results:
     """All that tables and figures are made of; `rows` in the order of the table.
 
-    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold.
+    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold, `pairs` what
+    each baseline chose where the groups are without an order.
     """
 
     info: TaskInfo
@@ -45,6 +59,7 @@ class Results:
     folds: int
     found: int
     seeds: int
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def backbones(self) -> list[str]:
@@ -77,6 +92,9 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
     columns: dict[tuple[str, str, str], list[Row]] = {}
     for row in _rows(_records(cells, info)):
         columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
+    for key, column in columns.items():
+        column += [_undefined_row(item, *key) for item in info.undefined]
+        column.sort(key=lambda row: (row.row, row.method, row.spec))
     rows: list[Row] = []
     for (_, name, _), column in columns.items():
         kept = excluding(column)
@@ -89,6 +107,7 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         folds=folds,
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
+        pairs=_pairs(cells),
     )
 
 
@@ -136,13 +155,35 @@ def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
         mean, std, n = summary(list(values.values()))
         yield Row(
             **dict(zip(keys, names, strict=True)),
-            direction=METRICS[names[-1]].direction if names[-1] in METRICS else None,
+            direction=_direction(names[-1]),
             values=values,
             mean=mean,
             std=std,
             n=n,
             degenerate=sum(any(item["degenerate"] for item in items) for items in folds.values()),
         )
+
+
+def _undefined_row(item: Undefined, backbone: str, name: str, metric: str) -> Row:
+    return Row(
+        backbone=backbone, method=item.method, label=item.title, spec=item.method, row=item.row, set=name,
+        metric=metric, direction=_direction(metric), values={}, mean=nan, std=nan, n=0, degenerate=0,
+        excluded="undefined",
+    )  # fmt: skip
+
+
+def _direction(metric: str) -> Literal["up", "down"] | None:
+    return METRICS[metric].direction if metric in METRICS else None
+
+
+def _pairs(cells: Sequence[Cell]) -> tuple[Pair, ...]:
+    """The pair of each baseline, once: all cells of a baseline hold the same."""
+    pairs = set()
+    for item in cells:
+        if chosen := item.get("pair"):
+            cell, groups = item["cell"], (chosen["worst"], chosen["best"], tuple(chosen["skipped"]))
+            pairs.add(Pair(cell["backbone"], cell["fold"], cell["seed"], *groups))
+    return tuple(sorted(pairs, key=lambda pair: (pair.backbone, pair.fold, pair.seed)))
 
 
 def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:

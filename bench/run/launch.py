@@ -24,6 +24,7 @@ from bench.run.plan import (
     describe_cell,
     method_specs,
     plan,
+    undefined,
 )
 from bench.run.pool import Event, describe_error, run_pool
 from bench.run.progress import counting, watching
@@ -109,6 +110,7 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
 
     runnable = [p for p in todo if p.error is None]
     print(heading(data, cells, todo), file=sys.stderr)
+    _say_undefined(wanted, data, settings)
     outcome.warnings += _repeats(data, cells)
     for planned in todo:
         if planned.error is not None:
@@ -139,6 +141,12 @@ def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[Planned
     )
 
 
+def _say_undefined(wanted: Wanted, data: TaskData, settings: Settings) -> None:
+    groups = len(data.task.attribute.names)
+    for spec, why in undefined(method_specs(wanted.methods, settings.plugins), data.task, settings.plugins).items():
+        print(f"left out: {spec} is not defined on {groups} groups: {why}", file=sys.stderr)
+
+
 def _repeats(data: TaskData, cells: Sequence[PlannedCell]) -> list[str]:
     repeats = []
     for fold in sorted({p.cell.fold for p in cells}):
@@ -162,7 +170,8 @@ def settings(args: argparse.Namespace) -> Settings:
 
 def print_plan(wanted: Wanted, settings: Settings) -> int:
     """Print every cell and how it stands."""
-    _, cells = plan_run(wanted, settings)
+    data, cells = plan_run(wanted, settings)
+    _say_undefined(wanted, data, settings)
     for planned in cells:
         how = "cannot run" if planned.error else store.state(settings.results, planned.cell, planned.hash)
         print(f"{how:<10} {planned.cell}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench import registry
 from bench.api import Method, Recipe, Task
+from bench.data import pair
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, UnknownName, UsageError
 
@@ -82,7 +83,9 @@ def plan(
     seeds: Sequence[int],
     plugins: Sequence[Path] = (),
 ) -> list[PlannedCell]:
-    """Return the cells of a run, baselines first, then fold by fold; the baseline is always among them.
+    """Return the cells of a run, baselines first, then fold by fold.
+
+    The baseline is always among them, what is not defined on the groups of the task never.
 
     Raises:
         UnknownName, UsageError: for methods, parameters and folds that do not exist.
@@ -90,7 +93,8 @@ def plan(
     wrong = [fold for fold in folds if not 0 <= fold < data.task.folds]
     if wrong:
         raise UsageError(f"fold {wrong[0]}: task {data.task.name} has the folds 0 to {data.task.folds - 1}")
-    specs = list(dict.fromkeys([BASELINE, *methods]))
+    left_out = undefined(methods, data.task, plugins)
+    specs = [spec for spec in dict.fromkeys([BASELINE, *methods]) if spec not in left_out]
     # What settings of a fold have in common is made by the first of them, so they are neighbours.
     order = [(fold, seed, spec) for seed in seeds for fold in folds for spec in specs]
     order.sort(key=lambda item: item[2] != BASELINE)
@@ -104,6 +108,13 @@ def plan(
         except BenchError as error:
             cells.append(PlannedCell(cell, "", error))
     return cells
+
+
+def undefined(methods: Sequence[str], task: Task, plugins: Sequence[Path] = ()) -> dict[str, str]:
+    """Return the specs of the methods that are not defined on the groups of a task, and why."""
+    groups = len(task.attribute.names)
+    reasons = {spec: build_method(spec, plugins).undefined(groups) for spec in methods}
+    return {spec: reason for spec, reason in reasons.items() if reason}
 
 
 def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None = None) -> list[str]:
@@ -177,11 +188,17 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
 def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
     """Hash all that defines a cell's numbers; paths, host, device and number of workers are not among it."""
     method = build_method(cell.method, plugins)
-    used = sorted({*method.uses, "val", *data.task.ood})
+    used = {*method.uses, "val", *data.task.ood}
+    chosen = {}
+    if data.task.attribute.grouped:
+        # The external set is not known before its baseline, but follows from it, from `val` and from the rule.
+        used.discard("external")
+        chosen = {"pair": {**pair.RULE, "groups": len(data.task.attribute.names)}}
     identity = {
         "baseline": baseline_identity(cell, data),
         "task": data.task.name,
-        "data": {name: data.fingerprint(name, cell.fold) for name in used},
+        "data": {name: data.fingerprint(name, cell.fold) for name in sorted(used)},
+        **chosen,
         "ood": {name: [data.sources[name].spec, data.sources[name].dataset.version] for name in data.task.ood},
         "recipe": dataclasses.asdict(data.task.recipe),
         "method": cell.method.partition(":")[0],
