@@ -3,7 +3,8 @@
 A task of your own is the same thing in a TOML file: `bench run --task my-task.toml`.
 
 The small recipe (the `small` backbone at 64 pixels) was fixed once on validation data of a phantom, for all
-methods together; `docs/small-recipe.md` says how. The paper's own recipes come with its data sources.
+methods together; `docs/small-recipe.md` says how. `skin` and `chest` are the paper's; where it is silent (learning
+rates of fine-tuning, momentum, weight decay, epsilon), they are those of SWiFT's public code.
 """
 
 from __future__ import annotations
@@ -22,6 +23,26 @@ RECIPES: dict[str, Recipe] = {
         epochs=10,
         epsilon=0.1,
         batch=64,
+    ),
+    "skin": Recipe(
+        pretrain_optimiser="sgd",
+        pretrain_lr=1e-4,
+        pretrain_epochs=200,
+        optimiser="sgd",
+        lr_extractor=1e-4,
+        lr_head=1e-3,
+        epochs=20,
+        epsilon=0.1,
+    ),
+    "chest": Recipe(
+        pretrain_optimiser="adam",
+        pretrain_lr=1e-4,
+        pretrain_epochs=100,
+        optimiser="adam",
+        lr_extractor=1e-6,
+        lr_head=1e-6,
+        epochs=10,
+        epsilon=0.01,
     ),
 }
 
@@ -55,6 +76,40 @@ def _phantom_task(name: str, says: str, family: str, attribute: Attribute, label
         channels=1 if family == "chest" else 3,
         crop="none",
         recipe=RECIPES["small"],
+    )
+
+
+def _skin_task(name: str, says: str, attribute: Attribute, hospitals: tuple[str, ...]) -> Task:
+    return Task(
+        name=name,
+        says=says,
+        source=Rows(dataset="isic"),
+        ood={hospital: Rows(dataset=hospital) for hospital in hospitals},
+        label=NOT_MELANOMA,
+        attribute=attribute,
+        image_size=256,
+        channels=3,
+        crop="centre",
+        recipe=RECIPES["skin"],
+        backbones=("resnet50", "efficientnet_b3"),
+        weights="imagenet",
+    )
+
+
+def _chest_task(name: str, says: str, attribute: Attribute) -> Task:
+    return Task(
+        name=name,
+        says=says,
+        source=Rows(dataset="mimic_cxr"),
+        ood={hospital: Rows(dataset=hospital) for hospital in ("chexpert", "nih_cxr14")},
+        label=PNEUMOTHORAX,
+        attribute=attribute,
+        image_size=224,
+        channels=1,
+        crop="none",
+        recipe=RECIPES["chest"],
+        backbones=("resnet50", "densenet121"),
+        weights="imagenet",
     )
 
 
@@ -124,6 +179,20 @@ _ALL = (
         crop="centre",
         recipe=RECIPES["small"],
     ),
+    _skin_task(
+        "skin-tone",
+        "melanoma, trained on ISIC, tested on Fitzpatrick 17k and DDI; light and dark skin",
+        DARK,
+        ("fitzpatrick17k", "ddi"),
+    ),
+    _skin_task(
+        "skin-gender",
+        "melanoma, trained on ISIC, tested on the Atlas of Dermoscopy and PAD-UFES-20; women and men",
+        SEX,
+        ("atlas", "pad_ufes_20"),
+    ),
+    _chest_task("cxr-gender", "pneumothorax, trained on MIMIC-CXR, tested on CheXpert and NIH; women and men", SEX),
+    _chest_task("cxr-age", "pneumothorax, trained on MIMIC-CXR, tested on CheXpert and NIH; up to and over 65", OLD),
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}
