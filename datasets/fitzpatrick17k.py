@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("fitzpatrick17k.csv",)
-COLUMNS = ("md5hash", "fitzpatrick_scale", "label", "nine_partition_label", "three_partition_label", "qc", "url")
+COLUMNS = (
+    "md5hash",
+    "fitzpatrick_scale",
+    "label",
+    "nine_partition_label",
+    "three_partition_label",
+    "qc",
+    "url",
+    "url_alphanum",
+)
 OTHER_NAMES = {"fitzpatrick": "fitzpatrick_scale"}
 THREE = {"malignant": 1, "benign": 0, "non-neoplastic": 0}
 ATLASES = ("dermaamin", "atlasdermatologico")
@@ -68,7 +77,13 @@ class Fitzpatrick17k(Dataset):
         """
         files = files_below(root)
         official = files.table(TABLES, COLUMNS, get_it=self.access, other_names=OTHER_NAMES)
-        return placed(self.rows(official), files.images(), files, get_it=self.access)
+        images = files.images()
+        # Images got by the column `url` are named by that address without its punctuation.
+        for name, address in zip(official["md5hash"], official["url_alphanum"].fillna(""), strict=True):
+            by_address = images.get(address.lower().rpartition(".")[0])
+            if by_address is not None:
+                images.setdefault(name.lower(), by_address)
+        return placed(self.rows(official), images, files, get_it=self.access)
 
     def rows(self, official: pd.DataFrame) -> pd.DataFrame:
         """Turn the official table into the suite's; `image` is the name of the file."""

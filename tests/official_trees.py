@@ -6,6 +6,7 @@ many plain rows, so that a task has something to train on.
 
 import csv
 import gzip
+import re
 import zlib
 
 import numpy as np
@@ -129,7 +130,7 @@ FITZPATRICK = [  # hash, type, label, nine-way class, three-way class, quality, 
 
 
 def fitzpatrick17k(root, *, more=0):
-    """Fitzpatrick 17k: type -1, a row without address, a file in capitals, a file that is not there."""
+    """Fitzpatrick 17k: type -1, a row without address, files in capitals, named by address or not there."""
     rows = [
         (f"m{i}", "5" if female else "2", "melanoma" if positive else "acne",
          "malignant melanoma" if positive else "inflammatory", "malignant" if positive else "non-neoplastic", "", "")
@@ -142,12 +143,13 @@ def fitzpatrick17k(root, *, more=0):
             "three_partition_label", "qc", "url", "url_alphanum",
         ],
         [
-            [name, fst, "1", label, nine, three, quality, url, ""]
+            [name, fst, "1", label, nine, three, quality, url, re.sub(r"[^a-z0-9]", "", url) + ".jpg"]
             for name, fst, label, nine, three, quality, url in FITZPATRICK + rows
         ],
     )  # fmt: skip
     for name, *_ in FITZPATRICK[:-1] + rows:
-        write_image(root / "images" / (f"{name}.jpg" if name != "f2" else "F2.JPG"))
+        names = {"f2": "F2.JPG", "f4": "httpswwwdermaamincoma4jpg.jpg"}
+        write_image(root / "images" / names.get(name, f"{name}.jpg"))
 
 
 DDI = [  # file, skin tone, malignant, disease

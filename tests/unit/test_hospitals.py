@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import official_trees as trees
 import pandas as pd
 import pytest
 
-from bench import registry
+from bench import registry, taskfile
 from bench.data.cache import image_cache
 from bench.data.table import sample_table
 from bench.datasets import fitzpatrick17k, nih_cxr14, pad_ufes_20
@@ -126,6 +127,28 @@ def test_tables_are_read_without_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+DOCS = Path(__file__).parents[2] / "docs" / "datasets.md"
+
+
+def test_the_task_of_the_documentation_is_one(tmp_path):
+    (block,) = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (tmp_path / "skin.toml").write_text(block)
+    task = taskfile.resolve(str(tmp_path / "skin.toml"))
+    assert (task.recipe, task.label) == (TASKS["skin-tone"].recipe, NOT_MELANOMA)
+    for rows in (task.source, *task.ood.values()):
+        registry.build("dataset", rows.dataset)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_and_its_values_are_documented(name):
+    table = DOCS.read_text(encoding="utf-8").partition("| option | default |")[2]
+    kind = registry.load("dataset", name)
+    for field in dataclasses.fields(kind):
+        (line,) = (line for line in table.splitlines() if f"`{name}:{field.name}`" in line)
+        for value in typing.get_args(typing.get_type_hints(kind)[field.name]):
+            assert f"`{value}`" in line
+
+
 # --- files -------------------------------------------------------------------------------------
 
 
@@ -168,10 +191,10 @@ def test_of_two_files_of_one_name_the_least_deep_is_taken(tmp_path):
 
 def test_links_are_followed_and_circles_end(tmp_path):
     trees.write_image(tmp_path / "disk" / "one.png")
-    (tmp_path / "root").mkdir()
+    trees.write_image(tmp_path / "root" / "two.png")
     (tmp_path / "root" / "images").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "again").symlink_to(tmp_path / "root")
-    assert files_below(tmp_path / "root").paths == ("images/one.png",)
+    assert files_below(tmp_path / "root").paths == ("two.png", "images/one.png")
 
 
 def test_closed_folders_are_listed_but_not_entered(tmp_path):
