@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import warnings
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,25 +92,26 @@ def read_table(file: Path, columns: Iterable[str], *, other_names: Mapping[str, 
 
     Args:
         file: plain or gzipped, whatever its name says.
-        columns: what must be there; more columns are not read.
+        columns: what must be there; other columns are left out.
         other_names: what some releases call a column -> its name in `columns`.
 
     Raises:
         DataInvalid: the file is no CSV table, or lacks a column.
     """
     zipped = _check_text(file)
-    names, wanted = other_names or {}, list(columns)
     try:
-        rows = pd.read_csv(
-            file, dtype="string", keep_default_na=False, na_values=[""], index_col=False, encoding="utf-8-sig",
-            compression="gzip" if zipped else None, usecols=lambda name: name in wanted or name in names,
-        )  # fmt: skip
-    except (ValueError, EOFError, OSError, zlib.error) as error:
+        with warnings.catch_warnings():
+            # Rows longer than the header would be cut, and their cells stand in the wrong columns.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            rows = pd.read_csv(
+                file, dtype="string", keep_default_na=False, na_values=[""], index_col=False, encoding="utf-8-sig",
+                compression="gzip" if zipped else None,
+            )  # fmt: skip
+    except (ValueError, EOFError, OSError, zlib.error, pd.errors.ParserWarning) as error:
         raise DataInvalid(f"{file} is not a whole CSV table ({error}): download it again") from error
-    if not set(wanted) <= {names.get(name, name) for name in rows.columns}:
-        header = pd.read_csv(file, nrows=0, index_col=False, compression="gzip" if zipped else None)
-        require_columns(header.rename(columns=dict(names)), wanted, str(file))
-    rows = rows.rename(columns={old: new for old, new in names.items() if old in rows and new not in rows})
+    rows = rows.rename(columns={old: new for old, new in (other_names or {}).items() if new not in rows})
+    wanted = list(columns)
+    require_columns(rows, wanted, str(file))
     rows = rows[wanted].apply(lambda column: column.str.strip().replace("", pd.NA))
     rows.attrs["file"] = str(file)
     return rows
