@@ -347,7 +347,8 @@ class Dataset(Plugin, ABC):
 
         Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `group` (what must not
         straddle two splits: patient, else lesion, else image), `source` (site or release), `drop` (empty,
-        or the reason why the row is not used), and the label and attribute columns.
+        or the reason why the row is not used), and the label and attribute columns. `attrs["file"]` names the file
+        in errors; `attrs["lacks"]` may say, for a column that is all unknown, (what was looked for, where it is had).
 
         Raises:
             DataMissing: with what was looked for under `root` and where it is had.
