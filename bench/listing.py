@@ -40,11 +40,8 @@ def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> st
 
 def _aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
     width = max((len(name) for name, _ in rows), default=0)
-    return [f"  {name:<{width}}  {line}".rstrip() for key, says in rows for name, line in _lines(key, says)]
-
-
-def _lines(name: str, says: str) -> list[tuple[str, str]]:
-    return [("" if number else name, line) for number, line in enumerate(says.split("\n"))]
+    margin = "\n" + " " * (width + 4)
+    return [f"  {name:<{width}}  {margin.join(says.splitlines())}".rstrip() for name, says in rows]
 
 
 def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
