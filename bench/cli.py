@@ -103,9 +103,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
     _folders(report)
 
-    ls = verbs.add_parser("ls", help="list methods, datasets, tasks and metrics, or show one", allow_abbrev=False)
+    ls = verbs.add_parser(
+        "ls", help="list methods, datasets, tasks, metrics and the register, or show one", allow_abbrev=False
+    )
     ls.set_defaults(call=_ls)
-    ls.add_argument("what", nargs="?", choices=("methods", "datasets", "tasks", "metrics"), metavar="what")
+    ls.add_argument("what", nargs="?", choices=("methods", "datasets", "tasks", "metrics", "register"), metavar="what")
     ls.add_argument("name", nargs="?", help="one of them")
     _plugins(ls)
 

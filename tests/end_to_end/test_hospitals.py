@@ -1,6 +1,6 @@
 """The paper's sources as tasks: generated trees in the official layouts, from `bench run` to the report."""
 
-import official_trees as trees
+from tests import official_trees as trees
 import pytest
 
 TASK = """

@@ -11,7 +11,7 @@ import typing
 from pathlib import Path
 
 import numpy as np
-import official_trees as trees
+from tests import official_trees as trees
 import pandas as pd
 import pytest
 
