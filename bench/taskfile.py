@@ -70,9 +70,10 @@ def _changed(task: Task, given: Mapping[str, str]) -> Task:
     preset = given.get("preset", "suite")
     if preset not in PRESETS:
         raise UnknownName("preset", preset, PRESETS)
-    own = {key: value for key, value in given.items() if key != "preset"}
+    # What is given beside a preset wins, as in the spec of a method.
+    asked = {**PRESETS[preset][task.channels], **{key: value for key, value in given.items() if key != "preset"}}
+    wanted = {key: coerce(key, value, FIELDS[key]) for key, value in asked.items()}
     now = {**dataclasses.asdict(task.recipe), **vars(task)}
-    wanted = {key: coerce(key, value, FIELDS[key]) for key, value in {**PRESETS[preset][task.channels], **own}.items()}
     changed = {key: value for key, value in sorted(wanted.items()) if value != now[key]}
     if not changed:
         return task

@@ -85,7 +85,7 @@ def _four_cells(cells: Cells, rng: np.random.Generator) -> Cells:
 
 def _subset(cells: Cells, share: float, rng: np.random.Generator) -> Cells:
     """A share of each cell, rounded up so that none is emptied; that of a smaller share lies in that of a larger."""
-    # 0.7 * 10 is a little more than 7 in floating point.
+    # 0.07 * 100 is a little more than 7 in floating point.
     return {cell: _sample(rows, math.ceil(round(share * len(rows), 9)), rng) for cell, rows in cells.items()}
 
 

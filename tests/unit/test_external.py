@@ -160,6 +160,6 @@ def test_shares_are_nested_and_balanced(balance):
 
 
 def test_a_share_of_a_round_number_is_not_rounded_up():
-    """0.7 * 10 is 7.000000000000001 in floating point."""
-    external = external_set(validation(10, 10, 10, 10), (0,), task=task("external=0.7"))
+    """0.07 * 100 is 7.000000000000001 in floating point."""
+    external = external_set(validation(100, 100, 100, 100), (0,), task=task("external=0.07"))
     assert set(cells(external).values()) == {7}

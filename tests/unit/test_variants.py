@@ -206,6 +206,12 @@ def test_all_fields_of_pre_training_define_a_baseline():
     assert set(PRETRAIN_FIELDS) >= {name for name in taskfile.RECIPE_FIELDS if name.startswith("pretrain_")}
 
 
+def test_a_baseline_depends_on_the_images_on_which_its_epoch_is_chosen(data):
+    for checkpoint, parts in (("last", ["train"]), ("reference", ["train", "val"])):
+        read = data(f"pretrain_checkpoint={checkpoint}")
+        assert baseline_identity(cell(read), read)["train"] == [read.fingerprint(part, 0) for part in parts]
+
+
 def test_shares_of_variants_are_nested_draws_of_the_base(data):
     whole, part, less = (set(data(f"external={s}").split("external", 0)["uid"]) for s in (1, 0.6, 0.2))
     assert less < part < whole
