@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ._selection import Standing
 
 CODE = "biasGrad.py, bias_gda_dataloaders"
-CONFIG = "configs/mimic_cxr_sex.yml"
+CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class DiffGda(Method):
         0.02, "How much balanced accuracy a kept state may lose.", low=0, high=1, source="ours", other=1.0
     )
     accuracy_least: float = option(
-        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=CONFIG, other=1.0
+        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=LEAST, other=1.0
     )
     accuracy_stop: float = option(
         0.52, "Balanced accuracy at which the search ends.", low=0, high=1, source=CODE, other=1.0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._masked_layers import MaskedLayer
 
 CODE = "pruning.py, eval_saliency_dataloaders"
-CONFIG = "configs/mimic_cxr_sex.yml"
+CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +51,10 @@ class DiffPrune(Method):
         register=["D34"],
     )
     unit: Literal["position", "channel"] = option(
-        "position", "What is switched off as one: a place of a channel, or a channel.", source=CODE
+        "position", "What is switched off as one: a place of a channel, or a channel (ours).", source=CODE
     )
     saliency: Literal["gradient", "taylor"] = option(
-        "gradient", "A unit's rank: the gap's gradient by it, or gradient times activation (first order).", source=CODE
+        "gradient", "A unit's rank: the gap's gradient by it, or gradient times activation (ours).", source=CODE
     )
     proxy: Literal["true_positive", "selection", "equalised_odds"] = option(
         "true_positive",
@@ -76,7 +76,7 @@ class DiffPrune(Method):
         0.02, "How much balanced accuracy a kept state may lose.", low=0, high=1, source="ours", other=1.0
     )
     accuracy_least: float = option(
-        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=CONFIG, other=1.0
+        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=LEAST, other=1.0
     )
     accuracy_stop: float = option(
         0.55, "Balanced accuracy at which the search ends.", low=0, high=1, source="pruning.py", other=1.0

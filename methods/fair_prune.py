@@ -77,7 +77,7 @@ class FairPrune(Method):
         source=f"{CODE}, get_parameter_salience",
     )
     prediction: Literal["plain", "weighted"] = option(
-        "plain", "The loss that is expanded: cross-entropy without class weights, or with them.", source=CODE
+        "plain", "The loss that is expanded: cross-entropy without class weights, or with them (ours).", source=CODE
     )
     include_norm: bool = option(False, "Prune the weights of BatchNorm too; biases never.", source=CODE, other=True)
 
