@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.report.checks import Cell, TaskInfo, Undefined, check, key_of, label_of
+from bench.report.pairs import Pair, pairs_of
 from bench.report.ranking import Row, comparing, excluding, marking
 from bench.score.definitions import METRICS
 from bench.score.statistics import summary
@@ -30,18 +31,6 @@ class Size:
     low: int
     high: int
     cells: dict[tuple[str, int], int]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The groups with the lowest and the highest AUC of one baseline, None without a pair; those not eligible."""
-
-    backbone: str
-    fold: int
-    seed: int
-    worst: str | None
-    best: str | None
-    skipped: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -107,7 +96,7 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         folds=folds,
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
-        pairs=_pairs(cells),
+        pairs=pairs_of(cells),
     )
 
 
@@ -174,16 +163,6 @@ def _undefined_row(item: Undefined, backbone: str, name: str, metric: str) -> Ro
 
 def _direction(metric: str) -> Literal["up", "down"] | None:
     return METRICS[metric].direction if metric in METRICS else None
-
-
-def _pairs(cells: Sequence[Cell]) -> tuple[Pair, ...]:
-    """The pair of each baseline, once: all cells of a baseline hold the same."""
-    pairs = set()
-    for item in cells:
-        if chosen := item.get("pair"):
-            cell, groups = item["cell"], (chosen["worst"], chosen["best"], tuple(chosen["skipped"]))
-            pairs.add(Pair(cell["backbone"], cell["fold"], cell["seed"], *groups))
-    return tuple(sorted(pairs, key=lambda pair: (pair.backbone, pair.fold, pair.seed)))
 
 
 def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
