@@ -1,7 +1,8 @@
 """The paper's sources as tasks: generated trees in the official layouts, from `bench run` to the report."""
 
-from tests import official_trees as trees
 import pytest
+
+from tests import official_trees as trees
 
 TASK = """
 image_size = 32

@@ -11,7 +11,6 @@ import typing
 from pathlib import Path
 
 import numpy as np
-from tests import official_trees as trees
 import pandas as pd
 import pytest
 
@@ -27,6 +26,7 @@ from bench.datasets.nih_cxr14 import NihCxr14
 from bench.datasets.pad_ufes_20 import PadUfes20
 from bench.errors import DataInvalid, DataMissing
 from bench.tasks import DARK, MALIGNANT, NOT_MELANOMA, OLD, PNEUMOTHORAX, SEX, TASKS
+from tests import official_trees as trees
 
 CONTRACT = {"uid", "path", "group", "source", "drop"}
 NAMES = tuple(trees.TREES)
