@@ -22,6 +22,7 @@ class Baseline(Method):
 
     title = "Baseline"
     uses = frozenset()
+    changes = frozenset()
     row = 1
 
     def fit(self, run: Run) -> nn.Module:
