@@ -17,14 +17,9 @@ import torch
 from bench.checks.declared import check_declaration, check_docstring, check_grids, check_refusals, check_spec
 from bench.checks.fits import (
     check_baseline,
-    check_changes,
-    check_choices,
     check_data,
     check_leaks,
     check_logits,
-    check_parameters,
-    check_presets,
-    check_pruned,
     check_random_state,
     check_rare_groups,
     check_repeats,
@@ -32,6 +27,7 @@ from bench.checks.fits import (
     check_splits,
     check_state,
 )
+from bench.checks.options import check_changes, check_choices, check_parameters, check_presets, check_pruned
 from bench.checks.subject import (
     RECIPE,
     Broken,

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import registry
 from bench.api import Method
-from bench.checks.settings import choices, completed, conditions, other_values, variants
+from bench.checks.settings import choices, completed, conditions, other_values, settings
 from bench.checks.subject import RECIPE, SPLITS, Broken, NotApplicable, Subject
 from bench.errors import BenchError, UsageError
 
@@ -43,7 +43,7 @@ def check_declaration(subject: Subject) -> None:
 
 def check_spec(subject: Subject) -> None:
     """A spec names the parameters that differ from the defaults, and gives them back."""
-    for method in (subject.method, *variants(subject.method)):
+    for method in settings(subject.method):
         spec = registry.describe(subject.name, method)
         if registry.build("method", spec, subject.plugins) != method:
             raise Broken(f"{spec} reads back as another setting: keep values that a command line can carry")
@@ -71,8 +71,8 @@ def check_grids(subject: Subject) -> None:
 
 
 def _flat(grid: Mapping[str, Any]) -> Iterator[str]:
-    for settings in grid.values():
-        yield from settings
+    for named in grid.values():
+        yield from named
 
 
 def check_refusals(subject: Subject) -> None:

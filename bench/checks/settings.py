@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing
 from collections.abc import Iterator, Mapping
@@ -59,12 +60,22 @@ def completed(default: Method, wanted: Mapping[str, Any], *, reading: str = "") 
         raise Broken(f"{text} is refused ({error}): say with when= or needed= what it needs") from None
 
 
-def variants(default: Method) -> Iterator[Method]:
-    """Yield the method once for every choice and every boolean that is not the default, with what it needs."""
+def other_choices(default: Method) -> Iterator[dict[str, Any]]:
+    """Yield, as a parameter and its value, every choice and every boolean that is not the default."""
     for field in dataclasses.fields(default):
         for value in choices(default, field):
             if value != getattr(default, field.name):
-                yield completed(default, {field.name: value})
+                yield {field.name: value}
+
+
+def settings(default: Method) -> Iterator[Method]:
+    """Yield the defaults, every other choice with what it needs, and every preset, as far as they can be built."""
+    yield default
+    for choice in other_choices(default):
+        with contextlib.suppress(Broken):
+            yield completed(default, choice)
+    with contextlib.suppress(Broken):
+        yield from presets(default).values()
 
 
 def presets(default: Method) -> dict[str, Method]:

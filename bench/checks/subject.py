@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from bench import learn
 from bench.api import Method, Recipe
 from bench.data.split import ImageSplit
+from bench.errors import UndeclaredSplit, UsageError
 from bench.learn.network import Net, build_net
 from bench.run.context import CellRun, uncounted
 from bench.run.plan import build_method
@@ -167,12 +168,13 @@ def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Tria
     Raises:
         NoFit: whatever the method or its model raised.
     """
-    recipe = dataclasses.replace(RECIPE, batch=4) if rare else RECIPE
+    # Half of the pairs lack a group, most lack a class.
+    recipe, images = (dataclasses.replace(RECIPE, batch=2), 32) if rare else (RECIPE, 96)
     baseline, _ = trained_net(seed), baseline_logits()
     opened: dict[str, ImageSplit] = {}
 
     def opening(name: str) -> ImageSplit:
-        opened[name] = random_split(name, rare=rare, gap=True, seed=seed)
+        opened[name] = random_split(name, images=images, rare=rare, gap=True, seed=seed)
         return opened[name]
 
     splits = {name: functools.partial(opening, name) for name in SPLITS}
@@ -202,6 +204,18 @@ def trial(subject: Subject, method: Method, *, seed: int = 0, rare: bool = False
         return fit(method, subject.spec, seed=seed, rare=rare)
     except NoFit as problem:
         raise NoFit(f"fit of {setting_of(subject, method)}", problem.error) from problem.error
+
+
+def must_fit(subject: Subject, method: Method) -> Method:
+    """Return `method`, or raise Broken where it cannot be fitted; an undeclared split is another check's finding."""
+    try:
+        trial(subject, method)
+    except NoFit as problem:
+        if isinstance(problem.error, UndeclaredSplit):
+            raise
+        hint = "; refuse the setting in __post_init__, before anything is computed"
+        raise Broken(problem.says + (hint if isinstance(problem.error, UsageError) else "")) from None
+    return method
 
 
 def setting_of(subject: Subject, method: Method) -> str:
