@@ -49,11 +49,14 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    told: list[str] = []
     try:
         args = _parser().parse_args(argv)
-        return args.call(args)
+        wrong_file = _tell_broken(getattr(args, "plugin", None), told)
+        return args.call(args) or wrong_file
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        if str(error) not in told:
+            print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("bench: interrupted; what is done is kept, the same command resumes", file=sys.stderr)
@@ -62,6 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe went away (`bench ls | head`); Python would complain again while it shuts down.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _tell_broken(plugins: Sequence[Path] | None, told: list[str]) -> int:
+    """Say which plugins are left out and why, add it to `told`, and return 1 if one was asked for by `--plugin`."""
+    if plugins is None:
+        return 0
+    from bench import registry
+
+    told += registry.problems(plugins)
+    for text in told:
+        print(f"bench: {text}", file=sys.stderr)
+    return int(len(told) > len(registry.problems()))
 
 
 def _parser() -> argparse.ArgumentParser:

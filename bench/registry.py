@@ -2,7 +2,8 @@
 
 Every file of `methods/` and `datasets/` whose name does not start with `_` is a plugin named like the
 file. Others come by `--plugin FILE.py` or by the entry-point groups `bench.methods` and `bench.datasets`.
-Listing reads docstrings only; a plugin is imported when it is used.
+Listing reads docstrings only: a plugin of the suite is imported when it is used, one from outside when it is
+found. A broken one is left out and stops no other; `problems` says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -53,19 +54,17 @@ def catalogue(kind: str, plugins: Sequence[Path] = ()) -> dict[str, Entry]:
 
     Raises:
         DataMissing: if a file of `plugins` is not there.
-        PluginBroken: if a file of `plugins` cannot be imported, or takes the name of another plugin.
     """
-    found = dict(_built_in(kind))
-    extra = [Entry(kind, _canonical(point.name), point.value, None) for point in entry_points(group=f"bench.{kind}s")]
-    for file in plugins:
-        module = _import_file(file.resolve())
-        if _classes(module, BASES[kind]):
-            extra.append(Entry(kind, _canonical(file.stem), module.__name__, file.resolve()))
-    for entry in extra:
-        if entry.name in found:
-            raise PluginBroken(f"{kind} '{entry.name}' of {entry.module} is there already: {found[entry.name].module}")
-        found[entry.name] = entry
-    return found
+    return _survey(kind, plugins)[0]
+
+
+def problems(plugins: Sequence[Path] = ()) -> list[str]:
+    """Return, once for each plugin that is left out, what is wrong with it, with the traceback of its import.
+
+    Raises:
+        DataMissing: if a file of `plugins` is not there.
+    """
+    return list(dict.fromkeys(text for kind in BASES for text in _survey(kind, plugins)[1].values()))
 
 
 def load(kind: str, name: str, plugins: Sequence[Path] = ()) -> type[Plugin]:
@@ -75,22 +74,20 @@ def load(kind: str, name: str, plugins: Sequence[Path] = ()) -> type[Plugin]:
         UnknownName: with the nearest right spelling.
         PluginBroken: with the traceback of the import, or what the file lacks.
     """
-    entries = catalogue(kind, plugins)
+    entries, broken = _survey(kind, plugins)
     if _canonical(name) not in entries:
+        if _canonical(name) in broken:
+            raise PluginBroken(broken[_canonical(name)])
         raise UnknownName(kind, name, entries)
     entry = entries[_canonical(name)]
-    base = BASES[kind]
     module_name, _, attribute = entry.module.partition(":")
     try:
         module = sys.modules.get(module_name) or importlib.import_module(module_name)
     except Exception:
         raise PluginBroken(f"{kind} '{name}' ({entry.file or entry.module}):\n{traceback.format_exc()}") from None
-    classes = [getattr(module, attribute)] if attribute else _classes(module, base)
-    if len(classes) != 1 or not issubclass(classes[0], base):
-        raise PluginBroken(
-            f"{entry.file or entry.module}: one public subclass of {base.__name__} expected, "
-            f"found {[c.__name__ for c in classes] or 'none'}"
-        )
+    classes = _classes(module, BASES[kind], attribute)
+    if len(classes) != 1:
+        raise PluginBroken(f"{entry.file or entry.module}: {_one_class_expected([BASES[kind]], classes)}")
     return classes[0]
 
 
@@ -169,31 +166,67 @@ def _built_in(kind: str) -> dict[str, Entry]:
     return {file.stem: Entry(kind, file.stem, f"bench.{kind}s.{file.stem}", file) for file in files}
 
 
-def _classes(module: ModuleType, base: type[Plugin]) -> list[type[Plugin]]:
+def _survey(kind: str, plugins: Sequence[Path]) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Return the plugins of a kind by name, and what is wrong with those from outside that are left out."""
+    found, broken = dict(_built_in(kind)), {}
+    points = entry_points(group=f"bench.{kind}s")
+    outside: list[tuple[str, str, Path | None, str]]
+    outside = [(point.name, f"entry point {point.name} = {point.value}", None, point.value) for point in points]
+    for path in plugins:
+        file = path.resolve()
+        if not file.is_file():
+            raise DataMissing(f"plugin {file}", get_it="`bench new method NAME` writes one.")
+        outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + _canonical(file.stem)))
+    for given, where, file, target in outside:
+        name, (module_name, _, attribute) = _canonical(given), target.partition(":")
+        module = _imported(module_name, file)
+        if isinstance(module, str):
+            broken[name] = f"{where} is left out:\n{module}"
+            continue
+        classes = _classes(module, BASES[kind], attribute)
+        if file and not classes and any(_classes(module, base) for base in BASES.values()):
+            continue  # a file of the other kind
+        if len(classes) != 1:
+            expected = [BASES[kind]] if classes or not file else list(BASES.values())
+            broken[name] = f"{where} is left out: {_one_class_expected(expected, classes)}"
+        elif name in found:
+            broken[name] = f"{where} is left out: {kind} '{name}' is there already ({found[name].module}); rename it"
+        else:
+            found[name] = Entry(kind, name, target, file)
+    return found, broken
+
+
+def _one_class_expected(bases: Sequence[type[Plugin]], classes: Sequence[type[Plugin]]) -> str:
+    expected, names = " or ".join(base.__name__ for base in bases), ", ".join(cls.__name__ for cls in classes)
+    return f"one public subclass of {expected} expected, found {names or 'none'}; names that start with _ do not count"
+
+
+def _classes(module: ModuleType, base: type[Plugin], attribute: str = "") -> list[type[Plugin]]:
+    """Return the class that `attribute` names, else all that the module defines."""
+    names = [attribute] if attribute else [name for name in vars(module) if not name.startswith("_")]
     return [
         value
-        for name, value in vars(module).items()
+        for value in (getattr(module, name, None) for name in names)
         if isinstance(value, type)
         and issubclass(value, base)
-        and value.__module__ == module.__name__
-        and not name.startswith("_")
+        and (attribute or value.__module__ == module.__name__)
         and not inspect.isabstract(value)
     ]
 
 
 @cache
-def _import_file(file: Path) -> ModuleType:
-    if not file.is_file():
-        raise DataMissing(f"plugin {file}", get_it="`bench new method NAME` writes one.")
-    name = _FILE_PREFIX + _canonical(file.stem)
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise PluginBroken(f"{file}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while they are made
+def _imported(name: str, file: Path | None) -> ModuleType | str:
+    """Return a module from outside the suite, or the traceback of its import."""
     try:
+        if file is None:
+            return importlib.import_module(name)
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            return "not a Python file: its name must end in .py"
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up while they are made
         spec.loader.exec_module(module)
-    except Exception:
-        del sys.modules[name]
-        raise PluginBroken(f"plugin {file}:\n{traceback.format_exc()}") from None
+    except (Exception, SystemExit):
+        sys.modules.pop(name, None)
+        return traceback.format_exc()
     return module

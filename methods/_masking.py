@@ -39,10 +39,6 @@ class Masking(Method):
         "tensor", "What is scaled together: a parameter tensor, a layer, or the network.",
         source="the paper says layer, its code does tensors", register=("D04",), other="global",
     )  # fmt: skip
-    constant: Literal["raw", "zero", "neutral"] = option(
-        "raw", "The ratio where all importances are equal, as in the head's bias: of the raw values, 0, or 1.",
-        source="utils of SWiFT's code; BMFT's divides 0 by 0", register=("D05",), other="neutral",
-    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,7 +47,13 @@ class Masking(Method):
             raise UsageError(f"{name}.low={self.low:g}, {name}.high={self.high:g}: low below high expected")
 
     def ratio(
-        self, run: Run, net: nn.Module, split: str, of: Terms | None = None, proxy: str = "paper"
+        self,
+        run: Run,
+        net: nn.Module,
+        split: str,
+        of: Terms | None = None,
+        proxy: str = "paper",
+        constant: Literal["raw", "zero", "neutral"] = "raw",
     ) -> dict[str, Tensor]:
         """Return the importance ratio r of every parameter; the importances are made once per fold and split."""
 
@@ -62,5 +64,5 @@ class Masking(Method):
         by = {"importance": self.importance, "split": split, "proxy": proxy}
         kept = run.shared("importances", by, compute, across_methods=True)
         bias, prediction = ({k[2:]: v for k, v in kept.items() if k.startswith(kind)} for kind in ("b/", "p/"))
-        scaling = learn.Scaling(self.normalise, self.low, self.high, self.scope, self.constant)
+        scaling = learn.Scaling(self.normalise, self.low, self.high, self.scope, constant)
         return learn.importance_ratio(bias, prediction, scaling)

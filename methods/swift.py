@@ -73,6 +73,10 @@ class SWiFT(Masking):
         "uniform", "Noise of a random mask: U(0, 1), or Gaussians put through ratio and tanh.",
         when={"mask": "random"}, source="Table 6; TwoStageFinetune.py", register=("D20",), other="reference",
     )  # fmt: skip
+    constant: Literal["raw", "zero", "neutral"] = option(
+        "raw", "The ratio where all importances are equal, as in the head's bias: of the raw values, 0, or 1.",
+        source="utils of SWiFT's code; BMFT's divides 0 by 0", register=("D05",), other="neutral",
+    )  # fmt: skip
     mask_data: Literal["external", "val"] = option(
         "external", "Images on which importances are taken.", source="Section 3.3; TwoStageFinetune.py",
         register=("D01",), other="val",
@@ -131,7 +135,7 @@ class SWiFT(Masking):
         if self.mask == "random":
             ranked = mask = learn.random_mask(net, run.rng("mask"), self.random)
         else:
-            ranked = self.ratio(run, net, self.mask_data)
+            ranked = self.ratio(run, net, self.mask_data, constant=self.constant)
             mask = learn.soft_mask(ranked)
         run.log(mask=learn.mask_summary(mask))
         if self.steps != "second":

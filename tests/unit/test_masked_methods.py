@@ -342,19 +342,6 @@ def test_full_fine_tuning_of_the_head_alone_is_the_head_alone():
         assert method.changes == {"head"}
 
 
-def test_reg_may_take_as_many_steps_as_fdr():
-    """A validation set three times as large: a third of the epochs."""
-    recipe = dataclasses.replace(RECIPE, epochs=6)
-    steps = {}
-    for budget in ("epochs", "steps"):
-        run = random_run(FullFTReg(budget=budget), "fullft_reg", recipe=recipe)
-        run._opened["val"] = random_split("val", images=288)
-        run._splits = {**run._splits, "val": lambda: random_split("val", images=288)}
-        FullFTReg(budget=budget).fit(run)
-        steps[budget] = run.facts["finetune"]["steps"]
-    assert steps == {"epochs": 6 * 18, "steps": 2 * 18}
-
-
 def test_a_cell_that_finds_shared_values_says_what_one_that_makes_them_says(tmp_path):
     """Importances and step 1 are made once for all thresholds; numbers, facts and costs are those of a run alone."""
     alone, shared = [], []

@@ -1,0 +1,35 @@
+"""Broken-Preset: tunes the head.
+
+Paper: none.
+Code: none.
+Departures: none.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bench import learn
+from bench.api import Method, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenPreset(Method):
+    """Tunes the head."""
+
+    title = "Broken-Preset"
+    uses = frozenset({"external"})
+    changes = frozenset({"head"})
+
+    presets: ClassVar = {"paper": {"beta": 0.5}, "code": {"betta": 0.7}}
+    beta: float = option(0.9, "Weight of the prediction loss.", low=0, high=1)
+
+    def fit(self, run):
+        return learn.finetune(
+            run,
+            run.model,
+            loss=learn.blend(self.beta),
+            split="external",
+            train=("head",),
+            epochs=run.recipe.epochs,
+            lr=run.recipe.lr_head,
+        )
