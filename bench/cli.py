@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import bench
 from bench.errors import BenchError, UnknownName, UsageError
+from bench.run.objective import OBJECTIVES
 
 EPILOG = """examples:
   bench run --methods all --task phantom-cxr-age    ten methods, five folds; again = resume
@@ -76,15 +77,20 @@ def _parser() -> argparse.ArgumentParser:
 
     run = verbs.add_parser("run", help="compute what is missing of a comparison; again = resume", allow_abbrev=False)
     run.set_defaults(call=_run)
-    run.add_argument("--task", required=True, help="a name of `bench ls tasks`, or a .toml file")
-    run.add_argument("--methods", default="all", help="all, or specs such as swift:epsilon=0.2,bmft (default: all)")
-    run.add_argument("--backbone", help="one of the task's (default: its first)")
-    run.add_argument("--folds", type=_numbers, help="such as 0,1,2 (default: all of the task)")
-    run.add_argument("--seeds", type=_numbers, default=(0,), help="such as 0,1 (default: 0)")
-    run.add_argument("--jobs", type=_positive, help="cells at a time (default: cores / threads of the recipe)")
+    _cells(run)
     run.add_argument("--force", action="store_true", help="compute done cells again")
     run.add_argument("--dry-run", action="store_true", help="print the cells and how each stands; compute nothing")
     _folders(run)
+
+    tune = verbs.add_parser("tune", help="choose parameters on held-out validation images", allow_abbrev=False)
+    tune.set_defaults(call=_tune)
+    _cells(tune)
+    tune.add_argument("--trials", type=_positive, default=8, help="most per method and fold (default: 8)")
+    tune.add_argument(
+        "--objective", choices=tuple(OBJECTIVES), default="constrained", metavar="objective",
+        help=f"what is best: {', '.join(OBJECTIVES)} (default: constrained)",
+    )  # fmt: skip
+    _folders(tune)
 
     report = verbs.add_parser("report", help="tables and figures of finished cells", allow_abbrev=False)
     report.set_defaults(call=_report)
@@ -109,6 +115,15 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("name", help="such as my-method")
     new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
     return parser
+
+
+def _cells(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", required=True, help="a name of `bench ls tasks`, or a .toml file")
+    parser.add_argument("--methods", default="all", help="all, or specs such as swift:epsilon=0.2,bmft (default: all)")
+    parser.add_argument("--backbone", help="one of the task's (default: its first)")
+    parser.add_argument("--folds", type=_numbers, help="such as 0,1,2 (default: all of the task)")
+    parser.add_argument("--seeds", type=_numbers, default=(0,), help="such as 0,1 (default: 0)")
+    parser.add_argument("--jobs", type=_positive, help="cells at a time (default: cores / threads of the recipe)")
 
 
 def _folders(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +159,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return launch.print_plan(wanted, launch.settings(args))
     return launch.print_run(wanted, launch.settings(args), jobs=args.jobs)
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from bench.run import launch, tune
+
+    wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds)
+    return tune.print_tune(wanted, launch.settings(args), trials=args.trials, objective=args.objective, jobs=args.jobs)
 
 
 def _report(args: argparse.Namespace) -> int:

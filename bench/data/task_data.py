@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bench.api import Dataset, Rows, Task
 from bench.data.cache import ImageCache, image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds
+from bench.data.holdout import HOLDOUT, held_out
 from bench.data.table import fingerprint, keep_apart, sample_table
 from bench.errors import DataError, DataMissing
 
@@ -33,11 +34,16 @@ class Source:
 
 @dataclass(frozen=True)
 class TaskData:
-    """All tables of a task. `tables` holds "source" (with a column `fold`) and each out-of-distribution set."""
+    """All tables of a task. `tables` holds "source" (with a column `fold`) and each out-of-distribution set.
+
+    While settings are selected (`selecting`), the holdout of a fold takes the place of the test sets, and `val` and
+    `external` are made of what is left of the validation part.
+    """
 
     task: Task
     sources: Mapping[str, Source]
     tables: Mapping[str, pd.DataFrame]
+    selecting: bool = False
 
     @cached_property
     def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
@@ -53,12 +59,16 @@ class TaskData:
 
         Raises:
             EmptyGroup: where the external set of that fold cannot be balanced.
+            DataInvalid: where too few groups are left to hold some out.
         """
-        if name in self.task.ood:
+        if name in self.tables and name != "source":
             return self.tables[name]
         if (name, fold) not in self._splits:
             source = self.tables["source"]
             part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
+            if self.selecting and name != "train":
+                held = held_out(part, (0, self.task.name.partition("@")[0], fold), task=self.task)
+                part = part[held == (name == HOLDOUT)].reset_index(drop=True)
             if name == "external":
                 part = external_set(part, (0, self.task.name, fold, self.task.attribute.column), task=self.task)
             self._splits[name, fold] = part
@@ -93,14 +103,19 @@ class TaskData:
         }
 
 
-def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = ()) -> TaskData:
+def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = (), *, selecting: bool = False) -> TaskData:
     """Read the tables of a task and cut its folds; images are not read.
+
+    With `selecting` the result has no test set. Test sets of other datasets than the source's are not opened; of
+    those of the same dataset only the groups are used, because no group of theirs may be trained on.
 
     Raises:
         DataMissing, DataInvalid: what a dataset lacks, and where it is had.
         DataError: where generated and real images would be mixed in one task.
     """
     rows = {"source": task.source, **task.ood}
+    if selecting:
+        rows = {name: row for name, row in rows.items() if _dataset(row) == _dataset(task.source)}
     sources = {name: _source(row, data_dir, plugins) for name, row in rows.items()}
     kinds = {name: source.dataset.synthetic for name, source in sources.items()}
     if len(set(kinds.values())) > 1:
@@ -110,13 +125,20 @@ def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = ()) -
         name: sample_table(source.dataset, source.root, rows[name].where, task.label, task.attribute, name)
         for name, source in sources.items()
     }
-    source = keep_apart(tables["source"], [tables[name] for name in task.ood])
+    source = keep_apart(tables["source"], [tables[name] for name in rows if name != "source"])
     source["fold"] = folds(source, task.folds, 0, task=task)
+    if selecting:
+        alone = replace(task, ood={HOLDOUT: task.source})
+        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True)
     return TaskData(task, sources, {**tables, "source": source})
 
 
+def _dataset(rows: Rows) -> str:
+    return rows.dataset.partition(":")[0]
+
+
 def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
-    name = rows.dataset.partition(":")[0]
+    name = _dataset(rows)
     dataset = registry.build("dataset", rows.dataset, plugins)
     assert isinstance(dataset, Dataset)
     folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))

@@ -10,6 +10,7 @@ from bench import taskfile
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError, UnknownName
 from bench.report import TaskInfo, collect, terminal, write
+from bench.run.choice import with_choice
 from bench.run.plan import SCHEMA, Cell, Settings, cell_hash, folder
 from bench.run.store import predictions_file, read_json
 from bench.tasks import TASKS
@@ -88,7 +89,7 @@ def _unusable(record: dict[str, Any], settings: Settings, data: TaskData | None)
     if data is None:
         return ""
     try:
-        expected = cell_hash(cell, data, settings.plugins)
+        expected = cell_hash(with_choice(cell, data, settings), data, settings.plugins)
     except UnknownName:
         return f"method {cell.method} is not known; give its file by --plugin"
     except BenchError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import resource
 import sys
 import time
@@ -19,7 +20,7 @@ from bench import taskfile
 from bench.api import Method
 from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
-from bench.data.task_data import TaskData, task_data
+from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
 from bench.errors import EmptyGroup, NonFinite, PluginBroken
 from bench.run import environment, store
 from bench.run.baseline import load_baseline, train_baseline
@@ -52,9 +53,10 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         train_baseline(file, cell, data, splits, report)
     baseline, baseline_sha = load_baseline(file, cell.backbone)
 
-    method = build_method(cell.method, settings.plugins)
+    method = build_method(cell.runs, settings.plugins)
+    fitting = {name: splits[name] for name in FOLD_SPLITS}  # no method has a way to a test set, whatever it declares
     run = CellRun(
-        baseline, data.task.recipe, splits, method.uses, seed=cell.seed, task=cell.task, fold=cell.fold,
+        baseline, data.task.recipe, fitting, method.uses, seed=cell.seed, task=cell.task, fold=cell.fold,
         method=cell.method, report=report, shelf=_shelf(settings, data, cell, method, baseline_sha),
     )  # fmt: skip
     model = method.fit(run)
@@ -84,6 +86,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         "warnings": run.warnings,
         "baseline": {"sha256": baseline_sha},
         "environment": environment.describe(),
+        **({"tuned": json.loads(cell.choice)} if cell.choice else {}),
     }
     store.save_cell(settings.results, cell, record, _predictions(opened, logits))
     return record
@@ -92,7 +95,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
 @cache
 def open_task(settings: Settings) -> TaskData:
     """Return the tables of the task, read once per process."""
-    return task_data(taskfile.resolve(settings.task), settings.data, settings.plugins)
+    return task_data(taskfile.resolve(settings.task), settings.data, settings.plugins, selecting=settings.selecting)
 
 
 @cache
@@ -106,11 +109,11 @@ def open_splits(settings: Settings, fold: int) -> Splits:
 
     def split(name: str) -> ImageSplit:
         table = data.split(name, fold)
-        cached = caches[name if name in data.task.ood else "source"]
+        cached = caches.get(name, caches["source"])
         y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
         return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids)
 
-    return {name: partial(split, name) for name in ("train", "val", "external", *data.task.ood)}
+    return {name: partial(split, name) for name in (*FOLD_SPLITS, *data.task.ood)}
 
 
 def _shelf(settings: Settings, data: TaskData, cell: Cell, method: Method, baseline: str) -> Shelf:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from bench.errors import BenchError, UnknownName, UsageError
 SCHEMA = 1
 """Of the cell's JSON; bumped when it or the harness changes in a way that changes numbers."""
 BASELINE = "baseline"
+TUNED = "@tuned"
+"""End of a spec whose parameters `bench tune` chooses, fold by fold."""
 PRETRAIN_FIELDS = (
     "pretrain_optimiser",
     "pretrain_lr",
@@ -38,6 +40,8 @@ class Settings:
     cache: Path
     data: Path | None
     plugins: tuple[Path, ...] = ()
+    selecting: bool = False
+    """Score on the holdout of each fold and have no test set (see `bench.data.holdout`)."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,16 @@ class Cell:
     task: str
     backbone: str
     method: str
-    """The canonical spec, such as `swift:epsilon=0.2`."""
+    """The canonical spec, such as `swift:epsilon=0.2` or `swift@tuned`."""
     fold: int
     seed: int
+    choice: str = ""
+    """What `bench tune` chose for a tuned spec, as JSON (see `bench.run.choice`)."""
+
+    @property
+    def runs(self) -> str:
+        """The spec of the parameters that it runs with."""
+        return json.loads(self.choice)["chosen"] if self.choice else self.method.removesuffix(TUNED)
 
     @property
     def path(self) -> Path:
@@ -62,7 +73,7 @@ class Cell:
 
 def folder(spec: str) -> str:
     """Return the name of the folder of a method or task: `swift+epsilon-0.2`."""
-    return re.sub(r"[^\w.+-]", "_", spec.replace(":", "+").replace("=", "-").replace(",", "+"))
+    return re.sub(r"[^\w.+@-]", "_", spec.replace(":", "+").replace("=", "-").replace(",", "+"))
 
 
 @dataclass(frozen=True)
@@ -82,8 +93,11 @@ def plan(
     folds: Sequence[int],
     seeds: Sequence[int],
     plugins: Sequence[Path] = (),
+    complete: Callable[[Cell], Cell] = lambda cell: cell,
 ) -> list[PlannedCell]:
     """Return the cells of a run, baselines first; the baseline is always among them.
+
+    `complete` gives a tuned cell what was chosen for it.
 
     Raises:
         UnknownName, UsageError: for methods, parameters and folds that do not exist.
@@ -98,6 +112,7 @@ def plan(
     for fold, seed, spec in order:
         cell = Cell(data.task.name, backbone, spec, fold, seed)
         try:
+            cell = complete(cell)
             cells.append(PlannedCell(cell, cell_hash(cell, data, plugins)))
         except UsageError:
             raise
@@ -118,7 +133,9 @@ def method_specs(text: str, plugins: Sequence[Path] = ()) -> list[str]:
             found = registry.catalogue("method", plugins)
             specs += [name for _, name in sorted((_row(name, plugins), name) for name in found)]
         else:
-            specs.append(registry.describe(spec.partition(":")[0], registry.build("method", spec, plugins)))
+            plain = spec.removesuffix(TUNED)
+            specs.append(registry.describe(plain.partition(":")[0], registry.build("method", plain, plugins)))
+            specs[-1] += TUNED if plain != spec else ""
     if not specs:
         raise UsageError("--methods: name at least one method, or all")
     return list(dict.fromkeys(specs))
@@ -165,13 +182,17 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
 
 def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
     """Hash all that defines a cell's numbers; paths, host, device and number of workers are not among it."""
-    method = build_method(cell.method, plugins)
+    method = build_method(cell.runs, plugins)
     used = sorted({*method.uses, "val", *data.task.ood})
     identity = {
         "baseline": baseline_identity(cell, data),
         "task": data.task.name,
         "data": {name: data.fingerprint(name, cell.fold) for name in used},
-        "ood": {name: [data.sources[name].spec, data.sources[name].dataset.version] for name in data.task.ood},
+        "ood": {
+            name: [data.sources[name].spec, data.sources[name].dataset.version]
+            for name in data.sources
+            if name != "source"
+        },
         "recipe": dataclasses.asdict(data.task.recipe),
         "method": cell.method.partition(":")[0],
         "version": method.version,
@@ -179,7 +200,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
         "fold": cell.fold,
         "seed": cell.seed,
     }
-    return digest(identity)
+    return digest({**identity, "choice": cell.choice} if cell.choice else identity)
 
 
 def digest(identity: object) -> str:
@@ -197,7 +218,7 @@ def describe_cell(cell: Cell, method: Method) -> dict[str, Any]:
     return {
         "task": cell.task,
         "backbone": cell.backbone,
-        "method": cell.method.partition(":")[0],
+        "method": cell.method.removesuffix(TUNED).partition(":")[0],
         "title": method.title,
         "row": method.row,
         "spec": cell.method,
