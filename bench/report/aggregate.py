@@ -45,6 +45,10 @@ class Results:
     folds: int
     found: int
     seeds: int
+    part: str = ""
+    """Which of the tables of a task it is; empty for the main one."""
+    remarks: tuple[str, ...] = ()
+    """Notes that only this table needs."""
 
     @property
     def backbones(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from bench import taskfile
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError, UnknownName
-from bench.report import TaskInfo, collect, terminal, write
+from bench.report import TaskInfo, collect, terminal, untuned, write
 from bench.run.choice import with_choice
 from bench.run.plan import SCHEMA, Cell, Settings, cell_hash, folder
 from bench.run.store import predictions_file, read_json
@@ -51,7 +51,7 @@ def _report(settings: Settings, reports: Path) -> None:
         folds=task.folds,
     )
     files = write(cells, failures, info, reports / folder(task.name))
-    terminal.show(collect(cells, failures, info))
+    terminal.show(collect(untuned(cells), untuned(failures), info))
     for file in files:
         print(file)
 

@@ -39,6 +39,7 @@ def reading(results: Results) -> list[str]:
         "Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark.",
         "Cost: epochs of full fine-tuning on the external set, (forward + 2 backward) / (3 n), from counted images.",
         *(_size(name, size, results) for name, size in results.sizes.items()),
+        *results.remarks,
         *partial(results),
     ]
 

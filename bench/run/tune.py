@@ -78,7 +78,9 @@ def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: st
     """
     specs = [spec for spec in method_specs(wanted.methods, settings.plugins) if spec != BASELINE]
     if not specs or any(spec.endswith(TUNED) for spec in specs):
-        raise UsageError(f"--methods {wanted.methods}: name methods other than baseline, such as swift, or all")
+        raise UsageError(
+            f"--methods {wanted.methods}: name methods besides baseline, without {TUNED}, such as swift, or all"
+        )
     tries = {spec: candidates(spec, trials, settings.plugins) for spec in specs}
     print(f"selection by '{objective}', at most {trials} trials per method and fold", file=sys.stderr)
     trial_run = dataclasses.replace(wanted, methods=",".join(one for some in tries.values() for one in some))
