@@ -54,7 +54,8 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
     baseline, baseline_sha = load_baseline(file, cell.backbone)
 
     method = build_method(cell.runs, settings.plugins)
-    fitting = {name: splits[name] for name in FOLD_SPLITS}  # no method has a way to a test set, whatever it declares
+    # Whatever a method declares: there is no way from it to a test set.
+    fitting = {name: splits[name] for name in FOLD_SPLITS}
     run = CellRun(
         baseline, data.task.recipe, fitting, method.uses, seed=cell.seed, task=cell.task, fold=cell.fold,
         method=cell.method, report=report, shelf=_shelf(settings, data, cell, method, baseline_sha),

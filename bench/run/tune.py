@@ -90,7 +90,7 @@ def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: st
     for line in lacking:
         print(line, file=sys.stderr)
     final = dataclasses.replace(wanted, methods=",".join(spec + TUNED for spec in specs))
-    return max(code, bool(lacking), print_run(final, settings, jobs=jobs))
+    return max(code, 1 if lacking else 0, print_run(final, settings, jobs=jobs))
 
 
 def _choose_all(trial_run: Wanted, tries: Mapping[str, Sequence[str]], settings: Settings, objective: str) -> list[str]:
