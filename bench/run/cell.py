@@ -55,7 +55,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
 
     method = build_method(cell.runs, settings.plugins)
     # Whatever a method declares: there is no way from it to a test set.
-    fitting = {name: splits[name] for name in FOLD_SPLITS}
+    fitting = {name: splits[name] for name in ("train", "val", "external")}
     run = CellRun(
         baseline, data.task.recipe, fitting, method.uses, seed=cell.seed, task=cell.task, fold=cell.fold,
         method=cell.method, report=report, shelf=_shelf(settings, data, cell, method, baseline_sha),

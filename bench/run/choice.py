@@ -34,7 +34,7 @@ def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) ->
     It is the same for the data of the trials and for those of a run: holdout, validation and external set are
     functions of the source set and the fold.
     """
-    method = build_method(cell.method.removesuffix(TUNED), plugins)
+    method = build_method(cell.method, plugins)
     identity = {
         "baseline": baseline_identity(cell, data),
         "source": fingerprint(data.tables["source"]),

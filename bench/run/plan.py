@@ -60,7 +60,7 @@ class Cell:
     @property
     def runs(self) -> str:
         """The spec of the parameters that it runs with."""
-        return json.loads(self.choice)["chosen"] if self.choice else self.method.removesuffix(TUNED)
+        return json.loads(self.choice)["chosen"] if self.choice else self.method
 
     @property
     def path(self) -> Path:
@@ -148,8 +148,8 @@ def _row(name: str, plugins: Sequence[Path]) -> int:
 
 
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
-    """Return the method of a spec."""
-    method = registry.build("method", spec, plugins)
+    """Return the method of a spec; that of `swift@tuned` has the parameters of `swift`."""
+    method = registry.build("method", spec.removesuffix(TUNED), plugins)
     assert isinstance(method, Method)
     return method
 

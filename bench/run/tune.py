@@ -97,8 +97,10 @@ def _choose_all(trial_run: Wanted, tries: Mapping[str, Sequence[str]], settings:
     """Store and print the choice of every method, fold and seed; return a line for each for which there is none."""
     data, planned = plan_run(trial_run, selecting(settings))
     done = {p.cell: _trial(p.cell, p.hash, selecting(settings)) for p in planned}
-    lacking = []
+    lacking, defined = [], {cell.method for cell in done}
     for spec, tried in tries.items():
+        if spec not in defined:
+            continue  # the plan leaves out what is not defined on the groups of the task
         chosen = []
         for base in [cell for cell in done if cell.method == BASELINE]:
             cell = dataclasses.replace(base, method=spec + TUNED)
