@@ -36,7 +36,7 @@ def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) ->
     """
     method = build_method(cell.method, plugins)
     identity = {
-        "baseline": baseline_identity(cell, data),
+        "baseline": {**baseline_identity(cell, data), "train": data.fingerprint("train", cell.fold)},
         "source": fingerprint(data.tables["source"]),
         "recipe": dataclasses.asdict(data.task.recipe),
         "version": method.version,
