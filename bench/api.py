@@ -4,7 +4,8 @@ Legend, used by every plugin and nowhere else in another sense:
 
     x   images   (B, 3, H, W)  float32, normalised with the ImageNet statistics
     y   labels   (B,)          float32 in {0, 1}
-    a   groups   (B,)          int64 in {0, 1}; 1 = the group the literature calls disadvantaged
+    a   groups   (B,)          int64 in {0, 1}; 1 = the group the literature calls disadvantaged, or of an
+                               attribute of more groups the one with the lowest baseline AUC
     z   logits   (B,)          float32
     p   scores   (B,)          sigmoid(z)
 
@@ -19,6 +20,8 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, get_args, get_origin
@@ -80,35 +83,67 @@ class Plugin:
     """Named bundles of parameters: `swift:preset=paper` stands for those of `presets["paper"]`."""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
-        for field in dataclasses.fields(self):
-            value = coerce(f"{type(self).__name__}.{field.name}", getattr(self, field.name), hints[field.name])
-            low, high = field.metadata.get("low"), field.metadata.get("high")
-            # Not `value < low`: NaN is outside every range.
-            if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
-                bounds = f"{'-inf' if low is None else low} to {'inf' if high is None else high}"
-                raise UsageError(f"{type(self).__name__}.{field.name}={value}: allowed is {bounds}")
-            object.__setattr__(self, field.name, value)
-        for field in dataclasses.fields(self):
-            self._check_read(field)
+        check_options(self)
 
-    def _check_read(self, field: dataclasses.Field[Any]) -> None:
-        name, value = f"{type(self).__name__}.{field.name}", getattr(self, field.name)
-        conditions = field.metadata.get("when") or {}
-        for other, allowed in conditions.items():
-            values = allowed if isinstance(allowed, tuple) else (allowed,)
-            if getattr(self, other) not in values:
-                if value != field.default:
-                    raise UsageError(
-                        f"{name}={value} is read only with {other}={' or '.join(map(str, values))}, "
-                        f"not with {other}={getattr(self, other)}: leave it out or change {other}"
-                    )
-                return
-        if field.metadata.get("needed") and value is None:
-            given = ", ".join(f"{other}={getattr(self, other)}" for other in conditions)
-            low, high = field.metadata.get("low"), field.metadata.get("high")
-            bounds = f" ({low} to {high})" if low is not None and high is not None else ""
-            raise UsageError(f"{name} is missing: {given} needs it{bounds}; {field.metadata['says']}")
+
+def options(cls: type) -> dict[str, Any]:
+    """Return name -> type of the fields of a dataclass that a spec can set: `Literal`, bool, int, float, str or None.
+
+    What nests (a table, a tuple, a mapping) is not among them.
+    """
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if _simple(hints[field.name])}
+
+
+def _simple(kind: Any) -> bool:
+    if get_origin(kind) in (UnionType, typing.Union):
+        return all(_simple(member) for member in get_args(kind))
+    return get_origin(kind) is Literal or kind in (bool, int, float, str, NoneType)
+
+
+def choices(kind: Any) -> tuple[Any, ...]:
+    """Return all values of a `Literal` or bool, and nothing for other types."""
+    return (False, True) if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def check_options(bundle: Any) -> None:
+    """Coerce the options of a frozen dataclass in place, then hold them to their ranges and conditions.
+
+    Raises:
+        UsageError: naming class, field and value, and what is allowed.
+    """
+    kinds = options(type(bundle))
+    fields = [field for field in dataclasses.fields(bundle) if field.name in kinds]
+    for field in fields:
+        name = f"{type(bundle).__name__}.{field.name}"
+        value = coerce(name, getattr(bundle, field.name), kinds[field.name])
+        low, high = field.metadata.get("low"), field.metadata.get("high")
+        # Not `value < low`: NaN is outside every range.
+        if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
+            bounds = f"{'-inf' if low is None else low} to {'inf' if high is None else high}"
+            raise UsageError(f"{name}={value}: allowed is {bounds}")
+        object.__setattr__(bundle, field.name, value)
+    for field in fields:
+        _check_read(bundle, field)
+
+
+def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
+    name, value = f"{type(bundle).__name__}.{field.name}", getattr(bundle, field.name)
+    conditions = field.metadata.get("when") or {}
+    for other, allowed in conditions.items():
+        values = allowed if isinstance(allowed, tuple) else (allowed,)
+        if getattr(bundle, other) not in values:
+            if value != field.default:
+                raise UsageError(
+                    f"{name}={value} is read only with {other}={' or '.join(map(str, values))}, "
+                    f"not with {other}={getattr(bundle, other)}: leave it out or change {other}"
+                )
+            return
+    if field.metadata.get("needed") and value is None:
+        given = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions)
+        low, high = field.metadata.get("low"), field.metadata.get("high")
+        bounds = f" ({low} to {high})" if low is not None and high is not None else ""
+        raise UsageError(f"{name} is missing: {given} needs it{bounds}; {field.metadata['says']}")
 
 
 def coerce(name: str, value: Any, kind: Any) -> Any:
@@ -154,12 +189,17 @@ class Split(Protocol):
     y: torch.Tensor
     a: torch.Tensor
 
+    @property
+    def poses(self) -> int | None:
+        """How many poses `augment` draws from; None where they are too many for their features to be kept."""
+        ...
+
     def __len__(self) -> int: ...
 
     def draws(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield, per batch, the images' indices (B,) and their dihedral poses (B,) in 0..7; 0 is upright."""
+        """Yield, per batch, the images' indices (B,) and their poses (B,), which `images` reads; 0 is upright."""
         ...
 
     def images(self, index: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:
@@ -169,7 +209,7 @@ class Split(Protocol):
     def batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield the images once, in order or shuffled, as they are or each in one of eight dihedral poses.
+        """Yield the images once, in order or shuffled, as they are or each in a pose that the recipe's `augment` draws.
 
         `rng` is required for `shuffle` or `augment`; the last batch may be smaller than `size`.
         """
@@ -273,8 +313,8 @@ class Method(Plugin, ABC):
         With more than two groups the external set holds the two with the lowest and the highest baseline AUC,
         recoded to 1 and 0 (SWiFT, Table 5). What reads the groups of `train` or `val` is not defined there.
         """
-        both = groups == 2 or "val" not in self.uses
-        return "" if both else "it reads the groups of validation images and is defined on two"
+        read = " and ".join(name for name in ("train", "val") if name in self.uses)
+        return "" if groups == 2 or not read else f"it reads the groups of {read} and is defined on two"
 
     def pruned(self, net: Net) -> int | None:
         """How many entries of the network `fit` sets to zero, where the method prunes a fixed number of them."""
@@ -307,7 +347,8 @@ class Dataset(Plugin, ABC):
 
         Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `group` (what must not
         straddle two splits: patient, else lesion, else image), `source` (site or release), `drop` (empty,
-        or the reason why the row is not used), and the label and attribute columns.
+        or the reason why the row is not used), and the label and attribute columns. `attrs["file"]` names the file
+        in errors; `attrs["lacks"]` may say, for a column that is all unknown, (what was looked for, where it is had).
 
         Raises:
             DataMissing: with what was looked for under `root` and where it is had.
@@ -342,65 +383,205 @@ class Coding:
     Without `one`, `zero` and `above` the column holds 0 and 1 already. With `one`, those values are 1, with `zero`
     those are 0; where one of the two is empty it stands for all other known values. With `above`, numbers greater
     than it are 1.
+
+    Raises:
+        UsageError: on two codings at once, or not one name for each group.
     """
 
     column: str
-    names: tuple[str, str]
+    names: tuple[str, ...]
     """The names of 0 and of 1."""
     one: tuple[str, ...] = ()
     zero: tuple[str, ...] = ()
     above: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check({"`one` and `zero`": bool(self.one or self.zero), "`above`": self.above is not None}, groups=2)
+
+    def _check(self, ways: Mapping[str, bool], groups: int) -> None:
+        given = [way for way, used in ways.items() if used]
+        if len(given) > 1:
+            raise UsageError(f"column '{self.column}' is coded by {' and by '.join(given)}: one of them allowed")
+        if len(self.names) != groups or len(set(self.names)) != groups:
+            names = ", ".join(self.names) or "none"
+            raise UsageError(f"column '{self.column}': {groups} different names expected, one per group, not {names}")
 
 
 class Label(Coding):
     """What is predicted: 1 is the positive class."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Attribute(Coding):
-    """Whose disparity is measured: 1 is the group that the literature calls disadvantaged."""
+    """Whose disparity is measured: 1 is the group that the literature calls disadvantaged.
+
+    With `cuts` or `values` the groups are 0 to G-1 and none is called disadvantaged beforehand: the external set holds
+    the two with the lowest and the highest baseline AUC (SWiFT, Table 5).
+
+    Raises:
+        UsageError: also on cuts that do not rise, groups without a value, or a value in two of them.
+    """
+
+    cuts: tuple[float, ...] = ()
+    """Where bands of numbers begin: below the first is group 0, at or above the last is group G-1."""
+    values: tuple[tuple[str, ...], ...] = ()
+    """The values of each group; others are missing."""
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the groups are numbered without an order, so that two of them are chosen on validation images."""
+        return bool(self.cuts or self.values)
+
+    def __post_init__(self) -> None:
+        two = {"`one` and `zero`": bool(self.one or self.zero), "`above`": self.above is not None}
+        groups = len(self.cuts) + 1 if self.cuts else max(2, len(self.values))
+        self._check({**two, "`cuts`": bool(self.cuts), "`values`": bool(self.values)}, groups)
+        # Not `low >= high`: NaN is above and below nothing.
+        if not all(low < high for low, high in pairwise((-inf, *self.cuts, inf))):
+            raise UsageError(f"column '{self.column}': cuts={list(self.cuts)}: finite numbers in rising order expected")
+        listed = [value for group in self.values for value in group]
+        if not all(self.values) or len(set(listed)) < len(listed) or len(self.values) == 1:
+            raise UsageError(
+                f"column '{self.column}': values={[list(group) for group in self.values]}: two or more groups of "
+                "one or more values expected, each value in one group"
+            )
+
+
+_REQUIRED: Any = dataclasses.MISSING
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a task is trained: pre-training of the baseline, then the budget that every method shares."""
+    """How a task is trained: pre-training of the baseline, then the budget that every method shares.
 
-    pretrain_optimiser: Literal["sgd", "adam"]
-    pretrain_lr: float
-    pretrain_epochs: int
-    optimiser: Literal["sgd", "adam"]
-    lr_extractor: float
-    lr_head: float
-    epochs: int
-    """Fine-tuning epochs in all; a method of two stages halves them."""
-    epsilon: float
-    """Weight of the prediction loss in SWiFT's first step, and of the bias loss in its second."""
-    pretrain_decay: bool = False
-    """Let the rate of pre-training fall to 0 along a half cosine."""
-    pretrain_momentum: float = 0.9
-    """Read by SGD alone, as `momentum` and both weight decays."""
-    pretrain_weight_decay: float = 5e-4
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch: int = 128
-    threads: int = 1
-    """CPU threads of one cell. Float sums depend on it, so it is fixed here and not by what is free."""
+    Raises:
+        UsageError: as for a plugin.
+    """
+
+    pretrain_optimiser: Literal["sgd", "adam"] = option(_REQUIRED, "Optimiser of pre-training.")
+    pretrain_lr: float = option(_REQUIRED, "Its learning rate.", low=0)
+    pretrain_epochs: int = option(_REQUIRED, "Its epochs.", low=0, register=("D30",))
+    optimiser: Literal["sgd", "adam"] = option(_REQUIRED, "Optimiser of fine-tuning.")
+    lr_extractor: float = option(_REQUIRED, "Learning rate where the extractor is trained.", low=0, register=("D10",))
+    lr_head: float = option(_REQUIRED, "Learning rate where the head alone is trained.", low=0, register=("D10",))
+    epochs: int = option(_REQUIRED, "Fine-tuning epochs in all; a method of two stages halves them.", low=0)
+    epsilon: float = option(
+        _REQUIRED, "Weight of the prediction loss in SWiFT's first step, of the bias loss in its second.", low=0, high=1
+    )
+    pretrain_decay: bool = option(False, "Let the rate of pre-training fall to 0 along a half cosine.")
+    pretrain_momentum: float = option(0.9, "Momentum of pre-training; read by SGD alone.", low=0, high=1)
+    pretrain_weight_decay: float = option(5e-4, "Weight decay of pre-training; read by SGD alone.", low=0)
+    pretrain_checkpoint: Literal["last", "best_inner", "reference"] = option(
+        "last",
+        "Epoch that is kept: the last; the one with the best AUC on a tenth held out of the training part, which "
+        "is not trained on then; the one with the best AUC on the validation part, from which the external set is cut.",
+        source="`reference`: configs/callbacks/default.yaml, monitor val/auc",
+        register=("D31",),
+    )
+    pretrain_clip: float | None = option(
+        None,
+        "Largest norm of the gradient in pre-training; none: not clipped.",
+        low=0,
+        source="configs/experiment/*.yaml: gradient_clip_val 0.5",
+        register=("D31",),
+    )
+    pretrain_plateau: bool = option(
+        False,
+        "Divide the rate of pre-training by 10 after 10 epochs without a smaller training loss.",
+        when={"pretrain_decay": False},
+        source="configs/model/*.yaml: ReduceLROnPlateau, factor 0.1, patience 10",
+        register=("D31",),
+    )
+    momentum: float = option(0.9, "Momentum of fine-tuning; read by SGD alone.", low=0, high=1, register=("D11",))
+    weight_decay: float = option(5e-4, "Its weight decay; read by SGD alone.", low=0, register=("D11",))
+    batch: int = option(128, "Images per step, in pre-training too.", low=1, register=("D12",))
+    augment: Literal["dihedral", "chest_reference"] = option(
+        "dihedral",
+        "Poses that training draws, in pre-training too: flips and transpose; or a mirror image and a rotation "
+        "within 15 degrees, each with probability a half.",
+        source="`chest_reference`: src/data/mimic_datamodule.py",
+        register=("D17",),
+    )
+    weight_counts: Literal["batch", "dataset"] = option(
+        "batch", "Where the prediction loss counts the classes that it weighs.", source="Eq. 1", register=("D03",)
+    )
+    reduction: Literal["mean", "sum"] = option(
+        "mean", "Of the prediction loss over a batch; the paper writes a sum.", source="Eq. 1", register=("D03",)
+    )
+    epochs_mode: Literal["split_total", "per_stage"] = option(
+        "split_total", "Whether a method of two stages halves the epochs or spends them on each.", register=("D09",)
+    )
+    schedule: Literal["constant", "cosine"] = option(
+        "constant",
+        "Learning rate of fine-tuning; the public code makes a cosine schedule and never steps it.",
+        register=("D40",),
+    )
+    threads: int = option(
+        1, "CPU threads of one cell. Float sums depend on it, so it is fixed here and not by what is free.", low=1
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def stages(self, epochs: int | None = None) -> tuple[int, int]:
+        """Epochs of the two stages of a method, of `epochs` in all (None: those of the recipe)."""
+        total = self.epochs if epochs is None else epochs
+        return (total, total) if self.epochs_mode == "per_stage" else (total // 2, total - total // 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One comparison: where the baseline is trained, what is predicted, whose disparity, where it is tested."""
+    """One comparison: where the baseline is trained, what is predicted, whose disparity, where it is tested.
+
+    Raises:
+        UsageError: as for a plugin.
+    """
 
     name: str
+    """Of a variant the canonical spec, such as `phantom-cxr-age:external=0.2`."""
     says: str
     """One sentence for `bench ls tasks`."""
     source: Rows
     ood: Mapping[str, Rows]
     label: Label
     attribute: Attribute
-    image_size: int
-    channels: Literal[1, 3]
-    crop: Literal["none", "centre"]
+    image_size: int = option(_REQUIRED, "Height and width of an image in pixels.", low=1)
+    channels: Literal[1, 3] = option(_REQUIRED, "1 for films, 3 for colour.")
+    crop: Literal["none", "centre"] = option(
+        _REQUIRED, "Cut the central square before resizing, or squeeze the whole image.", register=("D18",)
+    )
     recipe: Recipe
     backbones: tuple[str, ...] = ("small",)
-    weights: Literal["imagenet", "none"] = "none"
-    folds: int = 5
+    weights: Literal["imagenet", "none"] = option("none", "Weights that pre-training starts from.")
+    folds: int = option(5, "Parts of the source set, each once the validation part.", low=2)
+    protocol: Literal["clean", "paper"] = option(
+        "clean",
+        "Folds by group (patient, else lesion), alike in source, label and attribute; or by image, alike in the label.",
+    )
+    polarity: Literal["paper", "clinical"] = option(
+        "paper", "The label as the task codes it; or its 0 and 1 swapped, with their names.", register=("D19",)
+    )
+    external: float = option(
+        1.0, "Share of the external set that is used; with 0, methods that read it return the baseline.", low=0, high=1
+    )
+    balance: Literal["matched", "four_cells", "reference"] = option(
+        "matched",
+        "External set: the smaller group whole and as many of the larger, class by class; or four equal cells; or "
+        "as matched, but the larger group drawn with replacement.",
+        source="`reference`: dataset_balance of algorithm/dataset_loader.py",
+        register=("D02", "D38"),
+    )
+    deficit: Literal["resample", "trim"] = option(
+        "resample",
+        "Where the larger group has fewer images of a class: repeat some of them, or leave some of the smaller out.",
+        when={"balance": "matched"},
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def label_names(self) -> tuple[str, str]:
+        """The names of y = 0 and y = 1 under the polarity of the task."""
+        zero, one = self.label.names
+        return (zero, one) if self.polarity == "paper" else (one, zero)

@@ -20,6 +20,7 @@ from bench.run.objective import OBJECTIVES
 EPILOG = """examples:
   bench run --methods all --task phantom-cxr-age    ten methods, five folds; again = resume
   bench report --task phantom-cxr-age               tables and figure in reports/phantom-cxr-age/
+  bench run --task phantom-cxr-age --ablate external   less and less of the external set, down to none
   bench ls methods swift                            one method: parameters, source, file
   bench new method my-method                        a working method in one file, and its test
 """
@@ -78,6 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", help="compute what is missing of a comparison; again = resume", allow_abbrev=False)
     run.set_defaults(call=_run)
     _cells(run)
+    run.add_argument(
+        "--ablate",
+        metavar="FIELD",
+        help="run all settings of a parameter of the methods, or one variant of the task after another: "
+        "external, epochs, or a field with choices",
+    )
     run.add_argument("--force", action="store_true", help="compute done cells again")
     run.add_argument("--dry-run", action="store_true", help="print the cells and how each stands; compute nothing")
     _folders(run)
@@ -94,13 +101,15 @@ def _parser() -> argparse.ArgumentParser:
 
     report = verbs.add_parser("report", help="tables and figures of finished cells", allow_abbrev=False)
     report.set_defaults(call=_report)
-    report.add_argument("--task", help="a name of `bench ls tasks`, or a .toml file (default: all with results)")
+    report.add_argument("--task", help="as for `bench run` (default: all with results)")
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
     _folders(report)
 
-    ls = verbs.add_parser("ls", help="list methods, datasets, tasks and metrics, or show one", allow_abbrev=False)
+    ls = verbs.add_parser(
+        "ls", help="list methods, datasets, tasks, metrics and the register, or show one", allow_abbrev=False
+    )
     ls.set_defaults(call=_ls)
-    ls.add_argument("what", nargs="?", choices=("methods", "datasets", "tasks", "metrics"), metavar="what")
+    ls.add_argument("what", nargs="?", choices=("methods", "datasets", "tasks", "metrics", "register"), metavar="what")
     ls.add_argument("name", nargs="?", help="one of them")
     _plugins(ls)
 
@@ -118,7 +127,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _cells(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--task", required=True, help="a name of `bench ls tasks`, or a .toml file")
+    parser.add_argument(
+        "--task",
+        required=True,
+        help="a name of `bench ls tasks` or a .toml file, or a variant such as phantom-cxr-age:external=0.2,epochs=20",
+    )
     parser.add_argument("--methods", default="all", help="all, or specs such as swift:epsilon=0.2,bmft (default: all)")
     parser.add_argument("--backbone", help="one of the task's (default: its first)")
     parser.add_argument("--folds", type=_numbers, help="such as 0,1,2 (default: all of the task)")
@@ -153,12 +166,15 @@ def _positive(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from bench.run import launch
+    from bench.run import ablate, launch
 
     wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
+    runs = [(wanted, launch.settings(args))]
+    if args.ablate is not None:
+        runs = ablate.ablation(args.ablate, *runs[0])
     if args.dry_run:
-        return launch.print_plan(wanted, launch.settings(args))
-    return launch.print_run(wanted, launch.settings(args), jobs=args.jobs)
+        return max([launch.print_plan(*run) for run in runs])
+    return max([launch.print_run(*run, jobs=args.jobs) for run in runs])
 
 
 def _tune(args: argparse.Namespace) -> int:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.api import Coding, Dataset, Method, Plugin, Rows, Task
+from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task, choices, options
 from bench.errors import UnknownName
-from bench.tasks import TASKS
+from bench.register import REGISTER, Row, concerning, find
+from bench.tasks import PRESETS, TASKS
 
 
 def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> str:
     """Return the list of everything, of one kind, or one item with its parameters, source and file."""
     if what is None:
-        return "\n\n".join(show(kind, None, plugins) for kind in ("methods", "datasets", "tasks", "metrics"))
+        kinds = "\n\n".join(show(kind, None, plugins) for kind in ("methods", "datasets", "tasks", "metrics"))
+        return f"{kinds}\n\nregister\n  {len(REGISTER)} disagreements of paper and public code: `bench ls register`"
     if name is not None:
-        one = {"methods": _plugin, "datasets": _plugin, "tasks": _task, "metrics": _metric}[what]
+        one = {"methods": _plugin, "datasets": _plugin, "tasks": _task, "metrics": _metric, "register": _row}[what]
         return one(what.removesuffix("s"), name, plugins)
-    if what == "tasks":
+    if what == "register":
+        rows = [(row.id, _brief(row)) for row in REGISTER.values()]
+    elif what == "tasks":
         rows = [(task.name, task.says) for task in TASKS.values()]
     elif what == "metrics":
         from bench.score.definitions import METRICS
@@ -36,53 +39,125 @@ def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> st
 
 def _aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
     width = max((len(name) for name, _ in rows), default=0)
-    return [f"  {name:<{width}}  {says}".rstrip() for name, says in rows]
+    margin = "\n" + " " * (width + 4)
+    return [f"  {name:<{width}}  {margin.join(says.splitlines())}".rstrip() for name, says in rows]
 
 
 def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
     cls = registry.load(kind, name, plugins)
     lines = [inspect.getdoc(inspect.getmodule(cls)) or "", "", "parameters", *_aligned(parameters(cls))]
+    if cls.presets:
+        expanded = [(f"preset={key}", _given(preset) or "the defaults") for key, preset in cls.presets.items()]
+        lines += ["", "presets", *_aligned(expanded)]
     if issubclass(cls, Dataset):
         facts = ("access", "licence", "citation", "labels", "attributes", "synthetic")
         lines += ["", *_aligned([(fact, _text(getattr(cls, fact))) for fact in facts])]
     else:
         assert issubclass(cls, Method)
-        lines += ["", *_aligned([("reads", ", ".join(sorted(cls().uses)) or "nothing")])]
-    return "\n".join([*lines, *_aligned([("version", str(cls.version)), ("file", inspect.getfile(cls))])])
+        method = cls()
+        lines += _grid("ablations", cls.ablations) + _grid("search", cls.search)
+        facts = [("reads", ", ".join(sorted(method.uses)) or "nothing")]
+        lines += ["", *_aligned([*facts, ("more than two groups", method.undefined(3) or "defined")])]
+    file, declared = inspect.getfile(cls), [row for field in dataclasses.fields(cls) for row in _register(field)]
+    # A plugin is called like its file; `name` may have capitals or hyphens.
+    rows = [(row.id, _brief(row, Path(file).stem)) for row in concerning(Path(file).stem, declared)]
+    if rows:
+        lines += ["", "register", *_aligned(rows)]
+    return "\n".join([*lines, "", *_aligned([("version", str(cls.version)), ("file", file)])])
 
 
-def parameters(cls: type[Plugin]) -> list[tuple[str, str]]:
-    """Return (name=default, choices or range, and what it says) of every parameter."""
-    hints = typing.get_type_hints(cls)
-    rows = []
+def parameters(cls: type, bundle: object = None) -> list[tuple[str, str]]:
+    """Return (name=default, what it says and allows, when it is read, source, rows) of every option.
+
+    With a bundle the values are its own.
+    """
+    rows, kinds = [], options(cls)
     for field in dataclasses.fields(cls):
+        if field.name not in kinds:
+            continue
         low, high = field.metadata.get("low"), field.metadata.get("high")
-        choices = typing.get_args(hints[field.name]) if typing.get_origin(hints[field.name]) is typing.Literal else ()
-        allowed = f" One of {', '.join(map(str, choices))}." if choices else ""
+        values = choices(kinds[field.name]) if kinds[field.name] is not bool else ()
+        allowed = f" One of {', '.join(map(str, values))}." if values else ""
         if low is not None or high is not None:
             allowed = f" {'Any' if low is None else low} to {'any' if high is None else high}."
-        rows.append((f"{field.name}={field.default}", f"{field.metadata.get('says', '')}{allowed}"))
+        value = field.default if bundle is None else getattr(bundle, field.name)
+        says = f"{field.metadata.get('says', '')}{allowed}"
+        rows.append((f"{field.name}={value}", "\n".join(filter(None, [says, _details(field)]))))
     return rows or [("none", "")]
+
+
+def _details(field: dataclasses.Field[Any]) -> str:
+    conditions = [
+        f"{name}={' or '.join(map(str, values if isinstance(values, tuple) else (values,)))}"
+        for name, values in (field.metadata.get("when") or {}).items()
+    ]
+    needed = " (must be given then)" if field.metadata.get("needed") else ""
+    parts = [
+        f"read with {' and '.join(conditions)}{needed}" if conditions else "",
+        f"source: {field.metadata['source']}" if field.metadata.get("source") else "",
+        f"register: {', '.join(_register(field))}" if _register(field) else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _register(field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    return field.metadata.get("register", ())
+
+
+def _given(settings: Mapping[str, Any]) -> str:
+    return ",".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _grid(title: str, values: Mapping[str, Sequence[Any]]) -> list[str]:
+    rows = [(name, "; ".join(map(str, settings))) for name, settings in values.items()]
+    return ["", title, *_aligned(rows)] if rows else []
+
+
+def _row(kind: str, name: str, plugins: Sequence[Path]) -> str:
+    row = find(name)
+    facts = [("paper", row.paper), ("code", row.code), ("default", row.default), ("option", _options(row))]
+    if row.methods:
+        facts.append(("methods", ", ".join(row.methods)))
+    return "\n".join([f"{row.id}: {row.topic}", *_aligned(facts)])
+
+
+def _brief(row: Row, plugin: str = "") -> str:
+    return f"{row.topic}: {row.default}\n{_options(row, plugin)}"
+
+
+def _options(row: Row, plugin: str = "") -> str:
+    """How to get the other behaviour; where a plugin is given, its own options and those of tasks."""
+    if row.documented:
+        return f"none; documented in {row.documented}"
+    return "; ".join(option for option in row.options if not plugin or option.startswith((f"{plugin}:", "TASK:")))
 
 
 def _task(kind: str, name: str, plugins: Sequence[Path]) -> str:
     from bench import taskfile
 
     task = taskfile.resolve(name)
-    rows = [(field.name, _text(getattr(task, field.name))) for field in dataclasses.fields(Task)]
-    return "\n".join(_aligned(rows))
+    nested = [field.name for field in dataclasses.fields(Task) if field.name not in (*taskfile.TASK_FIELDS, "recipe")]
+    rows = _aligned([*((name, _text(getattr(task, name))) for name in nested), ("presets", ", ".join(PRESETS))])
+    own = [row for row in parameters(Task, task) if row[0].partition("=")[0] in taskfile.TASK_FIELDS]
+    recipe = parameters(Recipe, task.recipe)
+    return "\n".join([*rows, "", "fields", *_aligned(own), "", "recipe", *_aligned(recipe)])
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Rows):
         where = "; ".join(f"{column} in {', '.join(values)}" for column, values in value.where.items())
         return value.dataset + (f" where {where}" if where else "")
+    if isinstance(value, Attribute) and value.grouped:
+        bands = [f"below {value.cuts[0]:g}", *(f"from {cut:g}" for cut in value.cuts)] if value.cuts else []
+        groups = bands or [", ".join(group) for group in value.values]
+        parts = [
+            f"{number} {name}: {group}" for number, (name, group) in enumerate(zip(value.names, groups, strict=True))
+        ]
+        return f"{value.column} ({'; '.join(parts)})"
     if isinstance(value, Coding):
         coded = f" above {value.above:g}" if value.above is not None else ""
         coded += f" 1 = {', '.join(value.one)}" if value.one else ""
         return f"{value.column}{coded} (0 {value.names[0]}, 1 {value.names[1]})"
-    if dataclasses.is_dataclass(value):
-        return ", ".join(f"{f.name}={getattr(value, f.name)}" for f in dataclasses.fields(value))
     if isinstance(value, dict):
         return "; ".join(f"{key}: {_text(part)}" for key, part in value.items())
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -106,21 +106,32 @@ def build(kind: str, spec: str, plugins: Sequence[Path] = ()) -> Plugin:
     name, _, given = spec.partition(":")
     cls = load(kind, name, plugins)
     fields = [field.name for field in dataclasses.fields(cls)]
+    values = settings(given, [*fields, "preset"], "parameter", name)
+    preset = values.pop("preset", None)
+    if preset is not None and preset not in cls.presets:
+        raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
+    return cls(**{**(cls.presets[preset] if preset else {}), **values})
+
+
+def settings(given: str, allowed: Sequence[str], kind: str, name: str) -> dict[str, str]:
+    """Return what `mask=hard,rho=0.3` gives; `kind` and `name` say in messages what the keys are and of what.
+
+    Raises:
+        UsageError: a piece without `=`, or a key twice.
+        UnknownName: a key that is not allowed.
+    """
     values: dict[str, str] = {}
     for piece in filter(None, given.split(",")):
         key, equals, value = piece.partition("=")
         key = key.strip().replace("-", "_")
         if not equals:
-            raise UsageError(f"'{piece}' in '{spec}': write parameter=value")
-        if key not in (*fields, "preset"):
-            raise UnknownName("parameter", key, [*fields, "preset"], where=f" of {name}")
+            raise UsageError(f"'{piece}' in '{name}:{given}': write {kind}=value")
+        if key not in allowed:
+            raise UnknownName(kind, key, allowed, where=f" of {name}")
         if key in values:
-            raise UsageError(f"'{spec}' gives {key} twice")
+            raise UsageError(f"'{name}:{given}' gives {key} twice")
         values[key] = value.strip()
-    preset = values.pop("preset", None)
-    if preset is not None and preset not in cls.presets:
-        raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
-    return cls(**{**(cls.presets[preset] if preset else {}), **values})
+    return values
 
 
 def describe(name: str, plugin: Plugin) -> str:

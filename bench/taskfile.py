@@ -1,4 +1,7 @@
-"""Tasks by name, or from the user's own TOML file with the same fields."""
+"""Tasks by name or from the user's own TOML file with the same fields, and variants of either.
+
+`phantom-cxr-age:external=0.2,epochs=20` is a task with two fields changed, of the task itself or of its recipe.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,78 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.api import Attribute, Label, Recipe, Rows, Task, coerce
+from bench import registry
+from bench.api import Attribute, Label, Recipe, Rows, Task, coerce, options
 from bench.errors import DataMissing, UnknownName, UsageError
-from bench.tasks import RECIPES, TASKS
+from bench.tasks import PRESETS, RECIPES, TASKS
+
+TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says")}
+RECIPE_FIELDS = options(Recipe)
+FIELDS = {**TASK_FIELDS, **RECIPE_FIELDS}
+"""What a variant can change, and its type."""
 
 
-def resolve(name: str) -> Task:
-    """Return the task of that name, or the one in the TOML file at that path.
+def resolve(spec: str) -> Task:
+    """Return the task of a name or TOML file, changed as what follows a colon says.
+
+    The name of a variant is its canonical spec: the base's, then what differs from the base, sorted by field.
 
     Raises:
         UnknownName: with the nearest right spelling of a name, key or choice.
-        UsageError: on a value of the wrong type, a key that is missing or a file that is not TOML.
+        UsageError: on a value of the wrong type or out of range, a key that is missing or a file that is not TOML.
         DataMissing: where the file is not there.
     """
+    base, given = parse(spec)
+    task = _base(base)
+    try:
+        return _changed(task, given)
+    except UsageError as error:
+        raise UsageError(f"{spec}: {error}") from None
+
+
+def parse(spec: str) -> tuple[str, dict[str, str]]:
+    """Return the base of a spec, a name or the path of a TOML file, and the fields it changes.
+
+    Raises:
+        UsageError, UnknownName: for a field that no variant can change, or one given twice.
+    """
+    path, toml, given = spec.partition(".toml:")
+    base = f"{path}.toml" if toml else spec
+    if not toml and not spec.endswith(".toml"):
+        base, _, given = spec.partition(":")
+    return base, registry.settings(given, [*FIELDS, "preset"], "field", base)
+
+
+def vary(spec: str, field: str, value: object) -> str:
+    """Return the canonical spec of a task with one more field changed.
+
+    Raises:
+        UnknownName, UsageError: as `resolve`.
+    """
+    base, given = parse(spec)
+    pieces = [f"{key}={v}" for key, v in {**given, field: value}.items()]
+    task = resolve(f"{base}:{','.join(pieces)}")
+    return base + task.name.removeprefix(_base(base).name)
+
+
+def _changed(task: Task, given: Mapping[str, str]) -> Task:
+    preset = given.get("preset", "suite")
+    if preset not in PRESETS:
+        raise UnknownName("preset", preset, PRESETS)
+    # What is given beside a preset wins, as in the spec of a method.
+    asked = {**PRESETS[preset][task.channels], **{key: value for key, value in given.items() if key != "preset"}}
+    wanted = {key: coerce(key, value, FIELDS[key]) for key, value in asked.items()}
+    now = {**dataclasses.asdict(task.recipe), **vars(task)}
+    changed = {key: value for key, value in sorted(wanted.items()) if value != now[key]}
+    if not changed:
+        return task
+    recipe = dataclasses.replace(task.recipe, **{key: v for key, v in changed.items() if key in RECIPE_FIELDS})
+    own = {key: value for key, value in changed.items() if key in TASK_FIELDS}
+    name = f"{task.name}:{','.join(f'{key}={value}' for key, value in changed.items())}"
+    return dataclasses.replace(task, name=name, recipe=recipe, **own)
+
+
+def _base(name: str) -> Task:
     if not name.endswith(".toml"):
         if name not in TASKS:
             raise UnknownName("task", name, TASKS, where=" (or give the path of a .toml file)")
@@ -45,6 +107,8 @@ def _task(given: dict[str, Any], file: Path) -> Task:
     task = _build(Task, given, str(file))
     if task.name in TASKS:
         raise UsageError(f"{file}: a task of the suite is called '{task.name}' already; set another name")
+    if set(task.name) & set(":,=@"):
+        raise UsageError(f"{file}: name '{task.name}': `:`, `,`, `=` and `@` mark variants of a task; leave them out")
     if not task.ood:
         raise UsageError(f"{file}: no out-of-distribution set; add a table [ood.NAME] with a dataset")
     return task
@@ -68,7 +132,11 @@ def _build(cls: type, given: Any, where: str) -> Any:
     if missing:
         raise UsageError(f"{where}: {', '.join(missing)} missing")
     hints = typing.get_type_hints(cls)
-    return cls(**{key: _value(cls, key, hints[key], value, where) for key, value in given.items()})
+    values = {key: _value(cls, key, hints[key], value, where) for key, value in given.items()}
+    try:
+        return cls(**values)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def _value(cls: type, key: str, kind: Any, value: Any, where: str) -> Any:
@@ -82,5 +150,6 @@ def _value(cls: type, key: str, kind: Any, value: Any, where: str) -> Any:
     if key == "where":
         return {column: tuple(map(str, [v] if isinstance(v, str) else v)) for column, v in value.items()}
     if typing.get_origin(kind) is tuple:
-        return tuple(map(str, [value] if isinstance(value, str) else value))
+        parts = value if isinstance(value, list | tuple) else [value]
+        return tuple(_value(cls, key, typing.get_args(kind)[0], part, where) for part in parts)
     return coerce(name, value, kind)

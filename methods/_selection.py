@@ -1,21 +1,28 @@
-"""Threshold, gap and balanced accuracy on the validation set, by which DiffGda and DiffPrune keep a state.
+"""Gap, threshold and balanced accuracy on the validation set, by which DiffGda and DiffPrune keep a state.
 
-Paper: Marcinkevics et al. 2022. Code: i6092467/diff-bias-proxies.
+Paper: Marcinkevics et al. 2022. Code: i6092467/diff-bias-proxies, algorithms/biasGrad.py and utils/evaluation.py.
+Both take the sign and the size of one of three gaps, group 0 - group 1, as `proxy` says: of the true positive rates,
+of the selection rates, or the mean of the true and the false positive rates' signed gaps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.errors import EmptyGroup
+from bench import learn
+from bench.api import Split
+from bench.errors import EmptyGroup, NonFinite
+
+Proxy = Literal["true_positive", "selection", "equalised_odds"]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a model stands: its threshold on scores, true-positive-rate gap (group 0 - group 1), balanced accuracy."""
+    """How a model stands: its threshold on scores, its signed gap (group 0 - group 1), its balanced accuracy."""
 
     threshold: float
     gap: float
@@ -25,24 +32,55 @@ class Standing:
         return {"threshold": self.threshold, "gap": self.gap, "balanced_accuracy": self.balanced_accuracy}
 
 
-def measure(z: Tensor, y: Tensor, a: Tensor) -> Standing:
+def strata(proxy: Proxy, y: Tensor) -> tuple[Tensor, ...]:
+    """Return, as 0/1 tensors (N,), the sets of images within each of which the groups are compared."""
+    return {"true_positive": (y,), "selection": (torch.ones_like(y),), "equalised_odds": (y, 1 - y)}[proxy]
+
+
+def soft_gap(proxy: Proxy, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
+    """Return the gap on scores, differentiable; a stratum without one of the groups adds 0, None where all do."""
+    sets = strata(proxy, y)
+    # The gap of the positives, where all that belongs to the stratum counts as positive.
+    gaps = [learn.soft_true_positive_gap(z, stratum, a) for stratum in sets]
+    defined = [gap for gap in gaps if gap is not None]
+    return torch.stack(defined).sum() / len(sets) if defined else None
+
+
+def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> Standing:
     """Choose the first of the thresholds 0, 0.01, ..., 1 with the largest balanced accuracy; predict p > threshold.
 
-    z, y, a are (N,). Raises EmptyGroup where a group has no positives or there are no negatives.
+    z, y, a are (N,). Raises EmptyGroup where a stratum of the gap lacks a group, or all images are of one class.
     """
     p, positive = torch.sigmoid(z.double()), y == 1
-    groups = [positive & (a == g) for g in (0, 1)]
-    if not all(bool(group.any()) for group in groups) or bool(positive.all()):
-        raise EmptyGroup("the validation set has no positives of a group, or no negatives: no threshold can be chosen")
-    grid = torch.arange(101, dtype=torch.float64) / 100
+    cells = [[(stratum == 1) & (a == group) for group in (0, 1)] for stratum in strata(proxy, y)]
+    if not all(bool(rows.any()) for pair in cells for rows in (*pair, positive, ~positive)):
+        raise EmptyGroup(
+            f"the validation set lacks a class, or a group among the images that the gap {proxy} compares: "
+            "no threshold can be chosen"
+        )
+    grid = torch.arange(101, dtype=torch.float64, device=p.device) / 100
     predicted = p[None, :] > grid[:, None]
     rate = lambda rows: predicted[:, rows].double().mean(1)  # noqa: E731
     accuracy = (rate(positive) + 1 - rate(~positive)) / 2
     best = int((accuracy == accuracy.max()).nonzero()[0])
-    gap = rate(groups[0])[best] - rate(groups[1])[best]
-    return Standing(float(grid[best]), float(gap), float(accuracy[best]))
+    gaps = [rate(zero)[best] - rate(one)[best] for zero, one in cells]
+    return Standing(float(grid[best]), float(sum(gaps) / len(gaps)), float(accuracy[best]))
 
 
 def accuracy_floor(baseline: Standing, drop: float, least: float) -> float:
     """The balanced accuracy below which a state is not kept."""
     return max(least, baseline.balanced_accuracy - drop)
+
+
+@torch.no_grad()
+def score_in_training_mode(net: nn.Module, data: Split, size: int) -> Tensor:
+    """Return the logits (N,) of a network in training mode: dropout acts, and BatchNorm's statistics move.
+
+    Raises:
+        NonFinite: where a logit is NaN or infinite.
+    """
+    net.train()
+    z = torch.cat([net(x) for x, _, _ in data.batches(size=size)])
+    if not torch.isfinite(z).all():
+        raise NonFinite(f"logits on {data.name} are NaN or infinite")
+    return z

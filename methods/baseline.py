@@ -2,7 +2,9 @@
 
 Paper: Yan et al., SWiFT, MELBA 2025:015, Section 4.3.
 Code: none needed; the harness trains the fold's baseline once and every method starts from a copy of it.
-Departures: none.
+Departures:
+  1. The last epoch is kept; the public code keeps the one with the best validation AUC, clips gradients and lowers
+     the rate on a plateau (D31; pretrain_checkpoint, pretrain_clip, pretrain_plateau of the recipe).
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ class Baseline(Method):
 
     title = "Baseline"
     uses = frozenset()
+    changes = frozenset()
     row = 1
+    presets = {"suite": {}, "paper": {}, "reference": {}}
 
     def fit(self, run: Run) -> nn.Module:
         return run.model

@@ -4,67 +4,115 @@ Paper: Xue et al. 2024, BMFT: Achieving Fairness via Bias-based Weight Masking F
 Code: vios-s/BMFT: the rate, the losses of the two steps, the zeroed head.
 Departures:
   1. Mask and both steps use the external set, as SWiFT says; the public code takes the unbalanced validation
-     set without augmentation for the mask and the first step.
+     set without augmentation for the mask and the first step (D24; data=reference).
   2. The bias term is the proxy of Eqs. 2-4 of SWiFT, so that the two methods differ by what SWiFT says is new;
-     the public code has a signed half-sum and counts an empty cell as 0.
-  3. The frozen head is out of the first step's optimiser; in the public code weight decay shrinks it.
-  4. The extractor is in evaluation mode in the second step; in the public code its BatchNorm statistics move.
-  5. A tensor of equal entries keeps its raw importance; the public code divides 0 by 0.
+     the public code has a signed half-sum and counts an empty cell as 0 (D26; proxy, empty_cell).
+  3. The frozen head is out of the first step's optimiser; in the public code weight decay shrinks it
+     (D29; head_decay).
+  4. The extractor is in evaluation mode in the second step; in the public code its BatchNorm statistics move
+     (D13; extractor_step2).
+  5. A tensor of equal entries keeps its raw importance; the public code divides 0 by 0 (D05).
+  6. The rate is the public code's 50th percentile; other paths of it take the mean, or 95.4 (D25). The weights
+     of the losses are the public code's (D27). The head gives a logit; that of BMFT's own repository applies a
+     sigmoid, and its loss another one (D28).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Method, Run, option
+from bench.api import Run, option
+
+from ._masking import Masking
 
 if TYPE_CHECKING:
     from torch import nn
 
+SIGNED = ("signed_half_logit", "signed_half_score")
+
 
 @dataclass(frozen=True, kw_only=True)
-class BMFT(Method):
+class BMFT(Masking):
     """A hard mask over the extractor, a bias-only first step, a head from zero in the second."""
 
     title = "BMFT"
-    uses = frozenset({"external"})
     row = 9
+    presets = {
+        "suite": {},
+        "paper": {},
+        "reference": {
+            "data": "reference", "proxy": "signed_half_logit", "empty_cell": "zero_mean", "head_decay": True,
+            "extractor_step2": "train",
+        },
+    }  # fmt: skip
+    search = {"rate": (0.1, 0.3, 0.5, 0.7, 0.9)}
 
-    rate: float = option(0.5, "Share of the extractor's weights that the first step may move.", low=0, high=1)
-    beta1: float = option(0.0, "Weight of the prediction loss in the first step (Eq. 10).", low=0, high=1)
-    beta2: float = option(10 / 11, "Weight of the prediction loss in the second step; 10/11 is 1 : 0.1.", low=0, high=1)
+    rate: float = option(
+        0.5, "Share of the extractor's weights that the first step may move.", low=0, high=1,
+        source="BMFT's driver: 50th percentile", register=("D25",), other=0.1,
+    )  # fmt: skip
+    beta1: float = option(
+        0.0, "Weight of the prediction loss in the first step (Eq. 10).", low=0, high=1, source="BMFT's driver",
+        register=("D27",), other=0.5,
+    )  # fmt: skip
+    beta2: float = option(
+        10 / 11, "Weight of the prediction loss in the second step; 10/11 is 1 : 0.1.", low=0, high=1,
+        source="BMFT's driver", register=("D27",), other=0.5,
+    )  # fmt: skip
+    data: Literal["external", "reference"] = option(
+        "external", "Images of mask and first step; reference: the validation set, not augmented.",
+        source="BMFT's driver", register=("D24",), other="reference",
+    )  # fmt: skip
+    proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
+        "paper", "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
+        source="BMFT's utils", register=("D26",), other="signed_half_logit",
+    )  # fmt: skip
+    empty_cell: Literal["skip", "zero_mean"] = option(
+        "skip", "A class without one of the groups in a batch is left out, or the missing mean is 0.",
+        when={"proxy": SIGNED}, source="BMFT's utils", register=("D26",), other="zero_mean",
+    )  # fmt: skip
+    head_decay: bool = option(
+        False, "The first step's optimiser holds the frozen head too: SGD's weight decay shrinks it.",
+        source="BMFT's driver", register=("D29",), other=True,
+    )  # fmt: skip
+    extractor_step2: Literal["eval", "train"] = option(
+        "eval", "Mode of the frozen extractor in the second step; train lets its BatchNorm statistics move.",
+        source="BMFT's driver", register=("D13",), other="train",
+    )  # fmt: skip
+
+    @property
+    def uses(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"external", self.first_split})
+
+    @property
+    def first_split(self) -> str:
+        """The split of mask and first step."""
+        return "val" if self.data == "reference" else "external"
 
     def fit(self, run: Run) -> nn.Module:
         import torch
 
-        net, recipe, epochs = run.model, run.recipe, run.recipe.epochs // 2
-        ratio = learn.importance_ratio(*learn.fisher_importances(run, net, "external"))
-        extractor = [name for name in ratio if name.startswith("features.")]
-        mask = learn.hard_mask(ratio, self.rate, extractor)
-        run.log(mask=learn.mask_summary({name: mask[name] for name in extractor}))
-        learn.finetune(
-            run,
-            net,
-            train=("features",),
-            loss=learn.blend(self.beta1),
-            split="external",
-            epochs=epochs,
-            lr=recipe.lr_extractor,
-            mask=mask,
-            stage="step 1",
+        net, recipe, split = run.model, run.recipe, self.first_split
+        first, second = recipe.stages()
+        of = learn.terms(run, split, proxy=self.proxy, empty=self.empty_cell)
+        ratio = self.ratio(
+            run, net, split, of, proxy=self.proxy if self.proxy == "paper" else f"{self.proxy} {self.empty_cell}"
         )
+        names = [name for name in ratio if name.startswith("features.")]
+        mask = learn.hard_mask(ratio, self.rate, names)
+        run.log(mask=learn.mask_summary({name: mask[name] for name in names}))
+        learn.finetune(
+            run, net, train=("features", "head") if self.head_decay else ("features",), loss=of.blend(self.beta1),
+            split=split, epochs=first, lr=recipe.lr_extractor, mask=mask, augment=self.data == "external",
+            stage="step 1",
+        )  # fmt: skip
         with torch.no_grad():
             for parameter in net.head.parameters():
                 parameter.zero_()
+        loss = learn.objective(run, "external", self.beta2, proxy=self.proxy, empty=self.empty_cell)
         return learn.finetune(
-            run,
-            net,
-            train=("head",),
-            loss=learn.blend(self.beta2),
-            split="external",
-            epochs=epochs,
-            lr=recipe.lr_head,
-            stage="step 2",
-        )
+            run, net, train=("head",), loss=loss, split="external", epochs=second, lr=recipe.lr_head,
+            extractor=self.extractor_step2, stage="step 2",
+        )  # fmt: skip

@@ -4,7 +4,7 @@ Paper: Zhang et al. 2022 (balanced empirical risk minimisation); row "FullFT-RW"
 Code: vios-s/SWiFT, TwoStageFinetune.py.
 Departures:
   1. All weights are trained on skin images too, as the paper says; the routine that survives in the public
-     code of SWiFT trains the head alone there.
+     code of SWiFT trains the head alone there (D21; params=head).
   2. Zhang et al. balance by drawing equal minibatches of each group; here, as in SWiFT, by the external set.
 """
 
@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import learn
-from bench.api import Method, Run
+from bench.api import Run
+
+from ._full_fine_tuning import FullFineTuning
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)
-class FullFTRW(Method):
+class FullFTRW(FullFineTuning):
     """Balanced fine-tuning without a bias term."""
 
     title = "FullFT-RW"
     uses = frozenset({"external"})
     row = 2
+    presets = {"suite": {}, "paper": {}, "reference": {}}
 
     def fit(self, run: Run) -> nn.Module:
-        recipe = run.recipe
-        return learn.finetune(
-            run, run.model, loss=learn.blend(1.0), split="external", epochs=recipe.epochs, lr=recipe.lr_extractor
-        )
+        return self.train(run, "external", learn.objective(run, "external", 1.0), run.recipe.epochs)

@@ -1,24 +1,30 @@
 """LLFT: fit a fresh last layer on frozen features under an equalised-odds constraint.
 
 Paper: Mao et al. 2023, Last-Layer Fairness Fine-tuning; row "LLFT" of SWiFT, MELBA 2025:015.
-Code: yuzhenmao/Fairness-Finetuning, method M2: optimiser, schedule, stopping rule and constraint.
+Code: yuzhenmao/Fairness-Finetuning, CelebA.py, method M2: optimiser, schedule, stopping rule and constraint.
 Departures:
-  1. The data are the external set; the original takes training and validation data in four equal cells.
+  1. The data are the external set; the original takes training and validation data in four equal cells (D38).
   2. The prediction term is the weighted cross-entropy of the suite; the original's unweighted one shifts the
-     threshold of 0.5 on rare classes.
-  3. The head keeps the dropout that all methods share; the original has none.
+     threshold of 0.5 on rare classes (prediction=plain).
+  3. The head keeps the dropout that all methods share; the original has none (head_dropout=0).
+  4. SWiFT says neither constraint nor budget; both are the original's. Its own proxy and the budget of the other
+     methods are constraint=eq10 and budget=recipe (D37).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
 from bench.api import Method, Run, option
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+CODE = "CelebA.py, Finetune"
+of_sgd = partial(option, when={"budget": "converge"}, source=CODE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,33 +33,93 @@ class LLFT(Method):
 
     title = "LLFT"
     uses = frozenset({"external"})
+    changes = frozenset({"head"})
     row = 5
+    presets: ClassVar = {
+        "suite": {}, "paper": {"budget": "recipe"}, "reference": {"prediction": "plain", "head_dropout": 0.0},
+    }  # fmt: skip
+    search: ClassVar = {"alpha": (0.5, 1.0, 2.0, 5.0)}
 
-    alpha: float = option(2.0, "Weight of the gap between the groups' joint error rates.", low=0)
-    lr: float = option(1e-2, "Learning rate of SGD, halved every 100 epochs.", low=0)
-    momentum: float = option(0.9, "Momentum of SGD.", low=0, high=1)
-    weight_decay: float = option(5e-4, "Weight decay of SGD.", low=0)
-    max_epochs: int = option(1000, "Epochs at most.", low=0)
-    min_epochs: int = option(50, "Epochs before the stopping rule applies.", low=0)
-    patience: int = option(3, "Stop after so many epochs in a row in which the training loss did not decrease.", low=1)
-    batch: int = option(6300, "Images per step: all of them, unless there are more than this.", low=1)
+    constraint: Literal["joint_rates", "eq10"] = option(
+        "joint_rates",
+        "What is added to the prediction loss: the gaps of the groups' joint error rates, or SWiFT's proxy.",
+        source="utils.py, eo_constraint; SWiFT, Eqs. 2-4",
+        register=["D37"],
+    )
+    alpha: float = option(
+        2.0, "Weight of the joint-rate gap.", low=0, when={"constraint": "joint_rates"}, source=CODE, other=5.0
+    )
+    beta: float = option(
+        0.9, "Weight of the prediction loss; 1 - beta weighs the proxy (Eq. 10).", low=0, high=1,
+        when={"constraint": "eq10"}, source="SWiFT, Eq. 10", other=0.5,
+    )  # fmt: skip
+    prediction: Literal["weighted", "plain"] = option(
+        "weighted", "Cross-entropy with the suite's class weights, or without.", source=f"SWiFT, Eq. 1; {CODE}"
+    )
+    initial: Literal["default", "zero", "keep"] = option(
+        "default", "The head at the start: uniform within 1/sqrt(D), zeros, or the baseline's.", source=CODE
+    )
+    head_dropout: float = option(
+        0.5, "Dropout before the last layer while it is trained.", low=0, high=1, source=CODE, other=0.0
+    )
+    budget: Literal["converge", "recipe"] = option(
+        "converge",
+        "Full-batch SGD on upright images until the loss stalls, or the recipe's epochs, batches, augmentation, "
+        "optimiser and rate of the head.",
+        source=f"{CODE}; SWiFT, which trains all methods alike",
+        register=["D37"],
+    )
+    lr: float = of_sgd(1e-2, "Learning rate of SGD, halved every 100 epochs.", low=0, other=0.1)
+    momentum: float = of_sgd(0.9, "Momentum of SGD.", low=0, high=1, other=0.0)
+    weight_decay: float = of_sgd(5e-4, "Weight decay of SGD.", low=0, other=0.1)
+    max_epochs: int = of_sgd(1000, "Epochs at most.", low=0, other=20)
+    min_epochs: int = of_sgd(50, "Epochs before the stopping rule applies.", low=0, other=200)
+    patience: int = of_sgd(
+        3, "Stop after so many epochs in a row in which the training loss did not decrease.", low=1, other=20
+    )
+    batch: int = of_sgd(6300, "Images per step: all of them, unless there are more than this.", low=1, other=32)
 
     def fit(self, run: Run) -> nn.Module:
         import torch
 
         net, data = run.model, run.split("external")
+        dropout = net.head[0]
+        assert isinstance(dropout, torch.nn.Dropout)
+        dropout.p = self.head_dropout
+        self.reset(run, net.linear)
+        if self.budget == "recipe":
+            epochs, lr = run.recipe.epochs, run.recipe.lr_head
+            return learn.finetune(
+                run, net, train=("head",), loss=self.loss, split="external", epochs=epochs, lr=lr, stage="head"
+            )
         learn.freeze(net)
         features = learn.FrozenFeatures(net.features, data, run.recipe.batch).upright()
-        linear = net.head[1]
-        bound = features.shape[1] ** -0.5
-        for parameter in linear.parameters():
-            torch.nn.init.uniform_(parameter, -bound, bound, generator=run.rng("init"))
         with learn.seeded(run.rng("dropout")):
             self.train_head(run, net.head, features, data.y, data.a)
         return net.requires_grad_(True).eval()
 
+    def reset(self, run: Run, linear: nn.Linear) -> None:
+        """Give the last layer its weights at the start."""
+        import torch
+
+        if self.initial == "keep":
+            return
+        bound = linear.in_features**-0.5 if self.initial == "default" else 0.0
+        for parameter in linear.parameters():
+            torch.nn.init.uniform_(parameter, -bound, bound, generator=run.rng("init"))
+
+    def loss(self, z: Tensor, y: Tensor, a: Tensor) -> Tensor:
+        """Prediction loss + alpha * joint-rate gap, or beta * prediction loss + (1 - beta) * proxy, of z, y, a (B,)."""
+        import torch
+
+        plain = torch.nn.functional.binary_cross_entropy_with_logits
+        prediction = learn.prediction_loss(z, y) if self.prediction == "weighted" else plain(z, y)
+        if self.constraint == "joint_rates":
+            return prediction + self.alpha * learn.joint_rate_gap(z, y, a)
+        return self.beta * prediction + (1 - self.beta) * learn.equalised_odds_proxy(z, y, a)
+
     def train_head(self, run: Run, head: nn.Module, features: Tensor, y: Tensor, a: Tensor) -> None:
-        """Minimise prediction loss + alpha * joint-rate gap over features (N, D)."""
+        """Minimise the loss over features (N, D) until it stalls."""
         import torch
 
         head.requires_grad_(True).train()
@@ -64,11 +130,9 @@ class LLFT(Method):
         losses, rises = [], 0
         for epoch in range(self.max_epochs):
             total = 0.0
-            for h, y_part, a_part in zip(
-                features.split(self.batch), y.split(self.batch), a.split(self.batch), strict=True
-            ):
-                z = head(h).squeeze(1)
-                loss = learn.prediction_loss(z, y_part) + self.alpha * learn.joint_rate_gap(z, y_part, a_part)
+            parts = (tensor.split(self.batch) for tensor in (features, y, a))
+            for h, y_part, a_part in zip(*parts, strict=True):
+                loss = self.loss(head(h).squeeze(1), y_part, a_part)
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()

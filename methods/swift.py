@@ -3,86 +3,171 @@
 Paper: Yan et al., SWiFT: Soft-Mask Weight Fine-tuning for Bias Mitigation, MELBA 2025:015, Eqs. 1-12.
 Code: vios-s/SWiFT, TwoStageFinetune.py (its losses and metrics are in files that are missing there).
 Departures:
-  1. Prediction loss averaged, counts per batch, as the code; the paper writes a sum and does not say.
-  2. Importances on the external set, as the paper; the code takes the unbalanced validation set.
-  3. Importances scaled per parameter tensor, as the code; the paper says per layer. A constant tensor keeps
-     its raw values, as the code.
-  4. The head's bias is never reset, as in effect in the code; the paper counts it among the entries.
-  5. The epochs of the recipe are split over the two steps, which agrees with the code's defaults.
-  6. The extractor is in evaluation mode in the second step; in the code its BatchNorm statistics move.
+  1. Prediction loss averaged, counts per batch, as the code; the paper writes a sum and does not say (D03).
+  2. Importances on the external set, as the paper; the code takes the unbalanced validation set (D01).
+  3. Importances scaled per parameter tensor, as the code; the paper says per layer (D04). A constant tensor
+     keeps its raw values, as the code (D05). The absolute value of Eq. 9 is kept; it matters to z-scores only (D06).
+  4. The head's bias is never reset, as in effect in the code; the paper counts it among the entries (D07, D08).
+  5. The epochs of the recipe are split over the two steps, which agrees with the code's defaults (D09).
+  6. The extractor is in evaluation mode in the second step; in the code its BatchNorm statistics move (D13).
+     The frozen head of the first step keeps its dropout, as the code (D14).
   7. Adam cancels a constant mask on gradients (its step does not depend on their scale). The default stays
-     literal; `apply=update` masks the update instead. SGD's weight decay passes the mask likewise.
+     literal; `apply=update` masks the update instead (D16). SGD's weight decay passes the mask likewise (D15).
+  8. With more than two groups, the best and the worst by validation AUC are recoded to 0 and 1, as the code (D23).
+  9. Losses are logged as numbers; the code keeps their graphs, and its memory grows (D42).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Method, Run, option
+from bench.api import Recipe, Run, option
+
+from ._masking import Masking
+from ._reset import reset
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-
-def reset_share(weight: Tensor, mask: Tensor) -> float:
-    """Set the entries of `weight` at which `mask` is at least its own mean to 0 (Eq. 12); return their share.
-
-    A constant mask names no entry as biased: nothing is reset.
-    """
-    import torch
-
-    if mask.max() == mask.min():
-        return 0.0
-    chosen = mask >= mask.mean()
-    with torch.no_grad():
-        weight.masked_fill_(chosen, 0.0)
-    return float(chosen.float().mean())
+LATER = frozenset({"steps", "reinit", "reinit_scope", "reset_share", "hard_head", "extractor_step2"})
+"""Parameters that the first step does not depend on: settings that differ in them share it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SWiFT(Method):
+class SWiFT(Masking):
     """Two steps whose losses swap their weights; the mask says how far each weight may move."""
 
     title = "SWiFT"
-    uses = frozenset({"external"})
     row = 10
+    presets = {
+        "suite": {},
+        "paper": {"reinit_scope": "head_all"},
+        "reference": {"mask_data": "val", "reinit_scope": "reference", "extractor_step2": "train"},
+    }
+    ablations = {
+        "mask": ("mask=random", *(f"mask=hard,rate={rate}" for rate in (0.1, 0.3, 0.5, 0.7, 0.9)), "mask=soft"),
+        "reset_share": tuple(f"reset_share={share / 10}" for share in range(1, 10)),
+    }
+    search = {"epsilon": (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)}
 
     epsilon: float | None = option(
-        None, "Weight of the prediction loss in step 1, of the bias proxy in step 2; none: the recipe's.", low=0, high=1
-    )
+        None, "Weight of the prediction loss in step 1, of the bias proxy in step 2; none: the recipe's.",
+        low=0, high=1, source="Section 3.4; `beta` of the code", other=0.5,
+    )  # fmt: skip
+    epochs: int | None = option(
+        None, "Epochs of both steps in all; none: the recipe's. 0 gives the baseline.", low=0,
+        source="Figure 4", register=("D09",), other=4,
+    )  # fmt: skip
+    mask: Literal["soft", "hard", "random", "ones"] = option(
+        "soft", "Mask of step 1: tanh of the ratio, its largest entries, uniform noise, or none.",
+        source="Eq. 9, Table 6", other="ones",
+    )  # fmt: skip
+    rate: float | None = option(
+        None, "Share of the extractor's weights that a hard mask lets move.", low=0, high=1, when={"mask": "hard"},
+        needed=True, source="Table 6", other=0.3,
+    )  # fmt: skip
+    random: Literal["uniform", "reference"] = option(
+        "uniform", "Noise of a random mask: U(0, 1), or Gaussians put through ratio and tanh.",
+        when={"mask": "random"}, source="Table 6; TwoStageFinetune.py", register=("D20",), other="reference",
+    )  # fmt: skip
+    mask_data: Literal["external", "val"] = option(
+        "external", "Images on which importances are taken.", source="Section 3.3; TwoStageFinetune.py",
+        register=("D01",), other="val",
+    )  # fmt: skip
     apply: Literal["gradient", "update"] = option(
-        "gradient", "What the mask multiplies: the gradient (Eq. 11), or the optimiser's update."
+        "gradient", "What the mask multiplies: the gradient, or the optimiser's update.", source="Eq. 11",
+        register=("D15", "D16"), other="update",
+    )  # fmt: skip
+    head_step1: Literal["train", "eval"] = option(
+        "train", "Mode of the frozen head in step 1: its dropout is on, or off.", source="TwoStageFinetune.py",
+        register=("D14",), other="eval",
+    )  # fmt: skip
+    steps: Literal["both", "first", "second"] = option(
+        "both", "Which steps are made; without the second the head is not reset.", source="Table 8", other="first"
     )
+    reinit: Literal["partial", "full", "none"] = option(
+        "partial", "What of the head is set to 0 before step 2.", source="Eq. 12, Table 9", other="none",
+        when={"steps": ("both", "second")},
+    )  # fmt: skip
+    reinit_scope: Literal["weight", "head_all", "reference"] = option(
+        "weight", "Entries at or above the mean mask: of the weight; of weight and bias; above it, tensor by tensor.",
+        when={"reinit": "partial"}, source="Eq. 12; TwoStageFinetune.py", register=("D07", "D08"), other="head_all",
+    )  # fmt: skip
+    reset_share: float | None = option(
+        None, "Reset this share of the head's weights, the largest ratios; none: those at or above the mean mask.",
+        low=0, high=1, when={"reinit": "partial", "reinit_scope": "weight"}, source="Figure 6", other=0.2,
+    )  # fmt: skip
+    hard_head: Literal["soft", "full"] = option(
+        "soft", "Under a hard mask the head is reset by its soft mask, or wholly as in BMFT.", when={"mask": "hard"},
+        source="Table 6", other="full",
+    )  # fmt: skip
+    extractor_step2: Literal["eval", "train"] = option(
+        "eval", "Mode of the frozen extractor in step 2; train lets its BatchNorm statistics move.",
+        when={"steps": ("both", "second")}, source="TwoStageFinetune.py", register=("D13",), other="train",
+    )  # fmt: skip
+
+    @property
+    def uses(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"external", self.mask_data})
+
+    @property
+    def changes(self) -> frozenset[str]:  # type: ignore[override]
+        first, second = {"extractor", "statistics"}, {"head"}
+        moves = {"statistics"} if self.extractor_step2 == "train" else set()
+        return frozenset({"both": first | second, "first": first, "second": second | moves}[self.steps])
+
+    def companions(self, recipe: Recipe) -> tuple[str, ...]:
+        return ("apply=update",) if recipe.optimiser == "adam" else ()
 
     def fit(self, run: Run) -> nn.Module:
-        net, recipe, epochs = run.model, run.recipe, run.recipe.epochs // 2
+        net, recipe = run.model, run.recipe
+        if self.epochs == 0 or (self.epochs is None and not recipe.epochs):
+            return net
         epsilon = recipe.epsilon if self.epsilon is None else self.epsilon
-        mask = learn.soft_mask(learn.importance_ratio(*learn.fisher_importances(run, net, "external")))
-        if self.apply == "gradient" and recipe.optimiser == "adam":
-            run.warn("SWiFT masks gradients, which Adam's step all but cancels; swift:apply=update masks the update")
-        learn.finetune(
-            run,
-            net,
-            train=("features",),
-            loss=learn.blend(epsilon),
-            split="external",
-            epochs=epochs,
-            lr=recipe.lr_extractor,
-            mask=mask,
-            apply=self.apply,
-            stage="step 1",
-        )
-        share = reset_share(net.linear.weight, mask["head.1.weight"])
-        run.log(mask=learn.mask_summary(mask), gamma=float(mask["head.1.weight"].mean()), reset_share=share)
+        first, second = recipe.stages(self.epochs)
+        if self.mask == "random":
+            ranked = mask = learn.random_mask(net, run.rng("mask"), self.random)
+        else:
+            ranked = self.ratio(run, net, self.mask_data)
+            mask = learn.soft_mask(ranked)
+        run.log(mask=learn.mask_summary(mask))
+        if self.steps != "second":
+            moving = mask if self.rate is None else learn.hard_mask(ranked, self.rate, extractor(ranked))
+            self.step_1(run, net, None if self.mask == "ones" else moving, epsilon, first)
+        if self.steps == "first":
+            return net
+        kind = "full" if self.mask == "hard" and self.hard_head == "full" else self.reinit
+        run.log(**reset(net.linear, kind, mask, ranked, self.reinit_scope, self.reset_share))
         return learn.finetune(
-            run,
-            net,
-            train=("head",),
-            loss=learn.blend(1 - epsilon),
-            split="external",
-            epochs=epochs,
-            lr=recipe.lr_head,
-            stage="step 2",
-        )
+            run, net, train=("head",), loss=learn.objective(run, "external", 1 - epsilon), split="external",
+            epochs=second, lr=recipe.lr_head, extractor=self.extractor_step2, stage="step 2",
+        )  # fmt: skip
+
+    def step_1(self, run: Run, net: nn.Module, mask: dict[str, Tensor] | None, epsilon: float, epochs: int) -> None:
+        """Move the extractor through the mask; settings that differ only in what follows take one result."""
+        masked = mask is not None and self.apply == "gradient"
+        if masked and run.recipe.optimiser == "adam":
+            run.warn("SWiFT masks gradients, which Adam's step all but cancels; swift:apply=update masks the update")
+
+        def compute() -> dict[str, Tensor]:
+            before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+            learn.finetune(
+                run, net, train=("features",), loss=learn.objective(run, "external", epsilon), split="external",
+                epochs=epochs, lr=run.recipe.lr_extractor, mask=mask, apply=self.apply, head=self.head_step1,
+                stage="step 1",
+            )  # fmt: skip
+            if mask is not None:
+                moved = {name: mask[name] for name in extractor(mask)}
+                run.log(mask_displacement=learn.mask_displacement(moved, before, net.state_dict()))
+            return net.state_dict()
+
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in LATER}
+        net.load_state_dict(run.shared("step 1", {**fields, "epsilon": epsilon, "epochs": epochs}, compute))
+
+
+def extractor(names: dict[str, Tensor]) -> list[str]:
+    """The names of the extractor's parameters."""
+    return [name for name in names if name.startswith("features.")]

@@ -1,8 +1,12 @@
-"""The eight poses of a square image, and the scaling of pixels to what networks read."""
+"""Poses of a square image, drawn as numbers and then made, and the scaling of pixels to what networks read."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
+from torch.nn.functional import affine_grid, grid_sample
 
 from bench.errors import UsageError
 
@@ -34,6 +38,64 @@ def dihedral(x: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:
         image = image.flip(flipped) if flipped else image
         out[index] = image.transpose(2, 3) if pose & 4 else image
     return out
+
+
+STEPS = 3001
+"""Angles of `mirror_and_rotation`, from -15 to 15 degrees by hundredths."""
+
+
+def mirror_and_rotation(x: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:
+    """Return each uint8 image of `x` (B, C, S, S) in its pose `variant` (B,) in 0 .. 2 * STEPS + 1.
+
+    Bit 0 mirrors left-right. The rest is 0 for no rotation, else k for one by (k - 1) / 100 - 15 degrees,
+    anticlockwise: bilinear, what enters at the border mirrored (HorizontalFlip and Rotate(15) of the public code's
+    src/data/mimic_datamodule.py with the defaults of albumentations). Variant 0 is the image itself.
+
+    Raises:
+        UsageError: a variant outside the range, or images that are not square.
+    """
+    if len(variant) and not 0 <= int(variant.min()) <= int(variant.max()) < 2 * (STEPS + 1):
+        raise UsageError(f"variants {int(variant.min())} to {int(variant.max())}: 0 to {2 * STEPS + 1} allowed")
+    if x.shape[-1] != x.shape[-2]:
+        raise UsageError(f"images of {x.shape[-2]} x {x.shape[-1]} pixels: square ones expected")
+    variant = variant.to(x.device)
+    out = torch.where((variant % 2 == 1).view(-1, 1, 1, 1), x.flip(3), x)
+    turned = (variant >= 2).nonzero().squeeze(1)
+    if len(turned):
+        angle = torch.deg2rad((variant[turned] // 2 - 1).double() / 100 - 15)
+        cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+        # Where each pixel of the result is read: rows point down, so this turns what is seen anticlockwise.
+        matrix = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1).float()
+        grid = affine_grid(matrix, [len(turned), *x.shape[1:]], align_corners=True)
+        pixels = grid_sample(out[turned].float(), grid, padding_mode="reflection", align_corners=True)
+        out[turned] = pixels.round().clamp(0, 255).to(x.dtype)
+    return out
+
+
+def _draw_dihedral(n: int, rng: torch.Generator | None) -> torch.Tensor:
+    return torch.randint(8, (n,), generator=rng)
+
+
+def _draw_mirror_and_rotation(n: int, rng: torch.Generator | None) -> torch.Tensor:
+    mirrored, rotated = torch.randint(2, (2, n), generator=rng)
+    return mirrored + 2 * rotated * (1 + torch.randint(STEPS, (n,), generator=rng))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training poses images: `draw` gives n variants (n,) int64, `pose` makes them, variant 0 is upright."""
+
+    poses: int | None
+    """How many there are; None where they are too many for features of all of them to be kept."""
+    draw: Callable[[int, torch.Generator | None], torch.Tensor]
+    pose: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+AUGMENTATIONS = {
+    "dihedral": Augmentation(8, _draw_dihedral, dihedral),
+    "chest_reference": Augmentation(None, _draw_mirror_and_rotation, mirror_and_rotation),
+}
+"""The choices of a recipe's `augment`."""
 
 
 def normalise(x: torch.Tensor) -> torch.Tensor:

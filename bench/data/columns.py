@@ -1,4 +1,4 @@
-"""Columns of a table: text that is alike whatever its type, labels and groups coded as 0 and 1."""
+"""Columns of a table: text that is alike whatever its type, labels coded as 0 and 1, groups as 0 to G-1."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.api import Coding
-from bench.errors import DataInvalid, UnknownName, UsageError
+from bench.api import Attribute, Coding
+from bench.errors import DataInvalid, UnknownName
 
 UNKNOWN = frozenset({"", "unknown", "unk", "na", "n/a", "nan"})
 """Words, in lower case, that say that a value is not known."""
 
 
 def coded(table: pd.DataFrame, coding: Coding, origin: str) -> pd.Series:
-    """Return the column of `coding` as Int8 in {0, 1, NA}.
+    """Return the column of `coding` as Int8 in {0, 1, NA}, of an attribute with `cuts` or `values` in {0..G-1, NA}.
 
     Raises:
-        DataInvalid: a value that is neither a number (with `above`) nor 0 or 1 (without `one` and `above`).
+        DataInvalid: a value that is no number (with `above` or `cuts`), or neither 0 nor 1 (without any coding).
     """
+    cuts, values = (coding.cuts, coding.values) if isinstance(coding, Attribute) else ((), ())
     words = texts(table[coding.column])
     words = words.where(~words.str.lower().isin(UNKNOWN))
+    if values:
+        group = {value: number for number, listed in enumerate(values) for value in listed}
+        return words.map(group).astype("Int8")
     if coding.one or coding.zero:
         one, zero = words.isin(coding.one), words.isin(coding.zero)
         one, zero = (one if coding.one else ~zero), (zero if coding.zero else ~one)
@@ -32,11 +36,14 @@ def coded(table: pd.DataFrame, coding: Coding, origin: str) -> pd.Series:
     numbers = pd.to_numeric(truth.where(truth.notna(), words).astype(object), errors="coerce").astype("float64")
     bad = words.notna() & ~np.isfinite(numbers)
     wanted = "a number expected"
-    if coding.above is None:
+    if coding.above is None and not cuts:
         bad |= words.notna() & ~numbers.isin((0, 1))
         wanted = "0, 1 or nothing expected; name other values with `one` and `zero`, or cut numbers with `above`"
     if bad.any():
         raise DataInvalid(f"{place(table, bad, origin, coding.column)} is {words[bad].iloc[0]!r}: {wanted}")
+    if cuts:
+        bands = np.searchsorted(cuts, numbers, side="right")
+        return pd.Series(bands, index=words.index).astype("Int8").where(words.notna())
     result = (numbers > coding.above) if coding.above is not None else (numbers == 1)
     return result.astype("Int8").where(words.notna())
 
@@ -73,10 +80,8 @@ def require_columns(table: pd.DataFrame, names: Iterable[str], origin: str) -> N
 
 
 def check_spelling(column: pd.Series, coding: Coding, origin: str) -> None:
-    """Raise unless some value of `one`, and some of `zero`, occurs: a misspelt task would code all rows alike."""
-    if (coding.one or coding.zero) and coding.above is not None:
-        raise UsageError(f"column {coding.column!r} is coded by values and by `above`: one of them allowed")
-    for values in (coding.one, coding.zero):
+    """Raise unless some value of each group that lists values occurs: a misspelt task would code all rows alike."""
+    for values in (coding.one, coding.zero, *(coding.values if isinstance(coding, Attribute) else ())):
         words = texts(column)
         if values and not words.isin(values).any():
             raise unknown_value(values[0], words, str(column.name), origin)

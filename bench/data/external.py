@@ -1,12 +1,14 @@
 """The external set: a small set, balanced by group, on which the methods are fitted.
 
 SWiFT cuts it from the validation part of a fold: every image of the smaller group, and as many of the larger one
-with the same ratio of classes. It is balanced between the groups within each class, not between the classes.
+with the same ratio of classes. It is balanced between the groups within each class, not between the classes. The
+task says how it is balanced (`balance`, `deficit`) and how much of it is used (`external`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 
 import numpy as np
 import pandas as pd
@@ -15,18 +17,22 @@ from bench.api import Task
 from bench.data.folds import cell_name
 from bench.errors import EmptyGroup
 
+Cells = dict[tuple[int, int], np.ndarray]
+"""(group, class) -> positions of its images."""
+
 
 def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task | None = None) -> pd.DataFrame:
     """Return the rows of `validation` that make the external set, sorted by uid.
 
     Group m is the smaller one (a tie: 1), M the other. All of m is kept; of M as many images of each class as m has
-    are drawn without replacement. Where M has fewer, all of them are kept, the shortfall is drawn with
-    replacement and stated in `attrs["shortfall"]` (class -> images that are repeats).
+    are drawn without replacement. Where M has fewer, all of them are kept and the shortfall is drawn with
+    replacement. `attrs["shortfall"]` says how many images of each class are repeats.
 
     Args:
         validation: the validation part of a fold: columns uid, y, a.
         parts: what seeds the draw, e.g. (seed, task, fold, attribute). Row order plays no part.
-        task: gives the error message the names of task, group and class.
+        task: its `balance`, `deficit` and `external` ask for another set than the above; it also gives the error
+            message the names of group and class.
 
     Raises:
         EmptyGroup: a group without images of a class: rates of that class have no meaning then.
@@ -41,20 +47,55 @@ def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: T
                 f"external set ({where}): the validation part has no image with {cell_name(g, c, task)}. "
                 "Take fewer folds, or choose a label or attribute with more images of this kind."
             )
-    small = 0 if (a == 0).sum() < (a == 1).sum() else 1
+    balance, deficit, share = (task.balance, task.deficit, task.external) if task else ("matched", "resample", 1.0)
     rng = _generator(parts)
-    kept = [cells[small, 0], cells[small, 1]]
-    shortfall: dict[int, int] = {}
-    for c in (0, 1):
-        pool, wanted = cells[1 - small, c], len(cells[small, c])
-        if len(pool) < wanted:
-            shortfall[c] = wanted - len(pool)
-            kept += [pool, pool[(rng.random(shortfall[c]) * len(pool)).astype(np.int64)]]
-        else:
-            kept.append(pool[np.argsort(rng.random(len(pool)), kind="stable")[:wanted]])
-    result = table.iloc[np.sort(np.concatenate(kept))].reset_index(drop=True)
+    kept = _four_cells(cells, rng) if balance == "four_cells" else _matched(cells, rng, balance, deficit)
+    if share < 1:
+        kept = _subset(kept, share, _generator((*parts, "subset")))
+    result = table.iloc[np.sort(np.concatenate([*kept.values()]))].reset_index(drop=True)
+    repeats = {c: int(result.loc[result["y"] == c, "uid"].duplicated().sum()) for c in (0, 1)}
+    shortfall = {c: n for c, n in repeats.items() if n}
     result.attrs = {**validation.attrs, "set": "external", "shortfall": shortfall}
     return result
+
+
+def _matched(cells: Cells, rng: np.random.Generator, balance: str, deficit: str) -> Cells:
+    small = 0 if len(cells[0, 0]) + len(cells[0, 1]) < len(cells[1, 0]) + len(cells[1, 1]) else 1
+    kept: Cells = {}
+    for c in (0, 1):
+        mine, pool = cells[small, c], cells[1 - small, c]
+        lacking = len(mine) - len(pool)
+        kept[small, c] = mine
+        if balance == "reference":
+            kept[1 - small, c] = _repeats(pool, len(mine), rng)
+        elif lacking > 0 and deficit == "trim":
+            kept[small, c], kept[1 - small, c] = _sample(mine, len(pool), rng), pool
+        elif lacking > 0:
+            kept[1 - small, c] = np.concatenate([pool, _repeats(pool, lacking, rng)])
+        else:
+            kept[1 - small, c] = _sample(pool, len(mine), rng)
+    return kept
+
+
+def _four_cells(cells: Cells, rng: np.random.Generator) -> Cells:
+    """All cells cut to the smallest, as LLFT and last-layer retraining were published."""
+    least = min(map(len, cells.values()))
+    return {cell: _sample(rows, least, rng) for cell, rows in cells.items()}
+
+
+def _subset(cells: Cells, share: float, rng: np.random.Generator) -> Cells:
+    """A share of each cell, rounded up so that none is emptied; that of a smaller share lies in that of a larger."""
+    # 0.07 * 100 is a little more than 7 in floating point.
+    return {cell: _sample(rows, math.ceil(round(share * len(rows), 9)), rng) for cell, rows in cells.items()}
+
+
+def _sample(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """The first n of a permutation."""
+    return pool[np.argsort(rng.random(len(pool)), kind="stable")[:n]]
+
+
+def _repeats(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    return pool[(rng.random(n) * len(pool)).astype(np.int64)]
 
 
 def _generator(parts: tuple[object, ...]) -> np.random.Generator:

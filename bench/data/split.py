@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from bench.api import Batch
-from bench.data.augment import dihedral, normalise
+from bench.data.augment import AUGMENTATIONS, normalise
 from bench.errors import UsageError
 
 
@@ -20,9 +20,10 @@ class ImageSplit:
         cache_array: uint8 (M, S, S, C), C = 1 or 3; usually a memory map, read image by image.
         rows: where in `cache_array` each image lies; repeats are allowed.
         y: labels in {0, 1}.
-        a: groups in {0, 1}.
+        a: groups in {0, 1}, or 0 to G-1 where an attribute has G of them.
         uids: names of the images, for predictions.
         device: where x, y and a go; indices and random draws stay on the CPU.
+        augmentation: the recipe's `augment`.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class ImageSplit:
         a: Sequence[int] | np.ndarray | torch.Tensor,
         uids: Sequence[str] | np.ndarray,
         device: str | torch.device = "cpu",
+        augmentation: str = "dihedral",
     ) -> None:
         self.name = name
         self.array = cache_array
         self.rows = np.asarray(rows, dtype=np.int64)
         self.uids = np.asarray(uids, dtype=object)
         self.device = torch.device(device)
+        self.augmentation = augmentation
         self.y = _copy(y).to(self.device, torch.float32)
         self.a = _copy(a).to(self.device, torch.int64)
         if not len(self.rows) == len(self.y) == len(self.a) == len(self.uids):
@@ -48,13 +51,18 @@ class ImageSplit:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def poses(self) -> int | None:
+        """How many poses augmentation draws from; None where they are too many for their features to be kept."""
+        return AUGMENTATIONS[self.augmentation].poses
+
     def __repr__(self) -> str:
         return f"ImageSplit({self.name!r}, {len(self)} images)"
 
     def draws(
         self, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the index (B,) int64 and the dihedral variant (B,) int64 of every image, batch by batch.
+        """Yield the index (B,) int64 and the pose (B,) int64 of every image, batch by batch.
 
         Each image comes once; the last batch may be smaller. All randomness comes from `rng`, before the first batch.
 
@@ -69,20 +77,21 @@ class ImageSplit:
             )
         n = len(self)
         order = torch.randperm(n, generator=rng) if shuffle else torch.arange(n)
-        variant = torch.randint(8, (n,), generator=rng) if augment else torch.zeros(n, dtype=torch.int64)
+        draw = AUGMENTATIONS[self.augmentation].draw
+        variant = draw(n, rng) if augment else torch.zeros(n, dtype=torch.int64)
         return ((order[i : i + size], variant[i : i + size]) for i in range(0, n, size))
 
     def images(self, index: torch.Tensor, variant: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the images at `index` (B,) as x (B, 3, S, S) float32, each in its dihedral `variant` (B,) in 0..7."""
+        """Return the images at `index` (B,) as x (B, 3, S, S) float32, each in its pose `variant` (B,)."""
         pixels = np.asarray(self.array)[self.rows[index.cpu().numpy()]]
         # Bytes travel to the device, not floats; posing and scaling give the same numbers on either side.
         x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-        return normalise(x if variant is None else dihedral(x, variant))
+        return normalise(x if variant is None else AUGMENTATIONS[self.augmentation].pose(x, variant))
 
     def batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield every image once, in order or shuffled, as it is or in one of eight poses.
+        """Yield every image once, in order or shuffled, as it is or in a pose that is drawn.
 
         Raises:
             UsageError: `size` below 1, or `shuffle` or `augment` without `rng`.
@@ -102,8 +111,9 @@ class ImageSplit:
         at = keep.cpu().numpy()
         mask = keep.to(self.device)
         return ImageSplit(
-            self.name, self.array, self.rows[at], self.y[mask], self.a[mask], self.uids[at], device=self.device
-        )
+            self.name, self.array, self.rows[at], self.y[mask], self.a[mask], self.uids[at],
+            device=self.device, augmentation=self.augmentation,
+        )  # fmt: skip
 
 
 def _copy(values: Sequence[int] | np.ndarray | torch.Tensor) -> torch.Tensor:

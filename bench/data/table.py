@@ -1,7 +1,7 @@
 """Sample tables: one row per image of a set, checked and coded where the values enter.
 
 `sample_table` asks a dataset for its table, keeps the rows of the set and of the task, and codes label and
-attribute as 0 and 1. What is left out is counted by reason; nothing is left out silently.
+attribute as numbers. What is left out is counted by reason; nothing is left out silently.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 
 from bench.api import Attribute, Dataset, Label
 from bench.data.columns import check_spelling, coded, place, require_columns, texts, unknown_value
-from bench.errors import DataInvalid, UnknownName
+from bench.errors import DataInvalid, DataMissing, UnknownName
 
 CONTRACT = ("uid", "path", "group", "source", "drop")
 
@@ -35,9 +35,9 @@ def sample_table(
     `set`, `rows` (of the set, before leaving any out) and `left_out` (reason -> number of rows).
 
     Raises:
-        DataMissing: from the dataset.
+        DataMissing: from the dataset, or what its table lacks to know label or attribute of any row.
         DataInvalid: a column or value that breaks the contract of `Dataset.table`, or a set left without rows.
-        UnknownName: a column or value of `where`, `one` or `zero` that the table does not have.
+        UnknownName: a column or value of `where`, `one`, `zero` or `values` that the table does not have.
     """
     table = dataset.table(root)
     origin = str(table.attrs.get("file", f"the table of {type(dataset).__name__}"))
@@ -60,6 +60,9 @@ def sample_table(
     result = pd.DataFrame({**columns, "y": y[known].astype("int8"), "a": a[known].astype("int8")})
     left_out = {name: n for name, n in left_out.items() if n}
     if result.empty:
+        for column, (looked_for, get_it) in table.attrs.get("lacks", {}).items():
+            if column in (label.column, attribute.column):
+                raise DataMissing(looked_for, get_it=get_it)
         reasons = ", ".join(f"{name} {n}" for name, n in left_out.items()) or "no row has these values"
         raise DataInvalid(f"{origin}: set '{set_name}' has no usable rows ({reasons})")
     result = result.sort_values("uid", kind="stable", ignore_index=True)

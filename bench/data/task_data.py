@@ -9,18 +9,22 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench import registry
 from bench.api import Dataset, Rows, Task
 from bench.data.cache import ImageCache, image_cache
 from bench.data.external import external_set
-from bench.data.folds import folds
+from bench.data.folds import folds, image_folds
 from bench.data.holdout import HOLDOUT, held_out
+from bench.data.pair import Pair, of_pair
 from bench.data.table import fingerprint, keep_apart, sample_table
-from bench.errors import DataError, DataMissing
+from bench.errors import DataError, DataMissing, EmptyGroup
+from bench.seeds import family
 
-FOLD_SPLITS = ("train", "val", "external")
+FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
+"""Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,9 @@ class Source:
 class TaskData:
     """All tables of a task. `tables` holds "source" (with a column `fold`) and each out-of-distribution set.
 
+    Where the groups of the attribute are without an order, `pair` are the two that make the external set, which a
+    baseline chooses; there is no such set without it.
+
     While settings are selected (`selecting`), the holdout of a fold takes the place of the test sets, and `val` and
     `external` are made of what is left of the validation part.
     """
@@ -43,6 +50,7 @@ class TaskData:
     task: Task
     sources: Mapping[str, Source]
     tables: Mapping[str, pd.DataFrame]
+    pair: Pair | None = None
     selecting: bool = False
 
     @cached_property
@@ -54,25 +62,45 @@ class TaskData:
         """True where every image is generated."""
         return self.sources["source"].dataset.synthetic
 
+    @property
+    def unpaired(self) -> bool:
+        """True where there is no external set until a baseline has chosen its pair of groups."""
+        return self.task.attribute.grouped and self.pair is None
+
     def split(self, name: str, fold: int) -> pd.DataFrame:
-        """Return the rows of `train`, `val`, `external` (of a fold) or of an out-of-distribution set.
+        """Return the rows of a part of a fold (`FOLD_SPLITS`) or of an out-of-distribution set.
 
         Raises:
-            EmptyGroup: where the external set of that fold cannot be balanced.
+            EmptyGroup: where the external set of that fold cannot be balanced, or its pair of groups is not chosen.
             DataInvalid: where too few groups are left to hold some out.
         """
-        if name in self.tables and name != "source":
-            return self.tables[name]
         if (name, fold) not in self._splits:
-            source = self.tables["source"]
-            part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
-            if self.selecting and name != "train":
-                held = held_out(part, (0, self.task.name.partition("@")[0], fold), task=self.task)
-                part = part[held == (name == HOLDOUT)].reset_index(drop=True)
-            if name == "external":
-                part = external_set(part, (0, self.task.name, fold, self.task.attribute.column), task=self.task)
-            self._splits[name, fold] = part
+            tested = name in self.tables and name != "source"
+            part = self.tables[name] if tested else self._part(name, fold)
+            # Last, so that both polarities have the same images in every split.
+            self._splits[name, fold] = part if self.task.polarity == "paper" else part.assign(y=1 - part["y"])
         return self._splits[name, fold]
+
+    def _part(self, name: str, fold: int) -> pd.DataFrame:
+        if name.endswith("_inner"):
+            train = self._part("train", fold)
+            inner = cut(train, 10, self.task) == 0
+            return train[inner if name == "val_inner" else ~inner].reset_index(drop=True)
+        source = self.tables["source"]
+        part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
+        if self.selecting and name != "train":
+            held = held_out(part, (0, family(self.task.name), fold), task=self.task)
+            part = part[held == (name == HOLDOUT)].reset_index(drop=True)
+        if name != "external":
+            return part
+        if self.task.attribute.grouped:
+            part = self._of_pair(part, fold)
+        return external_set(part, (0, family(self.task.name), fold, self.task.attribute.column), task=self.task)
+
+    def _of_pair(self, validation: pd.DataFrame, fold: int) -> pd.DataFrame:
+        if self.pair is None:
+            raise EmptyGroup(f"task {self.task.name}, fold {fold}: no pair of groups is chosen for the external set")
+        return of_pair(validation, self.pair)
 
     def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
         """Return number and hash of the images, labels and groups of a split."""
@@ -126,7 +154,7 @@ def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = (), *
         for name, source in sources.items()
     }
     source = keep_apart(tables["source"], [tables[name] for name in rows if name != "source"])
-    source["fold"] = folds(source, task.folds, 0, task=task)
+    source["fold"] = cut(source, task.folds, task)
     if selecting:
         alone = replace(task, ood={HOLDOUT: task.source})
         return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True)
@@ -135,6 +163,11 @@ def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = (), *
 
 def _dataset(rows: Rows) -> str:
     return rows.dataset.partition(":")[0]
+
+
+def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
+    """Return the fold (N,) of every row under the protocol of the task."""
+    return folds(table, n, task=task) if task.protocol == "clean" else image_folds(table, n, task=task)
 
 
 def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:

@@ -2,43 +2,111 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from bench.api import Run, Split
 from bench.errors import EmptyGroup
-from bench.learn.losses import defined_terms, equalised_odds_proxy_gradient, prediction_loss_gradient
+from bench.learn.loss_terms import Terms, terms
 
+ImportanceKind = Literal["fisher", "fisher_per_sample", "gradient_sum", "gradient_absolute"]
+CHUNK = 16
+"""Images whose gradients are held at a time: 16 of a ResNet-50 are 1.5 GB."""
 Importance = dict[str, Tensor]
 """Name of a parameter -> tensor of its shape, not negative."""
 
 
-def fisher_importances(run: Run, net: nn.Module, split: str) -> tuple[Importance, Importance]:
+def fisher_importances(
+    run: Run, net: nn.Module, split: str, kind: ImportanceKind = "fisher", of: Terms | None = None
+) -> tuple[Importance, Importance]:
     """Return the importance of every parameter to the proxy and to the prediction loss (SWiFT, Eqs. 5-8).
 
-    The mean over batches of the squared gradient, in evaluation mode, without augmentation, batches drawn
-    once in an order that all methods share. Both come from one forward pass: the derivatives of the two
-    losses by the logits are known in closed form and are pulled back through the same graph. A batch on
-    which the proxy is undefined adds 0 to the first.
+    `fisher` is the mean over batches of the squared gradient; `gradient_sum` and `gradient_absolute` that of the
+    gradient and of its absolute value, as other paths of the public code of SWiFT and of BMFT (D39); for
+    `fisher_per_sample` see there. Evaluation mode, no augmentation, batches drawn once in an order that all methods
+    share. Both importances come from one forward pass: the derivatives of the two losses by the logits are pulled
+    back through the same graph. A batch on which the proxy is undefined adds 0 to the first.
     """
+    of = terms(run, split) if of is None else of
+    if kind == "fisher_per_sample":
+        return fisher_per_sample(run, net, split, of)
     data = run.split(split)
     net.eval().requires_grad_(True)
     bias, prediction, batches = _zeros(net), _zeros(net), 0
     for x, y, a in data.batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True)):
         z = net(x)
-        proxy = defined_terms(y, a) > 0
-        _add_squared(prediction, net, z, prediction_loss_gradient(z.detach(), y), again=proxy)
-        if proxy:
-            _add_squared(bias, net, z, equalised_odds_proxy_gradient(z.detach(), y, a), again=False)
+        proxy = of.proxy_gradient(z.detach(), y, a)
+        _accumulate(prediction, net, z, of.prediction_gradient(z.detach(), y), kind, again=proxy is not None)
+        if proxy is not None:
+            _accumulate(bias, net, z, proxy, kind, again=False)
         batches += 1
     return _divided(bias, batches), _divided(prediction, batches)
 
 
-def curvature(run: Run, net: nn.Module, data: Split, rng: torch.Generator) -> Importance:
-    """Estimate the diagonal of the generalised Gauss-Newton matrix of the cross-entropy over `data`.
+def fisher_per_sample(run: Run, net: nn.Module, split: str, of: Terms) -> tuple[Importance, Importance]:
+    """Return the mean over images of the squared gradient of their own share in each loss (N of them).
 
-    Per batch one backward pass with random signs e: the square of d(sum_i e_i sqrt(p_i (1 - p_i)) z_i), whose
-    expectation over e is sum_i p_i (1 - p_i) (dz_i)^2. Evaluation mode, no augmentation, in order.
+    Means and signs of the proxy's cells and the weights of the classes are those of the whole split, times N so that
+    a mean of shares is the loss.
+    """
+    data, z = run.split(split), run.score(net, split)
+    y, a, n = data.y, data.a, len(data)
+    proxy = of.proxy_gradient(z, y, a)
+    weights = torch.stack([torch.zeros_like(z) if proxy is None else proxy, of.prediction_gradient(z, y)])
+    bias, prediction = weighted_squares(run, net, data, lambda index, z: (n * weights[:, index]) ** 2)
+    return _divided(bias, n), _divided(prediction, n)
+
+
+def weighted_squares(
+    run: Run, net: nn.Module, data: Split, weigh: Callable[[Tensor, Tensor], Tensor]
+) -> list[Importance]:
+    """Return sum_i w_ki (dz_i / dtheta)^2 for each of K rows of weights, image by image, exactly.
+
+    `weigh` maps the indices (B,) and logits (B,) of a few images to their weights (K, B). Evaluation mode, no
+    augmentation. Costs a forward and a backward pass, badly batched, and the memory of `CHUNK` gradients.
+    """
+    # A copy without hooks: those that count images would see a chunk as one.
+    plain = copy.deepcopy(net).eval()
+    for module in plain.modules():
+        module._forward_hooks.clear()
+    parameters = {name: p.detach() for name, p in plain.named_parameters()}
+
+    def logit(values: dict[str, Tensor], x: Tensor) -> Tensor:
+        return torch.func.functional_call(plain, values, (x[None],))[0]
+
+    by_image = torch.func.vmap(torch.func.grad_and_value(logit), in_dims=(None, 0))
+    totals: list[Importance] = []
+    for index, pose in data.draws(size=CHUNK):
+        gradients, z = by_image(parameters, data.images(index, pose))
+        weights = weigh(index, z)
+        totals = totals or [_zeros(net) for _ in weights]
+        for name, gradient in gradients.items():
+            for total, row in zip(totals, weights.to(gradient), strict=True):
+                total[name] += torch.tensordot(row, gradient.square(), dims=1)
+    run.count(forward=len(data), backward=len(data))
+    return totals
+
+
+def curvature(
+    run: Run,
+    net: nn.Module,
+    data: Split,
+    rng: torch.Generator,
+    kind: Literal["rademacher", "exact", "batch"] = "rademacher",
+    *,
+    weighted: bool = False,
+) -> Importance:
+    """Return a diagonal curvature of the cross-entropy over `data`, by parameter.
+
+    With w_i the weight of an image's class (1; with `weighted` the other class's share of `data`, as in Eq. 1):
+    `exact` is the diagonal of the generalised Gauss-Newton matrix, mean_i w_i p_i (1 - p_i) (dz_i)^2, image by
+    image. `rademacher` estimates it without bias in one backward pass per batch with random signs e: the square of
+    d(sum_i e_i sqrt(w_i p_i (1 - p_i)) z_i) has that expectation over e. `batch` is another quantity, the mean over
+    batches of the squared gradient of the batch's mean loss. Evaluation mode, no augmentation, in order.
 
     Raises:
         EmptyGroup: if `data` has no images.
@@ -46,23 +114,42 @@ def curvature(run: Run, net: nn.Module, data: Split, rng: torch.Generator) -> Im
     if not len(data):
         raise EmptyGroup(f"no images to estimate a curvature from ({data.name})")
     net.eval().requires_grad_(True)
-    total = _zeros(net)
-    for x, _, _ in data.batches(size=run.recipe.batch):
-        z = net(x)
+    positive = data.y.mean()
+    weights = (1 - positive) * data.y + positive * (1 - data.y) if weighted else torch.ones_like(data.y)
+    if kind == "exact":
+
+        def weigh(index: Tensor, z: Tensor) -> Tensor:
+            p = torch.sigmoid(z)
+            return (weights[index] * p * (1 - p))[None]
+
+        return _divided(weighted_squares(run, net, data, weigh)[0], len(data))
+    total, batches = _zeros(net), 0
+    for index, pose in data.draws(size=run.recipe.batch):
+        z = net(data.images(index, pose))
         p = torch.sigmoid(z.detach())
-        signs = torch.randint(0, 2, (len(z),), generator=rng).to(z) * 2 - 1
-        _add_squared(total, net, z, signs * (p * (1 - p)).sqrt(), again=False)
-    return _divided(total, len(data))
+        if kind == "batch":
+            u = weights[index] * (p - data.y[index]) / len(z)
+        else:
+            signs = torch.randint(0, 2, (len(z),), generator=rng).to(z) * 2 - 1
+            u = signs * (p * (1 - p) * weights[index]).sqrt()
+        _accumulate(total, net, z, u, again=False)
+        batches += 1
+    return _divided(total, batches if kind == "batch" else len(data))
 
 
 def _zeros(net: nn.Module) -> Importance:
     return {name: torch.zeros_like(parameter) for name, parameter in net.named_parameters()}
 
 
-def _add_squared(total: Importance, net: nn.Module, z: Tensor, u: Tensor, *, again: bool) -> None:
+def _accumulate(
+    total: Importance, net: nn.Module, z: Tensor, u: Tensor, kind: ImportanceKind = "fisher", *, again: bool
+) -> None:
     gradients = torch.autograd.grad(z, list(net.parameters()), u, retain_graph=again)
     for name, gradient in zip(total, gradients, strict=True):
-        total[name].addcmul_(gradient, gradient)
+        if kind == "fisher":
+            total[name].addcmul_(gradient, gradient)
+        else:
+            total[name].add_(gradient.abs() if kind == "gradient_absolute" else gradient)
 
 
 def _divided(total: Importance, count: int) -> Importance:

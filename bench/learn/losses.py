@@ -7,6 +7,7 @@ Mao et al. 2023; the one-term gap of DiffGda and DiffPrune from that of Marcinke
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,21 +17,27 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor | None]
 """(z, y, a) -> scalar, or None where no term of it is defined on the batch."""
 
 
-def prediction_loss(z: Tensor, y: Tensor) -> Tensor:
-    """Weighted binary cross-entropy with batch counts, averaged over the batch (Eq. 1).
+def prediction_loss(
+    z: Tensor, y: Tensor, positive: Tensor | None = None, reduction: Literal["mean", "sum"] = "mean"
+) -> Tensor:
+    """Weighted binary cross-entropy (Eq. 1), its classes weighed by the share `positive` of positives.
 
-    A batch of one class gives 0 with gradient 0. The paper writes a sum and does not say where the
-    counts are taken; mean and batch are what its public code does.
+    None takes the share of the batch; a batch of one class then gives 0 with gradient 0. The paper writes a sum
+    and does not say where the counts are taken; mean and batch are what its public code does (D03).
     """
     z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
-    positive = y.mean()
-    return ((1 - positive) * y * softplus(-z) + positive * (1 - y) * softplus(z)).mean()
+    positive = y.mean() if positive is None else positive
+    losses = (1 - positive) * y * softplus(-z) + positive * (1 - y) * softplus(z)
+    return losses.mean() if reduction == "mean" else losses.sum()
 
 
-def prediction_loss_gradient(z: Tensor, y: Tensor) -> Tensor:
+def prediction_loss_gradient(
+    z: Tensor, y: Tensor, positive: Tensor | None = None, reduction: Literal["mean", "sum"] = "mean"
+) -> Tensor:
     """The derivative (B,) of `prediction_loss` by z."""
-    p, positive = torch.sigmoid(z), y.mean()
-    return ((1 - positive) * y * (p - 1) + positive * (1 - y) * p) / len(z)
+    p, positive = torch.sigmoid(z), y.mean() if positive is None else positive
+    gradient = (1 - positive) * y * (p - 1) + positive * (1 - y) * p
+    return gradient / len(z) if reduction == "mean" else gradient
 
 
 def equalised_odds_proxy(z: Tensor, y: Tensor, a: Tensor) -> Tensor:
@@ -61,18 +68,49 @@ def defined_terms(y: Tensor, a: Tensor) -> int:
     return len(_cells(y, a))
 
 
-def blend(beta: float) -> Loss:
-    """beta * prediction loss + (1 - beta) * proxy (Eq. 10); None where beta is 0 and the proxy undefined."""
+def signed_half_proxy(
+    z: Tensor, y: Tensor, a: Tensor, *, scores: bool, empty: Literal["skip", "zero_mean"] = "skip"
+) -> Tensor:
+    """0.5 |(v_00 - v_10) + (v_01 - v_11)|, v_gc the mean logit, or score, of group g, class c (BMFT's public code).
+
+    Gaps of opposite sign cancel in it. `zero_mean` takes 0 for the mean of an empty cell, as that code does, which
+    pulls the cell that is there towards 0; `skip` leaves the class out.
+    """
+    values = torch.sigmoid(z) if scores else z
+    total = 0.0 * z.sum()
+    for c in (1, 0):
+        cells = [values[(y == c) & (a == g)] for g in (0, 1)]
+        if empty == "zero_mean" or all(map(len, cells)):
+            zero, one = (cell.mean() if len(cell) else cell.sum() for cell in cells)
+            total = total + zero - one
+    return total.abs() / 2
+
+
+def blend(
+    beta: float, prediction: Callable[[Tensor, Tensor], Tensor] = prediction_loss, proxy: Loss | None = None
+) -> Loss:
+    """beta * prediction loss + (1 - beta) * proxy (Eq. 10); None where beta is 0 and the proxy undefined.
+
+    `proxy` is that of Eqs. 2-4 unless another one is given.
+    """
 
     def loss(z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
-        if beta == 0 and not defined_terms(y, a):
+        if beta == 0 and proxy is None and not defined_terms(y, a):
             return None
         if beta == 1:
-            return prediction_loss(z, y)
-        proxy = equalised_odds_proxy(z, y, a)
-        return (1 - beta) * proxy if beta == 0 else beta * prediction_loss(z, y) + (1 - beta) * proxy
+            return prediction(z, y)
+        gap = equalised_odds_proxy(z, y, a) if proxy is None else proxy(z, y, a)
+        assert gap is not None
+        return (1 - beta) * gap if beta == 0 else beta * prediction(z, y) + (1 - beta) * gap
 
     return loss
+
+
+def gradient_by_logits(loss: Loss, z: Tensor, y: Tensor, a: Tensor) -> Tensor:
+    """The derivative (B,) of any loss by z, by automatic differentiation; 0 where the loss is None."""
+    leaf = z.detach().requires_grad_(True)
+    value = loss(leaf, y, a)
+    return torch.zeros_like(z) if value is None else torch.autograd.grad(value, leaf)[0]
 
 
 def joint_rate_gap(z: Tensor, y: Tensor, a: Tensor) -> Tensor:

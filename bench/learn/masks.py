@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import NonFinite
 from bench.learn.importance import Importance
 
 TINY = 1e-10
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How an importance is scaled before the ratio is taken."""
+
+    normalise: Literal["minmax", "zscore", "percentile"] = "minmax"
+    low: float = 5.0
+    high: float = 95.0
+    """The percentiles that become 0 and 1."""
+    scope: Literal["tensor", "module", "global"] = "tensor"
+    """What is scaled together: a parameter tensor, weight and bias of a module, or everything."""
+    constant: Literal["raw", "zero", "neutral"] = "raw"
+    """The ratio where all importances of a unit are equal: of the raw values, 0, or 1."""
 
 
 def min_max(values: Tensor) -> Tensor:
@@ -22,19 +38,49 @@ def min_max(values: Tensor) -> Tensor:
     return values if low == high else (values - low) / (high - low + TINY)
 
 
-def importance_ratio(bias: Importance, prediction: Importance) -> dict[str, Tensor]:
-    """Return r = min_max(bias) / (min_max(prediction) + 1e-10) for each parameter tensor.
+def scaled(values: Tensor, scaling: Scaling) -> Tensor:
+    """Scale the importances (n,) of one unit: to [0, 1], to z-scores (unbiased std), or between two percentiles.
+
+    What lies outside the percentiles becomes 0 or 1. Equal importances are returned as they are.
+    """
+    if scaling.normalise == "minmax" or values.min() == values.max():
+        return min_max(values)
+    if scaling.normalise == "zscore":
+        return (values - values.mean()) / values.std()
+    ordered, last = values.flatten().sort().values, values.numel() - 1
+    low, high = (ordered[round(last * q / 100)] for q in (scaling.low, scaling.high))
+    return ((values - low) / (high - low + TINY)).clamp(0, 1)
+
+
+def importance_ratio(bias: Importance, prediction: Importance, scaling: Scaling | None = None) -> dict[str, Tensor]:
+    """Return r = scaled(bias) / (scaled(prediction) + 1e-10) for each parameter, 1e-10 with the divisor's sign.
 
     Quantiles and hard masks rank r: tanh(r) is exactly 1 in float32 from r = 9.02 on.
 
     Raises:
         NonFinite: naming the parameter, if an importance is NaN or infinite.
     """
-    ratio = {name: min_max(bias[name]) / (min_max(prediction[name]) + TINY) for name in bias}
+    scaling = scaling or Scaling()
+    ratio: dict[str, Tensor] = {}
+    for names in _units(bias, scaling.scope):
+        pair = [torch.cat([part[name].flatten() for name in names]) for part in (bias, prediction)]
+        zb, zl = (scaled(values, scaling) for values in pair)
+        r = zb / (zl + torch.copysign(torch.full_like(zl, TINY), zl))
+        if scaling.constant != "raw" and any(values.min() == values.max() for values in pair):
+            r = torch.full_like(r, float(scaling.constant == "neutral"))
+        pieces = r.split([bias[name].numel() for name in names])
+        ratio |= {name: piece.reshape(bias[name].shape) for name, piece in zip(names, pieces, strict=True)}
     for name, r in ratio.items():
         if not torch.isfinite(r).all():
             raise NonFinite(f"the importance ratio of {name} is not finite")
-    return ratio
+    return {name: ratio[name] for name in bias}
+
+
+def _units(names: Iterable[str], scope: str) -> list[list[str]]:
+    units: dict[str, list[str]] = {}
+    for name in names:
+        units.setdefault({"tensor": name, "module": name.rpartition(".")[0], "global": ""}[scope], []).append(name)
+    return list(units.values())
 
 
 def soft_mask(ratio: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -53,6 +99,33 @@ def hard_mask(ratio: dict[str, Tensor], rate: float, names: Iterable[str]) -> di
     ones[torch.argsort(flat, descending=True, stable=True)[: round(rate * len(flat))]] = 1
     pieces = dict(zip(chosen, ones.split([ratio[name].numel() for name in chosen]), strict=True))
     return {name: pieces[name].reshape(r.shape) if name in pieces else torch.zeros_like(r) for name, r in ratio.items()}
+
+
+def random_mask(
+    net: nn.Module, rng: torch.Generator, kind: Literal["uniform", "reference"] = "uniform"
+) -> dict[str, Tensor]:
+    """Return a mask of U(0, 1) per entry (SWiFT, Table 6), or of Gaussians put through ratio and tanh, as its code."""
+    shapes = {name: parameter.shape for name, parameter in net.named_parameters()}
+    if kind == "uniform":
+        return {name: torch.rand(shape, generator=rng) for name, shape in shapes.items()}
+    bias, prediction = ({name: torch.randn(shape, generator=rng) for name, shape in shapes.items()} for _ in range(2))
+    return soft_mask(importance_ratio(bias, prediction))
+
+
+def mask_displacement(
+    mask: Mapping[str, Tensor], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Return, per tensor, the correlation of the mask with how far each entry moved; NaN where either is constant.
+
+    A mask that Adam cancels leaves no trace in the displacements.
+    """
+    facts = {}
+    for name, values in mask.items():
+        pair = torch.stack([values.flatten().double(), (after[name] - before[name]).abs().flatten().double()])
+        pair = pair - pair.mean(1, keepdim=True)
+        norms = pair.norm(dim=1)
+        facts[name] = float(pair[0] @ pair[1] / norms.prod()) if float(norms.min()) > 0 else float("nan")
+    return facts
 
 
 def mask_summary(mask: dict[str, Tensor]) -> dict[str, dict[str, float]]:

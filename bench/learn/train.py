@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -29,37 +30,72 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
         yield
 
 
+class _Table:
+    """Features of images in poses, as far as they were asked for."""
+
+    def __init__(self, images: int, poses: int) -> None:
+        self.row = torch.full((images, poses), -1, dtype=torch.int64)  # -1: not computed yet
+        self.values = torch.empty(0)
+        self.used = 0
+
+
+_last: dict[str, _Table] = {}
+"""The table of the last extractor, which the settings of an ablation that share it find filled."""
+
+
 class FrozenFeatures:
-    """Features (D,) of the images of a split in each dihedral pose, computed when first asked for.
+    """Features (D,) of the images of a split in each pose, computed when first asked for.
 
     Exact (up to the rounding of kernels that depend on the batch size) because the extractor is in
-    evaluation mode, does not change, and the poses are eight. Memory: N * 8 * D * 4 bytes at most.
+    evaluation mode, does not change, and the poses are few. Memory: N * poses * D * 4 bytes at most; where the split
+    has too many poses, features of upright images alone can be had. With `run` and `stage`, a later cell that draws
+    alike from an equal extractor takes over what is computed; its passes count as if it had made them.
     """
 
-    def __init__(self, features: nn.Module, split: Split, batch: int) -> None:
-        self._features, self._split, self._batch = features, split, batch
-        self._row = torch.full((len(split), 8), -1, dtype=torch.int64)  # in the table; -1: not computed yet
-        self._table = torch.empty(0)
-        self._used = 0
+    def __init__(self, features: nn.Module, split: Split, batch: int, run: Run | None = None, stage: str = "") -> None:
+        self._features, self._split, self._batch, self._run = features, split, batch, run
+        self._poses = split.poses or 1
+        self._seen = torch.zeros(len(split), self._poses, dtype=torch.bool)
+        self._table = _Table(len(split), self._poses)
+        if run is not None:
+            key = _identity(features, split, batch, run.rng(stage).initial_seed())
+            kept = _last.get(key, self._table)
+            _last.clear()
+            self._table = _last[key] = kept
 
     @torch.no_grad()
     def __call__(self, index: Tensor, variant: Tensor) -> Tensor:
         """Return the features (B, D) of images `index` (B,) in poses `variant` (B,)."""
-        wanted = torch.unique(torch.stack([index, variant], 1)[self._row[index, variant] < 0], dim=0)
+        table = self._table
+        new = torch.unique(torch.stack([index, variant], 1)[~self._seen[index, variant]], dim=0)
+        self._seen[index, variant] = True
+        wanted = new[table.row[new[:, 0], new[:, 1]] < 0]
+        if self._run is not None and len(new) > len(wanted):
+            self._run.count(forward=len(new) - len(wanted))
         for part in wanted.split(self._batch):
             computed = self._features(self._split.images(part[:, 0], part[:, 1]))
-            if not self._used:
+            if not table.used:
                 # Room for every pose; memory that is never written is never taken.
-                self._table = computed.new_empty(8 * len(self._split), computed.shape[1])
-            end = self._used + len(part)
-            self._table[self._used : end] = computed
-            self._row[part[:, 0], part[:, 1]] = torch.arange(self._used, end)
-            self._used = end
-        return self._table[self._row[index, variant].to(self._table.device)]
+                table.values = computed.new_empty(self._poses * len(self._split), computed.shape[1])
+            end = table.used + len(part)
+            table.values[table.used : end] = computed
+            table.row[part[:, 0], part[:, 1]] = torch.arange(table.used, end)
+            table.used = end
+        return table.values[table.row[index, variant].to(table.values.device)]
 
     def upright(self) -> Tensor:
         """Return the features (N, D) of all images as they are."""
         return self(torch.arange(len(self._split)), torch.zeros(len(self._split), dtype=torch.int64))
+
+
+def _identity(features: nn.Module, split: Split, batch: int, seed: int) -> str:
+    """Name what a table of features depends on: extractor, images (by labels and the first four), batches, draws."""
+    digest = hashlib.sha256(f"{features} {split.name} {len(split)} {batch} {seed}".encode())
+    first = torch.arange(min(4, len(split)))
+    images = split.images(first, torch.zeros_like(first))
+    for tensor in (split.y, split.a, images, *features.state_dict().values()):
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def make_optimiser(recipe: Recipe, parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Optimizer:
@@ -81,16 +117,22 @@ def finetune(
     mask: Mapping[str, Tensor] | None = None,
     apply: Literal["gradient", "update"] = "gradient",
     optimiser: torch.optim.Optimizer | None = None,
-    decay: bool = False,
+    schedule: Literal["constant", "cosine"] | None = None,
     cache: bool = True,
+    augment: bool = True,
+    extractor: Literal["eval", "train"] = "eval",
+    head: Literal["train", "eval"] = "train",
+    after_epoch: Callable[[float], None] | None = None,
     stage: str = "finetune",
 ) -> nn.Module:
     """Train parts of `net` in place for some epochs over a split, augmented, and return it.
 
-    A frozen extractor is in evaluation mode and its features are cached; a frozen head keeps its dropout,
-    as in the public code of SWiFT. `mask` maps parameter names to factors in [0, 1]: of the gradients
-    (Eq. 11), or of the whole update. A step whose loss is undefined on the batch is left out. `decay` lets
-    the rate fall to 0 along a half cosine; it is constant otherwise.
+    A frozen extractor is in evaluation mode and its features are cached where the poses are few; `extractor="train"`
+    lets its BatchNorm statistics move, as in the public code of SWiFT (D13). A frozen head keeps its dropout, as
+    there (D14), unless `head="eval"`. `mask` maps parameter names to factors in [0, 1]: of the gradients (Eq. 11), or
+    of the whole update. A step whose loss is undefined on the batch is left out. A cosine `schedule` lets the rate
+    fall to 0; None takes that of the recipe. `after_epoch` hears the mean loss of each epoch and may read `net`,
+    whose modes it must leave as they are.
 
     Raises:
         NonFinite: after an epoch that left a parameter or buffer NaN or infinite.
@@ -100,21 +142,25 @@ def finetune(
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(name in names)
     net.train()
-    if "features" not in train:
+    if "features" not in train and extractor == "eval":
         freeze(net.get_submodule("features"))
+    if "head" not in train and head == "eval":
+        net.get_submodule("head").eval()
     if optimiser is None:
         optimiser = make_optimiser(run.recipe, list(names.values()), lr)
-    frozen = FrozenFeatures(net.get_submodule("features"), data, run.recipe.batch)
-    use_cache = cache and "features" not in train
+    frozen = None
+    if cache and "features" not in train and extractor == "eval" and (data.poses is not None or not augment):
+        frozen = FrozenFeatures(net.get_submodule("features"), data, run.recipe.batch, run, stage)
     draws, facts = run.rng(stage), _Facts()
     steps = max(1, epochs * -(-len(data) // run.recipe.batch))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if decay else None
+    falling = (schedule or run.recipe.schedule) == "cosine"
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if falling else None
     with seeded(run.rng(f"{stage}/dropout")):
         for epoch in range(epochs):
             run.progress(f"{stage}, epoch {epoch + 1}/{epochs}")
-            for index, variant in data.draws(size=run.recipe.batch, shuffle=True, augment=True, rng=draws):
+            for index, variant in data.draws(size=run.recipe.batch, shuffle=True, augment=augment, rng=draws):
                 y, a = data.y[index], data.a[index]
-                if use_cache:
+                if frozen is not None:
                     z = net.get_submodule("head")(frozen(index, variant)).squeeze(1)
                 else:
                     z = net(data.images(index, variant))
@@ -125,10 +171,12 @@ def finetune(
                 optimiser.zero_grad(set_to_none=True)
                 value.backward()
                 _step(optimiser, names, mask, apply)
-                if schedule is not None:
-                    schedule.step()
+                if decay is not None:
+                    decay.step()
             facts.close_epoch()
             require_finite(net, f"{stage}, epoch {epoch + 1}")
+            if after_epoch is not None:
+                after_epoch(facts.losses[-1])
     run.log(**{stage: facts.summary()})
     net.requires_grad_(True)
     return net.eval()

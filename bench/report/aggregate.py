@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import nan
+from typing import Any, Literal
 
 import pandas as pd
 
-from bench.report.checks import Cell, TaskInfo, check, key_of, label_of
+from bench.report.checks import Cell, TaskInfo, Undefined, check, key_of, label_of
+from bench.report.pairs import Pair, pairs_of
 from bench.report.ranking import Row, comparing, excluding, marking
 from bench.score.definitions import METRICS
 from bench.score.statistics import summary
@@ -35,7 +37,8 @@ class Size:
 class Results:
     """All that tables and figures are made of; `rows` in the order of the table.
 
-    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold.
+    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold, `pairs` what
+    each baseline chose where the groups are without an order.
     """
 
     info: TaskInfo
@@ -45,6 +48,7 @@ class Results:
     folds: int
     found: int
     seeds: int
+    pairs: tuple[Pair, ...] = ()
     part: str = ""
     """Which of the tables of a task it is; empty for the main one."""
     remarks: tuple[str, ...] = ()
@@ -81,6 +85,9 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
     columns: dict[tuple[str, str, str], list[Row]] = {}
     for row in _rows(_records(cells, info)):
         columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
+    for key, column in columns.items():
+        column += [_undefined_row(item, *key) for item in info.undefined]
+        column.sort(key=lambda row: (row.row, row.method, row.spec))
     rows: list[Row] = []
     for (_, name, _), column in columns.items():
         kept = excluding(column)
@@ -93,6 +100,7 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         folds=folds,
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
+        pairs=pairs_of(cells),
     )
 
 
@@ -140,13 +148,25 @@ def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
         mean, std, n = summary(list(values.values()))
         yield Row(
             **dict(zip(keys, names, strict=True)),
-            direction=METRICS[names[-1]].direction if names[-1] in METRICS else None,
+            direction=_direction(names[-1]),
             values=values,
             mean=mean,
             std=std,
             n=n,
             degenerate=sum(any(item["degenerate"] for item in items) for items in folds.values()),
         )
+
+
+def _undefined_row(item: Undefined, backbone: str, name: str, metric: str) -> Row:
+    return Row(
+        backbone=backbone, method=item.method, label=item.title, spec=item.method, row=item.row, set=name,
+        metric=metric, direction=_direction(metric), values={}, mean=nan, std=nan, n=0, degenerate=0,
+        excluded="undefined",
+    )  # fmt: skip
+
+
+def _direction(metric: str) -> Literal["up", "down"] | None:
+    return METRICS[metric].direction if metric in METRICS else None
 
 
 def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:

@@ -8,25 +8,54 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.run.plan import TUNED
+from bench.score.definitions import METRICS
 
 Cell = dict[str, Any]
+
+
+TWO_GROUPS = ("auc", "spd", "eodds")
+"""Metrics of the printed table; the CSV has all. The last is the gap of the figure and of the sentences."""
+MORE_GROUPS = ("auc", "min_auc", "gap_auc")
+"""The same for groups without an order (SWiFT, Table 5)."""
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """A method that has no results because it is not defined on the groups of a task, and why."""
+
+    method: str
+    title: str
+    row: int
+    reason: str
 
 
 @dataclass(frozen=True)
 class TaskInfo:
     """What tables say about a task; `label_names` are those of 0 and 1, `ood` the test sets in order.
 
-    `folds` is how many folds the task has; None takes as many as are found.
+    `folds` is how many folds the task has; None takes as many as are found. `columns` are the metrics of the table,
+    `undefined` the methods of which it says why they have no numbers.
     """
 
     name: str
     says: str
     synthetic: bool
-    label_names: tuple[str, str]
+    label_names: tuple[str, ...]
     attribute_name: str
     group_names: tuple[str, ...]
     ood: tuple[str, ...]
     folds: int | None = None
+    columns: tuple[str, ...] = TWO_GROUPS
+    undefined: tuple[Undefined, ...] = ()
+
+    @property
+    def gap(self) -> str:
+        """The metric that says how large the disparity is."""
+        return self.columns[-1]
+
+    def title(self, metric: str) -> str:
+        """Title of a metric; beside AUCs within groups, that of all images pooled is called overall."""
+        return "Overall AUC" if metric == "auc" and "min_auc" in self.columns else METRICS[metric].title
 
 
 def check(cells: Sequence[Cell], info: TaskInfo) -> None:

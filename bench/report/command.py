@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import taskfile
+from bench import registry, taskfile
+from bench.api import Task
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError, UnknownName
 from bench.report import TaskInfo, collect, terminal, untuned, write
+from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Undefined
 from bench.run.choice import with_choice
-from bench.run.plan import SCHEMA, Cell, Settings, cell_hash, folder
+from bench.run.plan import SCHEMA, Cell, Settings, build_method, cell_hash, folder, undefined
 from bench.run.store import predictions_file, read_json
 from bench.tasks import TASKS
 
@@ -44,16 +46,26 @@ def _report(settings: Settings, reports: Path) -> None:
         name=task.name,
         says=f"{task.says[:1].upper()}{task.says[1:].rstrip('.')}.",
         synthetic=bool(cells and cells[0]["synthetic"]),
-        label_names=task.label.names,
+        label_names=task.label_names,
         attribute_name=task.attribute.column,
         group_names=task.attribute.names,
         ood=tuple(task.ood),
         folds=task.folds,
+        columns=MORE_GROUPS if task.attribute.grouped else TWO_GROUPS,
+        undefined=_undefined(task, settings.plugins),
     )
     files = write(cells, failures, info, reports / folder(task.name))
     terminal.show(collect(untuned(cells), untuned(failures), info))
     for file in files:
         print(file)
+
+
+def _undefined(task: Task, plugins: tuple[Path, ...]) -> tuple[Undefined, ...]:
+    if not task.attribute.grouped:
+        return ()
+    reasons = undefined(list(registry.catalogue("method", plugins)), task, plugins)
+    methods = sorted(((name, build_method(name, plugins)) for name in reasons), key=lambda item: item[1].row)
+    return tuple(Undefined(name, method.title, method.row, reasons[name]) for name, method in methods)
 
 
 def read_cells(

@@ -49,8 +49,8 @@ _STYLE: dict[Any, Any] = {
 def trade_off(results: Results) -> dict[str, bytes]:
     """The figure as `pdf` and `png` bytes; the same results give the same bytes.
 
-    One panel per backbone and test set: AUC to the right, EOdds downwards. A large marker is a mean over folds
-    with its std, a small one a fold. Rows without a finite mean are left out.
+    One panel per backbone and test set: AUC to the right, the gap of the task downwards. A large marker is a mean
+    over folds with its std, a small one a fold. Rows without a finite mean are left out.
     """
     with style.context(["default", _STYLE]):  # whatever the user's matplotlibrc says
         figure = draw(results)
@@ -71,8 +71,11 @@ def draw(results: Results) -> Figure:
     for panel in list(panels)[len(places) :]:
         panel.remove()
     for panel, (backbone, name) in zip(figure.axes, places, strict=True):
-        columns = (results.column(backbone, name, metric) for metric in ("auc", "eodds"))
+        info = results.info
+        columns = (results.column(backbone, name, metric) for metric in ("auc", info.gap))
         drawn |= _panel(panel, zip(*columns, strict=True), styles)
+        panel.set_xlabel(f"{info.title('auc')} (higher is better)")
+        panel.set_ylabel(f"{info.title(info.gap)} (lower is better)")
         panel.set_title(f"{name}, {backbone}" if len(results.backbones) > 1 else name)
     _legend(figure, [label for label in styles if label in drawn], styles, results, columns=2 if across == 1 else 5)
     if results.info.synthetic:
@@ -123,8 +126,6 @@ def _panel(panel: Axes, columns: Iterable[tuple[Row, Row]], styles: Mapping[str,
         if auc.spec == BASELINE:
             panel.axvline(auc.mean, color="0.6", linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
             panel.axhline(gap.mean, color="0.6", linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
-    panel.set_xlabel("AUC (higher is better)")
-    panel.set_ylabel("EOdds (lower is better)")
     panel.margins(0.06)
     panel.set_ylim(bottom=-0.03 * panel.get_ylim()[1])  # room for a marker at 0
     return drawn

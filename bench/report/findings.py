@@ -7,25 +7,22 @@ from collections.abc import Sequence
 from bench.report.aggregate import BASELINE, Results
 from bench.report.notes import SIGNS, listed
 from bench.report.ranking import Row
-from bench.score.definitions import METRICS
 from bench.score.statistics import LEVEL
 
-CLAIMED = ("eodds", "auc")
-"""Metrics on which something is said in words."""
 NO_GAIN = "No method's gain over Baseline is supported by the fold spread."
 
 
 def findings(results: Results) -> list[str]:
-    """How it was tested, then one paragraph per backbone and test set on EOdds and AUC, in either direction.
+    """How it was tested, then one paragraph per backbone and test set on the gap and AUC, in either direction.
 
     A difference is named only if its Holm-adjusted p is below the level; the rest is listed as not separable.
     """
-    methods = {row.method for row in results.rows}
+    methods = {row.method for row in results.rows if row.excluded != "undefined"}
     if BASELINE not in methods:
         return ["There are no results of Baseline: nothing is compared."]
     if methods == {BASELINE}:
         return ["There are results of Baseline only: nothing is compared."]
-    none = [] if any(_gain(row) for row in results.rows if row.metric in CLAIMED) else [NO_GAIN]
+    none = [] if any(_gain(row) for row in results.rows if row.metric in _claimed(results)) else [NO_GAIN]
     places = [(backbone, name) for backbone in results.backbones for name in results.info.ood]
     return [_tested(results), *none, *(_place(results, backbone, name) for backbone, name in places)]
 
@@ -33,6 +30,11 @@ def findings(results: Results) -> list[str]:
 def not_separable(column: Sequence[Row]) -> list[str]:
     """Labels of the rows of a column that were compared with Baseline and do not differ beyond the fold spread."""
     return [row.label for row in column if row.compared and not row.separable]
+
+
+def _claimed(results: Results) -> tuple[str, str]:
+    """Metrics on which something is said in words."""
+    return results.info.gap, "auc"
 
 
 def _gain(row: Row) -> bool:
@@ -51,12 +53,13 @@ def _tested(results: Results) -> str:
 
 def _place(results: Results, backbone: str, name: str) -> str:
     where = f"{name}, {backbone}" if len(results.backbones) > 1 else name
-    columns = {metric: results.column(backbone, name, metric) for metric in CLAIMED}
-    return f"{where}: {' '.join(s for metric, column in columns.items() for s in _sentences(column, metric))}"
+    info, sentences = results.info, []
+    for metric in _claimed(results):
+        sentences += _sentences(results.column(backbone, name, metric), info.title(metric), metric == info.gap)
+    return f"{where}: {' '.join(sentences)}"
 
 
-def _sentences(column: Sequence[Row], metric: str) -> list[str]:
-    title = METRICS[metric].title
+def _sentences(column: Sequence[Row], title: str, gap: bool) -> list[str]:
     lower = [row for row in column if row.separable and row.difference < 0]
     higher = [row for row in column if row.separable and row.difference > 0]
     sentences = [
@@ -64,7 +67,7 @@ def _sentences(column: Sequence[Row], metric: str) -> list[str]:
         for word, rows in (("lower", lower), ("higher", higher))
         if rows
     ]
-    if metric == "eodds" and not lower and any(row.compared for row in column):
+    if gap and not lower and any(row.compared for row in column):
         sentences.append(f"No method's reduction of {title} is supported by the fold spread.")
     if rest := not_separable(column):
         sentences.append(f"Not separable from Baseline on {title}: {', '.join(rest)}.")
@@ -78,7 +81,7 @@ def _change(row: Row) -> str:
 
 def _untested(column: Sequence[Row], title: str) -> list[str]:
     reason = next((row.excluded for row in column if row.method == BASELINE), "")
-    rows = [row for row in column if row.method != BASELINE and not row.compared]
+    rows = [row for row in column if row.method != BASELINE and not row.compared and row.excluded != "undefined"]
     if reason and rows:
         return [f"Baseline is {reason} there: nothing is compared on {title}."]
     return (

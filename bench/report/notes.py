@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
+from bench.data.pair import LEAST
 from bench.report.aggregate import IN_DOMAIN, Results, Size
 from bench.report.checks import label_of
-from bench.report.ranking import Exclusion, Row
+from bench.report.ranking import Exclusion
 
-COLUMNS = ("auc", "spd", "eodds")
-"""Metrics of the printed table; the CSV has all."""
 FEW = 10
-"""A rate over fewer images is flagged."""
-SIGNS: dict[Exclusion, str] = {"degenerate": "†", "incomplete": "‡", "": ""}
+"""A rate or an AUC over fewer images of a class is flagged."""
+SIGNS: dict[Exclusion, str] = {"degenerate": "†", "incomplete": "‡", "undefined": "", "": ""}
 """Signs of rows whose gaps are not ranked."""
 REASONS: dict[Exclusion, str] = {
     "degenerate": "every image predicted as the same class; a small gap there means nothing",
@@ -38,6 +37,7 @@ def reading(results: Results) -> list[str]:
         spread(results) + seeds,
         "Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark.",
         "Cost: epochs of full fine-tuning on the external set, (forward + 2 backward) / (3 n), from counted images.",
+        *_pairs(results),
         *(_size(name, size, results) for name, size in results.sizes.items()),
         *results.remarks,
         *partial(results),
@@ -45,8 +45,8 @@ def reading(results: Results) -> list[str]:
 
 
 def partial(results: Results) -> list[str]:
-    """Rows that are degenerate, lack folds or failed, by name."""
-    return [*_excluded(results), *_missing(results), *_failed(results)]
+    """Rows that are undefined, degenerate, lack folds or failed, by name."""
+    return [*_undefined(results), *_excluded(results), *_missing(results), *_failed(results)]
 
 
 def _size(name: str, size: Size, results: Results) -> str:
@@ -56,6 +56,8 @@ def _size(name: str, size: Size, results: Results) -> str:
         f"{group}: {size.cells[group, 0]} {labels[0]}, {size.cells[group, 1]} {labels[1]}" for group in groups
     )
     fold = ", fewest over the folds" if name == IN_DOMAIN else ""
+    if results.info.gap == "gap_auc":
+        return f"{name}: {images} ({parts}{fold}). {_aucs(size, groups)}"
     (group, label), count = min(size.cells.items(), key=lambda item: item[1])
     return f"{name}: {images} ({parts}{fold}). {_weight(f'{group}, {labels[label]}', count)}"
 
@@ -67,13 +69,55 @@ def _weight(cell: str, count: int) -> str:
     return f"In the smallest cell ({cell}) one image moves a rate by {100 / count:.1f} points.{flag}"
 
 
+def _aucs(size: Size, groups: Sequence[str]) -> str:
+    """Over how many groups the AUCs within groups are taken, and which of them rest on few images."""
+    fewest = {group: min(size.cells[group, label] for label in (0, 1)) for group in groups}
+    without = [group for group in groups if fewest[group] == 0]
+    few = [f"{group} ({count})" for group, count in fewest.items() if 0 < count < FEW]
+    missing = f", without {listed(without)}, which lack a class" if without else ""
+    flag = f" Fewer than {FEW} images of a class: {listed(few)}." if few else ""
+    return f"Min and Gap AUC are over {len(groups) - len(without)} of {len(groups)} groups{missing}.{flag}"
+
+
+def _pairs(results: Results) -> list[str]:
+    """Which two groups each baseline chose for the external set, and which groups could not be chosen."""
+    chosen: dict[str, list[str]] = {}
+    skipped: dict[str, list[str]] = {}
+    for pair in results.pairs:
+        seed = f" seed {pair.seed}" if results.seeds > 1 else ""
+        fold = _named(f"{pair.fold}{seed}", pair.backbone, results)
+        words = f"{pair.worst} and {pair.best}" if pair.best else "no pair, so that every method is the Baseline"
+        chosen.setdefault(words, []).append(fold)
+        for group in pair.skipped:
+            skipped.setdefault(group, []).append(fold)
+    if not chosen:
+        return []
+    note = (
+        "External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with "
+        f"{LEAST} images of each class, chosen once per fold before fine-tuning: {_by_fold(chosen)}."
+    )
+    return [note, *([f"Not eligible for want of images: {_by_fold(skipped)}."] if skipped else [])]
+
+
+def _by_fold(found: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{words} (fold {listed(folds)})" for words, folds in found.items())
+
+
+def _undefined(results: Results) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for item in results.info.undefined:
+        reasons.setdefault(item.reason, []).append(item.title)
+    groups = len(results.info.group_names)
+    return [f"– Not defined on {groups} groups: {listed(names)}: {reason}." for reason, names in reasons.items()]
+
+
 def _excluded(results: Results) -> list[str]:
     """Rows whose gaps are printed but not ranked, for each reason."""
     notes = []
     for reason, says in REASONS.items():
         found: dict[str, dict[str, int]] = {}
         for row in results.rows:
-            if row.excluded == reason and row.metric in COLUMNS:
+            if row.excluded == reason and row.metric in results.info.columns:
                 sets = found.setdefault(_named(row.label, row.backbone, results), {})
                 folds = row.degenerate if reason == "degenerate" else min(row.n, sets.get(row.set, row.n))
                 sets[row.set] = folds
@@ -87,7 +131,8 @@ def _excluded(results: Results) -> list[str]:
 
 
 def _missing(results: Results) -> list[str]:
-    rows: list[Row] = [row for backbone in results.backbones for row in results.costs(backbone)]
+    every = [row for backbone in results.backbones for row in results.costs(backbone)]
+    rows = [row for row in every if row.excluded != "undefined"]
     short = [row for row in rows if len(row.values) < results.folds]
     if len(short) == len(rows) and len({len(row.values) for row in rows}) == 1:
         return [f"Missing: every row has {results.found} of {results.folds} folds."]

@@ -13,7 +13,7 @@ DECIMALS = 3
 """Decimals that tables print, and on which rows are ranked: what looks equal is equal."""
 
 Mark = Literal["best", "second", ""]
-Exclusion = Literal["degenerate", "incomplete", ""]
+Exclusion = Literal["degenerate", "incomplete", "undefined", ""]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,9 @@ class Row:
     """One method on one set in one metric.
 
     `values` by fold, NaN where undefined; mean and std (ddof 1) over the `n` finite ones; `degenerate` counts
-    folds in which every image is predicted as one class; `excluded` says why the row is not ranked. Against
-    Baseline: mean paired `difference`, its p, p adjusted by Holm, NaN where not compared.
+    folds in which every image is predicted as one class; `excluded` says why the row is not ranked, "undefined"
+    that the method is not defined on the groups of the task and has no folds. Against Baseline: mean paired
+    `difference`, its p, p adjusted by Holm, NaN where not compared.
     """
 
     backbone: str
@@ -60,8 +61,8 @@ def excluding(column: Sequence[Row]) -> list[Row]:
     most = max((row.n for row in column), default=0)
 
     def reason(row: Row) -> Exclusion:
-        if row.direction != "down":
-            return ""
+        if row.direction != "down" or row.excluded:
+            return row.excluded
         return "degenerate" if row.degenerate else "incomplete" if row.n < most else ""
 
     return [replace(row, excluded=reason(row)) for row in column]

@@ -12,8 +12,9 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.report.aggregate import IN_DOMAIN, SYNTHETIC, Results
+from bench.report.checks import TaskInfo
 from bench.report.findings import findings
-from bench.report.notes import COLUMNS, SIGNS, reading
+from bench.report.notes import SIGNS, listed, reading
 from bench.report.ranking import DECIMALS, Mark, Row
 from bench.score.definitions import METRICS
 
@@ -70,7 +71,7 @@ def blocks(results: Results, backbone: str, abreast: int) -> list[Block]:
 
 def block(results: Results, backbone: str, sets: tuple[str, ...]) -> Block:
     """The printed block of one backbone and some sets."""
-    columns = [results.column(backbone, name, metric) for name in sets for metric in COLUMNS]
+    columns = [results.column(backbone, name, metric) for name in sets for metric in results.info.columns]
     lines = [
         Line(cost.label, tuple(entry(row) for row in rows), number(cost.mean, 1), len(cost.values))
         for cost, *rows in zip(results.costs(backbone), *columns, strict=True)
@@ -98,10 +99,10 @@ def heads(results: Results, sets: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(name, sizes.get(name, "no images")) for name in sets]
 
 
-def metric_titles() -> list[str]:
+def metric_titles(info: TaskInfo) -> list[str]:
     """Titles of the printed metrics with the direction that is better."""
     arrows = {"up": " ↑", "down": " ↓", None: ""}
-    return [METRICS[name].title + arrows[METRICS[name].direction] for name in COLUMNS]
+    return [info.title(name) + arrows[METRICS[name].direction] for name in info.columns]
 
 
 def latex(results: Results) -> str:
@@ -153,7 +154,8 @@ def _context(results: Results, abreast: int) -> dict[str, object]:
             backbone: [(item, heads(results, item.sets)) for item in blocks(results, backbone, abreast)]
             for backbone in results.backbones
         },
-        "metrics": metric_titles(),
+        "groups": listed(results.info.group_names),
+        "metrics": metric_titles(results.info),
         "notes": reading(results),
         "findings": findings(results),
     }

@@ -10,9 +10,8 @@ from rich.text import Text
 
 from bench.report.aggregate import SYNTHETIC, Results
 from bench.report.findings import not_separable
-from bench.report.notes import COLUMNS, partial, spread
+from bench.report.notes import partial, spread
 from bench.report.tables import Block, Entry, block, heads
-from bench.score.definitions import METRICS
 
 STYLES = {"best": "bold", "second": "underline", "": ""}
 PLAIN_MARKS = {"best": "*", "second": "+", "": ""}
@@ -24,7 +23,7 @@ def show(results: Results, stream: TextIO | None = None) -> None:
     console = Console(file=stream or sys.stdout, highlight=False, emoji=False, markup=False)
     labels = max(len(label) for label in {row.label for row in results.rows}) + 2
     room = console.width - labels - 8 if console.is_terminal else sys.maxsize
-    abreast = max(1, room // (COLUMN * len(COLUMNS)))
+    abreast = max(1, room // (COLUMN * len(results.info.columns)))
     if results.info.synthetic:
         console.print(SYNTHETIC, style="bold", soft_wrap=True)
     for backbone in results.backbones:
@@ -32,15 +31,16 @@ def show(results: Results, stream: TextIO | None = None) -> None:
             sets = results.info.ood[start : start + abreast]
             if len(results.backbones) > 1:
                 console.print(f"{backbone} backbone", soft_wrap=True)
-            for line in _lines(block(results, backbone, sets), heads(results, sets), labels, console.is_terminal):
+            for line in _lines(results, block(results, backbone, sets), labels, console.is_terminal):
                 console.print(line, soft_wrap=True)
     for sentence in _sentences(results, console.is_terminal):
         console.print(sentence, soft_wrap=not console.is_terminal)
 
 
-def _lines(item: Block, sets: list[tuple[str, str]], labels: int, styled: bool) -> list[Text]:
-    first = " " * labels + "".join(f"{name} ({size})".ljust(COLUMN * len(COLUMNS)) for name, size in sets)
-    titles = "".join(METRICS[name].title.ljust(COLUMN) for name in COLUMNS) * len(sets)
+def _lines(results: Results, item: Block, labels: int, styled: bool) -> list[Text]:
+    sets, columns = heads(results, item.sets), results.info.columns
+    first = " " * labels + "".join(f"{name} ({size})".ljust(COLUMN * len(columns)) for name, size in sets)
+    titles = "".join(results.info.title(name).ljust(COLUMN) for name in columns) * len(sets)
     lines = [Text(first.rstrip()), Text(f"{'method'.ljust(labels)}{titles}{'cost':>6}")]
     for row in item.lines:
         line = Text(row.label.ljust(labels))
@@ -58,15 +58,15 @@ def _number(entry: Entry) -> str:
 
 
 def _sentences(results: Results, styled: bool) -> list[str]:
-    lists = {}
+    info, lists = results.info, {}
     for backbone in results.backbones:
-        for name in results.info.ood:
-            rows = not_separable(results.column(backbone, name, "eodds"))
+        for name in info.ood:
+            rows = not_separable(results.column(backbone, name, info.gap))
             where = f"{backbone}, {name}" if len(results.backbones) > 1 else name
             lists[where] = ", ".join(rows) or "none"
     same = len(set(lists.values())) == 1
     rest = next(iter(lists.values())) if same else "; ".join(f"{where}: {names}" for where, names in lists.items())
     marks = "" if styled else " * best, + second of a column."
     compared = any(row.compared for row in results.rows)
-    tested = f" Not separable from Baseline on EOdds (paired, Holm): {rest}." if compared else ""
+    tested = f" Not separable from Baseline on {info.title(info.gap)} (paired, Holm): {rest}." if compared else ""
     return [f"{spread(results)}{marks}{tested}", *partial(results)]

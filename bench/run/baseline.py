@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from bench import learn
+from bench.api import Recipe
 from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData
-from bench.errors import DataInvalid
+from bench.errors import DataInvalid, EmptyGroup
 from bench.learn.network import Net, build_net
 from bench.run.context import CellRun
-from bench.run.plan import Cell
+from bench.run.plan import PRETRAIN_SPLITS, Cell
 from bench.run.store import replacing
+from bench.score.metrics import auc_of_sorted
+from bench.score.predict import predict
 from bench.seeds import seed_of
 
 
@@ -46,29 +52,75 @@ def train_baseline(
     """Train a baseline with the prediction loss for the epochs of the recipe; keep the last epoch (SWiFT, 4.3).
 
     The paper's code keeps the epoch with the best validation AUC: its baseline has then seen the data from
-    which the external set is cut.
+    which the external set is cut. `pretrain_checkpoint` names that and the choice on images held out for it.
     """
     recipe = data.task.recipe
+    trained_on, *chosen_on = PRETRAIN_SPLITS[recipe.pretrain_checkpoint]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed_of(cell.seed, "baseline", cell.fold, "init"))
         net = build_net(cell.backbone, weights=data.task.weights)
     run = CellRun(
-        net, recipe, splits, frozenset({"train"}), seed=cell.seed, task="baseline", fold=cell.fold,
+        net, recipe, splits, frozenset({trained_on}), seed=cell.seed, task="baseline", fold=cell.fold,
         method="baseline", report=report,
     )  # fmt: skip
-    if recipe.pretrain_optimiser == "adam":
-        optimiser: torch.optim.Optimizer = torch.optim.Adam(run.model.parameters(), lr=recipe.pretrain_lr)
-    else:
-        optimiser = torch.optim.SGD(
-            run.model.parameters(),
-            lr=recipe.pretrain_lr,
-            momentum=recipe.pretrain_momentum,
-            weight_decay=recipe.pretrain_weight_decay,
-        )
+    optimiser = _optimiser(recipe, run.model)
+    best = _Best(run.model, splits[chosen_on[0]]()) if chosen_on else None
+    plateau = ReduceLROnPlateau(optimiser, factor=0.1, patience=10) if recipe.pretrain_plateau else None
+
+    def after_epoch(loss: float) -> None:
+        if best is not None:
+            best.look()
+        if plateau is not None:
+            plateau.step(loss)
+
     learn.finetune(
-        run, run.model, loss=learn.blend(1.0), split="train", epochs=recipe.pretrain_epochs,
-        lr=recipe.pretrain_lr, optimiser=optimiser, decay=recipe.pretrain_decay, stage="pre-training",
+        run, run.model, loss=learn.objective(run, trained_on, 1.0), split=trained_on, epochs=recipe.pretrain_epochs,
+        lr=recipe.pretrain_lr, optimiser=optimiser, schedule="cosine" if recipe.pretrain_decay else "constant",
+        after_epoch=after_epoch, stage="pre-training",
     )  # fmt: skip
     with replacing(file) as temporary:
-        torch.save(run.model.state_dict(), temporary)
+        torch.save(run.model.state_dict() if best is None else best.state, temporary)
         os.utime(temporary)
+
+
+def _optimiser(recipe: Recipe, net: Net) -> torch.optim.Optimizer:
+    parameters, lr = list(net.parameters()), recipe.pretrain_lr
+    if recipe.pretrain_optimiser == "adam":
+        optimiser: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=lr)
+    else:
+        optimiser = torch.optim.SGD(
+            parameters, lr=lr, momentum=recipe.pretrain_momentum, weight_decay=recipe.pretrain_weight_decay
+        )
+    if (largest := recipe.pretrain_clip) is not None:
+
+        def clip(*_: object) -> None:
+            torch.nn.utils.clip_grad_norm_(parameters, largest)
+
+        optimiser.register_step_pre_hook(clip)
+    return optimiser
+
+
+class _Best:
+    """The weights of the epoch with the highest AUC on a split; the first of equal ones.
+
+    Raises:
+        EmptyGroup: a split of one class, on which no AUC is defined.
+    """
+
+    def __init__(self, net: Net, split: ImageSplit) -> None:
+        if split.y.min() == split.y.max():
+            raise EmptyGroup(
+                f"pretrain_checkpoint: {split.name} has images of one class only, on which no epoch can be chosen: "
+                "take pretrain_checkpoint=last or fewer folds"
+            )
+        self.net, self.split, self.auc = net, split, -math.inf
+        self.state = net.state_dict()
+
+    def look(self) -> None:
+        """Score the network as it is now, and leave it in training mode."""
+        z = predict(self.net, self.split).cpu().numpy()
+        self.net.train()
+        order = z.argsort(kind="stable")
+        auc = auc_of_sorted(z[order], self.split.y.cpu().numpy()[order])
+        if auc > self.auc:
+            self.auc, self.state = auc, copy.deepcopy(self.net.state_dict())

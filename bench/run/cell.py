@@ -22,9 +22,10 @@ from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
 from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
 from bench.errors import EmptyGroup, NonFinite, PluginBroken
-from bench.run import environment, store
+from bench.run import environment, pairing, store
 from bench.run.baseline import load_baseline, train_baseline
 from bench.run.context import CellRun, Shelf, uncounted
+from bench.run.pairing import Splits
 from bench.run.plan import (
     BASELINE,
     SCHEMA,
@@ -38,15 +39,13 @@ from bench.run.plan import (
 from bench.score import metrics
 from bench.score.predict import predict
 
-Splits = Mapping[str, Callable[[], ImageSplit]]
-
 
 def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Compute one cell, store it and return its record. Anything that goes wrong is raised."""
     cell, started = planned.cell, time.perf_counter()
     data = open_task(settings)
     torch.set_num_threads(data.task.recipe.threads)
-    splits = open_splits(settings, cell.fold)
+    splits = open_splits(settings, data, cell.fold)
 
     file = checkpoint_file(settings.cache, cell, data)
     if cell.method == BASELINE and not file.is_file():
@@ -54,16 +53,16 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
     baseline, baseline_sha = load_baseline(file, cell.backbone)
 
     method = build_method(cell.runs, settings.plugins)
+    data, chosen = pairing.choose_pair(data, baseline, splits["val"])
+    splits = open_splits(settings, data, cell.fold)
     # Whatever a method declares: there is no way from it to a test set.
-    fitting = {name: splits[name] for name in ("train", "val", "external")}
+    fitting = {name: pairing.for_methods(splits, data)[name] for name in ("train", "val", "external")}
     run = CellRun(
-        baseline, data.task.recipe, fitting, method.uses, seed=cell.seed, task=cell.task, fold=cell.fold,
-        method=cell.method, report=report, shelf=_shelf(settings, data, cell, method, baseline_sha),
+        baseline, data.task.recipe, fitting, method.uses, seed=cell.seed, task=cell.task,
+        fold=cell.fold, method=cell.method, report=report,
+        shelf=_shelf(settings, data, cell, method, baseline_sha),
     )  # fmt: skip
-    model = method.fit(run)
-    if not isinstance(model, nn.Module):
-        raise PluginBroken(f"{cell.method}: fit returned {type(model).__name__}, a torch module expected")
-    model = uncounted(model)
+    model = uncounted(_fit(method, run, data, cell))
     seconds = time.perf_counter() - started
 
     opened = {name: splits[name]() for name in ("val", *data.task.ood)}
@@ -82,7 +81,8 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         "scores": scores,
         "metrics_version": metrics.VERSION,
         "cost": _cost(run, baseline, model, data, cell, seconds),
-        "external_repeats": data.repeats(cell.fold) if "external" in method.uses else None,
+        "external_repeats": data.repeats(cell.fold) if "external" in method.uses and not data.unpaired else None,
+        **chosen,
         "log": run.facts,
         "warnings": run.warnings,
         "baseline": {"sha256": baseline_sha},
@@ -104,17 +104,36 @@ def _open_caches(settings: Settings) -> dict[str, ImageCache]:
     return open_task(settings).caches(settings.cache)
 
 
-def open_splits(settings: Settings, fold: int) -> Splits:
+def open_splits(settings: Settings, data: TaskData, fold: int) -> Splits:
     """Return a way to open each split of a fold and each test set, from the image caches."""
-    data, caches = open_task(settings), _open_caches(settings)
+    caches = _open_caches(settings)
 
     def split(name: str) -> ImageSplit:
         table = data.split(name, fold)
         cached = caches.get(name, caches["source"])
         y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
-        return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids)
+        augment = data.task.recipe.augment
+        return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids, augmentation=augment)
 
     return {name: partial(split, name) for name in (*FOLD_SPLITS, *data.task.ood)}
+
+
+def _fit(method: Method, run: CellRun, data: TaskData, cell: Cell) -> nn.Module:
+    """Return the fitted model; the baseline, with a warning, in a fold without a pair of groups to fit on."""
+    if data.task.external == 0 and "external" in method.uses:
+        return run.model  # without an external set there is nothing to fit on
+    if data.unpaired:
+        run.warn(pairing.unpaired(data, cell.fold))
+        return run.model
+    if data.pair is not None and "external" in method.uses and (repeats := data.repeats(cell.fold)):
+        run.warn(
+            f"fold {cell.fold}: {repeats} images of the external set are repeats, because the larger group of its pair "
+            "has fewer images of a class than the smaller one"
+        )
+    model = method.fit(run)
+    if not isinstance(model, nn.Module):
+        raise PluginBroken(f"{cell.method}: fit returned {type(model).__name__}, a torch module expected")
+    return model
 
 
 def _shelf(settings: Settings, data: TaskData, cell: Cell, method: Method, baseline: str) -> Shelf:

@@ -19,7 +19,7 @@ from bench.learn.network import Net
 from bench.run.plan import digest
 from bench.run.store import replacing
 from bench.score.predict import predict
-from bench.seeds import seed_of
+from bench.seeds import family, seed_of
 
 
 @dataclass
@@ -138,11 +138,6 @@ class CellRun:
         """Say where the method is."""
         if self._report:
             self._report(where)
-
-
-def family(name: str) -> str:
-    """Return what a spec or the name of a variant starts with: `swift` of `swift:epsilon=0.2`."""
-    return name.partition(":")[0].partition("@")[0]
 
 
 def counted(net: Net, passes: Passes) -> Net:

@@ -26,6 +26,7 @@ from bench.run.plan import (
     describe_cell,
     method_specs,
     plan,
+    undefined,
 )
 from bench.run.pool import Event, describe_error, run_pool
 from bench.run.progress import counting, watching
@@ -63,7 +64,7 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
         UsageError, DataError: for anything wrong in what was asked for, before anything is computed.
     """
     task = taskfile.resolve(settings.task)
-    specs = method_specs(wanted.methods, settings.plugins)
+    specs = method_specs(wanted.methods, settings.plugins, task.recipe)
     backbone = check_backbone(task, wanted.backbone)
     data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
@@ -113,6 +114,7 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
 
     runnable = [p for p in todo if p.error is None]
     print(heading(data, cells, todo), file=sys.stderr)
+    _say_undefined(wanted, data, settings)
     outcome.warnings += _repeats(data, cells)
     for planned in todo:
         if planned.error is not None:
@@ -143,6 +145,12 @@ def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[Planned
     )
 
 
+def _say_undefined(wanted: Wanted, data: TaskData, settings: Settings) -> None:
+    groups = len(data.task.attribute.names)
+    for spec, why in undefined(method_specs(wanted.methods, settings.plugins), data.task, settings.plugins).items():
+        print(f"left out: {spec} is not defined on {groups} groups: {why}", file=sys.stderr)
+
+
 def _repeats(data: TaskData, cells: Sequence[PlannedCell]) -> list[str]:
     repeats = []
     for fold in sorted({p.cell.fold for p in cells}):
@@ -151,10 +159,10 @@ def _repeats(data: TaskData, cells: Sequence[PlannedCell]) -> list[str]:
             repeats.append(data.repeats(fold))
     if not any(repeats):
         return []
-    return [
-        f"external set: up to {max(repeats)} images per fold are repeats, because the larger group has fewer images "
-        "of a class than the smaller one"
-    ]
+    why = "the larger group has fewer images of a class than the smaller one"
+    if data.task.balance == "reference":
+        why = "the larger group is drawn with replacement"
+    return [f"external set: up to {max(repeats)} images per fold are repeats, because {why}"]
 
 
 def settings(args: argparse.Namespace) -> Settings:
@@ -166,7 +174,8 @@ def settings(args: argparse.Namespace) -> Settings:
 
 def print_plan(wanted: Wanted, settings: Settings) -> int:
     """Print every cell and how it stands."""
-    _, cells = plan_run(wanted, settings)
+    data, cells = plan_run(wanted, settings)
+    _say_undefined(wanted, data, settings)
     for planned in cells:
         how = "cannot run" if planned.error else store.state(settings.results, planned.cell, planned.hash)
         print(f"{how:<10} {planned.cell}")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.api import Method, Task
+from bench.api import Method, Recipe, Task
+from bench.data import pair
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, UnknownName, UsageError
 
@@ -22,13 +23,12 @@ BASELINE = "baseline"
 TUNED = "@tuned"
 """End of a spec whose parameters `bench tune` chooses, fold by fold."""
 PRETRAIN_FIELDS = (
-    "pretrain_optimiser",
-    "pretrain_lr",
-    "pretrain_epochs",
-    "pretrain_decay",
-    "pretrain_momentum",
-    "pretrain_weight_decay",
+    *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
+    *("augment", "batch", "reduction", "threads", "weight_counts"),
 )
+"""Fields of a recipe that change a baseline."""
+PRETRAIN_SPLITS = {"last": ("train",), "best_inner": ("train_inner", "val_inner"), "reference": ("train", "val")}
+"""`pretrain_checkpoint` -> the part trained on and, where an epoch is chosen, the part on which it is."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,9 @@ def plan(
     plugins: Sequence[Path] = (),
     complete: Callable[[Cell], Cell] = lambda cell: cell,
 ) -> list[PlannedCell]:
-    """Return the cells of a run, baselines first; the baseline is always among them.
+    """Return the cells of a run, baselines first, then fold by fold.
+
+    The baseline is always among them, what is not defined on the groups of the task never.
 
     `complete` gives a tuned cell what was chosen for it.
 
@@ -105,8 +107,10 @@ def plan(
     wrong = [fold for fold in folds if not 0 <= fold < data.task.folds]
     if wrong:
         raise UsageError(f"fold {wrong[0]}: task {data.task.name} has the folds 0 to {data.task.folds - 1}")
-    specs = list(dict.fromkeys([BASELINE, *methods]))
-    order = [(fold, seed, spec) for spec in specs for seed in seeds for fold in folds]
+    left_out = undefined(methods, data.task, plugins)
+    specs = [spec for spec in dict.fromkeys([BASELINE, *methods]) if spec not in left_out]
+    # What settings of a fold have in common is made by the first of them, so they are neighbours.
+    order = [(fold, seed, spec) for seed in seeds for fold in folds for spec in specs]
     order.sort(key=lambda item: item[2] != BASELINE)
     cells = []
     for fold, seed, spec in order:
@@ -121,8 +125,17 @@ def plan(
     return cells
 
 
-def method_specs(text: str, plugins: Sequence[Path] = ()) -> list[str]:
+def undefined(methods: Sequence[str], task: Task, plugins: Sequence[Path] = ()) -> dict[str, str]:
+    """Return the specs of the methods that are not defined on the groups of a task, and why."""
+    groups = len(task.attribute.names)
+    reasons = {spec: build_method(spec, plugins).undefined(groups) for spec in methods}
+    return {spec: reason for spec, reason in reasons.items() if reason}
+
+
+def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None = None) -> list[str]:
     """Return the canonical specs that `--methods` names: `all`, or specs joined by commas.
+
+    With a recipe, `all` also names the settings that methods want beside their defaults under it.
 
     Raises:
         UnknownName, UsageError: before anything is computed.
@@ -131,14 +144,20 @@ def method_specs(text: str, plugins: Sequence[Path] = ()) -> list[str]:
     for spec in registry.split_specs(text):
         if spec == "all":
             found = registry.catalogue("method", plugins)
-            specs += [name for _, name in sorted((_row(name, plugins), name) for name in found)]
+            for _, name in sorted((_row(name, plugins), name) for name in found):
+                beside = build_method(name, plugins).companions(recipe) if recipe else ()
+                specs += [name, *(_canonical(f"{name}:{setting}", plugins) for setting in beside)]
         else:
-            plain = spec.removesuffix(TUNED)
-            specs.append(registry.describe(plain.partition(":")[0], registry.build("method", plain, plugins)))
-            specs[-1] += TUNED if plain != spec else ""
+            specs.append(_canonical(spec, plugins))
     if not specs:
         raise UsageError("--methods: name at least one method, or all")
     return list(dict.fromkeys(specs))
+
+
+def _canonical(spec: str, plugins: Sequence[Path]) -> str:
+    plain = spec.removesuffix(TUNED)
+    canonical = registry.describe(plain.partition(":")[0], registry.build("method", plain, plugins))
+    return canonical + TUNED if plain != spec else canonical
 
 
 def _row(name: str, plugins: Sequence[Path]) -> int:
@@ -164,17 +183,20 @@ def check_backbone(task: Task, backbone: str | None) -> str:
 
 
 def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
-    """Return what defines a baseline: training images, pixels, network, pre-training, fold and seed."""
+    """Return what defines a baseline: training images, pixels, network, pre-training, fold and seed.
+
+    Variants of a task that agree in it share the baseline.
+    """
     task, source = data.task, data.sources["source"]
     recipe = dataclasses.asdict(task.recipe)
     return {
         "schema": SCHEMA,
-        "train": data.fingerprint("train", cell.fold),
+        "train": [data.fingerprint(name, cell.fold) for name in PRETRAIN_SPLITS[task.recipe.pretrain_checkpoint]],
         "source": [source.spec, source.dataset.version],
         "pixels": [task.image_size, task.channels, task.crop],
         "backbone": cell.backbone,
         "weights": task.weights,
-        "recipe": {name: recipe[name] for name in (*PRETRAIN_FIELDS, "batch", "threads")},
+        "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS},
         "fold": cell.fold,
         "seed": cell.seed,
     }
@@ -183,15 +205,19 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
 def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
     """Hash all that defines a cell's numbers; paths, host, device and number of workers are not among it."""
     method = build_method(cell.runs, plugins)
-    used = sorted({*method.uses, "val", *data.task.ood})
+    used = {*method.uses, "val", *data.task.ood}
+    chosen = {}
+    if data.task.attribute.grouped:
+        # The external set is not known before its baseline, but follows from it, from `val` and from the rule.
+        used.discard("external")
+        chosen = {"pair": {**pair.RULE, "groups": len(data.task.attribute.names)}}
     identity = {
         "baseline": baseline_identity(cell, data),
         "task": data.task.name,
-        "data": {name: data.fingerprint(name, cell.fold) for name in used},
+        "data": {name: data.fingerprint(name, cell.fold) for name in sorted(used)},
+        **chosen,
         "ood": {
-            name: [data.sources[name].spec, data.sources[name].dataset.version]
-            for name in data.sources
-            if name != "source"
+            name: [source.spec, source.dataset.version] for name, source in data.sources.items() if name != "source"
         },
         "recipe": dataclasses.asdict(data.task.recipe),
         "method": cell.method.partition(":")[0],

@@ -13,13 +13,16 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from bench.run.plan import BASELINE, PlannedCell, Settings
+
+Fold = tuple[int, int]
+"""Fold and seed: cells that agree in them start from one baseline."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def run_pool(cells: Sequence[PlannedCell], settings: Settings, jobs: int, on_eve
     """
     waiting = list(cells)
     unfinished = {_fold(p) for p in waiting if p.cell.method == BASELINE}
-    broken: set[tuple[int, int]] = set()
+    broken: set[Fold] = set()
     workers = [_start(settings) for _ in range(min(jobs, len(waiting)))]
     try:
         while True:
@@ -48,10 +51,11 @@ def run_pool(cells: Sequence[PlannedCell], settings: Settings, jobs: int, on_eve
                 waiting.remove(planned)
                 on_event(Event("blocked", planned))
             for worker in workers:
-                ready = (p for p in waiting if p.cell.method == BASELINE or _fold(p) not in unfinished)
-                if worker.busy is None and (planned := next(ready, None)):
+                ready = [p for p in waiting if p.cell.method == BASELINE or _fold(p) not in unfinished]
+                if worker.busy is None and ready:
+                    planned = choose(ready, worker.fold, {_fold(w.busy) for w in workers if w.busy})
                     waiting.remove(planned)
-                    worker.busy = planned
+                    worker.busy, worker.fold = planned, _fold(planned)
                     on_event(Event("started", planned))
                     worker.send(planned)
             busy = [worker for worker in workers if worker.busy]
@@ -75,7 +79,19 @@ def run_pool(cells: Sequence[PlannedCell], settings: Settings, jobs: int, on_eve
             worker.process.join()
 
 
-def _fold(planned: PlannedCell) -> tuple[int, int]:
+def choose(ready: Sequence[PlannedCell], last: Fold | None, busy: Container[Fold]) -> PlannedCell:
+    """Return the cell for a worker: a baseline, else one of the fold it was on, of a fold nobody is on, or any.
+
+    What settings of a fold have in common is then made once, not by two workers at the same time.
+    """
+    if ready[0].cell.method == BASELINE:
+        return ready[0]
+    own = (p for p in ready if _fold(p) == last)
+    free = (p for p in ready if _fold(p) not in busy)
+    return next(own, None) or next(free, None) or ready[0]
+
+
+def _fold(planned: PlannedCell) -> Fold:
     return planned.cell.fold, planned.cell.seed
 
 
@@ -84,6 +100,8 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     busy: PlannedCell | None = None
+    fold: Fold | None = None
+    """Of the cell that it works on or worked on last."""
     dead: bool = False
 
     def send(self, planned: PlannedCell) -> None:

@@ -1,4 +1,9 @@
-"""What the metrics are called, which way each is better, how it is defined. Without numpy: `bench ls` reads it."""
+"""What the metrics are called, which way each is better, how it is defined. Without numpy: `bench ls` reads it.
+
+SWiFT prints no formula of equalised odds. The one surviving routine of its authors (vios-s/BMFT) halves the absolute
+signed sum, in which gaps of opposite sign cancel: `eodds_signed`. The headline `eodds` halves the sum of the absolute
+gaps; where both gaps have one sign the two are equal. Both, the larger gap and the sum are stored in every cell (D22).
+"""
 
 from __future__ import annotations
 
@@ -24,14 +29,14 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric("auc", "AUC", "up", "Area under the ROC curve of all images pooled.", "P(z+ > z-) + P(z+ = z-) / 2"),
         Metric("spd", "SPD", "down", "Statistical parity difference: gap between selection rates.", "|SR_0 - SR_1|"),
-        Metric("eodds", "EOdds", "down", "Equalised odds: mean of the TPR and FPR gaps.", "(|dT| + |dF|) / 2"),
+        Metric("eodds", "EOdds", "down", "Equalised odds: mean of the TPR and FPR gaps (D22).", "(|dT| + |dF|) / 2"),
         Metric("eodds_max", "EOdds max", "down", "Equalised odds: the larger of both gaps.", "max(|dT|, |dF|)"),
         Metric("eodds_sum", "EOdds sum", "down", "Equalised odds: the sum of both gaps.", "|dT| + |dF|"),
         Metric(
             "eodds_signed",
             "EOdds signed",
             "down",
-            "The public code's equalised odds, in which gaps of opposite sign cancel; two groups only.",
+            "The public code's equalised odds, in which gaps of opposite sign cancel; two groups only (D22).",
             "|dT + dF| / 2",
         ),
         Metric("eopp", "EOpp", "down", "Equal opportunity: gap between true positive rates.", "|dT|"),

@@ -85,9 +85,14 @@ def place(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
+def new_place(tmp_path_factory):
+    return lambda name: Place(tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="session")
+def finished(new_place):
     """The tiny task, run to its end without interruption by all ten methods."""
-    place = Place(tmp_path_factory.mktemp("finished"))
+    place = new_place("finished")
     place.first = place.bench("run", "--task", "tiny.toml", "--methods", "all")
     place.first_report = place.report()
     return place

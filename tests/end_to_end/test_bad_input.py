@@ -91,6 +91,8 @@ def test_own_images_need_no_code(own):
         (["new", "method", "../x"], 2, "letters, digits and dashes"),
         (["run", "--task", "nowhere.toml"], 3, "nowhere.toml not found"),
         (["run", "--task", "ham10000-sex", "--data", "."], 3, "doi.org"),
+        (["run", "--task", "cxr-age", "--data", "."], 3, "mimic_cxr not found. Credentialed account"),
+        (["run", "--task", "skin-tone", "--data", "."], 3, "https://challenge.isic-archive.com/data"),
         (["run", "--task", "tiny.toml", "--plugin", "nowhere.py"], 3, "nowhere.py not found"),
         (["report", "--task", "tiny.toml"], 1, "bench run --methods all --task tiny"),
     ],

@@ -19,6 +19,7 @@ from bench.data.table import keep_apart, sample_table
 from bench.datasets.ham10000 import Ham10000
 from bench.datasets.manifest import Manifest
 from bench.errors import DataInvalid, DataMissing
+from bench.tasks import TASKS
 
 CONTRACT = {"uid", "path", "group", "source", "drop"}
 
@@ -181,6 +182,14 @@ def test_ham_layouts(tmp_path, folders, table, suffix):
     assert rows["female"].fillna(-1).tolist() == [0, 1, -1, 1]
     assert rows["age"].fillna(-1).tolist() == [80, 80, -1, -1]
     assert all(data.image(tmp_path, path).shape == (4, 4, 3) for path in rows["path"])
+
+
+def test_ham_by_age_is_cut_above_60_and_leaves_out_unknown_ages(tmp_path):
+    lines = [line.replace("80.0", age, 1) for line, age in zip(LESIONS, ("60.0", "65.0", "", ""), strict=True)]
+    task = TASKS["ham10000-age"]
+    table = sample_table(ham(tmp_path, lines=lines), tmp_path, {}, task.label, task.attribute, "all")
+    assert dict(zip(table["uid"], table["a"], strict=True)) == {"ham10000:ISIC_1": 0, "ham10000:ISIC_2": 1}
+    assert table.attrs["left_out"] == {"ATTRIBUTE_MISSING": 2}
 
 
 def test_ham_images_that_are_not_there_are_dropped_by_reason(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from bench import taskfile
 from bench.data.external import external_set
 from bench.errors import EmptyGroup
 
@@ -99,3 +100,66 @@ def test_an_empty_cell_is_an_error_that_names_it(sizes):
     first = next(f"a={a}, y={y}" for (a, y), n in zip([(0, 0), (0, 1), (1, 0), (1, 1)], sizes, strict=True) if not n)
     with pytest.raises(EmptyGroup, match=f"0 skin-sex 3.*{first}"):
         external_set(validation(*sizes), (0, "skin-sex", 3, "female"))
+
+
+def task(changes):
+    return taskfile.resolve(f"phantom-cxr-age:{changes}")
+
+
+def test_four_cells_are_cut_to_the_smallest():
+    table = validation(60, 30, 20, 10)
+    external = external_set(table, (0,), task=task("balance=four_cells"))
+    assert cells(external) == dict.fromkeys([(0, 0), (0, 1), (1, 0), (1, 1)], 10)
+    assert external["uid"].is_unique
+    assert external.attrs["shortfall"] == {}
+    assert not external.equals(external_set(table, (1,), task=task("balance=four_cells"))), "seeded by its parts"
+
+
+def test_the_reference_draws_the_larger_group_with_replacement():
+    """The expected share of distinct images of a cell that is drawn n times from N is N/n (1 - (1 - 1/N)^n)."""
+    table = validation(1000, 400, 500, 100)
+    external = external_set(table, (0,), task=task("balance=reference"))
+    assert cells(external) == {(0, 0): 500, (0, 1): 100, (1, 0): 500, (1, 1): 100}
+    smaller = external[external["a"] == 1]
+    assert sorted(smaller["uid"]) == sorted(table.loc[table["a"] == 1, "uid"]), "the smaller group is whole"
+    distinct = external.loc[(external["a"] == 0) & (external["y"] == 0), "uid"].nunique()
+    assert distinct == pytest.approx(1000 * (1 - (1 - 1 / 1000) ** 500), abs=30)
+    repeats = external["uid"].duplicated().sum()
+    assert sum(external.attrs["shortfall"].values()) == repeats > 0
+
+
+def test_a_deficit_can_be_trimmed():
+    table = validation(60, 4, 20, 10)
+    external = external_set(table, (0,), task=task("deficit=trim"))
+    assert cells(external) == {(0, 0): 20, (0, 1): 4, (1, 0): 20, (1, 1): 4}
+    assert external["uid"].is_unique
+    assert external.attrs["shortfall"] == {}
+
+
+def test_without_a_deficit_trimming_changes_nothing():
+    table = validation(60, 40, 20, 10)
+    pd.testing.assert_frame_equal(external_set(table, (0,), task=task("deficit=trim")), external_set(table, (0,)))
+
+
+@pytest.mark.parametrize("balance", ["matched", "four_cells", "reference"])
+def test_shares_are_nested_and_balanced(balance):
+    table, before = validation(73, 31, 47, 8), None
+    whole = external_set(table, (0,), task=task(f"balance={balance}"))
+    for share in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
+        external = external_set(table, (0,), task=task(f"balance={balance},external={share}"))
+        counts = {(a, y): 0 for a in (0, 1) for y in (0, 1)} | cells(external)
+        for (a, y), n in counts.items():
+            of = cells(whole)[a, y]
+            assert n == counts[1 - a, y]
+            assert share * of <= n + 1e-9 < share * of + 1, "rounded up"
+        now = external["uid"].value_counts()
+        if before is not None:
+            assert (now.reindex(before.index, fill_value=0) >= before).all()
+        before = now
+    assert external.equals(whole)
+
+
+def test_a_share_of_a_round_number_is_not_rounded_up():
+    """0.07 * 100 is 7.000000000000001 in floating point."""
+    external = external_set(validation(100, 100, 100, 100), (0,), task=task("external=0.07"))
+    assert set(cells(external).values()) == {7}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.api import Attribute, Label, Recipe, Rows, Task
-from bench.data.folds import folds
+from bench.data.folds import folds, image_folds
 from bench.errors import DataInvalid, UsageError
 
 TASK = Task(
@@ -124,3 +124,41 @@ def test_an_empty_cell_of_one_fold_leaves_the_other_folds_usable():
 def test_one_fold_is_refused():
     with pytest.raises(UsageError, match="at least 2"):
         folds(table(0, 30, 1), 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(TABLES, st.integers(2, 5), st.randoms(use_true_random=False))
+def test_the_protocol_of_the_paper_deals_images_class_by_class(frame, n, random):
+    fold = image_folds(frame, n)
+    for c in (0, 1):
+        sizes = np.bincount(fold[frame["y"] == c], minlength=n)
+        assert sizes.sum() == (frame["y"] == c).sum()
+        assert sizes[0] == -(-sizes.sum() // n), "ceil(N / n)"
+        assert set(sizes) <= {sizes[0], sizes[0] - 1}
+    order = list(range(len(frame)))
+    random.shuffle(order)
+    np.testing.assert_array_equal(image_folds(frame.iloc[order], n), fold[order])
+
+
+def test_the_protocol_of_the_paper_splits_patients_and_the_clean_one_does_not():
+    frame = table(4, 100, 6)
+    by_patient = frame.groupby("group")["uid"]
+    assert (frame.assign(fold=image_folds(frame)).groupby("group")["fold"].nunique() > 1)[by_patient.size() > 2].any()
+    assert (frame.assign(fold=folds(frame)).groupby("group")["fold"].nunique() == 1).all()
+
+
+def test_the_same_images_in_the_folds_of_the_paper_on_every_platform():
+    """sha256 of "42" and the uid orders the images of a class; they are dealt in turn."""
+    frame = pd.DataFrame({"uid": [f"d:{i}" for i in range(9)], "y": [0] * 5 + [1] * 4})
+    order = sorted(range(5), key=lambda i: hashlib.sha256(f"42\nd:{i}".encode()).digest())
+    fold = image_folds(frame, 2)
+    assert [fold[i] for i in order] == [0, 1, 0, 1, 0]
+    assert sorted(fold[5:]) == [0, 0, 1, 1]
+
+
+def test_the_protocol_of_the_paper_needs_an_image_of_each_class_in_each_fold():
+    frame = pd.DataFrame({"uid": ["a", "b", "c", "d", "e"], "y": [0, 0, 0, 1, 1]})
+    with pytest.raises(DataInvalid, match="task skin-sex, 2 images with label 1 cannot fill 3 folds"):
+        image_folds(frame, 3, task=TASK)
+    with pytest.raises(UsageError, match="at least 2"):
+        image_folds(frame, 1)

@@ -11,7 +11,7 @@ from torch import nn
 from bench import learn
 from bench.checks import RECIPE, Subject, fitted, logits, random_net, random_run, random_split
 from bench.errors import EmptyGroup
-from bench.methods._masked_stem import MaskedStem, mask_stem
+from bench.methods._masked_layers import MaskedLayer, mask_layers
 from bench.methods._selection import measure
 from bench.methods.baseline import Baseline
 from bench.methods.diff_gda import DiffGda
@@ -124,7 +124,7 @@ def test_fair_prune_takes_the_better_ranked_group_as_privileged():
 def test_diff_prune_switches_off_step_times_steps_units_and_keeps_its_mask():
     method = DiffPrune(step=0.01, max_steps=3, accuracy_drop=1.0, accuracy_least=0.0, accuracy_stop=0.0)
     run, model = fit(method)
-    stem = next(m for m in model.modules() if isinstance(m, MaskedStem))
+    stem = next(m for m in model.modules() if isinstance(m, MaskedLayer))
     units, path = stem.mask.numel(), run.facts["path"]
     step = round(0.01 * units)
     assert [p.get("pruned", 0) for p in path] == [min(step * j, units) for j in range(5)]
@@ -139,7 +139,7 @@ def test_diff_prune_switches_off_step_times_steps_units_and_keeps_its_mask():
 
 def test_a_stem_mask_of_ones_changes_nothing():
     net, plain = random_net(), random_net()
-    mask_stem(net, random_split("external"))
+    mask_layers(net, next(iter(random_split("external").batches(size=1))).x)
     assert torch.equal(logits(net), logits(plain))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.augment import dihedral, normalise
+from bench.data.augment import STEPS, dihedral, mirror_and_rotation, normalise
 from bench.data.split import ImageSplit
 from bench.errors import UsageError
 
@@ -146,3 +146,85 @@ def test_batches_go_to_the_device():
     data = split(device="meta")
     batch = next(data.batches(size=4))
     assert {batch.x.device.type, batch.y.device.type, batch.a.device.type} == {"meta"}
+
+
+def angle_of(variant):
+    return (variant // 2 - 1) / 100 - 15
+
+
+def turned_by(degrees, mirrored=False):
+    return torch.tensor([2 * (1 + round((degrees + 15) * 100)) + mirrored])
+
+
+def film(size=33):
+    """A smooth uint8 image (1, 1, S, S) without symmetry."""
+    i, j = np.mgrid[:size, :size] / size
+    pixels = 120 + 60 * np.sin(5 * i + 1) + 60 * np.cos(4 * j * (1 + i))
+    return torch.from_numpy(pixels.round().astype(np.uint8))[None, None]
+
+
+@pytest.mark.parametrize("degrees", [-15, -7.31, 0, 4, 15])
+def test_rotation_is_that_of_scipy(degrees):
+    from scipy import ndimage
+
+    x = film()
+    expected = ndimage.rotate(x[0, 0].float().numpy(), degrees, reshape=False, order=1, mode="mirror")
+    given = mirror_and_rotation(x, turned_by(degrees))[0, 0].float().numpy()
+    assert np.abs(given - expected).max() <= 0.51
+    if degrees:
+        assert np.abs(given - x[0, 0].float().numpy()).max() > 10
+
+
+def test_a_positive_angle_turns_anticlockwise():
+    x = torch.zeros(1, 1, 21, 21, dtype=torch.uint8)
+    x[0, 0, 10, 20] = 255  # three o'clock
+    turned = mirror_and_rotation(x, turned_by(15))[0, 0].float()
+    assert turned.sum(1).argmax() < 10, "rows are counted from the top"
+
+
+def test_mirroring_comes_before_rotation_and_upright_is_untouched():
+    x = film()
+    assert torch.equal(mirror_and_rotation(x, torch.tensor([0])), x)
+    assert torch.equal(mirror_and_rotation(x, torch.tensor([1])), x.flip(3))
+    both = mirror_and_rotation(x, turned_by(9, mirrored=True))
+    assert torch.equal(both, mirror_and_rotation(x.flip(3), turned_by(9)))
+    several = mirror_and_rotation(
+        torch.cat([x, x, x]), torch.cat([torch.tensor([0]), turned_by(9, True), turned_by(3)])
+    )
+    assert torch.equal(several, torch.cat([x, both, mirror_and_rotation(x, turned_by(3))]))
+
+
+def test_poses_out_of_range_and_oblong_images_are_refused():
+    for bad in (-1, 2 * STEPS + 2):
+        with pytest.raises(UsageError, match="0 to 6003 allowed"):
+            mirror_and_rotation(film(), torch.tensor([bad]))
+    with pytest.raises(UsageError, match="square"):
+        mirror_and_rotation(film()[:, :, :10], torch.tensor([0]))
+
+
+def test_half_are_mirrored_and_half_turned_by_up_to_15_degrees():
+    zeros = np.zeros(20_000, np.int64)
+    data = ImageSplit(
+        "val", np.zeros((1, 2, 2, 1), np.uint8), zeros, zeros, zeros, zeros, augmentation="chest_reference"
+    )
+    assert data.poses is None
+    assert split().poses == 8
+    variant = torch.cat([variant for _, variant in data.draws(1000, augment=True, rng=rng())])
+    # Four standard errors of a share of a half.
+    assert abs((variant % 2).double().mean() - 0.5) < 0.0142
+    assert abs((variant >= 2).double().mean() - 0.5) < 0.0142
+    angles = angle_of(variant[variant >= 2].double() - variant[variant >= 2] % 2)
+    assert -15 <= angles.min() < -14.9
+    assert 14.9 < angles.max() <= 15
+    assert abs(angles.mean()) < 0.4
+    assert not torch.cat([variant for _, variant in data.draws(1000)]).any()
+
+
+def test_a_part_of_a_split_keeps_its_augmentation():
+    given = split()
+    data = ImageSplit("val", given.array, given.rows, given.y, given.a, given.uids, augmentation="chest_reference")
+    part = data.where(data.a == 1)
+    assert part.poses is None
+    at = torch.arange(len(part))
+    turned = turned_by(11).expand(len(part))
+    assert torch.equal(part.images(at, turned), data.images((data.a == 1).nonzero().squeeze(1), turned))

@@ -265,3 +265,24 @@ def test_importances_do_not_depend_on_the_code_of_the_groups():
         results.append(learn.soft_mask(learn.importance_ratio(*learn.fisher_importances(run, run.model, "external"))))
     for name in results[0]:
         torch.testing.assert_close(results[0][name], results[1][name], rtol=0, atol=0)
+
+
+def test_features_are_not_kept_where_the_poses_are_too_many():
+    runs = {}
+    for augmentation in ("dihedral", "chest_reference"):
+        run = runs[augmentation] = run_for()
+        run.split("external").augmentation = augmentation
+        learn.finetune(run, run.model, train=("head",), loss=learn.blend(1.0), split="external", epochs=30, lr=1e-3)
+        assert run.passes.backward == 0
+    assert runs["dihedral"].passes.forward <= 8 * 96
+    assert runs["chest_reference"].passes.forward == 30 * 96
+    frozen = learn.FrozenFeatures(run.model.features, run.split("external"), 16)
+    upright = run.split("external").images(torch.arange(96))
+    torch.testing.assert_close(frozen.upright(), run.model.features(upright).detach())
+
+
+def test_a_listener_hears_the_loss_of_every_epoch():
+    run, heard = run_for(), []
+    learn.finetune(run, run.model, loss=learn.blend(1.0), split="external", epochs=3, lr=1e-3, after_epoch=heard.append)
+    assert heard == run.facts["finetune"]["loss"]
+    assert len(heard) == 3

@@ -1,0 +1,71 @@
+"""`--ablate FIELD`: the runs that compare all settings of a parameter of the methods, or of a field of the task."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import registry, taskfile
+from bench.api import Method, Task, choices, options
+from bench.errors import UnknownName
+from bench.run.launch import Wanted
+from bench.run.plan import BASELINE, Settings, method_specs
+
+EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Shares of the external set (SWiFT, Fig. 7)."""
+EPOCHS = (0, 25, 50, 100, 150, 200, 250, 300)
+"""Fine-tuning epochs in thousandths of those of pre-training. SWiFT, Fig. 4, says 0, 5 and 10 %; the rest is ours."""
+
+
+def ablation(field: str, wanted: Wanted, settings: Settings) -> list[tuple[Wanted, Settings]]:
+    """Return the runs of an ablation: one over settings of the methods, else one for each variant of the task.
+
+    A parameter is ablated if every named method has it and says how, or can list its choices.
+
+    Raises:
+        UsageError: a value that is not allowed, or a field that cannot be ablated, with those that can.
+    """
+    field = field.strip().replace("-", "_")
+    task = taskfile.resolve(settings.task)
+    specs = [s for s in method_specs(wanted.methods, settings.plugins, task.recipe) if s != BASELINE]
+    of_methods = [ablations(spec, settings.plugins) for spec in specs]
+    if of_methods and all(field in found for found in of_methods):
+        every = [one for spec, found in zip(specs, of_methods, strict=True) for one in (spec, *found[field])]
+        return [(dataclasses.replace(wanted, methods=",".join(dict.fromkeys(every))), settings)]
+    of_task = {name: _values(task, name) for name in taskfile.FIELDS}
+    if not of_task.get(field):
+        shared = [name for name in of_methods[0] if all(name in found for found in of_methods)] if of_methods else []
+        allowed = dict.fromkeys([*shared, *(name for name, values in of_task.items() if values)])
+        raise UnknownName("ablation", field, allowed, where=f" of {wanted.methods} on {settings.task}")
+    variants = dict.fromkeys(taskfile.vary(settings.task, field, value) for value in of_task[field])
+    return [(wanted, dataclasses.replace(settings, task=spec)) for spec in variants]
+
+
+def ablations(spec: str, plugins: Sequence[Path] = ()) -> dict[str, list[str]]:
+    """Return parameter -> specs of all its settings, for a method with what its spec sets besides."""
+    name, _, given = spec.partition(":")
+    method = registry.load("method", name, plugins)
+    assert issubclass(method, Method)
+    kinds = options(method)
+    found = {field: [f"{field}={value}" for value in choices(kind)] for field, kind in kinds.items()}
+    found.update({field: list(settings) for field, settings in method.ablations.items()})
+    fixed = registry.settings(given, [*kinds], "parameter", name)
+    return {
+        field: [_spec(name, {**fixed, **registry.settings(text, [*kinds], "parameter", name)}) for text in texts]
+        for field, texts in found.items()
+        if texts
+    }
+
+
+def _spec(name: str, values: dict[str, str]) -> str:
+    return f"{name}:{','.join(f'{key}={value}' for key, value in values.items())}"
+
+
+def _values(task: Task, field: str) -> tuple[Any, ...]:
+    if field == "external":
+        return EXTERNAL
+    if field == "epochs":
+        return tuple((part * task.recipe.pretrain_epochs + 500) // 1000 for part in EPOCHS)
+    return choices(taskfile.FIELDS[field])

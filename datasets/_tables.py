@@ -1,0 +1,108 @@
+"""Columns of official tables to those of the suite: words, numbers, ages, skin types, and where the images are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from bench.errors import DataInvalid, DataMissing
+
+from ._files import Files
+
+SEX = {"female": 1, "f": 1, "male": 0, "m": 0, "unknown": None}
+
+
+def coded(rows: pd.DataFrame, column: str, codes: Mapping[str, int | None]) -> pd.Series:
+    """Return a column of words as Int8: `codes` maps them, in lower case, to 0, 1 or None (not known).
+
+    Raises:
+        DataInvalid: a word that `codes` does not have.
+    """
+    words = rows[column].str.lower()
+    refuse(rows, column, words.notna() & ~words.isin(list(codes)), f"allowed: {', '.join(codes)}")
+    return words.map({word: code for word, code in codes.items() if code is not None}).astype("Int8")
+
+
+def numbers(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return a column as Float32; raises DataInvalid on what is no number."""
+    values = pd.to_numeric(rows[column].astype(object), errors="coerce").astype("Float32")
+    refuse(rows, column, rows[column].notna() & values.isna(), "a number expected")
+    return values
+
+
+def years(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
+    """Return ages in years (Float32) and which of them were impossible: over 120, and therefore not known.
+
+    `58`, `58.0`, `058Y`, `013M` and `004D` are read.
+    """
+    parts = rows[column].str.extract(r"^(\d+(?:\.\d*)?)\s*([YMD]?)$", flags=2)
+    refuse(rows, column, rows[column].notna() & parts[0].isna(), "years, or a number with Y, M or D, expected")
+    value, unit = parts[0].astype("Float64"), parts[1].str.upper()
+    age = value / unit.map({"M": 12.0, "D": 365.0}).fillna(1.0).astype("Float64")
+    impossible = (age > 120).fillna(False).astype(bool)
+    return age.mask(impossible).astype("Float32"), impossible
+
+
+def dark(fst: pd.Series) -> pd.Series:
+    """Return 1 for Fitzpatrick types 4 to 6, 0 for 1 to 3 (Int8)."""
+    return (fst >= 4).astype("Int8")
+
+
+def skin_type(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return Fitzpatrick types 1 to 6 as Int8; -1 and 0 mean not known.
+
+    Raises:
+        DataInvalid: any other value.
+    """
+    values = numbers(rows, column)
+    refuse(rows, column, values.notna() & ~values.isin([-1, 0, 1, 2, 3, 4, 5, 6]), "1 to 6 expected, or -1")
+    return values.mask((values < 1).fillna(True)).astype("Int8")
+
+
+def joined(rows: pd.DataFrame, more: pd.DataFrame, on: list[str]) -> pd.DataFrame:
+    """Return `rows` with the columns of `more`, and in `there` whether `more` has the row.
+
+    Raises:
+        DataInvalid: `more` has two rows of one key.
+    """
+    refuse(more, on[-1], more.duplicated(on), f"a second row of one {' and '.join(on)}")
+    result = rows.merge(more.assign(there=True), how="left", on=on, validate="many_to_one")
+    result["there"] = result["there"].eq(True).fillna(False).astype(bool)
+    result.attrs = dict(rows.attrs)
+    return result
+
+
+def reasons(index: pd.Index, rules: Iterable[tuple[str, pd.Series]]) -> pd.Series:
+    """Return the first reason to drop a row, in the order of `rules`, or an empty text."""
+    drop = pd.Series("", index=index, dtype=object)
+    for code, applies in rules:
+        drop = drop.mask((drop == "") & applies.fillna(False).astype(bool), code)
+    return drop
+
+
+def placed(table: pd.DataFrame, images: Mapping[str, str], files: Files, *, get_it: str) -> pd.DataFrame:
+    """Return the table with `path`, looked up by the column `image` in lower case; FILE_MISSING where there is none.
+
+    Raises:
+        DataMissing: not one image of a row in use is there.
+    """
+    path = table["image"].str.lower().map(images)
+    used = table["drop"] == ""
+    if used.any() and path[used].isna().all():
+        raise DataMissing(
+            f"{int(used.sum())} images, first {table['image'][used].iloc[0]}, in {files.root} or a folder in it",
+            get_it=get_it,
+        )
+    table = table.assign(path=path.fillna(""), drop=table["drop"].mask(used & path.isna(), "FILE_MISSING"))
+    return table.drop(columns="image")
+
+
+def refuse(rows: pd.DataFrame, column: str, bad: pd.Series, expected: str) -> None:
+    """Raise DataInvalid with file, row (the header being 1) and column of the first bad value."""
+    bad = bad.fillna(False).astype(bool)
+    if bad.any():
+        at = int(bad.to_numpy().argmax())
+        file = rows.attrs.get("file", "table")
+        more = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
+        raise DataInvalid(f"{file}: row {at + 2}, column {column!r}: {rows[column].iloc[at]!r}{more}: {expected}")

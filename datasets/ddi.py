@@ -1,0 +1,91 @@
+"""Diverse Dermatology Images: 656 clinical photographs with skin types in three groups.
+
+input:        RGB PNG of varying size
+label:        malignant, proven by biopsy (171), or melanoma alone (option `label`)
+metadata:     Fitzpatrick types I-II, III-IV or V-VI, written 12, 34, 56
+website:      https://ddi-dataset.github.io
+publication:  Daneshjou et al., Science Advances 8, eabq6147 (2022)
+licence:      Stanford's research use agreement: no commercial use, no redistribution
+
+No patient is named, so the image is the group. Types 3 and 4 are one group here, and the paper's boundary between light
+and dark falls inside it (option `tone`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bench.api import Dataset, option
+
+from ._files import files_below
+from ._tables import coded, placed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = ("ddi_metadata.csv",)
+COLUMNS = ("DDI_file", "skin_tone", "malignant", "disease")
+OTHER_NAMES = {"malignancy(malig=1)": "malignant"}
+TRUTH = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
+TONES: dict[str, dict[str, int | None]] = {
+    "1234_vs_56": {"12": 0, "34": 0, "56": 1},
+    "12_vs_56": {"12": 0, "34": None, "56": 1},
+    "12_vs_3456": {"12": 0, "34": 1, "56": 1},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ddi(Dataset):
+    """Diverse Dermatology Images: 656 clinical photographs with skin types in three groups."""
+
+    access = "Account and research use agreement: https://ddi-dataset.github.io (Stanford AIMI): table and PNG files."
+    licence = "Stanford research use agreement: no commercial use, no redistribution"
+    citation = "Daneshjou et al., Disparities in dermatology AI performance, Science Advances 8, eabq6147, 2022."
+    labels = ("melanoma", "malignant")
+    attributes = ("dark",)
+
+    tone: Literal["1234_vs_56", "12_vs_56", "12_vs_3456"] = option(
+        "1234_vs_56", says="Which types are compared, the dark ones last; 12_vs_56 leaves types 3 and 4 out.",
+        other="12_vs_56",
+    )  # fmt: skip
+    label: Literal["malignant", "melanoma"] = option(
+        "malignant", says="What counts as melanoma: all malignant, or diseases that begin with the word (few).",
+        other="melanoma",
+    )  # fmt: skip
+
+    def table(self, root: Path) -> pd.DataFrame:
+        """Columns of the contract and diagnosis, melanoma (by `label`), malignant, skin_tone and dark (by `tone`).
+
+        Raises:
+            DataMissing: no table or no images.
+            DataInvalid: a value that the release does not have.
+        """
+        files = files_below(root)
+        official = files.table(TABLES, COLUMNS, get_it=self.access, other_names=OTHER_NAMES)
+        return placed(self.rows(official), files.images(), files, get_it=self.access)
+
+    def rows(self, official: pd.DataFrame) -> pd.DataFrame:
+        """Turn the official table into the suite's; `image` is the name of the file."""
+        import pandas as pd
+
+        name = official["DDI_file"].str.rsplit(".", n=1).str[0]
+        malignant = coded(official, "malignant", TRUTH)
+        melanoma = official["disease"].str.lower().str.startswith("melanoma").astype("Int8")
+        table = pd.DataFrame(
+            {
+                "uid": "ddi:" + name,
+                "image": name,
+                "group": name,
+                "source": "ddi",
+                "diagnosis": official["disease"],
+                "melanoma": malignant if self.label == "malignant" else melanoma,
+                "malignant": malignant,
+                "skin_tone": official["skin_tone"],
+                "dark": coded(official, "skin_tone", TONES[self.tone]),
+                "drop": "",
+            }
+        )
+        table.attrs["file"] = official.attrs["file"]
+        return table

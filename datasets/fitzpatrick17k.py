@@ -1,0 +1,117 @@
+"""Fitzpatrick 17k: 16,577 clinical photographs of 114 skin conditions with Fitzpatrick types.
+
+input:        RGB JPEG of two web atlases, from the addresses in the table or the authors' archive
+label:        melanoma, by one of three rules (option `label`): 573, 490 or 2,263 images
+metadata:     Fitzpatrick type 1 to 6; 565 not known (-1)
+website:      https://github.com/mattgroh/fitzpatrick17k
+publication:  Groh et al., Evaluating Deep Neural Networks Trained on Clinical Images, CVPR Workshops (2021)
+licence:      CC BY-NC-SA 3.0
+
+No patient is named, so the image is the group. The atlas is the `source`; skin type and disease differ by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bench.api import Dataset, option
+
+from ._files import files_below
+from ._tables import coded, dark, placed, reasons, skin_type
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = ("fitzpatrick17k.csv",)
+COLUMNS = (
+    "md5hash",
+    "fitzpatrick_scale",
+    "label",
+    "nine_partition_label",
+    "three_partition_label",
+    "qc",
+    "url",
+    "url_alphanum",
+)
+OTHER_NAMES = {"fitzpatrick": "fitzpatrick_scale"}
+THREE = {"malignant": 1, "benign": 0, "non-neoplastic": 0}
+ATLASES = ("dermaamin", "atlasdermatologico")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitzpatrick17k(Dataset):
+    """Fitzpatrick 17k: 16,577 clinical photographs of 114 skin conditions with Fitzpatrick types."""
+
+    access = (
+        "Table: https://github.com/mattgroh/fitzpatrick17k. Images: from its column `url` or by the request form "
+        "there, as images/<md5hash>.jpg."
+    )
+    licence = "CC BY-NC-SA 3.0"
+    citation = "Groh et al., Evaluating deep neural networks trained on clinical images in dermatology, CVPRW 2021."
+    labels = ("melanoma", "malignant")
+    attributes = ("fst", "dark")
+
+    label: Literal["melanoma9", "melanoma_name", "malignant"] = option(
+        "melanoma9",
+        says="What counts as melanoma: the nine-way class malignant melanoma, a name with the word, or all malignant.",
+        other="malignant",
+    )
+    unknown: Literal["drop", "light"] = option(
+        "drop",
+        says="Images of unknown type: no group, or light as the public code has it.",
+        register=("D41",),
+        other="light",
+    )
+    wrongly_labelled: Literal["keep", "drop"] = option(
+        "keep", says="Images that the authors' quality check found wrongly labelled.", other="drop"
+    )
+
+    def table(self, root: Path) -> pd.DataFrame:
+        """Columns of the contract and diagnosis, melanoma (by `label`), malignant, fst and dark.
+
+        Raises:
+            DataMissing: no table or no images.
+            DataInvalid: a value that the release does not have.
+        """
+        files = files_below(root)
+        official = files.table(TABLES, COLUMNS, get_it=self.access, other_names=OTHER_NAMES)
+        images = files.images()
+        # Images got by the column `url` are named by that address without its punctuation.
+        for name, address in zip(official["md5hash"], official["url_alphanum"].fillna(""), strict=True):
+            by_address = images.get(address.lower().rpartition(".")[0])
+            if by_address is not None:
+                images.setdefault(name.lower(), by_address)
+        return placed(self.rows(official), images, files, get_it=self.access)
+
+    def rows(self, official: pd.DataFrame) -> pd.DataFrame:
+        """Turn the official table into the suite's; `image` is the name of the file."""
+        import pandas as pd
+
+        name = official["md5hash"]
+        malignant = coded(official, "three_partition_label", THREE)
+        positive = {
+            "melanoma9": official["nine_partition_label"] == "malignant melanoma",
+            "melanoma_name": official["label"].str.contains("melanoma"),
+            "malignant": malignant == 1,
+        }
+        fst = skin_type(official, "fitzpatrick_scale")
+        group = dark(fst)
+        wrong = official["qc"].str.contains("Wrongly labelled") & (self.wrongly_labelled == "drop")
+        table = pd.DataFrame(
+            {
+                "uid": "fitzpatrick17k:" + name,
+                "image": name,
+                "group": name,
+                "source": official["url"].str.extract(f"({'|'.join(ATLASES)})")[0].fillna("unknown"),
+                "diagnosis": official["label"],
+                "melanoma": positive[self.label].astype("Int8"),
+                "malignant": malignant,
+                "fst": fst,
+                "dark": group.fillna(0) if self.unknown == "light" else group,
+                "drop": reasons(official.index, [("QC_WRONG_LABEL", wrong)]),
+            }
+        )
+        table.attrs["file"] = official.attrs["file"]
+        return table

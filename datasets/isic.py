@@ -1,0 +1,172 @@
+"""ISIC 2017 to 2020, merged: 58,457 dermatoscopic images by name, 8.8 % melanoma.
+
+input:        RGB JPEG, 600 to 6,000 pixels (the 256-pixel copies on Kaggle will do)
+label:        melanoma (2019: MEL; 2020: target), 5,103 of 58,032 images after listed duplicates
+metadata:     sex (425 not known), age in steps of 5 years (0 means not known), patient or lesion, sub-source
+website:      https://challenge.isic-archive.com/data
+publication:  Rotemberg et al., Scientific Data 8, 34 (2021); Combalia et al., arXiv:1908.02288 (2019)
+licence:      CC BY-NC 4.0 (2018 to 2020), CC0 (2017)
+
+All images of the challenges of 2017 and 2018 are in that of 2019, some under a name with `_downsampled`; their tables
+need not be there, and rows of theirs leave as DUP_NAME. The group is the patient (2020), else the lesion, else the
+image: of a random split by image, 82 % of the validation images share one with training. Sub-sources (`source`) are
+HAM, BCN, MSK (with 2,084 images of no stated source) and ISIC2020; melanoma is 17.9 % of 2019 and 1.8 % of 2020.
+
+Skin types are not in the official tables. They are read from the table of Bevan and Atapour-Abarghouei (Detecting
+Melanoma Fairly, 2022; `data/csv` of its repository) where it is there, and are estimates from pixels, not what a person
+saw: on 4,311 images of Fitzpatrick 17k with both, light and dark agree for 74.7 %, and 14 % of the dark come out dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bench.api import Dataset, option
+
+from ._files import Files, files_below
+from ._tables import SEX, coded, dark, joined, numbers, placed, reasons, skin_type, years
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
+TONES = "isic_train_20-19-18-17.csv"
+NEEDED = {
+    "2019": (("ISIC_2019_Training_GroundTruth.csv",), ("image", *CLASSES)),
+    "2019 metadata": (("ISIC_2019_Training_Metadata.csv",), ("image", "age_approx", "lesion_id", "sex")),
+    "2020": (
+        ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv", "train.csv"),
+        ("image_name", "patient_id", "sex", "age_approx", "diagnosis", "target"),
+    ),
+    "duplicates": (("ISIC_2020_Training_Duplicates.csv",), ("image_name_1", "image_name_2")),
+}
+OPTIONAL = {
+    "2017": (("ISIC-2017_Training_Part3_GroundTruth.csv",), ("image_id", "melanoma")),
+    "2018": (("ISIC2018_Task3_Training_GroundTruth.csv",), ("image", "MEL")),
+    "tone": ((TONES,), ("image_name", "fitzpatrick")),
+}
+GET_TONES = "It is in data/csv of https://github.com/pbevan1/Detecting-Melanoma-Fairly."
+OTHER_NAMES = {"gender": "sex"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isic(Dataset):
+    """ISIC 2017 to 2020, merged: 58,457 dermatoscopic images by name, 8.8 % melanoma."""
+
+    access = (
+        "Open download, no account: https://challenge.isic-archive.com/data (training images, ground truth and "
+        "metadata of 2019 and 2020, and the list of duplicates of 2020)."
+    )
+    licence = "CC BY-NC 4.0 (2018 to 2020), CC0 (2017)"
+    citation = "Rotemberg et al., A patient-centric dataset of images and metadata, Scientific Data 8, 34, 2021."
+    labels = ("melanoma",)
+    attributes = ("female", "age", "fst", "dark")
+
+    duplicates: Literal["drop", "keep"] = option(
+        "drop", says="The second image of each pair in the official list of duplicates of 2020.", other="keep"
+    )
+
+    def table(self, root: Path) -> pd.DataFrame:
+        """Columns of the contract and patient, lesion, diagnosis, melanoma, female, age (years), fst and dark.
+
+        Raises:
+            DataMissing: no table of 2019 or 2020, no list of duplicates, or no images.
+            DataInvalid: a value that the release does not have.
+        """
+        files = files_below(root)
+        rows = self.rows(self.read(files))
+        # Images of 2017 are smaller or larger in 2019, and its own are those of its table.
+        table = placed(rows, files.images(prefer="2019"), files, get_it=self.access)
+        if table["fst"].isna().all():
+            looked_for = f"skin types: table {TONES} (columns image_name, fitzpatrick) in {root} or a folder in it"
+            table.attrs["lacks"] = dict.fromkeys(("fst", "dark"), (looked_for, GET_TONES))
+        return table
+
+    def read(self, files: Files) -> dict[str, pd.DataFrame]:
+        """Return the official tables that are there, by the keys of NEEDED and OPTIONAL."""
+        tables = {}
+        for key, (names, columns) in {**NEEDED, **OPTIONAL}.items():
+            unread = key == "duplicates" and self.duplicates == "keep"
+            if not unread and (key in NEEDED or files.find(names) is not None):
+                tables[key] = files.table(names, columns, get_it=self.access, other_names=OTHER_NAMES)
+        return tables
+
+    def rows(self, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Merge the official tables; `image` is the name of the file."""
+        import pandas as pd
+
+        parts = [_from_2019(tables), _from_2020(tables["2020"])]
+        parts += [_earlier(tables[year], year) for year in ("2017", "2018") if year in tables]
+        table = pd.concat(parts, ignore_index=True)
+        name = table["image"].str.removesuffix("_downsampled")
+        listed = tables["duplicates"]["image_name_2"] if "duplicates" in tables else ()
+        table["drop"] = reasons(
+            table.index, (("DUP_NAME", name.duplicated()), ("DUP_LISTED", table["image"].isin(listed)))
+        )
+        repeated = table["drop"] == "DUP_NAME"
+        table["uid"] = "isic:" + table["image"].where(~repeated, table["source"] + "/" + table["image"])
+        table["group"] = table["patient"].fillna(table["lesion"]).fillna(name)
+        table["fst"] = _skin_types(tables["tone"], name) if "tone" in tables else pd.NA
+        table["fst"] = table["fst"].astype("Int8")
+        table["dark"] = dark(table["fst"])
+        table.attrs["file"] = tables["2019"].attrs["file"]
+        return table
+
+
+def _from_2019(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    truth = joined(tables["2019"], tables["2019 metadata"], ["image"])
+    classes = pd.DataFrame({name: numbers(truth, name) for name in CLASSES})
+    prefix = truth["lesion_id"].str.partition("_")[0]
+    return pd.DataFrame(
+        {
+            "image": truth["image"],
+            "source": prefix.where(prefix.isin(["HAM", "BCN"]), "MSK"),
+            "patient": pd.Series(pd.NA, index=truth.index, dtype="string"),
+            "lesion": truth["lesion_id"],
+            "diagnosis": classes.astype("float32").idxmax(axis=1).astype("string"),
+            "melanoma": (classes["MEL"] == 1).astype("Int8"),
+            "female": coded(truth, "sex", SEX),
+            "age": _age(truth, "age_approx"),
+        }
+    )
+
+
+def _from_2020(truth: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "image": truth["image_name"],
+            "source": "ISIC2020",
+            "patient": truth["patient_id"],
+            "diagnosis": truth["diagnosis"],
+            "melanoma": coded(truth, "target", {"0": 0, "1": 1}),
+            "female": coded(truth, "sex", SEX),
+            "age": _age(truth, "age_approx"),
+        }
+    )
+
+
+def _earlier(truth: pd.DataFrame, year: str) -> pd.DataFrame:
+    import pandas as pd
+
+    name, label = truth.columns
+    return pd.DataFrame(
+        {"image": truth[name], "source": f"ISIC{year}", "melanoma": numbers(truth, label).astype("Int8")}
+    )
+
+
+def _age(rows: pd.DataFrame, column: str) -> pd.Series:
+    age, _ = years(rows, column)
+    return age.mask((age == 0).fillna(False).astype(bool))
+
+
+def _skin_types(tones: pd.DataFrame, names: pd.Series) -> pd.Series:
+    fst = skin_type(tones, "fitzpatrick")
+    fst.index = tones["image_name"].str.removesuffix("_downsampled")
+    return names.map(fst[~fst.index.duplicated()])

@@ -1,0 +1,62 @@
+"""What the three FullFT methods have in common: every weight is trained, on one split, with one loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bench import learn
+from bench.api import Method, Run, option
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bench.learn.losses import Loss
+
+REFERENCE = {"beta": 10 / 11, "proxy": "signed_half_logit", "empty_cell": "zero_mean"}
+"""The loss of BMFT's driver: prediction loss plus 0.1 times the signed half-sum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullFineTuning(Method):
+    """One stage of training."""
+
+    params: Literal["all", "head"] = option(
+        "all", "What is trained; the routine that survives in SWiFT's code trains the head alone on skin images.",
+        source="TwoStageFinetune.py", register=("D21",), other="head",
+    )  # fmt: skip
+
+    @property
+    def changes(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"head"} if self.params == "head" else {"extractor", "statistics", "head"})
+
+    def train(self, run: Run, split: str, loss: Loss, epochs: int) -> nn.Module:
+        """Minimise a loss over a split, all weights at the extractor's rate, or the head at its own."""
+        if self.params == "head":
+            return learn.finetune(
+                run, run.model, train=("head",), loss=loss, split=split, epochs=epochs, lr=run.recipe.lr_head
+            )
+        return learn.finetune(run, run.model, loss=loss, split=split, epochs=epochs, lr=run.recipe.lr_extractor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalised(FullFineTuning):
+    """Prediction loss and bias proxy, weighed by beta (Eq. 10)."""
+
+    beta: float = option(
+        0.9, "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).", low=0, high=1,
+        source="SWiFT does not give it; BMFT's driver has 10/11", other=0.3,
+    )  # fmt: skip
+    proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
+        "paper", "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
+        source="BMFT's utils", register=("D26",), other="signed_half_logit",
+    )  # fmt: skip
+    empty_cell: Literal["skip", "zero_mean"] = option(
+        "skip", "A class without one of the groups in a batch is left out, or the missing mean is 0.",
+        when={"proxy": ("signed_half_logit", "signed_half_score")}, source="BMFT's utils", register=("D26",),
+        other="zero_mean",
+    )  # fmt: skip
+
+    def loss(self, run: Run, split: str) -> Loss:
+        """The loss of Eq. 10 over a split."""
+        return learn.objective(run, split, self.beta, proxy=self.proxy, empty=self.empty_cell)

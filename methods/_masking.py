@@ -1,0 +1,66 @@
+"""How SWiFT and BMFT weigh what matters to the bias against what matters to the prediction.
+
+Paper: Yan et al., SWiFT, MELBA 2025:015, Eqs. 5-9. Code: vios-s/SWiFT and vios-s/BMFT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bench import learn
+from bench.api import Method, Run, option
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.learn.loss_terms import Terms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masking(Method):
+    """The parameters of the importance ratio."""
+
+    importance: Literal["fisher", "fisher_per_sample", "gradient_sum", "gradient_absolute"] = option(
+        "fisher", "What a weight's importance is: its squared gradient per batch or per image, or the gradient itself.",
+        source="Eqs. 5-8; other paths of both public codes", register=("D39",), other="gradient_absolute",
+    )  # fmt: skip
+    normalise: Literal["minmax", "zscore", "percentile"] = option(
+        "minmax", "How importances are scaled before the ratio.", source="Eq. 9, Table 7", other="zscore"
+    )
+    low: float = option(
+        5.0, "Percentile that becomes 0.", low=0, high=100, when={"normalise": "percentile"}, other=20.0
+    )
+    high: float = option(
+        95.0, "Percentile that becomes 1.", low=0, high=100, when={"normalise": "percentile"}, other=80.0
+    )
+    scope: Literal["tensor", "module", "global"] = option(
+        "tensor", "What is scaled together: a parameter tensor, a layer, or the network.",
+        source="the paper says layer, its code does tensors", register=("D04",), other="global",
+    )  # fmt: skip
+    constant: Literal["raw", "zero", "neutral"] = option(
+        "raw", "The ratio where all importances are equal, as in the head's bias: of the raw values, 0, or 1.",
+        source="utils of SWiFT's code; BMFT's divides 0 by 0", register=("D05",), other="neutral",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low >= self.high:
+            name = type(self).__name__
+            raise UsageError(f"{name}.low={self.low:g}, {name}.high={self.high:g}: low below high expected")
+
+    def ratio(
+        self, run: Run, net: nn.Module, split: str, of: Terms | None = None, proxy: str = "paper"
+    ) -> dict[str, Tensor]:
+        """Return the importance ratio r of every parameter; the importances are made once per fold and split."""
+
+        def compute() -> dict[str, Tensor]:
+            pair = learn.fisher_importances(run, net, split, self.importance, of)
+            return {f"{kind}/{name}": v for kind, part in zip("bp", pair, strict=True) for name, v in part.items()}
+
+        by = {"importance": self.importance, "split": split, "proxy": proxy}
+        kept = run.shared("importances", by, compute, across_methods=True)
+        bias, prediction = ({k[2:]: v for k, v in kept.items() if k.startswith(kind)} for kind in ("b/", "p/"))
+        scaling = learn.Scaling(self.normalise, self.low, self.high, self.scope, self.constant)
+        return learn.importance_ratio(bias, prediction, scaling)

@@ -1,0 +1,54 @@
+"""`--ablate` as a user runs it, and variants of a task on disk."""
+
+import json
+
+import pandas as pd
+
+
+def test_less_and_less_of_the_external_set(place):
+    """One command, six variants: one baseline, and with nothing left to fit on the methods return it."""
+    run = ("run", "--task", "tiny.toml", "--methods", "fullft_rw,fullft_reg", "--folds", "0", "--ablate", "external")
+    plan = place.bench(*run, "--dry-run")
+    assert plan.stdout.count("pending") == 18
+    assert not (place.folder / "results").exists()
+    done = place.bench(*run, "--jobs", "1")
+    assert done.stdout.count("3 of 3 cells done, 3 computed") == 6
+    assert len(list((place.folder / ".cache/baselines").glob("*.pt"))) == 1
+
+    cells = place.folder / "results/cells"
+    shares = {0.0: "tiny+external-0.0", 0.2: "tiny+external-0.2", 0.4: "tiny+external-0.4", 0.6: "tiny+external-0.6",
+              0.8: "tiny+external-0.8", 1.0: "tiny"}  # fmt: skip
+    assert {folder.name for folder in cells.iterdir()} == set(shares.values())
+    logits, sizes = {}, []
+    for share, name in shares.items():
+        for method in ("baseline", "fullft_rw", "fullft_reg"):
+            file = cells / name / "small" / method / "f0-s0.json"
+            logits[share, method] = pd.read_parquet(file.with_suffix(".parquet"))["logit"]
+        record = json.loads(file.read_text())
+        assert record["cell"]["task"] == name.replace("+", ":", 1).replace("-", "=")
+        sizes.append(record["data"]["external"]["n"])
+    assert sizes == sorted(set(sizes))
+    assert sizes[0] == 0
+    for share in shares:
+        assert logits[share, "baseline"].equals(logits[1.0, "baseline"])
+        assert logits[share, "fullft_rw"].equals(logits[share, "baseline"]) == (share == 0)
+        # It reads the validation part alone, and draws what it draws in the base task.
+        assert logits[share, "fullft_reg"].equals(logits[1.0, "fullft_reg"])
+
+    again = place.bench(*run)
+    assert again.stdout.count("3 of 3 cells done, 0 computed") == 6
+    place.bench("report", "--task", "tiny.toml:external=0.20")
+    assert "tiny:external=0.2" in (place.folder / "reports/tiny+external-0.2/main.md").read_text()
+
+
+def test_mistakes_are_told_before_anything_is_computed(place):
+    for words, says in (
+        (("--task", "tiny.toml:externl=0.2"), "did you mean external"),
+        (("--task", "tiny.toml:external=2"), "allowed is 0 to 1"),
+        (("--task", "tiny.toml", "--ablate", "aply", "--methods", "swift"), "did you mean apply"),
+        (("--task", "tiny.toml", "--ablate", "epsilon", "--methods", "swift"), "unknown ablation 'epsilon'"),
+    ):
+        done = place.bench("run", *words, code=2)
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (place.folder / "results").exists()

@@ -1,0 +1,145 @@
+"""Pre-training: which epoch is kept, on what it is chosen, how gradients are clipped and the rate falls."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from bench import taskfile
+from bench.data.split import ImageSplit
+from bench.data.task_data import TaskData, task_data
+from bench.errors import EmptyGroup
+from bench.run import baseline
+from bench.run.baseline import train_baseline
+from bench.run.cell import open_splits
+from bench.run.plan import Cell, Settings
+from bench.score.metrics import auc_of_sorted
+from bench.score.predict import predict
+
+TASK = dataclasses.replace(
+    taskfile.resolve("phantom-cxr-age:pretrain_decay=false,pretrain_lr=3e-3,pretrain_epochs=4,batch=32"),
+    source=dataclasses.replace(
+        taskfile.resolve("phantom-cxr-age").source, dataset="phantom:family=chest,images=240,size=32"
+    ),
+    ood={},
+    image_size=32,
+    folds=2,
+)
+CELL = Cell(TASK.name, "small", "baseline", 0, 0)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A data set of 240 phantoms and its splits."""
+    data, folder = task_data(TASK, None), tmp_path_factory.mktemp("cache")
+    cached = data.caches(folder)["source"]
+
+    def split(name):
+        table = data.split(name, 0)
+        y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
+        return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids)
+
+    return data, {name: (lambda name=name: split(name)) for name in ("train", "val", "train_inner", "val_inner")}
+
+
+def trained(world, folder, splits=None, **changes):
+    data = world[0]
+    recipe = dataclasses.replace(TASK.recipe, **changes)
+    file = folder / "baseline.pt"
+    train_baseline(
+        file, CELL, TaskData(dataclasses.replace(TASK, recipe=recipe), data.sources, data.tables), splits or world[1]
+    )
+    return torch.load(file, weights_only=True)
+
+
+def auc(state, split):
+    net = baseline.build_net("small")
+    net.load_state_dict(state)
+    z = predict(net, split).numpy()
+    order = z.argsort(kind="stable")
+    return auc_of_sorted(z[order], split.y.numpy()[order])
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_reference_keeps_the_epoch_with_the_best_validation_auc(world, tmp_path):
+    """The rate is constant, so that a run of k epochs is the start of one of more."""
+    fast = {"pretrain_lr": 0.1}  # so that the AUC wanders
+    last = [trained(world, tmp_path, pretrain_epochs=k, **fast) for k in (1, 2, 3, 4)]
+    aucs = [auc(state, world[1]["val"]()) for state in last]
+    best = aucs.index(max(aucs))
+    assert best != 3, "the last epoch is not the best here, so that the two choices differ"
+    assert same(trained(world, tmp_path, pretrain_checkpoint="reference", **fast), last[best])
+    assert same(trained(world, tmp_path, **fast), last[3])
+
+
+def test_best_inner_neither_trains_on_the_tenth_it_chooses_on_nor_sees_validation_images(world, tmp_path):
+    data, splits = world
+    train, inner, held_out = (data.split(name, 0) for name in ("train", "train_inner", "val_inner"))
+    assert sorted([*inner["uid"], *held_out["uid"]]) == sorted(train["uid"])
+    assert not set(inner["group"]) & set(held_out["group"])
+    assert len(held_out) == pytest.approx(0.1 * len(train), abs=2)
+    only_inner = {name: splits[name] for name in ("train_inner", "val_inner")}
+    kept = trained(world, tmp_path, only_inner, pretrain_checkpoint="best_inner")
+    posing = {"train": splits["train_inner"], "val": splits["val_inner"]}
+    assert same(kept, trained(world, tmp_path, posing, pretrain_checkpoint="reference"))
+
+
+def test_an_epoch_cannot_be_chosen_on_one_class(world, tmp_path):
+    val = world[1]["val"]()
+    splits = {**world[1], "val": lambda: val.where(val.y == 1)}
+    with pytest.raises(EmptyGroup, match="val has images of one class only"):
+        trained(world, tmp_path, splits, pretrain_checkpoint="reference")
+
+
+def test_clipping_bounds_what_training_moves(world, tmp_path):
+    """Plain SGD: no step is longer than rate times clip."""
+    plain = {
+        "pretrain_optimiser": "sgd", "pretrain_momentum": 0.0, "pretrain_weight_decay": 0.0, "pretrain_epochs": 2,
+        "pretrain_lr": 0.1,
+    }  # fmt: skip
+    start = trained(world, tmp_path, **{**plain, "pretrain_epochs": 0})
+    weights = [name for name in start if "running" not in name and "num_batches" not in name]
+    steps = 2 * -(-len(world[1]["train"]()) // 32)
+    travelled = {}
+    for clip in (None, 1e-3):
+        end = trained(world, tmp_path, **plain, pretrain_clip=clip)
+        travelled[clip] = sum(float((end[n] - start[n]).double().square().sum()) for n in weights) ** 0.5
+    assert 0 < travelled[1e-3] <= 1.01 * 0.1 * 1e-3 * steps < travelled[None]
+
+
+def test_the_plateau_watches_the_training_loss(world, tmp_path, monkeypatch):
+    seen = []
+
+    class Watched(baseline.ReduceLROnPlateau):
+        def __init__(self, optimiser, *, factor, patience):
+            assert (factor, patience) == (0.1, 10)
+            super().__init__(optimiser, factor=factor, patience=0, threshold=1e9, threshold_mode="abs")
+
+        def step(self, loss):
+            super().step(loss)
+            seen.append((loss, self.optimizer.param_groups[0]["lr"]))
+
+    monkeypatch.setattr(baseline, "ReduceLROnPlateau", Watched)
+    fell = trained(world, tmp_path, pretrain_plateau=True)
+    losses, rates = zip(*seen, strict=True)
+    assert len(set(losses)) == 4
+    assert rates == pytest.approx([3e-3, 3e-4, 3e-5, 3e-6])
+    assert not same(fell, trained(world, tmp_path))
+
+
+def test_poses_of_the_recipe_reach_the_splits(tmp_path):
+    (tmp_path / "t.toml").write_text(
+        'image_size = 32\nchannels = 1\nfolds = 2\n[source]\ndataset = "phantom:images=60,size=32"\n'
+        '[ood.o]\ndataset = "phantom:images=20,size=32,hospital=ood_neutral"\n'
+        '[label]\ncolumn = "pneumothorax"\nnames = ["no", "yes"]\n'
+        '[attribute]\ncolumn = "age"\nabove = 65\nnames = ["young", "old"]\n'
+    )
+    for changes, poses in (("", 8), (":augment=chest_reference", None)):
+        settings = Settings(f"{tmp_path / 't.toml'}{changes}", tmp_path, tmp_path, None)
+        splits = open_splits(settings, 0)
+        assert {name: splits[name]().poses for name in ("train", "val", "train_inner", "o")} == dict.fromkeys(
+            ("train", "val", "train_inner", "o"), poses
+        )

@@ -1,0 +1,363 @@
+"""Attributes of more than two groups: coding, choice of the pair, external set, metrics, report."""
+
+import dataclasses
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from bench import listing, taskfile
+from bench.api import Attribute, Dataset, Label
+from bench.data.columns import coded
+from bench.data.external import external_set
+from bench.data.pair import LEAST, Pair, choose, of_pair
+from bench.data.table import sample_table
+from bench.data.task_data import TaskData
+from bench.errors import DataInvalid, EmptyGroup, UnknownName, UsageError
+from bench.report import TaskInfo, collect, figures, tables, terminal
+from bench.report.checks import MORE_GROUPS, Undefined
+from bench.report.findings import findings
+from bench.report.notes import reading
+from bench.run.plan import Cell, build_method, cell_hash, method_specs, plan, undefined
+from bench.score.definitions import METRICS
+from bench.score.metrics import evaluate
+from bench.tasks import AGE_BANDS, SKIN_TYPES, TASKS
+
+TONES = Attribute(column="fst", names=("light", "middle", "dark"), values=(("1", "2"), ("3",), ("4",)))
+
+
+# --- coding ------------------------------------------------------------------------------------
+
+
+def codes(values, attribute):
+    table = pd.DataFrame({attribute.column: values, "uid": [f"d:{i}" for i in range(len(values))]})
+    return coded(table, attribute, "table").tolist()
+
+
+def test_bands_hold_their_lower_bound():
+    ages = [0, 19, 19.9, 20, 39.9, 40, 59, 60, 79.9, 80, 101]
+    assert codes(ages, AGE_BANDS) == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert codes(["19", "20.0", None, "unknown", "-3"], AGE_BANDS) == [0, 1, pd.NA, pd.NA, 0]
+    assert codes([], AGE_BANDS) == []
+    with pytest.raises(DataInvalid, match="row of d:1, column 'age' is 'old': a number expected"):
+        codes(["3", "old"], AGE_BANDS)
+
+
+def test_values_become_the_number_of_their_group():
+    assert codes([1, 2, 3, 4, 5, 6], SKIN_TYPES) == [0, 1, 2, 3, 4, 5]
+    assert codes([4.0, 1.0, None, -1, 2], TONES) == [2, 0, pd.NA, pd.NA, 0], "-1 is in no group"
+    assert codes(["unknown", None], TONES) == [pd.NA, pd.NA]
+    assert codes([], TONES) == []
+
+
+def sample(values, attribute):
+    rows = {"uid": [f"d:{i}" for i in range(len(values))], "path": "p", "group": "g", "source": "s", "drop": ""}
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Given(Dataset):
+        access = licence = citation = "none"
+
+        def table(self, root):
+            return pd.DataFrame({**rows, "sick": 0, attribute.column: values})
+
+    return sample_table(Given(), Path(), {}, Label(column="sick", names=("no", "yes")), attribute, "source")
+
+
+def test_a_value_that_nobody_has_is_taken_for_a_misspelling():
+    table = sample([1, 3, 4, 9], TONES)
+    assert table["a"].tolist() == [0, 1, 2]
+    assert table["a"].dtype == np.int8
+    assert table.attrs["left_out"] == {"ATTRIBUTE_MISSING": 1}
+    with pytest.raises(UnknownName, match="value '4' of column 'fst'"):
+        sample([1, 2, 3], TONES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"cuts": (20.0, 40.0), "names": ("a", "b")}, "3 different names expected, one per group, not a, b"),
+        ({"cuts": (20.0, 40.0), "names": ("a", "b", "a")}, "3 different names"),
+        ({"cuts": (40.0, 20.0), "names": ("a", "b", "c")}, r"cuts=\[40.0, 20.0\]: finite numbers in rising order"),
+        ({"cuts": (40.0, 40.0), "names": ("a", "b", "c")}, "rising order"),
+        ({"cuts": (math.nan,), "names": ("a", "b")}, "finite"),
+        ({"cuts": (math.inf,), "names": ("a", "b")}, "finite"),
+        ({"cuts": (20.0,), "names": ("a", "b"), "above": 3.0}, "coded by `above` and by `cuts`: one of them"),
+        ({"cuts": (20.0,), "names": ("a", "b"), "values": (("1",), ("2",))}, "by `cuts` and by `values`"),
+        ({"names": ("a", "b"), "values": (("1",), ("2",)), "one": ("1",)}, "by `one` and `zero` and by `values`"),
+        ({"names": ("a", "b"), "values": (("1",), ("2", "1"))}, "each value in one group"),
+        ({"names": ("a", "b"), "values": (("1",), ())}, "one or more values"),
+        ({"names": ("a", "b"), "values": (("1", "2"),)}, "two or more groups"),
+        ({"names": ("a", "b", "c")}, "2 different names"),
+    ],
+)
+def test_codings_that_make_no_sense(fields, words):
+    with pytest.raises(UsageError, match=words):
+        Attribute(column="c", **fields)
+
+
+def test_a_label_has_two_classes():
+    with pytest.raises(UsageError, match="2 different names expected, one per group, not a, b, c"):
+        Label(column="c", names=("a", "b", "c"))
+
+
+def test_only_groups_without_an_order_are_chosen_among():
+    assert [a.grouped for a in (AGE_BANDS, SKIN_TYPES, TASKS["phantom-cxr-age"].attribute)] == [True, True, False]
+
+
+TOML = """
+image_size = 8
+channels = 1
+[source]
+dataset = "phantom:images=200"
+[ood.other]
+dataset = "phantom:images=50,hospital=ood_neutral"
+[label]
+column = "pneumothorax"
+names = ["no", "yes"]
+[attribute]
+"""
+
+
+def read(tmp_path, attribute):
+    file = tmp_path / "mine.toml"
+    file.write_text(TOML + attribute)
+    return taskfile.resolve(str(file)).attribute
+
+
+def test_task_files_name_groups(tmp_path):
+    bands = read(
+        tmp_path, 'column = "age"\ncuts = [20, 40, 60, 80]\nnames = ["0-19", "20-39", "40-59", "60-79", "80+"]'
+    )
+    assert bands == AGE_BANDS
+    tones = read(tmp_path, 'column = "fst"\nvalues = [[1, 2], "3", 4]\nnames = ["light", "middle", "dark"]')
+    assert tones == TONES
+    with pytest.raises(UsageError, match=r"mine.toml \[attribute\]: .*rising order"):
+        read(tmp_path, 'column = "age"\ncuts = [40, 20]\nnames = ["a", "b", "c"]')
+    with pytest.raises(UsageError, match="cuts='old': float expected"):
+        read(tmp_path, 'column = "age"\ncuts = ["old"]\nnames = ["a", "b"]')
+
+
+def test_the_list_says_what_the_groups_are():
+    assert listing._text(TONES) == "fst (0 light: 1, 2; 1 middle: 3; 2 dark: 4)"
+    assert listing._text(AGE_BANDS).startswith("age (0 0-19: below 20; 1 20-39: from 20; 2 40-59: from 40;")
+
+
+# --- the pair ----------------------------------------------------------------------------------
+
+
+def group(auc, positives=LEAST, negatives=LEAST):
+    return {"auc": auc, "positives": positives, "negatives": negatives}
+
+
+@pytest.mark.parametrize(
+    ("aucs", "pair"),
+    [
+        ((0.7, 0.9, 0.6, 0.8), Pair(best=1, worst=2)),
+        ((0.9, 0.6, 0.6, 0.9), Pair(best=0, worst=1)),
+        ((0.6, 0.9), Pair(best=1, worst=0)),
+        ((0.7, 0.7, 0.7), None),
+        ((0.7,), None),
+    ],
+)
+def test_best_and_worst_are_the_first_of_equals(aucs, pair):
+    chosen, known = choose({f"g{i}": group(auc) for i, auc in enumerate(aucs)})
+    assert chosen == pair
+    assert list(known.values()) == list(aucs)
+
+
+def test_groups_with_few_images_of_a_class_are_not_chosen():
+    few, many = LEAST - 1, LEAST + 1
+    groups = {
+        "few positives": group(0.1, few, many), "a": group(0.8), "few negatives": group(0.99, many, few),
+        "b": group(0.7), "one class": group(math.nan, 0, many),
+    }  # fmt: skip
+    chosen, aucs = choose(groups)
+    assert chosen == Pair(best=1, worst=3)
+    assert [name for name, auc in aucs.items() if math.isnan(auc)] == ["few positives", "few negatives", "one class"]
+    assert choose({**groups, "b": group(0.7, few)})[0] is None, "one group is left"
+
+
+def validation(seed=0, groups=4, n=400):
+    rng = np.random.default_rng(seed)
+    a, y = rng.integers(0, groups, n), rng.integers(0, 2, n)
+    return pd.DataFrame({"uid": [f"d:{i:03d}" for i in range(n)], "group": "p", "y": y, "a": a.astype("int8")})
+
+
+def test_the_worst_is_recoded_one_and_the_best_zero():
+    table = pd.DataFrame({"uid": list("pqrstu"), "y": 1, "a": np.array([3, 0, 1, 3, 2, 1], dtype="int8")})
+    rows = of_pair(table, Pair(best=3, worst=1))
+    assert rows["uid"].tolist() == ["p", "r", "s", "u"]
+    assert rows["a"].tolist() == [0, 1, 0, 1]
+    assert rows["a"].dtype == np.int8
+    assert table["a"].tolist() == [3, 0, 1, 3, 2, 1], "the table given stays as it was"
+
+
+def grouped_data(attribute=AGE_BANDS, pair=None):
+    task = dataclasses.replace(TASKS["phantom-cxr-age"], name="mine", attribute=attribute)
+    source = pd.concat([validation(1, 5, 900), validation(2, 5, 100)], ignore_index=True)
+    source["uid"] = [f"d:{i:04d}" for i in range(1000)]
+    return TaskData(task, {}, {"source": source.assign(fold=[1] * 900 + [0] * 100), "ood_neutral": source}, pair)
+
+
+def test_the_external_set_is_cut_by_the_usual_rule_from_the_pair():
+    data = grouped_data(pair=Pair(best=4, worst=2))
+    external, val = data.split("external", 1), data.split("val", 1)
+    by_hand = val[val["a"].isin((2, 4))].copy()
+    by_hand["a"] = by_hand["a"].map({2: 1, 4: 0}).astype("int8")
+    pd.testing.assert_frame_equal(external, external_set(by_hand, (0, "mine", 1, "age")))
+    assert sorted(val["a"].unique()) == [0, 1, 2, 3, 4]
+    assert sorted(data.split("ood_neutral", 1)["a"].unique()) == [0, 1, 2, 3, 4]
+    assert len(set(external.groupby(["y", "a"]).size().unstack().itertuples(index=False))) == 2
+    other = grouped_data(pair=Pair(best=2, worst=4)).split("external", 1)
+    assert sorted(other["a"].unique()) == [0, 1]
+    assert data.fingerprint("external", 1) != grouped_data(pair=Pair(best=2, worst=4)).fingerprint("external", 1)
+
+
+def test_there_is_no_external_set_before_the_pair():
+    assert grouped_data().unpaired
+    assert not grouped_data(pair=Pair(0, 1)).unpaired
+    assert not grouped_data(attribute=TASKS["phantom-cxr-age"].attribute).unpaired
+    with pytest.raises(EmptyGroup, match="task mine, fold 1: no pair"):
+        grouped_data().split("external", 1)
+
+
+# --- which methods, which cells ----------------------------------------------------------------
+
+
+def test_methods_that_read_the_groups_of_val_are_not_defined_on_more_than_two():
+    methods = method_specs("all")
+    task = TASKS["phantom-cxr-age-groups"]
+    assert sorted(undefined(methods, task)) == ["diff_gda", "diff_prune", "fair_prune", "fullft_reg"]
+    assert undefined(methods, TASKS["phantom-cxr-age"]) == {}
+    assert build_method("fullft_reg").undefined(3) == "it reads the groups of val and is defined on two"
+    assert "more than two groups  it reads the groups of val" in listing.show("methods", "fullft_reg")
+    assert "more than two groups  defined" in listing.show("methods", "swift")
+
+
+@pytest.fixture(scope="module")
+def small_task(tmp_path_factory):
+    file = tmp_path_factory.mktemp("task") / "mine.toml"
+    file.write_text(TOML + 'column = "age"\ncuts = [45, 66]\nnames = ["a", "b", "c"]')
+    from bench.data.task_data import task_data
+
+    return task_data(taskfile.resolve(str(file)), None)
+
+
+def test_a_plan_leaves_out_what_is_not_defined(small_task):
+    cells = plan(small_task, method_specs("all"), backbone="small", folds=(0, 1), seeds=(0,))
+    assert [p.error for p in cells] == [None] * 12
+    assert {p.cell.method for p in cells} == {"baseline", "fullft_rw", "fullft_fdr", "llft", "bmft", "swift"}
+
+
+def test_the_hash_holds_the_rule_and_not_the_pair(small_task, monkeypatch):
+    cell = Cell("mine", "small", "swift", 0, 0)
+    before = cell_hash(cell, small_task)
+    assert cell_hash(cell, dataclasses.replace(small_task, pair=Pair(0, 1))) == before
+    monkeypatch.setattr("bench.data.pair.RULE", {"by": "auc of the baseline on val", "least": LEAST + 1})
+    assert cell_hash(cell, small_task) != before
+
+
+# --- metrics -----------------------------------------------------------------------------------
+
+
+def test_overall_min_and_gap_are_those_of_scikit_learn():
+    rng = np.random.default_rng(4)
+    y, a = rng.integers(0, 2, 500), rng.integers(0, 5, 500)
+    logit = np.round(rng.normal(size=500) + 0.3 * y * a, 1)
+    y[a == 3] = 1
+    scores = evaluate(logit, y, a, "vwxyz")
+    within = [roc_auc_score(y[a == g], logit[a == g]) for g in (0, 1, 2, 4)]
+    assert scores["auc"] == pytest.approx(roc_auc_score(y, logit))
+    assert scores["min_auc"] == pytest.approx(min(within))
+    assert scores["gap_auc"] == pytest.approx(max(within) - min(within))
+    assert math.isnan(scores["groups"]["y"]["auc"])
+    assert (scores["groups"]["y"]["negatives"], scores["groups"]["y"]["n"]) == (0, int((a == 3).sum()))
+
+
+def test_overall_may_be_below_min():
+    """Two groups ranked without an error, their scores shifted: pooled, a quarter of the pairs is the wrong way."""
+    scores = evaluate(np.array([0.0, 1, 2, 3]), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), "ab")
+    assert (scores["auc"], scores["min_auc"], scores["gap_auc"]) == (0.75, 1.0, 0.0)
+
+
+# --- report ------------------------------------------------------------------------------------
+
+INFO = TaskInfo(
+    name="demo", says="Finding on demo images.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
+    group_names=("young", "middle", "old"), ood=("near",), columns=MORE_GROUPS,
+    undefined=(Undefined("reg", "Reg", 2, "it reads val"), Undefined("last", "Last", 90, "it reads val")),
+)  # fmt: skip
+
+
+def cell(title, fold, worst="old", near=None, **values):
+    counts = {"young": (40, 60), "middle": (near or 9, 30), "old": (0 if near == 0 else 25, 75)}
+    groups = {name: {"positives": p, "negatives": n} for name, (p, n) in counts.items()}
+    scores = dict.fromkeys(METRICS, 0.5) | values | {"degenerate": False, "n": 239, "groups": groups}
+    names = {"task": "demo", "backbone": "small", "method": title.lower(), "title": title, "spec": title.lower()}
+    row = {"Baseline": 1, "Reg": 2, "A": 3}[title]
+    return {
+        "cell": {**names, "row": row, "fold": fold, "seed": 0}, "synthetic": True,
+        "data": {"external": {"n": 100, "sha": "e"}, "near": {"n": 239, "sha": "n"}},
+        "scores": {"near": scores, "val": scores}, "cost": {"images_forward": 300, "images_backward": 150},
+        "pair": {"worst": worst, "best": worst and "young", "auc": {}, "skipped": ["middle"] if fold == 1 else []},
+    }  # fmt: skip
+
+
+def five(near=None):
+    rng, cells = np.random.default_rng(0), []
+    for fold in range(5):
+        shift, worst = 0.01 * rng.normal(), (None if fold == 4 else "old" if fold else "middle")
+        cells.append(cell("Baseline", fold, worst, near, auc=0.7 + shift, min_auc=0.6, gap_auc=0.3 + shift))
+        gap = 0.1 + shift + 0.001 * fold
+        cells.append(cell("A", fold, worst, near, auc=0.7 + shift, min_auc=0.6, gap_auc=gap))
+    return cells
+
+
+def test_the_table_has_overall_min_and_gap_and_dashes():
+    page, text = (make(collect(five(), [], INFO)) for make in (tables.markdown, tables.latex))
+    assert "| method | Overall AUC ↑ | Min AUC ↑ | Gap AUC ↓ | cost | folds |" in page
+    assert "Disparities between young, middle and old (age)." in page
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    assert [line.split()[1] for line in lines[2:6]] == ["Baseline", "Reg", "A", "Last"]
+    assert lines[3] == "| Reg | – | – | – | – | – |"
+    assert r"Reg & -- & -- & -- & -- & -- \\" in text
+    stream = io.StringIO()
+    terminal.show(collect(five(), [], INFO), stream)
+    assert "Overall AUC    Min AUC        Gap AUC" in stream.getvalue()
+    assert "Not defined on 3 groups: Reg and Last: it reads val." in stream.getvalue()
+
+
+def test_the_findings_are_about_gap_auc_and_overall_auc():
+    text = findings(collect(five(), [], INFO))
+    assert "Gap AUC is lower than Baseline's with A (-0." in text[-1]
+    assert "Not separable from Baseline on Overall AUC: A." in text[-1]
+    assert "EOdds" not in " ".join(text)
+    assert "Reg" not in " ".join(text), "why it has no numbers is said once, in the notes"
+    alone = [item for item in five() if item["cell"]["title"] == "Baseline"]
+    assert findings(collect(alone, [], INFO)) == ["There are results of Baseline only: nothing is compared."]
+
+
+def test_the_notes_say_pairs_sizes_and_what_is_undefined():
+    notes = "\n".join(reading(collect(five(), [], INFO)))
+    assert "– Not defined on 3 groups: Reg and Last: it reads val." in notes
+    assert "Missing" not in notes
+    assert (
+        "chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); "
+        "no pair, so that every method is the Baseline (fold 4)."
+    ) in notes
+    assert "Not eligible for want of images: middle (fold 1)." in notes
+    assert "near: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill)." in notes
+    assert "Min and Gap AUC are over 3 of 3 groups. Fewer than 10 images of a class: middle (9)." in notes
+    lacking = "\n".join(reading(collect(five(near=0), [], INFO)))
+    assert "Min and Gap AUC are over 2 of 3 groups, without old, which lack a class." in lacking
+
+
+def test_the_figure_shows_gap_auc():
+    figure = figures.draw(collect(five(), [], INFO))
+    assert figure.axes[0].get_xlabel() == "Overall AUC (higher is better)"
+    assert figure.axes[0].get_ylabel() == "Gap AUC (lower is better)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "A"]

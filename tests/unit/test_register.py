@@ -1,0 +1,88 @@
+"""The register of disagreements: its rows are whole, its options exist and declare it, the rest is documented."""
+
+import dataclasses
+import importlib
+import inspect
+import typing
+
+import pytest
+
+from bench import registry
+from bench.api import Recipe, Task, coerce
+from bench.errors import UnknownName
+from bench.register import REGISTER, concerning, find
+
+METHODS = registry.catalogue("method")
+TASK_FIELDS = typing.get_type_hints(Task) | typing.get_type_hints(Recipe)
+
+
+def settings(option):
+    """(plugin, or TASK; parameter -> value, None where every value is meant) of an option such as `swift:scope=x`."""
+    name, _, given = option.partition(":")
+    pieces = (piece.partition("=") for piece in given.split(","))
+    return name, {key: value if equals else None for key, equals, value in pieces}
+
+
+def kind_of(name):
+    return "method" if name in METHODS else "dataset"
+
+
+def declared(cls):
+    """Row -> the parameters of a plugin that declare it."""
+    rows = {}
+    for field in dataclasses.fields(cls):
+        for row in field.metadata.get("register", ()):
+            rows.setdefault(row, set()).add(field.name)
+    return rows
+
+
+def test_rows_are_numbered_without_a_gap():
+    assert list(REGISTER) == [f"D{number:02d}" for number in range(1, 43)]
+
+
+@pytest.mark.parametrize("row", REGISTER.values(), ids=REGISTER)
+def test_a_row_says_what_differs_and_how_to_get_it(row):
+    assert all((row.topic, row.paper, row.code, row.default))
+    assert bool(row.options) is not bool(row.documented)
+    assert set(row.methods) <= set(METHODS)
+    named = {settings(option)[0] for option in row.options} & set(METHODS)
+    assert named <= set(row.methods), "an option of a method that the row does not name"
+
+
+@pytest.mark.parametrize(
+    ("row", "option"), [(row, option) for row in REGISTER.values() for option in row.options], ids=lambda v: str(v)[:60]
+)
+def test_an_option_exists_and_declares_its_row(row, option):
+    name, given = settings(option)
+    if name == "TASK":
+        for key, value in given.items():
+            assert key in TASK_FIELDS
+            if value is not None:
+                coerce(key, value, TASK_FIELDS[key])
+        return
+    cls = registry.load(kind_of(name), name)
+    if None in given.values():
+        assert set(given) <= {field.name for field in dataclasses.fields(cls)}
+    else:
+        assert registry.build(kind_of(name), option) != cls(), "the option is the default"
+    assert declared(cls).get(row.id, set()) & set(given), f"none of {', '.join(given)} has {row.id} in register="
+
+
+@pytest.mark.parametrize("row", [row for row in REGISTER.values() if row.documented], ids=lambda row: row.id)
+def test_a_row_without_an_option_is_documented(row):
+    assert row.id in (inspect.getdoc(importlib.import_module(row.documented)) or "")
+
+
+@pytest.mark.parametrize("kind", ["method", "dataset"])
+def test_what_plugins_declare_is_in_the_register(kind):
+    for name in registry.catalogue(kind):
+        for row, fields in declared(registry.load(kind, name)).items():
+            assert row in REGISTER, f"{name}: {', '.join(fields)}"
+
+
+def test_rows_are_found():
+    assert find("d05") is find("D05") is REGISTER["D05"]
+    with pytest.raises(UnknownName, match="did you mean D42"):
+        find("D43")
+    assert {row.id for row in concerning("diff_prune")} == {"D34", "D35"}
+    assert [row.id for row in concerning("diff_prune", ["D01"])] == ["D01", "D34", "D35"]

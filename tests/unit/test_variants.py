@@ -1,0 +1,358 @@
+"""Variants of a task, what they share, and the runs and cells that an ablation makes of them."""
+
+import dataclasses
+import re
+
+import pytest
+
+from bench import listing, taskfile
+from bench.api import Recipe, Task
+from bench.data.task_data import task_data
+from bench.errors import UnknownName, UsageError
+from bench.run import ablate
+from bench.run.launch import Wanted
+from bench.run.plan import (
+    PRETRAIN_FIELDS,
+    Cell,
+    PlannedCell,
+    Settings,
+    baseline_identity,
+    cell_hash,
+    folder,
+    method_specs,
+    plan,
+)
+from bench.run.pool import choose
+from bench.tasks import RECIPES, TASKS
+
+CXR = "phantom-cxr-age"
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (f"{CXR}:epochs=20,external=0.2", f"{CXR}:epochs=20,external=0.2"),
+        (f"{CXR}:external=.20,epochs=20", f"{CXR}:epochs=20,external=0.2"),
+        (f"{CXR}:lr-head=1e-4", f"{CXR}:lr_head=0.0001"),
+        (f"{CXR}:epochs=10,external=1", CXR),
+        (f"{CXR}:", CXR),
+        (f"{CXR}:preset=suite", CXR),
+        (f"{CXR}:preset=paper,folds=3", f"{CXR}:folds=3,protocol=paper"),
+        (f"{CXR}:preset=reference,protocol=clean,augment=dihedral,pretrain_clip=none,pretrain_plateau=no,"
+         "pretrain_decay=yes,pretrain_checkpoint=last", f"{CXR}:balance=reference"),
+        (f"{CXR}:pretrain_decay=no,pretrain_plateau=yes", f"{CXR}:pretrain_decay=False,pretrain_plateau=True"),
+    ],
+)  # fmt: skip
+def test_the_name_is_what_differs_sorted(spec, name):
+    task = taskfile.resolve(spec)
+    assert task.name == name
+    assert taskfile.resolve(name) == task
+    if name == CXR:
+        assert task is TASKS[CXR]
+
+
+def test_fields_go_to_the_task_or_its_recipe():
+    task = taskfile.resolve(f"{CXR}:external=0.2,epochs=20")
+    base = TASKS[CXR]
+    assert dataclasses.replace(task, name=base.name, external=1.0, recipe=base.recipe) == base
+    assert dataclasses.replace(task.recipe, epochs=10) == base.recipe
+    assert (task.external, task.recipe.epochs) == (0.2, 20)
+    assert folder(task.name) == f"{CXR}+epochs-20+external-0.2"
+
+
+def test_the_reference_preset_does_what_the_public_code_does():
+    chest, skin = (taskfile.resolve(f"{name}:preset=reference") for name in (CXR, "phantom-skin-tone"))
+    assert (chest.protocol, chest.balance) == ("paper", "reference")
+    assert (chest.recipe.pretrain_checkpoint, chest.recipe.pretrain_clip) == ("reference", 0.5)
+    assert (chest.recipe.pretrain_plateau, chest.recipe.pretrain_decay) == (True, False)
+    assert (chest.recipe.augment, skin.recipe.augment) == ("chest_reference", "dihedral")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ("externl=1", "unknown field 'externl' of phantom-cxr-age: did you mean external"),
+        ("label=1", "unknown field 'label' of phantom-cxr-age:.* allowed: image_size, .*, preset"),
+        ("name=other", "unknown field 'name'"),
+        ("external=2", r"Task\.external=2\.0: allowed is 0 to 1"),
+        ("external=nan", r"Task\.external=nan: allowed is 0 to 1"),
+        ("epochs=-1", r"Recipe\.epochs=-1: allowed is 0 to inf"),
+        ("epochs=2.5", "epochs='2.5': int expected"),
+        ("balance=four_cell", "for balance: did you mean four_cells.* allowed: matched, four_cells, reference"),
+        ("deficit=trim,balance=four_cells", "deficit=trim is read only with balance=matched"),
+        ("pretrain_plateau=true", "pretrain_plateau=True is read only with pretrain_decay=False"),
+        ("preset=papr", "did you mean paper.* allowed: suite, paper, reference"),
+        ("external=0,external=1", "gives external twice"),
+        ("external", "write field=value"),
+    ],
+)
+def test_mistakes_are_named(changes, says):
+    with pytest.raises(UsageError, match=says) as error:
+        taskfile.resolve(f"{CXR}:{changes}")
+    assert error.value.exit_code == 2
+    assert CXR in str(error.value)
+
+
+OWN = """
+image_size = 32
+channels = 1
+folds = 2
+{more}
+[source]
+dataset = "phantom:images=240,size=32"
+[ood.neutral]
+dataset = "phantom:images=60,size=32,hospital=ood_neutral"
+[label]
+column = "pneumothorax"
+names = ["no finding", "pneumothorax"]
+[attribute]
+column = "age"
+above = 65
+names = ["up to 65", "over 65"]
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "own.toml").write_text(OWN.format(more="external = 0.5"))
+    return tmp_path / "own.toml"
+
+
+def test_a_task_file_has_variants_too(own):
+    assert taskfile.resolve(str(own)).external == 0.5
+    assert taskfile.resolve(f"{own}:external=0.5").name == "own"
+    variant = taskfile.resolve(f"{own}:external=0.2,epochs=3")
+    assert (variant.name, variant.external, variant.recipe.epochs) == ("own:epochs=3,external=0.2", 0.2, 3)
+    assert taskfile.vary(f"{own}:epochs=3", "external", 0.2) == f"{own}:epochs=3,external=0.2"
+    assert taskfile.vary(f"{own}:external=0.2", "external", 0.5) == str(own)
+
+
+def test_a_task_file_is_held_to_ranges_and_names(own):
+    own.write_text(OWN.format(more="external = 1.5"))
+    with pytest.raises(UsageError, match=r"own\.toml: Task\.external=1\.5: allowed is 0 to 1"):
+        taskfile.resolve(str(own))
+    own.write_text(OWN.format(more='name = "a:b"'))
+    with pytest.raises(UsageError, match=r"name 'a:b': .* mark variants"):
+        taskfile.resolve(str(own))
+
+
+def test_the_recipes_of_the_paper():
+    skin, chest = RECIPES["skin"], RECIPES["chest"]
+    assert skin == Recipe(
+        pretrain_optimiser="sgd", pretrain_lr=1e-4, pretrain_epochs=200, pretrain_momentum=0.9,
+        pretrain_weight_decay=5e-4, optimiser="sgd", lr_extractor=1e-4, lr_head=1e-3, momentum=0.9, weight_decay=5e-4,
+        epsilon=0.1, epochs=20, batch=128,
+    )  # fmt: skip
+    assert chest == Recipe(
+        pretrain_optimiser="adam", pretrain_lr=1e-4, pretrain_epochs=100, optimiser="adam", lr_extractor=1e-6,
+        lr_head=1e-6, epsilon=0.01, epochs=10, batch=128,
+    )  # fmt: skip
+
+
+def test_ls_shows_every_field_with_its_choices():
+    text = listing.show("tasks", f"{CXR}:external=0.2")
+    for cls in (Task, Recipe):
+        for name in taskfile.FIELDS.keys() & {field.name for field in dataclasses.fields(cls)}:
+            assert re.search(rf"^  {name}=\S+  +\S", text, re.MULTILINE), name
+    assert "external=0.2" in text
+    assert "One of matched, four_cells, reference." in text
+
+
+# --- what variants share -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def data(own):
+    """The tables of a variant of the same task file."""
+
+    def read(changes=""):
+        return task_data(taskfile.resolve(f"{own}:{changes}"), None)
+
+    return read
+
+
+def cell(data, method="swift"):
+    return Cell(data.task.name, "small", method, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shared"),
+    [
+        ("external=0.2", True),
+        ("epochs=3,lr_head=0.1,epsilon=0.3", True),
+        ("balance=reference", True),
+        ("deficit=trim", True),
+        ("optimiser=sgd,momentum=0.5", True),
+        ("protocol=paper", False),
+        ("polarity=clinical", False),
+        ("crop=centre", False),
+        ("folds=3", False),
+        ("augment=chest_reference", False),
+        ("batch=32", False),
+        ("pretrain_epochs=2", False),
+        ("pretrain_clip=0.5", False),
+        ("pretrain_checkpoint=reference", False),
+        ("pretrain_checkpoint=best_inner", False),
+    ],
+)
+def test_a_variant_is_another_cell_and_shares_the_baseline_where_it_can(data, changes, shared):
+    base, variant = data(), data(changes)
+    assert cell_hash(cell(base), base) != cell_hash(cell(variant), variant)
+    same = baseline_identity(cell(base), base) == baseline_identity(cell(variant), variant)
+    assert same == shared
+
+
+def test_all_fields_of_pre_training_define_a_baseline():
+    assert set(PRETRAIN_FIELDS) >= {name for name in taskfile.RECIPE_FIELDS if name.startswith("pretrain_")}
+
+
+def test_a_baseline_depends_on_the_images_on_which_its_epoch_is_chosen(data):
+    for checkpoint, parts in (("last", ["train"]), ("reference", ["train", "val"])):
+        read = data(f"pretrain_checkpoint={checkpoint}")
+        assert baseline_identity(cell(read), read)["train"] == [read.fingerprint(part, 0) for part in parts]
+
+
+def test_shares_of_variants_are_nested_draws_of_the_base(data):
+    whole, part, less = (set(data(f"external={s}").split("external", 0)["uid"]) for s in (1, 0.6, 0.2))
+    assert less < part < whole
+    empty = data("external=0").split("external", 0)
+    assert len(empty) == 0
+    assert list(empty.columns) == list(data().split("external", 0).columns)
+
+
+def test_polarity_swaps_the_codes_and_their_names_and_nothing_else(data):
+    paper, clinical = data("external=1"), data("external=1,polarity=clinical")
+    for name in ("train", "val", "external", "val_inner", "neutral"):
+        one, other = paper.split(name, 0), clinical.split(name, 0)
+        assert (one["y"] + other["y"] == 1).all()
+        assert one["y"].dtype == other["y"].dtype
+        assert one.drop(columns="y").equals(other.drop(columns="y"))
+    assert paper.task.label_names == ("no finding", "pneumothorax")
+    assert clinical.task.label_names == ("pneumothorax", "no finding")
+    assert clinical.repeats(0) == paper.repeats(0)
+
+
+def test_the_protocol_decides_what_a_fold_is(data):
+    """Phantoms have one film per patient; the two protocols still deal them differently."""
+    clean, paper = data(), data("protocol=paper")
+    assert set(clean.split("val", 0)["uid"]) != set(paper.split("val", 0)["uid"])
+    y = paper.tables["source"]["y"]
+    assert (paper.split("val", 0)["y"] == 1).sum() == -(-(y == 1).sum() // 2)
+
+
+# --- plugins, ablations, order -----------------------------------------------------------------
+
+PLUGIN = '''"""Toy: for tests."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.api import Method, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toy(Method):
+    """Returns what it is given."""
+
+    title = "Toy"
+    uses = frozenset()
+    ablations = {"rate": ("rate=0.1", "kind=hard,rate=0.5")}
+
+    kind: Literal["soft", "hard"] = option("soft", "One of two.")
+    rate: float = option(0.3, "A share.", low=0, high=1)
+    plain: int = option(1, "A number that nothing lists values of.")
+    swap: bool = option(False, "Yes or no.")
+
+    def companions(self, recipe):
+        return ("kind=hard",) if recipe.optimiser == "adam" else ()
+
+    def fit(self, run):
+        return run.model
+'''
+
+
+@pytest.fixture
+def toy(tmp_path):
+    (tmp_path / "toy.py").write_text(PLUGIN)
+    return (tmp_path / "toy.py",)
+
+
+def test_all_runs_companions_beside_the_defaults(toy):
+    adam, sgd = RECIPES["chest"], RECIPES["skin"]
+    specs = method_specs("all", toy, adam)
+    assert specs[specs.index("toy") + 1] == "toy:kind=hard"
+    assert "toy:kind=hard" not in method_specs("all", toy, sgd)
+    assert "toy:kind=hard" not in method_specs("all", toy)
+    assert method_specs("toy", toy, adam) == ["toy"], "a method that is named has no companions"
+
+
+def ablated(field, methods, toy, tmp_path, task=CXR):
+    settings = Settings(task, tmp_path, tmp_path, None, toy)
+    runs = ablate.ablation(field, Wanted(methods), settings)
+    return [(method_specs(wanted.methods, toy), settings.task) for wanted, settings in runs]
+
+
+def test_a_parameter_is_ablated_over_its_settings_or_its_choices(toy, tmp_path):
+    assert ablated("rate", "toy", toy, tmp_path) == [(["toy", "toy:rate=0.1", "toy:kind=hard,rate=0.5"], CXR)]
+    assert ablated("rate", "toy:swap=yes", toy, tmp_path) == [
+        (["toy:swap=True", "toy:rate=0.1,swap=True", "toy:kind=hard,rate=0.5,swap=True"], CXR)
+    ]
+    assert ablated("kind", "toy", toy, tmp_path) == [(["toy", "toy:kind=hard"], CXR)]
+    assert ablated("swap", "toy:kind=hard", toy, tmp_path) == [(["toy:kind=hard", "toy:kind=hard,swap=True"], CXR)]
+    assert ablated("apply", "swift,baseline", toy, tmp_path) == [(["swift", "swift:apply=update"], CXR)]
+
+
+def test_a_field_of_the_task_is_ablated_over_its_variants(toy, tmp_path):
+    runs = ablated("external", "swift,toy", toy, tmp_path, f"{CXR}:epochs=4")
+    names = [f"{CXR}:epochs=4,external={s}" for s in (0.0, 0.2, 0.4, 0.6, 0.8)]
+    assert runs == [(["swift", "toy"], name) for name in [*names, f"{CXR}:epochs=4"]]
+    variants = [task for _, task in ablated("balance", "swift", toy, tmp_path)]
+    assert variants == [CXR, f"{CXR}:balance=four_cells", f"{CXR}:balance=reference"]
+
+
+def test_epochs_are_shares_of_pre_training_in_whole_epochs(toy, tmp_path):
+    """0, 2.5, 5, 10, 15, 20, 25, 30 % of 6 are 0, .15, .3, .6, .9, 1.2, 1.5, 1.8; of 200 they are whole."""
+    runs = ablated("epochs", "swift", toy, tmp_path)
+    assert [task for _, task in runs] == [f"{CXR}:epochs=0", f"{CXR}:epochs=1", f"{CXR}:epochs=2"]
+    runs = ablated("epochs", "swift", toy, tmp_path, f"{CXR}:pretrain_epochs=200")
+    epochs = [taskfile.resolve(task).recipe.epochs for _, task in runs]
+    assert epochs == [0, 5, 10, 20, 30, 40, 50, 60]
+
+
+def test_what_cannot_be_ablated_is_refused_with_what_can(toy, tmp_path):
+    with pytest.raises(
+        UnknownName, match=r"unknown ablation 'plain' of toy .*: kind, rate, swap, .*external.*epochs"
+    ) as e:
+        ablated("plain", "toy", toy, tmp_path)
+    assert e.value.exit_code == 2
+    with pytest.raises(UnknownName, match="did you mean kind"):
+        ablated("knd", "toy", toy, tmp_path)
+    with pytest.raises(UnknownName, match="unknown ablation 'kind' of toy,swift"):
+        ablated("kind", "toy,swift", toy, tmp_path)
+
+
+def test_values_typed_in_ablations_are_held_to_their_ranges(toy, tmp_path):
+    toy[0].write_text(PLUGIN.replace('"rate=0.1"', '"rate=1.5"').replace("Toy", "Toyy"))
+    other = toy[0].rename(tmp_path / "toyy.py")
+    with pytest.raises(UsageError, match=r"rate=1\.5: allowed is 0 to 1"):
+        ablated("rate", "toyy", (other,), tmp_path)
+
+
+def test_cells_of_a_fold_are_neighbours_after_all_baselines(data):
+    cells = plan(data(), ["swift", "llft"], backbone="small", folds=(0, 1), seeds=(0, 1))
+    baselines = [("baseline", fold, seed) for seed in (0, 1) for fold in (0, 1)]
+    methods = [(name, fold, seed) for seed in (0, 1) for fold in (0, 1) for name in ("swift", "llft")]
+    assert [(p.cell.method, p.cell.fold, p.cell.seed) for p in cells] == baselines + methods
+
+
+def test_a_worker_stays_on_its_fold_else_takes_one_that_nobody_is_on():
+    def cells(*folds, method="swift"):
+        return [PlannedCell(Cell("t", "small", method, fold, 0), str(i)) for i, fold in enumerate(folds)]
+
+    waiting = cells(0, 0, 1, 2, 2)
+    assert choose(waiting, (2, 0), {(0, 0)}) is waiting[3], "its own fold"
+    assert choose(waiting, (1, 1), {(0, 0)}) is waiting[2], "another seed is another baseline; fold 0 is taken"
+    assert choose(waiting, None, {(0, 0), (1, 0)}) is waiting[3]
+    assert choose(waiting, None, {(0, 0), (1, 0), (2, 0)}) is waiting[0], "better a fold of others than none"
+    first = cells(1, method="baseline")
+    assert choose([*first, *waiting], (2, 0), set()) is first[0]
