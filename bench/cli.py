@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import bench
 from bench.errors import BenchError, UnknownName, UsageError
+from bench.run.objective import OBJECTIVES
 
 EPILOG = """examples:
   bench run --methods all --task phantom-cxr-age    ten methods, five folds; again = resume
@@ -92,25 +93,26 @@ def _parser() -> argparse.ArgumentParser:
 
     run = verbs.add_parser("run", help="compute what is missing of a comparison; again = resume", allow_abbrev=False)
     run.set_defaults(call=_run)
-    run.add_argument(
-        "--task",
-        required=True,
-        help="a name of `bench ls tasks` or a .toml file, or a variant such as phantom-cxr-age:external=0.2,epochs=20",
-    )
-    run.add_argument("--methods", default="all", help="all, or specs such as swift:epsilon=0.2,bmft (default: all)")
+    _cells(run)
     run.add_argument(
         "--ablate",
         metavar="FIELD",
         help="run all settings of a parameter of the methods, or one variant of the task after another: "
         "external, epochs, or a field with choices",
     )
-    run.add_argument("--backbone", help="one of the task's (default: its first)")
-    run.add_argument("--folds", type=_numbers, help="such as 0,1,2 (default: all of the task)")
-    run.add_argument("--seeds", type=_numbers, default=(0,), help="such as 0,1 (default: 0)")
-    run.add_argument("--jobs", type=_positive, help="cells at a time (default: cores / threads of the recipe)")
     run.add_argument("--force", action="store_true", help="compute done cells again")
     run.add_argument("--dry-run", action="store_true", help="print the cells and how each stands; compute nothing")
     _folders(run)
+
+    tune = verbs.add_parser("tune", help="choose parameters on held-out validation images", allow_abbrev=False)
+    tune.set_defaults(call=_tune)
+    _cells(tune)
+    tune.add_argument("--trials", type=_positive, default=8, help="most per method and fold (default: 8)")
+    tune.add_argument(
+        "--objective", choices=tuple(OBJECTIVES), default="constrained", metavar="objective",
+        help=f"what is best: {', '.join(OBJECTIVES)} (default: constrained)",
+    )  # fmt: skip
+    _folders(tune)
 
     report = verbs.add_parser("report", help="tables and figures of finished cells", allow_abbrev=False)
     report.set_defaults(call=_report)
@@ -137,6 +139,19 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("name", help="such as my-method")
     new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
     return parser
+
+
+def _cells(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--task",
+        required=True,
+        help="a name of `bench ls tasks` or a .toml file, or a variant such as phantom-cxr-age:external=0.2,epochs=20",
+    )
+    parser.add_argument("--methods", default="all", help="all, or specs such as swift:epsilon=0.2,bmft (default: all)")
+    parser.add_argument("--backbone", help="one of the task's (default: its first)")
+    parser.add_argument("--folds", type=_numbers, help="such as 0,1,2 (default: all of the task)")
+    parser.add_argument("--seeds", type=_numbers, default=(0,), help="such as 0,1 (default: 0)")
+    parser.add_argument("--jobs", type=_positive, help="cells at a time (default: cores / threads of the recipe)")
 
 
 def _folders(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +190,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return max([launch.print_plan(*run) for run in runs])
     return max([launch.print_run(*run, jobs=args.jobs) for run in runs])
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from bench.run import launch, tune
+
+    wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds)
+    return tune.print_tune(wanted, launch.settings(args), trials=args.trials, objective=args.objective, jobs=args.jobs)
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from bench.api import Dataset, Rows, Task
 from bench.data.cache import ImageCache, image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds, image_folds
+from bench.data.holdout import HOLDOUT, held_out
 from bench.data.pair import Pair, of_pair
 from bench.data.table import fingerprint, keep_apart, sample_table
 from bench.errors import DataError, DataMissing, EmptyGroup
@@ -41,12 +42,16 @@ class TaskData:
 
     Where the groups of the attribute are without an order, `pair` are the two that make the external set, which a
     baseline chooses; there is no such set without it.
+
+    While settings are selected (`selecting`), the holdout of a fold takes the place of the test sets, and `val` and
+    `external` are made of what is left of the validation part.
     """
 
     task: Task
     sources: Mapping[str, Source]
     tables: Mapping[str, pd.DataFrame]
     pair: Pair | None = None
+    selecting: bool = False
 
     @cached_property
     def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
@@ -67,9 +72,11 @@ class TaskData:
 
         Raises:
             EmptyGroup: where the external set of that fold cannot be balanced, or its pair of groups is not chosen.
+            DataInvalid: where too few groups are left to hold some out.
         """
         if (name, fold) not in self._splits:
-            part = self.tables[name] if name in self.task.ood else self._part(name, fold)
+            tested = name in self.tables and name != "source"
+            part = self.tables[name] if tested else self._part(name, fold)
             # Last, so that both polarities have the same images in every split.
             self._splits[name, fold] = part if self.task.polarity == "paper" else part.assign(y=1 - part["y"])
         return self._splits[name, fold]
@@ -77,10 +84,13 @@ class TaskData:
     def _part(self, name: str, fold: int) -> pd.DataFrame:
         if name.endswith("_inner"):
             train = self._part("train", fold)
-            held_out = cut(train, 10, self.task) == 0
-            return train[held_out if name == "val_inner" else ~held_out].reset_index(drop=True)
+            inner = cut(train, 10, self.task) == 0
+            return train[inner if name == "val_inner" else ~inner].reset_index(drop=True)
         source = self.tables["source"]
         part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
+        if self.selecting and name != "train":
+            held = held_out(part, (0, family(self.task.name), fold), task=self.task)
+            part = part[held == (name == HOLDOUT)].reset_index(drop=True)
         if name != "external":
             return part
         if self.task.attribute.grouped:
@@ -121,14 +131,19 @@ class TaskData:
         }
 
 
-def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = ()) -> TaskData:
+def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = (), *, selecting: bool = False) -> TaskData:
     """Read the tables of a task and cut its folds; images are not read.
+
+    With `selecting` the result has no test set. Test sets of other datasets than the source's are not opened; of
+    those of the same dataset only the groups are used, because no group of theirs may be trained on.
 
     Raises:
         DataMissing, DataInvalid: what a dataset lacks, and where it is had.
         DataError: where generated and real images would be mixed in one task.
     """
     rows = {"source": task.source, **task.ood}
+    if selecting:
+        rows = {name: row for name, row in rows.items() if _dataset(row) == _dataset(task.source)}
     sources = {name: _source(row, data_dir, plugins) for name, row in rows.items()}
     kinds = {name: source.dataset.synthetic for name, source in sources.items()}
     if len(set(kinds.values())) > 1:
@@ -138,9 +153,16 @@ def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = ()) -
         name: sample_table(source.dataset, source.root, rows[name].where, task.label, task.attribute, name)
         for name, source in sources.items()
     }
-    source = keep_apart(tables["source"], [tables[name] for name in task.ood])
+    source = keep_apart(tables["source"], [tables[name] for name in rows if name != "source"])
     source["fold"] = cut(source, task.folds, task)
+    if selecting:
+        alone = replace(task, ood={HOLDOUT: task.source})
+        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True)
     return TaskData(task, sources, {**tables, "source": source})
+
+
+def _dataset(rows: Rows) -> str:
+    return rows.dataset.partition(":")[0]
 
 
 def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
@@ -149,7 +171,7 @@ def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
 
 
 def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
-    name = rows.dataset.partition(":")[0]
+    name = _dataset(rows)
     dataset = registry.build("dataset", rows.dataset, plugins)
     assert isinstance(dataset, Dataset)
     folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.aggregate import collect
+from bench.report.aggregate import Results, collect
 from bench.report.checks import TaskInfo
+from bench.report.tuned import PART, collect_tuned, untuned
 
-__all__ = ["TaskInfo", "collect", "write"]
+__all__ = ["TaskInfo", "collect", "untuned", "write"]
 
 
 def write(
@@ -18,23 +19,32 @@ def write(
 ) -> list[Path]:
     """Write main.tex, main.md, main.csv, trade-off.pdf and trade-off.png into `folder` and return their paths.
 
+    Where there are tuned cells, tuned.tex, tuned.md and tuned.csv too: they are in no other table.
+
     Each file is replaced at once, and only after all of them could be made.
 
     Raises:
         BenchError: if there are no cells, or some that must not stand in one table (see `collect`).
     """
     # Matplotlib takes a second to import; the command line should not wait for it to print a table.
-    from bench.report import figures, tables
+    from bench.report import figures
 
-    results = collect(cells, failures, task_info)
+    results = collect(untuned(cells), untuned(failures), task_info)
     contents = {
-        "main.tex": tables.latex(results).encode(),
-        "main.md": tables.markdown(results).encode(),
-        "main.csv": tables.csv(results).encode(),
+        **_tables(results, "main"),
         **{f"trade-off.{kind}": data for kind, data in figures.trade_off(results).items()},
     }
+    if tuned := collect_tuned(cells, failures, task_info):
+        contents |= _tables(tuned, PART)
     folder.mkdir(parents=True, exist_ok=True)
     return [_replace(folder / name, data) for name, data in contents.items()]
+
+
+def _tables(results: Results, name: str) -> dict[str, bytes]:
+    from bench.report import tables
+
+    made = {"tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results)}
+    return {f"{name}.{ending}": text.encode() for ending, text in made.items()}
 
 
 def _replace(path: Path, data: bytes) -> Path:

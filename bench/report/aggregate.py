@@ -49,6 +49,10 @@ class Results:
     found: int
     seeds: int
     pairs: tuple[Pair, ...] = ()
+    part: str = ""
+    """Which of the tables of a task it is; empty for the main one."""
+    remarks: tuple[str, ...] = ()
+    """Notes that only this table needs."""
 
     @property
     def backbones(self) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
+from bench.run.plan import TUNED
 from bench.score.definitions import METRICS
 
 Cell = dict[str, Any]
@@ -95,9 +96,16 @@ def key_of(cell: Cell) -> tuple[Any, ...]:
 
 
 def label_of(cell: Cell) -> str:
-    """Title of a row, with the parameters that its spec sets."""
-    parameters = cell["spec"].partition(":")[2]
+    """Title of a row, with the parameters that its spec sets, and whether the others were tuned."""
+    parameters = cell["spec"].removesuffix(TUNED).partition(":")[2]
+    if is_tuned(cell):
+        parameters = ", ".join(filter(None, (parameters, "tuned")))
     return f"{cell['title']} ({parameters})" if parameters else cell["title"]
+
+
+def is_tuned(cell: Cell) -> bool:
+    """Whether the parameters of a cell were chosen by `bench tune`."""
+    return cell["spec"].endswith(TUNED)
 
 
 def _images(item: Cell, name: str) -> tuple[Any, ...]:

@@ -10,8 +10,9 @@ from bench import registry, taskfile
 from bench.api import Task
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError, UnknownName
-from bench.report import TaskInfo, collect, terminal, write
+from bench.report import TaskInfo, collect, terminal, untuned, write
 from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Undefined
+from bench.run.choice import with_choice
 from bench.run.plan import SCHEMA, Cell, Settings, build_method, cell_hash, folder, undefined
 from bench.run.store import predictions_file, read_json
 from bench.tasks import TASKS
@@ -54,7 +55,7 @@ def _report(settings: Settings, reports: Path) -> None:
         undefined=_undefined(task, settings.plugins),
     )
     files = write(cells, failures, info, reports / folder(task.name))
-    terminal.show(collect(cells, failures, info))
+    terminal.show(collect(untuned(cells), untuned(failures), info))
     for file in files:
         print(file)
 
@@ -100,7 +101,7 @@ def _unusable(record: dict[str, Any], settings: Settings, data: TaskData | None)
     if data is None:
         return ""
     try:
-        expected = cell_hash(cell, data, settings.plugins)
+        expected = cell_hash(with_choice(cell, data, settings), data, settings.plugins)
     except UnknownName:
         return f"method {cell.method} is not known; give its file by --plugin"
     except BenchError as error:

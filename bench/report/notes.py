@@ -39,6 +39,7 @@ def reading(results: Results) -> list[str]:
         "Cost: epochs of full fine-tuning on the external set, (forward + 2 backward) / (3 n), from counted images.",
         *_pairs(results),
         *(_size(name, size, results) for name, size in results.sizes.items()),
+        *results.remarks,
         *partial(results),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import resource
 import sys
 import time
@@ -51,11 +52,13 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         train_baseline(file, cell, data, splits, report)
     baseline, baseline_sha = load_baseline(file, cell.backbone)
 
-    method = build_method(cell.method, settings.plugins)
-    data, choice = pairing.choose_pair(data, baseline, splits["val"])
+    method = build_method(cell.runs, settings.plugins)
+    data, chosen = pairing.choose_pair(data, baseline, splits["val"])
     splits = open_splits(settings, data, cell.fold)
+    # Whatever a method declares: there is no way from it to a test set.
+    fitting = {name: pairing.for_methods(splits, data)[name] for name in ("train", "val", "external")}
     run = CellRun(
-        baseline, data.task.recipe, pairing.for_methods(splits, data), method.uses, seed=cell.seed, task=cell.task,
+        baseline, data.task.recipe, fitting, method.uses, seed=cell.seed, task=cell.task,
         fold=cell.fold, method=cell.method, report=report,
         shelf=_shelf(settings, data, cell, method, baseline_sha),
     )  # fmt: skip
@@ -79,11 +82,12 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         "metrics_version": metrics.VERSION,
         "cost": _cost(run, baseline, model, data, cell, seconds),
         "external_repeats": data.repeats(cell.fold) if "external" in method.uses and not data.unpaired else None,
-        **choice,
+        **chosen,
         "log": run.facts,
         "warnings": run.warnings,
         "baseline": {"sha256": baseline_sha},
         "environment": environment.describe(),
+        **({"tuned": json.loads(cell.choice)} if cell.choice else {}),
     }
     store.save_cell(settings.results, cell, record, _predictions(opened, logits))
     return record
@@ -92,7 +96,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
 @cache
 def open_task(settings: Settings) -> TaskData:
     """Return the tables of the task, read once per process."""
-    return task_data(taskfile.resolve(settings.task), settings.data, settings.plugins)
+    return task_data(taskfile.resolve(settings.task), settings.data, settings.plugins, selecting=settings.selecting)
 
 
 @cache
@@ -106,7 +110,7 @@ def open_splits(settings: Settings, data: TaskData, fold: int) -> Splits:
 
     def split(name: str) -> ImageSplit:
         table = data.split(name, fold)
-        cached = caches[name if name in data.task.ood else "source"]
+        cached = caches.get(name, caches["source"])
         y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
         augment = data.task.recipe.augment
         return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids, augmentation=augment)

@@ -67,11 +67,11 @@ class CellRun:
 
     def split(self, name: str) -> ImageSplit:
         """Return a declared split; raises UndeclaredSplit for any other."""
-        if name not in self._uses:
+        if name not in self._uses or name not in self._splits:
             declared = ", ".join(sorted(self._uses)) or "none"
             raise UndeclaredSplit(
                 f"{self._method} reads the split '{name}' but declares uses = {{{declared}}}: "
-                f"add it there if the method is defined on it (train, val and external can be had)"
+                f"add it there if the method is defined on it (only train, val and external can be had)"
             )
         if name not in self._opened:
             self._opened[name] = self._splits[name]()

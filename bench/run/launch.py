@@ -8,12 +8,14 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench import taskfile
 from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup
 from bench.run import store
+from bench.run.choice import with_choice
 from bench.run.plan import (
     BASELINE,
     PlannedCell,
@@ -64,10 +66,12 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
     task = taskfile.resolve(settings.task)
     specs = method_specs(wanted.methods, settings.plugins, task.recipe)
     backbone = check_backbone(task, wanted.backbone)
-    data = task_data(task, settings.data, settings.plugins)
+    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
-    cells = plan(data, specs, backbone=backbone, folds=folds, seeds=wanted.seeds, plugins=settings.plugins)
-    return data, cells
+    complete = partial(with_choice, data=data, settings=settings)
+    return data, plan(
+        data, specs, backbone=backbone, folds=folds, seeds=wanted.seeds, plugins=settings.plugins, complete=complete
+    )
 
 
 def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings, *, force: bool) -> list[PlannedCell]:
@@ -103,7 +107,7 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
         elif event.kind == "blocked":
             outcome.blocked += 1
         elif event.kind == "failed" and event.error is not None:
-            record = {"cell": describe_cell(cell, build_method(cell.method, settings.plugins)), "error": event.error}
+            record = {"cell": describe_cell(cell, build_method(cell.runs, settings.plugins)), "error": event.error}
             file = store.save_failure(settings.results, cell, record)
             line = event.error["message"].partition("\n")[0]
             outcome.failures[str(cell)] = f"{event.error['class']}: {line} (traceback in {file})"
@@ -181,13 +185,19 @@ def print_plan(wanted: Wanted, settings: Settings) -> int:
 def print_run(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> int:
     """Run, say on stderr what happens and on stdout what was done; return the exit code."""
     outcome = run_task(wanted, settings, jobs=jobs)
-    for text in outcome.warnings:
-        print(f"warning: {text}", file=sys.stderr)
-    for cell, why in outcome.failures.items():
-        print(f"failed: {cell}: {why}", file=sys.stderr)
+    code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
     parts += [f"{outcome.blocked} blocked by a failed baseline"] if outcome.blocked else []
     parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
     print(f"{', '.join(parts)}. `bench report --task {settings.task}` makes the tables.")
+    return code
+
+
+def tell(outcome: Outcome) -> int:
+    """Print warnings and failures on stderr; return the exit code."""
+    for text in outcome.warnings:
+        print(f"warning: {text}", file=sys.stderr)
+    for cell, why in outcome.failures.items():
+        print(f"failed: {cell}: {why}", file=sys.stderr)
     return 1 if outcome.failures or outcome.blocked else 0

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from bench.errors import BenchError, UnknownName, UsageError
 SCHEMA = 1
 """Of the cell's JSON; bumped when it or the harness changes in a way that changes numbers."""
 BASELINE = "baseline"
+TUNED = "@tuned"
+"""End of a spec whose parameters `bench tune` chooses, fold by fold."""
 PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
     *("augment", "batch", "reduction", "threads", "weight_counts"),
@@ -38,6 +40,8 @@ class Settings:
     cache: Path
     data: Path | None
     plugins: tuple[Path, ...] = ()
+    selecting: bool = False
+    """Score on the holdout of each fold and have no test set (see `bench.data.holdout`)."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,16 @@ class Cell:
     task: str
     backbone: str
     method: str
-    """The canonical spec, such as `swift:epsilon=0.2`."""
+    """The canonical spec, such as `swift:epsilon=0.2` or `swift@tuned`."""
     fold: int
     seed: int
+    choice: str = ""
+    """What `bench tune` chose for a tuned spec, as JSON (see `bench.run.choice`)."""
+
+    @property
+    def runs(self) -> str:
+        """The spec of the parameters that it runs with."""
+        return json.loads(self.choice)["chosen"] if self.choice else self.method
 
     @property
     def path(self) -> Path:
@@ -62,7 +73,7 @@ class Cell:
 
 def folder(spec: str) -> str:
     """Return the name of the folder of a method or task: `swift+epsilon-0.2`."""
-    return re.sub(r"[^\w.+-]", "_", spec.replace(":", "+").replace("=", "-").replace(",", "+"))
+    return re.sub(r"[^\w.+@-]", "_", spec.replace(":", "+").replace("=", "-").replace(",", "+"))
 
 
 @dataclass(frozen=True)
@@ -82,10 +93,13 @@ def plan(
     folds: Sequence[int],
     seeds: Sequence[int],
     plugins: Sequence[Path] = (),
+    complete: Callable[[Cell], Cell] = lambda cell: cell,
 ) -> list[PlannedCell]:
     """Return the cells of a run, baselines first, then fold by fold.
 
     The baseline is always among them, what is not defined on the groups of the task never.
+
+    `complete` gives a tuned cell what was chosen for it.
 
     Raises:
         UnknownName, UsageError: for methods, parameters and folds that do not exist.
@@ -102,6 +116,7 @@ def plan(
     for fold, seed, spec in order:
         cell = Cell(data.task.name, backbone, spec, fold, seed)
         try:
+            cell = complete(cell)
             cells.append(PlannedCell(cell, cell_hash(cell, data, plugins)))
         except UsageError:
             raise
@@ -140,7 +155,9 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
 
 
 def _canonical(spec: str, plugins: Sequence[Path]) -> str:
-    return registry.describe(spec.partition(":")[0], registry.build("method", spec, plugins))
+    plain = spec.removesuffix(TUNED)
+    canonical = registry.describe(plain.partition(":")[0], registry.build("method", plain, plugins))
+    return canonical + TUNED if plain != spec else canonical
 
 
 def _row(name: str, plugins: Sequence[Path]) -> int:
@@ -150,8 +167,8 @@ def _row(name: str, plugins: Sequence[Path]) -> int:
 
 
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
-    """Return the method of a spec."""
-    method = registry.build("method", spec, plugins)
+    """Return the method of a spec; that of `swift@tuned` has the parameters of `swift`."""
+    method = registry.build("method", spec.removesuffix(TUNED), plugins)
     assert isinstance(method, Method)
     return method
 
@@ -187,7 +204,7 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
 
 def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
     """Hash all that defines a cell's numbers; paths, host, device and number of workers are not among it."""
-    method = build_method(cell.method, plugins)
+    method = build_method(cell.runs, plugins)
     used = {*method.uses, "val", *data.task.ood}
     chosen = {}
     if data.task.attribute.grouped:
@@ -199,7 +216,9 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
         "task": data.task.name,
         "data": {name: data.fingerprint(name, cell.fold) for name in sorted(used)},
         **chosen,
-        "ood": {name: [data.sources[name].spec, data.sources[name].dataset.version] for name in data.task.ood},
+        "ood": {
+            name: [source.spec, source.dataset.version] for name, source in data.sources.items() if name != "source"
+        },
         "recipe": dataclasses.asdict(data.task.recipe),
         "method": cell.method.partition(":")[0],
         "version": method.version,
@@ -207,7 +226,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
         "fold": cell.fold,
         "seed": cell.seed,
     }
-    return digest(identity)
+    return digest({**identity, "choice": cell.choice} if cell.choice else identity)
 
 
 def digest(identity: object) -> str:
@@ -225,7 +244,7 @@ def describe_cell(cell: Cell, method: Method) -> dict[str, Any]:
     return {
         "task": cell.task,
         "backbone": cell.backbone,
-        "method": cell.method.partition(":")[0],
+        "method": cell.method.removesuffix(TUNED).partition(":")[0],
         "title": method.title,
         "row": method.row,
         "spec": cell.method,

@@ -73,6 +73,12 @@ class Place:
         return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*.json"))}
 
 
+@pytest.fixture(scope="session")
+def place_in():
+    """Makes a place of a folder, for what several tests share."""
+    return Place
+
+
 @pytest.fixture
 def place(tmp_path):
     return Place(tmp_path)

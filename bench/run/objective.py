@@ -1,0 +1,79 @@
+"""Which of several settings `bench tune` takes, from their scores on the holdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import Any
+
+AUC_DROP = 0.01
+"""How far below the baseline's the AUC may lie under `constrained`."""
+BIAS_LIMIT = 0.05
+"""EOdds from which on a setting is worth nothing under `threshold`."""
+BIAS_WEIGHT = 1.0
+"""How much AUC a unit of EOdds costs under `linear`."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One setting on the holdout, each in 0..1 or NaN: EOdds and balanced accuracy at the score 0.5, and AUC.
+
+    `degenerate`: every image is predicted as the same class.
+    """
+
+    auc: float
+    eodds: float
+    balanced_accuracy: float
+    degenerate: bool
+
+    @property
+    def defined(self) -> bool:
+        """Whether the setting can be chosen."""
+        return not (isnan(self.auc) or isnan(self.eodds) or isnan(self.balanced_accuracy))
+
+
+def scores_of(scores: Mapping[str, Any]) -> Scores:
+    """Return the scores from what `metrics.evaluate` says of the holdout."""
+    groups = scores["groups"].values()
+    positives, negatives, hits, alarms = (
+        sum(group[name] for group in groups) for name in ("positives", "negatives", "true_positives", "false_positives")
+    )
+    balanced = (hits / positives + 1 - alarms / negatives) / 2 if positives and negatives else nan
+    return Scores(scores["auc"], scores["eodds"], balanced, bool(scores["degenerate"]))
+
+
+def constrained(one: Scores, baseline: Scores) -> tuple[float, ...]:
+    """Smallest EOdds among the settings whose AUC is at least the baseline's - 0.01; if there is none, highest AUC.
+
+    A setting that predicts one class for all has no gap and no use: it counts among those that lack AUC.
+    """
+    feasible = one.auc >= baseline.auc - AUC_DROP and not one.degenerate
+    return (1.0, -one.eodds) if feasible else (0.0, one.auc)
+
+
+def threshold(one: Scores, baseline: Scores) -> tuple[float, ...]:
+    """Balanced accuracy where EOdds is below 0.05, else 0 (Marcinkevics et al. 2022, i6092467/diff-bias-proxies)."""
+    return (one.balanced_accuracy if one.eodds < BIAS_LIMIT else 0.0,)
+
+
+def linear(one: Scores, baseline: Scores) -> tuple[float, ...]:
+    """AUC - EOdds."""
+    return (one.auc - BIAS_WEIGHT * one.eodds,)
+
+
+OBJECTIVES: dict[str, Callable[[Scores, Scores], tuple[float, ...]]] = {
+    "constrained": constrained,
+    "threshold": threshold,
+    "linear": linear,
+}
+
+
+def choose(objective: str, settings: Sequence[Scores], baseline: Scores) -> int | None:
+    """Return the position of the best setting; ties go to the higher AUC, then to the first.
+
+    A setting with an undefined (NaN) score is never chosen; None where there is no other.
+    """
+    value = OBJECTIVES[objective]
+    ranked = [(*value(one, baseline), one.auc, -at) for at, one in enumerate(settings) if one.defined]
+    return -int(max(ranked)[-1]) if ranked else None

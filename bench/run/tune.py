@@ -1,0 +1,168 @@
+"""`bench tune`: choose parameters on a holdout of each fold, then run the methods with them.
+
+Every method has the same number of trials. A trial is a cell without test sets: it is fitted on what is left of the
+validation part and scored on the holdout (`bench.data.holdout`). Which of them is taken is the objective's matter
+and recomputes nothing. What is chosen runs as the method `<spec>@tuned`, on the usual sets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.api import Method
+from bench.data.holdout import HOLDOUT
+from bench.errors import UnknownName, UsageError
+from bench.run import store
+from bench.run.choice import choice_file, choice_identity, selecting
+from bench.run.launch import Wanted, plan_run, print_run, run_task, tell
+from bench.run.objective import Scores, choose, scores_of
+from bench.run.plan import BASELINE, TUNED, Cell, Settings, build_method, method_specs
+from bench.seeds import seed_of
+
+PASSES = ("images_forward", "images_backward")
+"""What the trials cost, next to their number."""
+
+
+def candidates(spec: str, most: int, plugins: Sequence[Path] = ()) -> list[str]:
+    """Return the specs to try, at most `most`: the given one, then the combinations of the method's `search`.
+
+    Parameters that the spec sets stay as they are. Of more combinations than trials some are drawn by their names,
+    alike for every fold, and kept when `most` grows; they stay in the order of the grid.
+
+    Raises:
+        UnknownName, UsageError: a parameter or value of `search` that the method does not have.
+    """
+    method = build_method(spec, plugins)
+    name, _, given = spec.partition(":")
+    fixed = {piece.partition("=")[0] for piece in given.split(",")}
+    fields = {field.name: field for field in dataclasses.fields(method)}
+    for parameter in method.search:
+        if parameter not in fields:
+            raise UnknownName("parameter", parameter, fields, where=f" in the search of {name}")
+    grid = {parameter: values for parameter, values in method.search.items() if parameter not in fixed}
+    combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+    specs = [registry.describe(name, _setting(method, combination)) for combination in combinations]
+    others = [one for one in dict.fromkeys(specs) if one != spec]
+    drawn = sorted(others, key=lambda one: seed_of("search", one))[: most - 1]
+    return [spec, *(one for one in others if one in drawn)]
+
+
+def _setting(method: Method, combination: Mapping[str, Any]) -> Method:
+    """The method with a combination of the grid, less the parameters that are not read under it."""
+    values = {**dataclasses.asdict(method), **combination}
+
+    def read(field: dataclasses.Field[Any]) -> bool:
+        conditions = field.metadata.get("when") or {}
+        return all(
+            values[other] in (allowed if isinstance(allowed, tuple) else (allowed,))
+            for other, allowed in conditions.items()
+        )
+
+    return dataclasses.replace(
+        method, **{f.name: combination[f.name] for f in dataclasses.fields(method) if f.name in combination and read(f)}
+    )
+
+
+def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: str, jobs: int | None = None) -> int:
+    """Run the trials, store and print the choices, run the methods with them; return the exit code.
+
+    Raises:
+        UsageError: for anything wrong in what was asked for, before anything is computed.
+        DataError: where images are missing; those of test sets are looked for after the choices are stored.
+    """
+    specs = [spec for spec in method_specs(wanted.methods, settings.plugins) if spec != BASELINE]
+    if not specs or any(spec.endswith(TUNED) for spec in specs):
+        raise UsageError(
+            f"--methods {wanted.methods}: name methods besides baseline, without {TUNED}, such as swift, or all"
+        )
+    tries = {spec: candidates(spec, trials, settings.plugins) for spec in specs}
+    print(f"selection by '{objective}', at most {trials} trials per method and fold", file=sys.stderr)
+    trial_run = dataclasses.replace(wanted, methods=",".join(one for some in tries.values() for one in some))
+    outcome = run_task(trial_run, selecting(settings), jobs=jobs)
+    lacking = [f"not chosen: {line}" for line in _choose_all(trial_run, tries, settings, objective)]
+    code = tell(outcome)
+    for line in lacking:
+        print(line, file=sys.stderr)
+    final = dataclasses.replace(wanted, methods=",".join(spec + TUNED for spec in specs))
+    return max(code, 1 if lacking else 0, print_run(final, settings, jobs=jobs))
+
+
+def _choose_all(trial_run: Wanted, tries: Mapping[str, Sequence[str]], settings: Settings, objective: str) -> list[str]:
+    """Store and print the choice of every method, fold and seed; return a line for each for which there is none."""
+    data, planned = plan_run(trial_run, selecting(settings))
+    done = {p.cell: _trial(p.cell, p.hash, selecting(settings)) for p in planned}
+    lacking, defined = [], {cell.method for cell in done}
+    for spec, tried in tries.items():
+        if spec not in defined:
+            continue  # the plan leaves out what is not defined on the groups of the task
+        chosen = []
+        for base in [cell for cell in done if cell.method == BASELINE]:
+            cell = dataclasses.replace(base, method=spec + TUNED)
+            records = {one: done[dataclasses.replace(base, method=one)] for one in tried}
+            choice = make_choice(records, done[base], objective)
+            if isinstance(choice, str):
+                choice_file(settings, cell).unlink(missing_ok=True)
+                lacking.append(f"{spec}, fold {cell.fold}, seed {cell.seed}: {choice}")
+                continue
+            choice["identity"] = choice_identity(cell, data, settings.plugins)
+            store.write_json(choice_file(settings, cell), choice)
+            chosen.append((cell, choice))
+        _print_choices(spec, chosen)
+    return lacking
+
+
+def _trial(cell: Cell, expected: str, settings: Settings) -> dict[str, Any] | None:
+    """The record of a trial; None where it failed or could not be run."""
+    whole = expected and store.state(settings.results, cell, expected) == "done"
+    return store.read_json(store.cell_file(settings.results, cell)) if whole else None
+
+
+def make_choice(
+    trials: Mapping[str, dict[str, Any] | None], baseline: dict[str, Any] | None, objective: str
+) -> dict[str, Any] | str:
+    """Return what is chosen from the records of trials by spec (None: failed), or why nothing can be.
+
+    `undefined` counts the settings with an undefined score on the holdout and `failed` those without a record:
+    neither is ever chosen.
+    """
+    if baseline is None:
+        return "there is no baseline to compare with"
+    found = {spec: record for spec, record in trials.items() if record is not None}
+    scores = {spec: scores_of(record["scores"][HOLDOUT]) for spec, record in found.items()}
+    reference = scores_of(baseline["scores"][HOLDOUT])
+    at = choose(objective, list(scores.values()), reference)
+    if at is None:
+        return f"no setting of {len(trials)} has a defined AUC and EOdds on the holdout ({len(found)} could be fitted)"
+    return {
+        "objective": objective,
+        "chosen": list(scores)[at],
+        "trials": len(trials),
+        "failed": len(trials) - len(found),
+        "undefined": sum(not one.defined for one in scores.values()),
+        **{name: sum(record["cost"][name] for record in found.values()) for name in PASSES},
+        "holdout": baseline["data"][HOLDOUT],
+        "baseline": dataclasses.asdict(reference),
+        "scores": {spec: dataclasses.asdict(one) for spec, one in scores.items()},
+    }
+
+
+def _print_choices(spec: str, chosen: Sequence[tuple[Cell, dict[str, Any]]]) -> None:
+    counts = {name: sum(choice[name] for _, choice in chosen) for name in ("trials", *PASSES, "failed", "undefined")}
+    never = [f"{counts[name]} {name}" for name in ("failed", "undefined") if counts[name]]
+    print(
+        f"{spec}: {counts['trials']} trials, {counts['images_forward']} images forward, "
+        f"{counts['images_backward']} backward{'; never chosen: ' + ', '.join(never) if never else ''}"
+    )
+    for cell, choice in chosen:
+        best, base = Scores(**choice["scores"][choice["chosen"]]), Scores(**choice["baseline"])
+        print(
+            f"  fold {cell.fold}, seed {cell.seed}: {choice['chosen']}  "
+            f"EOdds {best.eodds:.3f} (baseline {base.eodds:.3f}), AUC {best.auc:.3f} (baseline {base.auc:.3f}) "
+            f"on {choice['holdout']['n']} images held out"
+        )
