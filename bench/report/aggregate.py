@@ -15,6 +15,7 @@ from bench.score.definitions import METRICS
 from bench.score.statistics import summary
 
 IN_DOMAIN = "val"
+TRAINED_ON = "source"
 COST = "cost"
 """Name of the cost among the metrics: epochs of full fine-tuning on the external set."""
 BASELINE = "baseline"
@@ -35,7 +36,8 @@ class Size:
 class Results:
     """All that tables and figures are made of; `rows` in the order of the table.
 
-    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold.
+    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold;
+    `unreadable` how many images of each set were left out because they cannot be read.
     """
 
     info: TaskInfo
@@ -45,6 +47,7 @@ class Results:
     folds: int
     found: int
     seeds: int
+    unreadable: dict[str, int]
 
     @property
     def backbones(self) -> list[str]:
@@ -89,6 +92,7 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         folds=folds,
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
+        unreadable=_unreadable(cells, info),
     )
 
 
@@ -158,6 +162,11 @@ def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
         if scores:
             sizes[name] = Size(min(score["n"] for score in scores), max(score["n"] for score in scores), counts)
     return sizes
+
+
+def _unreadable(cells: Sequence[Cell], info: TaskInfo) -> dict[str, int]:
+    counts = {name: max(item.get("unreadable", {}).get(name, 0) for item in cells) for name in (TRAINED_ON, *info.ood)}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _labels(cells: Sequence[Cell]) -> dict[str, str]:

@@ -32,7 +32,7 @@ def report_tasks(task: str | None, reports: Path, settings: Settings) -> int:
 def _report(settings: Settings, reports: Path) -> None:
     task = taskfile.resolve(settings.task)
     try:
-        data = task_data(task, settings.data, settings.plugins)
+        data = task_data(task, settings.data, settings.plugins).readable(settings.cache)
     except DataError as error:
         data = None
         print(f"warning: results are not checked against today's images: {error}", file=sys.stderr)

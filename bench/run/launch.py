@@ -41,6 +41,8 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
     """Cell -> one line on what went wrong and where the traceback is."""
     warnings: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    """One paragraph for each set with images that cannot be read; all was computed without them."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Wanted:
 
 
 def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
-    """Read the tables of the task and return them with all cells of the run; nothing is computed.
+    """Read the tables of the task and return them with all cells of the run; nothing is decoded or computed.
 
     Raises:
         UsageError, DataError: for anything wrong in what was asked for, before anything is computed.
@@ -63,7 +65,7 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
     task = taskfile.resolve(settings.task)
     specs = method_specs(wanted.methods, settings.plugins)
     backbone = check_backbone(task, wanted.backbone)
-    data = task_data(task, settings.data, settings.plugins)
+    data = task_data(task, settings.data, settings.plugins).readable(settings.cache)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
     cells = plan(data, specs, backbone=backbone, folds=folds, seeds=wanted.seeds, plugins=settings.plugins)
     return data, cells
@@ -81,17 +83,35 @@ def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings, *,
     return sorted(todo, key=lambda p: p.cell.method != BASELINE)
 
 
+def prepare(
+    wanted: Wanted, settings: Settings, *, again: bool = True
+) -> tuple[TaskData, list[PlannedCell], list[PlannedCell]]:
+    """Return tables, cells and cells to compute, and decode the images that these need.
+
+    Where some of them turn out to be unreadable, all is planned `again` without them.
+    """
+    data, cells = plan_run(wanted, settings)
+    todo = pending(cells, data, settings, force=wanted.force)
+    print(heading(data, cells, todo), file=sys.stderr)
+    if any(p.error is None for p in todo):
+        with counting("images") as progress:
+            data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
+        if again and data.found_unreadable(settings.cache) != data.unreadable:
+            return prepare(wanted, settings, again=False)
+    return data, cells, todo
+
+
 def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
 
     Raises:
         UsageError, DataError: before anything is computed.
     """
-    data, cells = plan_run(wanted, settings)
+    data, cells, todo = prepare(wanted, settings)
     store.clear_temporaries(settings.results, data.task.name)
-    todo = pending(cells, data, settings, force=wanted.force)
     was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
-    outcome = Outcome(planned=len(cells), done_before=len(cells) - len(todo))
+    done, unreadable = len(cells) - len(todo), data.left_out(settings.cache)
+    outcome = Outcome(planned=len(cells), done_before=done, unreadable=unreadable)
 
     def on_event(event: Event) -> None:
         cell = event.planned.cell
@@ -108,15 +128,12 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
             outcome.failures[str(cell)] = f"{event.error['class']}: {line} (traceback in {file})"
 
     runnable = [p for p in todo if p.error is None]
-    print(heading(data, cells, todo), file=sys.stderr)
     outcome.warnings += _repeats(data, cells)
     for planned in todo:
         if planned.error is not None:
             on_event(Event("failed", planned, error=describe_error(planned.error)))
     if runnable:
         jobs = jobs or max(1, (os.cpu_count() or 1) // data.task.recipe.threads)
-        with counting("images") as progress:
-            data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
         baselines = sum(p.cell.method == BASELINE for p in runnable)
         with watching(baselines, len(runnable) - baselines, jobs) as watcher:
 
@@ -162,7 +179,9 @@ def settings(args: argparse.Namespace) -> Settings:
 
 def print_plan(wanted: Wanted, settings: Settings) -> int:
     """Print every cell and how it stands."""
-    _, cells = plan_run(wanted, settings)
+    data, cells = plan_run(wanted, settings)
+    for text in data.left_out(settings.cache):
+        print(f"left out: {text}", file=sys.stderr)
     for planned in cells:
         how = "cannot run" if planned.error else store.state(settings.results, planned.cell, planned.hash)
         print(f"{how:<10} {planned.cell}")
@@ -172,6 +191,8 @@ def print_plan(wanted: Wanted, settings: Settings) -> int:
 def print_run(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> int:
     """Run, say on stderr what happens and on stdout what was done; return the exit code."""
     outcome = run_task(wanted, settings, jobs=jobs)
+    for text in outcome.unreadable:
+        print(f"left out: {text}", file=sys.stderr)
     for text in outcome.warnings:
         print(f"warning: {text}", file=sys.stderr)
     for cell, why in outcome.failures.items():
@@ -181,4 +202,4 @@ def print_run(wanted: Wanted, settings: Settings, *, jobs: int | None = None) ->
     parts += [f"{outcome.blocked} blocked by a failed baseline"] if outcome.blocked else []
     parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
     print(f"{', '.join(parts)}. `bench report --task {settings.task}` makes the tables.")
-    return 1 if outcome.failures or outcome.blocked else 0
+    return 1 if outcome.failures or outcome.blocked or outcome.unreadable else 0

@@ -199,6 +199,15 @@ def test_sizes_say_what_one_image_weighs() -> None:
     assert "There is no image of older, ill" in "\n".join(reading(collect([few], [], INFO)))
 
 
+def test_images_that_cannot_be_read_are_counted_by_set() -> None:
+    cells = [cell("Baseline", 0) | {"unreadable": {"source": 1, "far": 2}}, cell("A", 0)]
+    assert reading(collect(cells, [], INFO))[-2:] == [
+        "1 image of source is left out: its file cannot be read.",
+        "2 images of far are left out: their files cannot be read.",
+    ]
+    assert not any("left out" in note for note in reading(collect(cells[1:], [], INFO)))
+
+
 def test_variants_and_equal_titles_are_told_apart() -> None:
     cells = [cell("A", 0), cell("A:mask=hard", 0)]
     assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A", "A (mask=hard)"]
