@@ -35,7 +35,7 @@ import pandas as pd
 from bench.api import Dataset
 from bench.data.unreadable import Unreadable, listed, refuse_many, unreadable, write_list
 from bench.data.workers import decoded_rows
-from bench.errors import DataError, DataInvalid
+from bench.errors import DataInvalid, NotWritten
 
 SCHEMA = 1
 """Bumped when the pixels that come out of the same files change."""
@@ -93,8 +93,8 @@ def image_cache(
         progress: called with (done, total) in images.
 
     Raises:
-        DataError: more than a tenth of the images cannot be read, a cache folder that cannot be written, or a full
-            disk.
+        DataError: more than a tenth of the images cannot be read.
+        NotWritten: a cache folder that cannot be written, or a full disk.
     """
     place = partial(
         cache_place, dataset, dataset_spec, root, size=size, channels=channels, crop=crop, cache_dir=cache_dir
@@ -239,8 +239,8 @@ def _clear_abandoned(folder: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _not_written(folder: Path, error: OSError) -> DataError:
+def _not_written(folder: Path, error: OSError) -> NotWritten:
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason = f"no space left: {reason}"
-    return DataError(f"image cache {folder} cannot be written ({reason}): choose a folder by --cache or BENCH_CACHE")
+    return NotWritten(f"image cache {folder} cannot be written ({reason}): choose a folder by --cache or BENCH_CACHE")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid
 from bench.learn.network import Net, build_net
-from bench.run.context import CellRun
+from bench.run.context import CellRun, packed
 from bench.run.plan import Cell
 from bench.run.store import replacing
 from bench.seeds import seed_of
@@ -70,5 +69,4 @@ def train_baseline(
         lr=recipe.pretrain_lr, optimiser=optimiser, decay=recipe.pretrain_decay, stage="pre-training",
     )  # fmt: skip
     with replacing(file) as temporary:
-        torch.save(run.model.state_dict(), temporary)
-        os.utime(temporary)
+        temporary.write_bytes(packed(run.model.state_dict()))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import taskfile
 from bench.data.task_data import TaskData, task_data
-from bench.errors import EmptyGroup
+from bench.errors import EmptyGroup, NotWritten
 from bench.run import store
 from bench.run.plan import (
     BASELINE,
@@ -93,7 +93,12 @@ def prepare(
     data, cells = plan_run(wanted, settings)
     todo = pending(cells, data, settings, force=wanted.force)
     print(heading(data, cells, todo), file=sys.stderr)
-    if any(p.error is None for p in todo):
+    runnable = [p for p in todo if p.error is None]
+    if runnable:
+        store.check_writable(settings.results / "cells")
+        baselines = [checkpoint_file(settings.cache, p.cell, data) for p in runnable if p.cell.method == BASELINE]
+        if not all(file.is_file() for file in baselines):
+            store.check_writable(settings.cache / "baselines")
         with counting("images") as progress:
             data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
         if again and data.found_unreadable(settings.cache) != data.unreadable:
@@ -106,6 +111,7 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
 
     Raises:
         UsageError, DataError: before anything is computed.
+        NotWritten: where results or cache cannot be written any more.
     """
     data, cells, todo = prepare(wanted, settings)
     store.clear_temporaries(settings.results, data.task.name)
@@ -122,6 +128,8 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
         elif event.kind == "blocked":
             outcome.blocked += 1
         elif event.kind == "failed" and event.error is not None:
+            if event.error["class"] == NotWritten.__name__:
+                raise NotWritten(event.error["message"])
             record = {"cell": describe_cell(cell, build_method(cell.method, settings.plugins)), "error": event.error}
             file = store.save_failure(settings.results, cell, record)
             line = event.error["message"].partition("\n")[0]

@@ -23,7 +23,7 @@ from bench.data.augment import dihedral, normalise
 from bench.data.cache import image_cache, open_cache
 from bench.data.decode import fit, read_image
 from bench.datasets.manifest import Manifest
-from bench.errors import DataError, DataInvalid, UsageError
+from bench.errors import DataInvalid, NotWritten, UsageError
 
 SIZE = 16
 
@@ -321,7 +321,7 @@ def test_abandoned_folders_go_and_those_of_running_builds_stay(tmp_path):
 def test_a_full_disk_and_a_closed_folder_are_said(tmp_path, monkeypatch):
     table = save(tmp_path / "images")
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"cannot be written.*--cache or BENCH_CACHE"):
+    with pytest.raises(NotWritten, match=r"cannot be written.*--cache or BENCH_CACHE"):
         build(tmp_path / "images", table, tmp_path / "file")
 
     def full(*_):
@@ -329,11 +329,11 @@ def test_a_full_disk_and_a_closed_folder_are_said(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(np.lib.format, "write_array_header_1_0", full)
-        with pytest.raises(DataError, match="no space left"):
+        with pytest.raises(NotWritten, match="no space left"):
             build(tmp_path / "images", table, tmp_path / "cache")
     with monkeypatch.context() as patch:
         patch.setattr(cache_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
-        with pytest.raises(DataError, match=r"no space left.*0\.00 GB free"):
+        with pytest.raises(NotWritten, match=r"no space left.*0\.00 GB free"):
             build(tmp_path / "images", table, tmp_path / "cache")
     assert not leftovers(tmp_path / "cache")
 
