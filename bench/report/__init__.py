@@ -4,37 +4,54 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.report.aggregate import collect
+from bench.report.ablations import MAIN, Table
+from bench.report.aggregate import Results, collect
 from bench.report.checks import TaskInfo
 
 __all__ = ["TaskInfo", "collect", "write"]
 
 
 def write(
-    cells: Sequence[dict[str, Any]], failures: Iterable[dict[str, Any]], task_info: TaskInfo, folder: Path
+    cells: Sequence[dict[str, Any]],
+    failures: Iterable[dict[str, Any]],
+    task_info: TaskInfo,
+    folder: Path,
+    ablations: Iterable[Table] = (),
 ) -> list[Path]:
     """Write main.tex, main.md, main.csv, trade-off.pdf and trade-off.png into `folder` and return their paths.
 
+    `ablations` are further tables, in files of their names; files of others that were written before are removed.
     Each file is replaced at once, and only after all of them could be made.
 
     Raises:
         BenchError: if there are no cells, or some that must not stand in one table (see `collect`).
     """
     # Matplotlib takes a second to import; the command line should not wait for it to print a table.
-    from bench.report import figures, tables
+    from bench.report import figures
 
     results = collect(cells, failures, task_info)
     contents = {
-        "main.tex": tables.latex(results).encode(),
-        "main.md": tables.markdown(results).encode(),
-        "main.csv": tables.csv(results).encode(),
+        **_files(MAIN, results),
         **{f"trade-off.{kind}": data for kind, data in figures.trade_off(results).items()},
     }
+    for table in ablations:
+        contents |= _files(table.name, collect(table.cells, table.failures, replace(task_info, part=table.part)))
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("ablation-*.*"):
+        if old.name not in contents:
+            old.unlink()
     return [_replace(folder / name, data) for name, data in contents.items()]
+
+
+def _files(name: str, results: Results) -> dict[str, bytes]:
+    from bench.report import tables
+
+    made = {"tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results)}
+    return {f"{name}.{kind}": text.encode() for kind, text in made.items()}
 
 
 def _replace(path: Path, data: bytes) -> Path:

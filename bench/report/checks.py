@@ -15,7 +15,8 @@ Cell = dict[str, Any]
 class TaskInfo:
     """What tables say about a task; `label_names` are those of 0 and 1, `ood` the test sets in order.
 
-    `folds` is how many folds the task has; None takes as many as are found.
+    `folds` is how many folds the task has; None takes as many as are found. `part` is what of the task a table shows,
+    empty for all of it.
     """
 
     name: str
@@ -26,6 +27,7 @@ class TaskInfo:
     group_names: tuple[str, ...]
     ood: tuple[str, ...]
     folds: int | None = None
+    part: str = ""
 
 
 def check(cells: Sequence[Cell], info: TaskInfo) -> None:
@@ -66,9 +68,13 @@ def key_of(cell: Cell) -> tuple[Any, ...]:
 
 
 def label_of(cell: Cell) -> str:
-    """Title of a row, with the parameters that its spec sets."""
-    parameters = cell["spec"].partition(":")[2]
-    return f"{cell['title']} ({parameters})" if parameters else cell["title"]
+    """Title of a row, with the parameters that its spec sets in words: `SWiFT (mask hard, rate 0.5)`."""
+    parameters = [_words(*setting.split("=", 1)) for setting in cell["spec"].partition(":")[2].split(",") if setting]
+    return f"{cell['title']} ({', '.join(parameters)})" if parameters else cell["title"]
+
+
+def _words(name: str, value: str) -> str:
+    return f"{name.replace('_', ' ')} { {'True': 'yes', 'False': 'no'}.get(value, value) }"
 
 
 def _images(item: Cell, name: str) -> tuple[Any, ...]:

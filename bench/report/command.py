@@ -10,6 +10,7 @@ from bench import taskfile
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError, UnknownName
 from bench.report import TaskInfo, collect, terminal, write
+from bench.report.ablations import split
 from bench.run.plan import SCHEMA, Cell, Settings, cell_hash, folder
 from bench.run.store import predictions_file, read_json
 from bench.tasks import TASKS
@@ -49,8 +50,9 @@ def _report(settings: Settings, reports: Path) -> None:
         ood=tuple(task.ood),
         folds=task.folds,
     )
-    files = write(cells, failures, info, reports / folder(task.name))
-    terminal.show(collect(cells, failures, info))
+    main, *ablations = split(cells, failures, task.recipe, settings.plugins)
+    files = write(main.cells, main.failures, info, reports / folder(task.name), ablations)
+    terminal.show(collect(main.cells, main.failures, info))
     for file in files:
         print(file)
 
