@@ -11,6 +11,7 @@ from typing import Any
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results, collect
 from bench.report.checks import TaskInfo
+from bench.run.store import not_written
 
 __all__ = ["TaskInfo", "collect", "write"]
 
@@ -29,6 +30,7 @@ def write(
 
     Raises:
         BenchError: if there are no cells, or some that must not stand in one table (see `collect`).
+        NotWritten: a folder that cannot be written, or a full disk.
     """
     # Matplotlib takes a second to import; the command line should not wait for it to print a table.
     from bench.report import figures
@@ -40,11 +42,14 @@ def write(
     }
     for table in ablations:
         contents |= _files(table.name, collect(table.cells, table.failures, replace(task_info, part=table.part)))
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("ablation-*.*"):
-        if old.name not in contents:
-            old.unlink()
-    return [_replace(folder / name, data) for name, data in contents.items()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("ablation-*.*"):
+            if old.name not in contents:
+                old.unlink()
+        return [_replace(folder / name, data) for name, data in contents.items()]
+    except OSError as error:
+        raise not_written(folder, error.errno) from error
 
 
 def _files(name: str, results: Results) -> dict[str, bytes]:

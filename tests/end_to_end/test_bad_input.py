@@ -223,7 +223,9 @@ def test_a_group_without_positives_in_a_fold_fails_there_alone(own):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_results_folder_that_cannot_be_written(place):
-    (place.folder / "results").mkdir(mode=0o500)
-    done = place.bench("run", "--task", "tiny.toml", "--methods", "baseline", code=1)
-    assert "cannot be written" in done.stderr
+@pytest.mark.parametrize("option", ["--results", "--cache"])
+def test_a_folder_that_cannot_be_written(place, option):
+    (place.folder / "closed").mkdir(mode=0o500)
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "baseline", option, "closed", code=1)
+    assert "cannot be written: Permission denied" in done.stderr
+    assert "images: " not in done.stderr, "nothing is decoded that could not be used"

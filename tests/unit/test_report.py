@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import BenchError
+from bench.errors import BenchError, NotWritten
 from bench.report import TaskInfo, collect, figures, tables, terminal, write
 from bench.report.aggregate import SYNTHETIC, Results, tidy
 from bench.report.findings import NO_GAIN, findings
@@ -382,6 +382,12 @@ def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch:
     with pytest.raises(ZeroDivisionError):
         write(noise(1), [], INFO, tmp_path)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotWritten, match="file cannot be written: "):
+        write(noise(1), [], INFO, tmp_path / "file")
 
 
 def test_a_file_is_replaced_never_written_over(tmp_path: Path) -> None:
