@@ -6,6 +6,7 @@
     ├── DataError         3   data that cannot be used as they are
     │   ├── DataMissing   3   a file or folder that is not there
     │   └── DataInvalid   1   a file, row or column with a value that is not allowed
+    ├── NotWritten        1   a folder that cannot be written, or a full disk
     ├── PluginBroken      1   a plugin file that cannot be imported or breaks the contract
     ├── UndeclaredSplit   1   a method that reads a split it does not declare in `uses`
     ├── EmptyGroup        1   a fold in which a method or a metric has no images of a group
@@ -59,6 +60,10 @@ class DataInvalid(DataError):
     """A file whose content breaks the contract; the message names file, row and column."""
 
     exit_code = 1
+
+
+class NotWritten(BenchError):
+    """A folder that cannot be written, or a full disk. A run ends with it: no later cell could be kept either."""
 
 
 class PluginBroken(BenchError):

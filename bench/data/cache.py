@@ -7,7 +7,8 @@ One folder per (dataset, preprocessing, list of images):
     cache.json      what it was made from; a folder without it is no cache
 
 A folder is filled under another name and renamed when it is complete, so what stands there is whole: a build that
-was killed leaves a folder that nobody reads, and of two that run at once the later one discards its own.
+was killed leaves a folder that nobody reads, and of two that run at once the later one discards its own. Images that
+cannot be read are listed (`bench.data.unreadable`), and the cache is that of the others.
 """
 
 from __future__ import annotations
@@ -22,15 +23,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from bench.api import Dataset
+from bench.data.unreadable import Unreadable, listed, refuse_many, unreadable, write_list
 from bench.data.workers import decoded_rows
-from bench.errors import DataError, DataInvalid
+from bench.errors import DataInvalid, NotWritten
 
 SCHEMA = 1
 """Bumped when the pixels that come out of the same files change."""
@@ -73,7 +78,7 @@ def image_cache(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageCache:
-    """Return the cache of the images in `table`, built first if it is not there.
+    """Return the cache of the readable images in `table`, built first if it is not there.
 
     Args:
         dataset: decodes the files.
@@ -88,24 +93,62 @@ def image_cache(
         progress: called with (done, total) in images.
 
     Raises:
-        DataInvalid: images that cannot be read, all of them counted and the first ten named.
-        DataError: a cache folder that cannot be written, or a full disk.
+        DataError: more than a tenth of the images cannot be read.
+        NotWritten: a cache folder that cannot be written, or a full disk.
     """
-    table = table[["uid", "path"]].drop_duplicates().sort_values("uid", ignore_index=True)
-    spec = {
+    place = partial(
+        cache_place, dataset, dataset_spec, root, size=size, channels=channels, crop=crop, cache_dir=cache_dir
+    )
+    whole, _ = place(table)
+    known = listed(whole, root)
+    table = _in_order(table)
+    table = table[~table["uid"].isin([image.uid for image in known])].reset_index(drop=True)
+    folder, spec = place(table)
+    if (folder / "cache.json").is_file():
+        return open_cache(folder)
+    rows = decoded_rows(dataset, root, list(table["path"]), size=size, channels=channels, crop=crop, jobs=jobs)
+    try:
+        with _decoded(folder, table, root, (len(table), size, size, channels), rows, progress) as (building, found):
+            images = sorted([*known, *found], key=lambda image: image.uid)
+            refuse_many(images, len(table) + len(known), root)
+            if found:
+                folder, spec = place(table[~table["uid"].isin([image.uid for image in found])])
+            write_list(whole, images)
+            (building / "cache.json").write_text(json.dumps(spec, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+            try:
+                building.replace(folder)
+            except OSError:  # another process was faster, its pixels are the same, and ours are cleared away
+                if not (folder / "cache.json").is_file():
+                    raise
+    except OSError as error:
+        raise _not_written(folder, error) from error
+    return open_cache(folder)
+
+
+def cache_place(
+    dataset: Dataset,
+    dataset_spec: str,
+    root: Path,
+    table: pd.DataFrame,
+    *,
+    size: int,
+    channels: int,
+    crop: str,
+    cache_dir: Path,
+) -> tuple[Path, dict[str, object]]:
+    """Return the folder of the cache of exactly the images in `table`, and what it is made from."""
+    table = _in_order(table)
+    spec: dict[str, object] = {
         "schema": SCHEMA, "dataset": dataset_spec, "version": dataset.version, "size": size, "channels": channels,
         "crop": crop, "filter": "lanczos", "n": len(table), "images": _digest(table, root),
     }  # fmt: skip
     key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", dataset_spec).strip("-.")[:60] or "dataset"
-    folder = cache_dir / name / f"{size}x{size}x{channels}-{crop}-{key[:12]}"
-    if not (folder / "cache.json").is_file():
-        rows = decoded_rows(dataset, root, list(table["path"]), size=size, channels=channels, crop=crop, jobs=jobs)
-        try:
-            _build(folder, spec, table, (len(table), size, size, channels), rows, progress)
-        except OSError as error:
-            raise _not_written(folder, error) from error
-    return open_cache(folder)
+    return cache_dir / name / f"{size}x{size}x{channels}-{crop}-{key[:12]}", spec
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    return table[["uid", "path"]].drop_duplicates().sort_values("uid", ignore_index=True)
 
 
 def open_cache(folder: Path) -> ImageCache:
@@ -126,14 +169,16 @@ def open_cache(folder: Path) -> ImageCache:
     return ImageCache(folder, array, pd.Index(index.sort_values("row")["uid"]))
 
 
-def _build(
+@contextmanager
+def _decoded(
     folder: Path,
-    spec: dict[str, object],
     table: pd.DataFrame,
+    root: Path,
     shape: tuple[int, int, int, int],
     rows: Iterator[np.ndarray | str],
     progress: Callable[[int, int], None] | None,
-) -> None:
+) -> Iterator[tuple[Path, list[Unreadable]]]:
+    """Give a folder with images.npy and index.parquet of the images that can be read, and those that cannot."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_abandoned(folder)
     n, needed, free = len(table), math.prod(shape), shutil.disk_usage(folder.parent).free
@@ -142,34 +187,35 @@ def _build(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True) as name:
         building = Path(name) / "cache"
         building.mkdir()
+        uids: list[str] = []
         digests: list[str] = []
-        unreadable: list[str] = []
+        found: list[Unreadable] = []
         # Rows are appended by this process alone: on a full disk a write fails, where a memory map would crash.
         with (building / "images.npy").open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            _write_header(file, shape)
             for done, (uid, path, row) in enumerate(zip(table["uid"], table["path"], rows, strict=True), start=1):
                 if isinstance(row, str):
-                    unreadable.append(f"{path} ({uid}): {row}")
+                    found.append(unreadable(root, uid, path, row))
                 else:
                     pixels = row.tobytes()
+                    uids.append(uid)
                     digests.append(hashlib.sha256(pixels).hexdigest())
                     file.write(pixels)
                 if progress and (done == n or done % max(1, n // 200) == 0):
                     progress(done, n)
+            if found:
+                file.seek(0)
+                _write_header(file, (len(uids), *shape[1:]))
             file.flush()
             os.fsync(file.fileno())
-        if unreadable:
-            more = f"\n  and {len(unreadable) - 10} more" if len(unreadable) > 10 else ""
-            listed = "".join(f"\n  {line}" for line in unreadable[:10])
-            raise DataInvalid(f"{len(unreadable)} of {n} images cannot be read:{listed}{more}")
-        index = pd.DataFrame({"uid": table["uid"], "row": np.arange(n), "sha256": digests})
+        index = pd.DataFrame({"uid": uids, "row": np.arange(len(uids)), "sha256": digests})
         index.to_parquet(building / "index.parquet", index=False)
-        (building / "cache.json").write_text(json.dumps(spec, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        try:
-            building.replace(folder)
-        except OSError:  # another process was faster, its pixels are the same, and ours go with `name`
-            if not (folder / "cache.json").is_file():
-                raise
+        yield building, found
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    # NumPy pads it so that the number of rows may change in place.
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _digest(table: pd.DataFrame, root: Path) -> str:
@@ -193,8 +239,8 @@ def _clear_abandoned(folder: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _not_written(folder: Path, error: OSError) -> DataError:
+def _not_written(folder: Path, error: OSError) -> NotWritten:
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason = f"no space left: {reason}"
-    return DataError(f"image cache {folder} cannot be written ({reason}): choose a folder by --cache or BENCH_CACHE")
+    return NotWritten(f"image cache {folder} cannot be written ({reason}): choose a folder by --cache or BENCH_CACHE")

@@ -32,7 +32,7 @@ def sample_table(
     """Return the images of one set: columns uid, path, group, source, y (int8), a (int8), sorted by uid.
 
     Rows with a `drop` reason, without a label or without an attribute are left out. `attrs` of the result holds
-    `set`, `rows` (of the set, before leaving any out) and `left_out` (reason -> number of rows).
+    `file`, `set`, `rows` (of the set, before leaving any out) and `left_out` (reason -> number of rows).
 
     Raises:
         DataMissing: from the dataset, or what its table lacks to know label or attribute of any row.
@@ -66,7 +66,7 @@ def sample_table(
         reasons = ", ".join(f"{name} {n}" for name, n in left_out.items()) or "no row has these values"
         raise DataInvalid(f"{origin}: set '{set_name}' has no usable rows ({reasons})")
     result = result.sort_values("uid", kind="stable", ignore_index=True)
-    result.attrs = {"set": set_name, "rows": int(inside.sum()), "left_out": left_out}
+    result.attrs = {"file": origin, "set": set_name, "rows": int(inside.sum()), "left_out": left_out}
     return result
 
 

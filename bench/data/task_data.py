@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ import pandas as pd
 
 from bench import registry
 from bench.api import Dataset, Rows, Task
-from bench.data.cache import ImageCache, image_cache
+from bench.data.cache import ImageCache, cache_place, image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds, image_folds
 from bench.data.holdout import HOLDOUT, held_out
 from bench.data.pair import Pair, of_pair
 from bench.data.table import fingerprint, keep_apart, sample_table
+from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed
 from bench.errors import DataError, DataMissing, EmptyGroup
 from bench.seeds import family
 
@@ -45,6 +46,8 @@ class TaskData:
 
     While settings are selected (`selecting`), the holdout of a fold takes the place of the test sets, and `val` and
     `external` are made of what is left of the validation part.
+
+    `unreadable` holds the images of each set that its table lacks because they cannot be read.
     """
 
     task: Task
@@ -52,6 +55,7 @@ class TaskData:
     tables: Mapping[str, pd.DataFrame]
     pair: Pair | None = None
     selecting: bool = False
+    unreadable: Mapping[str, tuple[Unreadable, ...]] = field(default_factory=dict)
 
     @cached_property
     def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
@@ -110,25 +114,58 @@ class TaskData:
         """Return how many images of a fold's external set are repeats, for want of others in their cell."""
         return sum(self.split("external", fold).attrs["shortfall"].values())
 
+    def readable(self, cache_dir: Path) -> TaskData:
+        """Return the tables without the images that could not be read for the caches; nothing is decoded.
+
+        The folds of all other images stay what they are. The rows are counted in `attrs["left_out"]` as FILE_CORRUPT.
+        """
+        found = self.found_unreadable(cache_dir)
+        return replace(
+            self, tables={name: _without(table, found[name]) for name, table in self.tables.items()}, unreadable=found
+        )
+
+    def found_unreadable(self, cache_dir: Path) -> dict[str, tuple[Unreadable, ...]]:
+        """Return, per set, the images that could not be read when its cache was built and have not changed since."""
+        return {name: listed(self._place(name, cache_dir), source.root) for name, source in self.sources.items()}
+
+    def left_out(self, cache_dir: Path) -> list[str]:
+        """Return, for each set with images that cannot be read, which they are, why, and what to do."""
+        return [
+            f"{len(images)} of {len(images) + len(self.tables[name])} images of {name} cannot be read, all cells are "
+            f"computed without them. {self.tables[name].attrs['file']}, column 'path':"
+            + "".join(f"\n  {line}" for line in lines(images))
+            + f"\n  Replace the files or delete their rows; listed in {list_file(self._place(name, cache_dir))}"
+            for name, images in self.unreadable.items()
+            if images
+        ]
+
     def caches(
         self, cache_dir: Path, *, jobs: int = 1, progress: Callable[[str, int, int], None] | None = None
     ) -> dict[str, ImageCache]:
         """Return the image cache of "source" and of each out-of-distribution set, built where it is missing."""
         return {
             name: image_cache(
-                source.dataset,
-                source.spec,
-                source.root,
-                self.tables[name],
-                size=self.task.image_size,
-                channels=self.task.channels,
-                crop=self.task.crop,
-                cache_dir=cache_dir / "images",
+                *self._images(name),
+                **self._pixels(cache_dir),
                 jobs=jobs,
                 progress=partial(progress, name) if progress else None,
             )
-            for name, source in self.sources.items()
+            for name in self.sources
         }
+
+    def _images(self, name: str) -> tuple[Dataset, str, Path, pd.DataFrame]:
+        """What is cached of a set: all of its images, whether they can be read or not."""
+        source, columns = self.sources[name], ["uid", "path"]
+        lacking = pd.DataFrame([asdict(image) for image in self.unreadable.get(name, ())], columns=columns, dtype=str)
+        return source.dataset, source.spec, source.root, pd.concat([self.tables[name][columns], lacking])
+
+    def _place(self, name: str, cache_dir: Path) -> Path:
+        return cache_place(*self._images(name), **self._pixels(cache_dir))[0]
+
+    def _pixels(self, cache_dir: Path) -> dict[str, Any]:
+        task = self.task
+        how = {"size": task.image_size, "channels": task.channels, "crop": task.crop}
+        return {**how, "cache_dir": cache_dir / "images"}
 
 
 def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = (), *, selecting: bool = False) -> TaskData:
@@ -168,6 +205,14 @@ def _dataset(rows: Rows) -> str:
 def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
     """Return the fold (N,) of every row under the protocol of the task."""
     return folds(table, n, task=task) if task.protocol == "clean" else image_folds(table, n, task=task)
+
+
+def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
+    if not images:
+        return table
+    result = table[~table["uid"].isin([image.uid for image in images])].reset_index(drop=True)
+    result.attrs = {**table.attrs, "left_out": {**table.attrs.get("left_out", {}), REASON: len(images)}}
+    return result
 
 
 def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:

@@ -79,6 +79,8 @@ def _importable(kind: type) -> bool:
 def _decode(dataset: Dataset, root: Path, path: str, *, size: int, channels: int, crop: str) -> np.ndarray | str:
     try:
         return fit(dataset.image(root, path), size=size, channels=channels, crop=crop)
+    except MemoryError:
+        raise  # says nothing about the file
     except Exception as error:  # decoders raise anything on damaged files; all of them are to be listed
         return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
 

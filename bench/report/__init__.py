@@ -4,47 +4,63 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results, collect
 from bench.report.checks import TaskInfo
 from bench.report.tuned import PART, collect_tuned, untuned
+from bench.run.store import not_written
 
 __all__ = ["TaskInfo", "collect", "untuned", "write"]
 
 
 def write(
-    cells: Sequence[dict[str, Any]], failures: Iterable[dict[str, Any]], task_info: TaskInfo, folder: Path
+    cells: Sequence[dict[str, Any]],
+    failures: Iterable[dict[str, Any]],
+    task_info: TaskInfo,
+    folder: Path,
+    ablations: Iterable[Table] = (),
 ) -> list[Path]:
     """Write main.tex, main.md, main.csv, trade-off.pdf and trade-off.png into `folder` and return their paths.
 
-    Where there are tuned cells, tuned.tex, tuned.md and tuned.csv too: they are in no other table.
-
+    `ablations` are further tables, in files of their names, and where there are tuned cells, `tuned` is one: they are
+    in no other table. Files of tables that were written before and are no more are removed.
     Each file is replaced at once, and only after all of them could be made.
 
     Raises:
         BenchError: if there are no cells, or some that must not stand in one table (see `collect`).
+        NotWritten: a folder that cannot be written, or a full disk.
     """
     # Matplotlib takes a second to import; the command line should not wait for it to print a table.
     from bench.report import figures
 
     results = collect(untuned(cells), untuned(failures), task_info)
     contents = {
-        **_tables(results, "main"),
+        **_files(MAIN, results),
         **{f"trade-off.{kind}": data for kind, data in figures.trade_off(results).items()},
     }
+    for table in ablations:
+        contents |= _files(table.name, collect(table.cells, table.failures, replace(task_info, part=table.part)))
     if tuned := collect_tuned(cells, failures, task_info):
-        contents |= _tables(tuned, PART)
-    folder.mkdir(parents=True, exist_ok=True)
-    return [_replace(folder / name, data) for name, data in contents.items()]
+        contents |= _files(PART, tuned)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in (*folder.glob("ablation-*.*"), *folder.glob(f"{PART}.*")):
+            if old.name not in contents:
+                old.unlink()
+        return [_replace(folder / name, data) for name, data in contents.items()]
+    except OSError as error:
+        raise not_written(folder, error.errno) from error
 
 
-def _tables(results: Results, name: str) -> dict[str, bytes]:
+def _files(name: str, results: Results) -> dict[str, bytes]:
     from bench.report import tables
 
     made = {"tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results)}
-    return {f"{name}.{ending}": text.encode() for ending, text in made.items()}
+    return {f"{name}.{kind}": text.encode() for kind, text in made.items()}
 
 
 def _replace(path: Path, data: bytes) -> Path:

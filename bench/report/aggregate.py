@@ -17,6 +17,7 @@ from bench.score.definitions import METRICS
 from bench.score.statistics import summary
 
 IN_DOMAIN = "val"
+TRAINED_ON = "source"
 COST = "cost"
 """Name of the cost among the metrics: epochs of full fine-tuning on the external set."""
 BASELINE = "baseline"
@@ -37,8 +38,9 @@ class Size:
 class Results:
     """All that tables and figures are made of; `rows` in the order of the table.
 
-    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold, `pairs` what
-    each baseline chose where the groups are without an order.
+    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold,
+    `unreadable` how many images of each set were left out because they cannot be read, `pairs` what each baseline
+    chose where the groups are without an order, `remarks` the notes that only this table needs.
     """
 
     info: TaskInfo
@@ -48,11 +50,9 @@ class Results:
     folds: int
     found: int
     seeds: int
+    unreadable: dict[str, int]
     pairs: tuple[Pair, ...] = ()
-    part: str = ""
-    """Which of the tables of a task it is; empty for the main one."""
     remarks: tuple[str, ...] = ()
-    """Notes that only this table needs."""
 
     @property
     def backbones(self) -> list[str]:
@@ -100,6 +100,7 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         folds=folds,
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
+        unreadable=_unreadable(cells, info),
         pairs=pairs_of(cells),
     )
 
@@ -182,6 +183,11 @@ def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
         if scores:
             sizes[name] = Size(min(score["n"] for score in scores), max(score["n"] for score in scores), counts)
     return sizes
+
+
+def _unreadable(cells: Sequence[Cell], info: TaskInfo) -> dict[str, int]:
+    counts = {name: max(item.get("unreadable", {}).get(name, 0) for item in cells) for name in (TRAINED_ON, *info.ood)}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _labels(cells: Sequence[Cell]) -> dict[str, str]:

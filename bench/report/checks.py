@@ -34,7 +34,8 @@ class TaskInfo:
     """What tables say about a task; `label_names` are those of 0 and 1, `ood` the test sets in order.
 
     `folds` is how many folds the task has; None takes as many as are found. `columns` are the metrics of the table,
-    `undefined` the methods of which it says why they have no numbers.
+    `undefined` the methods of which it says why they have no numbers, `part` is what of the task it shows, empty for
+    all of it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TaskInfo:
     folds: int | None = None
     columns: tuple[str, ...] = TWO_GROUPS
     undefined: tuple[Undefined, ...] = ()
+    part: str = ""
 
     @property
     def gap(self) -> str:
@@ -96,11 +98,15 @@ def key_of(cell: Cell) -> tuple[Any, ...]:
 
 
 def label_of(cell: Cell) -> str:
-    """Title of a row, with the parameters that its spec sets, and whether the others were tuned."""
-    parameters = cell["spec"].removesuffix(TUNED).partition(":")[2]
-    if is_tuned(cell):
-        parameters = ", ".join(filter(None, (parameters, "tuned")))
-    return f"{cell['title']} ({parameters})" if parameters else cell["title"]
+    """Title of a row, with what its spec sets in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
+    given = cell["spec"].removesuffix(TUNED).partition(":")[2]
+    parameters = [_words(*setting.split("=", 1)) for setting in given.split(",") if setting]
+    parameters += ["tuned"] if is_tuned(cell) else []
+    return f"{cell['title']} ({', '.join(parameters)})" if parameters else cell["title"]
+
+
+def _words(name: str, value: str) -> str:
+    return f"{name.replace('_', ' ')} { {'True': 'yes', 'False': 'no'}.get(value, value) }"
 
 
 def is_tuned(cell: Cell) -> bool:

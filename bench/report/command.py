@@ -11,7 +11,8 @@ from bench.api import Task
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError, UnknownName
 from bench.report import TaskInfo, collect, terminal, untuned, write
-from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Undefined
+from bench.report.ablations import split
+from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Undefined, is_tuned
 from bench.run.choice import with_choice
 from bench.run.plan import SCHEMA, Cell, Settings, build_method, cell_hash, folder, undefined
 from bench.run.store import predictions_file, read_json
@@ -35,7 +36,7 @@ def report_tasks(task: str | None, reports: Path, settings: Settings) -> int:
 def _report(settings: Settings, reports: Path) -> None:
     task = taskfile.resolve(settings.task)
     try:
-        data = task_data(task, settings.data, settings.plugins)
+        data = task_data(task, settings.data, settings.plugins).readable(settings.cache)
     except DataError as error:
         data = None
         print(f"warning: results are not checked against today's images: {error}", file=sys.stderr)
@@ -54,8 +55,10 @@ def _report(settings: Settings, reports: Path) -> None:
         columns=MORE_GROUPS if task.attribute.grouped else TWO_GROUPS,
         undefined=_undefined(task, settings.plugins),
     )
-    files = write(cells, failures, info, reports / folder(task.name))
-    terminal.show(collect(untuned(cells), untuned(failures), info))
+    main, *ablations = split(untuned(cells), untuned(failures), task.recipe, settings.plugins)
+    tuned, failed = ([item for item in items if is_tuned(item["cell"])] for items in (cells, failures))
+    files = write([*main.cells, *tuned], [*main.failures, *failed], info, reports / folder(task.name), ablations)
+    terminal.show(collect(main.cells, main.failures, info))
     for file in files:
         print(file)
 

@@ -45,8 +45,10 @@ def reading(results: Results) -> list[str]:
 
 
 def partial(results: Results) -> list[str]:
-    """Rows that are undefined, degenerate, lack folds or failed, by name."""
-    return [*_undefined(results), *_excluded(results), *_missing(results), *_failed(results)]
+    """Rows that are undefined, degenerate, lack folds or failed, by name, and how many images cannot be read."""
+    return [
+        *_undefined(results), *_excluded(results), *_missing(results), *_failed(results), *_unreadable(results)
+    ]  # fmt: skip
 
 
 def _size(name: str, size: Size, results: Results) -> str:
@@ -148,6 +150,14 @@ def _failed(results: Results) -> list[str]:
         name = _named(label_of(cell), cell["backbone"], results)
         notes.append(f"Failed: {name}, fold {cell['fold']}: {error['class']}: {message}")
     return notes
+
+
+def _unreadable(results: Results) -> list[str]:
+    return [
+        f"{count} image{'s' * (count > 1)} of {name} {'are' if count > 1 else 'is'} left out: "
+        f"{'their files' if count > 1 else 'its file'} cannot be read."
+        for name, count in results.unreadable.items()
+    ]
 
 
 def _named(label: str, backbone: str, results: Results) -> str:

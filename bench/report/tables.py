@@ -148,7 +148,6 @@ def _html(sign: str) -> str:
 def _context(results: Results, abreast: int) -> dict[str, object]:
     return {
         "info": results.info,
-        "part": results.part,
         "synthetic": SYNTHETIC if results.info.synthetic else "",
         "backbones": {
             backbone: [(item, heads(results, item.sets)) for item in blocks(results, backbone, abreast)]

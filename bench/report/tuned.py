@@ -26,8 +26,8 @@ def collect_tuned(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], inf
         return None
     baselines = [item for item in cells if item["cell"]["spec"] == BASELINE]
     failed = [item for item in failures if is_tuned(item["cell"])]
-    results = collect([*baselines, *tuned], failed, info)
-    return dataclasses.replace(results, part=PART, remarks=(_protocol(tuned), *_budgets(tuned)))
+    results = collect([*baselines, *tuned], failed, dataclasses.replace(info, part=PART))
+    return dataclasses.replace(results, remarks=(_protocol(tuned), *_budgets(tuned)))
 
 
 def _protocol(tuned: Sequence[Cell]) -> str:

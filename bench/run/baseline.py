@@ -6,7 +6,6 @@ import copy
 import hashlib
 import io
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup
 from bench.learn.network import Net, build_net
-from bench.run.context import CellRun
+from bench.run.context import CellRun, packed
 from bench.run.plan import PRETRAIN_SPLITS, Cell
 from bench.run.store import replacing
 from bench.score.metrics import auc_of_sorted
@@ -79,8 +78,7 @@ def train_baseline(
         after_epoch=after_epoch, stage="pre-training",
     )  # fmt: skip
     with replacing(file) as temporary:
-        torch.save(run.model.state_dict() if best is None else best.state, temporary)
-        os.utime(temporary)
+        temporary.write_bytes(packed(run.model.state_dict() if best is None else best.state))
 
 
 def _optimiser(recipe: Recipe, net: Net) -> torch.optim.Optimizer:

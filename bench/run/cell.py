@@ -21,7 +21,7 @@ from bench.api import Method
 from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
 from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
-from bench.errors import EmptyGroup, NonFinite, PluginBroken
+from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.run import environment, pairing, store
 from bench.run.baseline import load_baseline, train_baseline
 from bench.run.context import CellRun, Shelf, uncounted
@@ -33,6 +33,7 @@ from bench.run.plan import (
     PlannedCell,
     Settings,
     build_method,
+    cell_hash,
     checkpoint_file,
     describe_cell,
 )
@@ -44,6 +45,8 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
     """Compute one cell, store it and return its record. Anything that goes wrong is raised."""
     cell, started = planned.cell, time.perf_counter()
     data = open_task(settings)
+    if cell_hash(cell, data, settings.plugins) != planned.hash:
+        raise DataInvalid(f"the images or the table of {cell.task} changed while it ran: run again")
     torch.set_num_threads(data.task.recipe.threads)
     splits = open_splits(settings, data, cell.fold)
 
@@ -78,6 +81,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         "cell": describe_cell(cell, method),
         "synthetic": data.synthetic,
         "data": _fingerprints(data, cell.fold, ("train", "external", *opened)),
+        "unreadable": {name: len(images) for name, images in data.unreadable.items() if images},
         "scores": scores,
         "metrics_version": metrics.VERSION,
         "cost": _cost(run, baseline, model, data, cell, seconds),
@@ -95,8 +99,10 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
 
 @cache
 def open_task(settings: Settings) -> TaskData:
-    """Return the tables of the task, read once per process."""
-    return task_data(taskfile.resolve(settings.task), settings.data, settings.plugins, selecting=settings.selecting)
+    """Return the tables of the task, less the images that cannot be read; read once per process."""
+    task = taskfile.resolve(settings.task)
+    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting)
+    return data.readable(settings.cache)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class CellRun:
                 self.facts, self.warnings, self.passes.forward, self.passes.backward = told
             with replacing(file) as temporary:
                 value = {name: tensor.detach().cpu() for name, tensor in value.items()}
-                torch.save({"value": value, "made": json.dumps(made)}, temporary)
+                temporary.write_bytes(packed({"value": value, "made": json.dumps(made)}))
         kept = torch.load(file, weights_only=True)
         facts, warnings, forward, backward = json.loads(kept["made"])
         self.log(**facts)
@@ -138,6 +139,13 @@ class CellRun:
         """Say where the method is."""
         if self._report:
             self._report(where)
+
+
+def packed(value: object) -> bytes:
+    """Return what `torch.save` writes; writing it itself, torch hides that a disk is full."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
 
 
 def counted(net: Net, passes: Passes) -> Net:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import taskfile
 from bench.data.task_data import TaskData, task_data
-from bench.errors import EmptyGroup
+from bench.errors import EmptyGroup, NotWritten
 from bench.run import store
 from bench.run.choice import with_choice
 from bench.run.plan import (
@@ -44,6 +44,8 @@ class Outcome:
     failures: dict[str, str] = field(default_factory=dict)
     """Cell -> one line on what went wrong and where the traceback is."""
     warnings: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    """One paragraph for each set with images that cannot be read; all was computed without them."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Wanted:
 
 
 def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
-    """Read the tables of the task and return them with all cells of the run; nothing is computed.
+    """Read the tables of the task and return them with all cells of the run; nothing is decoded or computed.
 
     Raises:
         UsageError, DataError: for anything wrong in what was asked for, before anything is computed.
@@ -66,7 +68,7 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
     task = taskfile.resolve(settings.task)
     specs = method_specs(wanted.methods, settings.plugins, task.recipe)
     backbone = check_backbone(task, wanted.backbone)
-    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting)
+    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting).readable(settings.cache)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
     complete = partial(with_choice, data=data, settings=settings)
     return data, plan(
@@ -86,17 +88,41 @@ def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings, *,
     return sorted(todo, key=lambda p: p.cell.method != BASELINE)
 
 
+def prepare(
+    wanted: Wanted, settings: Settings, *, again: bool = True
+) -> tuple[TaskData, list[PlannedCell], list[PlannedCell]]:
+    """Return tables, cells and cells to compute, and decode the images that these need.
+
+    Where some of them turn out to be unreadable, all is planned `again` without them.
+    """
+    data, cells = plan_run(wanted, settings)
+    todo = pending(cells, data, settings, force=wanted.force)
+    print(heading(data, cells, todo), file=sys.stderr)
+    runnable = [p for p in todo if p.error is None]
+    if runnable:
+        store.check_writable(settings.results / "cells")
+        baselines = [checkpoint_file(settings.cache, p.cell, data) for p in runnable if p.cell.method == BASELINE]
+        if not all(file.is_file() for file in baselines):
+            store.check_writable(settings.cache / "baselines")
+        with counting("images") as progress:
+            data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
+        if again and data.found_unreadable(settings.cache) != data.unreadable:
+            return prepare(wanted, settings, again=False)
+    return data, cells, todo
+
+
 def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
 
     Raises:
         UsageError, DataError: before anything is computed.
+        NotWritten: where results or cache cannot be written any more.
     """
-    data, cells = plan_run(wanted, settings)
+    data, cells, todo = prepare(wanted, settings)
     store.clear_temporaries(settings.results, data.task.name)
-    todo = pending(cells, data, settings, force=wanted.force)
     was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
-    outcome = Outcome(planned=len(cells), done_before=len(cells) - len(todo))
+    done, unreadable = len(cells) - len(todo), data.left_out(settings.cache)
+    outcome = Outcome(planned=len(cells), done_before=done, unreadable=unreadable)
 
     def on_event(event: Event) -> None:
         cell = event.planned.cell
@@ -107,13 +133,14 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
         elif event.kind == "blocked":
             outcome.blocked += 1
         elif event.kind == "failed" and event.error is not None:
+            if event.error["class"] == NotWritten.__name__:
+                raise NotWritten(event.error["message"])
             record = {"cell": describe_cell(cell, build_method(cell.runs, settings.plugins)), "error": event.error}
             file = store.save_failure(settings.results, cell, record)
             line = event.error["message"].partition("\n")[0]
             outcome.failures[str(cell)] = f"{event.error['class']}: {line} (traceback in {file})"
 
     runnable = [p for p in todo if p.error is None]
-    print(heading(data, cells, todo), file=sys.stderr)
     _say_undefined(wanted, data, settings)
     outcome.warnings += _repeats(data, cells)
     for planned in todo:
@@ -121,8 +148,6 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
             on_event(Event("failed", planned, error=describe_error(planned.error)))
     if runnable:
         jobs = jobs or max(1, (os.cpu_count() or 1) // data.task.recipe.threads)
-        with counting("images") as progress:
-            data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
         baselines = sum(p.cell.method == BASELINE for p in runnable)
         with watching(baselines, len(runnable) - baselines, jobs) as watcher:
 
@@ -176,6 +201,8 @@ def print_plan(wanted: Wanted, settings: Settings) -> int:
     """Print every cell and how it stands."""
     data, cells = plan_run(wanted, settings)
     _say_undefined(wanted, data, settings)
+    for text in data.left_out(settings.cache):
+        print(f"left out: {text}", file=sys.stderr)
     for planned in cells:
         how = "cannot run" if planned.error else store.state(settings.results, planned.cell, planned.hash)
         print(f"{how:<10} {planned.cell}")
@@ -195,9 +222,11 @@ def print_run(wanted: Wanted, settings: Settings, *, jobs: int | None = None) ->
 
 
 def tell(outcome: Outcome) -> int:
-    """Print warnings and failures on stderr; return the exit code."""
+    """Print what was left out, warnings and failures on stderr; return the exit code."""
+    for text in outcome.unreadable:
+        print(f"left out: {text}", file=sys.stderr)
     for text in outcome.warnings:
         print(f"warning: {text}", file=sys.stderr)
     for cell, why in outcome.failures.items():
         print(f"failed: {cell}: {why}", file=sys.stderr)
-    return 1 if outcome.failures or outcome.blocked else 0
+    return 1 if outcome.failures or outcome.blocked or outcome.unreadable else 0

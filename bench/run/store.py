@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import DataError
+from bench.errors import NotWritten
 from bench.run.plan import SCHEMA, Cell, folder
 
 State = Literal["done", "stale", "failed", "pending"]
@@ -62,7 +62,7 @@ def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: An
     """Write the predictions (a DataFrame), then the record, each by rename; a failure of before is removed.
 
     Raises:
-        DataError: where the folder cannot be written or the disk is full.
+        NotWritten: where the folder cannot be written or the disk is full.
     """
     file = predictions_file(results, cell)
     with replacing(file) as temporary:
@@ -86,6 +86,23 @@ def write_json(file: Path, record: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def check_writable(folder: Path) -> None:
+    """Raise NotWritten for a folder in which nothing can be written, before hours are spent on what goes there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise not_written(folder, error.errno) from error
+    if not os.access(folder, os.W_OK):
+        raise not_written(folder, errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES)
+
+
+def not_written(folder: Path, number: int | None) -> NotWritten:
+    """Return the error of a folder that cannot be written, with what the system says."""
+    return NotWritten(
+        f"{folder} cannot be written: {os.strerror(number or 0)}. What is done stays done, the same command resumes."
+    )
+
+
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[Path]:
     """Give a path beside `file`; what is written there becomes `file` at once, or nothing does."""
@@ -98,7 +115,7 @@ def replacing(file: Path) -> Iterator[Path]:
         temporary.replace(file)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise DataError(f"{file.parent} cannot be written: {error.strerror}. What is done stays done.") from error
+            raise not_written(file.parent, error.errno) from error
         raise
     finally:
         with contextlib.suppress(OSError):

@@ -1,5 +1,6 @@
 """What a person reads who made a mistake, and the exit code."""
 
+import json
 import os
 
 import numpy as np
@@ -127,10 +128,76 @@ def test_a_csv_without_the_column_is_named_with_the_nearest(own):
     assert "did you mean 'diagnosis'" in done.stderr
 
 
-def test_a_corrupt_image_is_named_before_anything_is_trained(own):
-    (own.folder / "17.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 50)
-    done = own.bench("run", "--task", "own.toml", "--data", ".", code=1)
-    assert "17.png" in done.stderr
+def records(place):
+    return {name: json.loads(text) for name, text in place.cells().items()}
+
+
+def test_a_corrupt_image_is_named_and_left_out_of_all_cells(own):
+    run = ("run", "--task", "own.toml", "--methods", "llft", "--data", ".")
+    good = (own.folder / "17.png").read_bytes()
+    (own.folder / "17.png").write_bytes(good[: len(good) // 2])
+    done = own.bench(*run, code=1)
+    assert "1 of 120 images of source cannot be read" in done.stderr
+    assert "films.csv, column 'path':\n  17.png (manifest:films:17.png): OSError: " in done.stderr
+    assert "4 of 4 cells done, 4 computed, 0 recomputed" in done.stdout
+    without = records(own)
+    assert {record["data"]["train"]["n"] + record["data"]["val"]["n"] for record in without.values()} == {119}
+    predicted = pd.concat(pd.read_parquet(file) for file in own.folder.glob("results/cells/own/small/llft/*.parquet"))
+    assert len(predicted[predicted["set"] == "val"]) == 119
+    assert "manifest:films:17.png" not in set(predicted["image_id"])
+
+    # Again, and as a plan: nothing is decoded or computed, and the file is named as long as the table lists it.
+    own.bench("report", "--task", "own.toml", "--data", ".")
+    report = {file.name: file.read_bytes() for file in (own.folder / "reports/own").iterdir()}
+    assert "1 image of source is left out: its file cannot be read." in report["main.md"].decode()
+    plan = own.bench(*run, "--dry-run")
+    assert plan.stdout.count("done") == 4
+    assert "17.png" in plan.stderr
+    again = own.bench(*run, code=1)
+    assert "4 of 4 cells done, 0 computed, 0 recomputed" in again.stdout
+    assert "17.png" in again.stderr
+    own.bench("report", "--task", "own.toml", "--data", ".")
+    assert {file.name: file.read_bytes() for file in (own.folder / "reports/own").iterdir()} == report
+
+    # Without its row all is as before, and well.
+    table = pd.read_csv(own.folder / "films.csv")
+    table[table["path"] != "17.png"].to_csv(own.folder / "films.csv", index=False)
+    shorter = own.bench(*run, "--dry-run")
+    assert "17.png" not in shorter.stderr
+
+    # Repaired, its cells are stale.
+    table.to_csv(own.folder / "films.csv", index=False)
+    (own.folder / "17.png").write_bytes(good)
+    plan = own.bench(*run, "--dry-run")
+    assert plan.stdout.count("stale") == 4
+    assert "stale" in own.bench("report", "--task", "own.toml", "--data", ".", code=1).stderr
+    whole = own.bench(*run)
+    assert "4 of 4 cells done, 4 computed, 4 recomputed" in whole.stdout
+    assert {record["data"]["train"]["n"] + record["data"]["val"]["n"] for record in records(own).values()} == {120}
+    own.bench("report", "--task", "own.toml", "--data", ".")
+    assert "left out" not in (own.folder / "reports/own/main.md").read_text()
+
+
+def test_a_repaired_test_image_leaves_the_baselines_as_they_are(own):
+    run = ("run", "--task", "own.toml", "--methods", "baseline", "--data", ".")
+    good = (own.folder / "130.png").read_bytes()
+    (own.folder / "130.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 50)
+    own.bench(*run, code=1)
+    checkpoints = {file: file.stat().st_mtime_ns for file in own.folder.glob(".cache/baselines/*.pt")}
+    (own.folder / "130.png").write_bytes(good)
+    assert "2 recomputed" in own.bench(*run).stdout
+    assert {file: file.stat().st_mtime_ns for file in own.folder.glob(".cache/baselines/*.pt")} == checkpoints
+    assert {record["scores"]["b"]["n"] for record in records(own).values()} == {20}
+
+
+def test_many_corrupt_images_are_a_wrong_folder(own):
+    for i in range(13):
+        (own.folder / f"{i}.png").write_bytes(b"")
+    for _ in range(2):
+        done = own.bench("run", "--task", "own.toml", "--data", ".", code=3)
+        assert "13 of 120 images cannot be read, more than one in 10: is" in done.stderr
+        assert done.stderr.count(".png (manifest:films:") == 10
+        assert "and 3 more" in done.stderr
     assert not list(own.folder.glob("results/cells/**/*.json"))
 
 
@@ -158,7 +225,9 @@ def test_a_group_without_positives_in_a_fold_fails_there_alone(own):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_results_folder_that_cannot_be_written(place):
-    (place.folder / "results").mkdir(mode=0o500)
-    done = place.bench("run", "--task", "tiny.toml", "--methods", "baseline", code=1)
-    assert "cannot be written" in done.stderr
+@pytest.mark.parametrize("option", ["--results", "--cache"])
+def test_a_folder_that_cannot_be_written(place, option):
+    (place.folder / "closed").mkdir(mode=0o500)
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "baseline", option, "closed", code=1)
+    assert "cannot be written: Permission denied" in done.stderr
+    assert "images: " not in done.stderr, "nothing is decoded that could not be used"

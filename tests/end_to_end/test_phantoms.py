@@ -13,9 +13,10 @@ from bench.score.metrics import evaluate
 from bench.tasks import TASKS
 
 pytestmark = pytest.mark.slow
-SEEDS = (0, 1, 2)
+SEEDS = (10, 11, 12)
+"""Not 0 to 2, on which the generator was calibrated."""
 FOLDS = "0,1"
-PLANTED = ("phantom-cxr-age",)
+PLANTED = ("phantom-cxr-age", "phantom-cxr-sex", "phantom-skin-tone")
 TEXT = """
 name = "{name}"
 image_size = 64

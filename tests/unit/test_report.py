@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import BenchError
+from bench.errors import BenchError, NotWritten
 from bench.report import TaskInfo, collect, figures, tables, terminal, write
 from bench.report.aggregate import SYNTHETIC, Results, tidy
 from bench.report.findings import NO_GAIN, findings
@@ -199,9 +199,18 @@ def test_sizes_say_what_one_image_weighs() -> None:
     assert "There is no image of older, ill" in "\n".join(reading(collect([few], [], INFO)))
 
 
+def test_images_that_cannot_be_read_are_counted_by_set() -> None:
+    cells = [cell("Baseline", 0) | {"unreadable": {"source": 1, "far": 2}}, cell("A", 0)]
+    assert reading(collect(cells, [], INFO))[-2:] == [
+        "1 image of source is left out: its file cannot be read.",
+        "2 images of far are left out: their files cannot be read.",
+    ]
+    assert not any("left out" in note for note in reading(collect(cells[1:], [], INFO)))
+
+
 def test_variants_and_equal_titles_are_told_apart() -> None:
     cells = [cell("A", 0), cell("A:mask=hard", 0)]
-    assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A", "A (mask=hard)"]
+    assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A", "A (mask hard)"]
     cells[1]["cell"] |= {"method": "z", "spec": "z"}
     assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A [a]", "A [z]"]
 
@@ -375,6 +384,12 @@ def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch:
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotWritten, match="file cannot be written: "):
+        write(noise(1), [], INFO, tmp_path / "file")
+
+
 def test_a_file_is_replaced_never_written_over(tmp_path: Path) -> None:
     write(noise(1), [], INFO, tmp_path)
     before = (tmp_path / "main.csv").read_bytes()
@@ -399,7 +414,7 @@ def test_a_method_looks_the_same_whichever_others_are_there() -> None:
     everything = figures.styles_of(collect([cell(title, 0) for title in (*TITLES, "Own")], [], INFO).rows)
     some = figures.styles_of(collect([cell("C", 0), cell("C:x=1", 0)], [], INFO).rows)
     assert some["C"] == everything["C"]
-    assert some["C (x=1)"] == everything["C"] | {"fillstyle": "none"}
+    assert some["C (x 1)"] == everything["C"] | {"fillstyle": "none"}
     assert len({style["marker"] for style in everything.values()}) == 5
 
 

@@ -55,6 +55,7 @@ def test_columns_types_and_order():
 def test_left_out_rows_are_counted_by_reason():
     table = sample(rows(sick=[1, None, 1, 0, 0]))
     assert table.attrs == {
+        "file": "the table of Given",
         "set": "source",
         "rows": 5,
         "left_out": {"FILE_MISSING": 1, "LABEL_MISSING": 1, "ATTRIBUTE_MISSING": 1},

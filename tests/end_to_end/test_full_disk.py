@@ -1,0 +1,92 @@
+"""A disk without room and a disk that turns read-only, on small ones made for it: only root may mount them."""
+
+import json
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+
+
+@pytest.fixture
+def mount():
+    """Mount a disk of so many KiB on a folder, or remount it; skipped where that is not permitted."""
+    mounted = []
+
+    def mount(folder, options):
+        new = folder not in mounted
+        folder.mkdir(parents=True, exist_ok=True)
+        words = ["mount", "-t", "tmpfs", "-o", options if new else f"remount,{options}", "tmpfs", str(folder)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False) if shutil.which("mount") else None
+        if done is None or done.returncode:
+            pytest.skip(f"mounting is not permitted here: {done.stderr.strip() if done else 'there is no mount'}")
+        mounted.append(folder)
+
+    yield mount
+    for folder in set(mounted):
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def whole_cells(place):
+    """Names of the cells that are done; each is whole, with its predictions."""
+    names = [name for name in place.cells() if not name.endswith(".failed.json")]
+    for name in names:
+        file = place.folder / "results/cells" / name
+        assert json.loads(file.read_text())["predictions"]["file"] == file.with_suffix(".parquet").name
+        assert len(pd.read_parquet(file.with_suffix(".parquet")))
+    return names
+
+
+def test_results_on_a_disk_that_is_full_then_read_only(finished, place, mount):
+    results, run = place.folder / "results", ("run", "--task", "tiny.toml", "--methods", "all")
+    shutil.copytree(finished.folder / ".cache", place.folder / ".cache")
+    mount(results, "size=100k")
+    full = place.bench(*run, code=1)
+    assert "cannot be written: No space left on device. What is done stays done" in full.stderr
+    assert "Traceback" not in full.stderr
+    done = whole_cells(place)
+    assert 0 < len(done) < 20
+    assert not list(results.rglob(".*")), "no half-written file takes the room"
+
+    mount(results, "ro,size=10m")
+    closed = place.bench(*run, code=1)
+    assert "cannot be written: Read-only file system" in closed.stderr
+    assert f"{len(done)} done" in closed.stderr
+    assert "[1/" not in closed.stderr, "nothing is computed that cannot be kept"
+    place.bench("report", "--task", "tiny.toml")
+    again = place.bench("run", "--task", "tiny.toml", "--methods", "baseline")
+    assert "2 of 2 cells done, 0 computed, 0 recomputed" in again.stdout
+
+    mount(results, "rw,size=10m")
+    last = place.bench(*run)
+    assert f"20 of 20 cells done, {20 - len(done)} computed, 0 recomputed" in last.stdout
+    assert place.report() == finished.first_report
+
+
+def test_a_cache_on_a_disk_that_is_full_then_read_only(finished, place, mount):
+    cache, run = place.folder / ".cache", ("run", "--task", "tiny.toml", "--methods", "llft")
+    mount(cache, "size=300k")
+    images = place.bench(*run, code=1)
+    assert "cannot be written (no space left" in images.stderr
+    assert "--cache or BENCH_CACHE" in images.stderr
+
+    mount(cache, "size=700k")  # enough for the images, not for a baseline
+    baselines = place.bench(*run, code=1)
+    assert "baselines cannot be written: No space left on device" in baselines.stderr
+    assert not list(cache.rglob("*.pt"))
+
+    mount(cache, "ro,size=20m")
+    closed = place.bench(*run, code=1)
+    assert "baselines cannot be written: Read-only file system" in closed.stderr
+    assert "[1/" not in closed.stderr
+    for text in (images.stderr, baselines.stderr, closed.stderr):
+        assert "Traceback" not in text
+    assert whole_cells(place) == []
+
+    mount(cache, "rw,size=20m")
+    assert "4 of 4 cells done, 4 computed, 0 recomputed" in place.bench(*run).stdout
+    cells, whole = place.cells(), finished.cells()
+    for name in cells:
+        one, other = json.loads(cells[name]), json.loads(whole[name])
+        for key in ("hash", "scores", "predictions", "baseline", "data"):
+            assert one[key] == other[key], (name, key)

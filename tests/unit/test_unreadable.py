@@ -1,0 +1,189 @@
+"""Images that cannot be read: the list beside the cache, what is tried again, and the tables without them."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from bench.api import Attribute, Label, Recipe, Rows, Task
+from bench.data import workers
+from bench.data.cache import cache_place, image_cache
+from bench.data.task_data import task_data
+from bench.data.unreadable import list_file, listed
+from bench.datasets.manifest import Manifest
+from bench.errors import DataError
+
+HOW = {"size": 16, "channels": 3, "crop": "none"}
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Forty random images of twenty patients, the folder of caches, and their table."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    names = [f"{i:02d}.png" for i in range(40)]
+    for name in names:
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(tmp_path / "images" / name)
+    table = pd.DataFrame({"uid": [f"manifest:m:{name}" for name in names], "path": names})
+    return tmp_path / "images", tmp_path / "cache", table
+
+
+def build(root, cache_dir, table, **options):
+    return image_cache(Manifest(), "manifest", root, table, **HOW, cache_dir=cache_dir, **options)
+
+
+def known(root, cache_dir, table):
+    return listed(cache_place(Manifest(), "manifest", root, table, **HOW, cache_dir=cache_dir)[0], root)
+
+
+def damage(root, *names):
+    kept = {name: (root / name).read_bytes() for name in names}
+    for name in names:
+        # The size stays: a disk that goes bad shortens nothing.
+        (root / name).write_bytes(kept[name][:60] + b"\0" * (len(kept[name]) - 60))
+    return kept
+
+
+def test_the_cache_is_that_of_the_readable_images(films):
+    root, cache_dir, table = films
+    whole = build(*films)
+    damage(root, "07.png")
+    (root / "03.png").unlink()
+    shutil.rmtree(cache_dir)
+    seen = []
+    cache = build(*films, progress=lambda *counts: seen.append(counts))
+    assert seen[-1] == (40, 40)
+    assert [(image.uid, image.path) for image in known(*films)] == [
+        (f"manifest:m:{name}", name) for name in ("03.png", "07.png")
+    ]
+    assert "03.png not found" not in known(*films)[1].why
+    left = table[~table["path"].isin(["03.png", "07.png"])]
+    np.testing.assert_array_equal(
+        cache.array[cache.rows(left["uid"])], whole.array[[i for i in range(40) if i not in (3, 7)]]
+    )
+    assert build(root, cache_dir, left).folder == cache.folder, "the table without the two rows is the same cache"
+    clean = build(root, cache_dir.with_name("clean"), left)
+    for name in ("images.npy", "index.parquet", "cache.json"):
+        assert (clean.folder / name).read_bytes() == (cache.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_again_decodes_nothing_until_the_file_changes(films, monkeypatch, jobs):
+    root, _, table = films
+    kept = damage(root, "07.png", "11.png")
+    monkeypatch.setattr(workers, "ALONE", 0.0)
+    first = build(*films, jobs=jobs)
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "image", lambda *_: pytest.fail("an image was decoded again"))
+        assert build(*films).folder == first.folder
+    before = (root / "07.png").stat()
+    (root / "07.png").write_bytes(kept["07.png"])
+    os.utime(root / "07.png", ns=(before.st_atime_ns, before.st_mtime_ns))  # as `cp -p` from a good copy does
+    assert [image.path for image in known(*films)] == ["11.png"]
+    assert len(build(*films).array) == 39
+    assert [image.path for image in known(*films)] == ["11.png"]
+    (root / "11.png").write_bytes(kept["11.png"])
+    assert len(build(*films).array) == 40
+    assert not list_file(cache_place(Manifest(), "manifest", root, table, **HOW, cache_dir=films[1])[0]).exists()
+
+
+def test_of_two_builders_at_once_both_end_with_the_same_cache_and_list(films):
+    root, cache_dir, _ = films
+    damage(root, "07.png")
+    inner = []
+    outer = build(*films, progress=lambda done, total: inner.append(build(*films)) if done == total // 2 else None)
+    assert outer.folder == inner[0].folder
+    assert len(list(cache_dir.rglob("cache.json"))) == len(list(cache_dir.rglob("*.unreadable.json"))) == 1
+    assert not [path for path in cache_dir.rglob("*") if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("written", [b"", b'[{"uid": "manifest:m:07.png"'])
+def test_a_list_that_is_lost_is_made_again(films, written):
+    root, cache_dir, _ = films
+    damage(root, "07.png")
+    first = build(*films)
+    (file,) = cache_dir.rglob("*.unreadable.json")
+    text = file.read_text()
+    file.write_bytes(written)
+    assert build(*films).folder == first.folder
+    assert file.read_text() == text
+    assert [entry["path"] for entry in json.loads(text)] == ["07.png"]
+
+
+def test_more_than_a_tenth_stops_also_when_they_come_one_after_another(films):
+    root, cache_dir, _ = films
+    damage(root, *(f"{i:02d}.png" for i in range(4)))
+    assert len(build(*films).array) == 36, "a tenth is not more than a tenth"
+    for folder in list(cache_dir.rglob("cache.json")):
+        shutil.rmtree(folder.parent)
+    damage(root, "09.png")
+    with pytest.raises(
+        DataError, match=r"(?s)^5 of 40 images cannot be read, more than one in 10: is .*images the right"
+    ) as error:
+        build(*films)
+    assert error.value.exit_code == 3
+    assert str(error.value).count(".png (manifest:m:") == 5
+    assert len(known(*films)) == 4, "what stops is not remembered"
+
+
+def test_a_long_list_is_cut(films):
+    root, _, table = films
+    for path in table["path"]:
+        (root / path).write_bytes(b"")
+    with pytest.raises(DataError, match=r"(?s)40 of 40.*09\.png.*and 30 more$"):
+        build(*films)
+
+
+def test_want_of_memory_is_not_the_fault_of_a_file(films, monkeypatch):
+    def want(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Manifest, "image", want)
+    with pytest.raises(MemoryError):
+        build(*films)
+
+
+def test_folds_are_cut_before_images_are_left_out(films):
+    root, cache_dir, table = films
+    rows = table.assign(
+        path=table["path"], patient=[f"p{i // 2}" for i in range(40)], site=["A"] * 30 + ["B"] * 10,
+        ill=[i // 2 % 2 for i in range(40)], old=[i // 4 % 2 for i in range(40)],
+    )  # fmt: skip
+    rows.drop(columns="uid").to_csv(root / "films.csv", index=False)
+    spec = "manifest:csv=films.csv,patient_column=patient"
+    task = Task(
+        name="own", says="", source=Rows(dataset=spec, where={"site": ("A",)}),
+        ood={"b": Rows(dataset=spec, where={"site": ("B",)})},
+        label=Label(column="ill", names=("well", "ill")), attribute=Attribute(column="old", names=("young", "old")),
+        image_size=16, channels=3, crop="none", folds=2,
+        recipe=Recipe(pretrain_optimiser="sgd", pretrain_lr=1e-2, pretrain_epochs=1, optimiser="sgd",
+                      lr_extractor=1e-3, lr_head=1e-2, epochs=2, epsilon=0.1),
+    )  # fmt: skip
+    damage(root, "07.png", "33.png")
+    whole = task_data(task, root)
+    assert whole.readable(cache_dir).unreadable == {"source": (), "b": ()}, "nothing is known before it is decoded"
+    whole.caches(cache_dir)
+    data = whole.readable(cache_dir)
+    assert {name: [image.path for image in images] for name, images in data.unreadable.items()} == {
+        "source": ["07.png"], "b": ["33.png"],
+    }  # fmt: skip
+    for name, path in (("source", "07.png"), ("b", "33.png")):
+        kept = whole.tables[name][whole.tables[name]["path"] != path].reset_index(drop=True)
+        pd.testing.assert_frame_equal(data.tables[name], kept)
+        assert data.tables[name].attrs["left_out"] == {"FILE_CORRUPT": 1}
+        assert whole.tables[name].attrs["left_out"] == {}
+    caches = data.caches(cache_dir)
+    for name in caches:
+        assert len(caches[name].rows(data.tables[name]["uid"])) == len(data.tables[name])
+    assert data.fingerprint("b", 0) != whole.fingerprint("b", 0)
+    fold = int(whole.tables["source"].set_index("path")["fold"]["07.png"])
+    assert data.fingerprint("val", fold) != whole.fingerprint("val", fold)
+    assert data.fingerprint("train", fold) == whole.fingerprint("train", fold)
+    (said, other) = data.left_out(cache_dir)
+    assert "1 of 30 images of source cannot be read" in said
+    assert "07.png (manifest:films:07.png): " in said
+    assert "1 of 10 images of b" in other
