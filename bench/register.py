@@ -50,7 +50,7 @@ REGISTER: dict[str, Row] = {row.id: row for row in (
     Row("D04", "what is scaled together", "a layer", "a parameter tensor", "a parameter tensor",
         _each(MASKING, "scope=module", "scope=global"), MASKING),
     Row("D05", "importances all equal", "not said", "raw values (SWiFT); 0/0 (BMFT)", "raw values",
-        _each(MASKING, "constant=zero", "constant=neutral"), MASKING),
+        ("swift:constant=zero", "swift:constant=neutral"), MASKING),
     Row("D06", "absolute value in Eq. 9", "there", "not there",
         "there; without effect on min-max scaling, whose ratios are not negative", (), ("swift",),
         "bench.methods.swift"),
