@@ -115,7 +115,8 @@ def test_killed_anywhere_the_next_run_completes_the_same_table(finished, place):
     last = place.bench("run", "--task", "tiny.toml")
     assert "22 of 22 cells done" in last.stdout
     assert place.report() == finished.first_report
-    left = [str(f) for f in (place.folder / "results").rglob("*") if f.name.startswith(".")]
+    places = ("results", ".cache/baselines", ".cache/shared")
+    left = [str(f) for name in places for f in (place.folder / name).rglob("*") if f.name.startswith(".")]
     assert left == []
 
 
