@@ -95,6 +95,8 @@ class BMFT(Masking):
         import torch
 
         net, recipe, split = run.model, run.recipe, self.first_split
+        if not recipe.epochs:
+            return net
         first, second = recipe.stages()
         of = learn.terms(run, split, proxy=self.proxy, empty=self.empty_cell)
         ratio = self.ratio(

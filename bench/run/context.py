@@ -102,7 +102,8 @@ class CellRun:
             return compute()
         names = {"seed": self._names, "stage": stage, "by": by, "method": "" if across_methods else self._method}
         file = self._shelf.folder / f"{digest({**self._shelf.identity, **names})[:32]}.pt"
-        if not file.is_file():
+        kept = unpacked(file)
+        if kept is None:
             told = self.facts, self.warnings, self.passes.forward, self.passes.backward
             self.facts, self.warnings = {}, []
             try:
@@ -111,9 +112,8 @@ class CellRun:
             finally:
                 self.facts, self.warnings, self.passes.forward, self.passes.backward = told
             with replacing(file) as temporary:
-                value = {name: tensor.detach().cpu() for name, tensor in value.items()}
-                temporary.write_bytes(packed({"value": value, "made": json.dumps(made)}))
-        kept = torch.load(file, weights_only=True)
+                kept = {"value": {k: v.detach().cpu() for k, v in value.items()}, "made": json.dumps(made)}
+                temporary.write_bytes(packed(kept))
         facts, warnings, forward, backward = json.loads(kept["made"])
         self.log(**facts)
         for text in warnings:
@@ -139,6 +139,14 @@ class CellRun:
         """Say where the method is."""
         if self._report:
             self._report(where)
+
+
+def unpacked(file: Path) -> dict[str, Any] | None:
+    """Return what `packed` wrote, None where there is no file or a damaged one: what was in it is made anew."""
+    try:
+        return torch.load(io.BytesIO(file.read_bytes()), weights_only=True)
+    except Exception:  # torch raises a different error for each way in which a file can be damaged
+        return None
 
 
 def packed(value: object) -> bytes:

@@ -119,7 +119,7 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
         NotWritten: where results or cache cannot be written any more.
     """
     data, cells, todo = prepare(wanted, settings)
-    store.clear_temporaries(settings.results, data.task.name)
+    store.clear_temporaries(settings.results, data.task.name, settings.cache)
     was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
     done, unreadable = len(cells) - len(todo), data.left_out(settings.cache)
     outcome = Outcome(planned=len(cells), done_before=done, unreadable=unreadable)

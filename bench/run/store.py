@@ -122,9 +122,10 @@ def replacing(file: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def clear_temporaries(results: Path, task: str) -> None:
-    """Remove what killed writers of a task left behind; a file of a living writer is left alone."""
-    for file in (results / "cells" / folder(task)).glob("*/*/.f*"):
+def clear_temporaries(results: Path, task: str, cache: Path) -> None:
+    """Remove what killed writers of a task and its cache left behind; a file of a living writer is left alone."""
+    kept = (cache / name for name in ("baselines", "shared"))
+    for file in (*(results / "cells" / folder(task)).glob("*/*/.f*"), *(f for one in kept for f in one.glob(".*"))):
         host, _, pid = file.name.rpartition(".")
         here = host.endswith(f".{platform.node()}") and pid.isdigit()
         with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup
 from bench.run import baseline
 from bench.run.baseline import train_baseline
-from bench.run.cell import open_splits
+from bench.run.cell import open_splits, open_task
 from bench.run.plan import Cell, Settings
 from bench.score.metrics import auc_of_sorted
 from bench.score.predict import predict
@@ -139,7 +139,7 @@ def test_poses_of_the_recipe_reach_the_splits(tmp_path):
     )
     for changes, poses in (("", 8), (":augment=chest_reference", None)):
         settings = Settings(f"{tmp_path / 't.toml'}{changes}", tmp_path, tmp_path, None)
-        splits = open_splits(settings, 0)
+        splits = open_splits(settings, open_task(settings), 0)
         assert {name: splits[name]().poses for name in ("train", "val", "train_inner", "o")} == dict.fromkeys(
             ("train", "val", "train_inner", "o"), poses
         )
