@@ -16,17 +16,17 @@ subclass of `Dataset`; a task is a value of `Task`. This module imports neither 
 from __future__ import annotations
 
 import dataclasses
-import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
-from bench.errors import DataMissing, UnknownName, UsageError
+from bench.errors import DataMissing, UsageError
+from bench.options import check_options
+from bench.options import option as option  # plugins find it here
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,35 +38,6 @@ if TYPE_CHECKING:
 
 
 # --- parameters of plugins ---------------------------------------------------------------------
-
-
-def option(
-    default: Any,
-    says: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    when: Mapping[str, Any] | None = None,
-    needed: bool = False,
-    source: str = "",
-    register: Sequence[str] = (),
-    other: Any = None,
-) -> Any:
-    """Declare one parameter of a plugin: its default, one sentence, and what else a reader or a check asks.
-
-    Args:
-        low, high: the closed range of a number.
-        when: values (one, or a tuple of them) of other parameters under which this one is read; set without them
-            it is refused.
-        needed: with `when`, the parameter must then be given: its default is None, which means "not read".
-        source: where it comes from, such as `Eq. 9` or a file and function of the public code.
-        register: rows of `bench.register`, where paper and public code disagree, that it decides.
-        other: another value, by which the conformance check sees that the parameter is read at all.
-    """
-    facts = {"says": says, "low": low, "high": high, "when": dict(when or {}), "needed": needed}
-    return dataclasses.field(
-        default=default, metadata={**facts, "source": source, "register": tuple(register), "other": other}
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,91 +55,6 @@ class Plugin:
 
     def __post_init__(self) -> None:
         check_options(self)
-
-
-def options(cls: type) -> dict[str, Any]:
-    """Return name -> type of the fields of a dataclass that a spec can set: `Literal`, bool, int, float, str or None.
-
-    What nests (a table, a tuple, a mapping) is not among them.
-    """
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if _simple(hints[field.name])}
-
-
-def _simple(kind: Any) -> bool:
-    if get_origin(kind) in (UnionType, typing.Union):
-        return all(_simple(member) for member in get_args(kind))
-    return get_origin(kind) is Literal or kind in (bool, int, float, str, NoneType)
-
-
-def choices(kind: Any) -> tuple[Any, ...]:
-    """Return all values of a `Literal` or bool, and nothing for other types."""
-    return (False, True) if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
-
-
-def check_options(bundle: Any) -> None:
-    """Coerce the options of a frozen dataclass in place, then hold them to their ranges and conditions.
-
-    Raises:
-        UsageError: naming class, field and value, and what is allowed.
-    """
-    kinds = options(type(bundle))
-    fields = [field for field in dataclasses.fields(bundle) if field.name in kinds]
-    for field in fields:
-        name = f"{type(bundle).__name__}.{field.name}"
-        value = coerce(name, getattr(bundle, field.name), kinds[field.name])
-        low, high = field.metadata.get("low"), field.metadata.get("high")
-        # Not `value < low`: NaN is outside every range.
-        if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
-            bounds = f"{'-inf' if low is None else low} to {'inf' if high is None else high}"
-            raise UsageError(f"{name}={value}: allowed is {bounds}")
-        object.__setattr__(bundle, field.name, value)
-    for field in fields:
-        _check_read(bundle, field)
-
-
-def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
-    name, value = f"{type(bundle).__name__}.{field.name}", getattr(bundle, field.name)
-    conditions = field.metadata.get("when") or {}
-    for other, allowed in conditions.items():
-        values = allowed if isinstance(allowed, tuple) else (allowed,)
-        if getattr(bundle, other) not in values:
-            if value != field.default:
-                raise UsageError(
-                    f"{name}={value} is read only with {other}={' or '.join(map(str, values))}, "
-                    f"not with {other}={getattr(bundle, other)}: leave it out or change {other}"
-                )
-            return
-    if field.metadata.get("needed") and value is None:
-        given = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions)
-        low, high = field.metadata.get("low"), field.metadata.get("high")
-        bounds = f" ({low} to {high})" if low is not None and high is not None else ""
-        raise UsageError(f"{name} is missing: {given} needs it{bounds}; {field.metadata['says']}")
-
-
-def coerce(name: str, value: Any, kind: Any) -> Any:
-    """Return `value` (a string from the command line, or typed) as `kind`, or raise UsageError."""
-    if get_origin(kind) is Literal:
-        choices = {str(choice): choice for choice in get_args(kind)}
-        if str(value) not in choices:
-            raise UnknownName("value", str(value), choices, where=f" for {name}")
-        return choices[str(value)]
-    if get_origin(kind) in (UnionType, typing.Union):
-        if value is None or str(value).lower() == "none":
-            return None
-        kind = next(member for member in get_args(kind) if member is not NoneType)
-    wrong = UsageError(f"{name}={value!r}: {kind.__name__} expected")
-    if kind is bool:
-        words = {"true": True, "false": False, "yes": True, "no": False}
-        if str(value).lower() not in words:
-            raise UsageError(f"{name}={value!r}: true or false expected")
-        return words[str(value).lower()]
-    if kind is int and isinstance(value, float) and not value.is_integer():
-        raise wrong
-    try:
-        return kind(value)
-    except (TypeError, ValueError):
-        raise wrong from None
 
 
 # --- what a method is given --------------------------------------------------------------------

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task, choices, options
+from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task
 from bench.errors import UnknownName
+from bench.options import choices, options
 from bench.register import REGISTER, Row, concerning, find
 from bench.tasks import PRESETS, TASKS
 

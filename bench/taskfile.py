@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry
-from bench.api import Attribute, Label, Recipe, Rows, Task, coerce, options
+from bench.api import Attribute, Label, Recipe, Rows, Task
 from bench.errors import DataMissing, UnknownName, UsageError
+from bench.options import coerce, options
 from bench.tasks import PRESETS, RECIPES, TASKS
 
 TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says")}

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry, taskfile
-from bench.api import Method, Task, choices, options
+from bench.api import Method, Task
 from bench.errors import UnknownName
+from bench.options import choices, options
 from bench.run.launch import Wanted
 from bench.run.plan import BASELINE, Settings, method_specs
 

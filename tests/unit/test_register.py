@@ -8,8 +8,9 @@ import typing
 import pytest
 
 from bench import registry
-from bench.api import Recipe, Task, coerce
+from bench.api import Recipe, Task
 from bench.errors import UnknownName
+from bench.options import coerce
 from bench.register import REGISTER, concerning, find
 
 METHODS = registry.catalogue("method")
