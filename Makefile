@@ -23,10 +23,10 @@ demo: setup
 	$(BIN)/bench report --task phantom-cxr-age
 
 test: setup
-	$(BIN)/python -m pytest -n 2 -m "not slow" tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" tests
 
 test-slow: setup
-	$(BIN)/python -m pytest -n 2 -m slow tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow tests
 
 # Ratios of speeds; on an idle machine, nothing beside it.
 perf: setup

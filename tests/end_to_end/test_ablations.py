@@ -5,6 +5,7 @@ import json
 import pandas as pd
 
 
+@pytest.mark.slow
 def test_less_and_less_of_the_external_set(place):
     """One command, six variants: one baseline, and with nothing left to fit on the methods return it."""
     run = ("run", "--task", "tiny.toml", "--methods", "fullft_rw,fullft_reg", "--folds", "0", "--ablate", "external")

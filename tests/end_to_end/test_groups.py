@@ -109,6 +109,7 @@ def logits_of_all_methods(place, name, attribute):
     return {method: table["logit"].tolist() for method, table in tables.items()}, records["swift"].get("pair")
 
 
+@pytest.mark.slow
 def test_of_two_groups_without_an_order_the_worst_is_one(place):
     """All ten methods give, bit by bit, what they give with the attribute coded so that the worst group is 1."""
     for name in ("one", "other", "plain"):

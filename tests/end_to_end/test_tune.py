@@ -150,9 +150,10 @@ def test_the_main_table_stays_untuned(tuned, copy):
         f"Turn (tuned): objective constrained, trials per fold: 4, images in all of them: {sum(counts)} forward, "
         "0 backward. Chosen: turn:by=1.0 (fold 0 and 1)."
     ) in table
-    assert "tab:tiny-tuned-small" in made["tuned.tex"].decode()
+    assert "tab:tiny-small-tuned" in made["tuned.tex"].decode()
 
 
+@pytest.mark.slow
 def test_killed_the_next_tuning_ends_with_the_same_choices(tuned, place_in, tmp_path):
     place = furnish(place_in(tmp_path))
     shutil.copytree(tuned.folder / ".cache", tmp_path / ".cache")
@@ -232,6 +233,7 @@ def test_no_test_image_is_in_reach(copy):
     assert not (copy.folder / "results/cells").exists()
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_never_chosen_and_a_choice_of_other_data_is_stale(copy):
     body = "assert self.by != 0.5, 'too far'; run.model.linear.bias.data += self.by"
     (copy.folder / "shift.py").write_text(PLUGIN.format(**SHIFT, body=body))
