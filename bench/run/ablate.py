@@ -17,7 +17,8 @@ from bench.run.plan import BASELINE, Settings, method_specs
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the external set (SWiFT, Fig. 7)."""
 EPOCHS = (0, 25, 50, 100, 150, 200, 250, 300)
-"""Fine-tuning epochs in thousandths of those of pre-training. SWiFT, Fig. 4, says 0, 5 and 10 %; the rest is ours."""
+"""Fine-tuning epochs in thousandths of those of pre-training, beside the task's own number of them. SWiFT, Fig. 4, says
+0, 5 and 10 %; the rest is ours."""
 
 
 def ablation(field: str, wanted: Wanted, settings: Settings) -> list[tuple[Wanted, Settings]]:
@@ -68,5 +69,6 @@ def _values(task: Task, field: str) -> tuple[Any, ...]:
     if field == "external":
         return EXTERNAL
     if field == "epochs":
-        return tuple((part * task.recipe.pretrain_epochs + 500) // 1000 for part in EPOCHS)
+        grid = {(part * task.recipe.pretrain_epochs + 500) // 1000 for part in EPOCHS}
+        return tuple(sorted(grid | {task.recipe.epochs}))
     return choices(taskfile.FIELDS[field])
