@@ -311,7 +311,7 @@ def test_a_field_of_the_task_is_ablated_over_its_variants(toy, tmp_path):
 
 
 def test_epochs_are_shares_of_pre_training_in_whole_epochs(toy, tmp_path):
-    """0, 2.5, 5, 10, 15, 20, 25, 30 % of 6 are 0, .15, .3, .6, .9, 1.2, 1.5, 1.8; of 200 they are whole; and its own 10."""
+    """Of 6 epochs 0 to 30 % are 0, .15, .3, .6, .9, 1.2, 1.5, 1.8, of 200 they are whole; and its own 10."""
     runs = ablated("epochs", "swift", toy, tmp_path)
     assert [task for _, task in runs] == [f"{CXR}:epochs=0", f"{CXR}:epochs=1", f"{CXR}:epochs=2", CXR]
     runs = ablated("epochs", "swift", toy, tmp_path, f"{CXR}:pretrain_epochs=200")
