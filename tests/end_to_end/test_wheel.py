@@ -100,7 +100,7 @@ def test_lists_and_plans(bench):
     for name in (*registry.catalogue("method"), *registry.catalogue("dataset"), "phantom-cxr-age"):
         assert f"  {name} " in listed
     plan = bench("run", "--task", "phantom-cxr-age", "--dry-run")
-    assert plan.count("swift") == 5
+    assert plan.count("small/swift/") == 5
 
 
 def test_a_new_method_is_written_and_found(bench, tmp_path):

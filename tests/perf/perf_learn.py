@@ -1,13 +1,16 @@
-"""The two short cuts of the building blocks: importances from one forward pass, a head trained on cached features."""
+"""Short cuts: importances from one forward pass, a head on cached features, an ablation that shares its first step."""
 
 import dataclasses
+import itertools
 
 import torch
 
 from bench import learn
 from bench.checks import RECIPE, random_net, random_split
+from bench.learn import train
 from bench.learn.losses import equalised_odds_proxy, prediction_loss
-from bench.run.context import CellRun
+from bench.methods.swift import SWiFT
+from bench.run.context import CellRun, Shelf
 
 
 def cell(images):
@@ -56,6 +59,7 @@ def test_head_on_cached_features(compare):
     run = cell(images=512)
 
     def head(cache):
+        train._last.clear()  # else the second time would find what the first computed
         learn.finetune(
             run, run.model, train=("head",), loss=learn.blend(0.9), split="external", epochs=10, lr=1e-3,
             stage="step 2", cache=cache,
@@ -65,3 +69,24 @@ def test_head_on_cached_features(compare):
         "ten epochs of the head: features cached / not cached", lambda: head(True), lambda: head(False), bar=0.65,
         pairs=11,
     )  # fmt: skip
+
+
+def test_nine_thresholds(compare, tmp_path):
+    """Importances, the first step and the features of the second are those of all thresholds."""
+    split = random_split("external", images=512, size=64)
+    recipe = dataclasses.replace(RECIPE, batch=128, epochs=10)
+    net, sweeps = random_net(), itertools.count()
+
+    def sweep(shared):
+        shelf = Shelf(tmp_path / str(next(sweeps)), {}) if shared else None
+        train._last.clear()
+        for share in range(1, 10):
+            if not shared:
+                train._last.clear()
+            run = CellRun(
+                net, recipe, {"external": lambda: split}, frozenset({"external"}), seed=0, task="perf", fold=0,
+                method="swift", shelf=shelf,
+            )  # fmt: skip
+            SWiFT(reset_share=share / 10).fit(run)
+
+    compare("SWiFT at nine thresholds / nine SWiFT alone", lambda: sweep(True), lambda: sweep(False), bar=0.25, pairs=5)
