@@ -30,10 +30,22 @@ class Masking(Method):
         "minmax", "How importances are scaled before the ratio.", source="Eq. 9, Table 7", other="zscore"
     )
     low: float = option(
-        5.0, "Percentile that becomes 0.", low=0, high=100, when={"normalise": "percentile"}, other=20.0
+        5.0,
+        "Percentile that becomes 0.",
+        low=0,
+        high=100,
+        when={"normalise": "percentile"},
+        source="SWiFT, future work; ours",
+        other=20.0,
     )
     high: float = option(
-        95.0, "Percentile that becomes 1.", low=0, high=100, when={"normalise": "percentile"}, other=80.0
+        95.0,
+        "Percentile that becomes 1.",
+        low=0,
+        high=100,
+        when={"normalise": "percentile"},
+        source="SWiFT, future work; ours",
+        other=80.0,
     )
     scope: Literal["tensor", "module", "global"] = option(
         "tensor", "What is scaled together: a parameter tensor, a layer, or the network.",

@@ -62,7 +62,9 @@ class FairPrune(Method):
     )
     beta: float = option(0.33, "Weight of the privileged group's loss increase.", low=0, source=CODE, other=0.9)
     privileged: Literal["auto", "0", "1"] = option(
-        "auto", "The privileged group; auto: the one with the higher baseline AUC on the validation set."
+        "auto",
+        "The privileged group; auto: the one with the higher baseline AUC on the validation set.",
+        source="given in the paper and its re-implementations; auto is ours",
     )
     direction: Literal["smallest", "largest"] = option(
         "smallest",

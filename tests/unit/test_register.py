@@ -87,3 +87,9 @@ def test_rows_are_found():
         find("D43")
     assert {row.id for row in concerning("diff_prune")} == {"D34", "D35"}
     assert [row.id for row in concerning("diff_prune", ["D01"])] == ["D01", "D34", "D35"]
+
+
+@pytest.mark.parametrize("name", sorted(registry.catalogue("method")))
+def test_every_option_of_a_method_says_where_it_comes_from(name):
+    fields = dataclasses.fields(registry.load("method", name))
+    assert [field.name for field in fields if not field.metadata["source"] or not field.metadata["says"]] == []
