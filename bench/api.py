@@ -74,6 +74,7 @@ class Split(Protocol):
     name: str
     y: torch.Tensor
     a: torch.Tensor
+    uids: np.ndarray
 
     @property
     def poses(self) -> int | None:

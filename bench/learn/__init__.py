@@ -20,7 +20,6 @@ _HOME = {
     "seeded": "train",
     "fisher_importances": "importance",
     "curvature": "importance",
-    "weighted_squares": "importance",
     "importance_ratio": "masks",
     "Scaling": "masks",
     "random_mask": "masks",

@@ -89,8 +89,9 @@ class FrozenFeatures:
 
 
 def _identity(features: nn.Module, split: Split, batch: int, seed: int) -> str:
-    """Name what a table of features depends on: extractor, images (by labels and the first four), batches, draws."""
+    """Name what a table of features depends on: extractor, images (their names, labels, the first four), draws."""
     digest = hashlib.sha256(f"{features} {split.name} {len(split)} {batch} {seed}".encode())
+    digest.update("\n".join(map(str, split.uids)).encode())
     first = torch.arange(min(4, len(split)))
     images = split.images(first, torch.zeros_like(first))
     for tensor in (split.y, split.a, images, *features.state_dict().values()):
