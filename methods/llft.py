@@ -9,6 +9,8 @@ Departures:
   3. The head keeps the dropout that all methods share; the original has none (head_dropout=0).
   4. SWiFT says neither constraint nor budget; both are the original's. Its own proxy and the budget of the other
      methods are constraint=eq10 and budget=recipe (D37).
+  5. Its prediction term is the mean with the counts of its own batch, by default the whole set, whatever the recipe
+     says of the others' (D03).
 """
 
 from __future__ import annotations
