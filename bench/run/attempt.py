@@ -18,7 +18,15 @@ from typing import Any, Literal
 from bench.errors import NotWritten
 from bench.run import failure, store
 from bench.run.lease import lease
-from bench.run.plan import BASELINE, Cell, PlannedCell, Settings, build_method, describe_cell
+from bench.run.plan import (
+    BASELINE,
+    Cell,
+    PlannedCell,
+    Settings,
+    build_method,
+    checkpoint_file,
+    describe_cell,
+)
 
 Kind = Literal["started", "progress", "done", "failed", "blocked", "held"]
 
@@ -61,16 +69,28 @@ def attempt(
         with lease(place, job=job) as other:
             if other is not None:
                 return Event("held", planned, str(other))
-            if not force and store.state(settings.results, cell, planned.hash) == "done":
+            if not force and _done(planned, settings):
                 return Event("done", planned)
             return _attempt(planned, settings, report, job)
     except OSError as error:
         raise store.not_written(place.parent, error.errno) from error
 
 
+def _done(planned: PlannedCell, settings: Settings) -> bool:
+    """Tell whether nothing is to be done: the result of a baseline is of no use to others without its weights."""
+    if store.state(settings.results, planned.cell, planned.hash) != "done":
+        return False
+    return planned.cell.method != BASELINE or _weights(planned, settings).is_file()
+
+
+def _weights(planned: PlannedCell, settings: Settings) -> Path:
+    from bench.run.cell import open_task
+
+    return checkpoint_file(settings.cache, planned.cell, open_task(settings))
+
+
 def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None, job: str) -> Event:
-    from bench.run.cell import open_task, run_cell
-    from bench.run.plan import checkpoint_file
+    from bench.run.cell import run_cell
 
     cell, log = planned.cell, log_file(settings.results, planned.cell)
     write_log(log, f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")
@@ -81,11 +101,9 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
             report(text)
 
     try:
-        if cell.method != BASELINE:
-            data = open_task(settings)
-            if not checkpoint_file(settings.cache, cell, data).is_file():
-                write_log(log, "blocked: its baseline is not there")
-                return Event("blocked", planned, "its baseline is not there")
+        if cell.method != BASELINE and not _weights(planned, settings).is_file():
+            write_log(log, "blocked: its baseline is not there")
+            return Event("blocked", planned, "its baseline is not there")
         record = run_cell(planned, settings, both)
     except NotWritten:
         raise

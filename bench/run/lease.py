@@ -65,12 +65,6 @@ def holder(file: Path) -> Holder | None:
     return None if not standing else _alive(standing[-1])
 
 
-def held(folder: Path, names: list[str]) -> dict[str, Holder | None]:
-    """Return the holders of all cells of a folder with a lease, by stem, None for one that is gone; `names` lists it."""
-    stems = {name[1:].partition(".lease.")[0] for name in names if name.startswith(".") and ".lease." in name}
-    return {stem: holder(folder / stem) for stem in stems}
-
-
 def _take(file: Path, me: Holder) -> Path | Holder:
     standing = _standing(file)
     replaced = standing[-1] if standing else None
