@@ -151,7 +151,10 @@ def _cells(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backbone", help="one of the task's (default: its first)")
     parser.add_argument("--folds", type=_numbers, help="such as 0,1,2 (default: all of the task)")
     parser.add_argument("--seeds", type=_numbers, default=(0,), help="such as 0,1 (default: 0)")
-    parser.add_argument("--jobs", type=_positive, help="cells at a time (default: cores / threads of the recipe)")
+    parser.add_argument(
+        "--jobs", type=_positive, help="cells at a time (default: one per GPU, else cores / threads of the recipe)"
+    )
+    parser.add_argument("--gpus", type=_words, default=(), help="such as 0,1: each cell sees one of them")
 
 
 def _folders(parser: argparse.ArgumentParser) -> None:
@@ -174,6 +177,13 @@ def _numbers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"'{text}': whole numbers joined by commas expected") from None
 
 
+def _words(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(","))
+    if not all(words):
+        raise argparse.ArgumentTypeError(f"'{text}': numbers or names of GPUs joined by commas expected")
+    return words
+
+
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}': a whole number of 1 or more expected")
@@ -189,14 +199,15 @@ def _run(args: argparse.Namespace) -> int:
         runs = ablate.ablation(args.ablate, *runs[0])
     if args.dry_run:
         return max([launch.print_plan(*run) for run in runs])
-    return max([launch.print_run(*run, jobs=args.jobs) for run in runs])
+    return max([launch.print_run(*run, slots=launch.Slots(args.jobs, args.gpus)) for run in runs])
 
 
 def _tune(args: argparse.Namespace) -> int:
     from bench.run import launch, tune
 
     wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds)
-    return tune.print_tune(wanted, launch.settings(args), trials=args.trials, objective=args.objective, jobs=args.jobs)
+    slots = launch.Slots(args.jobs, args.gpus)
+    return tune.print_tune(wanted, launch.settings(args), trials=args.trials, objective=args.objective, slots=slots)
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -61,6 +61,10 @@ class TaskData:
     def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
         return {}
 
+    @cached_property
+    def _fingerprints(self) -> dict[tuple[str, int], dict[str, Any]]:
+        return {}
+
     @property
     def synthetic(self) -> bool:
         """True where every image is generated."""
@@ -108,7 +112,9 @@ class TaskData:
 
     def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
         """Return number and hash of the images, labels and groups of a split."""
-        return fingerprint(self.split(name, fold))
+        if (name, fold) not in self._fingerprints:
+            self._fingerprints[name, fold] = fingerprint(self.split(name, fold))
+        return self._fingerprints[name, fold]
 
     def repeats(self, fold: int) -> int:
         """Return how many images of a fold's external set are repeats, for want of others in their cell."""

@@ -15,20 +15,19 @@ from bench import taskfile
 from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup, NotWritten
 from bench.run import store
+from bench.run.attempt import Event, describe_error, save_failure
 from bench.run.choice import with_choice
 from bench.run.plan import (
     BASELINE,
     PlannedCell,
     Settings,
-    build_method,
     check_backbone,
     checkpoint_file,
-    describe_cell,
     method_specs,
     plan,
     undefined,
 )
-from bench.run.pool import Event, describe_error, run_pool
+from bench.run.pool import run_pool
 from bench.run.progress import counting, watching
 
 
@@ -57,6 +56,27 @@ class Wanted:
     folds: tuple[int, ...] | None = None
     seeds: tuple[int, ...] = (0,)
     force: bool = False
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Where cells run: how many at a time (None: as many as cores allow), and the GPUs they are dealt over."""
+
+    jobs: int | None = None
+    gpus: tuple[str, ...] = ()
+
+    def number(self, threads: int) -> int:
+        """Return how many cells run at a time, each on so many threads: never more threads than cores."""
+        cores = max(1, (os.cpu_count() or 1) // threads)
+        wanted = self.jobs or (len(self.gpus) if self.gpus else cores)
+        if wanted > cores:
+            print(
+                f"{wanted} cells at a time of {threads} threads each are more than the cores: {cores}", file=sys.stderr
+            )
+        return min(wanted, cores)
+
+
+ALL_CORES = Slots()
 
 
 def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
@@ -111,7 +131,7 @@ def prepare(
     return data, cells, todo
 
 
-def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> Outcome:
+def run_task(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
 
     Raises:
@@ -126,7 +146,9 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
 
     def on_event(event: Event) -> None:
         cell = event.planned.cell
-        if event.kind == "done":
+        if event.kind == "done" and event.record is None:
+            outcome.done_before += 1  # by another run, meanwhile
+        elif event.kind == "done":
             outcome.computed += 1
             outcome.recomputed += event.planned in was_done
             outcome.warnings += [w for w in (event.record or {}).get("warnings", []) if w not in outcome.warnings]
@@ -135,8 +157,7 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
         elif event.kind == "failed" and event.error is not None:
             if event.error["class"] == NotWritten.__name__:
                 raise NotWritten(event.error["message"])
-            record = {"cell": describe_cell(cell, build_method(cell.runs, settings.plugins)), "error": event.error}
-            file = store.save_failure(settings.results, cell, record)
+            file = store.failure_file(settings.results, cell)
             line = event.error["message"].partition("\n")[0]
             outcome.failures[str(cell)] = f"{event.error['class']}: {line} (traceback in {file})"
 
@@ -145,9 +166,11 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
     outcome.warnings += _repeats(data, cells)
     for planned in todo:
         if planned.error is not None:
-            on_event(Event("failed", planned, error=describe_error(planned.error)))
+            error = describe_error(planned.error)
+            save_failure(planned, settings, error)
+            on_event(Event("failed", planned, error=error))
     if runnable:
-        jobs = jobs or max(1, (os.cpu_count() or 1) // data.task.recipe.threads)
+        jobs = slots.number(data.task.recipe.threads)
         baselines = sum(p.cell.method == BASELINE for p in runnable)
         with watching(baselines, len(runnable) - baselines, jobs) as watcher:
 
@@ -155,7 +178,7 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
                 on_event(event)
                 watcher(event)
 
-            run_pool(runnable, settings, jobs, both)
+            run_pool(runnable, settings, jobs, both, gpus=slots.gpus, force=wanted.force)
     return outcome
 
 
@@ -209,9 +232,9 @@ def print_plan(wanted: Wanted, settings: Settings) -> int:
     return 0
 
 
-def print_run(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> int:
+def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -> int:
     """Run, say on stderr what happens and on stdout what was done; return the exit code."""
-    outcome = run_task(wanted, settings, jobs=jobs)
+    outcome = run_task(wanted, settings, slots=slots)
     code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,11 @@ def _row(name: str, plugins: Sequence[Path]) -> int:
 
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
     """Return the method of a spec; that of `swift@tuned` has the parameters of `swift`."""
+    return _built(spec, tuple(plugins))
+
+
+@cache
+def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
     method = registry.build("method", spec.removesuffix(TUNED), plugins)
     assert isinstance(method, Method)
     return method
@@ -188,7 +194,7 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
     Variants of a task that agree in it share the baseline.
     """
     task, source = data.task, data.sources["source"]
-    recipe = dataclasses.asdict(task.recipe)
+    recipe = _fields(task.recipe)
     return {
         "schema": SCHEMA,
         "train": [data.fingerprint(name, cell.fold) for name in PRETRAIN_SPLITS[task.recipe.pretrain_checkpoint]],
@@ -219,14 +225,20 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
         "ood": {
             name: [source.spec, source.dataset.version] for name, source in data.sources.items() if name != "source"
         },
-        "recipe": dataclasses.asdict(data.task.recipe),
+        "recipe": _fields(data.task.recipe),
         "method": cell.method.partition(":")[0],
         "version": method.version,
-        "parameters": dataclasses.asdict(method),
+        "parameters": _fields(method),
         "fold": cell.fold,
         "seed": cell.seed,
     }
     return digest({**identity, "choice": cell.choice} if cell.choice else identity)
+
+
+@cache
+def _fields(settings: Recipe | Method) -> dict[str, Any]:
+    # Thousands of cells share a few of them, and `asdict` copies deeply.
+    return dataclasses.asdict(settings)
 
 
 def digest(identity: object) -> str:

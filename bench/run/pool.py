@@ -3,6 +3,7 @@
 Workers live through many cells, because importing torch takes longer than a small cell. Each computes with
 the number of threads that the recipe fixes, so that results do not depend on how many run beside it. A worker
 that dies fails its cell alone and is replaced; all workers leave when this process goes, however it goes.
+A cell that another process computes is asked for again until it is done there or that process is gone.
 """
 
 from __future__ import annotations
@@ -12,66 +13,143 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Literal
 
+from bench.errors import NotWritten
+from bench.run import failure
+from bench.run.attempt import Event, attempt, describe_error, save_failure
 from bench.run.plan import BASELINE, PlannedCell, Settings
+
+ASK_AGAIN = 2.0
+"""Seconds after which a cell that another process holds is asked for again."""
 
 Fold = tuple[int, int]
 """Fold and seed: cells that agree in them start from one baseline."""
 
 
-@dataclass(frozen=True)
-class Event:
-    """What happened to a cell; `error` has class, message and traceback where it failed."""
-
-    kind: Literal["started", "progress", "done", "failed", "blocked"]
-    planned: PlannedCell
-    text: str = ""
-    record: dict[str, Any] | None = None
-    error: dict[str, str] | None = None
-
-
-def run_pool(cells: Sequence[PlannedCell], settings: Settings, jobs: int, on_event: Callable[[Event], None]) -> None:
+def run_pool(
+    cells: Sequence[PlannedCell],
+    settings: Settings,
+    jobs: int,
+    on_event: Callable[[Event], None],
+    *,
+    gpus: Sequence[str] = (),
+    force: bool = False,
+) -> None:
     """Run all cells on `jobs` workers; `on_event` hears of everything, in this process.
 
-    A method's cell waits for the baseline of its fold, and is reported as blocked where that failed.
+    A method's cell waits for the baseline of its fold, and is reported as blocked where that failed. With `gpus` each
+    worker sees one of them. Ctrl-C once starts no more cells and finishes those that run; twice stops at once.
+
+    Raises:
+        KeyboardInterrupt: after either.
     """
-    waiting = list(cells)
-    unfinished = {_fold(p) for p in waiting if p.cell.method == BASELINE}
-    broken: set[Fold] = set()
-    workers = [_start(settings) for _ in range(min(jobs, len(waiting)))]
-    try:
+    waiting = _Waiting(list(cells))
+    slots = range(min(jobs, len(cells)))
+    seen = [gpus[i % len(gpus)] if gpus else "" for i in slots]
+    with _draining() as interrupted, _workers(settings, force, seen) as workers:
         while True:
-            for planned in [p for p in waiting if p.cell.method != BASELINE and _fold(p) in broken]:
-                waiting.remove(planned)
-                on_event(Event("blocked", planned))
+            for planned in waiting.blocked():
+                on_event(Event("blocked", planned, "its baseline failed"))
             for worker in workers:
-                ready = [p for p in waiting if p.cell.method == BASELINE or _fold(p) not in unfinished]
-                if worker.busy is None and ready:
+                ready = [] if interrupted() or worker.busy else waiting.ready()
+                if ready:
                     planned = choose(ready, worker.fold, {_fold(w.busy) for w in workers if w.busy})
-                    waiting.remove(planned)
+                    waiting.cells.remove(planned)
                     worker.busy, worker.fold = planned, _fold(planned)
                     on_event(Event("started", planned))
                     worker.send(planned)
             busy = [worker for worker in workers if worker.busy]
-            if not busy:
-                return
-            for pipe in wait([worker.pipe for worker in busy]):
+            if not busy and (interrupted() or not waiting.cells):
+                break
+            # With a limit: neither an interruption nor a cell held elsewhere makes a pipe readable.
+            for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
-                event = worker.receive()
+                event = worker.receive(settings)
                 if event.kind != "progress":
                     worker.busy = None
-                    if event.planned.cell.method == BASELINE:
-                        unfinished.discard(_fold(event.planned))
-                        broken |= {_fold(event.planned)} if event.kind == "failed" else set()
+                    waiting.heard(event)
                 if worker.dead:
-                    workers[workers.index(worker)] = _start(settings)
+                    workers[workers.index(worker)] = _start(settings, force, worker.gpu)
                 on_event(event)
+        if interrupted():
+            raise KeyboardInterrupt
+
+
+@dataclass
+class _Waiting:
+    """Cells that are not started, and what is known of the baselines of their folds."""
+
+    cells: list[PlannedCell]
+    broken: set[Fold] = field(default_factory=set)
+    later: dict[PlannedCell, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.unfinished = {_fold(p) for p in self.cells if p.cell.method == BASELINE}
+
+    def blocked(self) -> list[PlannedCell]:
+        """Take out and return the cells whose baseline failed."""
+        found = [p for p in self.cells if p.cell.method != BASELINE and _fold(p) in self.broken]
+        self.cells = [p for p in self.cells if p not in found] if found else self.cells
+        return found
+
+    def ready(self) -> list[PlannedCell]:
+        """Return the cells that may start now."""
+        now = time.monotonic()
+        return [
+            p
+            for p in self.cells
+            if (p.cell.method == BASELINE or _fold(p) not in self.unfinished) and self.later.get(p, 0.0) <= now
+        ]
+
+    def heard(self, event: Event) -> None:
+        """Learn how the attempt at a cell ended."""
+        planned = event.planned
+        if event.kind == "held":
+            self.later[planned] = time.monotonic() + ASK_AGAIN
+            self.cells.append(planned)
+        elif planned.cell.method == BASELINE:
+            self.unfinished.discard(_fold(planned))
+            self.broken |= {_fold(planned)} if event.kind == "failed" else set()
+
+
+def _sleep(seconds: float) -> tuple[()]:
+    time.sleep(seconds)
+    return ()
+
+
+@contextlib.contextmanager
+def _draining() -> Iterator[Callable[[], bool]]:
+    """Give whether Ctrl-C was pressed; pressed again it raises KeyboardInterrupt as usual."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def first(*_: object) -> None:
+        pressed.append(1)
+        signal.signal(signal.SIGINT, before)
+        os.write(2, b"\nfinishing the running cells; Ctrl-C again stops them\n")
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _workers(settings: Settings, force: bool, gpus: Sequence[str]) -> Iterator[list[_Worker]]:
+    """Give a worker per slot; none of them is left in the end."""
+    workers: list[_Worker] = []
+    try:
+        for gpu in gpus:
+            workers.append(_start(settings, force, gpu))
+        yield workers
     finally:
         for worker in workers:
             worker.process.kill()
@@ -99,6 +177,8 @@ def _fold(planned: PlannedCell) -> Fold:
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    gpu: str = ""
+    """What it sees as its only GPU; "" leaves the choice to the system."""
     busy: PlannedCell | None = None
     fold: Fold | None = None
     """Of the cell that it works on or worked on last."""
@@ -109,7 +189,7 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send(planned)
 
-    def receive(self) -> Event:
+    def receive(self, settings: Settings) -> Event:
         assert self.busy is not None
         try:
             return replace(self.pipe.recv(), planned=self.busy)
@@ -118,46 +198,53 @@ class _Worker:
             self.process.join()
             code = self.process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            hint = "; the system kills a process so when memory is short" if code == -signal.SIGKILL else ""
-            error = {"class": "WorkerDied", "message": f"the worker ended by {how}{hint}", "traceback": ""}
+            kind = failure.of_exit(code)
+            hint = "; the system kills a process so when memory is short" if kind == "oom" else ""
+            message = f"the worker ended by {how}{hint}"
+            error = {"class": "WorkerDied", "kind": kind, "message": message, "traceback": ""}
+            save_failure(self.busy, settings, error)
             return Event("failed", self.busy, error=error)
 
 
-def _start(settings: Settings) -> _Worker:
+def _start(settings: Settings, force: bool, gpu: str) -> _Worker:
     # Spawned, not forked: a fork copies locks that other threads of this process may hold.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, settings), daemon=True)
-    process.start()
+    process = context.Process(target=_work, args=(theirs, settings, force), daemon=True)
+    with _visible(gpu):
+        process.start()
     theirs.close()
-    return _Worker(process, ours)
+    return _Worker(process, ours, gpu)
 
 
-def _work(pipe: Connection, settings: Settings) -> None:
+@contextlib.contextmanager
+def _visible(gpu: str) -> Iterator[None]:
+    """Let a process that is started now see one GPU: it has to know before it imports torch."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    try:
+        yield
+    finally:
+        if gpu and before is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        elif before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+def _work(pipe: Connection, settings: Settings, force: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError):
         while True:
-            pipe.send(_run(pipe.recv(), settings, pipe))
-
-
-def _run(planned: PlannedCell, settings: Settings, pipe: Connection) -> Event:
-    try:
-        from bench.run.cell import run_cell
-
-        record = run_cell(planned, settings, lambda text: pipe.send(Event("progress", planned, text)))
-        return Event("done", planned, record=record)
-    except Exception as error:  # whatever a plugin raises fails its own cell
-        return Event("failed", planned, error=describe_error(error))
-
-
-def describe_error(error: Exception) -> dict[str, str]:
-    """Return class, message and traceback, as they are stored in a failed cell's file."""
-    return {
-        "class": type(error).__name__,
-        "message": str(error) or repr(error),
-        "traceback": "".join(traceback.format_exception(error)),
-    }
+            planned = pipe.recv()
+            try:
+                event = attempt(
+                    planned, settings, lambda text, p=planned: pipe.send(Event("progress", p, text)), force=force
+                )
+            except NotWritten as error:
+                event = Event("failed", planned, error=describe_error(error))
+            pipe.send(event)
 
 
 def _leave_with_parent() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from bench.run.attempt import Event
 from bench.run.plan import BASELINE
-from bench.run.pool import Event
 
 
 class Watcher(Protocol):

@@ -20,7 +20,7 @@ from bench.data.holdout import HOLDOUT
 from bench.errors import UnknownName, UsageError
 from bench.run import store
 from bench.run.choice import choice_file, choice_identity, selecting
-from bench.run.launch import Wanted, plan_run, print_run, run_task, tell
+from bench.run.launch import ALL_CORES, Slots, Wanted, plan_run, print_run, run_task, tell
 from bench.run.objective import Scores, choose, scores_of
 from bench.run.plan import BASELINE, TUNED, Cell, Settings, build_method, method_specs
 from bench.seeds import seed_of
@@ -69,7 +69,7 @@ def _setting(method: Method, combination: Mapping[str, Any]) -> Method:
     )
 
 
-def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: str, jobs: int | None = None) -> int:
+def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: str, slots: Slots = ALL_CORES) -> int:
     """Run the trials, store and print the choices, run the methods with them; return the exit code.
 
     Raises:
@@ -84,13 +84,13 @@ def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: st
     tries = {spec: candidates(spec, trials, settings.plugins) for spec in specs}
     print(f"selection by '{objective}', at most {trials} trials per method and fold", file=sys.stderr)
     trial_run = dataclasses.replace(wanted, methods=",".join(one for some in tries.values() for one in some))
-    outcome = run_task(trial_run, selecting(settings), jobs=jobs)
+    outcome = run_task(trial_run, selecting(settings), slots=slots)
     lacking = [f"not chosen: {line}" for line in _choose_all(trial_run, tries, settings, objective)]
     code = tell(outcome)
     for line in lacking:
         print(line, file=sys.stderr)
     final = dataclasses.replace(wanted, methods=",".join(spec + TUNED for spec in specs))
-    return max(code, 1 if lacking else 0, print_run(final, settings, jobs=jobs))
+    return max(code, 1 if lacking else 0, print_run(final, settings, slots=slots))
 
 
 def _choose_all(trial_run: Wanted, tries: Mapping[str, Sequence[str]], settings: Settings, objective: str) -> list[str]:

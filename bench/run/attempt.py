@@ -1,0 +1,144 @@
+"""One attempt at one cell, by whoever makes it: a worker of the local pool or a job of a cluster.
+
+What state a cell is in is on disk before and after, so attempts may be made by several at once, killed, and repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import NotWritten
+from bench.run import failure, store
+from bench.run.lease import lease
+from bench.run.plan import (
+    BASELINE,
+    Cell,
+    PlannedCell,
+    Settings,
+    build_method,
+    checkpoint_file,
+    describe_cell,
+)
+
+Kind = Literal["started", "progress", "done", "failed", "blocked", "held"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a cell.
+
+    `error` has class, kind, message and traceback where it failed. A cell is `blocked` where its baseline failed and
+    `held` where another process computes it; `text` says which. A `done` event without `record` means that somebody
+    else did it.
+    """
+
+    kind: Kind
+    planned: PlannedCell
+    text: str = ""
+    record: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+
+
+def attempt(
+    planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None = None, *, job: str = "",
+    force: bool = False,
+) -> Event:  # fmt: skip
+    """Compute a cell unless it is done (`force`: even so) or held, and leave its record or its failure on disk.
+
+    Args:
+        planned: the cell and the hash that its result will have.
+        settings: task and folders.
+        report: called with where the method is.
+        job: the SLURM job that this process is part of.
+        force: compute a cell that is done.
+
+    Raises:
+        NotWritten: where nothing can be written; no failure could be kept there either.
+    """
+    cell = planned.cell
+    place = store.cell_file(settings.results, cell).with_suffix("")
+    try:
+        with lease(place, job=job) as other:
+            if other is not None:
+                return Event("held", planned, str(other))
+            if not force and _done(planned, settings):
+                return Event("done", planned)
+            return _attempt(planned, settings, report, job)
+    except OSError as error:
+        raise store.not_written(place.parent, error.errno) from error
+
+
+def _done(planned: PlannedCell, settings: Settings) -> bool:
+    """Tell whether nothing is to be done: the result of a baseline is of no use to others without its weights."""
+    if store.state(settings.results, planned.cell, planned.hash) != "done":
+        return False
+    return planned.cell.method != BASELINE or _weights(planned, settings).is_file()
+
+
+def _weights(planned: PlannedCell, settings: Settings) -> Path:
+    from bench.run.cell import open_task
+
+    return checkpoint_file(settings.cache, planned.cell, open_task(settings))
+
+
+def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None, job: str) -> Event:
+    from bench.run.cell import run_cell
+
+    cell, log = planned.cell, log_file(settings.results, planned.cell)
+    write_log(log, f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")
+
+    def both(text: str) -> None:
+        write_log(log, text)
+        if report is not None:
+            report(text)
+
+    try:
+        if cell.method != BASELINE and not _weights(planned, settings).is_file():
+            write_log(log, "blocked: its baseline is not there")
+            return Event("blocked", planned, "its baseline is not there")
+        record = run_cell(planned, settings, both)
+    except NotWritten:
+        raise
+    except Exception as error:  # whatever a plugin raises fails its own cell
+        described = describe_error(error)
+        save_failure(planned, settings, described, job=job)
+        write_log(log, described["traceback"].rstrip())
+        return Event("failed", planned, error=described)
+    write_log(log, "done")
+    return Event("done", planned, record=record)
+
+
+def save_failure(planned: PlannedCell, settings: Settings, error: dict[str, str], *, job: str = "") -> Path:
+    """Write why a cell failed beside where its result would be."""
+    described = describe_cell(planned.cell, build_method(planned.cell.runs, settings.plugins))
+    record = {"cell": described, "hash": planned.hash, "error": error, **({"job": job} if job else {})}
+    return store.save_failure(settings.results, planned.cell, record)
+
+
+def describe_error(error: Exception) -> dict[str, str]:
+    """Return class, kind, message and traceback, as they are stored in a failed cell's file."""
+    return {
+        "class": type(error).__name__,
+        "kind": failure.classify(error),
+        "message": str(error) or repr(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def log_file(results: Path, cell: Cell) -> Path:
+    """Return where the log of a cell stands: all of its attempts, the last one at the end."""
+    return store.cell_file(results, cell).with_suffix(".log")
+
+
+def write_log(file: Path, text: str) -> None:
+    """Append to a log, with the time; what cannot be logged stops nothing."""
+    with contextlib.suppress(OSError), file.open("a", encoding="utf-8") as opened:
+        opened.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")

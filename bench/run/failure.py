@@ -1,0 +1,53 @@
+"""Kinds of failure, and which of them a run may try again by itself."""
+
+from __future__ import annotations
+
+import signal
+from typing import Literal, get_args
+
+from bench.errors import DataError, EmptyGroup, NonFinite
+
+Kind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+ATTEMPTS: dict[Kind, int] = {"node": 3, "preempted": 3, "timeout": 3}
+"""Attempts that a run makes of a cell by itself; one for the kinds that are not named.
+
+A node that went and a job that was preempted say nothing about the cell; a job over its time resumes from the last
+checkpoint. Memory, data, NaN and errors of the code would end the same way again. Out of memory is not tried with half
+the batch: classes are counted and the proxies of the losses taken per batch, so that no method stays what it is.
+`bench run` again, a person's word, tries all of them.
+"""
+_SLURM: dict[str, Kind] = {
+    "TIMEOUT": "timeout",
+    "DEADLINE": "timeout",
+    "NODE_FAIL": "node",
+    "BOOT_FAIL": "node",
+    "PREEMPTED": "preempted",
+    "OUT_OF_MEMORY": "oom",
+    "CANCELLED": "cancelled",
+    "FAILED": "bug",
+}
+
+
+def classify(error: BaseException) -> Kind:
+    """Return the kind of an error that ended a cell."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in str(error):
+        return "oom"
+    if isinstance(error, NonFinite):
+        return "nan"
+    return "data" if isinstance(error, DataError | EmptyGroup) else "bug"
+
+
+def of_exit(code: int) -> Kind:
+    """Return the kind of a worker's end: its exit code, negative for a signal."""
+    if code == -signal.SIGKILL:
+        return "oom"  # most likely: the system kills so when memory is short
+    return "cancelled" if code in (-signal.SIGTERM, -signal.SIGINT) else "bug"
+
+
+def of_slurm(state: str) -> Kind | None:
+    """Return the kind of a SLURM job's state such as `CANCELLED by 1000`, None where the state is no failure."""
+    word = state.split()[0].rstrip("+") if state else ""
+    return _SLURM.get(word)

@@ -1,0 +1,152 @@
+"""Leases: which process computes a cell, told by a file that its holder touches while it lives.
+
+No locks, which network file systems do not keep. The lease of `f0-s0` is a file `.f0-s0.lease.N` beside the cell's.
+A name can be linked once, so of two that want number N one has it; who finds the holder of N gone takes N + 1. A lease
+counts only if the directory then holds nothing but itself and the one it replaces: in doubt nobody has the cell, and
+it is tried again. Should two compute one cell all the same (a holder that was suspended for minutes wakes up), they
+write the same bytes, each by rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+BEAT = float(os.environ.get("BENCH_LEASE_BEAT", "60"))
+"""Seconds between two touches of a lease; the environment shortens it for tests."""
+MISSED = 5
+"""After so many missed beats a holder is taken for gone."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease: the process, the SLURM job it is part of (or ""), and when it took it (seconds)."""
+
+    host: str
+    pid: int
+    job: str
+    started: float
+
+    def __str__(self) -> str:
+        return f"job {self.job} on {self.host}" if self.job else f"process {self.pid} on {self.host}"
+
+
+@contextlib.contextmanager
+def lease(file: Path, *, job: str = "") -> Iterator[Holder | None]:
+    """Give None while this process holds the lease of a cell's `file` (its path without ending), else who does.
+
+    Raises:
+        OSError: where the folder cannot be written.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    own = _take(file, Holder(platform.node(), os.getpid(), job, time.time()))
+    if isinstance(own, Holder):
+        yield own
+        return
+    ended = threading.Event()
+    threading.Thread(target=_beat, args=(own, ended), daemon=True).start()
+    try:
+        yield None
+    finally:
+        ended.set()
+        own.unlink(missing_ok=True)
+
+
+def holder(file: Path) -> Holder | None:
+    """Return who holds the lease of a cell's `file`, None where nobody does or the holder is gone."""
+    standing = _standing(file)
+    return None if not standing else _alive(standing[-1])
+
+
+def _take(file: Path, me: Holder) -> Path | Holder:
+    standing = _standing(file)
+    replaced = standing[-1] if standing else None
+    if replaced is not None:
+        other = _alive(replaced)
+        if other is not None:
+            return other
+    own = _numbered(file, _number(replaced) + 1 if replaced else 1)
+    written = file.parent / f".{file.name}.taking.{me.host}.{me.pid}"
+    written.write_text(json.dumps(asdict(me)), encoding="utf-8")
+    try:
+        os.link(written, own)
+    except FileExistsError:
+        return _read(own) or me
+    finally:
+        written.unlink(missing_ok=True)
+    others = [one for one in _standing(file) if one != own]
+    if others == ([replaced] if replaced else []):
+        if replaced:
+            replaced.unlink(missing_ok=True)
+        return own
+    own.unlink(missing_ok=True)
+    return (_read(others[-1]) if others else None) or me
+
+
+def _beat(own: Path, ended: threading.Event) -> None:
+    while not ended.wait(BEAT):
+        # Gone where another process took this one for dead; the cell is finished all the same, see above.
+        with contextlib.suppress(OSError):
+            os.utime(own)
+
+
+def _standing(file: Path) -> list[Path]:
+    found = [one for one in file.parent.glob(f".{file.name}.lease.*") if one.suffix[1:].isdigit()]
+    return sorted(found, key=_number)
+
+
+def _numbered(file: Path, number: int) -> Path:
+    return file.parent / f".{file.name}.lease.{number}"
+
+
+def _number(one: Path) -> int:
+    return int(one.suffix[1:])
+
+
+def _read(one: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(one.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _alive(one: Path) -> Holder | None:
+    found = _read(one)
+    if found is None:
+        return None
+    if found.host == platform.node():
+        return found if running(found.pid) and not _silent(one) else None
+    return None if _silent(one) else found
+
+
+def _silent(one: Path) -> bool:
+    """Tell whether the beats are overdue, by the clock of the file server, which stamps both files."""
+    now = one.parent / f".clock.{platform.node()}.{os.getpid()}"
+    try:
+        now.touch()
+        return now.stat().st_mtime - one.stat().st_mtime > MISSED * BEAT
+    except FileNotFoundError:
+        return True
+    except OSError:  # a folder that this process may only read: its own clock has to do
+        return time.time() - one.stat().st_mtime > MISSED * BEAT
+    finally:
+        with contextlib.suppress(OSError):
+            now.unlink(missing_ok=True)
+
+
+def running(pid: int) -> bool:
+    """Tell whether a process of this machine lives."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,144 @@
+"""`bench status`: how every run in a folder of results stands. Read from the files; computes nothing, starts nothing."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.run import runs, store
+from bench.run.launch import plan_run
+from bench.run.plan import Cell, PlannedCell
+from bench.run.progress import clock
+from bench.run.slurm.queue import queued
+from bench.run.states import STATES, Standing, failure, last_line, standings
+
+SAMPLE = 5
+"""Done cells of a method whose time is looked at for the ETA."""
+SHOWN = 20
+"""Failures that are printed; `--json` has all."""
+EVERY = 5.0
+"""Seconds between two looks of `--watch`."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The cells of all runs of one task."""
+
+    task: str
+    results: Path
+    planned: tuple[PlannedCell, ...]
+    standings: Mapping[Cell, Standing]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Cells by state; a state without cells is left out."""
+        found = Counter(standing.state for standing in self.standings.values())
+        return {state: found[state] for state in STATES if found[state]}
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What is left by the median time of done cells of each method, over as many as run; None before any is done."""
+        times = {method: _seconds(self.results, cells) for method, cells in self._by_method("done").items()}
+        known = [value for value in times.values() if value is not None]
+        if not known:
+            return None
+        usual = statistics.median(known)
+        left = self._by_method("running", "submitted", "pending", "stale")
+        total = sum((times.get(method) or usual) * len(cells) for method, cells in left.items())
+        return total / max(1, self.counts.get("running", 0))
+
+    def _by_method(self, *states: str) -> dict[str, list[Cell]]:
+        found: dict[str, list[Cell]] = {}
+        for cell, standing in self.standings.items():
+            if standing.state in states:
+                found.setdefault(cell.method, []).append(cell)
+        return found
+
+
+def status_of(results: Path, task: str | None = None) -> list[Status]:
+    """Return the status of the runs of a task, or of all, in a folder of results.
+
+    Raises:
+        UnknownName: no run of that task.
+        DataError: data that a task needs to be planned.
+    """
+    found = []
+    for name, asked in runs.remembered(results, task).items():
+        cells: dict[Cell, PlannedCell] = {}
+        for wanted, settings, _ in asked:
+            _, planned = plan_run(replace(wanted, force=False), settings)
+            cells.update({p.cell: p for p in planned})
+        planned = tuple(cells.values())
+        found.append(Status(name, results, planned, standings(planned, results, queued(results, name))))
+    return found
+
+
+def print_status(results: Path, task: str | None, *, as_json: bool, watch: bool) -> int:
+    """Print how the runs stand; with `watch` again and again, until nothing runs or waits in a queue."""
+    while True:
+        found = status_of(results, task)
+        if as_json:
+            print(json.dumps([as_record(status) for status in found], indent=1))
+        else:
+            text = "\n".join(line for status in found for line in lines(status))
+            print(("\x1b[H\x1b[J" if watch else "") + (text or f"{results}: no run here yet"), flush=True)
+        moving = any(status.counts.get(state) for status in found for state in ("running", "submitted"))
+        if not (watch and moving):
+            return 0
+        time.sleep(EVERY)
+
+
+def lines(status: Status) -> list[str]:
+    """Return the table of a task: a row per method, then failures and what to do about them."""
+    rows: dict[str, Counter[str]] = {}
+    for cell, standing in status.standings.items():
+        rows.setdefault(cell.method, Counter())[standing.state] += 1
+    states = list(status.counts)
+    width = max(map(len, (*rows, status.task)))
+    text = [f"{status.task:<{width}}  " + "  ".join(f"{state:>9}" for state in states)]
+    text += [f"{method:<{width}}  " + "  ".join(f"{row[s] or '':>9}" for s in states) for method, row in rows.items()]
+    text += [f"{'all':<{width}}  " + "  ".join(f"{status.counts[state]:>9}" for state in states)]
+    left = status.seconds_left
+    if any(status.counts.get(state) for state in ("running", "submitted", "pending", "stale")):
+        text += [f"ETA {clock(left)}, by the times of done cells" if left is not None else "ETA not known yet"]
+    text += _running(status) + _failures(status)
+    return [*text, ""]
+
+
+def _running(status: Status) -> list[str]:
+    found = [(cell, standing) for cell, standing in status.standings.items() if standing.state == "running"]
+    return [f"running   {c}  {s.note}  {last_line(status.results, c)}" for c, s in found[:SHOWN]]
+
+
+def _failures(status: Status) -> list[str]:
+    failed = [cell for cell, standing in status.standings.items() if standing.state == "failed"]
+    text = [f"failed    {c}  {status.standings[c].note}" for c in failed[:SHOWN]]
+    if failed:
+        text += [f"          and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
+        text += [f"`bench logs {failed[0]}` shows one, `bench retry --failed --task {status.task}` runs them again"]
+    return text
+
+
+def as_record(status: Status) -> dict[str, Any]:
+    """Return the status as it is printed by `--json`."""
+    cells = {}
+    for cell, standing in status.standings.items():
+        cells[str(cell)] = {"state": standing.state, "note": standing.note}
+        if standing.state == "failed":
+            cells[str(cell)]["error"] = failure(status.results, cell)
+            cells[str(cell)]["last_line"] = last_line(status.results, cell)
+    return {"task": status.task, "counts": status.counts, "seconds_left": status.seconds_left, "cells": cells}
+
+
+def _seconds(results: Path, cells: Sequence[Cell]) -> float | None:
+    records = [store.read_json(store.cell_file(results, cell)) or {} for cell in cells[:SAMPLE]]
+    times = [record["cost"]["seconds"] for record in records if "cost" in record]
+    # The first of a fold trains the baseline; its time stands in its own cell.
+    return statistics.median(times) if times else None
+
