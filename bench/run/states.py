@@ -18,10 +18,11 @@ STATES: tuple[State, ...] = get_args(State)
 
 @dataclass(frozen=True)
 class Queued:
-    """What SLURM says of the job of a cell."""
+    """What SLURM says of the job of a cell; `kind` is how one ended that is `gone`, see `bench.run.failure`."""
 
     job: str
-    state: Literal["waiting", "running"]
+    state: Literal["waiting", "running", "gone"]
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ def _standing(planned: PlannedCell, results: Path, names: frozenset[str], queued
     by = holder(results / "cells" / cell.path) if leased else None
     if by is not None:
         return Standing("running", str(by))
-    if queued is not None:
+    if queued is not None and queued.state != "gone":
         return Standing("running" if queued.state == "running" else "submitted", f"job {queued.job}")
     if f"{stem}.failed.json" in names:
         return Standing("failed", failure_line(results, cell))
+    if queued is not None:
+        return Standing("stale", f"job {queued.job} ended: {queued.kind}")
     if leased:
         return Standing("stale", "its process is gone")
     return Standing("stale", "of other images, settings or code") if kept == "stale" else Standing("pending")
