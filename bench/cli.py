@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import bench
 from bench.errors import BenchError, UnknownName, UsageError
@@ -101,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
         "external, epochs, or a field with choices",
     )
     run.add_argument("--force", action="store_true", help="compute done cells again")
+    run.add_argument("--on", choices=("local", "slurm"), default="local", metavar="where", help="local or slurm")
+    run.add_argument(
+        "--profile", default="plain", help="of slurm/, or a .toml file: what jobs ask for (default: plain)"
+    )
+    run.add_argument(
+        "--group-by", choices=("cell", "fold"), default="cell", metavar="unit",
+        help="with --on slurm: a job per cell, or one per fold with its baseline and all methods (default: cell)",
+    )  # fmt: skip
     run.add_argument("--dry-run", action="store_true", help="print the cells and how each stands; compute nothing")
     _folders(run)
 
@@ -119,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--task", help="as for `bench run` (default: all with results)")
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
     _folders(report)
+
+    _add_life(verbs)
 
     ls = verbs.add_parser(
         "ls", help="list methods, datasets, tasks, metrics and the register, or show one", allow_abbrev=False
@@ -139,6 +149,38 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("name", help="such as my-method")
     new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
     return parser
+
+
+def _add_life(verbs: Any) -> None:
+    """Add the verbs that look after runs: all of them know from the results what was asked for."""
+    status = verbs.add_parser("status", help="how runs stand: counts, ETA, failures", allow_abbrev=False)
+    status.set_defaults(call=_status)
+    status.add_argument("--watch", action="store_true", help="again and again, until nothing runs or waits")
+    status.add_argument("--json", action="store_true", help="for machines; every cell")
+
+    logs = verbs.add_parser("logs", help="what the last attempt at a cell said", allow_abbrev=False)
+    logs.set_defaults(call=_logs)
+    logs.add_argument("cell", help="as `bench status` prints it, or an unambiguous part")
+    logs.add_argument("--all", action="store_true", help="all attempts")
+
+    retry = verbs.add_parser("retry", help="run failed or stale cells again, where they ran", allow_abbrev=False)
+    retry.set_defaults(call=_retry)
+    retry.add_argument("cell", nargs="?", help="one cell")
+    retry.add_argument("--failed", action="store_true", help="all that failed, and what they blocked")
+    retry.add_argument("--stale", action="store_true", help="all of other images or settings, or whose process is gone")
+
+    cancel = verbs.add_parser("cancel", help="cancel jobs and stop runs on this machine", allow_abbrev=False)
+    cancel.set_defaults(call=_cancel)
+
+    clean = verbs.add_parser("clean", help="remove logs of done cells and what killed runs left", allow_abbrev=False)
+    clean.set_defaults(call=_clean)
+    clean.add_argument("--dry-run", action="store_true", help="print what would be removed")
+    clean.add_argument("--cache", type=Path, help="decoded images and baselines (default: $BENCH_CACHE, else .cache)")
+
+    for parser in (status, logs, retry, cancel, clean):
+        parser.add_argument("--results", type=Path, default=Path("results"), help="cells (default: results)")
+        if parser is not logs:
+            parser.add_argument("--task", help="one task (default: all with a run in the results)")
 
 
 def _cells(parser: argparse.ArgumentParser) -> None:
@@ -197,6 +239,11 @@ def _run(args: argparse.Namespace) -> int:
     runs = [(wanted, launch.settings(args))]
     if args.ablate is not None:
         runs = ablate.ablation(args.ablate, *runs[0])
+    if args.on == "slurm":
+        from bench.run.slurm.submit import print_submission
+
+        how = {"name": args.profile, "group_by": args.group_by, "dry_run": args.dry_run}
+        return max([print_submission(*run, **how) for run in runs])
     if args.dry_run:
         return max([launch.print_plan(*run) for run in runs])
     return max([launch.print_run(*run, slots=launch.Slots(args.jobs, args.gpus)) for run in runs])
@@ -215,6 +262,38 @@ def _report(args: argparse.Namespace) -> int:
     from bench.run import launch
 
     return report_tasks(args.task, args.reports, launch.settings(args))
+
+
+def _status(args: argparse.Namespace) -> int:
+    from bench.run.status import print_status
+
+    return print_status(args.results.absolute(), args.task, as_json=args.json, watch=args.watch)
+
+
+def _logs(args: argparse.Namespace) -> int:
+    from bench.run.housekeeping import print_log
+
+    return print_log(args.results.absolute(), args.cell, whole=args.all)
+
+
+def _retry(args: argparse.Namespace) -> int:
+    from bench.run import housekeeping
+
+    which = housekeeping.which(failed=args.failed, stale=args.stale, cell=args.cell)
+    return housekeeping.retry(args.results.absolute(), which, args.task)
+
+
+def _cancel(args: argparse.Namespace) -> int:
+    from bench.run.housekeeping import cancel
+
+    return cancel(args.results.absolute(), args.task)
+
+
+def _clean(args: argparse.Namespace) -> int:
+    from bench.run.housekeeping import clean
+
+    cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
+    return clean(args.results.absolute(), cache.absolute(), args.task, dry_run=args.dry_run)
 
 
 def _ls(args: argparse.Namespace) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,9 +18,13 @@ import bench
 
 @cache
 def describe() -> dict[str, Any]:
-    """Return versions, host, processor and the commit of the checkout (empty outside one)."""
+    """Return versions, host, processor and the commit of the checkout (empty outside one).
+
+    In a job `submitted` is the code as it was at the submission.
+    """
     import torch
 
+    submitted = os.environ.get("BENCH_SUBMITTED_CODE")
     return {
         "bench": bench.__version__,
         "commit": _git("rev-parse", "HEAD"),
@@ -25,7 +33,22 @@ def describe() -> dict[str, Any]:
         "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn")},
         "host": platform.node(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        **({"submitted": json.loads(submitted)} if submitted else {}),
     }
+
+
+def code(plugins: Sequence[Path] = ()) -> dict[str, str]:
+    """Return what tells one state of the code from another: version, commit, uncommitted changes, plugin files."""
+    return {
+        "bench": bench.__version__,
+        "commit": _git("rev-parse", "HEAD"),
+        "changes": _short(_git("diff", "HEAD").encode()),
+        **{f"plugin {file.name}": _short(file.read_bytes()) for file in plugins},
+    }
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12] if content else ""
 
 
 def _git(*words: str) -> str:

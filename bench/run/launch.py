@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -131,7 +131,13 @@ def prepare(
     return data, cells, todo
 
 
-def run_task(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -> Outcome:
+def run_task(
+    wanted: Wanted,
+    settings: Settings,
+    *,
+    slots: Slots = ALL_CORES,
+    planned: Callable[[str], None] = lambda _: None,
+) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
 
     Raises:
@@ -139,6 +145,8 @@ def run_task(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) ->
         NotWritten: where results or cache cannot be written any more.
     """
     data, cells, todo = prepare(wanted, settings)
+    if todo:
+        planned(data.task.name)
     store.clear_temporaries(settings.results, data.task.name, settings.cache)
     was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
     done, unreadable = len(cells) - len(todo), data.left_out(settings.cache)
@@ -234,7 +242,11 @@ def print_plan(wanted: Wanted, settings: Settings) -> int:
 
 def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -> int:
     """Run, say on stderr what happens and on stdout what was done; return the exit code."""
-    outcome = run_task(wanted, settings, slots=slots)
+    from bench.run.runs import remember
+
+    outcome = run_task(
+        wanted, settings, slots=slots, planned=lambda task: remember(wanted, settings, task, {"on": "local"})
+    )
     code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []

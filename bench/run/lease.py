@@ -27,10 +27,11 @@ MISSED = 5
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease: the process, the SLURM job it is part of (or ""), and when it took it (seconds)."""
+    """Who holds a lease: process and parent, the SLURM job it is part of (or ""), and since when (seconds)."""
 
     host: str
     pid: int
+    parent: int
     job: str
     started: float
 
@@ -46,7 +47,7 @@ def lease(file: Path, *, job: str = "") -> Iterator[Holder | None]:
         OSError: where the folder cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    own = _take(file, Holder(platform.node(), os.getpid(), job, time.time()))
+    own = _take(file, Holder(platform.node(), os.getpid(), os.getppid(), job, time.time()))
     if isinstance(own, Holder):
         yield own
         return

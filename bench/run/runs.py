@@ -18,7 +18,7 @@ KEPT = 50
 def remember(wanted: Wanted, settings: Settings, task: str, on: dict[str, str | None]) -> None:
     """Keep a run of `task` and where it ran (`on`); the same run is kept once."""
     file = _file(settings.results, task)
-    run = {"wanted": {**asdict(wanted), "force": False}, "settings": _texts(settings), "on": on}
+    run = {"wanted": {**asdict(wanted), "force": False}, "settings": settings_texts(settings), "on": on}
     kept = [one for one in _read(file) if (one["wanted"], one["settings"]) != (_listed(run["wanted"]), run["settings"])]
     store.write_json(file, {"task": task, "runs": [*kept, run][-KEPT:]})
 
@@ -50,7 +50,8 @@ def _read(file: Path) -> list[dict[str, Any]]:
     return [one for one in runs if isinstance(one, dict) and {"wanted", "settings"} <= set(one)]
 
 
-def _texts(settings: Settings) -> dict[str, Any]:
+def settings_texts(settings: Settings) -> dict[str, Any]:
+    """Return settings as JSON holds them, without the folder of results."""
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     # The results are where this is read, wherever that is by then.
     del values["results"]
@@ -64,12 +65,15 @@ def _listed(wanted: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in wanted.items()}
 
 
+def settings_of(texts: dict[str, Any], results: Path) -> Settings:
+    """Return the settings that `settings_texts` wrote, for a folder of results."""
+    paths = {name: Path(value) for name, value in texts.items() if value and name in ("cache", "data")}
+    return Settings(**{**texts, **paths, "plugins": tuple(map(Path, texts["plugins"])), "results": results})
+
+
 def _run(one: dict[str, Any], results: Path) -> tuple[Wanted, Settings, dict[str, Any]]:
     try:
         given = {name: tuple(value) if isinstance(value, list) else value for name, value in one["wanted"].items()}
-        paths = {name: Path(value) for name, value in one["settings"].items() if value and name in ("cache", "data")}
-        plugins = tuple(map(Path, one["settings"]["plugins"]))
-        settings = Settings(**{**one["settings"], **paths, "plugins": plugins, "results": results})
-        return Wanted(**given), settings, one.get("on") or {}
+        return Wanted(**given), settings_of(one["settings"], results), one.get("on") or {}
     except (KeyError, TypeError) as error:
         raise DataInvalid(f"{results / 'runs'}: a run of another version ({error}): delete that folder") from None

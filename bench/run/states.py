@@ -55,7 +55,9 @@ def standings(
     names = {folder: _names(results / "cells" / folder) for folder in {p.cell.path.parent for p in cells}}
     found: dict[Cell, Standing] = {}
     for planned in cells:
-        found[planned.cell] = _standing(planned, results, names[planned.cell.path.parent], queued.get(str(planned.cell)))
+        found[planned.cell] = _standing(
+            planned, results, names[planned.cell.path.parent], queued.get(str(planned.cell))
+        )
     broken = {
         (cell.task, cell.backbone, cell.fold, cell.seed)
         for cell, standing in found.items()

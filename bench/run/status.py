@@ -1,4 +1,4 @@
-"""`bench status`: how every run in a folder of results stands. Read from the files; computes nothing, starts nothing."""
+"""`bench status`: how every run in a folder of results stands. It computes and starts nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ class Status:
 
     @property
     def seconds_left(self) -> float | None:
-        """What is left by the median time of done cells of each method, over as many as run; None before any is done."""
-        times = {method: _seconds(self.results, cells) for method, cells in self._by_method("done").items()}
+        """What is left by the times of done cells of each method, over as many as run; None before any is done."""
+        times = {method: typical_seconds(self.results, cells[0]) for method, cells in self._by_method("done").items()}
         known = [value for value in times.values() if value is not None]
         if not known:
             return None
@@ -136,9 +136,9 @@ def as_record(status: Status) -> dict[str, Any]:
     return {"task": status.task, "counts": status.counts, "seconds_left": status.seconds_left, "cells": cells}
 
 
-def _seconds(results: Path, cells: Sequence[Cell]) -> float | None:
-    records = [store.read_json(store.cell_file(results, cell)) or {} for cell in cells[:SAMPLE]]
+def typical_seconds(results: Path, cell: Cell) -> float | None:
+    """Return the median time of the done cells of a method on the task and backbone of a cell, or None."""
+    files = [file for file in store.cell_file(results, cell).parent.glob("f*.json") if ".failed" not in file.name]
+    records = [store.read_json(file) or {} for file in sorted(files)[:SAMPLE]]
     times = [record["cost"]["seconds"] for record in records if "cost" in record]
-    # The first of a fold trains the baseline; its time stands in its own cell.
     return statistics.median(times) if times else None
-

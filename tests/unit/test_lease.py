@@ -30,7 +30,7 @@ with lease(place) as other:
 def by(file, number, *, pid, host=None, age=0.0):
     """Write a lease as another process would have."""
     one = file.parent / f".{file.name}.lease.{number}"
-    one.write_text(json.dumps({"host": host or platform.node(), "pid": pid, "job": "", "started": 0.0}))
+    one.write_text(json.dumps({"host": host or platform.node(), "pid": pid, "parent": 1, "job": "", "started": 0.0}))
     os.utime(one, (time.time() - age,) * 2)
     return one
 

@@ -98,10 +98,8 @@ def accounts(names: Sequence[str], since: float) -> list[Entry]:
         return []
     start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since - 60))
     try:
-        out = _run(
-            "sacct", "--noheader", "--parsable2", "--allocations", "--format=JobName,JobID,State", f"--starttime={start}",
-            f"--name={','.join(names)}",
-        )  # fmt: skip
+        which = ("--allocations", f"--starttime={start}", f"--name={','.join(names)}")
+        out = _run("sacct", "--noheader", "--parsable2", "--format=JobName,JobID,State", *which)
     except BenchError:
         return []
     found = []
@@ -144,10 +142,13 @@ def _entry(line: str) -> Entry:
 def _run(*words: str) -> str:
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment(), stdin=subprocess.DEVNULL
+            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
+            env=environment(),
         )  # fmt: skip
     except FileNotFoundError:
-        raise UsageError(f"{words[0]} is not on the PATH: log in to a node of the cluster, or run with --on local") from None
+        raise UsageError(
+            f"{words[0]} is not on the PATH: log in to a node of the cluster, or run with --on local"
+        ) from None
     except subprocess.TimeoutExpired:
         raise NotAnswered(f"{words[0]} did not answer within {PATIENCE} s") from None
     if done.returncode == 0:

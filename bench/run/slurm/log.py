@@ -1,9 +1,9 @@
 """What was submitted: a folder per array in `results/slurm/`, with the intent written before sbatch and the job after.
 
-    NAME/intent.json   what the tasks of the array compute; NAME is also the name of the job, and of no other
-    NAME/script.sh     what sbatch was given
-    NAME/job           the id of the job; a submission without it may have been accepted all the same
-    NAME/*.out, *.err  what the tasks printed
+NAME/intent.json   what the tasks of the array compute; NAME is also the name of the job, and of no other
+NAME/script.sh     what sbatch was given
+NAME/job           the id of the job; a submission without it may have been accepted all the same
+NAME/*.out, *.err  what the tasks printed
 """
 
 from __future__ import annotations
@@ -63,10 +63,7 @@ def submissions(results: Path, task: str | None = None) -> list[Submission]:
             continue
         tasks = tuple(tuple(cell["path"] for cell in cells) for cells in intent["tasks"])
         number = job.read_text(encoding="utf-8").strip() if job.is_file() else ""
-        found.append(
-            Submission(
-                file.parent.name, file.parent, intent["task"], tasks, float(intent["submitted"]), number,
-                int(intent.get("minutes", 60)),
-            )  # fmt: skip
-        )
+        minutes = int(intent.get("minutes", 60))
+        name, submitted = file.parent.name, float(intent["submitted"])
+        found.append(Submission(name, file.parent, intent["task"], tasks, submitted, number, minutes))
     return sorted(found, key=lambda one: (one.submitted, one.name))

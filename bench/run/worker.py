@@ -1,0 +1,98 @@
+"""What a SLURM job runs: `python -m bench.run.worker results/slurm/NAME/intent.json`, one task of an array."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bench.errors import BenchError, NotWritten
+from bench.run import environment, failure
+from bench.run.attempt import attempt, log_file, save_failure, write_log
+from bench.run.plan import Cell, PlannedCell, Settings
+from bench.run.runs import settings_of
+
+ASK_AGAIN = 5.0
+"""Seconds after which a cell that another process computes is asked for again."""
+
+
+class _Ended(BaseException):
+    """SLURM wants the process to end; not an error of the cell, so no `except Exception` may keep it."""
+
+
+def main(file: Path) -> int:
+    """Compute the cells of this task one after the other; return 1 where one failed or its baseline did."""
+    intent = json.loads(file.read_text(encoding="utf-8"))
+    index, started = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")), time.monotonic()
+    job = f"{os.environ.get('SLURM_ARRAY_JOB_ID', '')}_{index}"
+    settings = settings_of(intent["settings"], Path(intent["settings"]["results"]))
+    os.environ["BENCH_SUBMITTED_CODE"] = json.dumps(intent["code"])
+    for number in (signal.SIGUSR2, signal.SIGTERM):
+        signal.signal(number, _end)
+    ended = []
+    for entry in intent["tasks"][index]:
+        cell = {name: entry[name] for name in Cell.__dataclass_fields__}
+        planned = PlannedCell(Cell(**cell), entry["hash"])
+        if intent["code"] != environment.code(settings.plugins):
+            write_log(log_file(settings.results, planned.cell), "the code is not that of the submission")
+        try:
+            ended.append(_one(planned, settings, job, intent["force"]))
+        except _Ended as end:
+            return _leave(planned, settings, job, end.args[0], time.monotonic() - started, intent["minutes"])
+        print(f"{planned.cell} {ended[-1]}", flush=True)
+    return int(any(kind in ("failed", "blocked") for kind in ended))
+
+
+def _one(planned: PlannedCell, settings: Settings, job: str, force: bool) -> str:
+    while True:
+        event = attempt(planned, settings, lambda text: print(text, flush=True), job=job, force=force)
+        if event.kind != "held":
+            return event.kind
+        print(f"{planned.cell} is computed by {event.text}, waiting", flush=True)
+        time.sleep(ASK_AGAIN)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    raise _Ended(number)
+
+
+def _leave(planned: PlannedCell, settings: Settings, job: str, number: int, spent: float, minutes: int) -> int:
+    """End because SLURM says so: back into the queue where that is worth it, else with a failure on disk.
+
+    USR2 comes some time before the limit, and before a preemption; TERM with scancel.
+    """
+    log = log_file(settings.results, planned.cell)
+    if number != signal.SIGUSR2:
+        write_log(log, "cancelled")
+        return 128 + number
+    kind: failure.Kind = "timeout" if spent > 0.5 * 60 * minutes else "preempted"
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    if restarts + 1 < failure.ATTEMPTS[kind]:
+        write_log(log, f"{kind}: back into the queue")
+        try:
+            from bench.run.slurm import commands
+
+            commands.requeue(job)
+            return 0
+        except BenchError as error:
+            write_log(log, f"not taken back into the queue: {error}")
+    said = f"the job ended after {spent / 60:.0f} of {minutes} minutes; the next run gives it more time"
+    save_failure(planned, settings, {"class": "JobEnded", "kind": kind, "message": said, "traceback": ""}, job=job)
+    return 1
+
+
+def _main() -> Any:
+    try:
+        return main(Path(sys.argv[1]))
+    except NotWritten as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
