@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 
-.PHONY: setup demo test test-slow perf lint clean
+.PHONY: setup demo test test-slow test-slurm perf lint clean
 
 setup: $(STAMP)
 
@@ -23,10 +23,14 @@ demo: setup
 	$(BIN)/bench report --task phantom-cxr-age
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not slurm" tests
 
 test-slow: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow tests
+
+# On a real SLURM of one node, which is installed (as root, from Debian's packages), started and stopped again.
+test-slurm: setup
+	@trap slurm/testcluster/down EXIT; eval "$$(slurm/testcluster/up)" && $(BIN)/python -m pytest -m slurm tests/slurm
 
 # Ratios of speeds; on an idle machine, nothing beside it.
 perf: setup

@@ -51,13 +51,15 @@ class Place:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "bench.cli", *words]
 
-    def bench(self, *words: str, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    def bench(
+        self, *words: str, code: int | None = 0, timeout: float = 300, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             self.command(*words),
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=timeout,
             check=False,
             env={**os.environ, **environment},
         )

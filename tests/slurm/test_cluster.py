@@ -1,0 +1,250 @@
+"""Runs on a real one-node SLURM, disturbed in every way that a node and its controller can be."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.slurm.conftest import CLUSTER, METHODS, shell
+
+FULL = ("run", "--methods", "all", "--task", "phantom-cxr-age")
+
+
+def test_the_demo_on_slurm_is_the_demo_here_byte_for_byte(cluster, place_of):
+    """All ten methods on five folds: tables and predictions."""
+    here = place_of("here")
+    here.bench(*FULL, timeout=900)
+    here.bench("report", "--task", "phantom-cxr-age")
+    cluster.profile("long.toml", time=60)
+    submitted = cluster.bench(*FULL, "--on", "slurm", "--profile", "long.toml", "--group-by", "fold")
+    assert "0 of 55 cells done, 55 submitted in 1 arrays" in submitted.stdout
+    cluster.wait(seconds=900)
+    again = cluster.bench(*FULL, "--on", "slurm", "--profile", "long.toml", "--group-by", "fold")
+    assert "55 of 55 cells done, 0 submitted" in again.stdout
+    cluster.bench("report", "--task", "phantom-cxr-age")
+    for name in ("main.csv", "main.md", "main.tex"):
+        ours, theirs = (p.folder / "reports/phantom-cxr-age" / name for p in (cluster, here))
+        assert ours.read_bytes() == theirs.read_bytes()
+    tables = sorted((here.folder / "results/cells").rglob("*.parquet"))
+    assert len(tables) == 55
+    for file in tables:
+        other = cluster.folder / file.relative_to(here.folder)
+        pd.testing.assert_frame_equal(pd.read_parquet(file), pd.read_parquet(other), check_exact=True)
+    cluster.done_once()
+
+
+def test_jobs_are_submitted_in_seconds_and_wait_for_their_baselines(cluster, local):
+    first = cluster.submit()
+    assert "0 of 6 cells done, 6 submitted in 3 arrays" in first.stdout
+    queue = shell("squeue", "--noheader", "--format=%j %E")
+    assert len(re.findall(r"bench-\w+ afterok:\d+_[01]", queue)) == 2
+    # The shell that submitted has ended; a second one finds everything on its way.
+    assert "6 in the queue or running before" in cluster.submit().stdout
+    assert set(cluster.counts()) <= {"running", "submitted", "done"}
+    cluster.wait()
+    assert cluster.counts() == {"done": 6}
+    assert cluster.report() == local.table
+    cluster.done_once()
+
+
+def test_names_of_jobs_say_nothing_of_the_data(cluster):
+    cluster.submit()
+    for name in shell("squeue", "--noheader", "--format=%j").split():
+        assert re.fullmatch(r"bench-[0-9a-f]{10}", name)
+
+
+@pytest.mark.parametrize("how", ["bench cancel", "scancel"])
+def test_cancelled_jobs_are_resumed(cluster, local, how):
+    cluster.submit()
+    cluster.wait(until=cluster.leases)
+    if how == "scancel":
+        subprocess.run(["scancel", "--user", str(os.getuid())], check=True)
+    else:
+        assert re.search(r"[1-6] jobs cancelled, 0 runs", cluster.bench("cancel").stdout)
+    cluster.wait()
+    assert cluster.counts() != {"done": 6}
+    cluster.complete()
+    assert cluster.report() == local.table
+    cluster.done_once()
+
+
+def test_a_killed_worker_is_taken_over(cluster, local):
+    cluster.submit()
+    cluster.wait(until=cluster.leases)
+    os.kill(cluster.leases()[0]["pid"], signal.SIGKILL)
+    cluster.wait()
+    counts = cluster.counts()
+    assert counts.get("done", 0) < 6
+    assert "running" not in counts
+    cluster.complete()
+    assert cluster.report() == local.table
+    cluster.done_once()
+
+
+@pytest.mark.parametrize("name", ["slurmctld", "slurmd"])
+def test_a_daemon_that_is_restarted_loses_nothing(cluster, local, daemons, name):
+    cluster.submit()
+    cluster.wait(until=cluster.leases)
+    daemons("stop", name)
+    time.sleep(2)
+    daemons("start", name)
+    cluster.complete()
+    assert cluster.report() == local.table
+    cluster.done_once()
+
+
+def test_without_a_controller_submission_waits_for_it(cluster, local, daemons):
+    daemons("stop", "slurmctld")
+    run = ("run", "--task", "tiny.toml", "--methods", METHODS, "--on", "slurm", "--profile", "mine.toml")
+    submitting = subprocess.Popen(
+        cluster.command(*run), cwd=cluster.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    time.sleep(15)
+    daemons("start", "slurmctld")
+    said, _ = submitting.communicate(timeout=180)
+    assert submitting.returncode in (0, 1), said
+    cluster.complete()
+    assert cluster.report() == local.table
+    cluster.done_once()
+
+
+SLEEPER = '''"""Sleeper: takes its time on the first attempt.
+
+Paper: none.
+Code: none.
+Departures: none.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import Method
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sleeper(Method):
+    """Takes its time on the first attempt."""
+
+    title = "Sleeper"
+    uses = frozenset({"external"})
+
+    def fit(self, run):
+        begun = Path("FOLDER") / "begun"
+        if not begun.exists():
+            begun.touch()
+            time.sleep(200)
+        return run.model
+'''
+
+
+def test_a_job_over_its_time_is_resumed(cluster):
+    """One minute is the shortest limit that SLURM has; USR2 is not sent, as where a cluster does not."""
+    (cluster.folder / "sleeper.py").write_text(SLEEPER.replace("FOLDER", str(cluster.folder)))
+    cluster.profile("short.toml", time="1\nsignal_delay_s = 0")
+    given = {"methods": "sleeper", "profile": "short.toml"}
+    words = ("--folds", "0", "--plugin", "sleeper.py")
+    cluster.submit(*words, **given)
+    cluster.wait(seconds=200)
+    assert cluster.counts().get("done") == 1
+    cluster.complete(*words, **given)
+    cluster.done_once()
+
+
+def test_a_job_that_is_told_to_end_goes_back_into_the_queue(cluster):
+    (cluster.folder / "sleeper.py").write_text(SLEEPER.replace("FOLDER", str(cluster.folder)))
+    cluster.submit("--folds", "0", "--plugin", "sleeper.py", methods="sleeper")
+    cluster.wait(until=(cluster.folder / "begun").exists)
+    subprocess.run(["scancel", "--signal=USR2", "--user", str(os.getuid()), "--state=RUNNING"], check=True)
+    cluster.wait()
+    assert cluster.counts() == {"done": 2}
+    log = (cluster.folder / "results/cells/tiny/small/sleeper/f0-s0.log").read_text()
+    assert "preempted: back into the queue" in log
+    assert log.count("attempt on") == 2
+
+
+def test_a_failed_baseline_blocks_its_methods_and_retry_heals_them(cluster, local):
+    shutil.copytree(local.folder / ".cache", cluster.folder / ".cache")
+    good = {file: file.read_bytes() for file in (cluster.folder / ".cache/baselines").glob("*.pt")}
+    for file in good:
+        file.write_bytes(b"not a checkpoint")
+    cluster.submit()
+    cluster.wait()
+    assert cluster.counts() == {"failed": 2, "blocked": 4}
+    assert "DataInvalid" in cluster.bench("status").stdout
+    assert "DataInvalid" in cluster.bench("logs", "baseline/f0").stdout
+    for file, content in good.items():
+        file.write_bytes(content)
+    cluster.bench("retry", "--failed")
+    cluster.wait()
+    assert cluster.counts() == {"done": 6}
+    assert cluster.report() == local.table
+
+
+def test_arrays_are_cut_to_the_largest_that_the_cluster_takes(cluster, daemons):
+    file = Path(os.environ["SLURM_CONF"])
+    before = file.read_text()
+    try:
+        daemons("stop", "slurmctld")
+        file.write_text(re.sub(r"MaxArraySize=\d+", "MaxArraySize=8", before))
+        daemons("start", "slurmctld")
+        cluster.wait(until=lambda: "MaxArraySize            = 8" in shell("scontrol", "show", "config"))
+        submitted = cluster.submit("--folds", "0", methods="all")
+        # A baseline, then ten methods in arrays of eight and two.
+        assert "0 of 11 cells done, 11 submitted in 3 arrays" in submitted.stdout
+        cluster.complete("--folds", "0", methods="all")
+    finally:
+        daemons("stop", "slurmctld")
+        file.write_text(before)
+        daemons("start", "slurmctld")
+    cluster.done_once()
+
+
+def test_a_partition_that_does_not_exist_is_named_before_anything_is_lost(cluster, local):
+    cluster.profile("wrong.toml", text='[baseline]\npartition = "gpus"\n[method]\npartition = "gpus"\n')
+    refused = cluster.submit(profile="wrong.toml", code=2)
+    assert "invalid partition specified: gpus" in refused.stderr
+    cluster.submit()
+    cluster.complete()
+    assert cluster.report() == local.table
+    cluster.done_once()
+
+
+def test_a_job_can_submit(cluster):
+    """From inside a job, its own SLURM_ variables must not reach the jobs that it submits."""
+    words = " ".join(cluster.command("run", "--task", "tiny.toml", "--methods", "llft", "--on", "slurm"))
+    run = f"cd {cluster.folder} && {words} --profile mine.toml"
+    subprocess.run(["sbatch", "--array=3", "--output=/dev/null", "--wrap", run], check=True, timeout=60)
+    cluster.wait(until=lambda: (cluster.folder / "results" / "slurm").is_dir())
+    cluster.wait()
+    assert cluster.counts() == {"done": 4}
+
+
+def test_the_page_for_cluster_users_works_as_written(cluster):
+    """Every command of docs/cluster.md, one after the other."""
+    page = (CLUSTER.parents[1] / "docs" / "cluster.md").read_text()
+    commands = [line[2:] for block in re.findall(r"```console\n(.*?)```", page, re.S) for line in block.splitlines()
+                if line.startswith("$ ")]  # fmt: skip
+    assert len(commands) >= 8
+    (cluster.folder / "bin").mkdir()
+    bench = cluster.folder / "bin" / "bench"
+    bench.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bench.cli "$@"\n')
+    bench.chmod(0o755)
+    shutil.copy(cluster.folder / "mine.toml", cluster.folder / "my-cluster.toml")
+    for command in commands:
+        done = subprocess.run(
+            command.replace("phantom-cxr-age", "tiny.toml").replace("--methods all", "--methods swift"),
+            shell=True, cwd=cluster.folder, capture_output=True, text=True, timeout=300, check=False,
+            env={**os.environ, "PATH": f"{bench.parent}:{os.environ['PATH']}"},
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        if "--on slurm" in command and "--dry-run" not in command:
+            cluster.wait()
+    assert (cluster.folder / "reports/tiny/main.md").is_file()
