@@ -70,9 +70,8 @@ class Slots:
         cores = max(1, (os.cpu_count() or 1) // threads)
         wanted = self.jobs or (len(self.gpus) if self.gpus else cores)
         if wanted > cores:
-            print(
-                f"{wanted} cells at a time of {threads} threads each are more than the cores: {cores}", file=sys.stderr
-            )
+            threaded = f"{threads} thread{'s' if threads > 1 else ''}"
+            print(f"--jobs {wanted}: {cores}, for each cell has {threaded} of its own", file=sys.stderr)
         return min(wanted, cores)
 
 

@@ -1,0 +1,187 @@
+"""The life of a run on this machine: its state, its logs, again, stopped, cleaned; and two runs at once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.end_to_end.test_run import PLUGIN
+
+RUN = ("run", "--task", "tiny.toml", "--methods", "llft,bmft", "--folds", "0")
+
+
+def start(place, *words, **environment):
+    return subprocess.Popen(
+        place.command(*words), cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **environment}, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def hidden(place):
+    return [str(f) for f in (place.folder / "results").rglob("*") if f.name.startswith(".")]
+
+
+def begun(place):
+    """Cells whose attempts began, with how many were begun and how many done."""
+    texts = {
+        f.relative_to(place.folder / "results/cells"): f.read_text() for f in (place.folder / "results").rglob("*.log")
+    }
+    return {str(name): (text.count("  attempt on "), text.count("  done\n")) for name, text in texts.items()}
+
+
+@pytest.fixture(scope="module")
+def broken(new_place):
+    """A finished run in which one method failed."""
+    place = new_place("broken")
+    (place.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="raise RuntimeError('the reason')"))
+    place.bench(
+        "run", "--task", "tiny.toml", "--methods", "raises,llft", "--folds", "0", "--plugin", "raises.py", code=1
+    )
+    return place
+
+
+def test_status_counts_states_and_says_why_cells_failed(broken):
+    text = broken.bench("status").stdout
+    assert "failed    tiny/small/raises/f0-s0  bug: RuntimeError: the reason" in text
+    assert "`bench logs tiny/small/raises/f0-s0`" in text
+    (record,) = json.loads(broken.bench("status", "--json", "--task", "tiny.toml").stdout)
+    assert record["counts"] == {"done": 2, "failed": 1}
+    cell = record["cells"]["tiny/small/raises/f0-s0"]
+    assert (cell["error"]["kind"], cell["error"]["attempt"]) == ("bug", 1)
+    assert "the reason" in cell["last_line"]
+    assert "did you mean tiny" in broken.bench("status", "--task", "tinny", code=2).stderr
+
+
+def test_logs_are_found_by_a_part_of_the_name(broken):
+    assert "raise RuntimeError('the reason')" in broken.bench("logs", "raises").stdout
+    assert "did you mean tiny/small/raises/f0-s0" in broken.bench("logs", "tiny/small/raise/f0-s0", code=2).stderr
+    assert "allowed: tiny/small/" in broken.bench("logs", "f0", code=2).stderr
+
+
+def test_retry_runs_what_failed_and_no_more(broken):
+    again = broken.bench("retry", "--failed", code=1)
+    assert "1 of 2 cells done, 1 failed" in again.stdout
+    assert (
+        json.loads(broken.bench("status", "--json").stdout)[0]["cells"]["tiny/small/raises/f0-s0"]["error"]["attempt"]
+        == 2
+    )
+    (broken.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="pass"))
+    assert "2 of 2 cells done, 1 computed" in broken.bench("retry", "raises").stdout
+    assert "no cell is failed" in broken.bench("retry", "--failed").stdout
+    assert "give --failed, --stale, or a cell" in broken.bench("retry", code=2).stderr
+    assert "unknown cell 'rises'" in broken.bench("retry", "rises", code=2).stderr
+
+
+def test_clean_says_what_it_removes_and_keeps_results(broken):
+    before = broken.cells()
+    file = broken.folder / "results/cells/tiny/small/llft/.f0-s0.lease.3"
+    file.write_text(json.dumps({"host": "gone", "pid": 1, "parent": 1, "job": "", "started": 0.0}))
+    os.utime(file, (0, 0))
+    dry = broken.bench("clean", "--dry-run")
+    assert f"would remove {file}" in dry.stderr
+    assert file.exists()
+    broken.bench("clean")
+    assert hidden(broken) == []
+    assert not list((broken.folder / "results").rglob("*.log"))
+    assert broken.cells() == before
+
+
+def test_two_runs_at_once_share_the_work(finished, place):
+    runs = [start(place, *RUN, "--jobs", "1") for _ in range(2)]
+    said = [run.communicate(timeout=120) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    assert all("3 of 3 cells done" in out for out, _ in said)
+    # Each cell was computed by one of them.
+    assert set(begun(place).values()) == {(1, 1)}
+    whole = finished.cells()
+    for name, text in place.cells().items():
+        if name.endswith("s0.json"):
+            assert json.loads(text)["scores"] == json.loads(whole[name])["scores"]
+    assert hidden(place) == []
+
+
+def test_interrupted_once_it_finishes_the_running_cells_and_the_next_run_the_rest(place):
+    run = start(place, *RUN, "--jobs", "1")
+    wait(lambda: begun(place))
+    os.kill(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "finishing the running cells; Ctrl-C again stops them" in said
+    assert list(begun(place).values()) == [(1, 1)]
+    assert hidden(place) == []
+    assert "3 of 3 cells done, 2 computed, 0 recomputed" in place.bench(*RUN).stdout
+
+
+def test_interrupted_twice_it_stops_at_once_and_can_be_resumed(place):
+    (place.folder / "sleeps.py").write_text(PLUGIN.format(name="Sleeps", body="import time; time.sleep(60)"))
+    words = ("run", "--task", "tiny.toml", "--methods", "sleeps", "--folds", "0", "--plugin", "sleeps.py")
+    run = start(place, *words)
+    wait(lambda: "small/sleeps/f0-s0.log" in " ".join(begun(place)))
+    begun_at = time.monotonic()
+    os.kill(run.pid, signal.SIGINT)
+    time.sleep(0.7)
+    assert run.poll() is None
+    os.kill(run.pid, signal.SIGINT)
+    run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert time.monotonic() - begun_at < 30
+    (place.folder / "sleeps.py").write_text(PLUGIN.format(name="Sleeps", body="pass"))
+    assert "stale" in place.bench("status").stdout  # its process is gone
+    assert "2 of 2 cells done, 1 computed" in place.bench(*words).stdout
+    assert hidden(place) == []
+
+
+def test_cancel_stops_a_run_of_this_machine(place):
+    (place.folder / "sleeps.py").write_text(PLUGIN.format(name="Sleeps", body="import time; time.sleep(60)"))
+    run = start(place, "run", "--task", "tiny.toml", "--methods", "sleeps", "--folds", "0", "--plugin", "sleeps.py")
+    wait(lambda: "small/sleeps/f0-s0.log" in " ".join(begun(place)))
+    assert "running   tiny/small/sleeps/f0-s0  process" in place.bench("status").stdout
+    assert "0 jobs cancelled, 1 runs on this machine stopped" in place.bench("cancel").stdout
+    run.communicate(timeout=30)
+    assert run.returncode == -signal.SIGTERM
+
+
+GPU = """import os, pathlib
+        seen = pathlib.Path(os.environ["SEEN"], str(os.getpid()))
+        seen.write_text(os.environ["CUDA_VISIBLE_DEVICES"])"""
+
+
+def test_each_slot_sees_one_gpu_and_no_more_threads_run_than_there_are_cores(place):
+    (place.folder / "looks.py").write_text(PLUGIN.format(name="Looks", body=GPU))
+    (place.folder / "seen").mkdir()
+    words = ("--methods", "looks", "--plugin", "looks.py", "--gpus", "5,7", "--jobs", "40")
+    done = place.bench("run", "--task", "tiny.toml", *words, SEEN=str(place.folder / "seen"))
+    assert f"--jobs 40: {os.cpu_count()}, for each cell has 1 thread" in done.stderr
+    seen = [file.read_text() for file in (place.folder / "seen").iterdir()]
+    assert seen
+    assert set(seen) <= {"5", "7"}
+    assert len(seen) == len(set(seen))
+
+
+HUNGRY = "import resource, numpy; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)); numpy.ones(1 << 40)"
+
+
+def test_out_of_memory_fails_its_cell_alone(place):
+    (place.folder / "hungry.py").write_text(PLUGIN.format(name="Hungry", body=HUNGRY))
+    done = place.bench(
+        "run", "--task", "tiny.toml", "--methods", "hungry,llft", "--folds", "0", "--plugin", "hungry.py", code=1
+    )
+    assert "2 of 3 cells done, 1 failed" in done.stdout
+    failure = json.loads((place.folder / "results/cells/tiny/small/hungry/f0-s0.failed.json").read_text())
+    assert failure["error"]["kind"] == "oom"
+
+
+def test_status_and_the_others_do_not_import_torch():
+    code = "import sys, bench.run.status, bench.run.housekeeping; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,238 @@
+"""Profiles, arrays and the queue; and, by fake commands, what a one-node cluster cannot do: limits, lost answers."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from bench.errors import UnknownName, UsageError
+from bench.run.plan import Cell, PlannedCell
+from bench.run.slurm import commands, log
+from bench.run.slurm.profile import Profile, profile, profiles, script, valid_keys
+from bench.run.slurm.queue import queued
+from bench.run.slurm.submit import arrays
+from bench.run.states import Queued
+
+
+def planned(method, fold, seed=0):
+    return PlannedCell(Cell("t", "small", method, fold, seed), f"hash of {method} {fold}")
+
+
+PLAIN = Profile("p", {part: {"time": 60, "array_parallelism": 4} for part in ("baseline", "method")})
+ALL = [*(planned("baseline", f) for f in (0, 1)), *(planned(m, f) for f in (0, 1) for m in ("swift", "bmft", "llft"))]
+
+
+def shape(found):
+    return [(a.part, [[str(p.cell.method) for p in task] for task in a.tasks], a.after) for a in found]
+
+
+def cut(todo, tmp_path, **given):
+    usual = {"group_by": "cell", "largest": 1001, "in_queue": {}}
+    return arrays(todo, PLAIN, results=tmp_path, **{**usual, **given})
+
+
+def test_methods_depend_on_the_baseline_of_their_fold(tmp_path):
+    methods = [["swift"], ["bmft"], ["llft"]]
+    assert shape(cut(ALL, tmp_path)) == [
+        ("baseline", [["baseline"], ["baseline"]], ""),
+        ("method", methods, "t/small/baseline/f0-s0"),
+        ("method", methods, "t/small/baseline/f1-s0"),
+    ]
+
+
+def test_of_done_baselines_nothing_is_waited_for_and_of_queued_ones_their_job_is(tmp_path):
+    methods = ALL[2:]
+    assert [a.after for a in cut(methods, tmp_path)] == [""]
+    waiting = {"t/small/baseline/f1-s0": Queued("7_1", "waiting"), "t/small/baseline/f0-s0": Queued("7_0", "gone")}
+    assert [(a.after, len(a.tasks)) for a in cut(methods, tmp_path, in_queue=waiting)] == [
+        ("", 3), ("t/small/baseline/f1-s0", 3),
+    ]  # fmt: skip
+
+
+def test_a_job_per_fold_computes_its_baseline_first(tmp_path):
+    fold = ["baseline", "swift", "bmft", "llft"]
+    assert shape(cut(ALL[::-1], tmp_path, group_by="fold"))[0][2] == ""
+    assert [sorted(task, key=fold.index) for task in shape(cut(ALL, tmp_path, group_by="fold"))[0][1]] == [fold, fold]
+    assert all(task[0].cell.method == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
+
+
+@pytest.mark.parametrize(("largest", "sizes"), [(2500, [2500]), (1000, [1000, 1000, 500]), (8, [8] * 312 + [4])])
+def test_arrays_are_no_larger_than_the_cluster_takes(tmp_path, largest, sizes):
+    many = [planned("swift", 0, seed) for seed in range(2500)]
+    found = cut(many, tmp_path, largest=largest)
+    assert [len(a.tasks) for a in found] == sizes
+    assert [task[0] for a in found for task in a.tasks] == many
+
+
+def test_a_cell_that_was_over_its_time_has_half_as_much_again_up_to_four_times(tmp_path):
+    minutes = []
+    for attempt in (1, 2, 9):
+        file = tmp_path / "cells/t/small/swift/f0-s0.failed.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"error": {"kind": "timeout"}, "attempt": attempt}))
+        minutes.append(cut([planned("swift", 0)], tmp_path)[0].minutes)
+    assert minutes == [90, 135, 240]
+    file.write_text(json.dumps({"error": {"kind": "oom"}, "attempt": 2}))
+    assert cut([planned("swift", 0)], tmp_path)[0].minutes == 60
+
+
+def test_the_shipped_profiles_are_valid_and_become_scripts(tmp_path):
+    assert profiles() == ["no-accounting", "plain", "small-arrays"]
+    for name in profiles():
+        text = script(
+            profile(name), "method", command="true", name="n", folder=tmp_path, tasks=5, dependency="afterok:3_1"
+        )
+        assert "#SBATCH --array=0-4%" in text
+        assert "#SBATCH --dependency=afterok:3_1\n" in text
+        assert "#SBATCH --kill-on-invalid-dep=yes\n" in text
+        assert "wckey" not in text
+    assert "#SBATCH --gpus-per-node=1\n" in script(
+        profile("plain"), "baseline", command="true", name="n", folder=tmp_path, tasks=1, dependency=""
+    )
+
+
+def test_a_wrong_key_or_table_is_refused_with_the_valid_ones(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[method]\npartitoin = 'gpu'\n")
+    with pytest.raises(UnknownName, match=r"unknown key 'partitoin' in \[method\] of .*did you mean partition") as told:
+        profile(str(file))
+    assert all(key in str(told.value) for key in valid_keys())
+    file.write_text("[methods]\ntime = 3\n")
+    with pytest.raises(UnknownName, match=r"unknown table .methods..*did you mean method"):
+        profile(str(file))
+    with pytest.raises(UnknownName, match=r"unknown profile .plan..*did you mean plain"):
+        profile("plan")
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Puts commands on the PATH: `fake(sbatch="shell text")`; each call is written to a file."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    def make(**texts):
+        for name, text in texts.items():
+            file = folder / name
+            file.write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/calls\n{text}\n')
+            file.chmod(0o755)
+        return lambda: (tmp_path / "calls").read_text().splitlines() if (tmp_path / "calls").exists() else []
+
+    return make
+
+
+def written(results, name="bench-0123456789", cells=("t/small/swift/f0-s0",)):
+    tasks = [[{"path": cell, "hash": "h"}] for cell in cells]
+    return log.write_intent(results, name, {"task": "t", "minutes": 5, "tasks": tasks}, "#!/bin/sh\n")
+
+
+def test_a_submission_whose_answer_was_lost_is_found_by_name_and_not_made_again(fake, tmp_path):
+    folder = written(tmp_path)
+    calls = fake(
+        sbatch='echo "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation" >&2; exit 1',
+        squeue=f'echo "{folder.name}|41|0|PENDING"',
+    )
+    waits = []
+    assert commands.sbatch(folder / "script.sh", sleep=waits.append) == "41"
+    assert [line.split()[0] for line in calls()] == ["sbatch", "squeue"]
+    assert len(waits) == 1
+
+
+def test_a_controller_that_is_silent_is_asked_again_with_growing_waits(fake, tmp_path):
+    folder = written(tmp_path)
+    silent = 'echo "error: Unable to contact slurm controller (connect failure)" >&2; exit 1'
+    calls = fake(sbatch=silent, squeue=silent)
+    waits = []
+    with pytest.raises(commands.NotAnswered, match="tried 6 times"):
+        commands.sbatch(folder / "script.sh", sleep=waits.append)
+    # Never a second sbatch before a look whether the first was accepted.
+    assert [line.split()[0] for line in calls()] == ["sbatch"] + ["squeue"] * 5
+    assert all(0.7 < wait / 2**turn < 1.3 for turn, wait in enumerate(waits))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+        "AssocMaxSubmitJobLimit", "QOSMaxSubmitJobPerUserLimit",
+    ],
+)  # fmt: skip
+def test_a_limit_on_jobs_is_no_error_of_the_script(fake, tmp_path, said):
+    fake(sbatch=f'echo "sbatch: error: {said}" >&2; exit 1', squeue="exit 0")
+    with pytest.raises(commands.LimitReached, match="takes no more jobs"):
+        commands.sbatch(written(tmp_path) / "script.sh")
+
+
+def test_what_the_cluster_refuses_is_a_usage_error_with_its_words(fake, tmp_path):
+    fake(sbatch='echo "sbatch: error: invalid partition specified: gpus" >&2; exit 1')
+    with pytest.raises(UsageError, match=r"sbatch .*invalid partition specified: gpus"):
+        commands.sbatch(written(tmp_path) / "script.sh")
+
+
+def test_a_number_that_is_used_again_is_not_taken_for_ours(fake, tmp_path):
+    folder = written(tmp_path)
+    log.acknowledge(folder, "41")
+    fake(squeue='echo "somebody-else|41|0|RUNNING"', sacct="exit 1")
+    assert queued(tmp_path, "t") == {}
+    fake(squeue=f'echo "{folder.name}|9041|0|RUNNING"')
+    assert queued(tmp_path, "t") == {"t/small/swift/f0-s0": Queued("9041_0", "running")}
+
+
+def test_a_lost_answer_is_made_up_for_by_the_next_look_at_the_queue(fake, tmp_path):
+    folder = written(tmp_path)
+    assert log.submissions(tmp_path)[0].job == ""
+    fake(squeue=f'echo "{folder.name}|77|0|PENDING"')
+    queued(tmp_path, "t")
+    assert log.submissions(tmp_path)[0].job == "77"
+
+
+def test_accounts_are_asked_once_and_only_for_what_vanished(fake, tmp_path):
+    cells = [f"t/small/swift/f{fold}-s0" for fold in range(3)]
+    folder = written(tmp_path, cells=cells)
+    log.acknowledge(folder, "5")
+    calls = fake(
+        squeue=f'echo "{folder.name}|5|0|RUNNING"',
+        sacct=f'echo "{folder.name}|5_1|TIMEOUT"; echo "{folder.name}|5_2|CANCELLED by 1000"',
+    )
+    assert queued(tmp_path, "t") == {
+        cells[0]: Queued("5_0", "running"),
+        cells[1]: Queued("5_1", "gone", "timeout"),
+        cells[2]: Queued("5_2", "gone", "cancelled"),
+    }
+    assert [line.split()[0] for line in calls()] == ["squeue", "sacct"]
+    for cell in cells[1:]:
+        file = tmp_path / "cells" / f"{cell}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}\n")
+    queued(tmp_path, "t")
+    assert [line.split()[0] for line in calls()] == ["squeue", "sacct", "squeue"]
+
+
+def test_without_accounting_the_files_have_to_do(fake, tmp_path):
+    written(tmp_path)
+    fake(squeue="exit 0", sacct='echo "Slurm accounting storage is disabled" >&2; exit 1')
+    assert queued(tmp_path, "t") == {}
+
+
+def test_without_slurm_nothing_is_asked(tmp_path, monkeypatch):
+    written(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert queued(tmp_path, "t") == {}
+
+
+def test_variables_of_the_own_job_are_not_inherited_but_the_cluster_is(monkeypatch):
+    given = {"SLURM_JOB_ID": "3", "SLURM_ARRAY_TASK_ID": "1", "SLURM_CONF": "/there", "SBATCH_ACCOUNT": "mine"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    kept = commands.environment()
+    assert {name: kept[name] for name in given if name in kept} == {"SLURM_CONF": "/there", "SBATCH_ACCOUNT": "mine"}
+
+
+def test_what_is_written_for_a_job_is_names_and_numbers(tmp_path):
+    folder = written(tmp_path)
+    intent = json.loads((folder / "intent.json").read_text())
+    assert set(intent) == {"task", "minutes", "tasks", "submitted"}
+    assert re.fullmatch(r"bench-[0-9a-f]{10}", log.new_name())
+    assert log.new_name() != log.new_name()
+    assert dataclasses.asdict(log.submissions(tmp_path)[0])["tasks"] == (("t/small/swift/f0-s0",),)
