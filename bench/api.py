@@ -227,6 +227,8 @@ class Dataset(Plugin, ABC):
     attributes: ClassVar[tuple[str, ...]] = ()
     synthetic: ClassVar[bool] = False
     """True for generated images: every table and figure made from them says so."""
+    credentialed: ClassVar[bool] = False
+    """True where each user signs an agreement: what is made from the files is closed to other users."""
 
     @abstractmethod
     def table(self, root: Path) -> pd.DataFrame:

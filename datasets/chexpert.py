@@ -39,6 +39,7 @@ class Chexpert(Dataset):
     )
     licence = "Stanford research use agreement: no commercial use, no redistribution"
     citation = "Irvin et al., CheXpert: a large chest radiograph dataset with uncertainty labels, AAAI 2019."
+    credentialed = True
     labels = ("pneumothorax",)
     attributes = ("female", "age")
 

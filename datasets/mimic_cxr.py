@@ -46,6 +46,7 @@ class MimicCxr(Dataset):
     )
     licence = "PhysioNet Credentialed Health Data License 1.5.0"
     citation = "Johnson et al., MIMIC-CXR-JPG, a large publicly available database of chest radiographs, 2019."
+    credentialed = True
     labels = ("pneumothorax",)
     attributes = ("female", "age")
 

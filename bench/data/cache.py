@@ -3,12 +3,12 @@
 One folder per (dataset, preprocessing, list of images):
 
     images.npy      uint8 (N, S, S, C)
-    index.parquet   uid, row, sha256 of the row's pixels
+    index.parquet   uid, row, and the facts of each image (`bench.data.facts`), the SHA-256 of its pixels among them
     cache.json      what it was made from; a folder without it is no cache
 
-A folder is filled under another name and renamed when it is complete, so what stands there is whole: a build that
-was killed leaves a folder that nobody reads, and of two that run at once the later one discards its own. Images that
-cannot be read are listed (`bench.data.unreadable`), and the cache is that of the others.
+A folder is filled under another name and renamed when it is complete, so what stands there is whole (see
+`bench.data.building`). Images that cannot be read are listed (`bench.data.unreadable`), and the cache is that of the
+others. Nothing in it depends on where it stands or on times of files: it may be copied to another machine.
 """
 
 from __future__ import annotations
@@ -16,31 +16,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
-import os
 import re
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from bench.api import Dataset
+from bench.data.building import built_by_one, filled, index
 from bench.data.unreadable import Unreadable, listed, refuse_many, unreadable, write_list
 from bench.data.workers import decoded_rows
-from bench.errors import DataInvalid, NotWritten
+from bench.errors import DataError, DataInvalid, NotWritten
 
-SCHEMA = 1
-"""Bumped when the pixels that come out of the same files change."""
-ABANDONED_AFTER = 24 * 3600
-"""Seconds without a write after which an unfinished folder is taken for that of a killed build."""
+SCHEMA = 2
+"""Bumped when the pixels that come out of the same files change, or what is noted of them."""
 
 
 @dataclass(frozen=True)
@@ -99,30 +92,65 @@ def image_cache(
     place = partial(
         cache_place, dataset, dataset_spec, root, size=size, channels=channels, crop=crop, cache_dir=cache_dir
     )
-    whole, _ = place(table)
+    everything = _in_order(table)
+    whole, _ = place(everything)
     known = listed(whole, root)
-    table = _in_order(table)
-    table = table[~table["uid"].isin([image.uid for image in known])].reset_index(drop=True)
+    table = _without(everything, known)
     folder, spec = place(table)
-    if (folder / "cache.json").is_file():
-        return open_cache(folder)
-    rows = decoded_rows(dataset, root, list(table["path"]), size=size, channels=channels, crop=crop, jobs=jobs)
+    decode = partial(decoded_rows, dataset, root, size=size, channels=channels, crop=crop, jobs=jobs)
+
+    def standing() -> Path | None:
+        """Where a complete cache stands; after another process built it maybe without images it could not read."""
+        now = listed(whole, root)
+        place_now = folder if now == known else place(_without(everything, now))[0]
+        return place_now if (place_now / "cache.json").is_file() else None
+
+    def build() -> None:
+        _private(folder.parent, dataset)
+        building = filled(folder, table, (len(table), size, size, channels), decode, progress)
+        found = [unreadable(root, entry["uid"], entry["path"], entry["why"]) for entry in building.unreadable]
+        images = sorted([*known, *found], key=lambda image: image.uid)
+        try:
+            refuse_many(images, len(everything), root)
+        except DataError:
+            shutil.rmtree(building.folder, ignore_errors=True)  # another folder of images is no continuation of it
+            raise
+        target, described = place(_without(table, found)) if found else (folder, spec)
+        write_list(whole, images)
+        index(building).to_parquet(building.folder / "index.parquet", index=False)
+        text = json.dumps(described, indent=2, sort_keys=True) + "\n"
+        (building.folder / "cache.json").write_text(text, encoding="utf-8")
+        (building.folder / "rows.jsonl").unlink()
+        shutil.rmtree(target, ignore_errors=True)  # of a cache that was damaged or half deleted
+        building.folder.replace(target)
+
     try:
-        with _decoded(folder, table, root, (len(table), size, size, channels), rows, progress) as (building, found):
-            images = sorted([*known, *found], key=lambda image: image.uid)
-            refuse_many(images, len(table) + len(known), root)
-            if found:
-                folder, spec = place(table[~table["uid"].isin([image.uid for image in found])])
-            write_list(whole, images)
-            (building / "cache.json").write_text(json.dumps(spec, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            try:
-                building.replace(folder)
-            except OSError:  # another process was faster, its pixels are the same, and ours are cleared away
-                if not (folder / "cache.json").is_file():
-                    raise
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        built_by_one(lambda: standing() is not None, folder, len(table), build, progress)
     except OSError as error:
         raise _not_written(folder, error) from error
-    return open_cache(folder)
+    return open_cache(standing() or folder)
+
+
+def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
+    return table[~table["uid"].isin([image.uid for image in images])].reset_index(drop=True)
+
+
+def _private(folder: Path, dataset: Dataset) -> None:
+    """Close the folder of a credentialed source to others: its licence does not let them see the images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if dataset.credentialed:
+        folder.chmod(0o700)
+
+
+def verify(cache: ImageCache) -> list[str]:
+    """Return the uids whose pixels are no longer those that were decoded, by their checksums."""
+    index = pd.read_parquet(cache.folder / "index.parquet", columns=["uid", "row", "sha256"])
+    return [
+        str(uid)
+        for uid, row, expected in zip(index["uid"], index["row"], index["sha256"], strict=True)
+        if hashlib.sha256(cache.array[row]).hexdigest() != expected
+    ]
 
 
 def cache_place(
@@ -169,55 +197,6 @@ def open_cache(folder: Path) -> ImageCache:
     return ImageCache(folder, array, pd.Index(index.sort_values("row")["uid"]))
 
 
-@contextmanager
-def _decoded(
-    folder: Path,
-    table: pd.DataFrame,
-    root: Path,
-    shape: tuple[int, int, int, int],
-    rows: Iterator[np.ndarray | str],
-    progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[Path, list[Unreadable]]]:
-    """Give a folder with images.npy and index.parquet of the images that can be read, and those that cannot."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear_abandoned(folder)
-    n, needed, free = len(table), math.prod(shape), shutil.disk_usage(folder.parent).free
-    if needed > free:
-        raise OSError(errno.ENOSPC, f"{needed / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free")
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True) as name:
-        building = Path(name) / "cache"
-        building.mkdir()
-        uids: list[str] = []
-        digests: list[str] = []
-        found: list[Unreadable] = []
-        # Rows are appended by this process alone: on a full disk a write fails, where a memory map would crash.
-        with (building / "images.npy").open("wb") as file:
-            _write_header(file, shape)
-            for done, (uid, path, row) in enumerate(zip(table["uid"], table["path"], rows, strict=True), start=1):
-                if isinstance(row, str):
-                    found.append(unreadable(root, uid, path, row))
-                else:
-                    pixels = row.tobytes()
-                    uids.append(uid)
-                    digests.append(hashlib.sha256(pixels).hexdigest())
-                    file.write(pixels)
-                if progress and (done == n or done % max(1, n // 200) == 0):
-                    progress(done, n)
-            if found:
-                file.seek(0)
-                _write_header(file, (len(uids), *shape[1:]))
-            file.flush()
-            os.fsync(file.fileno())
-        index = pd.DataFrame({"uid": uids, "row": np.arange(len(uids)), "sha256": digests})
-        index.to_parquet(building / "index.parquet", index=False)
-        yield building, found
-
-
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    # NumPy pads it so that the number of rows may change in place.
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-
-
 def _digest(table: pd.DataFrame, root: Path) -> str:
     """Hash the uids, the paths and the sizes of some files: other images under the same names are another cache."""
     digest = hashlib.sha256()
@@ -230,13 +209,6 @@ def _digest(table: pd.DataFrame, root: Path) -> str:
         except OSError:
             digest.update(b"no file\n")  # generated images have none
     return digest.hexdigest()
-
-
-def _clear_abandoned(folder: Path) -> None:
-    for old in folder.parent.glob(f".{folder.name}.*"):
-        written = max((entry.stat().st_mtime for entry in (old, *old.rglob("*"))), default=0.0)
-        if time.time() - written > ABANDONED_AFTER:
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def _not_written(folder: Path, error: OSError) -> NotWritten:

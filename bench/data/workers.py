@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from itertools import islice
 from multiprocessing.connection import wait
@@ -21,16 +22,25 @@ import numpy as np
 
 from bench.api import Dataset
 from bench.data.decode import fit
+from bench.data.facts import Facts, facts
 from bench.errors import BenchError
 
 ALONE = 1.0
 """Seconds that this process decodes alone; a job that ends soon after is not worth starting others for."""
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """One image as uint8 (S, S, C), and what is noted of it."""
+
+    row: np.ndarray
+    facts: Facts
+
+
 def decoded_rows(
     dataset: Dataset, root: Path, paths: list[str], *, size: int, channels: int, crop: str, jobs: int
-) -> Iterator[np.ndarray | str]:
-    """Yield, in the order of `paths`, each image as uint8 (size, size, channels), or why it cannot be read."""
+) -> Iterator[Decoded | str]:
+    """Yield, in the order of `paths`, each image with its facts, or why it cannot be read."""
     decode = functools.partial(_decode, dataset, root, size=size, channels=channels, crop=crop)
     if not _importable(type(dataset)):
         jobs = 1
@@ -51,7 +61,7 @@ def decoded_rows(
         yield from map(decode, paths[done:])
 
 
-def _pooled(decode: functools.partial, paths: list[str], jobs: int) -> Iterator[np.ndarray | str]:
+def _pooled(decode: functools.partial, paths: list[str], jobs: int) -> Iterator[Decoded | str]:
     if not paths:
         return
     # Spawned, not forked: the parent may have started threads (torch), whose locks a fork would copy shut.
@@ -76,9 +86,11 @@ def _importable(kind: type) -> bool:
     return PathFinder.find_spec(kind.__module__, places) is not None and "<locals>" not in kind.__qualname__
 
 
-def _decode(dataset: Dataset, root: Path, path: str, *, size: int, channels: int, crop: str) -> np.ndarray | str:
+def _decode(dataset: Dataset, root: Path, path: str, *, size: int, channels: int, crop: str) -> Decoded | str:
     try:
-        return fit(dataset.image(root, path), size=size, channels=channels, crop=crop)
+        pixels = dataset.image(root, path)
+        row = fit(pixels, size=size, channels=channels, crop=crop)
+        return Decoded(row, facts(row, pixels, root / path))
     except MemoryError:
         raise  # says nothing about the file
     except Exception as error:  # decoders raise anything on damaged files; all of them are to be listed

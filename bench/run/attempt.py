@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import NotWritten
+from bench.lease import lease
 from bench.run import failure, store
-from bench.run.lease import lease
 from bench.run.plan import (
     BASELINE,
     Cell,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bench.lease import Holder, holder
 from bench.run import store
 from bench.run.attempt import log_file
-from bench.run.lease import Holder, holder
 from bench.run.plan import BASELINE, Cell, PlannedCell
 
 State = Literal["done", "running", "submitted", "pending", "stale", "failed", "blocked"]

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,11 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.data import cache as cache_module
-from bench.data import workers
+from bench.data import building, workers
 from bench.data.augment import dihedral, normalise
-from bench.data.cache import image_cache, open_cache
+from bench.data.cache import image_cache, open_cache, verify
 from bench.data.decode import fit, read_image
+from bench.data.facts import perceptual_hash
 from bench.datasets.manifest import Manifest
 from bench.errors import DataInvalid, NotWritten, UsageError
 
@@ -154,7 +155,11 @@ def test_a_second_call_reads_no_image(tmp_path, monkeypatch):
 def test_index_and_description(tmp_path):
     cache = build(tmp_path / "images", save(tmp_path / "images"), tmp_path / "cache")
     index = pd.read_parquet(cache.folder / "index.parquet")
-    assert list(index.columns) == ["uid", "row", "sha256"]
+    facts = ["sha256", "mean", "sd", "phash", "width", "height", "mode"]
+    assert list(index.columns) == ["uid", "row", *facts]
+    assert set(zip(index["width"], index["height"], index["mode"], strict=True)) == {(20, 16, "RGB")}
+    for row, mean, sd in zip(index["row"], index["mean"], index["sd"], strict=True):
+        assert (mean, sd) == pytest.approx((cache.array[row].mean(), cache.array[row].std()), abs=1e-3)
     assert index["sha256"].nunique() == 12
     spec = json.loads((cache.folder / "cache.json").read_text())
     assert (spec["size"], spec["channels"], spec["crop"], spec["n"]) == (SIZE, 3, "centre", 12)
@@ -228,22 +233,6 @@ def test_a_pool_that_breaks_loses_and_repeats_nothing(tmp_path, monkeypatch):
     np.testing.assert_array_equal(broken.array, alone.array)
 
 
-def test_of_two_builders_at_once_the_later_discards_its_own(tmp_path):
-    images, caches = tmp_path / "images", tmp_path / "cache"
-    table = save(images)
-    inner = []
-
-    def other_builder(done, total):
-        if done == total // 2:
-            inner.append(build(images, table, caches))
-
-    outer = build(images, table, caches, progress=other_builder)
-    assert outer.folder == inner[0].folder
-    np.testing.assert_array_equal(outer.array, inner[0].array)
-    assert [path.parent for path in caches.rglob("cache.json")] == [outer.folder]
-    assert not leftovers(caches)
-
-
 SLOW = """
     import os, sys, time
     from pathlib import Path
@@ -255,6 +244,7 @@ SLOW = """
     class Slow(Manifest):
         def image(self, root, path):
             time.sleep(0.05)
+            print("decoded", path, flush=True)
             return super().image(root, path)
 
     def main():
@@ -272,18 +262,22 @@ def alive(pid):
         return False
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads the children of a process from /proc")
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_killed_build_leaves_no_cache_and_no_process(tmp_path, jobs):
+def slow_build(tmp_path, table, jobs):
+    """Start a build that prints what it decodes, and after each twentieth of a second how far it is."""
     images, caches = tmp_path / "images", tmp_path / "cache"
-    table = save(images, 60)
     table.to_csv(images / "table.csv", index=False)
     (tmp_path / "slow.py").write_text(textwrap.dedent(SLOW))
     command = [sys.executable, "-c", "import slow; slow.main()", str(images), str(caches), str(jobs)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as builder:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+
+
+def killed_build(tmp_path, table, jobs):
+    """Kill a build in the middle and return the file of its lines; none of its processes is left."""
+    caches = tmp_path / "cache"
+    with slow_build(tmp_path, table, jobs) as builder:
         assert builder.stdout is not None
         for line in builder.stdout:
-            if int(line) >= 5:
+            if line.strip().isdigit() and int(line) >= 5:
                 break
         children = Path(f"/proc/{builder.pid}/task/{builder.pid}/children").read_text().split()
         assert (len(children) >= jobs) == (jobs > 1)
@@ -295,26 +289,125 @@ def test_a_killed_build_leaves_no_cache_and_no_process(tmp_path, jobs):
     while any(alive(child) for child in children) and time.monotonic() < patience:
         time.sleep(0.05)
     assert not any(alive(child) for child in children)
-    rebuilt = build(images, table, caches)
-    clean = build(images, table, tmp_path / "clean")
+    return next(iter(caches.rglob("rows.jsonl")))
+
+
+def same_as_clean(tmp_path, cache, table):
+    clean = build(tmp_path / "images", table, tmp_path / "clean")
     for name in ("images.npy", "index.parquet", "cache.json"):
-        assert (rebuilt.folder / name).read_bytes() == (clean.folder / name).read_bytes()
+        assert (cache.folder / name).read_bytes() == (clean.folder / name).read_bytes()
+    assert not leftovers(tmp_path / "cache")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads the children of a process from /proc")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_build_leaves_no_process_and_is_gone_on_with(tmp_path, jobs, monkeypatch):
+    table = save(tmp_path / "images", 60)
+    lines = killed_build(tmp_path, table, jobs)
+    before = len(lines.read_text().splitlines())
+    assert before >= 5
+    read, original = [], Manifest.image
+    monkeypatch.setattr(Manifest, "image", lambda *given: read.append(given[2]) or original(*given))
+    rebuilt = build(tmp_path / "images", table, tmp_path / "cache")
+    assert len(read) == 60 - before, "what was decoded is not decoded again"
+    same_as_clean(tmp_path, rebuilt, table)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads the children of a process from /proc")
+@pytest.mark.parametrize("damage", ["a row", "half a row", "half a line", "no line"])
+def test_what_a_kill_left_half_is_done_again(tmp_path, damage):
+    table = save(tmp_path / "images", 60)
+    lines = killed_build(tmp_path, table, 1)
+    pixels = lines.with_name("images.npy")
+    if damage == "a row":
+        content = bytearray(pixels.read_bytes())
+        content[128 + 2 * SIZE * SIZE * 3] ^= 1
+        pixels.write_bytes(content)
+    elif damage == "half a row":
+        pixels.write_bytes(pixels.read_bytes()[: 128 + 3 * SIZE * SIZE * 3 // 2])
+    elif damage == "half a line":
+        lines.write_text(lines.read_text()[:-20])
+    else:
+        lines.unlink()
+    same_as_clean(tmp_path, build(tmp_path / "images", table, tmp_path / "cache"), table)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_of_two_builders_at_once_one_decodes_and_the_other_waits_or_takes_over(tmp_path, kill):
+    table = save(tmp_path / "images", 60)
+    first, second = (slow_build(tmp_path, table, 1) for _ in range(2))
+    counts = [first.stdout.readline() for _ in range(6)]
+    assert counts
+    if kill:
+        first.send_signal(signal.SIGKILL)
+    said = [process.communicate(timeout=60)[0] for process in (first, second)]
+    assert second.returncode == 0
+    assert first.returncode == (-signal.SIGKILL if kill else 0)
+    decoded = sum(text.count("decoded ") for text in ("".join(counts), *said))
+    # A killed decoder may have decoded one more than it wrote down.
+    assert decoded <= 60 + kill * 2
+    same_as_clean(tmp_path, build(tmp_path / "images", table, tmp_path / "cache"), table)
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    cache = build(tmp_path / "images", save(tmp_path / "images"), tmp_path / "cache")
+    assert verify(cache) == []
+    content = bytearray((cache.folder / "images.npy").read_bytes())
+    content[-1] ^= 1
+    (cache.folder / "images.npy").write_bytes(content)
+    assert verify(open_cache(cache.folder)) == ["manifest:m:011.png"]
+
+
+def test_caches_of_credentialed_sources_are_closed_to_others(tmp_path):
+    class Credentialed(Manifest):
+        credentialed = True
+
+    table = save(tmp_path / "images")
+    options = {"size": SIZE, "channels": 3, "crop": "none", "cache_dir": tmp_path / "cache"}
+    cache = image_cache(Credentialed(), "theirs", tmp_path / "images", table, **options)
+    assert cache.folder.parent.stat().st_mode & 0o777 == 0o700
+    other = image_cache(Manifest(), "manifest", tmp_path / "images", table, **options)
+    assert other.folder.parent.stat().st_mode & 0o077 != 0
+
+
+def test_a_copied_cache_is_found_on_another_machine(tmp_path, monkeypatch):
+    table = save(tmp_path / "images")
+    cache = build(tmp_path / "images", table, tmp_path / "cache")
+    shutil.copytree(tmp_path / "images", tmp_path / "there/images", copy_function=shutil.copyfile)
+    shutil.copytree(tmp_path / "cache", tmp_path / "there/cache", copy_function=shutil.copyfile)
+    monkeypatch.setattr(Manifest, "image", lambda *_: pytest.fail("an image was decoded again"))
+    copied = build(tmp_path / "there/images", table, tmp_path / "there/cache")
+    np.testing.assert_array_equal(copied.array, cache.array)
+
+
+def test_perceptual_hashes_are_near_for_like_images_and_far_for_others():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(12, 9, 9))
+    pictures = [np.asarray(Image.fromarray(n).resize((64, 64), Image.Resampling.BICUBIC)) for n in noise]
+    pictures = [np.clip(128 + 50 * p, 0, 255).astype(np.uint8)[:, :, None] for p in pictures]
+
+    def apart(one, other):
+        return (int(perceptual_hash(one), 16) ^ int(perceptual_hash(other), 16)).bit_count()
+
+    for picture in pictures:
+        assert apart(picture, np.clip(picture.astype(int) + 9, 0, 255).astype(np.uint8)) <= 4
+        small = Image.fromarray(picture[:, :, 0]).resize((50, 50), Image.Resampling.LANCZOS)
+        assert apart(picture, np.asarray(small)[:, :, None]) <= 4
+        assert apart(picture, np.repeat(picture, 3, axis=2)) == 0
+    assert min(apart(a, b) for i, a in enumerate(pictures) for b in pictures[:i]) > 10
 
 
 def test_abandoned_folders_go_and_those_of_running_builds_stay(tmp_path):
     table = save(tmp_path / "images")
-    cache = build(tmp_path / "images", table, tmp_path / "cache")
-    folders = [cache.folder.parent / f".{cache.folder.name}.{name}" for name in ("old", "young")]
+    place = build(tmp_path / "images", table, tmp_path / "cache").folder.parent
+    folders = [place / f".{name}.part" for name in ("old", "young")]
     for folder in folders:
         folder.mkdir()
         (folder / "images.npy").write_bytes(b"half")
-    long_ago = time.time() - 2 * cache_module.ABANDONED_AFTER
+    long_ago = time.time() - 2 * building.ABANDONED_AFTER
     for path in (folders[0] / "images.npy", folders[0]):
         os.utime(path, (long_ago, long_ago))
-    (cache.folder / "cache.json").unlink()
-    for file in cache.folder.iterdir():
-        file.unlink()
-    build(tmp_path / "images", table, tmp_path / "cache")
+    build(tmp_path / "images", table[:5], tmp_path / "cache")
     assert [folder.exists() for folder in folders] == [False, True]
 
 
@@ -332,9 +425,10 @@ def test_a_full_disk_and_a_closed_folder_are_said(tmp_path, monkeypatch):
         with pytest.raises(NotWritten, match="no space left"):
             build(tmp_path / "images", table, tmp_path / "cache")
     with monkeypatch.context() as patch:
-        patch.setattr(cache_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
+        patch.setattr(building.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
         with pytest.raises(NotWritten, match=r"no space left.*0\.00 GB free"):
             build(tmp_path / "images", table, tmp_path / "cache")
+    build(tmp_path / "images", table, tmp_path / "cache")
     assert not leftovers(tmp_path / "cache")
 
 

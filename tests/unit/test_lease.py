@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from bench.run import lease as leases
-from bench.run.lease import holder, lease
+from bench import lease as leases
+from bench.lease import holder, lease
 
 CONTEND = """
 import sys, time
 from pathlib import Path
-from bench.run.lease import lease
+from bench.lease import lease
 place, go = Path(sys.argv[1]), Path(sys.argv[2])
 print("ready", flush=True)
 while not go.exists():

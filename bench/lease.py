@@ -1,4 +1,4 @@
-"""Leases: which process computes a cell, told by a file that its holder touches while it lives.
+"""Leases: which process makes something, told by a file beside it that the holder touches while it lives.
 
 No locks, which network file systems do not keep. The lease of `f0-s0` is a file `.f0-s0.lease.N` beside the cell's.
 A name can be linked once, so of two that want number N one has it; who finds the holder of N gone takes N + 1. A lease
