@@ -65,6 +65,13 @@ def holder(file: Path) -> Holder | None:
     return None if not standing else _alive(standing[-1])
 
 
+def abandon(one: Path) -> None:
+    """Remove the lease `one` where its holder is gone: one that was killed with its result written never returns."""
+    with contextlib.suppress(OSError):
+        if _alive(one) is None:
+            one.unlink()
+
+
 def _take(file: Path, me: Holder) -> Path | Holder:
     standing = _standing(file)
     replaced = standing[-1] if standing else None

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import NotWritten
+from bench.run.lease import abandon, running
 from bench.run.plan import SCHEMA, Cell, folder
 
 State = Literal["done", "stale", "failed", "pending"]
@@ -143,21 +144,21 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def clear_temporaries(results: Path, task: str, cache: Path) -> None:
-    """Remove what killed writers of a task and its cache left behind; a file of a living writer is left alone."""
+    """Remove what killed writers of a task and its cache left behind; a file of a living writer is left alone.
+
+    That is half-written files, leases of cells, and checkpoints of baselines whose weights stand.
+    """
+    for file in (results / "cells" / folder(task)).glob("*/*/.*.lease.*"):
+        abandon(file)
+    for file in (cache / "baselines").glob("*.checkpoint"):
+        if file.with_suffix(".pt").is_file():
+            file.unlink(missing_ok=True)
     kept = (cache / name for name in ("baselines", "shared"))
-    for file in (*(results / "cells" / folder(task)).glob("*/*/.f*"), *(f for one in kept for f in one.glob(".*"))):
+    for file in (*(results / "cells" / folder(task)).glob("*/*/.*"), *(f for one in kept for f in one.glob(".*"))):
+        if ".lease." in file.name:
+            continue
         host, _, pid = file.name.rpartition(".")
         here = host.endswith(f".{platform.node()}") and pid.isdigit()
         with contextlib.suppress(OSError):
-            if not _alive(int(pid)) if here else time.time() - file.stat().st_mtime > 3600:
+            if not running(int(pid)) if here else time.time() - file.stat().st_mtime > 3600:
                 file.unlink()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
