@@ -1,4 +1,4 @@
-"""Processes of a run are killed at random moments; the run is started again each time and ends as if nothing had been."""
+"""Processes of a run are killed at random moments; the run starts again each time and ends as if nothing had been."""
 
 import collections
 import hashlib
@@ -36,7 +36,7 @@ def strike(shell, victim, draw):
     if victim == "worker":
         return bool(workers) and kill(draw.choice(workers))
     aims = {"pool": pools, "shell": [shell.pid], "all": [shell.pid, *pools, *workers]}[victim]
-    return any([kill(pid) for pid in aims])
+    return sum(kill(pid) for pid in aims) > 0
 
 
 def living(group):
