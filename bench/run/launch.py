@@ -179,7 +179,11 @@ def run_task(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) ->
                 on_event(event)
                 watcher(event)
 
-            run_pool(runnable, settings, jobs, both, gpus=slots.gpus, force=wanted.force)
+            try:
+                run_pool(runnable, settings, jobs, both, gpus=slots.gpus, force=wanted.force)
+            finally:
+                # Workers that were stopped in the middle of a cell clear nothing up themselves.
+                store.clear_temporaries(settings.results, data.task.name, settings.cache)
     return outcome
 
 
@@ -254,5 +258,5 @@ def tell(outcome: Outcome) -> int:
     for cell, why in outcome.failures.items():
         print(f"failed: {cell}: {why}", file=sys.stderr)
     for why, number in outcome.blocked.items():
-        print(f"not started: {number} cells, {why}; the same command tries them again", file=sys.stderr)
+        print(f"not started: {number} of the cells, {why}; the same command tries again", file=sys.stderr)
     return 1 if outcome.failures or outcome.blocked or outcome.unreadable else 0

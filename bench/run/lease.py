@@ -81,8 +81,8 @@ def _take(file: Path, me: Holder) -> Path | Holder:
             return other
     own = _numbered(file, _number(replaced) + 1 if replaced else 1)
     written = file.parent / f".{file.name}.taking.{me.host}.{me.pid}"
-    written.write_text(json.dumps(asdict(me)), encoding="utf-8")
     try:
+        written.write_text(json.dumps(asdict(me)), encoding="utf-8")
         os.link(written, own)
     except FileExistsError:
         return _read(own) or me

@@ -152,7 +152,8 @@ def clear_temporaries(results: Path, task: str, cache: Path) -> None:
         abandon(file)
     for file in (cache / "baselines").glob("*.checkpoint"):
         if file.with_suffix(".pt").is_file():
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.unlink()
     kept = (cache / name for name in ("baselines", "shared"))
     for file in (*(results / "cells" / folder(task)).glob("*/*/.*"), *(f for one in kept for f in one.glob(".*"))):
         if ".lease." in file.name:

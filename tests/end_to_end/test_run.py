@@ -150,7 +150,7 @@ def test_a_failed_baseline_blocks_its_fold_alone(place):
     done = place.bench("run", "--task", "tiny.toml", "--methods", "llft,swift", "--folds", "0", code=1)
     assert "1 failed" in done.stdout
     assert "2 not started" in done.stdout
-    assert "not started: 2 cells, its baseline failed; the same command tries them again" in done.stderr
+    assert "not started: 2 of the cells, its baseline failed; the same command tries again" in done.stderr
     assert "DataInvalid" in done.stderr
     for file, content in good.items():
         file.write_bytes(content)
