@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from bench.errors import NotWritten
-from bench.run import failure
+from bench.run import failure, store
 from bench.run.attempt import Event, attempt, describe_error, save_failure
 from bench.run.plan import BASELINE, PlannedCell, Settings
 
@@ -73,7 +73,7 @@ def run_pool(
             # With a limit: neither an interruption nor a cell held elsewhere makes a pipe readable.
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
-                event = worker.receive(settings)
+                event = worker.receive(settings, force)
                 if event.kind != "progress":
                     worker.busy = None
                     waiting.heard(event)
@@ -211,13 +211,15 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send(planned)
 
-    def receive(self, settings: Settings) -> Event:
+    def receive(self, settings: Settings, force: bool) -> Event:
         assert self.busy is not None
         try:
             return replace(self.pipe.recv(), planned=self.busy)
         except (EOFError, ConnectionResetError):
             self.dead = True
             self.process.join()
+            if not force and store.state(settings.results, self.busy.cell, self.busy.hash) == "done":
+                return Event("done", self.busy)  # it died after that, or before it saw that another run was faster
             code = self.process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             kind = failure.of_exit(code)

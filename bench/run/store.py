@@ -80,7 +80,7 @@ def read_json(file: Path) -> dict[str, Any] | None:
 
 
 def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: Any) -> None:
-    """Write the predictions (a DataFrame), then the record, each by rename; a failure of before is removed.
+    """Write the predictions (a DataFrame), then the record, each by rename; a failure of before goes in between.
 
     Raises:
         NotWritten: where the folder cannot be written or the disk is full.
@@ -89,8 +89,8 @@ def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: An
     with replacing(file) as temporary:
         predictions.to_parquet(temporary, index=False)
     stored = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-    write_json(cell_file(results, cell), {**record, "predictions": stored})
     failure_file(results, cell).unlink(missing_ok=True)
+    write_json(cell_file(results, cell), {**record, "predictions": stored})
 
 
 def save_failure(results: Path, cell: Cell, record: dict[str, Any]) -> Path:

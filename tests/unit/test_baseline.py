@@ -167,6 +167,22 @@ def interrupted(world, last):
     return {**world[1], "train": lambda: split}, split
 
 
+def impatient(monkeypatch):
+    """Let the plateau lower the rate after every epoch but the first; return the list of the losses that it hears."""
+    heard = []
+
+    class Impatient(baseline.ReduceLROnPlateau):
+        def __init__(self, optimiser, *, factor, patience):
+            super().__init__(optimiser, factor=factor, patience=0, threshold=1e9, threshold_mode="abs")
+
+        def step(self, loss):
+            super().step(loss)
+            heard.append(loss)
+
+    monkeypatch.setattr(baseline, "ReduceLROnPlateau", Impatient)
+    return heard
+
+
 KINDS = {
     "adam, cosine": {"pretrain_decay": True},
     "sgd, clipped": {"pretrain_optimiser": "sgd", "pretrain_lr": 0.1, "pretrain_clip": 0.5},
@@ -178,11 +194,13 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_that_is_stopped_and_resumed_ends_with_the_same_bytes(world, tmp_path, monkeypatch, kind, stops):
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    heard = impatient(monkeypatch)
     changes = {"pretrain_epochs": 3, **KINDS[kind]}
     per_epoch = -(-len(world[1]["train"]()) // 32)
     assert per_epoch == 4, "so that batch 4 starts an epoch and batches 6 and 9 are within one"
     trained(world, tmp_path, **changes)
-    whole = (tmp_path / "baseline.pt").read_bytes()
+    whole, losses = (tmp_path / "baseline.pt").read_bytes(), heard.copy()
+    heard.clear()
     (tmp_path / "baseline.pt").unlink()
     served = 0
     for last in stops:
@@ -195,6 +213,7 @@ def test_a_training_that_is_stopped_and_resumed_ends_with_the_same_bytes(world, 
     trained(world, tmp_path, splits, **changes)
     assert (tmp_path / "baseline.pt").read_bytes() == whole
     assert served + split.served == 3 * per_epoch, "no step is done twice"
+    assert heard == losses
     assert [file.name for file in tmp_path.iterdir()] == ["baseline.pt"]
 
 
