@@ -66,6 +66,13 @@ def holder(file: Path) -> Holder | None:
     return None if not standing else _alive(standing[-1])
 
 
+def abandon(one: Path) -> None:
+    """Remove the lease `one` where its holder is gone: one that was killed with its result written never returns."""
+    with contextlib.suppress(OSError):
+        if _alive(one) is None:
+            one.unlink()
+
+
 def _take(file: Path, me: Holder) -> Path | Holder:
     standing = _standing(file)
     replaced = standing[-1] if standing else None
@@ -75,8 +82,8 @@ def _take(file: Path, me: Holder) -> Path | Holder:
             return other
     own = _numbered(file, _number(replaced) + 1 if replaced else 1)
     written = file.parent / f".{file.name}.taking.{me.host}.{me.pid}"
-    written.write_text(json.dumps(asdict(me)), encoding="utf-8")
     try:
+        written.write_text(json.dumps(asdict(me)), encoding="utf-8")
         os.link(written, own)
     except FileExistsError:
         return _read(own) or me

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,26 @@ from bench.errors import NonFinite
 from bench.learn.losses import Loss, defined_terms
 
 Part = Literal["features", "head"]
+
+
+class Stateful(Protocol):
+    """What gives its state as tensors, numbers and texts and takes it back: a network, an optimiser, a schedule."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Any, /) -> object: ...
+
+
+class Checkpoint(Protocol):
+    """Where the state of a long training is kept, so that one that was killed goes on from there."""
+
+    def resume(self, parts: Mapping[str, Stateful]) -> bool:
+        """Give every part the state that was kept; tell whether there was one."""
+        ...
+
+    def keep(self, parts: Mapping[str, Stateful]) -> None:
+        """Keep the state of every part, where it is time to."""
+        ...
 
 
 def freeze(module: nn.Module) -> None:
@@ -124,6 +145,7 @@ def finetune(
     extractor: Literal["eval", "train"] = "eval",
     head: Literal["train", "eval"] = "train",
     after_epoch: Callable[[float], None] | None = None,
+    checkpoint: Checkpoint | None = None,
     stage: str = "finetune",
 ) -> nn.Module:
     """Train parts of `net` in place for some epochs over a split, augmented, and return it.
@@ -156,10 +178,20 @@ def finetune(
     steps = max(1, epochs * -(-len(data) // run.recipe.batch))
     falling = (schedule or run.recipe.schedule) == "cosine"
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if falling else None
+    position = _Position(draws)
+    parts: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "facts": facts, "position": position}
+    parts |= {"decay": decay} if decay is not None else {}
     with seeded(run.rng(f"{stage}/dropout")):
-        for epoch in range(epochs):
+        if checkpoint is not None and checkpoint.resume(parts):
+            run.progress(f"{stage}, resumed at epoch {position.epoch + 1}, batch {position.batch + 1}")
+        for epoch in range(position.epoch, epochs):
             run.progress(f"{stage}, epoch {epoch + 1}/{epochs}")
-            for index, variant in data.draws(size=run.recipe.batch, shuffle=True, augment=augment, rng=draws):
+            first = position.start(epoch)
+            batches = data.draws(size=run.recipe.batch, shuffle=True, augment=augment, rng=draws)
+            for number, (index, variant) in islice(enumerate(batches), first, None):
+                position.batch = number
+                if checkpoint is not None:
+                    checkpoint.keep(parts)
                 y, a = data.y[index], data.a[index]
                 if frozen is not None:
                     z = net.get_submodule("head")(frozen(index, variant)).squeeze(1)
@@ -212,6 +244,30 @@ def require_finite(net: nn.Module, where: str) -> None:
             raise NonFinite(f"{name} is not finite after {where}")
 
 
+class _Position:
+    """The next step of a training: epoch, batch, and the random state from which order, poses and dropout come."""
+
+    def __init__(self, draws: torch.Generator) -> None:
+        self.draws, self.order = draws, draws.get_state()
+        self.epoch = self.batch = 0
+
+    def start(self, epoch: int) -> int:
+        """Note that an epoch starts; return its first batch, which is not 0 in one that is resumed."""
+        # All draws of an epoch come before its first batch: the state here and a number say where it stands.
+        self.order = self.draws.get_state()
+        first = self.batch if epoch == self.epoch else 0
+        self.epoch, self.batch = epoch, first
+        return first
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "batch": self.batch, "order": self.order, "dropout": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self.epoch, self.batch = state_dict["epoch"], state_dict["batch"]
+        self.draws.set_state(state_dict["order"])
+        torch.set_rng_state(state_dict["dropout"])
+
+
 class _Facts:
     """What a cell's JSON says of one stage of training."""
 
@@ -234,6 +290,12 @@ class _Facts:
     def close_epoch(self) -> None:
         self.losses.append(sum(self.epoch) / len(self.epoch) if self.epoch else float("nan"))
         self.epoch = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        vars(self).update(state_dict)
 
     def summary(self) -> dict[str, object]:
         return {

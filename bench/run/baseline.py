@@ -8,6 +8,7 @@ import io
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -18,6 +19,8 @@ from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup
 from bench.learn.network import Net, build_net
+from bench.learn.train import Stateful
+from bench.run.checkpoint import Checkpoint
 from bench.run.context import CellRun, packed
 from bench.run.plan import PRETRAIN_SPLITS, Cell
 from bench.run.store import replacing
@@ -52,6 +55,7 @@ def train_baseline(
 
     The paper's code keeps the epoch with the best validation AUC: its baseline has then seen the data from
     which the external set is cut. `pretrain_checkpoint` names that and the choice on images held out for it.
+    What was killed goes on from its last checkpoint, which is removed once the weights stand.
     """
     recipe = data.task.recipe
     trained_on, *chosen_on = PRETRAIN_SPLITS[recipe.pretrain_checkpoint]
@@ -72,13 +76,18 @@ def train_baseline(
         if plateau is not None:
             plateau.step(loss)
 
+    parts: dict[str, Stateful | None] = {"best": best, "plateau": plateau}
+    checkpoint = Checkpoint(
+        file.with_suffix(".checkpoint"), {name: part for name, part in parts.items() if part is not None}, run.progress
+    )
     learn.finetune(
         run, run.model, loss=learn.objective(run, trained_on, 1.0), split=trained_on, epochs=recipe.pretrain_epochs,
         lr=recipe.pretrain_lr, optimiser=optimiser, schedule="cosine" if recipe.pretrain_decay else "constant",
-        after_epoch=after_epoch, stage="pre-training",
+        after_epoch=after_epoch, checkpoint=checkpoint, stage="pre-training",
     )  # fmt: skip
     with replacing(file) as temporary:
         temporary.write_bytes(packed(run.model.state_dict() if best is None else best.state))
+    checkpoint.remove()
 
 
 def _optimiser(recipe: Recipe, net: Net) -> torch.optim.Optimizer:
@@ -122,3 +131,9 @@ class _Best:
         auc = auc_of_sorted(z[order], self.split.y.cpu().numpy()[order])
         if auc > self.auc:
             self.auc, self.state = auc, copy.deepcopy(self.net.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"auc": self.auc, "state": self.state}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self.auc, self.state = state_dict["auc"], state_dict["state"]

@@ -49,5 +49,6 @@ def of_exit(code: int) -> Kind:
 
 def of_slurm(state: str) -> Kind | None:
     """Return the kind of a SLURM job's state such as `CANCELLED by 1000`, None where the state is no failure."""
+    # `sacct` shortens what is wider than its column: OUT_OF_ME+.
     word = state.split()[0].rstrip("+") if state else ""
-    return _SLURM.get(word)
+    return next((kind for name, kind in _SLURM.items() if word and name.startswith(word)), None)

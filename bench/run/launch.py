@@ -39,9 +39,10 @@ class Outcome:
     done_before: int = 0
     computed: int = 0
     recomputed: int = 0
-    blocked: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     """Cell -> one line on what went wrong and where the traceback is."""
+    blocked: dict[str, int] = field(default_factory=dict)
+    """Why cells were not started -> how many."""
     warnings: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     """One paragraph for each set with images that cannot be read; all was computed without them."""
@@ -160,7 +161,7 @@ def run_task(
             outcome.recomputed += event.planned in was_done
             outcome.warnings += [w for w in (event.record or {}).get("warnings", []) if w not in outcome.warnings]
         elif event.kind == "blocked":
-            outcome.blocked += 1
+            outcome.blocked[event.text] = outcome.blocked.get(event.text, 0) + 1
         elif event.kind == "failed" and event.error is not None:
             if event.error["class"] == NotWritten.__name__:
                 raise NotWritten(event.error["message"])
@@ -185,7 +186,11 @@ def run_task(
                 on_event(event)
                 watcher(event)
 
-            run_pool(runnable, settings, jobs, both, gpus=slots.gpus, force=wanted.force)
+            try:
+                run_pool(runnable, settings, jobs, both, gpus=slots.gpus, force=wanted.force)
+            finally:
+                # Workers that were stopped in the middle of a cell clear nothing up themselves.
+                store.clear_temporaries(settings.results, data.task.name, settings.cache)
     return outcome
 
 
@@ -249,7 +254,7 @@ def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -
     code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
-    parts += [f"{outcome.blocked} blocked by a failed baseline"] if outcome.blocked else []
+    parts += [f"{sum(outcome.blocked.values())} not started"] if outcome.blocked else []
     parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
     print(f"{', '.join(parts)}. `bench report --task {settings.task}` makes the tables.")
     return code
@@ -263,4 +268,6 @@ def tell(outcome: Outcome) -> int:
         print(f"warning: {text}", file=sys.stderr)
     for cell, why in outcome.failures.items():
         print(f"failed: {cell}: {why}", file=sys.stderr)
+    for why, number in outcome.blocked.items():
+        print(f"not started: {number} of the cells, {why}; the same command tries again", file=sys.stderr)
     return 1 if outcome.failures or outcome.blocked or outcome.unreadable else 0

@@ -20,12 +20,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from bench.errors import NotWritten
-from bench.run import failure
+from bench.run import failure, store
 from bench.run.attempt import Event, attempt, describe_error, save_failure
 from bench.run.plan import BASELINE, PlannedCell, Settings
 
 ASK_AGAIN = 2.0
 """Seconds after which a cell that another process holds is asked for again."""
+
+ALIKE = 3
+"""So many first cells of a method that fail with the same error keep its others from being started in this run."""
 
 Fold = tuple[int, int]
 """Fold and seed: cells that agree in them start from one baseline."""
@@ -42,8 +45,9 @@ def run_pool(
 ) -> None:
     """Run all cells on `jobs` workers; `on_event` hears of everything, in this process.
 
-    A method's cell waits for the baseline of its fold, and is reported as blocked where that failed. With `gpus` each
-    worker sees one of them. Ctrl-C once starts no more cells and finishes those that run; twice stops at once.
+    A method's cell waits for the baseline of its fold, and is reported as blocked where that failed; so are the
+    others of a method whose first `ALIKE` cells fail alike. With `gpus` each worker sees one of them. Ctrl-C once
+    starts no more cells and finishes those that run; twice stops at once.
 
     Raises:
         KeyboardInterrupt: after either.
@@ -53,8 +57,8 @@ def run_pool(
     seen = [gpus[i % len(gpus)] if gpus else "" for i in slots]
     with _draining() as interrupted, _workers(settings, force, seen) as workers:
         while True:
-            for planned in waiting.blocked():
-                on_event(Event("blocked", planned, "its baseline failed"))
+            for planned, why in waiting.blocked():
+                on_event(Event("blocked", planned, why))
             for worker in workers:
                 ready = [] if interrupted() or worker.busy else waiting.ready()
                 if ready:
@@ -69,7 +73,7 @@ def run_pool(
             # With a limit: neither an interruption nor a cell held elsewhere makes a pipe readable.
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
-                event = worker.receive(settings)
+                event = worker.receive(settings, force)
                 if event.kind != "progress":
                     worker.busy = None
                     waiting.heard(event)
@@ -87,15 +91,30 @@ class _Waiting:
     cells: list[PlannedCell]
     broken: set[Fold] = field(default_factory=set)
     later: dict[PlannedCell, float] = field(default_factory=dict)
+    ends: dict[str, list[str]] = field(default_factory=dict)
+    """How the cells of each method ended: class of the error, or "" where they are done."""
 
     def __post_init__(self) -> None:
         self.unfinished = {_fold(p) for p in self.cells if p.cell.method == BASELINE}
 
-    def blocked(self) -> list[PlannedCell]:
-        """Take out and return the cells whose baseline failed."""
-        found = [p for p in self.cells if p.cell.method != BASELINE and _fold(p) in self.broken]
-        self.cells = [p for p in self.cells if p not in found] if found else self.cells
-        return found
+    def blocked(self) -> list[tuple[PlannedCell, str]]:
+        """Take out and return the cells that are not to be started, each with the reason."""
+        reasons = [(p, why) for p in self.cells if (why := self._reason(p))]
+        taken = {p for p, _ in reasons}
+        self.cells = [p for p in self.cells if p not in taken] if taken else self.cells
+        for planned in taken:
+            if planned.cell.method == BASELINE:
+                self.unfinished.discard(_fold(planned))
+                self.broken.add(_fold(planned))
+        return reasons
+
+    def _reason(self, planned: PlannedCell) -> str:
+        if planned.cell.method != BASELINE and _fold(planned) in self.broken:
+            return "its baseline failed"
+        first = self.ends.get(planned.cell.method, [])[:ALIKE]
+        if len(first) == ALIKE and first[0] and len(set(first)) == 1:
+            return f"the first {ALIKE} cells of {planned.cell.method} failed alike: {first[0]}"
+        return ""
 
     def ready(self) -> list[PlannedCell]:
         """Return the cells that may start now."""
@@ -112,7 +131,10 @@ class _Waiting:
         if event.kind == "held":
             self.later[planned] = time.monotonic() + ASK_AGAIN
             self.cells.append(planned)
-        elif planned.cell.method == BASELINE:
+            return
+        if event.kind in ("done", "failed"):
+            self.ends.setdefault(planned.cell.method, []).append(event.error["class"] if event.error else "")
+        if planned.cell.method == BASELINE:
             self.unfinished.discard(_fold(planned))
             self.broken |= {_fold(planned)} if event.kind == "failed" else set()
 
@@ -189,13 +211,15 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send(planned)
 
-    def receive(self, settings: Settings) -> Event:
+    def receive(self, settings: Settings, force: bool) -> Event:
         assert self.busy is not None
         try:
             return replace(self.pipe.recv(), planned=self.busy)
         except (EOFError, ConnectionResetError):
             self.dead = True
             self.process.join()
+            if not force and store.state(settings.results, self.busy.cell, self.busy.hash) == "done":
+                return Event("done", self.busy)  # it died after that, or before it saw that another run was faster
             code = self.process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             kind = failure.of_exit(code)

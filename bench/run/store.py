@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import NotWritten
+from bench.run.lease import abandon, running
 from bench.run.plan import SCHEMA, Cell, folder
 
 State = Literal["done", "stale", "failed", "pending"]
@@ -79,7 +80,7 @@ def read_json(file: Path) -> dict[str, Any] | None:
 
 
 def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: Any) -> None:
-    """Write the predictions (a DataFrame), then the record, each by rename; a failure of before is removed.
+    """Write the predictions (a DataFrame), then the record, each by rename; a failure of before goes in between.
 
     Raises:
         NotWritten: where the folder cannot be written or the disk is full.
@@ -88,8 +89,8 @@ def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: An
     with replacing(file) as temporary:
         predictions.to_parquet(temporary, index=False)
     stored = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-    write_json(cell_file(results, cell), {**record, "predictions": stored})
     failure_file(results, cell).unlink(missing_ok=True)
+    write_json(cell_file(results, cell), {**record, "predictions": stored})
 
 
 def save_failure(results: Path, cell: Cell, record: dict[str, Any]) -> Path:
@@ -143,21 +144,22 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def clear_temporaries(results: Path, task: str, cache: Path) -> None:
-    """Remove what killed writers of a task and its cache left behind; a file of a living writer is left alone."""
+    """Remove what killed writers of a task and its cache left behind; a file of a living writer is left alone.
+
+    That is half-written files, leases of cells, and checkpoints of baselines whose weights stand.
+    """
+    for file in (results / "cells" / folder(task)).glob("*/*/.*.lease.*"):
+        abandon(file)
+    for file in (cache / "baselines").glob("*.checkpoint"):
+        if file.with_suffix(".pt").is_file():
+            with contextlib.suppress(OSError):
+                file.unlink()
     kept = (cache / name for name in ("baselines", "shared"))
-    for file in (*(results / "cells" / folder(task)).glob("*/*/.f*"), *(f for one in kept for f in one.glob(".*"))):
+    for file in (*(results / "cells" / folder(task)).glob("*/*/.*"), *(f for one in kept for f in one.glob(".*"))):
+        if ".lease." in file.name:
+            continue
         host, _, pid = file.name.rpartition(".")
         here = host.endswith(f".{platform.node()}") and pid.isdigit()
         with contextlib.suppress(OSError):
-            if not _alive(int(pid)) if here else time.time() - file.stat().st_mtime > 3600:
+            if not running(int(pid)) if here else time.time() - file.stat().st_mtime > 3600:
                 file.unlink()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

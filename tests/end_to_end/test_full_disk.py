@@ -48,6 +48,15 @@ def test_results_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     assert 0 < len(done) < 20
     assert not list(results.rglob(".*")), "no half-written file takes the room"
 
+    # Not a byte is left, so that neither a lease nor a line of a log can be written.
+    subprocess.run(["dd", "if=/dev/zero", f"of={results / 'filler'}"], capture_output=True, check=False)
+    fuller = place.bench(*run, code=1)
+    assert "cannot be written: No space left on device. What is done stays done" in fuller.stderr
+    assert "Traceback" not in fuller.stderr
+    assert whole_cells(place) == done
+    (results / "filler").unlink()
+    assert not list(results.rglob(".*"))
+
     mount(results, "ro,size=10m")
     closed = place.bench(*run, code=1)
     assert "cannot be written: Read-only file system" in closed.stderr
@@ -71,9 +80,12 @@ def test_a_cache_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     assert "--cache or BENCH_CACHE" in images.stderr
 
     mount(cache, "size=700k")  # enough for the images, not for a baseline
-    baselines = place.bench(*run, code=1)
+    baselines = place.bench(*run, code=1, BENCH_CHECKPOINT_EVERY="0")
     assert "baselines cannot be written: No space left on device" in baselines.stderr
-    assert not list(cache.rglob("*.pt"))
+    assert not [file for pattern in ("*.pt", "*.checkpoint", ".*") for file in cache.rglob(pattern)]
+    log = (place.folder / "results/cells/tiny/small/baseline/f0-s0.log").read_text()
+    assert "warning: no checkpoint: " in log
+    assert "NotWritten" not in baselines.stderr
 
     mount(cache, "ro,size=20m")
     closed = place.bench(*run, code=1)
@@ -90,3 +102,17 @@ def test_a_cache_on_a_disk_that_is_full_then_read_only(finished, place, mount):
         one, other = json.loads(cells[name]), json.loads(whole[name])
         for key in ("hash", "scores", "predictions", "baseline", "data"):
             assert one[key] == other[key], (name, key)
+
+
+def test_where_the_weights_fit_and_no_checkpoint_does_pre_training_goes_on(finished, place, mount):
+    cache, run = place.folder / ".cache", ("run", "--task", "tiny.toml", "--methods", "baseline", "--folds", "0")
+    mount(cache, "size=20m")
+    shutil.copytree(finished.folder / ".cache" / "images", cache / "images")
+    weights = next((finished.folder / ".cache/baselines").glob("*.pt")).stat().st_size
+    (cache / "baselines").mkdir()
+    (cache / "filler").write_bytes(bytes(shutil.disk_usage(cache).free - weights - 8192))
+    assert "1 of 1 cells done" in place.bench(*run, BENCH_CHECKPOINT_EVERY="0").stdout
+    log = (place.folder / "results/cells/tiny/small/baseline/f0-s0.log").read_text()
+    assert "warning: no checkpoint: " in log
+    assert "cannot be written: No space left on device" in log
+    assert [file.suffix for file in (cache / "baselines").iterdir()] == [".pt"]

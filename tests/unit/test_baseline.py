@@ -9,7 +9,7 @@ from bench import taskfile
 from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup
-from bench.run import baseline
+from bench.run import baseline, checkpoint
 from bench.run.baseline import train_baseline
 from bench.run.cell import open_splits, open_task
 from bench.run.plan import Cell, Settings
@@ -143,3 +143,109 @@ def test_poses_of_the_recipe_reach_the_splits(tmp_path):
         assert {name: splits[name]().poses for name in ("train", "val", "train_inner", "o")} == dict.fromkeys(
             ("train", "val", "train_inner", "o"), poses
         )
+
+
+class Stopped(Exception):
+    """A process ends here."""
+
+
+class Interrupted(ImageSplit):
+    """A split that counts the batches that it serves in `served`, and stops the training at one of them."""
+
+    def images(self, index, variant=None):
+        if self.served == self.last:
+            raise Stopped
+        self.served += 1
+        return super().images(index, variant)
+
+
+def interrupted(world, last):
+    """Return splits of which `train` serves so many batches, and that split."""
+    one = world[1]["train"]()
+    split = Interrupted("train", one.array, one.rows, one.y, one.a, one.uids)
+    split.served, split.last = 0, last
+    return {**world[1], "train": lambda: split}, split
+
+
+def impatient(monkeypatch):
+    """Let the plateau lower the rate after every epoch but the first; return the list of the losses that it hears."""
+    heard = []
+
+    class Impatient(baseline.ReduceLROnPlateau):
+        def __init__(self, optimiser, *, factor, patience):
+            super().__init__(optimiser, factor=factor, patience=0, threshold=1e9, threshold_mode="abs")
+
+        def step(self, loss):
+            super().step(loss)
+            heard.append(loss)
+
+    monkeypatch.setattr(baseline, "ReduceLROnPlateau", Impatient)
+    return heard
+
+
+KINDS = {
+    "adam, cosine": {"pretrain_decay": True},
+    "sgd, clipped": {"pretrain_optimiser": "sgd", "pretrain_lr": 0.1, "pretrain_clip": 0.5},
+    "plateau, best epoch": {"pretrain_plateau": True, "pretrain_checkpoint": "reference", "pretrain_lr": 0.03},
+}
+
+
+@pytest.mark.parametrize("stops", [(6,), (4, 5)], ids=["mid-epoch", "twice"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_training_that_is_stopped_and_resumed_ends_with_the_same_bytes(world, tmp_path, monkeypatch, kind, stops):
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    heard = impatient(monkeypatch)
+    changes = {"pretrain_epochs": 3, **KINDS[kind]}
+    per_epoch = -(-len(world[1]["train"]()) // 32)
+    assert per_epoch == 4, "so that batch 4 starts an epoch and batches 6 and 9 are within one"
+    trained(world, tmp_path, **changes)
+    whole, losses = (tmp_path / "baseline.pt").read_bytes(), heard.copy()
+    heard.clear()
+    (tmp_path / "baseline.pt").unlink()
+    served = 0
+    for last in stops:
+        splits, split = interrupted(world, last)
+        with pytest.raises(Stopped):
+            trained(world, tmp_path, splits, **changes)
+        served += split.served
+        assert [file.name for file in tmp_path.iterdir()] == ["baseline.checkpoint"]
+    splits, split = interrupted(world, -1)
+    trained(world, tmp_path, splits, **changes)
+    assert (tmp_path / "baseline.pt").read_bytes() == whole
+    assert served + split.served == 3 * per_epoch, "no step is done twice"
+    assert heard == losses
+    assert [file.name for file in tmp_path.iterdir()] == ["baseline.pt"]
+
+
+@pytest.mark.parametrize("harm", ["cut", "a bit", "other code"])
+def test_a_checkpoint_that_cannot_be_taken_up_is_said_and_training_starts_anew(world, tmp_path, monkeypatch, harm):
+    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    trained(world, tmp_path)
+    whole, said = (tmp_path / "baseline.pt").read_bytes(), []
+    splits, _ = interrupted(world, 6)
+    with pytest.raises(Stopped):
+        trained(world, tmp_path, splits)
+    file = tmp_path / "baseline.checkpoint"
+    content = bytearray(file.read_bytes())
+    if harm == "cut":
+        del content[len(content) // 2 :]
+    elif harm == "a bit":
+        content[len(content) // 2] ^= 1
+    else:
+        monkeypatch.setattr(checkpoint, "_code", lambda: "of tomorrow")
+    file.write_bytes(content)
+    splits, split = interrupted(world, -1)
+    train_baseline(tmp_path / "baseline.pt", CELL, world[0], splits, said.append)
+    why = "was written by other code" if harm == "other code" else "is damaged"
+    assert said[0] == f"warning: the checkpoint baseline.checkpoint {why}: pre-training starts anew"
+    assert split.served == 4 * 4
+    assert (tmp_path / "baseline.pt").read_bytes() == whole
+
+
+def test_a_checkpoint_is_taken_on_a_timer(world, tmp_path):
+    """Ten minutes at most are lost, and a short training writes none."""
+    assert 0 < checkpoint.EVERY <= 600
+    splits, _ = interrupted(world, 6)
+    with pytest.raises(Stopped):
+        trained(world, tmp_path, splits)
+    assert list(tmp_path.iterdir()) == []

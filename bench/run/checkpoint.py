@@ -1,0 +1,91 @@
+"""Checkpoints of long training: all that its next step depends on, in one file that is replaced on a timer.
+
+A process that takes it up ends with the same bytes as one that was never stopped, on the same kind of processor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import bench
+from bench.errors import NotWritten
+from bench.learn.train import Stateful
+from bench.run.context import packed
+from bench.run.store import replacing
+
+EVERY = float(os.environ.get("BENCH_CHECKPOINT_EVERY", "600"))
+"""Seconds between two checkpoints, the most work that is lost; the environment shortens it for tests."""
+
+
+class Checkpoint:
+    """The checkpoint of one training; fulfils `bench.learn.train.Checkpoint`.
+
+    One that other code (of bench or torch) wrote is not taken up, for the weights would be of neither code; nor is a
+    damaged one. Training then starts anew, and says so. One that cannot be written is said and stops nothing: where a
+    disk stays full, the result cannot be written either, and its error tells.
+
+    Args:
+        file: named like the result, so that all that defines the numbers is in its name.
+        parts: what changes with the training besides the parts that the loop itself names.
+        say: called with one line where something is wrong.
+    """
+
+    def __init__(self, file: Path, parts: Mapping[str, Stateful], say: Callable[[str], None]) -> None:
+        self._file, self._parts, self._say, self._last = file, parts, say, time.monotonic()
+
+    def resume(self, parts: Mapping[str, Stateful]) -> bool:
+        """Give every part the state that it had; tell whether there was one."""
+        if not self._file.is_file():
+            return False
+        kept = _read(self._file)
+        if kept is None or kept.get("code") != _code():
+            why = "is damaged" if kept is None else "was written by other code"
+            self._say(f"warning: the checkpoint {self._file.name} {why}: pre-training starts anew")
+            return False
+        for name, part in {**self._parts, **parts}.items():
+            part.load_state_dict(kept[name])
+        return True
+
+    def keep(self, parts: Mapping[str, Stateful]) -> None:
+        """Write the state of every part where the last was written long enough ago."""
+        if time.monotonic() - self._last < EVERY:
+            return
+        states = {name: part.state_dict() for name, part in {**self._parts, **parts}.items()}
+        try:
+            with replacing(self._file) as temporary:
+                content = packed({**states, "code": _code()})
+                temporary.write_bytes(hashlib.sha256(content).digest() + content)
+        except NotWritten as error:
+            self._say(f"warning: no checkpoint: {error}")
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the file: the result stands."""
+        self._file.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """Return what was kept, None where the file is damaged: torch alone does not notice a changed number."""
+    written = file.read_bytes()
+    content = written[hashlib.sha256().digest_size :]
+    if not written.startswith(hashlib.sha256(content).digest()):
+        return None
+    return torch.load(io.BytesIO(content), weights_only=True)
+
+
+@cache
+def _code() -> str:
+    """Name the code that computes: torch and every module of the package."""
+    digest, root = hashlib.sha256(torch.__version__.encode()), Path(bench.__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""Cells that fail: out of memory, killed, alike. The others are done, and the same command resumes."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from tests.end_to_end.test_run import PLUGIN
+
+SWALLOW = "import resource, torch; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, -1)); torch.ones(8 << 30)"
+"""Memory really runs out: within a limit of the process, so that nothing else of the machine is in want."""
+
+
+def failure(place, method, fold=0):
+    return json.loads((place.folder / f"results/cells/tiny/small/{method}/f{fold}-s0.failed.json").read_text())["error"]
+
+
+def test_a_cell_without_memory_fails_alone(place):
+    (place.folder / "swallower.py").write_text(PLUGIN.format(name="Swallower", body=SWALLOW))
+    (place.folder / "killer.py").write_text(
+        PLUGIN.format(name="Killer", body="import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    )
+    plugins = ("--plugin", "swallower.py", "--plugin", "killer.py")
+    done = place.bench(
+        "run", "--task", "tiny.toml", "--methods", "swallower,killer,llft", "--folds", "0", *plugins, code=1
+    )
+    assert "2 of 4 cells done, 2 failed, 2 computed" in done.stdout
+    for method in ("swallower", "killer"):
+        assert failure(place, method)["kind"] == "oom", method
+    assert failure(place, "killer")["class"] == "WorkerDied"
+    assert "SIGKILL" in done.stderr
+    assert "when memory is short" in done.stderr
+    assert failure(place, "swallower")["traceback"]
+
+
+def test_a_method_whose_first_three_cells_fail_alike_is_not_started_again_in_this_run(place):
+    text = (place.folder / "tiny.toml").read_text().replace("folds = 2", "folds = 4")
+    (place.folder / "tiny.toml").write_text(text)
+    (place.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="raise RuntimeError(f'{run}')"))
+    words = ("run", "--task", "tiny.toml", "--methods", "raises", "--plugin", "raises.py")
+    done = place.bench(*words, "--jobs", "1", code=1)
+    assert "4 of 8 cells done, 3 failed, 1 not started" in done.stdout
+    why = "the first 3 cells of raises failed alike: RuntimeError"
+    assert f"not started: 1 of the cells, {why}; the same command tries again" in done.stderr
+    (place.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="pass"))
+    assert "8 of 8 cells done, 4 computed, 0 recomputed" in place.bench(*words).stdout
+
+
+def test_pre_training_that_is_killed_goes_on_from_its_checkpoint(place, new_place):
+    """SIGKILL of all processes while a fold is pre-trained; weights and results are those of a run left alone."""
+    other = new_place("uninterrupted")
+    for one in (place, other):
+        text = (one.folder / "tiny.toml").read_text().replace("pretrain_epochs = 1", "pretrain_epochs = 8")
+        (one.folder / "tiny.toml").write_text(text)
+    words, hurry = ("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0"), {"BENCH_CHECKPOINT_EVERY": "0"}
+    other.bench(*words)
+    process = subprocess.Popen(
+        place.command(*words), cwd=place.folder, start_new_session=True, env={**os.environ, **hurry},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    log = place.folder / "results/cells/tiny/small/baseline/f0-s0.log"
+    while process.poll() is None and not (log.is_file() and "epoch 4/8" in log.read_text()):
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert [file.suffix for file in (place.folder / ".cache/baselines").glob("[!.]*")] == [".checkpoint"]
+    assert "2 of 2 cells done, 2 computed, 0 recomputed" in place.bench(*words).stdout
+
+    second = log.read_text().partition("resumed at epoch ")[2]
+    assert second
+    assert "epoch 1/8" not in second
+    assert "epoch 2/8" not in second
+    assert log.read_text().count("epoch 1/8") == 1
+    weights = [{f.name: f.read_bytes() for f in (one.folder / ".cache/baselines").iterdir()} for one in (place, other)]
+    assert weights[0] == weights[1]
+    for name, content in place.cells().items():
+        one, whole = json.loads(content), json.loads(other.cells()[name])
+        for key in ("hash", "scores", "predictions", "baseline", "data"):
+            assert one[key] == whole[key], (name, key)
