@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
     _folders(report)
 
+    _add_prepare(verbs)
     _add_life(verbs)
 
     ls = verbs.add_parser(
@@ -149,6 +150,17 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("name", help="such as my-method")
     new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
     return parser
+
+
+def _add_prepare(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        "prepare", help="decode images and fetch weights, before a run needs them", allow_abbrev=False
+    )
+    parser.set_defaults(call=_prepare)
+    parser.add_argument("task", help="as for `bench run --task`")
+    parser.add_argument("--verify", action="store_true", help="hold every image against its checksum")
+    parser.add_argument("--jobs", type=_positive, help="processes that decode (default: all cores)")
+    _folders(parser)
 
 
 def _add_life(verbs: Any) -> None:
@@ -262,6 +274,12 @@ def _report(args: argparse.Namespace) -> int:
     from bench.run import launch
 
     return report_tasks(args.task, args.reports, launch.settings(args))
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from bench.run import launch, prepare
+
+    return prepare.prepare_task(launch.settings(args), jobs=args.jobs, check=args.verify)
 
 
 def _status(args: argparse.Namespace) -> int:

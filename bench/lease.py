@@ -150,11 +150,14 @@ def _silent(one: Path) -> bool:
 
 
 def running(pid: int) -> bool:
-    """Tell whether a process of this machine lives."""
+    """Tell whether a process of this machine lives; one that ended and is not yet reaped does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return True  # no /proc on this system

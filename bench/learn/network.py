@@ -70,18 +70,25 @@ def build_net(backbone: str, *, weights: str = "none") -> Net:
     return net.eval()
 
 
+def imagenet_weights(backbone: str) -> tuple[str, Path]:
+    """Return the address of torchvision's ImageNet weights, and where in TORCH_HOME they are read."""
+    from bench.learn._torchvision_without_operators import models
+
+    url = getattr(models, TORCHVISION[backbone]).DEFAULT.url
+    return url, Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+
+
 def _torchvision(backbone: str, weights: str) -> tuple[nn.Module, int]:
     from bench.learn._torchvision_without_operators import models
 
     model = getattr(models, backbone)(weights=None)
     if weights == "imagenet":
-        url = getattr(models, TORCHVISION[backbone]).DEFAULT.url
-        file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+        url, file = imagenet_weights(backbone)
         if not file.is_file():
             raise DataMissing(
                 f"ImageNet weights {file}",
-                get_it=f"Fetch {url} on a machine with network into that folder (or set TORCH_HOME), "
-                'or set weights = "none" in the task to train from scratch.',
+                get_it=f"`bench prepare` fetches {url} where there is a network; else copy it into that folder "
+                '(or set TORCH_HOME), or set weights = "none" in the task to train from scratch.',
             )
         model.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"))
     # The last linear layer is `fc` (ResNet) or the end of `classifier`. EfficientNet's own dropout before it

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import NotWritten
-from bench.run.lease import abandon, running
+from bench.lease import abandon, running
 from bench.run.plan import SCHEMA, Cell, folder
 
 State = Literal["done", "stale", "failed", "pending"]

@@ -1,0 +1,74 @@
+"""The image cache: what it costs over decoding alone, and the memory it takes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from bench.data.cache import image_cache
+from bench.data.decode import fit, read_image
+from bench.datasets.manifest import Manifest
+
+SIZE = 224
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """Three hundred JPEGs of 1024 x 1024 grey pixels."""
+    folder = tmp_path_factory.mktemp("films")
+    rng = np.random.default_rng(0)
+    for i in range(300):
+        coarse = Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8))
+        coarse.resize((1024, 1024), Image.Resampling.BICUBIC).save(folder / f"{i:03d}.jpg", quality=90)
+    paths = sorted(file.name for file in folder.iterdir())
+    return folder, pd.DataFrame({"uid": paths, "path": paths})
+
+
+def test_building_takes_hardly_longer_than_decoding(compare, films, tmp_path):
+    folder, table = films
+    built = iter(range(10_000))
+
+    def build():
+        options = {"size": SIZE, "channels": 1, "crop": "none", "cache_dir": tmp_path / str(next(built))}
+        image_cache(Manifest(), "manifest", folder, table, **options)
+
+    def decode():
+        for path in table["path"]:
+            fit(read_image(folder / path), size=SIZE, channels=1, crop="none")
+
+    compare("image cache / the decoder alone", build, decode, bar=1 / 0.9, pairs=5)
+
+
+MANY = """
+import resource, sys
+from pathlib import Path
+import numpy as np, pandas as pd
+from bench.data.cache import image_cache
+from bench.datasets.manifest import Manifest
+
+class Made(Manifest):
+    def image(self, root, path):
+        return np.full((64, 64), int(path) % 251, dtype=np.uint8)
+
+n = range(int(sys.argv[2]))
+table = pd.DataFrame({"uid": [f"m:{i:06d}" for i in n], "path": [str(i) for i in n]})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+cache = image_cache(Made(), "m", Path("."), table, size=64, channels=1, crop="none", cache_dir=Path(sys.argv[1]))
+rng = np.random.default_rng(0)
+for _ in range(50):
+    rows = cache.rows([f"m:{i:06d}" for i in rng.integers(0, len(table), 64)])
+    assert (cache.array[np.sort(rows)].reshape(64, -1).max(axis=1) < 251).all()
+print(before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def test_112_000_images_are_built_and_read_below_one_gigabyte(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", MANY, str(tmp_path), "112000"], capture_output=True, text=True, check=True
+    )
+    before, peak = map(float, done.stdout.split())
+    print(f"\n112,000 images: peak {peak:.0f} MB of the preparing process, {before:.0f} MB before (1000)")
+    assert peak < 1000
