@@ -68,8 +68,8 @@ def _weights(task: Task) -> None:
         urls = ", ".join(url for url, _ in lacking)
         raise DataMissing(
             f"ImageNet weights {', '.join(str(file) for _, file in lacking)}",
-            get_it=f"They could not be fetched from here. On a machine with network fetch {urls} and copy them into that "
-            'folder (or set TORCH_HOME), or take "TASK:weights=none" to train from scratch. All images are prepared.',
+            get_it=f"They could not be fetched from here. On a machine with network fetch {urls} and copy them into "
+            'that folder (or set TORCH_HOME), or take "TASK:weights=none". All images are prepared.',
         )
 
 
