@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from bench import taskfile
+from bench.data import splits
 from bench.data.task_data import TaskData, task_data
-from bench.errors import EmptyGroup, NotWritten
+from bench.errors import DataError, EmptyGroup, NotWritten
 from bench.run import store
 from bench.run.choice import with_choice
 from bench.run.plan import (
@@ -24,6 +25,7 @@ from bench.run.plan import (
     check_backbone,
     checkpoint_file,
     describe_cell,
+    folder,
     method_specs,
     plan,
     undefined,
@@ -68,7 +70,8 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
     task = taskfile.resolve(settings.task)
     specs = method_specs(wanted.methods, settings.plugins, task.recipe)
     backbone = check_backbone(task, wanted.backbone)
-    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting).readable(settings.cache)
+    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits)
+    data = data.readable(settings.cache)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
     complete = partial(with_choice, data=data, settings=settings)
     return data, plan(
@@ -120,6 +123,8 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
     """
     data, cells, todo = prepare(wanted, settings)
     store.clear_temporaries(settings.results, data.task.name, settings.cache)
+    if not settings.selecting:
+        store_splits(data, settings.results)
     was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
     done, unreadable = len(cells) - len(todo), data.left_out(settings.cache)
     outcome = Outcome(planned=len(cells), done_before=done, unreadable=unreadable)
@@ -159,6 +164,19 @@ def run_task(wanted: Wanted, settings: Settings, *, jobs: int | None = None) -> 
     return outcome
 
 
+def store_splits(data: TaskData, results: Path) -> Path:
+    """Write the split manifest of a run beside its results, unless it stands there; return its file."""
+    file, cut = results / "splits" / f"{folder(data.task.name)}.csv", splits.cut_of(data)
+    try:
+        same = splits.sha256(splits.read(file, data.task)) == splits.sha256(cut)
+    except DataError:
+        same = False
+    if not same:
+        with store.replacing(file) as temporary:
+            temporary.write_text(splits.manifest(data.task, cut), encoding="utf-8", newline="\n")
+    return file
+
+
 def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]) -> str:
     """Return one line on what a run has before it."""
     cell, folds = cells[0].cell, len({p.cell.fold for p in cells})
@@ -194,7 +212,8 @@ def settings(args: argparse.Namespace) -> Settings:
     """Return the settings that the options of the command line give."""
     cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
     folders = (args.results.absolute(), cache.absolute(), args.data.absolute() if args.data else None)
-    return Settings(args.task, *folders, tuple(file.absolute() for file in args.plugin))
+    manifest = args.splits.absolute() if args.splits else None
+    return Settings(args.task, *folders, tuple(file.absolute() for file in args.plugin), splits=manifest)
 
 
 def print_plan(wanted: Wanted, settings: Settings) -> int:
@@ -217,7 +236,8 @@ def print_run(wanted: Wanted, settings: Settings, *, jobs: int | None = None) ->
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
     parts += [f"{outcome.blocked} blocked by a failed baseline"] if outcome.blocked else []
     parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
-    print(f"{', '.join(parts)}. `bench report --task {settings.task}` makes the tables.")
+    manifest = f" --splits {os.path.relpath(settings.splits)}" if settings.splits else ""
+    print(f"{', '.join(parts)}. `bench report --task {settings.task}{manifest}` makes the tables.")
     return code
 
 
