@@ -166,9 +166,8 @@ def external_of(validation: pd.DataFrame) -> pd.DataFrame | None:
     if "external" not in validation.columns or (validation["external"] == DRAWN).any():
         return None
     rows = validation.loc[validation.index.repeat(validation["external"])].reset_index(drop=True)
-    repeats = rows.loc[rows["uid"].duplicated(), "y"].value_counts()
-    shortfall = {int(c): int(n) for c, n in sorted(repeats.items())}
-    rows.attrs = {**validation.attrs, "set": "external", "shortfall": shortfall}
+    repeats = {c: int((rows["uid"].duplicated() & (rows["y"] == c)).sum()) for c in (0, 1)}
+    rows.attrs = {**validation.attrs, "set": "external", "shortfall": {c: n for c, n in repeats.items() if n}}
     return rows
 
 
