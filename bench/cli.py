@@ -215,6 +215,9 @@ def _folders(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), help="cells (default: results)")
     parser.add_argument("--cache", type=Path, help="decoded images and baselines (default: $BENCH_CACHE, else .cache)")
     parser.add_argument("--data", type=Path, help="one folder per source in it (default: $BENCH_DATA)")
+    parser.add_argument(
+        "--splits", type=Path, metavar="FILE", help="folds and external sets of a manifest (default: cut anew, alike)"
+    )
     _plugins(parser)
 
 

@@ -101,7 +101,7 @@ def filled(
             if isinstance(found, str):
                 entry = {"uid": uid, "path": path, "why": found}
             else:
-                pixels.write(found.row)
+                pixels.write(found.row.data)
                 entry = {"uid": uid, **asdict(found.facts)}
             lines.write(json.dumps(entry) + "\n")
             building.done.append(entry)

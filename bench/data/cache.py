@@ -149,7 +149,7 @@ def verify(cache: ImageCache) -> list[str]:
     return [
         str(uid)
         for uid, row, expected in zip(index["uid"], index["row"], index["sha256"], strict=True)
-        if hashlib.sha256(cache.array[row]).hexdigest() != expected
+        if hashlib.sha256(cache.array[row].data).hexdigest() != expected
     ]
 
 

@@ -40,7 +40,7 @@ def facts(row: np.ndarray, decoded: np.ndarray, file: Path) -> Facts:
             width, height, mode = opened.width, opened.height, opened.mode
     except (OSError, ValueError, SyntaxError):
         height, width, mode = decoded.shape[0], decoded.shape[1], "L" if decoded.ndim == 2 else "RGB"
-    digest = hashlib.sha256(row).hexdigest()
+    digest = hashlib.sha256(row.data).hexdigest()
     return Facts(digest, round(mean, 3), round(sd, 3), perceptual_hash(row), width, height, mode)
 
 

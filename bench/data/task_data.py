@@ -14,6 +14,7 @@ import pandas as pd
 
 from bench import registry
 from bench.api import Dataset, Rows, Task
+from bench.data import splits
 from bench.data.cache import ImageCache, cache_place, image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds, image_folds
@@ -95,12 +96,16 @@ class TaskData:
             inner = cut(train, 10, self.task) == 0
             return train[inner if name == "val_inner" else ~inner].reset_index(drop=True)
         source = self.tables["source"]
-        part = source[(source["fold"] == fold) == (name != "train")].reset_index(drop=True)
+        others = ~source["fold"].isin((fold, splits.NO_PART))
+        part = source[others if name == "train" else source["fold"] == fold].reset_index(drop=True)
         if self.selecting and name != "train":
             held = held_out(part, (0, family(self.task.name), fold), task=self.task)
             part = part[held == (name == HOLDOUT)].reset_index(drop=True)
         if name != "external":
             return part
+        # Of a validation part less its holdout, an external set is always drawn.
+        if not self.selecting and (manifest := splits.external_of(part)) is not None:
+            return manifest
         if self.task.attribute.grouped:
             part = self._of_pair(part, fold)
         return external_set(part, (0, family(self.task.name), fold, self.task.attribute.column), task=self.task)
@@ -124,8 +129,12 @@ class TaskData:
         """Return the tables without the images that could not be read for the caches; nothing is decoded.
 
         The folds of all other images stay what they are. The rows are counted in `attrs["left_out"]` as FILE_CORRUPT.
+
+        Raises:
+            DataError: where one of them is in a split manifest that was given.
         """
         found = self.found_unreadable(cache_dir)
+        splits.check_readable(self.tables["source"], found["source"])
         return replace(
             self, tables={name: _without(table, found[name]) for name, table in self.tables.items()}, unreadable=found
         )
@@ -174,15 +183,22 @@ class TaskData:
         return {**how, "cache_dir": cache_dir / "images"}
 
 
-def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = (), *, selecting: bool = False) -> TaskData:
-    """Read the tables of a task and cut its folds; images are not read.
+def task_data(
+    task: Task,
+    data_dir: Path | None,
+    plugins: Sequence[Path] = (),
+    *,
+    selecting: bool = False,
+    manifest: Path | None = None,
+) -> TaskData:
+    """Read the tables of a task and cut its folds, or take them from a `manifest` of splits; images are not read.
 
     With `selecting` the result has no test set. Test sets of other datasets than the source's are not opened; of
     those of the same dataset only the groups are used, because no group of theirs may be trained on.
 
     Raises:
         DataMissing, DataInvalid: what a dataset lacks, and where it is had.
-        DataError: where generated and real images would be mixed in one task.
+        DataError: where generated and real images would be mixed in one task, or the manifest does not fit.
     """
     rows = {"source": task.source, **task.ood}
     if selecting:
@@ -197,7 +213,10 @@ def task_data(task: Task, data_dir: Path | None, plugins: Sequence[Path] = (), *
         for name, source in sources.items()
     }
     source = keep_apart(tables["source"], [tables[name] for name in rows if name != "source"])
-    source["fold"] = cut(source, task.folds, task)
+    if manifest is None:
+        source["fold"] = cut(source, task.folds, task)
+    else:
+        source = splits.given(source, splits.read(manifest, task), manifest, task)
     if selecting:
         alone = replace(task, ood={HOLDOUT: task.source})
         return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True)

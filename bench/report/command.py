@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from bench import registry, taskfile
 from bench.api import Task
 from bench.data.task_data import TaskData, task_data
-from bench.errors import BenchError, DataError, UnknownName
+from bench.errors import BenchError, DataError, UnknownName, UsageError
 from bench.report import TaskInfo, collect, terminal, untuned, write
 from bench.report.ablations import split
 from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Undefined, is_tuned
@@ -25,19 +26,23 @@ def report_tasks(task: str | None, reports: Path, settings: Settings) -> int:
     Raises:
         BenchError: where there are no results, with the line that makes them.
     """
+    if settings.splits is not None and task is None:
+        raise UsageError("--splits is the manifest of one task: name it by --task")
     names = [task] if task else [name for name in TASKS if (settings.results / "cells" / name).is_dir()]
     if not names:
         raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
     for name in names:
-        _report(Settings(name, settings.results, settings.cache, settings.data, settings.plugins), reports)
+        _report(dataclasses.replace(settings, task=name), reports)
     return 0
 
 
 def _report(settings: Settings, reports: Path) -> None:
     task = taskfile.resolve(settings.task)
     try:
-        data = task_data(task, settings.data, settings.plugins).readable(settings.cache)
+        data = task_data(task, settings.data, settings.plugins, manifest=settings.splits).readable(settings.cache)
     except DataError as error:
+        if settings.splits is not None:
+            raise
         data = None
         print(f"warning: results are not checked against today's images: {error}", file=sys.stderr)
     cells, failures, left_out = read_cells(settings, task.name, data)

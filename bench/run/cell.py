@@ -101,7 +101,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
 def open_task(settings: Settings) -> TaskData:
     """Return the tables of the task, less the images that cannot be read; read once per process."""
     task = taskfile.resolve(settings.task)
-    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting)
+    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits)
     return data.readable(settings.cache)
 
 

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from bench import taskfile
+from bench.data import splits
 from bench.data.task_data import TaskData, task_data
-from bench.errors import EmptyGroup, NotWritten
+from bench.errors import DataError, EmptyGroup, NotWritten
 from bench.run import store
 from bench.run.attempt import Event, describe_error, save_failure
 from bench.run.choice import with_choice
@@ -23,6 +24,7 @@ from bench.run.plan import (
     Settings,
     check_backbone,
     checkpoint_file,
+    folder,
     method_specs,
     plan,
     undefined,
@@ -88,7 +90,8 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
     task = taskfile.resolve(settings.task)
     specs = method_specs(wanted.methods, settings.plugins, task.recipe)
     backbone = check_backbone(task, wanted.backbone)
-    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting).readable(settings.cache)
+    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits)
+    data = data.readable(settings.cache)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
     complete = partial(with_choice, data=data, settings=settings)
     return data, plan(
@@ -136,7 +139,7 @@ def run_task(
     settings: Settings,
     *,
     slots: Slots = ALL_CORES,
-    planned: Callable[[str], None] = lambda _: None,
+    on_plan: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
 
@@ -146,8 +149,10 @@ def run_task(
     """
     data, cells, todo = prepare(wanted, settings)
     if todo:
-        planned(data.task.name)
+        on_plan(data.task.name)
     store.clear_temporaries(settings.results, data.task.name, settings.cache)
+    if not settings.selecting:
+        store_splits(data, settings.results)
     was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
     done, unreadable = len(cells) - len(todo), data.left_out(settings.cache)
     outcome = Outcome(planned=len(cells), done_before=done, unreadable=unreadable)
@@ -194,6 +199,19 @@ def run_task(
     return outcome
 
 
+def store_splits(data: TaskData, results: Path) -> Path:
+    """Write the split manifest of a run beside its results, unless it stands there; return its file."""
+    file, cut = results / "splits" / f"{folder(data.task.name)}.csv", splits.cut_of(data)
+    try:
+        same = splits.sha256(splits.read(file, data.task)) == splits.sha256(cut)
+    except DataError:
+        same = False
+    if not same:
+        with store.replacing(file) as temporary:
+            temporary.write_text(splits.manifest(data.task, cut), encoding="utf-8", newline="\n")
+    return file
+
+
 def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]) -> str:
     """Return one line on what a run has before it."""
     cell, folds = cells[0].cell, len({p.cell.fold for p in cells})
@@ -229,7 +247,8 @@ def settings(args: argparse.Namespace) -> Settings:
     """Return the settings that the options of the command line give."""
     cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
     folders = (args.results.absolute(), cache.absolute(), args.data.absolute() if args.data else None)
-    return Settings(args.task, *folders, tuple(file.absolute() for file in args.plugin))
+    manifest = args.splits.absolute() if args.splits else None
+    return Settings(args.task, *folders, tuple(file.absolute() for file in args.plugin), splits=manifest)
 
 
 def print_plan(wanted: Wanted, settings: Settings) -> int:
@@ -249,14 +268,15 @@ def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -
     from bench.run.runs import remember
 
     outcome = run_task(
-        wanted, settings, slots=slots, planned=lambda task: remember(wanted, settings, task, {"on": "local"})
+        wanted, settings, slots=slots, on_plan=lambda task: remember(wanted, settings, task, {"on": "local"})
     )
     code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
     parts += [f"{sum(outcome.blocked.values())} not started"] if outcome.blocked else []
     parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
-    print(f"{', '.join(parts)}. `bench report --task {settings.task}` makes the tables.")
+    manifest = f" --splits {os.path.relpath(settings.splits)}" if settings.splits else ""
+    print(f"{', '.join(parts)}. `bench report --task {settings.task}{manifest}` makes the tables.")
     return code
 
 

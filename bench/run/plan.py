@@ -43,6 +43,8 @@ class Settings:
     plugins: tuple[Path, ...] = ()
     selecting: bool = False
     """Score on the holdout of each fold and have no test set (see `bench.data.holdout`)."""
+    splits: Path | None = None
+    """A split manifest to take folds and external sets from (see `bench.data.splits`)."""
 
 
 @dataclass(frozen=True)

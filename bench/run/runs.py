@@ -67,13 +67,14 @@ def _listed(wanted: dict[str, Any]) -> dict[str, Any]:
 
 def settings_of(texts: dict[str, Any], results: Path) -> Settings:
     """Return the settings that `settings_texts` wrote, for a folder of results."""
-    paths = {name: Path(value) for name, value in texts.items() if value and name in ("cache", "data")}
+    paths = {name: Path(value) for name, value in texts.items() if value and name in ("cache", "data", "splits")}
     return Settings(**{**texts, **paths, "plugins": tuple(map(Path, texts["plugins"])), "results": results})
 
 
 def _run(one: dict[str, Any], results: Path) -> tuple[Wanted, Settings, dict[str, Any]]:
     try:
-        given = {name: tuple(value) if isinstance(value, list) else value for name, value in one["wanted"].items()}
+        given: dict[str, Any] = dict(one["wanted"])
+        given.update({name: tuple(value) for name, value in given.items() if isinstance(value, list)})
         return Wanted(**given), settings_of(one["settings"], results), one.get("on") or {}
     except (KeyError, TypeError) as error:
         raise DataInvalid(f"{results / 'runs'}: a run of another version ({error}): delete that folder") from None

@@ -63,7 +63,7 @@ def sbatch(file: Path, *, sleep: Callable[[float], None] = time.sleep) -> str:
         LimitReached: the user may submit no more jobs.
         UsageError: a script that the cluster refuses.
     """
-    name = file.parent.name
+    name, last = file.parent.name, ""
     for turn in range(TRIES):
         if turn:
             sleep(FIRST_WAIT * 2 ** (turn - 1) * random.uniform(0.75, 1.25))
@@ -76,7 +76,7 @@ def sbatch(file: Path, *, sleep: Callable[[float], None] = time.sleep) -> str:
         try:
             return _run("sbatch", "--parsable", str(file)).strip().partition(";")[0]
         except NotAnswered as error:
-            last = error
+            last = str(error)
     raise NotAnswered(f"{last} (tried {TRIES} times). What is submitted goes on; the same command submits the rest.")
 
 

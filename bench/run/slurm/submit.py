@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.run import environment, states, store
-from bench.run.launch import Wanted, heading, pending, plan_run, prepare
+from bench.run.launch import Wanted, heading, pending, plan_run, prepare, store_splits
 from bench.run.plan import BASELINE, PlannedCell, Settings
 from bench.run.runs import remember, settings_texts
 from bench.run.slurm import commands, log
@@ -98,6 +98,7 @@ def print_submission(
     else:
         data, cells, todo = prepare(wanted, settings)
         store.clear_temporaries(settings.results, data.task.name, settings.cache)
+        store_splits(data, settings.results)
         remember(wanted, settings, data.task.name, {"on": "slurm", "profile": name, "group_by": group_by})
     task = data.task.name
     in_queue = queued(settings.results, task)
