@@ -218,6 +218,10 @@ def _folders(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--splits", type=Path, metavar="FILE", help="folds and external sets of a manifest (default: cut anew, alike)"
     )
+    parser.add_argument(
+        "--baseline", type=Path, metavar="FILE",
+        help="a trained model of your own (state dict; {fold} for one per fold) in place of pre-training",
+    )  # fmt: skip
     _plugins(parser)
 
 

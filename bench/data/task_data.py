@@ -18,6 +18,7 @@ from bench.data import splits
 from bench.data.cache import ImageCache, cache_place, image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds, image_folds
+from bench.data.given import GivenBaseline
 from bench.data.holdout import HOLDOUT, held_out
 from bench.data.pair import Pair, of_pair
 from bench.data.table import fingerprint, keep_apart, sample_table
@@ -49,6 +50,8 @@ class TaskData:
     `external` are made of what is left of the validation part.
 
     `unreadable` holds the images of each set that its table lacks because they cannot be read.
+
+    `given` is the user's own baseline; without it each fold trains one.
     """
 
     task: Task
@@ -57,6 +60,7 @@ class TaskData:
     pair: Pair | None = None
     selecting: bool = False
     unreadable: Mapping[str, tuple[Unreadable, ...]] = field(default_factory=dict)
+    given: GivenBaseline | None = None
 
     @cached_property
     def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
@@ -190,8 +194,11 @@ def task_data(
     *,
     selecting: bool = False,
     manifest: Path | None = None,
+    baseline: Path | None = None,
 ) -> TaskData:
     """Read the tables of a task and cut its folds, or take them from a `manifest` of splits; images are not read.
+
+    `baseline` is a checkpoint of the user's own, see `bench.data.given`.
 
     With `selecting` the result has no test set. Test sets of other datasets than the source's are not opened; of
     those of the same dataset only the groups are used, because no group of theirs may be trained on.
@@ -217,10 +224,11 @@ def task_data(
         source["fold"] = cut(source, task.folds, task)
     else:
         source = splits.given(source, splits.read(manifest, task), manifest, task)
+    given = GivenBaseline(baseline) if baseline else None
     if selecting:
         alone = replace(task, ood={HOLDOUT: task.source})
-        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True)
-    return TaskData(task, sources, {**tables, "source": source})
+        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True, given=given)
+    return TaskData(task, sources, {**tables, "source": source}, given=given)
 
 
 def _dataset(rows: Rows) -> str:

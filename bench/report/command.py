@@ -28,6 +28,8 @@ def report_tasks(task: str | None, reports: Path, settings: Settings) -> int:
     """
     if settings.splits is not None and task is None:
         raise UsageError("--splits is the manifest of one task: name it by --task")
+    if settings.baseline is not None and task is None:
+        raise UsageError("--baseline is the checkpoint of one task: name it by --task")
     names = [task] if task else [name for name in TASKS if (settings.results / "cells" / name).is_dir()]
     if not names:
         raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
@@ -39,7 +41,9 @@ def report_tasks(task: str | None, reports: Path, settings: Settings) -> int:
 def _report(settings: Settings, reports: Path) -> None:
     task = taskfile.resolve(settings.task)
     try:
-        data = task_data(task, settings.data, settings.plugins, manifest=settings.splits).readable(settings.cache)
+        data = task_data(
+            task, settings.data, settings.plugins, manifest=settings.splits, baseline=settings.baseline
+        ).readable(settings.cache)
     except DataError as error:
         if settings.splits is not None:
             raise

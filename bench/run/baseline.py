@@ -18,6 +18,7 @@ from bench.api import Recipe
 from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup
+from bench.learn.given import given_state
 from bench.learn.network import Net, build_net
 from bench.learn.train import Stateful
 from bench.run.checkpoint import Checkpoint
@@ -42,6 +43,19 @@ def load_baseline(file: Path, backbone: str) -> tuple[Net, str]:
     except Exception as error:  # torch raises a different error for each way in which a file can be damaged
         raise DataInvalid(f"{file} is not a checkpoint of {backbone} ({error}): delete it and run again") from error
     return net, hashlib.sha256(content).hexdigest()
+
+
+def take_baseline(file: Path, given: Path, backbone: str) -> None:
+    """Keep the weights of a checkpoint that the user brings as the baseline; raises DataError where they do not fit."""
+    with replacing(file) as temporary:
+        temporary.write_bytes(packed(given_state(given, backbone)))
+
+
+SEEN = (
+    "the same checkpoint is the baseline of all folds: where it was trained on images of the source set, it has seen "
+    "those of the external set and of `val`, and gaps on them are smaller than on new patients. With {fold} in the path "
+    "of --baseline each fold has its own"
+)
 
 
 def train_baseline(

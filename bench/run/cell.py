@@ -23,7 +23,7 @@ from bench.data.split import ImageSplit
 from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.run import environment, pairing, store
-from bench.run.baseline import load_baseline, train_baseline
+from bench.run.baseline import SEEN, load_baseline, take_baseline, train_baseline
 from bench.run.context import CellRun, Shelf, uncounted
 from bench.run.pairing import Splits
 from bench.run.plan import (
@@ -52,7 +52,10 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
 
     file = checkpoint_file(settings.cache, cell, data)
     if cell.method == BASELINE and not file.is_file():
-        train_baseline(file, cell, data, splits, report)
+        if data.given is None:
+            train_baseline(file, cell, data, splits, report)
+        else:
+            take_baseline(file, data.given.file(cell.fold), cell.backbone)
     baseline, baseline_sha = load_baseline(file, cell.backbone)
 
     method = build_method(cell.runs, settings.plugins)
@@ -65,6 +68,10 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         fold=cell.fold, method=cell.method, report=report,
         shelf=_shelf(settings, data, cell, method, baseline_sha),
     )  # fmt: skip
+    if data.given is not None and cell.method == BASELINE:
+        run.log(given_baseline=data.given.sha256(cell.fold))
+        if data.given.shared:
+            run.warn(SEEN)
     model = uncounted(_fit(method, run, data, cell))
     seconds = time.perf_counter() - started
 
@@ -101,7 +108,10 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
 def open_task(settings: Settings) -> TaskData:
     """Return the tables of the task, less the images that cannot be read; read once per process."""
     task = taskfile.resolve(settings.task)
-    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits)
+    data = task_data(
+        task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits,
+        baseline=settings.baseline,
+    )  # fmt: skip
     return data.readable(settings.cache)
 
 

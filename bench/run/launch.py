@@ -90,9 +90,15 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
     task = taskfile.resolve(settings.task)
     specs = method_specs(wanted.methods, settings.plugins, task.recipe)
     backbone = check_backbone(task, wanted.backbone)
-    data = task_data(task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits)
+    data = task_data(
+        task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits,
+        baseline=settings.baseline,
+    )  # fmt: skip
     data = data.readable(settings.cache)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
+    if data.given is not None:
+        for fold in folds:
+            data.given.file(fold)
     complete = partial(with_choice, data=data, settings=settings)
     return data, plan(
         data, specs, backbone=backbone, folds=folds, seeds=wanted.seeds, plugins=settings.plugins, complete=complete
@@ -123,6 +129,7 @@ def prepare(
     print(heading(data, cells, todo), file=sys.stderr)
     runnable = [p for p in todo if p.error is None]
     if runnable:
+        _check_given(data, runnable)
         store.check_writable(settings.results / "cells")
         baselines = [checkpoint_file(settings.cache, p.cell, data) for p in runnable if p.cell.method == BASELINE]
         if not all(file.is_file() for file in baselines):
@@ -132,6 +139,15 @@ def prepare(
         if again and data.found_unreadable(settings.cache) != data.unreadable:
             return prepare(wanted, settings, again=False)
     return data, cells, todo
+
+
+def _check_given(data: TaskData, cells: Sequence[PlannedCell]) -> None:
+    """Raise DataError for a baseline of the user's that does not fit, before images are decoded for it."""
+    if data.given is not None:
+        from bench.learn.given import given_state
+
+        for file in {data.given.file(p.cell.fold) for p in cells}:
+            given_state(file, cells[0].cell.backbone)
 
 
 def run_task(
@@ -248,7 +264,9 @@ def settings(args: argparse.Namespace) -> Settings:
     cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
     folders = (args.results.absolute(), cache.absolute(), args.data.absolute() if args.data else None)
     manifest = args.splits.absolute() if args.splits else None
-    return Settings(args.task, *folders, tuple(file.absolute() for file in args.plugin), splits=manifest)
+    baseline = args.baseline.absolute() if args.baseline else None
+    plugins = tuple(file.absolute() for file in args.plugin)
+    return Settings(args.task, *folders, plugins, splits=manifest, baseline=baseline)
 
 
 def print_plan(wanted: Wanted, settings: Settings) -> int:
@@ -276,6 +294,7 @@ def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -
     parts += [f"{sum(outcome.blocked.values())} not started"] if outcome.blocked else []
     parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
     manifest = f" --splits {os.path.relpath(settings.splits)}" if settings.splits else ""
+    manifest += f" --baseline {os.path.relpath(settings.baseline)}" if settings.baseline else ""
     print(f"{', '.join(parts)}. `bench report --task {settings.task}{manifest}` makes the tables.")
     return code
 

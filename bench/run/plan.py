@@ -45,6 +45,8 @@ class Settings:
     """Score on the holdout of each fold and have no test set (see `bench.data.holdout`)."""
     splits: Path | None = None
     """A split manifest to take folds and external sets from (see `bench.data.splits`)."""
+    baseline: Path | None = None
+    """A checkpoint of the user's own (see `bench.data.given`)."""
 
 
 @dataclass(frozen=True)
@@ -193,15 +195,18 @@ def check_backbone(task: Task, backbone: str | None) -> str:
 def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
     """Return what defines a baseline: training images, pixels, network, pre-training, fold and seed.
 
-    Variants of a task that agree in it share the baseline.
+    Variants of a task that agree in it share the baseline. Of one that the user brings it is the file.
     """
     task, source = data.task, data.sources["source"]
+    pixels = [task.image_size, task.channels, task.crop]
+    if data.given is not None:
+        return {"schema": SCHEMA, "given": data.given.sha256(cell.fold), "pixels": pixels, "backbone": cell.backbone}
     recipe = _fields(task.recipe)
     return {
         "schema": SCHEMA,
         "train": [data.fingerprint(name, cell.fold) for name in PRETRAIN_SPLITS[task.recipe.pretrain_checkpoint]],
         "source": [source.spec, source.dataset.version],
-        "pixels": [task.image_size, task.channels, task.crop],
+        "pixels": pixels,
         "backbone": cell.backbone,
         "weights": task.weights,
         "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS},

@@ -67,7 +67,9 @@ def _listed(wanted: dict[str, Any]) -> dict[str, Any]:
 
 def settings_of(texts: dict[str, Any], results: Path) -> Settings:
     """Return the settings that `settings_texts` wrote, for a folder of results."""
-    paths = {name: Path(value) for name, value in texts.items() if value and name in ("cache", "data", "splits")}
+    paths = {
+        name: Path(value) for name, value in texts.items() if value and name in ("cache", "data", "splits", "baseline")
+    }
     return Settings(**{**texts, **paths, "plugins": tuple(map(Path, texts["plugins"])), "results": results})
 
 

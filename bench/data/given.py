@@ -1,0 +1,46 @@
+"""A baseline that the user brings: the file of each fold, and what identifies it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bench.errors import DataMissing
+
+FOLD = "{fold}"
+
+
+@dataclass(frozen=True)
+class GivenBaseline:
+    """Checkpoints by path; `{fold}` in it stands for the number of the fold, without it all folds share one."""
+
+    path: Path
+
+    @property
+    def shared(self) -> bool:
+        """True where one file serves all folds."""
+        return FOLD not in str(self.path)
+
+    def file(self, fold: int) -> Path:
+        """Return the file of a fold.
+
+        Raises:
+            DataMissing: it is not there.
+        """
+        file = Path(str(self.path).replace(FOLD, str(fold)))
+        if not file.is_file():
+            raise DataMissing(f"--baseline: checkpoint {file}", get_it=f"{FOLD} in its path stands for 0, 1, ...")
+        return file
+
+    def sha256(self, fold: int) -> str:
+        """Return the SHA-256 of the file of a fold."""
+        file = self.file(fold)
+        return _sha256(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _sha256(file: Path, changed: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,120 @@
+"""Checkpoints from elsewhere, turned into the weights of a baseline: every key is accounted for, or it is an error."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from bench.errors import DataError
+from bench.learn.network import BACKBONES, Net, build_net
+
+INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights")
+"""Names under which training scripts put the weights beside other things."""
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.", "encoder.")
+"""What wrappers (DataParallel, torch.compile, Lightning) put before every name."""
+SHOWN = 3
+
+
+def given_state(file: Path, backbone: str) -> dict[str, torch.Tensor]:
+    """Return the weights of a checkpoint as the state of a baseline.
+
+    Names may be the suite's (`features.`, `head.`) or torchvision's with `fc` or `classifier` as the last layer. A last
+    layer of two outputs, logits of a softmax, becomes one exactly: z = z1 - z0.
+
+    Raises:
+        DataError: a file that is not a state dict, or keys and shapes that are not those of the backbone.
+    """
+    try:
+        content = torch.load(file, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch has a different error for each way in which a file can be wrong
+        raise DataError(
+            f"{file} cannot be read as a state dict ({str(error).partition(chr(10))[0][:200]}): save it by "
+            "torch.save(model.state_dict(), FILE); files with whole models are never opened, they can run code"
+        ) from None
+    state = _bare(_tensors(content, file))
+    net = build_net(backbone)
+    if not any(name.startswith(("features.", "head.")) for name in state) or "head.1.weight" not in state:
+        state = _from_torchvision(state)
+    state = _one_output(state, file)
+    wanted = net.state_dict()
+    _check(state, wanted, file, backbone)
+    return {name: state[name].to(value.dtype) if name in state else value for name, value in wanted.items()}
+
+
+def given_net(file: Path, backbone: str) -> Net:
+    """Return a baseline with the weights of a checkpoint, in evaluation mode; raises as `given_state`."""
+    net = build_net(backbone)
+    net.load_state_dict(given_state(file, backbone))
+    return net
+
+
+def _tensors(content: object, file: Path) -> dict[str, torch.Tensor]:
+    for name in INSIDE:
+        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
+            content = content[name]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise DataError(f"{file} holds {type(content).__name__}: a state dict expected, name -> tensor")
+    other = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    if other:
+        raise DataError(
+            f"{file}: {other[0]!r} is no tensor: a state dict expected, or one under the name {', '.join(INSIDE)}"
+        )
+    return {str(name): value for name, value in content.items()}
+
+
+def _bare(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    for prefix in [one for _ in range(3) for one in PREFIXES]:
+        if state and all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return state
+
+
+def _from_torchvision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    last = re.compile(r"^(?:fc|classifier|head)(?:\.\d+)?\.(weight|bias)$")
+    renamed = {}
+    for name, value in state.items():
+        found = last.match(name)
+        renamed[f"head.1.{found[1]}" if found else f"features.{name}"] = value
+    return renamed
+
+
+def _one_output(state: dict[str, torch.Tensor], file: Path) -> dict[str, torch.Tensor]:
+    weight = state.get("head.1.weight")
+    outputs = len(weight) if weight is not None and weight.ndim == 2 else 1
+    if outputs > 2:
+        raise DataError(
+            f"{file}: its last layer has {outputs} outputs; one logit expected, or two classes. Keep the row of the "
+            "finding: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
+        )
+    if outputs == 2:
+        both = ("head.1.weight", "head.1.bias")
+        state = {**state, **{name: state[name][1:2] - state[name][0:1] for name in both if name in state}}
+    return state
+
+
+def _check(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], file: Path, backbone: str) -> None:
+    # The number of batches seen is not read in evaluation, nor with a momentum.
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in state if name not in wanted]
+    shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    if not (missing or unexpected or shapes):
+        return
+    text = [f"{file} is not a checkpoint of {backbone}:"]
+    text += [f"  missing: {name}{_near(name, unexpected)}" for name in missing[:SHOWN]]
+    text += [f"  not expected: {name}" for name in unexpected[:SHOWN]]
+    text += [
+        f"  {name}: {tuple(state[n].shape)}, {tuple(wanted[n].shape)} expected" for n in shapes[:SHOWN] for name in [n]
+    ]
+    text += [f"  in all {len(missing)} missing, {len(unexpected)} not expected, {len(shapes)} of another shape"]
+    text += [f"  is --backbone right? known: {', '.join(BACKBONES)}"]
+    raise DataError("\n".join(text))
+
+
+def _near(name: str, others: list[str]) -> str:
+    near = difflib.get_close_matches(name, others, n=1, cutoff=0.8)
+    return f" (is it {near[0]}?)" if near else ""

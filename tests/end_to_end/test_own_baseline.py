@@ -1,0 +1,54 @@
+"""`--baseline FILE`: a model that is trained already."""
+
+import json
+import shutil
+
+import pandas as pd
+import torch
+
+RUN = ("run", "--task", "tiny.toml", "--methods", "llft")
+
+
+def records(place):
+    return {name: json.loads(text) for name, text in place.cells().items()}
+
+
+def test_the_suites_own_weights_brought_back_give_the_same_predictions(finished, place):
+    for name, record in records(finished).items():
+        if "/baseline/" in name:
+            sha, fold = record["baseline"]["sha256"], record["cell"]["fold"]
+            for file in (finished.folder / ".cache/baselines").glob("*.pt"):
+                import hashlib
+
+                if hashlib.sha256(file.read_bytes()).hexdigest() == sha:
+                    shutil.copy(file, place.folder / f"mine-{fold}.pt")
+    shutil.copytree(finished.folder / ".cache/images", place.folder / ".cache/images")
+    done = place.bench(*RUN, "--baseline", "mine-{fold}.pt")
+    assert "4 of 4 cells done" in done.stdout
+    assert "the same checkpoint" not in done.stderr
+    mine, theirs = records(place), records(finished)
+    for name, record in mine.items():
+        assert record["hash"] != theirs[name]["hash"]
+        assert record["scores"] == theirs[name]["scores"]
+        one, other = (
+            pd.read_parquet((p.folder / "results/cells" / name).with_suffix(".parquet")) for p in (place, finished)
+        )
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    place.bench("report", "--task", "tiny.toml", "--baseline", "mine-{fold}.pt")
+    assert "LLFT" in (place.folder / "reports/tiny/main.md").read_text()
+    # Without it these are other cells.
+    assert place.bench(*RUN, "--dry-run").stdout.count("stale") == 4
+
+
+def test_one_file_for_all_folds_is_warned_of_and_a_wrong_one_stops_before_anything_is_computed(finished, place):
+    shutil.copytree(finished.folder / ".cache/images", place.folder / ".cache/images")
+    good = next((finished.folder / ".cache/baselines").glob("*.pt"))
+    done = place.bench(*RUN, "--baseline", str(good))
+    assert "the same checkpoint is the baseline of all folds" in done.stderr
+    state = torch.load(good, weights_only=True)
+    del state["head.1.bias"]
+    torch.save(state, place.folder / "wrong.pt")
+    wrong = place.bench(*RUN, "--baseline", "wrong.pt", "--results", "other", code=3)
+    assert "missing: head.1.bias" in wrong.stderr
+    assert not (place.folder / "other/cells").exists()
+    assert "nowhere.pt not found" in place.bench(*RUN, "--baseline", "nowhere.pt", code=3).stderr
