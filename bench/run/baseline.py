@@ -53,7 +53,7 @@ def take_baseline(file: Path, given: Path, backbone: str) -> None:
 
 SEEN = (
     "the same checkpoint is the baseline of all folds: where it was trained on images of the source set, it has seen "
-    "those of the external set and of `val`, and gaps on them are smaller than on new patients. With {fold} in the path "
+    "those of the external set and of `val`, and gaps on them are smaller than on new ones. With {fold} in the path "
     "of --baseline each fold has its own"
 )
 
