@@ -138,7 +138,22 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("kind", choices=("method",), metavar="kind")
     new.add_argument("name", help="such as my-method")
     new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
+    _add_phantom(verbs)
     return parser
+
+
+def _add_phantom(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    phantom = verbs.add_parser(
+        "phantom", help="write generated images in the layout of an official release", allow_abbrev=False
+    )
+    phantom.set_defaults(call=_phantom)
+    phantom.add_argument("names", nargs="+", metavar="dataset", help="such as mimic_cxr")
+    phantom.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the trees come to DIR/DATASET: later pass --data DIR"
+    )
+    phantom.add_argument("--images", type=_phantom_images, default=1000, help="40 to 50000 a tree (default: 1000)")
+    phantom.add_argument("--seed", type=_seed, default=0, help="another seed gives other people (default: 0)")
+    _plugins(phantom)
 
 
 def _cells(parser: argparse.ArgumentParser) -> None:
@@ -180,6 +195,19 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _phantom_images(text: str) -> int:
+    # Below 40 not every planted fault occurs; above 50,000 the running numbers leave their range.
+    if not text.isdigit() or not 40 <= int(text) <= 50_000:
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number from 40 to 50000 expected")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number of 0 or more expected")
+    return int(text)
+
+
 def _run(args: argparse.Namespace) -> int:
     from bench.run import ablate, launch
 
@@ -210,6 +238,18 @@ def _ls(args: argparse.Namespace) -> int:
     from bench import listing
 
     print(listing.show(args.what, args.name, tuple(args.plugin)))
+    return 0
+
+
+def _phantom(args: argparse.Namespace) -> int:
+    from bench.data.phantom_tree import write_trees
+    from bench.run.progress import counting
+
+    how = {"images": args.images, "seed": args.seed, "plugins": tuple(args.plugin)}
+    with counting("drawing") as progress:
+        folders = write_trees(args.names, args.out, progress=progress, **how)
+    for folder in folders:
+        print(folder)
     return 0
 
 
