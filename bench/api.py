@@ -253,6 +253,14 @@ class Dataset(Plugin, ABC):
             raise DataMissing(f"image {file}", get_it=self.access)
         return read_image(file)
 
+    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """Write `images` generated images with tables in the layout of the release below `root`.
+
+        Optional; `bench phantom` calls it. The same arguments give the same bytes. `progress` is told (done, total).
+        The result goes into PHANTOM.json: at least `planted`, `rows`, `used`, `left_out` (reason -> rows).
+        """
+        raise NotImplementedError
+
 
 # --- what is compared --------------------------------------------------------------------------
 

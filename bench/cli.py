@@ -149,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("kind", choices=("method",), metavar="kind")
     new.add_argument("name", help="such as my-method")
     new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
+    _add_phantom(verbs)
     return parser
 
 
@@ -193,6 +194,20 @@ def _add_life(verbs: Any) -> None:
         parser.add_argument("--results", type=Path, default=Path("results"), help="cells (default: results)")
         if parser is not logs:
             parser.add_argument("--task", help="one task (default: all with a run in the results)")
+
+
+def _add_phantom(verbs: argparse._SubParsersAction[_Parser]) -> None:
+    phantom = verbs.add_parser(
+        "phantom", help="write generated images in the layout of an official release", allow_abbrev=False
+    )
+    phantom.set_defaults(call=_phantom)
+    phantom.add_argument("names", nargs="+", metavar="dataset", help="such as mimic_cxr")
+    phantom.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the trees come to DIR/DATASET: later pass --data DIR"
+    )
+    phantom.add_argument("--images", type=_phantom_images, default=1000, help="40 to 50000 a tree (default: 1000)")
+    phantom.add_argument("--seed", type=_seed, default=0, help="another seed gives other people (default: 0)")
+    _plugins(phantom)
 
 
 def _cells(parser: argparse.ArgumentParser) -> None:
@@ -248,6 +263,19 @@ def _words(text: str) -> tuple[str, ...]:
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}': a whole number of 1 or more expected")
+    return int(text)
+
+
+def _phantom_images(text: str) -> int:
+    # Below 40 not every planted fault occurs; above 50,000 the running numbers leave their range.
+    if not text.isdigit() or not 40 <= int(text) <= 50_000:
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number from 40 to 50000 expected")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}': a whole number of 0 or more expected")
     return int(text)
 
 
@@ -325,6 +353,18 @@ def _ls(args: argparse.Namespace) -> int:
     from bench import listing
 
     print(listing.show(args.what, args.name, tuple(args.plugin)))
+    return 0
+
+
+def _phantom(args: argparse.Namespace) -> int:
+    from bench.data.phantom_tree import write_trees
+    from bench.run.progress import counting
+
+    how = {"images": args.images, "seed": args.seed, "plugins": tuple(args.plugin)}
+    with counting("drawing") as progress:
+        folders = write_trees(args.names, args.out, progress=progress, **how)
+    for folder in folders:
+        print(folder)
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import registry
 from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task
+from bench.data.phantom_tree import offers
 from bench.errors import UnknownName
 from bench.options import choices, options
 from bench.register import REGISTER, Row, concerning, find
@@ -52,7 +53,8 @@ def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
         lines += ["", "presets", *_aligned(expanded)]
     if issubclass(cls, Dataset):
         facts = ("access", "licence", "citation", "labels", "attributes", "synthetic")
-        lines += ["", *_aligned([(fact, _text(getattr(cls, fact))) for fact in facts])]
+        phantom = f"`bench phantom {name} --out DIR`" if offers(cls) else "none"
+        lines += ["", *_aligned([*((fact, _text(getattr(cls, fact))) for fact in facts), ("phantom tree", phantom)])]
     else:
         assert issubclass(cls, Method)
         method = cls()

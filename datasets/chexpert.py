@@ -13,9 +13,10 @@ the group. 44 % of the films without a finding and 48 % of those with pneumothor
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.api import Dataset, option
 
@@ -93,3 +94,9 @@ class Chexpert(Dataset):
         )
         table.attrs["file"] = official.attrs["file"]
         return table
+
+    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
+        from . import _chest_trees
+
+        return _chest_trees.chexpert(root, images=images, seed=seed, progress=progress)

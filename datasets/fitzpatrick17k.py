@@ -12,9 +12,10 @@ No patient is named, so the image is the group. The atlas is the `source`; skin 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.api import Dataset, option
 
@@ -115,3 +116,9 @@ class Fitzpatrick17k(Dataset):
         )
         table.attrs["file"] = official.attrs["file"]
         return table
+
+    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
+        from . import _skin_trees
+
+        return _skin_trees.fitzpatrick17k(root, images=images, seed=seed, progress=progress)

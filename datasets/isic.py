@@ -19,10 +19,10 @@ saw: on 4,311 images of Fitzpatrick 17k with both, light and dark agree for 74.7
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.api import Dataset, option
 
@@ -114,6 +114,12 @@ class Isic(Dataset):
         table["dark"] = dark(table["fst"])
         table.attrs["file"] = tables["2019"].attrs["file"]
         return table
+
+    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
+        from . import _skin_trees
+
+        return _skin_trees.isic(root, images=images, seed=seed, progress=progress)
 
 
 def _from_2019(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -14,10 +14,10 @@ have no row (NO_DEMOGRAPHICS_ROW). Ages over 89 are written 91. Dates are shifte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.api import Dataset, option
 
@@ -110,3 +110,9 @@ class MimicCxr(Dataset):
         )
         table.attrs["file"] = tables["films"].attrs["file"]
         return table
+
+    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
+        from . import _chest_trees
+
+        return _chest_trees.mimic_cxr(root, images=images, seed=seed, progress=progress)

@@ -13,10 +13,10 @@ are read.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.api import Dataset, option
 from bench.errors import DataInvalid, DataMissing
@@ -108,3 +108,9 @@ class NihCxr14(Dataset):
                 raise DataInvalid(f"{root / path}: a film in colour; grey, or equal channels, expected")
             pixels = pixels[:, :, 0]
         return pixels
+
+    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
+        from . import _chest_trees
+
+        return _chest_trees.nih_cxr14(root, images=images, seed=seed, progress=progress)

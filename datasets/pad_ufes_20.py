@@ -12,9 +12,10 @@ With 52 melanomas in all, one image moves a rate of one sex by about four points
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.api import Dataset
 
@@ -76,3 +77,9 @@ class PadUfes20(Dataset):
         )
         table.attrs["file"] = official.attrs["file"]
         return table
+
+    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
+        from . import _skin_trees
+
+        return _skin_trees.pad_ufes_20(root, images=images, seed=seed, progress=progress)

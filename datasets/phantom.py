@@ -83,7 +83,7 @@ class Phantom(Dataset):
         old, female, dark = (people[name][row] for name in ("old", "female", "dark"))
         age, skin_type = people["age"][row], people["fst"][row]
         tied = {"age": old, "sex": female, "tone": dark}[self._tied]
-        positive = (self._uniform(5, len(row)) < np.where(tied, *reversed(self._rates()))).astype(np.int8)
+        positive = (self._uniform(5, len(row)) < np.where(tied, *reversed(self.chances()))).astype(np.int8)
         missing = pd.array([None] * len(row), dtype="Int8")
         chest = self.family == "chest"
         values = zip(patient, image, positive, age, female, skin_type, strict=True)
@@ -151,7 +151,7 @@ class Phantom(Dataset):
         fst = 1 + 3 * dark + (self._uniform(6, people)[:, None] >= cuts).sum(axis=1)
         return {"row": row, "image": image, "old": old, "female": female, "dark": dark, "age": age, "fst": fst}
 
-    def _rates(self) -> tuple[float, float]:
+    def chances(self) -> tuple[float, float]:
         """Return P(y=1 | a=0) and P(y=1 | a=1) of the tied attribute."""
         place = HOSPITALS.index(self.hospital)
         log_odds = LOG_ODDS[self._tied][place] if self.log_odds is None else self.log_odds

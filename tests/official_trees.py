@@ -1,7 +1,8 @@
-"""Small generated trees in the layouts of the official releases: their file names, columns and quirks, nobody's data.
+"""Hand-placed rows in the layouts of the official releases: a row for each rule of a plugin, nobody's data.
 
-Identifiers lie outside the ranges of the releases. Each function writes one release below a folder; `more` adds so
-many plain rows, so that a task has something to train on.
+The phantom trees of `bench phantom` have the same layouts and as many rows as one likes, drawn by chance. Here every
+row is known, and what a plugin should make of it can be written down; so can folders and names that only some copies
+of a release have. Identifiers lie outside the ranges of the releases.
 """
 
 import csv
@@ -42,12 +43,6 @@ def found(**values):
     return [values.get(name.replace(" ", "_"), "") for name in FINDINGS]
 
 
-def plain(count):
-    """Yield (number, positive, female, age) of plain rows: every combination alike often."""
-    for i in range(count):
-        yield i, i % 2 == 0, i // 2 % 2 == 0, 50 if i // 4 % 2 else 75
-
-
 # --- skin --------------------------------------------------------------------------------------
 
 ISIC_2019 = [  # name, class, age, lesion, sex
@@ -69,21 +64,17 @@ ISIC_TONES = [
 ]  # fmt: skip
 
 
-def isic(root, *, more=0, tones=False):
+def isic(root, *, tones=False):
     """ISIC 2017 to 2020: names with `_downsampled`, images of 2017 and 2018 again in 2019, a listed duplicate."""
     classes = ["MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"]
-    rows = [
-        (f"ISIC_991{i:04}", "MEL" if positive else "NV", str(age), f"BCN_991{i:04}", "female" if female else "male")
-        for i, positive, female, age in plain(more)
-    ]
-    truth = [[name, *(str(float(given == known)) for known in classes)] for name, given, *_ in ISIC_2019 + rows]
+    truth = [[name, *(str(float(given == known)) for known in classes)] for name, given, *_ in ISIC_2019]
     write_table(root / "ISIC_2019_Training_GroundTruth.csv", ["image", *classes], truth)
     write_table(
         root / "ISIC_2019_Training_Metadata.csv",
         ["image", "age_approx", "anatom_site_general", "lesion_id", "sex"],
-        [[name, age, "anterior torso", lesion, sex] for name, _, age, lesion, sex in ISIC_2019 + rows],
+        [[name, age, "anterior torso", lesion, sex] for name, _, age, lesion, sex in ISIC_2019],
     )
-    for name, *_ in ISIC_2019[:-1] + rows:
+    for name, *_ in ISIC_2019[:-1]:
         write_image(root / "ISIC_2019_Training_Input" / f"{name}.jpg")
     write_table(
         root / "ISIC_2017" / "ISIC-2017_Training_Part3_GroundTruth.csv",
@@ -116,8 +107,7 @@ def isic(root, *, more=0, tones=False):
     for name, *_ in ISIC_2020:
         write_image(root / "train" / f"{name}.JPG")
     if tones:
-        rows = [(f"ISIC_991{i:04}", "5" if female else "2") for i, _, female, _ in plain(more)]
-        write_table(root / "isic_train_20-19-18-17.csv", ["image_name", "fitzpatrick"], ISIC_TONES + rows)
+        write_table(root / "isic_train_20-19-18-17.csv", ["image_name", "fitzpatrick"], ISIC_TONES)
 
 
 FITZPATRICK = [  # hash, type, label, nine-way class, three-way class, quality, atlas
@@ -129,13 +119,8 @@ FITZPATRICK = [  # hash, type, label, nine-way class, three-way class, quality, 
 ]
 
 
-def fitzpatrick17k(root, *, more=0):
+def fitzpatrick17k(root):
     """Fitzpatrick 17k: type -1, a row without address, files in capitals, named by address or not there."""
-    rows = [
-        (f"m{i}", "5" if female else "2", "melanoma" if positive else "acne",
-         "malignant melanoma" if positive else "inflammatory", "malignant" if positive else "non-neoplastic", "", "")
-        for i, positive, female, _ in plain(more)
-    ]  # fmt: skip
     write_table(
         root / "fitzpatrick17k.csv",
         [
@@ -144,10 +129,10 @@ def fitzpatrick17k(root, *, more=0):
         ],
         [
             [name, fst, "1", label, nine, three, quality, url, re.sub(r"[^a-z0-9]", "", url) + ".jpg"]
-            for name, fst, label, nine, three, quality, url in FITZPATRICK + rows
+            for name, fst, label, nine, three, quality, url in FITZPATRICK
         ],
     )  # fmt: skip
-    for name, *_ in FITZPATRICK[:-1] + rows:
+    for name, *_ in FITZPATRICK[:-1]:
         names = {"f2": "F2.JPG", "f4": "httpswwwdermaamincoma4jpg.jpg"}
         write_image(root / "images" / names.get(name, f"{name}.jpg"))
 
@@ -161,18 +146,14 @@ DDI = [  # file, skin tone, malignant, disease
 ]
 
 
-def ddi(root, *, more=0):
+def ddi(root):
     """DDI: unnamed first column, truth written three ways, images beside the table and in `images`."""
-    rows = [
-        (f"91{i:04}.png", "56" if female else "12", str(positive), "melanoma" if positive else "wart")
-        for i, positive, female, _ in plain(more)
-    ]
     write_table(
         root / "ddi_metadata.csv",
         ["", "DDI_ID", "DDI_file", "skin_tone", "malignant", "disease"],
-        [[str(i), str(i + 1), *row] for i, row in enumerate(DDI + rows)],
+        [[str(i), str(i + 1), *row] for i, row in enumerate(DDI)],
     )
-    for i, (name, *_) in enumerate(DDI + rows):
+    for i, (name, *_) in enumerate(DDI):
         write_image(root / ("images" if i % 2 else ".") / name)
 
 
@@ -239,20 +220,14 @@ MIMIC = [  # film, subject, study, view, date, findings (None: no row)
 PATIENTS = [("99000001", "F", "60", "2174"), ("99000002", "M", "52", "2180"), ("99000004", "F", "0", "2180")]
 
 
-def mimic_cxr(root, *, more=0):
+def mimic_cxr(root):
     """MIMIC-CXR-JPG with MIMIC-IV's patients: laterals, films without labels or patient, uncertain labels."""
-    films, patients = list(MIMIC), list(PATIENTS)
-    for i, positive, female, age in plain(more):
-        subject = f"991{i:05}"
-        findings = found(Pneumothorax="1.0") if positive else found(No_Finding="1.0")
-        films.append((f"m{i}", subject, f"981{i:05}", "AP", "21800101", findings))
-        patients.append((subject, "F" if female else "M", str(age), "2180"))
     write_table(
         root / "mimic-cxr-2.0.0-metadata.csv.gz",
         ["dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "StudyDate"],
-        [[film, subject, study, "CHEST", view, date] for film, subject, study, view, date, _ in films],
+        [[film, subject, study, "CHEST", view, date] for film, subject, study, view, date, _ in MIMIC],
     )
-    labels = {(subject, study): findings for _, subject, study, _, _, findings in films if findings}
+    labels = {(subject, study): findings for _, subject, study, _, _, findings in MIMIC if findings}
     write_table(
         root / "mimic-cxr-2.0.0-chexpert.csv.gz",
         ["subject_id", "study_id", *FINDINGS],
@@ -261,9 +236,9 @@ def mimic_cxr(root, *, more=0):
     write_table(
         root / "hosp" / "patients.csv.gz",
         ["subject_id", "gender", "anchor_age", "anchor_year", "anchor_year_group", "dod"],
-        [[*patient, "2014 - 2016", ""] for patient in patients],
+        [[*patient, "2014 - 2016", ""] for patient in PATIENTS],
     )
-    for film, subject, study, *_ in films:
+    for film, subject, study, *_ in MIMIC:
         suffix = ".JPG" if film == "d03" else ".jpg"
         if film != "d12":
             write_image(root / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}" / f"{film}{suffix}", "L")
@@ -281,14 +256,9 @@ CHEXPERT = [  # split, patient, study, film, sex, age, plane, view, findings
 ]  # fmt: skip
 
 
-def chexpert(root, *, more=0, batches=False):
+def chexpert(root, *, batches=False):
     """CheXpert: laterals, -1, an unknown sex, age 0; as `CheXpert-v1.0-small` or as today's four batches."""
     release = "CheXpert-v1.0" if batches else "CheXpert-v1.0-small"
-    films = list(CHEXPERT)
-    for i, positive, female, age in plain(more):
-        findings = found(Pneumothorax="1.0") if positive else found(No_Finding="1.0")
-        sex = "Female" if female else "Male"
-        films.append(("train", f"patient91{i:03}", "study1", "view1_frontal", sex, str(age), "Frontal", "AP", findings))
     tables = root / ("CheXpert-v1.0 batch 1 (validate & csv)" if batches else release)
     for split in ("train", "valid"):
         write_table(
@@ -296,11 +266,11 @@ def chexpert(root, *, more=0, batches=False):
             ["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS],
             [
                 [f"{release}/{split}/{patient}/{study}/{film}.jpg", *facts, *findings]
-                for given, patient, study, film, *facts, findings in films
+                for given, patient, study, film, *facts, findings in CHEXPERT
                 if given == split
             ],
         )
-    for split, patient, study, film, *_ in films:
+    for split, patient, study, film, *_ in CHEXPERT:
         folder = root / release / split
         if batches:
             number = 2 + (patient > "patient90002")
@@ -324,21 +294,17 @@ NIH = [  # film, findings, patient, age, sex, in the test list
 ]
 
 
-def nih_cxr14(root, *, more=0):
+def nih_cxr14(root):
     """NIH ChestX-ray14 as on Kaggle: a trailing comma in the header, ages with units and above 120, an RGBA film."""
-    films = list(NIH)
-    for i, positive, female, age in plain(more):
-        findings, sex = "Pneumothorax" if positive else "No Finding", "F" if female else "M"
-        films.append((f"991{i:05}_000.png", findings, f"991{i:05}", str(age), sex, True))
     root.mkdir(parents=True, exist_ok=True)
     lines = [
         f"{film},{findings},0,{patient},{age},{sex},PA,2682,2749,0.143,0.143"
-        for film, findings, patient, age, sex, _ in films
+        for film, findings, patient, age, sex, _ in NIH
     ]
     (root / "Data_Entry_2017.csv").write_text("\n".join([NIH_HEADER + ",", *(line + "," for line in lines)]) + "\n")
-    (root / "test_list.txt").write_text("".join(f"{film}\n" for film, *_, listed in films if listed))
-    (root / "train_val_list.txt").write_text("".join(f"{film}\n" for film, *_, listed in films if not listed))
-    for i, (film, *_) in enumerate(films):
+    (root / "test_list.txt").write_text("".join(f"{film}\n" for film, *_, listed in NIH if listed))
+    (root / "train_val_list.txt").write_text("".join(f"{film}\n" for film, *_, listed in NIH if not listed))
+    for i, (film, *_) in enumerate(NIH):
         write_image(root / f"images_{i % 12 + 1:03}" / "images" / film, "RGBA" if i == 0 else "L")
 
 

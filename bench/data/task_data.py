@@ -21,6 +21,7 @@ from bench.data.folds import folds, image_folds
 from bench.data.given import GivenBaseline
 from bench.data.holdout import HOLDOUT, held_out
 from bench.data.pair import Pair, of_pair
+from bench.data.phantom_tree import is_phantom
 from bench.data.table import fingerprint, keep_apart, sample_table
 from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed
 from bench.errors import DataError, DataMissing, EmptyGroup
@@ -37,6 +38,11 @@ class Source:
     dataset: Dataset
     spec: str
     root: Path
+
+    @property
+    def synthetic(self) -> bool:
+        """True where the images are generated: by the plugin itself, or in a tree that says so."""
+        return self.dataset.synthetic or is_phantom(self.root)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class TaskData:
     @property
     def synthetic(self) -> bool:
         """True where every image is generated."""
-        return self.sources["source"].dataset.synthetic
+        return self.sources["source"].synthetic
 
     @property
     def unpaired(self) -> bool:
@@ -211,7 +217,7 @@ def task_data(
     if selecting:
         rows = {name: row for name, row in rows.items() if _dataset(row) == _dataset(task.source)}
     sources = {name: _source(row, data_dir, plugins) for name, row in rows.items()}
-    kinds = {name: source.dataset.synthetic for name, source in sources.items()}
+    kinds = {name: source.synthetic for name, source in sources.items()}
     if len(set(kinds.values())) > 1:
         fake = [name for name, synthetic in kinds.items() if synthetic]
         raise DataError(f"task {task.name} mixes generated images ({', '.join(fake)}) with real ones")
