@@ -216,6 +216,17 @@ class Method(Plugin, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Images of a source: rows of its table (`release` says of which), used by default here, used by SWiFT, and why."""
+
+    release: str = ""
+    rows: int | None = None
+    used: int | None = None
+    paper: int | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset(Plugin, ABC):
     """One source of images: a table of them and a way to read one. No splits, no transforms, no torch."""
 
@@ -227,6 +238,8 @@ class Dataset(Plugin, ABC):
     attributes: ClassVar[tuple[str, ...]] = ()
     synthetic: ClassVar[bool] = False
     """True for generated images: every table and figure made from them says so."""
+    counts: ClassVar[Counts | None] = None
+    """What the release holds and what the paper used."""
     credentialed: ClassVar[bool] = False
     """True where each user signs an agreement: what is made from the files is closed to other users."""
 

@@ -44,16 +44,20 @@ class UnknownName(UsageError):
 
 
 class DataError(BenchError):
-    """Data that cannot be used as they are."""
+    """Data that cannot be used as they are; `code` is that of `bench doctor`, where it has one."""
 
     exit_code = 3
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class DataMissing(DataError):
     """A file or folder that is not there: what was looked for and where it is had."""
 
-    def __init__(self, looked_for: str, *, get_it: str) -> None:
-        super().__init__(f"{looked_for} not found. {get_it}")
+    def __init__(self, looked_for: str, *, get_it: str, code: str = "D002") -> None:
+        super().__init__(f"{looked_for} not found. {get_it}", code=code)
 
 
 class DataInvalid(DataError):

@@ -108,7 +108,7 @@ def read_table(file: Path, columns: Iterable[str], *, other_names: Mapping[str, 
                 compression="gzip" if zipped else None,
             )  # fmt: skip
     except (ValueError, EOFError, OSError, zlib.error, pd.errors.ParserWarning) as error:
-        raise DataInvalid(f"{file} is not a whole CSV table ({error}): download it again") from error
+        raise DataInvalid(f"{file} is not a whole CSV table ({error}): download it again", code="D004") from error
     rows = rows.rename(columns={old: new for old, new in (other_names or {}).items() if new not in rows})
     wanted = list(columns)
     require_columns(rows, wanted, str(file))
@@ -125,11 +125,12 @@ def _check_text(file: Path) -> bool:
         with gzip.open(file) if zipped else file.open("rb") as opened:
             head = opened.read(200)
     except (EOFError, OSError, zlib.error) as error:
-        raise DataInvalid(f"{file} is not a whole gzip file ({error}): download it again") from error
+        raise DataInvalid(f"{file} is not a whole gzip file ({error}): download it again", code="D004") from error
     if not head.strip() or b"\0" in head or head.lstrip().startswith((b"<", b"version https://git-lfs")):
         raise DataInvalid(
             f"{file} begins with {head[:40]!r}, which is no CSV table (a login page or a Git LFS pointer?): "
-            "download the file itself"
+            "download the file itself",
+            code="D004",
         )
     return zipped
 

@@ -66,7 +66,7 @@ def joined(rows: pd.DataFrame, more: pd.DataFrame, on: list[str]) -> pd.DataFram
     Raises:
         DataInvalid: `more` has two rows of one key.
     """
-    refuse(more, on[-1], more.duplicated(on), f"a second row of one {' and '.join(on)}")
+    refuse(more, on[-1], more.duplicated(on), f"a second row of one {' and '.join(on)}", "D013")
     result = rows.merge(more.assign(there=True), how="left", on=on, validate="many_to_one")
     result["there"] = result["there"].eq(True).fillna(False).astype(bool)
     result.attrs = dict(rows.attrs)
@@ -93,16 +93,19 @@ def placed(table: pd.DataFrame, images: Mapping[str, str], files: Files, *, get_
         raise DataMissing(
             f"{int(used.sum())} images, first {table['image'][used].iloc[0]}, in {files.root} or a folder in it",
             get_it=get_it,
+            code="D020",
         )
     table = table.assign(path=path.fillna(""), drop=table["drop"].mask(used & path.isna(), "FILE_MISSING"))
     return table.drop(columns="image")
 
 
-def refuse(rows: pd.DataFrame, column: str, bad: pd.Series, expected: str) -> None:
+def refuse(rows: pd.DataFrame, column: str, bad: pd.Series, expected: str, code: str = "D011") -> None:
     """Raise DataInvalid with file, row (the header being 1) and column of the first bad value."""
     bad = bad.fillna(False).astype(bool)
     if bad.any():
         at = int(bad.to_numpy().argmax())
         file = rows.attrs.get("file", "table")
         more = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-        raise DataInvalid(f"{file}: row {at + 2}, column {column!r}: {rows[column].iloc[at]!r}{more}: {expected}")
+        raise DataInvalid(
+            f"{file}: row {at + 2}, column {column!r}: {rows[column].iloc[at]!r}{more}: {expected}", code=code
+        )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.api import Dataset, option
+from bench.api import Counts, Dataset, option
 
 from ._files import files_below
 from ._tables import SEX, coded, placed, refuse
@@ -38,6 +38,7 @@ class Atlas(Dataset):
     access = "Free account: https://derm.cs.sfu.ca (release_v0.zip: meta/meta.csv and images/)."
     licence = "research alone, no commercial use"
     citation = "Kawahara et al., Seven-point checklist and skin lesion classification, IEEE JBHI 23, 538-546, 2019."
+    counts = Counts(release="meta.csv", rows=1_011, used=1_011, paper=1_011, why="one of two images of each case")
     labels = ("melanoma",)
     attributes = ("female",)
 

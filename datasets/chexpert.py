@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.api import Dataset, option
+from bench.api import Counts, Dataset, option
 
 from ._chest import FINDINGS, films, pneumothorax, support_devices
 from ._files import Files, files_below
@@ -41,6 +41,10 @@ class Chexpert(Dataset):
     licence = "Stanford research use agreement: no commercial use, no redistribution"
     citation = "Irvin et al., CheXpert: a large chest radiograph dataset with uncertainty labels, AAAI 2019."
     credentialed = True
+    counts = Counts(
+        release="train.csv and valid.csv", rows=None, used=21_011, paper=21_040,
+        why="21,011 of train.csv; the other 29 can be from valid.csv",
+    )  # fmt: skip
     labels = ("pneumothorax",)
     attributes = ("female", "age")
 

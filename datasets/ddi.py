@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.api import Dataset, option
+from bench.api import Counts, Dataset, option
 
 from ._files import files_below
 from ._tables import coded, placed
@@ -44,6 +44,9 @@ class Ddi(Dataset):
     access = "Account and research use agreement: https://ddi-dataset.github.io (Stanford AIMI): table and PNG files."
     licence = "Stanford research use agreement: no commercial use, no redistribution"
     citation = "Daneshjou et al., Disparities in dermatology AI performance, Science Advances 8, eabq6147, 2022."
+    counts = Counts(
+        release="ddi_metadata.csv", rows=656, used=656, paper=656, why="types III and IV are one class there",
+    )  # fmt: skip
     labels = ("melanoma", "malignant")
     attributes = ("dark",)
 

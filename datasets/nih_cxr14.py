@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.api import Dataset, option
+from bench.api import Counts, Dataset, option
 from bench.errors import DataInvalid, DataMissing
 
 from ._files import files_below, read_lines
@@ -43,6 +43,10 @@ class NihCxr14(Dataset):
     )
     licence = "free use with attribution to the NIH Clinical Center"
     citation = "Wang et al., ChestX-ray8: hospital-scale chest X-ray database and benchmarks, CVPR 2017."
+    counts = Counts(
+        release="Data_Entry_2017_v2020.csv", rows=112_120, used=10_814, paper=10_815,
+        why="official test list, exclusive labels; the one film more is not known",
+    )  # fmt: skip
     labels = ("pneumothorax",)
     attributes = ("female", "age")
 

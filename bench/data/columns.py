@@ -40,7 +40,9 @@ def coded(table: pd.DataFrame, coding: Coding, origin: str) -> pd.Series:
         bad |= words.notna() & ~numbers.isin((0, 1))
         wanted = "0, 1 or nothing expected; name other values with `one` and `zero`, or cut numbers with `above`"
     if bad.any():
-        raise DataInvalid(f"{place(table, bad, origin, coding.column)} is {words[bad].iloc[0]!r}: {wanted}")
+        raise DataInvalid(
+            f"{place(table, bad, origin, coding.column)} is {words[bad].iloc[0]!r}: {wanted}", code="D011"
+        )
     if cuts:
         bands = np.searchsorted(cuts, numbers, side="right")
         return pd.Series(bands, index=words.index).astype("Int8").where(words.notna())
@@ -74,9 +76,9 @@ def require_columns(table: pd.DataFrame, names: Iterable[str], origin: str) -> N
         if name not in have:
             near = difflib.get_close_matches(name, have, n=2, cutoff=0.5)
             hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-            raise DataInvalid(f"{origin}: no column {name!r}: {hint}it has: {', '.join(have)}")
+            raise DataInvalid(f"{origin}: no column {name!r}: {hint}it has: {', '.join(have)}", code="D010")
         if have.count(name) > 1:
-            raise DataInvalid(f"{origin}: column {name!r} occurs {have.count(name)} times")
+            raise DataInvalid(f"{origin}: column {name!r} occurs {have.count(name)} times", code="D010")
 
 
 def check_spelling(column: pd.Series, coding: Coding, origin: str) -> None:

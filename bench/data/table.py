@@ -121,7 +121,7 @@ def _check_uids(uids: pd.Series, origin: str) -> None:
     ):
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
-            raise DataInvalid(f"{origin}: row {row + 1}, column 'uid': {words.iloc[row]!r} {why}")
+            raise DataInvalid(f"{origin}: row {row + 1}, column 'uid': {words.iloc[row]!r} {why}", code="D013")
 
 
 def _filled(table: pd.DataFrame, name: str, origin: str) -> pd.Series:

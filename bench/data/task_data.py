@@ -220,7 +220,7 @@ def task_data(
     kinds = {name: source.synthetic for name, source in sources.items()}
     if len(set(kinds.values())) > 1:
         fake = [name for name, synthetic in kinds.items() if synthetic]
-        raise DataError(f"task {task.name} mixes generated images ({', '.join(fake)}) with real ones")
+        raise DataError(f"task {task.name} mixes generated images ({', '.join(fake)}) with real ones", code="D071")
     tables = {
         name: sample_table(source.dataset, source.root, rows[name].where, task.label, task.attribute, name)
         for name, source in sources.items()
@@ -265,5 +265,6 @@ def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Sourc
         raise DataMissing(
             f"folder {root.absolute()} of dataset {name}",
             get_it=f"{dataset.access} Then pass --data DIR or set BENCH_DATA to the folder that holds {name}/.",
+            code="D001",
         )
     return Source(dataset, registry.describe(name, dataset), root)
