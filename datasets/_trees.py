@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from .phantom import LOG_ODDS, SHARE, Phantom
+from .phantom import HOSPITALS, LOG_ODDS, SHARE, Phantom
 
 VERSION = 1
 """Bumped when the same arguments give other bytes."""
@@ -109,13 +109,12 @@ class Tree:
     def facts(self, attribute: str, label: str) -> dict[str, Any]:
         """Return what PHANTOM.json says of the tree."""
         zero, one = self.source.chances()
-        place = ("source", "ood_neutral", "ood_reversed").index(self.source.hospital)
         return {
             "generator": {"name": "phantom", "version": VERSION, **vars(self.source)},
             "planted": {
                 "label": label,
                 "attribute": attribute,
-                "log_odds": LOG_ODDS[self.source.tied][place],
+                "log_odds": LOG_ODDS[self.source.tied][HOSPITALS.index(self.source.hospital)],
                 "p_attribute": SHARE[self.source.tied],
                 "p_label_given_0": round(zero, 6),
                 "p_label_given_1": round(one, 6),

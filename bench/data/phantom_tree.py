@@ -46,7 +46,11 @@ def write_trees(
         dataset = registry.build("dataset", given, plugins)
         name = registry.describe(given.partition(":")[0], dataset)
         if not isinstance(dataset, Dataset) or not offers(type(dataset)):
-            able = [known for known in registry.catalogue("dataset") if offers(registry.load("dataset", known))]
+            able = [
+                known
+                for known in registry.catalogue("dataset", plugins)
+                if offers(registry.load("dataset", known, plugins))
+            ]
             raise UsageError(f"dataset {name} has no phantom tree; those that do: {', '.join(able)}")
         if ":" in name or name in datasets:
             why = "its parameters are not read here" if ":" in name else "it is named twice"
