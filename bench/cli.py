@@ -129,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     _folders(report)
 
     _add_prepare(verbs)
+    _add_doctor(verbs)
     _add_life(verbs)
 
     ls = verbs.add_parser(
@@ -161,6 +162,17 @@ def _add_prepare(verbs: Any) -> None:
     parser.add_argument("task", help="as for `bench run --task`")
     parser.add_argument("--verify", action="store_true", help="hold every image against its checksum")
     parser.add_argument("--jobs", type=_positive, help="processes that decode (default: all cores)")
+    _folders(parser)
+
+
+def _add_doctor(verbs: Any) -> None:
+    parser = verbs.add_parser("doctor", help="what is wrong with the data of a task or a dataset", allow_abbrev=False)
+    parser.set_defaults(call=_doctor)
+    parser.add_argument("task", help="a task as for `bench run --task`, or a dataset such as nih_cxr14")
+    depth = parser.add_mutually_exclusive_group()
+    depth.add_argument("--fast", action="store_true", help="tables, and images that are decoded already (the default)")
+    depth.add_argument("--full", action="store_true", help="decode every image, into the cache that a run would make")
+    parser.add_argument("--json", action="store_true", help="for machines: counts, and no name of an image")
     _folders(parser)
 
 
@@ -315,6 +327,13 @@ def _prepare(args: argparse.Namespace) -> int:
     from bench.run import launch, prepare
 
     return prepare.prepare_task(launch.settings(args), jobs=args.jobs, check=args.verify)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from bench.doctor.command import run_doctor
+    from bench.run import launch
+
+    return run_doctor(launch.settings(args), full=args.full, as_json=args.json)
 
 
 def _status(args: argparse.Namespace) -> int:

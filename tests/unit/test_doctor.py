@@ -1,0 +1,381 @@
+"""`bench doctor`: a sound tree is sound, and each of the planted faults is found under its code, and no other."""
+
+import gzip
+import itertools
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from bench import cli
+from bench.doctor import findings
+from bench.doctor.images import NEAR, near_pairs
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared" / "data"
+FOUND = re.compile(r"^(D\d{3}) (error|warning|note) (\S+?): (.*)$", re.MULTILINE)
+HEADER = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,OriginalImage[Width,"
+    "Height],OriginalImagePixelSpacing[x,y]"
+)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A tree in the layout of NIH ChestX-ray14 without a fault: 160 films of 80 patients, every cell well filled."""
+    folder = tmp_path_factory.mktemp("sound") / "nih_cxr14"
+    (folder / "images").mkdir(parents=True)
+    rng, lines, names = np.random.default_rng(0), [HEADER], []
+    for i in range(160):
+        patient, name = 99000000 + i // 2, f"{99000000 + i // 2}_{i % 2:03d}.png"
+        finding = "Pneumothorax" if i // 2 % 2 else "No Finding"
+        sex, age, view = "MF"[i // 4 % 2], (40, 80)[i // 8 % 2], ("AP", "PA")[i // 16 % 2]
+        lines.append(f"{name},{finding},0,{patient},{age},{sex},{view},64,64,1,1")
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8))
+        coarse.resize((64, 64), Image.Resampling.BICUBIC).save(folder / "images" / name)
+        names.append(name)
+    (folder / "Data_Entry_2017_v2020.csv").write_text("\n".join(lines) + "\n")
+    (folder / "test_list.txt").write_text("\n".join(names) + "\n")
+    return folder
+
+
+@pytest.fixture
+def tree(sound, tmp_path):
+    shutil.copytree(sound, tmp_path / "data" / "nih_cxr14")
+    return tmp_path / "data" / "nih_cxr14"
+
+
+def doctor(capsys, *words):
+    code = cli.main(["doctor", *map(str, words)])
+    out = capsys.readouterr().out
+    return code, [(code, level, text) for code, level, _, text in FOUND.findall(out)], out
+
+
+def table(tree):
+    return tree / "Data_Entry_2017_v2020.csv"
+
+
+def lines(tree):
+    return table(tree).read_text().splitlines()
+
+
+def write(tree, rows):
+    table(tree).write_text("\n".join(rows) + "\n")
+
+
+def edit(tree, at, old, new):
+    rows = lines(tree)
+    for i in at:
+        assert old in rows[i], rows[i]
+        rows[i] = rows[i].replace(old, new, 1)
+    write(tree, rows)
+
+
+def films(tree):
+    return sorted((tree / "images").iterdir())
+
+
+def no_folder(tree):
+    shutil.rmtree(tree)
+
+
+def one_level_up(tree):
+    tree.parent.joinpath("deeper").mkdir()
+    tree.rename(tree.parent / "deeper" / tree.name)
+
+
+def no_table(tree):
+    table(tree).unlink()
+
+
+def login_page(tree):
+    table(tree).write_text("<!DOCTYPE html><html>please log in</html>\n")
+
+
+def pointer(tree):
+    table(tree).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+
+
+def half_a_gzip(tree):
+    content = gzip.compress(table(tree).read_bytes())
+    table(tree).unlink()
+    (tree / "Data_Entry_2017_v2020.csv.gz").write_bytes(content[: len(content) // 2])
+
+
+def no_column(tree):
+    edit(tree, [0], "Patient Gender", "Gender")
+
+
+def foreign_value(tree):
+    edit(tree, [5], ",M,", ",X,")
+
+
+def twice_the_same_film(tree):
+    write(tree, [*lines(tree), lines(tree)[1]])
+
+
+def films_gone(tree):
+    for file in films(tree)[:3]:
+        file.unlink()
+
+
+def a_film_too_many(tree):
+    shutil.copy(films(tree)[0], tree / "images" / "99999999_000.png")
+
+
+def nothing_in_a_file(tree):
+    films(tree)[7].write_bytes(b"")
+
+
+def half_a_film(tree):
+    file = films(tree)[8]
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def see_through(tree):
+    for file in films(tree)[:4]:
+        Image.open(file).convert("RGBA").save(file)
+
+
+def sixteen_bits(tree):
+    file = films(tree)[3]
+    Image.fromarray(np.asarray(Image.open(file)).astype(np.uint16) * 257).save(file)
+
+
+def black(tree):
+    for file in films(tree)[:2]:
+        Image.fromarray(np.zeros((64, 64), np.uint8)).save(file)
+
+
+def tiny(tree):
+    Image.open(films(tree)[0]).resize((20, 20)).save(films(tree)[0])
+
+
+def same_film_of_two_patients(tree):
+    shutil.copy(films(tree)[0], films(tree)[9])
+
+
+def nearly_the_same_film(tree):
+    pixels = np.asarray(Image.open(films(tree)[0])).astype(int)
+    Image.fromarray(np.clip(pixels + 6, 0, 255).astype(np.uint8)).save(films(tree)[9])
+
+
+def old_beyond_reason(tree):
+    edit(tree, [1], ",40,", ",412,")
+
+
+def young_beyond_reason(tree):
+    edit(tree, [1, 2], ",40,", ",0,")
+
+
+def no_women_with_it(tree):
+    gone = [row for row in lines(tree) if ",F," in row and "Pneumothorax" in row]
+    write(tree, [row for row in lines(tree) if row not in gone])
+    for row in gone:
+        (tree / "images" / row.partition(",")[0]).unlink()
+
+
+def label_by_view(tree):
+    rows = [row.replace("No Finding", "Pneumothorax") if ",AP," in row else row for row in lines(tree)]
+    write(tree, rows)
+
+
+FAULTS = [
+    (no_folder, "D001", "error", "no such folder"),
+    (one_level_up, "D003", "error", "is one level too high: pass"),
+    (no_table, "D002", "error", "Data_Entry_2017_v2020.csv or Data_Entry_2017.csv"),
+    (login_page, "D004", "error", "which is no CSV table"),
+    (pointer, "D004", "error", "Git LFS pointer"),
+    (half_a_gzip, "D004", "error", "not a whole"),
+    (no_column, "D010", "error", "no column 'Patient Gender'"),
+    (foreign_value, "D011", "error", "row 6, column 'Patient Gender': 'X'"),
+    (twice_the_same_film, "D013", "error", "1 rows repeat the name of an image"),
+    (films_gone, "D020", "error", "3 of 160 image files are missing"),
+    (a_film_too_many, "D021", "note", "1 image files are not used"),
+    (nothing_in_a_file, "D022", "error", "1 of 160 images cannot be read"),
+    (half_a_film, "D022", "error", "1 of 160 images cannot be read"),
+    (see_through, "D023", "warning", "4 images are RGBA"),
+    (sixteen_bits, "D023", "warning", "1 images are I;16"),
+    (black, "D023", "warning", "2 images are constant, 2 of them black"),
+    (tiny, "D023", "warning", "1 images have a side below 32 pixels"),
+    (same_film_of_two_patients, "D030", "warning", "1 times the same pixels; 1 across patients, 0 with two labels"),
+    (nearly_the_same_film, "D031", "note", "1 pairs of images look alike, 1 of them of different patients"),
+    (old_beyond_reason, "D040", "warning", "1 ages are impossible"),
+    (young_beyond_reason, "D040", "warning", "2 are 0"),
+    (no_women_with_it, "D041", "warning", "pneumothorax=1, female=1 has 0 images"),
+    (label_by_view, "D044", "warning", "pneumothorax is 1 on 100.0% of the 80 images of source AP"),
+]
+USUAL = {"D012", "D050"}
+"""The tree is an extract: fewer rows than the release, another count than the paper's."""
+
+
+def test_a_sound_tree_is_sound(tree, tmp_path, capsys):
+    code, found, out = doctor(capsys, "nih_cxr14", "--full", "--data", tree.parent, "--cache", tmp_path / "cache")
+    assert code == 0
+    assert {code for code, _, _ in found} == USUAL
+    assert re.search(r"rows +160\b.*used +160\b", out, re.DOTALL)
+    assert "pneumothorax: 80 of 160 (50.0%)" in out
+    assert "80 groups" in out
+    assert "paper 10815, here 160, difference -10655: official test list" in out
+
+
+@pytest.mark.parametrize(("plant", "code", "level", "text"), FAULTS, ids=[fault[0].__name__ for fault in FAULTS])
+def test_each_planted_fault_is_found_under_its_code(tree, tmp_path, capsys, plant, code, level, text):
+    plant(tree)
+    exit_code, found, out = doctor(capsys, "nih_cxr14", "--full", "--data", tmp_path / "data")
+    assert exit_code == (3 if level == "error" else 0)
+    mine = [one for one in found if one[0] not in USUAL]
+    assert {(one[0], one[1]) for one in mine} == {(code, level)}, out
+    assert text in mine[0][2]
+
+
+TASK = """
+image_size = 32
+channels = 1
+crop = "none"
+folds = 2
+[source]
+dataset = "nih_cxr14"
+where = { source = ["PA"] }
+[ood.portable]
+dataset = "nih_cxr14"
+where = { source = ["AP"] }
+[label]
+column = "pneumothorax"
+names = ["no finding", "pneumothorax"]
+[attribute]
+column = "female"
+names = ["men", "women"]
+"""
+
+
+@pytest.fixture
+def task(tree, tmp_path):
+    (tmp_path / "mine.toml").write_text(TASK)
+
+    def look(capsys, *words):
+        given = ("--data", tree.parent, "--cache", tmp_path / "cache", *words)
+        return doctor(capsys, tmp_path / "mine.toml", "--full", *given)
+
+    return look
+
+
+def test_a_sound_task_shows_its_smallest_cells_and_room(task, capsys):
+    code, found, out = task(capsys)
+    assert code == 0
+    assert {one[0] for one in found} <= {*USUAL, "D041", "D060"}
+    assert all(one[1] != "error" for one in found)
+    assert re.search(r"smallest cell, fold 0, validation: .*: 10; one image moves its rate by 10\.0 points", out)
+    assert "image caches: 0.00 GB more" in out
+
+
+def test_an_image_on_both_sides_of_a_task_is_an_error(task, tree, capsys):
+    rows = pd.read_csv(table(tree), index_col=False)
+    one, other = (rows.loc[rows["View Position"] == view, "Image Index"].iloc[0] for view in ("PA", "AP"))
+    shutil.copy(tree / "images" / one, tree / "images" / other)
+    code, found, _ = task(capsys)
+    assert code == 3
+    assert ("D032", "error") in {one[:2] for one in found}
+    assert "1 images of portable are in the source (1 by pixels, 0 by name)" in str(found)
+
+
+def test_an_empty_cell_of_a_task_and_an_external_set_that_cannot_be_are_errors(task, tree, capsys):
+    no_women_with_it(tree)
+    code, found, _ = task(capsys)
+    assert code == 3
+    assert "D041" in {one[0] for one in found if one[1] == "error"}
+
+
+def test_a_patient_on_two_sides_is_an_error(task, tree, tmp_path, capsys):
+    from bench.data import splits
+    from bench.run.launch import Wanted, plan_run
+    from bench.run.plan import Settings
+
+    settings = Settings(str(tmp_path / "mine.toml"), tmp_path / "results", tmp_path / "cache", tree.parent)
+    data, _ = plan_run(Wanted("baseline"), settings)
+    cut = splits.cut_of(data)
+    cut.loc[cut.index[0], "fold"] = 1 - cut["fold"].iloc[0]
+    (tmp_path / "cut.csv").write_text(splits.manifest(data.task, cut))
+    code, found, _ = task(capsys, "--splits", tmp_path / "cut.csv")
+    assert code == 3
+    assert ("D060", "error") in {one[:2] for one in found}
+
+
+def test_phantoms_are_named_and_not_mixed_with_releases(tree, tmp_path, capsys):
+    code, found, out = doctor(capsys, "phantom-cxr-age")
+    assert code == 0
+    assert "D070 note source: SYNTHETIC DATA" in out
+    (tmp_path / "mixed.toml").write_text(
+        TASK.replace('[ood.portable]\ndataset = "nih_cxr14"\nwhere = { source = ["AP"] }',
+                     '[ood.portable]\ndataset = "phantom:family=chest,hospital=ood_neutral,images=100,size=32"')
+    )  # fmt: skip
+    code, found, _ = doctor(capsys, tmp_path / "mixed.toml", "--data", tree.parent)
+    assert code == 3
+    assert "D071" in {one[0] for one in found}
+
+
+def test_open_folders_of_credentialed_sources_are_told_of(tmp_path, capsys):
+    assert cli.main(["phantom", "chexpert", "--out", str(tmp_path), "--images", "80"]) == 0
+    capsys.readouterr()
+    (tmp_path / "chexpert").chmod(0o755)
+    assert "D080" in {one[0] for one in doctor(capsys, "chexpert", "--data", tmp_path)[1]}
+    (tmp_path / "chexpert").chmod(0o700)
+    assert "D080" not in {one[0] for one in doctor(capsys, "chexpert", "--data", tmp_path)[1]}
+
+
+def test_json_names_no_image(tree, tmp_path, capsys):
+    same_film_of_two_patients(tree)
+    films_gone(tree)
+    cli.main(["doctor", "nih_cxr14", "--full", "--json", "--data", str(tree.parent)])
+    out = capsys.readouterr().out
+    record = json.loads(out)
+    assert record["failed"] is True
+    assert record["counts"]["nih_cxr14"]["used"] == 157
+    assert record["counts"]["nih_cxr14"]["reasons"] == {"FILE_MISSING": 3}
+    assert all(re.fullmatch("[0-9a-f]{16}", one) for finding in record["findings"] for one in finding["ids"])
+    assert not re.search(r"99\d{6}", out)
+
+
+def test_near_duplicates_are_those_of_comparing_all_with_all():
+    draw = random.Random(0)
+    bits = [draw.getrandbits(64) for _ in range(60)]
+    for one in list(bits):
+        changed = one
+        for place in draw.sample(range(64), draw.randint(0, 7)):
+            changed ^= 1 << place
+        bits.append(changed)
+    by_force = [(i, j) for i, j in itertools.combinations(range(120), 2) if (bits[i] ^ bits[j]).bit_count() <= NEAR]
+    assert len(by_force) > 20
+    assert near_pairs([f"{one:016x}" for one in bits]) == by_force
+
+
+def test_the_page_holds_every_code_with_its_cure():
+    page = (ROOT / "docs" / "doctor.md").read_text()
+    assert re.findall(r"^\| `(D\d{3})` \| (.*?) \| (.*?) \|$", page, re.MULTILINE) == [
+        (code, check.says, check.do) for code, check in findings.CHECKS.items()
+    ]
+
+
+def test_an_unknown_name_has_its_nearest_spelling(capsys):
+    assert cli.main(["doctor", "nih_cxr15"]) == 2
+    assert "did you mean nih_cxr14" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
+def test_real_images_pass_and_the_site_shortcut_is_shown(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/nih_cxr14").symlink_to(SHARED / "nih-cxr14-small")
+    (tmp_path / "data/ham10000").symlink_to(SHARED / "ham10000")
+    code, found, out = doctor(capsys, "nih_cxr14:split=all", "--full", "--data", tmp_path / "data")
+    assert code == 0
+    assert re.search(r"rows +1000\b.*LABEL_OTHER_FINDING +-485\b.*used +515\b", out, re.DOTALL)
+    assert "14 images are RGBA" in str(found)
+    code, found, _ = doctor(capsys, "ham10000", "--data", tmp_path / "data")
+    assert code == 0
+    assert "malignant is 1 on 0.7% of the 3954 images of source vidir_molemax, on 31.8% of the others" in str(found)
