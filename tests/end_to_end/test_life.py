@@ -137,7 +137,7 @@ def test_interrupted_twice_it_stops_at_once_and_can_be_resumed(place):
     assert run.returncode == 130
     assert time.monotonic() - begun_at < 30
     (place.folder / "sleeps.py").write_text(PLUGIN.format(name="Sleeps", body="pass"))
-    assert "stale" in place.bench("status").stdout  # its process is gone
+    assert json.loads(place.bench("status", "--json").stdout)[0]["counts"] == {"done": 1, "pending": 1}
     assert "2 of 2 cells done, 1 computed" in place.bench(*words).stdout
     assert hidden(place) == []
 
@@ -167,19 +167,6 @@ def test_each_slot_sees_one_gpu_and_no_more_threads_run_than_there_are_cores(pla
     assert seen
     assert set(seen) <= {"5", "7"}
     assert len(seen) == len(set(seen))
-
-
-HUNGRY = "import resource, numpy; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)); numpy.ones(1 << 40)"
-
-
-def test_out_of_memory_fails_its_cell_alone(place):
-    (place.folder / "hungry.py").write_text(PLUGIN.format(name="Hungry", body=HUNGRY))
-    done = place.bench(
-        "run", "--task", "tiny.toml", "--methods", "hungry,llft", "--folds", "0", "--plugin", "hungry.py", code=1
-    )
-    assert "2 of 3 cells done, 1 failed" in done.stdout
-    failure = json.loads((place.folder / "results/cells/tiny/small/hungry/f0-s0.failed.json").read_text())
-    assert failure["error"]["kind"] == "oom"
 
 
 def test_status_and_the_others_do_not_import_torch():

@@ -113,7 +113,7 @@ def no_column(tree):
 
 
 def foreign_value(tree):
-    edit(tree, [5], ",M,", ",X,")
+    edit(tree, [5], ",F,", ",X,")
 
 
 def twice_the_same_film(tree):
