@@ -126,6 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(call=_report)
     report.add_argument("--task", help="as for `bench run` (default: all with results)")
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
+    report.add_argument(
+        "--min-cell", type=_positive, default=0, metavar="N",
+        help="withhold counts and metrics by group where a group and class has fewer images (default: show all)",
+    )  # fmt: skip
     _folders(report)
 
     _add_prepare(verbs)
@@ -320,7 +324,7 @@ def _report(args: argparse.Namespace) -> int:
     from bench.report.command import report_tasks
     from bench.run import launch
 
-    return report_tasks(args.task, args.reports, launch.settings(args))
+    return report_tasks(args.task, args.reports, launch.settings(args), min_cell=args.min_cell)
 
 
 def _prepare(args: argparse.Namespace) -> int:

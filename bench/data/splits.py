@@ -229,7 +229,7 @@ def _refuse(found: Iterable[object], file: Path, why: str, what: str = "images")
     """Raise for what was found, with its number and the first of it."""
     names = sorted(map(str, found))
     if names:
-        raise DataError(f"{file}: {len(names)} {what} {why}, first {names[0]!r}")
+        raise DataError(f"{file}: {len(names)} {what} {why}, first {names[0]!r}", code="D060")
 
 
 def _tuples(cut: pd.DataFrame) -> Iterable[tuple[str, int, int]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import nan
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ import pandas as pd
 
 from bench.report.checks import Cell, TaskInfo, Undefined, check, key_of, label_of
 from bench.report.pairs import Pair, pairs_of
-from bench.report.ranking import Row, comparing, excluding, marking
+from bench.report.ranking import Exclusion, Row, comparing, excluding, marking
+from bench.report.small import withheld
 from bench.score.definitions import METRICS
 from bench.score.statistics import summary
 
@@ -27,7 +28,7 @@ SYNTHETIC = "SYNTHETIC PHANTOM DATA: these numbers say nothing about patients."
 
 @dataclass(frozen=True)
 class Size:
-    """How large a set is: fewest and most images over the cells, fewest by (group, label)."""
+    """How large a set is: fewest and most images over the cells, fewest by (group, label), none where withheld."""
 
     low: int
     high: int
@@ -40,7 +41,8 @@ class Results:
 
     `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold,
     `unreadable` how many images of each set were left out because they cannot be read, `pairs` what each baseline
-    chose where the groups are without an order, `remarks` the notes that only this table needs.
+    chose where the groups are without an order, `remarks` the notes that only this table needs, `withheld` the sets
+    of which little is shown and what is not (see `small`).
     """
 
     info: TaskInfo
@@ -53,6 +55,7 @@ class Results:
     unreadable: dict[str, int]
     pairs: tuple[Pair, ...] = ()
     remarks: tuple[str, ...] = ()
+    withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def backbones(self) -> list[str]:
@@ -102,19 +105,21 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
         unreadable=_unreadable(cells, info),
         pairs=pairs_of(cells),
+        withheld=withheld(cells, info),
     )
 
 
 def tidy(cells: Sequence[Cell], info: TaskInfo) -> pd.DataFrame:
     """One row per cell, set and metric, in the order of the printed table; NaN where a cell lacks a score.
 
-    Columns: task, backbone, method, label, spec, row, fold, seed, set ("" for the cost), metric, value, degenerate.
+    Columns: task, backbone, method, label, spec, row, fold, seed, set ("" for the cost), metric, value, degenerate,
+    withheld.
     """
     return pd.DataFrame(_records(cells, info))
 
 
 def _records(cells: Sequence[Cell], info: TaskInfo) -> list[dict[str, Any]]:
-    labels = _labels(cells)
+    labels, gone = _labels(cells), withheld(cells, info)
     records = []
     for item in sorted(cells, key=lambda item: key_of(item["cell"])):
         cell = item["cell"]
@@ -124,9 +129,13 @@ def _records(cells: Sequence[Cell], info: TaskInfo) -> list[dict[str, Any]]:
             scores = item["scores"].get(name, {})
             degenerate = bool(scores.get("degenerate", False))
             for metric in METRICS:
-                value = _number(scores.get(metric))
-                records.append(one | {"set": name, "metric": metric, "value": value, "degenerate": degenerate})
-        records.append(one | {"set": "", "metric": COST, "value": cost(item), "degenerate": False})
+                kept = metric not in gone.get(name, ())
+                value = _number(scores.get(metric)) if kept else nan
+                shown = {"value": value, "degenerate": degenerate and kept, "withheld": not kept}
+                records.append(one | {"set": name, "metric": metric} | shown)
+        kept = IN_DOMAIN not in gone
+        shown = {"value": cost(item) if kept else nan, "degenerate": False, "withheld": not kept}
+        records.append(one | {"set": "", "metric": COST} | shown)
     return records
 
 
@@ -155,7 +164,12 @@ def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
             std=std,
             n=n,
             degenerate=sum(any(item["degenerate"] for item in items) for items in folds.values()),
+            excluded=_excluded(folds),
         )
+
+
+def _excluded(folds: Mapping[int, list[dict[str, Any]]]) -> Exclusion:
+    return "withheld" if any(item["withheld"] for items in folds.values() for item in items) else ""
 
 
 def _undefined_row(item: Undefined, backbone: str, name: str, metric: str) -> Row:
@@ -171,14 +185,14 @@ def _direction(metric: str) -> Literal["up", "down"] | None:
 
 
 def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
-    sizes = {}
+    sizes, gone = {}, withheld(cells, info)
     for name in (*info.ood, IN_DOMAIN):
         scores = [item["scores"][name] for item in cells if name in item["scores"]]
         counts = {
             (group, label): min(score["groups"][group][kind] for score in scores)
             for group in info.group_names
             for label, kind in enumerate(("negatives", "positives"))
-            if scores
+            if scores and name not in gone
         }
         if scores:
             sizes[name] = Size(min(score["n"] for score in scores), max(score["n"] for score in scores), counts)

@@ -35,7 +35,7 @@ class TaskInfo:
 
     `folds` is how many folds the task has; None takes as many as are found. `columns` are the metrics of the table,
     `undefined` the methods of which it says why they have no numbers, `part` is what of the task it shows, empty for
-    all of it.
+    all of it. What of a set with a cell of fewer images than `min_cell` is not shown is in `small`.
     """
 
     name: str
@@ -49,6 +49,7 @@ class TaskInfo:
     columns: tuple[str, ...] = TWO_GROUPS
     undefined: tuple[Undefined, ...] = ()
     part: str = ""
+    min_cell: int = 0
 
     @property
     def gap(self) -> str:

@@ -20,8 +20,10 @@ from bench.run.store import predictions_file, read_json
 from bench.tasks import TASKS
 
 
-def report_tasks(task: str | None, reports: Path, settings: Settings) -> int:
+def report_tasks(task: str | None, reports: Path, settings: Settings, *, min_cell: int = 0) -> int:
     """Write and print the report of a task, or of every task of the suite that has results.
+
+    Of sets with fewer than `min_cell` images of a group and class little is shown (see `bench.report.small`).
 
     Raises:
         BenchError: where there are no results, with the line that makes them.
@@ -34,11 +36,11 @@ def report_tasks(task: str | None, reports: Path, settings: Settings) -> int:
     if not names:
         raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
     for name in names:
-        _report(dataclasses.replace(settings, task=name), reports)
+        _report(dataclasses.replace(settings, task=name), reports, min_cell)
     return 0
 
 
-def _report(settings: Settings, reports: Path) -> None:
+def _report(settings: Settings, reports: Path, min_cell: int) -> None:
     task = taskfile.resolve(settings.task)
     try:
         data = task_data(
@@ -63,6 +65,7 @@ def _report(settings: Settings, reports: Path) -> None:
         folds=task.folds,
         columns=MORE_GROUPS if task.attribute.grouped else TWO_GROUPS,
         undefined=_undefined(task, settings.plugins),
+        min_cell=min_cell,
     )
     main, *ablations = split(untuned(cells), untuned(failures), task.recipe, settings.plugins)
     tuned, failed = ([item for item in items if is_tuned(item["cell"])] for items in (cells, failures))

@@ -8,10 +8,11 @@ from bench.data.pair import LEAST
 from bench.report.aggregate import IN_DOMAIN, Results, Size
 from bench.report.checks import label_of
 from bench.report.ranking import Exclusion
+from bench.report.small import note, number_of
 
 FEW = 10
 """A rate or an AUC over fewer images of a class is flagged."""
-SIGNS: dict[Exclusion, str] = {"degenerate": "†", "incomplete": "‡", "undefined": "", "": ""}
+SIGNS: dict[Exclusion, str] = {"degenerate": "†", "incomplete": "‡", "undefined": "", "withheld": "", "": ""}
 """Signs of rows whose gaps are not ranked."""
 REASONS: dict[Exclusion, str] = {
     "degenerate": "every image predicted as the same class; a small gap there means nothing",
@@ -47,13 +48,17 @@ def reading(results: Results) -> list[str]:
 def partial(results: Results) -> list[str]:
     """Rows that are undefined, degenerate, lack folds or failed, by name, and how many images cannot be read."""
     return [
+        *note(results.withheld, results.info, IN_DOMAIN in results.withheld),
         *_undefined(results), *_excluded(results), *_missing(results), *_failed(results), *_unreadable(results)
     ]  # fmt: skip
 
 
 def _size(name: str, size: Size, results: Results) -> str:
     labels, groups = results.info.label_names, results.info.group_names
-    images = f"{size.low} images" if size.low == size.high else f"{size.low} to {size.high} images"
+    low, high = number_of(size.low, results.info), number_of(size.high, results.info)
+    images = f"{low} images" if low == high else f"{low} to {high} images"
+    if not size.cells:
+        return f"{name}: {images}."
     parts = "; ".join(
         f"{group}: {size.cells[group, 0]} {labels[0]}, {size.cells[group, 1]} {labels[1]}" for group in groups
     )
@@ -146,9 +151,9 @@ def _failed(results: Results) -> list[str]:
     notes = []
     for item in results.failures:
         cell, error = item["cell"], item["error"]
-        message = (str(error["message"]).splitlines() or [""])[0]
         name = _named(label_of(cell), cell["backbone"], results)
-        notes.append(f"Failed: {name}, fold {cell['fold']}: {error['class']}: {message}")
+        # Not its message: that may name an image, and reports are handed on.
+        notes.append(f"Failed: {name}, fold {cell['fold']}: {error['class']} (why: in the results)")
     return notes
 
 

@@ -16,6 +16,7 @@ from bench.report.checks import TaskInfo
 from bench.report.findings import findings
 from bench.report.notes import SIGNS, listed, reading
 from bench.report.ranking import DECIMALS, Mark, Row
+from bench.report.small import number_of
 from bench.score.definitions import METRICS
 
 SETS_ABREAST = 2
@@ -94,9 +95,10 @@ def number(value: float, decimals: int) -> str:
 def heads(results: Results, sets: tuple[str, ...]) -> list[tuple[str, str]]:
     """Name and size of each set, such as (`ood`, `n 800`)."""
     sizes = {
-        name: f"n {size.low}" + f" to {size.high}" * (size.low < size.high) for name, size in results.sizes.items()
+        name: " to ".join(dict.fromkeys(number_of(n, results.info) for n in (size.low, size.high)))
+        for name, size in results.sizes.items()
     }
-    return [(name, sizes.get(name, "no images")) for name in sets]
+    return [(name, f"n {sizes[name]}" if name in sizes else "no images") for name in sets]
 
 
 def metric_titles(info: TaskInfo) -> list[str]:

@@ -61,9 +61,10 @@ def _sentences(results: Results, styled: bool) -> list[str]:
     info, lists = results.info, {}
     for backbone in results.backbones:
         for name in info.ood:
-            rows = not_separable(results.column(backbone, name, info.gap))
+            column = results.column(backbone, name, info.gap)
+            rows, compared = not_separable(column), any(row.compared for row in column)
             where = f"{backbone}, {name}" if len(results.backbones) > 1 else name
-            lists[where] = ", ".join(rows) or "none"
+            lists[where] = ", ".join(rows) or ("none" if compared else "not compared")
     same = len(set(lists.values())) == 1
     rest = next(iter(lists.values())) if same else "; ".join(f"{where}: {names}" for where, names in lists.items())
     marks = "" if styled else " * best, + second of a column."

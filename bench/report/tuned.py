@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.report.aggregate import BASELINE, Results, collect
+from bench.report.aggregate import BASELINE, IN_DOMAIN, Results, collect
 from bench.report.checks import Cell, TaskInfo, is_tuned, label_of
 from bench.report.notes import listed
+from bench.report.small import number_of
 
 PART = "tuned"
 """Name of the table and of its files."""
@@ -27,12 +28,14 @@ def collect_tuned(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], inf
     baselines = [item for item in cells if item["cell"]["spec"] == BASELINE]
     failed = [item for item in failures if is_tuned(item["cell"])]
     results = collect([*baselines, *tuned], failed, dataclasses.replace(info, part=PART))
-    return dataclasses.replace(results, remarks=(_protocol(tuned), *_budgets(tuned)))
+    costs = IN_DOMAIN not in results.withheld
+    return dataclasses.replace(results, remarks=(_protocol(tuned, info), *_budgets(tuned, costs=costs)))
 
 
-def _protocol(tuned: Sequence[Cell]) -> str:
+def _protocol(tuned: Sequence[Cell], info: TaskInfo) -> str:
     sizes = [item["tuned"]["holdout"]["n"] for item in tuned]
-    images = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+    few, most = number_of(min(sizes), info), number_of(max(sizes), info)
+    images = few if few == most else f"{few} to {most}"
     return (
         f"Tuned: parameters chosen fold by fold on a fifth of the validation part ({images} images), held out before "
         "the external set is cut; no test image is read. Chosen parameters are then fitted on the usual external set. "
@@ -40,18 +43,19 @@ def _protocol(tuned: Sequence[Cell]) -> str:
     )
 
 
-def _budgets(tuned: Sequence[Cell]) -> list[str]:
+def _budgets(tuned: Sequence[Cell], *, costs: bool) -> list[str]:
     """One sentence per row: objective, trials, their images, and what was chosen."""
     rows: dict[tuple[str, str], list[Cell]] = {}
     for item in sorted(tuned, key=lambda item: (item["cell"]["row"], item["cell"]["spec"], item["cell"]["fold"])):
         rows.setdefault((label_of(item["cell"]), item["cell"]["backbone"]), []).append(item)
     several = len({backbone for _, backbone in rows}) > 1
     return [
-        f"{label}{f', {backbone}' if several else ''}: {_budget(items)}" for (label, backbone), items in rows.items()
+        f"{label}{f', {backbone}' if several else ''}: {_budget(items, costs=costs)}"
+        for (label, backbone), items in rows.items()
     ]
 
 
-def _budget(items: Sequence[Cell]) -> str:
+def _budget(items: Sequence[Cell], *, costs: bool) -> str:
     choices = [item["tuned"] for item in items]
     counts = {name: sum(choice[name] for choice in choices) for name in ("images_forward", "images_backward")}
     trials = sorted({choice["trials"] for choice in choices})
@@ -61,10 +65,11 @@ def _budget(items: Sequence[Cell]) -> str:
     for item in items:
         place = f"{item['cell']['fold']}" + (f" (seed {item['cell']['seed']})" if seeds else "")
         chosen.setdefault(item["tuned"]["chosen"], []).append(place)
-    lost = "".join(f"; {count} {name}, never chosen" for name, count in never.items() if count)
+    passed = f"images in all of them: {counts['images_forward']} forward, {counts['images_backward']} backward"
+    parts = [*([passed] if costs else []), *(f"{n} {name}, never chosen" for name, n in never.items() if n)]
     return (
         f"objective {listed(sorted({choice['objective'] for choice in choices}))}, "
-        f"trials per fold: {' to '.join(str(n) for n in sorted({trials[0], trials[-1]}))}, "
-        f"images in all of them: {counts['images_forward']} forward, {counts['images_backward']} backward{lost}. "
+        f"trials per fold: {' to '.join(str(n) for n in sorted({trials[0], trials[-1]}))}"
+        f"{', ' if parts else ''}{'; '.join(parts)}. "
         f"Chosen: {'; '.join(f'{spec} (fold {listed(folds)})' for spec, folds in chosen.items())}."
     )

@@ -64,6 +64,9 @@ def test_folds_partition_the_groups_and_are_alike(frame, n, seed):
         for column in ("y", "a"):
             p = frame[column].mean()
             assert abs(part[column].mean() - p) <= 2 * np.sqrt(p * (1 - p) / len(part))
+        for a in (0, 1):
+            p, within = frame.loc[frame["a"] == a, "y"].mean(), part.loc[part["a"] == a, "y"]
+            assert abs(within.mean() - p) <= max(0.01, 2 * np.sqrt(p * (1 - p) / len(within)))
 
 
 @settings(max_examples=20, deadline=None)

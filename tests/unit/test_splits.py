@@ -199,7 +199,7 @@ def first(file, row=0):
     (of_rows(put("external", 1, -2)), "1 images have another external than a whole number"),
     (edit(put("external", 1, 0.5)), "1 images have another external than a whole number"),
     (edit(put("fold", 1, "one")), "1 images have another fold than -1 to 1, first 'manifest:films:001.png'"),
-    (of_rows(lambda cut: cut.assign(fold=-1, external=1)), "90 images are in an external set but not"),
+    (of_rows(lambda cut: cut.assign(fold=-1, external=1)), "90 images are in an external set but not in"),
     (of_rows(lambda cut: cut.assign(fold=0)), "no image in fold 1 of 2"),
     (of_rows(put("external", 3, -1)), "fold . has `external` for some of its images and not for others"),
     (of_rows(lambda cut: cut.assign(external=0)), "the external set of fold 0 lacks images of a group and class"),

@@ -1,0 +1,123 @@
+"""What a user hands on, reports and what was printed, names no image and no patient; those stay in the results."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+IMAGES = 96
+TOML = """
+name = "own"
+folds = 2
+image_size = 16
+channels = 1
+crop = "none"
+[source]
+dataset = "manifest:csv=films.csv,patient_column=patient"
+where = {site = "A"}
+[ood.elsewhere]
+dataset = "manifest:csv=films.csv,patient_column=patient"
+where = {site = "B"}
+[label]
+column = "ill"
+names = ["well", "ill"]
+[attribute]
+column = "old"
+names = ["young", "old"]
+[recipe]
+pretrain_optimiser = "adam"
+pretrain_lr = 2e-3
+pretrain_epochs = 1
+optimiser = "adam"
+lr_extractor = 1e-3
+lr_head = 1e-2
+epochs = 2
+epsilon = 0.1
+batch = 16
+"""
+LEAKY = '''"""A method that fails and says on which images."""
+
+from bench.api import Method
+
+
+class Leaky(Method):
+    """Fails."""
+
+    title = "Leaky"
+    row = 90
+    uses = frozenset({"val"})
+    version = 1
+
+    def fit(self, run):
+        raise ValueError(f"cannot fit {list(run.split('val').uids)}")
+'''
+
+
+@pytest.fixture(scope="module")
+def hospital(new_place):
+    """A table of films whose file names and patients are like no other word, and the own task run on it."""
+    place = new_place("hospital")
+    i = np.arange(IMAGES)
+    table = pd.DataFrame(
+        {
+            "path": [f"zqfilm{k:04}.png" for k in i], "patient": [f"zqpat{k // 2:04}" for k in i],
+            "site": np.where(i // 2 % 4 == 3, "B", "A"), "ill": i // 2 % 3 // 2, "old": (i // 2 % 5 > 2).astype(int),
+        }
+    )  # fmt: skip
+    table.to_csv(place.folder / "films.csv", index=False)
+    rng = np.random.default_rng(0)
+    for name in table["path"]:
+        Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)).save(place.folder / name)
+    (place.folder / "own.toml").write_text(TOML)
+    place.words = ("--task", "own.toml", "--data", str(place.folder))
+    place.ran = place.bench("run", *place.words, "--methods", "swift", "--jobs", "1")
+    return place
+
+
+def named(text):
+    return [word for word in ("zqfilm", "zqpat") if word in text]
+
+
+def test_neither_what_is_printed_nor_a_report_names_an_image_or_a_patient(hospital):
+    reported = hospital.bench("report", *hospital.words, "--min-cell", "3")
+    for text in (hospital.ran.stdout, hospital.ran.stderr, reported.stdout, reported.stderr):
+        assert named(text) == []
+    files = [file for file in (hospital.folder / "reports").rglob("*") if file.is_file()]
+    assert len(files) == 5
+    for file in files:
+        assert named(file.read_bytes().decode("latin-1")) == []
+    cells = [str(file.relative_to(hospital.folder)) for file in (hospital.folder / "results/cells").rglob("*")]
+    assert named(" ".join(cells)) == []
+    manifest = (hospital.folder / "results/splits/own.csv").read_text()
+    assert manifest.count("zqfilm") == 72, "the results folder has them: it is the user's"
+
+
+def test_a_report_repeats_no_message_that_names_images(hospital):
+    (hospital.folder / "leaky.py").write_text(LEAKY)
+    plugin = ("--plugin", "leaky.py")
+    failed = hospital.bench("run", *hospital.words, *plugin, "--methods", "leaky", "--jobs", "1", code=1)
+    assert "ValueError" in failed.stderr
+    reported = hospital.bench("report", *hospital.words, *plugin, "--reports", "after")
+    assert named(reported.stdout + reported.stderr) == []
+    notes = (hospital.folder / "after/own/main.md").read_text()
+    assert "Failed: Leaky, fold 0: ValueError (why: in the results)" in notes
+    assert all(named(file.read_bytes().decode("latin-1")) == [] for file in (hospital.folder / "after/own").iterdir())
+
+
+def test_a_cut_goes_to_another_folder_and_its_results_are_the_same(hospital, place_in, tmp_path):
+    """The manifest is all that travels; a run with it where there are results already computes nothing."""
+    manifest = hospital.folder / "results/splits/own.csv"
+    again = hospital.bench("run", *hospital.words, "--methods", "swift", "--splits", str(manifest))
+    assert "4 of 4 cells done, 0 computed" in again.stdout
+    assert "--splits" in again.stdout, "the report is to be asked for with the same cut"
+    cut = pd.read_csv(manifest, comment="#")
+    header = manifest.read_text().split("\n", 1)[0]
+    own = tmp_path / "own.csv"
+    turned = cut.assign(fold=1 - cut["fold"])[["uid", "fold"]].to_csv(index=False)
+    own.write_text(header + "\n" + turned)
+    refused = hospital.bench("run", *hospital.words, "--splits", str(own), code=3)
+    assert "its 72 rows are not those that were written" in refused.stderr
+    own.write_text(header.partition(', "n"')[0] + "}\n" + turned)
+    stale = hospital.bench("run", *hospital.words, "--methods", "swift", "--splits", str(own), "--dry-run")
+    assert [line.split()[0] for line in stale.stdout.splitlines()] == ["stale"] * 4
+    assert "no.csv not found" in hospital.bench("report", *hospital.words, "--splits", "no.csv", code=3).stderr

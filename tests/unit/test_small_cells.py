@@ -1,0 +1,151 @@
+"""`--min-cell`: what a report keeps to itself, and that the rest does not give it away."""
+
+import csv
+import dataclasses
+import io
+
+import pytest
+
+from bench.report import TaskInfo, collect, figures, tables, write
+from bench.report.findings import findings
+from bench.report.notes import reading
+from bench.report.terminal import show
+from bench.report.tuned import collect_tuned
+from bench.score.definitions import METRICS
+
+INFO = TaskInfo(
+    name="demo", says="Finding.", synthetic=False, label_names=("healthy", "ill"), attribute_name="age",
+    group_names=("younger", "older"), ood=("near", "far"), min_cell=10,
+)  # fmt: skip
+WIDE = {"younger": (60, 40), "older": (75, 25)}
+
+
+def cell(method, fold, *, spec=None, **sets):
+    """A cell whose sets have images by group as (negatives, positives); all sets but those given are wide."""
+
+    def scores(groups):
+        named = {name: {"negatives": n, "positives": p, "n": n + p} for name, (n, p) in groups.items()}
+        total = sum(group["n"] for group in named.values())
+        return dict.fromkeys(METRICS, 0.3 + 0.01 * fold + 0.02 * (method == "swift")) | {
+            "degenerate": False, "n": total, "groups": named,
+        }  # fmt: skip
+
+    return {
+        "cell": {
+            "task": "demo", "backbone": "small", "method": method, "title": method.title(), "fold": fold, "seed": 0,
+            "row": 1 + (method == "swift"), "spec": spec or method,
+        },
+        "synthetic": False,
+        "data": {"external": {"n": 4321}, "near": {"sha": "n"}, "far": {"sha": "f"}},
+        "scores": {name: scores(sets.get(name, WIDE)) for name in ("near", "far", "val")},
+        "cost": {"images_forward": 12963, "images_backward": 0},
+    }  # fmt: skip
+
+
+def cells(**sets):
+    return [cell(method, fold, **sets) for method in ("baseline", "swift") for fold in range(3)]
+
+
+def shown(results):
+    """All text of a report, with the name of each place."""
+    stream = io.StringIO()
+    show(results, stream)
+    return {
+        "tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results),
+        "terminal": stream.getvalue(), "notes": "\n".join(reading(results)), "findings": "\n".join(findings(results)),
+    }  # fmt: skip
+
+
+def values(results):
+    rows = csv.DictReader(io.StringIO(tables.csv(results)))
+    return {(row["set"], row["metric"]): (row["mean"], row["excluded"]) for row in rows if row["method"] == "swift"}
+
+
+SMALL = {"younger": (131, 67), "older": (59, 7)}  # 264 images, 198 and 66 by group, 190 and 74 by class
+
+
+def test_of_a_set_with_a_small_cell_its_size_and_pooled_auc_are_left():
+    results = collect(cells(near=SMALL), [], INFO)
+    found = values(results)
+    assert found["near", "auc"][0].startswith("0.33")
+    for metric in METRICS:
+        if metric != "auc":
+            assert found["near", metric] == ("", "withheld")
+        assert found["far", metric][0].startswith("0.33"), "another set is shown as ever"
+    assert found["", "cost"][0] == "1.0"
+    assert {name: sorted(size.cells) == [] for name, size in results.sizes.items()} == {
+        "near": True, "far": False, "val": False,
+    }  # fmt: skip
+    texts = shown(results)
+    assert "near: 264 images." in texts["notes"]
+    assert "Withheld, for fewer than 10 images of a group and class: near. No count" in texts["notes"]
+    assert "Withheld" in texts["terminal"]
+    assert "far: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)" in texts["notes"]
+    assert "Baseline is withheld there: nothing is compared on EOdds." in texts["findings"]
+
+
+@pytest.mark.parametrize("least", [8, 10, 60])
+def test_no_count_that_gives_the_small_one_away_is_in_any_output(least):
+    """Neither a cell, nor a total of a group or a class, nor a share of one of them."""
+    results = collect(cells(near=SMALL), [], dataclasses.replace(INFO, min_cell=least))
+    hidden = ("131", "67", "59", "198", "66", "190", "74", *(f"{100 / n:.1f} points" for n in (7, 59, 67)))
+    open_text = shown(collect(cells(near=SMALL), [], dataclasses.replace(INFO, min_cell=0)))["notes"]
+    assert sum(text in open_text for text in hidden) >= 4, "without the option they are there"
+    for place, text in shown(results).items():
+        for line in text.splitlines():
+            if "near" in line:
+                assert not [number for number in hidden if number in line], f"{place}: {line}"
+
+
+def test_nothing_changes_where_no_cell_is_small_and_without_the_option():
+    plain = shown(collect(cells(near=SMALL), [], dataclasses.replace(INFO, min_cell=0)))
+    assert shown(collect(cells(near=SMALL), [], dataclasses.replace(INFO, min_cell=7))) == plain, "7 is not below 7"
+    assert "older: 59 healthy, 7 ill" in plain["notes"]
+
+
+def test_the_auc_goes_too_where_a_class_is_small_in_all_groups_together():
+    results = collect(cells(near={"younger": (90, 4), "older": (80, 5)}), [], INFO)
+    assert values(results)["near", "auc"] == ("", "withheld")
+    assert "nor is the AUC of near" in shown(results)["notes"]
+
+
+def test_a_set_smaller_than_the_least_is_said_to_be_so():
+    texts = shown(collect(cells(near={"younger": (2, 1), "older": (1, 2)}), [], INFO))
+    assert "near: <10 images." in texts["notes"]
+    assert "near (n <10)" in texts["terminal"]
+    assert "n $<$10" in texts["tex"]
+    assert "n <10" in texts["md"]
+
+
+def test_one_fold_with_a_small_cell_of_val_hides_costs_whose_unit_is_the_external_set():
+    given = [cell(m, f, val=SMALL if f == 1 else WIDE) for m in ("baseline", "swift") for f in range(3)]
+    results = collect(given, [], INFO)
+    found = values(results)
+    assert found["", "cost"] == ("", "withheld")
+    assert found["val", "eodds"] == ("", "withheld")
+    assert found["near", "eodds"][0].startswith("0.33")
+    assert "Costs are not shown either" in shown(results)["notes"]
+
+
+def test_images_of_trials_are_not_counted_either():
+    tuned = {
+        "holdout": {"n": 9}, "objective": "constrained", "chosen": "swift", "trials": 2, "failed": 1, "undefined": 0,
+        "images_forward": 7777, "images_backward": 5555,
+    }  # fmt: skip
+    given = [cell("baseline", f, val=SMALL) for f in range(3)]
+    given += [cell("swift", f, spec="swift@tuned", val=SMALL) | {"tuned": tuned} for f in range(3)]
+    results = collect_tuned(given, [], INFO)
+    assert results is not None
+    notes = "\n".join(reading(results))
+    assert "7777" not in notes
+    assert "(<10 images)" in notes
+    assert "trials per fold: 2, 3 failed, never chosen. Chosen: swift (fold 0, 1 and 2)." in notes
+    plain = collect_tuned(given, [], dataclasses.replace(INFO, min_cell=0))
+    assert plain is not None
+    assert "images in all of them: 23331 forward, 16665 backward; 3 failed, never chosen." in "\n".join(reading(plain))
+
+
+def test_a_report_of_nothing_but_small_sets_can_be_written(tmp_path):
+    files = write(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO, tmp_path)
+    assert [file.name for file in files] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
+    assert figures.draw(collect(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO)).axes
