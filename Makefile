@@ -30,7 +30,7 @@ test-slow: setup
 
 # On a real SLURM of one node, which is installed (as root, from Debian's packages), started and stopped again.
 test-slurm: setup
-	@trap slurm/testcluster/down EXIT; eval "$$(slurm/testcluster/up)" && $(BIN)/python -m pytest -m slurm tests/slurm
+	@trap slurm/testcluster/down EXIT; conf="$$(slurm/testcluster/up)" && eval "$$conf" && $(BIN)/python -m pytest -m slurm tests/slurm
 
 # Ratios of speeds; on an idle machine, nothing beside it.
 perf: setup

@@ -20,7 +20,7 @@ import bench
 def describe() -> dict[str, Any]:
     """Return versions, host, processor and the commit of the checkout (empty outside one).
 
-    In a job `submitted` is the code as it was at the submission.
+    Where a job runs other code than was submitted, `submitted` is that of the submission.
     """
     import torch
 
@@ -38,17 +38,25 @@ def describe() -> dict[str, Any]:
 
 
 def code(plugins: Sequence[Path] = ()) -> dict[str, str]:
-    """Return what tells one state of the code from another: version, commit, uncommitted changes, plugin files."""
+    """Return what tells one state of the code from another: version, commit, hashes of its files and of plugins.
+
+    The files and not the diff of a checkout: an installed package has none, and new files are not in it.
+    """
+    import bench.datasets
+    import bench.methods
+
+    folders = [Path(bench.__file__).parent, *map(Path, (*bench.methods.__path__, *bench.datasets.__path__))]
+    files = sorted({file.resolve() for folder in folders for file in folder.rglob("*.py")})
     return {
         "bench": bench.__version__,
         "commit": _git("rev-parse", "HEAD"),
-        "changes": _short(_git("diff", "HEAD").encode()),
+        "files": _short(b"".join(file.read_bytes() for file in files)),
         **{f"plugin {file.name}": _short(file.read_bytes()) for file in plugins},
     }
 
 
 def _short(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12] if content else ""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _git(*words: str) -> str:

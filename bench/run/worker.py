@@ -14,11 +14,13 @@ from typing import Any
 from bench.errors import BenchError, NotWritten
 from bench.run import environment, failure
 from bench.run.attempt import attempt, log_file, save_failure, write_log
-from bench.run.plan import Cell, PlannedCell, Settings
+from bench.run.plan import BASELINE, Cell, PlannedCell, Settings
 from bench.run.runs import settings_of
 
 ASK_AGAIN = 5.0
 """Seconds after which a cell that another process computes is asked for again."""
+NEAR = {signal.SIGUSR2: 0.5, signal.SIGTERM: 0.9}
+"""Share of the time limit after which a signal means that it is reached: USR2 comes some time before, TERM at it."""
 
 
 class _Ended(BaseException):
@@ -31,19 +33,22 @@ def main(file: Path) -> int:
     index, started = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")), time.monotonic()
     job = f"{os.environ.get('SLURM_ARRAY_JOB_ID', '')}_{index}"
     settings = settings_of(intent["settings"], Path(intent["settings"]["results"]))
-    os.environ["BENCH_SUBMITTED_CODE"] = json.dumps(intent["code"])
-    for number in (signal.SIGUSR2, signal.SIGTERM):
+    changed = intent["code"] != environment.code(settings.plugins)
+    if changed:
+        os.environ["BENCH_SUBMITTED_CODE"] = json.dumps(intent["code"])
+    for number in NEAR:
         signal.signal(number, _end)
-    ended = []
+    ended: list[str] = []
     for entry in intent["tasks"][index]:
         cell = {name: entry[name] for name in Cell.__dataclass_fields__}
         planned = PlannedCell(Cell(**cell), entry["hash"])
-        if intent["code"] != environment.code(settings.plugins):
+        if changed:
             write_log(log_file(settings.results, planned.cell), "the code is not that of the submission")
         try:
             ended.append(_one(planned, settings, job, intent["force"]))
         except _Ended as end:
-            return _leave(planned, settings, job, end.args[0], time.monotonic() - started, intent["minutes"])
+            spent, resumes = time.monotonic() - started, planned.cell.method == BASELINE or "done" in ended
+            return _leave(planned, settings, job, end.args[0], spent, intent["minutes"], resumes=resumes)
         print(f"{planned.cell} {ended[-1]}", flush=True)
     return int(any(kind in ("failed", "blocked") for kind in ended))
 
@@ -58,21 +63,26 @@ def _one(planned: PlannedCell, settings: Settings, job: str, force: bool) -> str
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    raise _Ended(number)
+    raise _Ended(signal.Signals(number))
 
 
-def _leave(planned: PlannedCell, settings: Settings, job: str, number: int, spent: float, minutes: int) -> int:
+def _leave(
+    planned: PlannedCell, settings: Settings, job: str, number: signal.Signals, spent: float, minutes: int, *,
+    resumes: bool,
+) -> int:  # fmt: skip
     """End because SLURM says so: back into the queue where that is worth it, else with a failure on disk.
 
-    USR2 comes some time before the limit, and before a preemption; TERM with scancel.
+    USR2 comes some time before the limit, and before a preemption; TERM at the limit, and with scancel. Over its time
+    a job is worth another round of the same length only if it `resumes`: a method begins again, and would not end.
     """
-    log = log_file(settings.results, planned.cell)
-    if number != signal.SIGUSR2:
+    log, near = log_file(settings.results, planned.cell), spent > NEAR[number] * 60 * minutes
+    if number == signal.SIGTERM and not near:
         write_log(log, "cancelled")
         return 128 + number
-    kind: failure.Kind = "timeout" if spent > 0.5 * 60 * minutes else "preempted"
+    kind: failure.Kind = "timeout" if near else "preempted"
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
-    if restarts + 1 < failure.ATTEMPTS[kind]:
+    worth = number == signal.SIGUSR2 and (resumes or kind == "preempted")
+    if worth and restarts + 1 < failure.ATTEMPTS[kind]:
         write_log(log, f"{kind}: back into the queue")
         try:
             from bench.run.slurm import commands

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+import bench.methods
 from bench.errors import UnknownName, UsageError
+from bench.run import environment
 from bench.run.plan import Cell, PlannedCell
 from bench.run.slurm import commands, log
 from bench.run.slurm.profile import Profile, profile, profiles, script, valid_keys
@@ -75,6 +77,23 @@ def test_a_cell_that_was_over_its_time_has_half_as_much_again_up_to_four_times(t
     assert minutes == [90, 135, 240]
     file.write_text(json.dumps({"error": {"kind": "oom"}, "attempt": 2}))
     assert cut([planned("swift", 0)], tmp_path)[0].minutes == 60
+
+
+@pytest.mark.parametrize(("kind", "minutes"), [("timeout", 90), ("cancelled", 60)])
+def test_a_job_that_could_not_write_that_its_time_was_over_has_more_too(tmp_path, kind, minutes):
+    gone = {"t/small/swift/f0-s0": Queued("7_0", "gone", kind)}
+    assert cut([planned("swift", 0)], tmp_path, in_queue=gone)[0].minutes == minutes
+
+
+def test_more_time_ends_at_the_cap_of_the_profile_and_never_below_its_time(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("longest_time = 100\n[baseline]\ntime = 200\n[method]\ntime = 60\n")
+    mine = profile(str(file))
+    assert [mine.minutes_after("method", over) for over in range(4)] == [60, 90, 100, 100]
+    assert mine.minutes_after("baseline", 1) == 200
+    file.write_text("longest_time = '2 days'\n")
+    with pytest.raises(UsageError, match=r"longest_time = '2 days' in .*whole number of minutes"):
+        profile(str(file))
 
 
 def test_the_shipped_profiles_are_valid_and_become_scripts(tmp_path):
@@ -164,6 +183,15 @@ def test_a_limit_on_jobs_is_no_error_of_the_script(fake, tmp_path, said):
         commands.sbatch(written(tmp_path) / "script.sh")
 
 
+def test_a_full_queue_is_a_limit_although_sbatch_goes_on_trying(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "PATIENCE", 0.3)
+    said = "sbatch: error: Slurm job queue full, sleeping and retrying"
+    calls = fake(sbatch=f'echo "{said}" >&2; exec sleep 5')
+    with pytest.raises(commands.LimitReached, match="job queue full"):
+        commands.sbatch(written(tmp_path) / "script.sh")
+    assert len(calls()) == 1
+
+
 def test_what_the_cluster_refuses_is_a_usage_error_with_its_words(fake, tmp_path):
     fake(sbatch='echo "sbatch: error: invalid partition specified: gpus" >&2; exit 1')
     with pytest.raises(UsageError, match=r"sbatch .*invalid partition specified: gpus"):
@@ -227,6 +255,21 @@ def test_variables_of_the_own_job_are_not_inherited_but_the_cluster_is(monkeypat
         monkeypatch.setenv(name, value)
     kept = commands.environment()
     assert {name: kept[name] for name in given if name in kept} == {"SLURM_CONF": "/there", "SBATCH_ACCOUNT": "mine"}
+
+
+def test_code_is_told_apart_by_its_files_and_those_of_plugins(tmp_path, monkeypatch):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("x = 1\n")
+    before = environment.code([plugin])
+    assert environment.code([plugin]) == before
+    plugin.write_text("x = 2\n")
+    after = environment.code([plugin])
+    assert {name for name in before if before[name] != after[name]} == {"plugin mine.py"}
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "new.py").write_text("x = 1\n")
+    monkeypatch.setattr(bench.methods, "__path__", [*bench.methods.__path__, str(more)])
+    assert environment.code([plugin])["files"] != after["files"]
 
 
 def test_what_is_written_for_a_job_is_names_and_numbers(tmp_path):

@@ -26,7 +26,7 @@ SILENT = (
 )  # fmt: skip
 LIMITED = (
     "submitlimit", "submit limit", "maxsubmitjob", "job violates accounting/qos policy", "temporarily unable to accept",
-    "job count limit", "maxjobcount", "qosmax", "assocmax", "assocgrp",
+    "job queue full", "job count limit", "maxjobcount", "qosmax", "assocmax", "assocgrp",
 )  # fmt: skip
 
 
@@ -149,13 +149,21 @@ def _run(*words: str) -> str:
         raise UsageError(
             f"{words[0]} is not on the PATH: log in to a node of the cluster, or run with --on local"
         ) from None
-    except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired as error:
+        # At MaxJobCount sbatch says so and tries again by itself, for minutes.
+        said = " ".join((error.stderr or b"").decode(errors="replace").split())
+        if _limited(words[0], said):
+            raise LimitReached(f"the cluster takes no more jobs for now ({said})") from None
         raise NotAnswered(f"{words[0]} did not answer within {PATIENCE} s") from None
     if done.returncode == 0:
         return done.stdout
     said = " ".join((done.stderr or done.stdout).split())
     if any(text in said.lower() for text in SILENT):
         raise NotAnswered(f"{words[0]}: {said}")
-    if words[0] == "sbatch" and any(text in said.lower() for text in LIMITED):
+    if _limited(words[0], said):
         raise LimitReached(f"the cluster takes no more jobs for now ({said})")
     raise UsageError(f"{' '.join(words[:2])}: {said}")
+
+
+def _limited(command: str, said: str) -> bool:
+    return command == "sbatch" and any(text in said.lower() for text in LIMITED)

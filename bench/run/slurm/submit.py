@@ -21,9 +21,6 @@ from bench.run.states import Queued
 from bench.run.status import typical_seconds
 
 GroupBy = Literal["cell", "fold"]
-LONGER = 1.5
-"""Factor of the time limit for a cell that was over it, each time; up to `LONGEST` times the profile's."""
-LONGEST = 4.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def arrays(
         results: where failures of before are.
         group_by: "cell": a task per cell, the methods of a fold depend on its baseline. "fold": a task per fold.
         largest: tasks that an array may have.
-        in_queue: jobs by the path of a cell; a baseline may be in the queue already.
+        in_queue: jobs by the path of a cell: a baseline may be in the queue already, a job over its time be gone.
     """
     first = {_fold(p): str(p.cell) for p in todo if p.cell.method == BASELINE}
 
@@ -71,7 +68,7 @@ def arrays(
     found: dict[tuple[Part, str, int], list[tuple[PlannedCell, ...]]] = {}
     for cells in tasks:
         part: Part = "baseline" if cells[0].cell.method == BASELINE else "method"
-        minutes = max(_minutes(p, chosen.minutes(part), results) for p in cells)
+        minutes = max(chosen.minutes_after(part, _times_over(p, results, in_queue)) for p in cells)
         found.setdefault((part, after(cells[0]), minutes), []).append(cells)
     result = [
         Array(part, tuple(some[at : at + largest]), before, minutes)
@@ -170,7 +167,7 @@ def intent(array: Array, settings: Settings, task: str, force: bool) -> dict[str
 
 
 def _text(array: Array, chosen: Profile, name: str, folder: Path, dependency: str) -> str:
-    longer = Profile(chosen.name, {**chosen.keys, array.part: {**chosen.keys[array.part], "time": array.minutes}})
+    longer = replace(chosen, keys={**chosen.keys, array.part: {**chosen.keys[array.part], "time": array.minutes}})
     command = f"{shlex.quote(sys.executable)} -m bench.run.worker {shlex.quote(str(folder / 'intent.json'))}"
     return script(
         longer, array.part, command=command, name=name, folder=folder, tasks=len(array.tasks), dependency=dependency
@@ -214,10 +211,12 @@ def _gpu_hours(array: Array, chosen: Profile, results: Path) -> float | None:
     return chosen.gpus(array.part) * sum(time or 0.0 for time in times) / 3600
 
 
-def _minutes(planned: PlannedCell, usual: int, results: Path) -> int:
-    error = states.failure(results, planned.cell)
-    over = int(error["attempt"]) if error.get("kind") == "timeout" else 0
-    return round(usual * min(LONGER**over, LONGEST))
+def _times_over(planned: PlannedCell, results: Path, in_queue: Mapping[str, Queued]) -> int:
+    error, job = states.failure(results, planned.cell), in_queue.get(str(planned.cell))
+    if error.get("kind") == "timeout":
+        return int(error["attempt"])
+    # Killed before it could write so: the accounts tell.
+    return int(job is not None and job.state == "gone" and job.kind == "timeout")
 
 
 def _fold(planned: PlannedCell) -> tuple[int, int]:
