@@ -43,15 +43,17 @@ def counts_of(dataset: Dataset, table: pd.DataFrame) -> Counts:
     reason = table["drop"].fillna("").astype(str)
     used = table[reason == ""]
     found = Counts(
-        len(table), len(used), reason[reason != ""].value_counts().sort_index().to_dict(), used["group"].nunique(),
+        len(table), len(used), {str(code): int(n) for code, n in reason[reason != ""].value_counts().sort_index().items()}, used["group"].nunique(),
         columns=tuple(map(str, table.columns)),
     )  # fmt: skip
     for label in [name for name in dataset.labels if name in used and used[name].notna().any()]:
         y = pd.to_numeric(used[label], errors="coerce")
         found.labels[label] = {"known": int(y.notna().sum()), "positive": int((y == 1).sum()), "rate": _mean(y)}
         for name, a in attributes(dataset, used).items():
-            for (value, one), n in pd.crosstab(a, y).stack().items() if len(used) else ():  # type: ignore[misc]
-                found.cells.setdefault(f"{label} x {name}", {})[f"{name}={value:.0f}, {label}={one:.0f}"] = int(n)
+            for value in (0, 1):
+                for one in (0, 1):
+                    cell = f"{name}={value}, {label}={one}"
+                    found.cells.setdefault(f"{label} x {name}", {})[cell] = int(((a == value) & (y == one)).sum())
         for source, rows in used.groupby(used["source"].astype(str)):
             found.sources.setdefault(str(source), {"n": len(rows)})[label] = _mean(y[rows.index])
     if dataset.counts is not None:
