@@ -47,17 +47,19 @@ def lease(file: Path, *, job: str = "") -> Iterator[Holder | None]:
         OSError: where the folder cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    own = _take(file, Holder(platform.node(), os.getpid(), os.getppid(), job, time.time()))
+    me = Holder(platform.node(), os.getpid(), os.getppid(), job, time.time())
+    own = _take(file, me)
     if isinstance(own, Holder):
         yield own
         return
     ended = threading.Event()
-    threading.Thread(target=_beat, args=(own, ended), daemon=True).start()
+    threading.Thread(target=_beat, args=(own, me, ended), daemon=True).start()
     try:
         yield None
     finally:
         ended.set()
-        own.unlink(missing_ok=True)
+        if _read(own) == me:
+            own.unlink(missing_ok=True)
 
 
 def holder(file: Path) -> Holder | None:
@@ -98,11 +100,13 @@ def _take(file: Path, me: Holder) -> Path | Holder:
     return (_read(others[-1]) if others else None) or me
 
 
-def _beat(own: Path, ended: threading.Event) -> None:
+def _beat(own: Path, me: Holder, ended: threading.Event) -> None:
     while not ended.wait(BEAT):
-        # Gone where another process took this one for dead; the cell is finished all the same, see above.
+        # Another's, or gone, where this process was taken for dead: numbers begin anew once nobody holds a lease.
+        # The cell is finished all the same, see above.
         with contextlib.suppress(OSError):
-            os.utime(own)
+            if _read(own) == me:
+                os.utime(own)
 
 
 def _standing(file: Path) -> list[Path]:

@@ -80,6 +80,17 @@ def test_a_holder_that_lives_but_is_silent_is_replaced(tmp_path):
         assert other is None
 
 
+def test_one_that_was_taken_for_dead_leaves_the_lease_of_the_next_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT", 0.05)
+    place, first = tmp_path / "f0-s0", tmp_path / ".f0-s0.lease.1"
+    with lease(place):
+        first.unlink()  # as the one does that takes it over, and is done
+        by(place, 1, pid=1, host="elsewhere", age=1000)
+        time.sleep(0.3)
+        assert time.time() - first.stat().st_mtime > 900
+    assert first.is_file()
+
+
 def test_the_lease_is_touched_while_it_is_held(tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT", 0.05)
     with lease(tmp_path / "f0-s0"):
