@@ -140,5 +140,7 @@ def log_file(results: Path, cell: Cell) -> Path:
 
 def write_log(file: Path, text: str) -> None:
     """Append to a log, with the time; what cannot be logged stops nothing."""
-    with contextlib.suppress(OSError), file.open("a", encoding="utf-8") as opened:
-        opened.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")

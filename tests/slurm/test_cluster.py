@@ -1,5 +1,7 @@
 """Runs on a real one-node SLURM, disturbed in every way that a node and its controller can be."""
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -12,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.slurm.conftest import CLUSTER, METHODS, shell
+from tests.slurm.conftest import CLUSTER, METHODS, answers, shell
 
 FULL = ("run", "--methods", "all", "--task", "phantom-cxr-age")
 
@@ -145,7 +147,7 @@ class Sleeper(Method):
 '''
 
 
-def test_a_job_over_its_time_is_resumed(cluster):
+def test_a_job_over_its_time_is_resumed_with_more(cluster):
     """One minute is the shortest limit that SLURM has; USR2 is not sent, as where a cluster does not."""
     (cluster.folder / "sleeper.py").write_text(SLEEPER.replace("FOLDER", str(cluster.folder)))
     cluster.profile("short.toml", time="1\nsignal_delay_s = 0")
@@ -153,8 +155,52 @@ def test_a_job_over_its_time_is_resumed(cluster):
     words = ("--folds", "0", "--plugin", "sleeper.py")
     cluster.submit(*words, **given)
     cluster.wait(seconds=200)
-    assert cluster.counts().get("done") == 1
+    assert cluster.counts() == {"done": 1, "failed": 1}
+    assert "timeout" in cluster.bench("status").stdout
     cluster.complete(*words, **given)
+    cluster.done_once()
+    scripts = (cluster.folder / "results" / "slurm").glob("*/script.sh")
+    times = [re.search(r"--time=(\d+)", file.read_text())[1] for file in scripts]
+    assert sorted(times, key=int) == ["1", "2", "10"]
+
+
+@contextlib.contextmanager
+def drained():
+    """The node takes no jobs: what is submitted waits."""
+    shell("scontrol", "update", "nodename=localhost", "state=drain", "reason=test")
+    try:
+        yield
+    finally:
+        shell("scontrol", "update", "nodename=localhost", "state=resume")
+
+
+def test_code_that_changed_while_jobs_waited_is_noted_in_their_records(cluster):
+    plugin = cluster.folder / "sleeper.py"
+    plugin.write_text(SLEEPER.replace("FOLDER", str(cluster.folder)))
+    (cluster.folder / "begun").touch()
+    words = ("--folds", "0", "--plugin", "sleeper.py")
+    cluster.submit("--folds", "0", methods="baseline")
+    cluster.wait()
+    with drained():
+        cluster.submit(*words, methods="sleeper")
+        plugin.write_text(plugin.read_text() + "# changed\n")
+    cluster.wait()
+    records = {name: cluster.folder / f"results/cells/tiny/small/{name}/f0-s0" for name in ("baseline", "sleeper")}
+    noted = {name: json.loads(file.with_suffix(".json").read_text())["environment"].get("submitted")
+             for name, file in records.items()}  # fmt: skip
+    assert noted["baseline"] is None
+    assert "plugin sleeper.py" in noted["sleeper"]
+    assert "the code is not that of the submission" in records["sleeper"].with_suffix(".log").read_text()
+
+
+def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):
+    with configured(daemons, MaxJobCount="3", MinJobAge="2"), drained():
+        # Jobs of before count until the controller forgets them.
+        cluster.wait(until=lambda: not shell("squeue", "--noheader", "--states=all"), seconds=120)
+        first = cluster.submit()
+        assert re.search(r"2 submitted in 1 arrays, 4 left for later: the cluster takes no more jobs", first.stdout)
+    cluster.complete()
+    assert cluster.report() == local.table
     cluster.done_once()
 
 
@@ -188,22 +234,36 @@ def test_a_failed_baseline_blocks_its_methods_and_retry_heals_them(cluster, loca
     assert cluster.report() == local.table
 
 
-def test_arrays_are_cut_to_the_largest_that_the_cluster_takes(cluster, daemons):
+@contextlib.contextmanager
+def configured(daemons, **settings):
+    """The controller restarted with other values of slurm.conf, and with the old ones at the end."""
     file = Path(os.environ["SLURM_CONF"])
-    before = file.read_text()
+    before = after = file.read_text()
+    for name, value in settings.items():
+        after = re.sub(rf"(?m)^{name}=\d+", f"{name}={value}", after)
+    assert after != before
     try:
-        daemons("stop", "slurmctld")
-        file.write_text(re.sub(r"MaxArraySize=\d+", "MaxArraySize=8", before))
-        daemons("start", "slurmctld")
-        cluster.wait(until=lambda: "MaxArraySize            = 8" in shell("scontrol", "show", "config"))
+        _restart(daemons, file, after)
+        yield
+    finally:
+        _restart(daemons, file, before)
+
+
+def _restart(daemons, file, text):
+    daemons("stop", "slurmctld")
+    file.write_text(text)
+    daemons("start", "slurmctld")
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not answers("scontrol", "ping"):
+        time.sleep(0.3)
+
+
+def test_arrays_are_cut_to_the_largest_that_the_cluster_takes(cluster, daemons):
+    with configured(daemons, MaxArraySize="8"):
         submitted = cluster.submit("--folds", "0", methods="all")
         # A baseline, then ten methods in arrays of eight and two.
         assert "0 of 11 cells done, 11 submitted in 3 arrays" in submitted.stdout
         cluster.complete("--folds", "0", methods="all")
-    finally:
-        daemons("stop", "slurmctld")
-        file.write_text(before)
-        daemons("start", "slurmctld")
     cluster.done_once()
 
 

@@ -185,9 +185,9 @@ def test_a_limit_on_jobs_is_no_error_of_the_script(fake, tmp_path, said):
 
 def test_a_full_queue_is_a_limit_although_sbatch_goes_on_trying(fake, tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "PATIENCE", 0.3)
-    said = "sbatch: error: Slurm job queue full, sleeping and retrying"
+    said = "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying."
     calls = fake(sbatch=f'echo "{said}" >&2; exec sleep 5')
-    with pytest.raises(commands.LimitReached, match="job queue full"):
+    with pytest.raises(commands.LimitReached, match="temporarily unable"):
         commands.sbatch(written(tmp_path) / "script.sh")
     assert len(calls()) == 1
 

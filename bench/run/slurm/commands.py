@@ -26,7 +26,7 @@ SILENT = (
 )  # fmt: skip
 LIMITED = (
     "submitlimit", "submit limit", "maxsubmitjob", "job violates accounting/qos policy", "temporarily unable to accept",
-    "job queue full", "job count limit", "maxjobcount", "qosmax", "assocmax", "assocgrp",
+    "job count limit", "maxjobcount", "qosmax", "assocmax", "assocgrp",
 )  # fmt: skip
 
 
