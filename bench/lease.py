@@ -3,8 +3,7 @@
 No locks, which network file systems do not keep. The lease of `f0-s0` is a file `.f0-s0.lease.N` beside the cell's.
 A name can be linked once, so of two that want number N one has it; who finds the holder of N gone takes N + 1. A lease
 counts only if the directory then holds nothing but itself and the one it replaces: in doubt nobody has the cell, and
-it is tried again. Should two compute one cell all the same (a holder that was suspended for minutes wakes up), they
-write the same bytes, each by rename.
+it is tried again. A holder that was suspended for so long that another took over asks `mine` before it writes.
 """
 
 from __future__ import annotations
@@ -73,6 +72,13 @@ def abandon(one: Path) -> None:
     with contextlib.suppress(OSError):
         if _alive(one) is None:
             one.unlink()
+
+
+def mine(file: Path) -> bool:
+    """Tell whether this process still holds the lease of a cell's `file`: not where it was taken for dead."""
+    standing = _standing(file)
+    found = _read(standing[-1]) if standing else None
+    return found is not None and (found.host, found.pid) == (platform.node(), os.getpid())
 
 
 def _take(file: Path, me: Holder) -> Path | Holder:

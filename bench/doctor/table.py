@@ -42,10 +42,9 @@ def counts_of(dataset: Dataset, table: pd.DataFrame) -> Counts:
     """Count rows by reason, and the rows in use by label, attribute and source."""
     reason = table["drop"].fillna("").astype(str)
     used = table[reason == ""]
-    found = Counts(
-        len(table), len(used), {str(code): int(n) for code, n in reason[reason != ""].value_counts().sort_index().items()}, used["group"].nunique(),
-        columns=tuple(map(str, table.columns)),
-    )  # fmt: skip
+    reasons = {str(code): int(n) for code, n in reason[reason != ""].value_counts().sort_index().items()}
+    columns = tuple(map(str, table.columns))
+    found = Counts(len(table), len(used), reasons, used["group"].nunique(), columns=columns)
     for label in [name for name in dataset.labels if name in used and used[name].notna().any()]:
         y = pd.to_numeric(used[label], errors="coerce")
         found.labels[label] = {"known": int(y.notna().sum()), "positive": int((y == 1).sum()), "rate": _mean(y)}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import NotWritten
-from bench.lease import lease
+from bench.lease import lease, mine
 from bench.run import failure, store
 from bench.run.plan import (
     BASELINE,
@@ -89,11 +89,19 @@ def _weights(planned: PlannedCell, settings: Settings) -> Path:
     return checkpoint_file(settings.cache, planned.cell, open_task(settings))
 
 
+class _TakenOver(Exception):
+    """Another process has the lease by now."""
+
+
 def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None, job: str) -> Event:
     from bench.run.cell import run_cell
 
     cell, log = planned.cell, log_file(settings.results, planned.cell)
     write_log(log, f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")
+
+    def still_mine() -> None:
+        if not mine(store.cell_file(settings.results, cell).with_suffix("")):
+            raise _TakenOver
 
     def both(text: str) -> None:
         write_log(log, text)
@@ -104,9 +112,12 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         if cell.method != BASELINE and not _weights(planned, settings).is_file():
             write_log(log, "blocked: its baseline is not there")
             return Event("blocked", planned, "its baseline is not there")
-        record = run_cell(planned, settings, both)
+        record = run_cell(planned, settings, both, still_mine)
     except NotWritten:
         raise
+    except _TakenOver:
+        write_log(log, "left: this process was silent for so long that another computes the cell")
+        return Event("held", planned, "another process, which took this one for dead")
     except Exception as error:  # whatever a plugin raises fails its own cell
         described = describe_error(error)
         save_failure(planned, settings, described, job=job)

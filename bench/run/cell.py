@@ -41,7 +41,12 @@ from bench.score import metrics
 from bench.score.predict import predict
 
 
-def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None = None) -> dict[str, Any]:
+def run_cell(
+    planned: PlannedCell,
+    settings: Settings,
+    report: Callable[[str], None] | None = None,
+    before_saving: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """Compute one cell, store it and return its record. Anything that goes wrong is raised."""
     cell, started = planned.cell, time.perf_counter()
     data = open_task(settings)
@@ -100,6 +105,7 @@ def run_cell(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         "environment": environment.describe(),
         **({"tuned": json.loads(cell.choice)} if cell.choice else {}),
     }
+    before_saving()
     store.save_cell(settings.results, cell, record, _predictions(opened, logits))
     return record
 

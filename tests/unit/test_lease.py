@@ -10,7 +10,7 @@ import time
 import pytest
 
 from bench import lease as leases
-from bench.lease import holder, lease
+from bench.lease import holder, lease, mine
 
 CONTEND = """
 import sys, time
@@ -117,3 +117,12 @@ def test_of_many_processes_one_holds_it(tmp_path, gone, stale):
     # In doubt nobody holds it, and it is asked for again; never do two.
     assert set(held) <= {0, 1}
     assert 1 in held
+
+
+def test_a_holder_learns_that_it_was_taken_over(tmp_path):
+    place = tmp_path / "f0-s0"
+    assert not mine(place)
+    with lease(place):
+        assert mine(place)
+        by(place, 2, pid=1, host="elsewhere")
+        assert not mine(place)
