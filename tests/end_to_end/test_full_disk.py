@@ -83,8 +83,9 @@ def test_a_cache_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     baselines = place.bench(*run, code=1, BENCH_CHECKPOINT_EVERY="0")
     assert "baselines cannot be written: No space left on device" in baselines.stderr
     assert not [file for pattern in ("*.pt", "*.checkpoint", ".*") for file in cache.rglob(pattern)]
-    log = (place.folder / "results/cells/tiny/small/baseline/f0-s0.log").read_text()
-    assert "warning: no checkpoint: " in log
+    # Of two baselines at once the first that has no room ends the run.
+    logs = [file.read_text() for file in (place.folder / "results/cells/tiny/small/baseline").glob("*.log")]
+    assert any("warning: no checkpoint: " in log for log in logs)
     assert "NotWritten" not in baselines.stderr
 
     mount(cache, "ro,size=20m")
