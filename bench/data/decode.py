@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+DICOM = (".dcm", ".dicom")
 _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -14,11 +15,16 @@ def read_image(file: Path) -> np.ndarray:
     """Return one image file as uint8 (H, W) or (H, W, 3), upright as its EXIF orientation says.
 
     Transparency is dropped and palettes are resolved. Grey levels of 16 bits are scaled so that 65535 becomes 255,
-    the same for all images.
+    the same for all images. A DICOM film (`.dcm`) is as its own window shows it, see `bench.data.dicom`.
 
     Raises:
         OSError, ValueError: the file is not there, damaged or of a kind that cannot be scaled to 8 bits.
+        DataMissing: a DICOM file without the library that reads it.
     """
+    if file.suffix.lower() in DICOM:
+        from bench.data.dicom import read_dicom
+
+        return read_dicom(file)
     with Image.open(file) as opened:
         image = ImageOps.exif_transpose(opened)
         if image.mode in _WIDE:
