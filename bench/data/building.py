@@ -17,7 +17,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -102,7 +102,7 @@ def filled(
                 entry = {"uid": uid, "path": path, "why": found}
             else:
                 pixels.write(found.row.data)
-                entry = {"uid": uid, **asdict(found.facts)}
+                entry = {"uid": uid, **vars(found.facts)}
             lines.write(json.dumps(entry) + "\n")
             building.done.append(entry)
             if number == n or number % max(1, n // 200) == 0:

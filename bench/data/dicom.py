@@ -10,10 +10,10 @@ from bench.errors import DataMissing
 
 
 def read_dicom(file: Path) -> np.ndarray:
-    """Return the film of a DICOM file as uint8 (H, W), or (H, W, 3) where it is in colour.
+    """Return a DICOM film as uint8 (H, W), or (H, W, 3) where it is in colour.
 
     Stored values are rescaled (modality LUT), then shown through the first window of the file, or its table (VOI LUT);
-    without either all values of the film are spread from 0 to 255. MONOCHROME1, where high values are dark, is inverted.
+    without either all values of the film are spread from 0 to 255. MONOCHROME1, high values being dark, is inverted.
 
     Raises:
         DataMissing: pydicom is not installed.
@@ -22,7 +22,7 @@ def read_dicom(file: Path) -> np.ndarray:
     try:
         from pydicom import dcmread
         from pydicom.errors import InvalidDicomError
-        from pydicom.pixels import apply_modality_lut, apply_voi_lut
+        from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
     except ImportError:
         raise DataMissing(
             f"pydicom, which reads {file.name},", get_it='Install it: pip install "debias-bench[dicom]".', code="D022"

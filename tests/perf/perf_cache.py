@@ -17,12 +17,14 @@ SIZE = 224
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """Three hundred JPEGs of 1024 x 1024 grey pixels."""
+    """A hundred and fifty PNGs of 1024 x 1024 grey pixels, the files of NIH ChestX-ray14."""
     folder = tmp_path_factory.mktemp("films")
     rng = np.random.default_rng(0)
-    for i in range(300):
+    for i in range(150):
         coarse = Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8))
-        coarse.resize((1024, 1024), Image.Resampling.BICUBIC).save(folder / f"{i:03d}.jpg", quality=90)
+        smooth = np.asarray(coarse.resize((1024, 1024), Image.Resampling.BICUBIC)).astype(int)
+        grain = rng.integers(-3, 4, smooth.shape)
+        Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(folder / f"{i:03d}.png")
     paths = sorted(file.name for file in folder.iterdir())
     return folder, pd.DataFrame({"uid": paths, "path": paths})
 
