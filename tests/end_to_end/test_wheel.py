@@ -90,7 +90,8 @@ def test_every_module_and_template_is_inside(wheel):
         assert (name if name.startswith("bench/") else f"bench/{name}") in names
     plugins = [name for name in registry.catalogue("method") if f"bench/methods/{name}.py" in names]
     assert len(plugins) == 10
-    for name in ("templates/method.py.txt", "templates/test_method.py.txt", "report/main.md.j2", "report/main.tex.j2"):
+    data = ("report/main.md.j2", "report/main.tex.j2", "published/swift-melba-2025.csv")
+    for name in ("templates/method.py.txt", "templates/test_method.py.txt", *data):
         assert f"bench/{name}" in names
     assert not [name for name in names if "test" in Path(name).parts or name.endswith((".pyc", ".toml"))]
 
@@ -108,3 +109,9 @@ def test_a_new_method_is_written_and_found(bench, tmp_path):
     listed = bench("ls", "methods", "my-method", "--plugin", "my_method.py")
     assert str(tmp_path / "my_method.py") in listed
     assert "beta=0.9" in listed
+
+
+def test_published_numbers_are_found(installed, tmp_path):
+    program = "from bench.report.published import everything, sizes; print(len(everything()), sizes()['ddi'])"
+    printed = call(sys.executable, "-P", "-c", program, cwd=tmp_path, PYTHONPATH=str(installed))
+    assert printed.split() == ["558", "656"]

@@ -1,0 +1,47 @@
+"""The numbers that were published, as printed: Yan et al., SWiFT, MELBA 2025:015, Tables 1-9.
+
+They lie in `results/published/` of a checkout, and beside this package in a wheel. Figures are not read off.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ["key", "table", "task", "backbone", "test_set", "attribute", "method", "metric", "mean", "std", "n", "note"]
+"""`key` is the spec that runs the row, `n` the folds; `note` says where the paper's text differs from its table."""
+PAPER = "Yan et al., MELBA 2025:015"
+MAIN_TABLES = (1, 2, 3, 4)
+"""Tables in which all ten methods stand."""
+
+_NAME = "swift-melba-2025"
+
+
+def everything() -> pd.DataFrame:
+    """Every number of the tables, a row each, columns `COLUMNS`; NaN where the text that was read has lost it."""
+    return _read(f"{_NAME}.csv").copy()
+
+
+def published(task: str, backbone: str) -> pd.DataFrame:
+    """The published numbers of a task of the suite, each once although tables repeat them; empty where there are none.
+
+    Variants (`cxr-age:preset=paper`) have those of their task.
+    """
+    table = everything()
+    rows = table[(table["task"] == task.partition(":")[0]) & (table["backbone"] == backbone)]
+    return rows.drop_duplicates(["key", "test_set", "metric"]).reset_index(drop=True)
+
+
+def sizes() -> dict[str, int]:
+    """How many images the paper has in each test set."""
+    table = _read(f"{_NAME}-sets.csv")
+    return dict(zip(table["test_set"], table["n"].astype(int), strict=True))
+
+
+@cache
+def _read(name: str) -> pd.DataFrame:
+    installed = Path(__file__).parents[1] / "published"
+    folder = installed if installed.is_dir() else Path(__file__).parents[2] / "results" / "published"
+    return pd.read_csv(folder / name, keep_default_na=False, na_values={"mean": [""], "std": [""]})
