@@ -109,14 +109,13 @@ def markdown(compared: Comparison) -> str:
         lines += [f"## {md(backbone)}, {md(name)}: {METRICS[metric].title}", ""]
         lines += [f"| {' | '.join(_HEADS)} |", "| --- | ---: | ---: | ---: | --- |"]
         lines += [f"| {' | '.join(md(cell) for cell in _cells(item))} |" for item in items] + [""]
-    remarks = [
-        f"Table {item.table}, {item.label}, {item.set}, {METRICS[item.metric].title}: {item.note}"
-        for item in compared.lines
-        if item.note and item.metric != "eodds_signed"
-    ]
-    return "\n".join(
-        [*lines, "## How to read this", "", *(f"- {md(note)}" for note in (*compared.notes, *remarks)), ""]
-    )
+    remarks: dict[str, list[str]] = {}
+    for item in compared.lines:
+        if item.note and item.metric != "eodds_signed":
+            place = f"Table {item.table}, {item.label}, {item.set}, {METRICS[item.metric].title}"
+            remarks.setdefault(item.note, []).append(place)
+    notes = [*compared.notes, *(f"{'; '.join(places)}: {note}" for note, places in remarks.items())]
+    return "\n".join([*lines, "## How to read this", "", *(f"- {md(note)}" for note in notes), ""])
 
 
 def latex(compared: Comparison) -> str:
@@ -210,7 +209,8 @@ def _blocks(compared: Comparison) -> list[tuple[tuple[str, str, str], list[Line]
 
 def _cells(line: Line) -> tuple[str, ...]:
     ours = line.verdict if line.ours_n == 0 else _spread(line.ours, line.ours_std)
-    difference = f"{line.difference:+.{DECIMALS}f}".replace("-", "−") if isfinite(line.difference) else "–"
+    shown = round(line.difference, DECIMALS) + 0.0  # no minus before a zero
+    difference = f"{shown:+.{DECIMALS}f}".replace("-", "−") if isfinite(shown) else "–"
     return line.label, ours, _spread(line.published, line.published_std), difference, line.verdict
 
 
