@@ -188,8 +188,8 @@ def _notes(lines: Sequence[Line], main: Results) -> list[str]:
     runnable = everything()[everything()["task"] == main.info.name.partition(":")[0]]["backbone"].unique()
     missing = [name for name in runnable if name not in main.backbones]
     return [
-        f"Published: {PAPER}. Within the spread: |ours - published| ≤ std published + std ours. That is no test; the "
-        "paper does not say which std it prints, ours has ddof 1.",
+        f"Published: {PAPER}. Within the spread: |ours - published| is at most std published + std ours. That is no "
+        "test; the paper does not say which std it prints, ours has ddof 1.",
         f"{inside} of {len(decided)} numbers lie within the spread{f'; not compared: {rest}' if rest else ''}.",
         *(["The paper prints no formula of EOdds (D22): its numbers stand beside two of ours."] * ("eodds" in metrics)),
         *(

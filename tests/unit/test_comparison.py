@@ -101,6 +101,7 @@ def test_each_published_number_stands_beside_ours(folder: Folder, capsys: pytest
     for kind in ("md", "tex"):
         page = (folder.place / "reports" / "cxr-age" / f"published.{kind}").read_text()
         assert "0.873 ± 0.003" in page.replace(r"$\pm$", "±")
+        assert "?" not in page  # what LaTeX would have for a sign it does not know
     assert "Section 5.1.1 says 45.9 %" in (folder.place / "reports" / "cxr-age" / "published.md").read_text()
 
 
@@ -175,6 +176,18 @@ def test_all_tasks_together_rank_the_methods(folder: Folder, capsys: pytest.Capt
     assert {file.name for file in (folder.place / "reports").glob("across*")} == {
         f"across.{kind}" for kind in ("md", "csv", "pdf", "png")
     }
+
+
+def test_synthetic_tasks_are_ranked_apart(folder: Folder) -> None:
+    for spec in ("baseline", "swift", "bmft"):
+        folder.add("cxr-age", spec, synthetic=True)
+        folder.add("cxr-gender", spec)
+    folder.report()
+    pages = {name: (folder.place / "reports" / f"{name}.md").read_text() for name in ("across", "across-synthetic")}
+    assert "SYNTHETIC" in pages["across-synthetic"]
+    assert "SYNTHETIC" not in pages["across"]
+    assert "cxr-age" not in pages["across"]
+    assert "cxr-gender" not in pages["across-synthetic"]
 
 
 def test_published_numbers_give_the_published_ranks(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
