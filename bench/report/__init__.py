@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.report import comparison
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results, collect
 from bench.report.checks import TaskInfo
@@ -39,6 +38,8 @@ def write(
     """
     # Matplotlib takes a second to import; the command line should not wait for it to print a table.
     from bench.report import figures
+    from bench.report.published_tables import FORMATS
+    from bench.report.published_tables import NAME as PUBLISHED
 
     results = collect(untuned(cells), untuned(failures), task_info)
     contents = {
@@ -50,8 +51,8 @@ def write(
     if tuned := collect_tuned(cells, failures, task_info):
         contents |= _files(PART, tuned)
     if compared:
-        contents |= {f"{comparison.NAME}.{kind}": make(compared).encode() for kind, make in comparison.FORMATS.items()}
-    return put(folder, contents, "ablation-*.*", f"{PART}.*", f"{comparison.NAME}.*")
+        contents |= {f"{PUBLISHED}.{kind}": make(compared).encode() for kind, make in FORMATS.items()}
+    return put(folder, contents, "ablation-*.*", f"{PART}.*", f"{PUBLISHED}.*")
 
 
 def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:

@@ -179,8 +179,7 @@ def _ranked(metric: str, records: pd.DataFrame) -> Ranked:
     table = table.drop(columns=list(left_out))
     baseline = next(iter(records[records["method"] == BASELINE]["title"]), "")
     blocks, methods = table.shape
-    direction = METRICS[metric].direction
-    if methods < 3 or direction is None:
+    if methods < 3 or not (direction := METRICS[metric].direction):
         return Ranked(metric, blocks, {}, nan, nan, nan, {}, left_out, baseline)
     found = friedman(table.to_numpy(), direction)
     ranks = dict(sorted(zip(table.columns, found.ranks, strict=True), key=lambda pair: pair[1]))

@@ -16,7 +16,8 @@ from bench.report.ablations import split
 from bench.report.across import NAME, Across, csv, markdown, ours, sentences, theirs
 from bench.report.aggregate import Results
 from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Undefined, is_tuned
-from bench.report.comparison import compare, text, withheld_from
+from bench.report.comparison import compare, withheld_from
+from bench.report.published_tables import text
 from bench.run.choice import with_choice
 from bench.run.plan import SCHEMA, Cell, Settings, build_method, cell_hash, folder, undefined
 from bench.run.store import predictions_file, read_json
