@@ -130,6 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         "--min-cell", type=_positive, default=0, metavar="N",
         help="withhold counts and metrics by group where a group and class has fewer images (default: show all)",
     )  # fmt: skip
+    report.add_argument(
+        "--published", action="store_true", help="statistics over the paper's own numbers instead, in REPORTS/published"
+    )
     _folders(report)
 
     _add_prepare(verbs)
@@ -321,9 +324,13 @@ def _tune(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from bench.report.command import report_tasks
+    from bench.report.command import report_published, report_tasks
     from bench.run import launch
 
+    if args.published:
+        if args.task:
+            raise UsageError("--published is of all tasks: without --task; that of a task stands in its own report")
+        return report_published(args.reports)
     return report_tasks(args.task, args.reports, launch.settings(args), min_cell=args.min_cell)
 
 

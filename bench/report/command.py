@@ -11,9 +11,13 @@ from bench import registry, taskfile
 from bench.api import Task
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError, UnknownName, UsageError
-from bench.report import TaskInfo, collect, terminal, untuned, write
+from bench.report import TaskInfo, collect, put, terminal, untuned, write
 from bench.report.ablations import split
+from bench.report.across import NAME, Across, csv, markdown, ours, sentences, theirs
+from bench.report.aggregate import Results
 from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Undefined, is_tuned
+from bench.report.comparison import compare, withheld_from
+from bench.report.published_tables import text
 from bench.run.choice import with_choice
 from bench.run.plan import SCHEMA, Cell, Settings, build_method, cell_hash, folder, undefined
 from bench.run.store import predictions_file, read_json
@@ -21,7 +25,7 @@ from bench.tasks import TASKS
 
 
 def report_tasks(task: str | None, reports: Path, settings: Settings, *, min_cell: int = 0) -> int:
-    """Write and print the report of a task, or of every task of the suite that has results.
+    """Write and print the report of a task, or of every task of the suite that has results and of all together.
 
     Of sets with fewer than `min_cell` images of a group and class little is shown (see `bench.report.small`).
 
@@ -35,12 +39,20 @@ def report_tasks(task: str | None, reports: Path, settings: Settings, *, min_cel
     names = [task] if task else [name for name in TASKS if (settings.results / "cells" / name).is_dir()]
     if not names:
         raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
-    for name in names:
-        _report(dataclasses.replace(settings, task=name), reports, min_cell)
+    results = [_report(dataclasses.replace(settings, task=name), reports, min_cell) for name in names]
+    if task is None:
+        for synthetic, name in ((False, NAME), (True, f"{NAME}-synthetic")):
+            _across(ours(item for item in results if item.info.synthetic is synthetic), reports, name)
     return 0
 
 
-def _report(settings: Settings, reports: Path, min_cell: int) -> None:
+def report_published(reports: Path) -> int:
+    """Write and print what tests over tasks make of the paper's own numbers; nothing of ours is in it."""
+    _across(theirs(), reports / "published", NAME)
+    return 0
+
+
+def _report(settings: Settings, reports: Path, min_cell: int) -> Results:
     task = taskfile.resolve(settings.task)
     try:
         data = task_data(
@@ -69,8 +81,29 @@ def _report(settings: Settings, reports: Path, min_cell: int) -> None:
     )
     main, *ablations = split(untuned(cells), untuned(failures), task.recipe, settings.plugins)
     tuned, failed = ([item for item in items if is_tuned(item["cell"])] for items in (cells, failures))
-    files = write([*main.cells, *tuned], [*main.failures, *failed], info, reports / folder(task.name), ablations)
-    terminal.show(collect(main.cells, main.failures, info))
+    results = collect(main.cells, main.failures, info)
+    parts = [collect(table.cells, table.failures, dataclasses.replace(info, part=table.part)) for table in ablations]
+    compared = compare([results, *parts])
+    place = reports / folder(task.name)
+    files = write([*main.cells, *tuned], [*main.failures, *failed], info, place, ablations, compared)
+    terminal.show(results)
+    print(text(compared) if compared else withheld_from(info), end="")
+    for file in files:
+        print(file)
+    return results
+
+
+def _across(across: Across | None, reports: Path, name: str) -> None:
+    """Write and print methods over tasks; with too few of them remove what was written before."""
+    from bench.report import diagram
+
+    if across is None:
+        put(reports, {}, f"{name}.*")
+        return
+    contents = {"md": markdown(across).encode(), "csv": csv(across).encode(), **diagram.diagram(across)}
+    files = put(reports, {f"{name}.{kind}": data for kind, data in contents.items()}, f"{name}.*")
+    for item in across.ranked:
+        print(*sentences(item), sep="\n")
     for file in files:
         print(file)
 

@@ -30,7 +30,7 @@ _PALE = 0.4
 _MEAN: Style = {"linestyle": "none", "markersize": 6, "markeredgecolor": "black", "markeredgewidth": 0.5}
 _FILLS = ["full", "none", "left", "bottom", "right", "top"]
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
     "font.size": 8,
     "axes.titlesize": 9,
@@ -52,9 +52,8 @@ def trade_off(results: Results) -> dict[str, bytes]:
     One panel per backbone and test set: AUC to the right, the gap of the task downwards. A large marker is a mean
     over folds with its std, a small one a fold. Rows without a finite mean are left out.
     """
-    with style.context(["default", _STYLE]):  # whatever the user's matplotlibrc says
-        figure = draw(results)
-        return {kind: _bytes(figure, kind, dates) for kind, dates in (("pdf", "CreationDate"), ("png", "Software"))}
+    with style.context(["default", STYLE]):  # whatever the user's matplotlibrc says
+        return to_bytes(draw(results))
 
 
 def draw(results: Results) -> Figure:
@@ -146,8 +145,12 @@ def _bar(std: float) -> float | None:
     return std if math.isfinite(std) else None
 
 
+def to_bytes(figure: Figure) -> dict[str, bytes]:
+    """A figure as `pdf` and `png`, without the date and the version in which two runs would differ."""
+    return {kind: _bytes(figure, kind, stamp) for kind, stamp in (("pdf", "CreationDate"), ("png", "Software"))}
+
+
 def _bytes(figure: Figure, kind: str, stamp: str) -> bytes:
-    # A date or a version in the file would make two runs differ.
     target = io.BytesIO()
     figure.savefig(target, format=kind, metadata={stamp: None})
     return target.getvalue()

@@ -1,0 +1,96 @@
+"""Methods over many tasks: do they differ at all (Friedman), which pairs (Nemenyi), which from Baseline (Wilcoxon).
+
+After Demšar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006). A block is what all methods
+were scored on: a task, backbone and test set. The tests take blocks for independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from bench.errors import UsageError
+from bench.score.statistics import LEVEL
+
+
+class Friedman(NamedTuple):
+    """Mean rank of each method (1 is best), the tie-corrected chi-squared of the ranks, and its p.
+
+    p is NaN where nothing can be tested: with fewer than two blocks, or where all methods tie in all blocks.
+    """
+
+    ranks: list[float]
+    statistic: float
+    p: float
+
+
+def friedman(values: ArrayLike, direction: Literal["up", "down"]) -> Friedman:
+    """Rank the methods within each block and test whether their mean ranks differ by more than chance.
+
+    `values` (B, K), finite, B blocks by K methods; `direction` says which way is better. Ties share their middle
+    rank. k - 1 degrees of freedom: rough with fewer than ten blocks.
+
+    Raises:
+        UsageError: with fewer than three methods, no block, or a value that is not finite.
+    """
+    ranks = _ranks(values, direction)
+    blocks, k = ranks.shape
+    mean = ranks.mean(axis=0)
+    counts = [np.unique(block, return_counts=True)[1] for block in ranks]
+    ties = sum(float((count**3 - count).sum()) for count in counts)
+    spread = 1 - ties / (blocks * (k**3 - k))
+    if blocks < 2 or spread <= 0:
+        return Friedman(mean.tolist(), float("nan"), float("nan"))
+    statistic = float(12 * blocks / (k * (k + 1)) * ((mean - (k + 1) / 2) ** 2).sum() / spread)
+    return Friedman(mean.tolist(), statistic, float(stats.chi2.sf(statistic, k - 1)))
+
+
+def critical_difference(methods: int, blocks: int, level: float = LEVEL) -> float:
+    """Mean ranks further apart than this differ (Nemenyi): q sqrt(k (k + 1) / (6 B)), q the studentised range / √2."""
+    q = float(stats.studentized_range.isf(level, methods, np.inf)) / np.sqrt(2)
+    return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
+
+
+def cliques(ranks: Sequence[float], difference: float) -> list[tuple[float, float]]:
+    """Best and worst rank of each largest set of two or more methods that lie within `difference` of each other."""
+    order = sorted(ranks)
+    runs = [(low, max(rank for rank in order if rank - low <= difference)) for low in order]
+    found: list[tuple[float, float]] = []
+    for low, high in runs:
+        alone = sum(low <= rank <= high for rank in order) < 2
+        if not alone and (not found or high > found[-1][1]):
+            found.append((low, high))
+    return found
+
+
+def signed_rank(values: ArrayLike, reference: ArrayLike) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test of paired blocks, both (B,), exact whatever the ties.
+
+    Differences of 0 take ranks and have no sign (Pratt 1959); p is 1 where all are 0, NaN without blocks or on a value
+    that is not finite. Differences are rounded to 9 decimals: those of equal decimals are not equal in binary.
+    """
+    differences = np.round(np.asarray(values, dtype=float) - np.asarray(reference, dtype=float), 9)
+    if not differences.size or not np.isfinite(differences).all():
+        return float("nan")
+    # Middle ranks are multiples of a half: doubled, they can be counted.
+    doubled = np.rint(2 * stats.rankdata(np.abs(differences))).astype(int)
+    kept, signs = doubled[differences != 0], differences[differences != 0]
+    ways = np.ones(1)
+    for rank in kept:
+        ways = np.concatenate([ways, np.zeros(rank)]) + np.concatenate([np.zeros(rank), ways])
+    total, positive = int(kept.sum()), int(kept[signs > 0].sum())
+    tail = min(positive, total - positive)
+    return float(min(1.0, 2 * ways[: tail + 1].sum() / ways.sum()))
+
+
+def _ranks(values: ArrayLike, direction: Literal["up", "down"]) -> np.ndarray:
+    table = np.asarray(values, dtype=float)
+    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 3:
+        raise UsageError(f"values of shape {table.shape}: blocks by three or more methods expected")
+    if not np.isfinite(table).all():
+        raise UsageError(f"{int((~np.isfinite(table)).sum())} values are not finite: leave out the method or the block")
+    return stats.rankdata(-table if direction == "up" else table, axis=1)

@@ -1,0 +1,204 @@
+"""Ours beside the published numbers, and methods over tasks: from cells of real tasks, written by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli import main
+from bench.report import across, diagram
+from bench.report.published import published
+from bench.run.plan import SCHEMA, Cell, build_method, describe_cell
+from bench.run.store import predictions_file
+from bench.score.definitions import METRICS
+from bench.tasks import TASKS
+
+STEPS = (-2, -1, 0, 1, 2)
+"""Five folds of these, times s, have mean 0 and a std (ddof 1) of 1.5811 s."""
+SIZES = {"chexpert": 21040, "nih_cxr14": 10815, "fitzpatrick17k": 16577, "ddi": 656, "atlas": 1011, "pad_ufes_20": 1494}
+
+
+class Folder:
+    """A results folder, and the cells that are put there."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def add(self, task: str, spec: str, shift: float = 0.0, step: float = 0.001, **given: Any) -> None:
+        """Five folds that have the paper's means, plus `shift`; `given` are `synthetic`, `folds` and `degenerate`."""
+        backbone = TASKS[task].backbones[0]
+        paper = published(task, backbone)
+        groups = {name: {"positives": 100, "negatives": 100} for name in TASKS[task].attribute.names}
+        for fold in range(given.get("folds", 5)):
+            cell = Cell(task, backbone, spec, fold, 0)
+            scores = {}
+            for name in (*TASKS[task].ood, "val"):
+                rows = paper[(paper["test_set"] == name) & (paper["key"] == spec)]
+                known = dict(zip(rows["metric"], rows["mean"], strict=True))
+                known["eodds_signed"] = known.get("eodds", 0.5)
+                values = {metric: known.get(metric, 0.5) + shift + step * STEPS[fold] for metric in METRICS}
+                n = SIZES.get(name, 400)
+                scores[name] = values | {"degenerate": given.get("degenerate", False), "n": n, "groups": groups}
+            record = {
+                "schema": SCHEMA,
+                "cell": describe_cell(cell, build_method(spec)),
+                "synthetic": given.get("synthetic", False),
+                "data": {name: {"n": scores[name]["n"], "sha": name} for name in TASKS[task].ood},
+                "scores": scores,
+                "cost": {"seconds": 1.0, "images_forward": 10, "images_backward": 5},
+            }
+            file = self.place / "cells" / cell.path.with_name(f"{cell.path.name}.json")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(record))
+            predictions = predictions_file(self.place, cell)
+            predictions.parent.mkdir(parents=True, exist_ok=True)
+            predictions.touch()
+
+    def report(self, *words: str) -> int:
+        places = {"results": self.place, "reports": self.place / "reports", "data": self.place, "cache": self.place}
+        return main(["report", *words, *(part for name, path in places.items() for part in (f"--{name}", str(path)))])
+
+    def compared(self, task: str) -> dict[tuple[str, str, str], dict[str, str]]:
+        text = (self.place / "reports" / task / "published.csv").read_text()
+        return {(row["set"], row["metric"], row["spec"]): row for row in csv.DictReader(text.splitlines())}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_each_published_number_stands_beside_ours(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.add("cxr-age", "baseline")
+    folder.add("cxr-age", "swift", shift=0.02)
+    assert folder.report("--task", "cxr-age") == 0
+    lines = folder.compared("cxr-age")
+    for name, metric, verdict in (
+        # AUC of SWiFT: 0.873 ± 0.003 in the paper, 0.893 ± 0.0016 here: 0.020 > 0.0046.
+        ("chexpert", "auc", "no"),
+        # SPD: 0.059 ± 0.019 there, 0.079 ± 0.0016 here: 0.020 <= 0.0206.
+        ("chexpert", "spd", "yes"),
+        ("chexpert", "eodds", "no"),
+        ("chexpert", "eodds_signed", "no"),
+        # AUC 0.792 ± 0.011: 0.020 > 0.0126.
+        ("nih_cxr14", "auc", "no"),
+    ):
+        assert lines[name, metric, "swift"]["verdict"] == verdict
+        assert lines[name, metric, "baseline"]["verdict"] == "yes"
+        assert float(lines[name, metric, "swift"]["difference"]) == pytest.approx(0.02)
+    assert lines["chexpert", "auc", "bmft"]["verdict"] == "not run"
+    assert lines["chexpert", "auc", "swift:normalise=zscore"]["verdict"] == "not run"
+    printed = capsys.readouterr().out
+    assert "SWiFT                     0.893 ± 0.002  0.873 ± 0.003  +0.020      no" in printed
+    assert "BMFT                      not run        0.870 ± 0.004  –           not run" in printed
+    assert "Not run: densenet121." in printed
+    assert "Baseline                  0.871 ± 0.002  0.871 ± 0.005  +0.000      yes" in printed
+    assert printed.count("0.025 ± 0.008") == 2  # the paper's EOdds, beside both of ours
+    for kind in ("md", "tex"):
+        page = (folder.place / "reports" / "cxr-age" / f"published.{kind}").read_text()
+        assert "0.873 ± 0.003" in page.replace(r"$\pm$", "±")
+        assert "?" not in page  # what LaTeX would have for a sign it does not know
+    assert "Section 5.1.1 says 45.9 %" in (folder.place / "reports" / "cxr-age" / "published.md").read_text()
+
+
+def test_settings_of_ablations_are_compared_too(folder: Folder) -> None:
+    for spec in ("baseline", "swift", "swift:normalise=zscore"):
+        folder.add("cxr-age", spec)
+    folder.report("--task", "cxr-age")
+    assert folder.compared("cxr-age")["chexpert", "auc", "swift:normalise=zscore"]["verdict"] == "yes"
+
+
+def test_what_cannot_be_compared_says_why(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.add("skin-gender", "baseline")
+    folder.add("skin-gender", "bmft", degenerate=True)
+    folder.report("--task", "skin-gender")
+    lines = folder.compared("skin-gender")
+    assert lines["pad_ufes_20", "auc", "baseline"]["verdict"] == "other images"
+    assert lines["atlas", "spd", "bmft"]["verdict"] == "degenerate"
+    assert lines["atlas", "auc", "bmft"]["verdict"] == "yes"
+    out = capsys.readouterr().out
+    assert "pad_ufes_20: 1494 images here, 2298 in the paper: not the same images, not compared." in out
+    folder.add("cxr-gender", "baseline", folds=1)
+    folder.report("--task", "cxr-gender")
+    assert folder.compared("cxr-gender")["chexpert", "auc", "baseline"]["verdict"] == "one fold"
+
+
+def test_withheld_numbers_are_not_compared(folder: Folder) -> None:
+    folder.add("cxr-age", "baseline")
+    folder.report("--task", "cxr-age", "--min-cell", "150")
+    line = folder.compared("cxr-age")["chexpert", "spd", "baseline"]
+    assert (line["verdict"], line["ours"], line["difference"]) == ("withheld", "", "")
+    assert "0.109 ± 0.002" not in (folder.place / "reports" / "cxr-age" / "published.md").read_text()
+
+
+def test_never_beside_synthetic_data_and_old_files_go(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder.add("cxr-age", "baseline")
+    folder.report("--task", "cxr-age")
+    assert (folder.place / "reports" / "cxr-age" / "published.md").is_file()
+    assert (folder.place / "reports" / "cxr-age" / "published.tex").is_file()
+    folder.add("cxr-age", "baseline", synthetic=True)
+    capsys.readouterr()
+    folder.report("--task", "cxr-age")
+    out = capsys.readouterr().out
+    assert "Published numbers are of patients: they are not shown beside synthetic data." in out
+    assert "0.871 ± 0.005" not in out
+    assert not list((folder.place / "reports" / "cxr-age").glob("published.*"))
+
+
+def test_groups_without_an_order_have_the_numbers_of_table_5(folder: Folder) -> None:
+    folder.add("cxr-age-groups", "baseline")
+    folder.report("--task", "cxr-age-groups")
+    lines = folder.compared("cxr-age-groups")
+    assert lines["chexpert", "gap_auc", "baseline"]["published"] == "0.072"
+    assert {metric for _, metric, _ in lines} == {"auc", "min_auc", "gap_auc"}
+
+
+def test_all_tasks_together_rank_the_methods(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    for task in ("cxr-age", "cxr-gender"):
+        for spec in ("baseline", "swift", "bmft", "llft"):
+            folder.add(task, spec, degenerate=spec == "llft")
+    folder.add("cxr-gender", "fullft_rw")
+    assert folder.report() == 0
+    out = capsys.readouterr().out
+    # AUC by hand, ranks of Baseline, SWiFT, BMFT, LLFT. Age: CheXpert 871 873 870 867, NIH 785 792 791 782;
+    # gender: 871 880 876 880, 785 791 797 786. Sums 2+3+4+4, 1+1+1.5+2, 3+2+3+1, 4+4+1.5+3
+    # = 13, 5.5, 9, 12.5: (12 * 436.5 / 80 - 60) / (1 - 6 / 240) = 5.615 on 3 degrees of freedom.
+    ranks = "SWiFT 1.38, BMFT 2.25, LLFT 3.12, Baseline 3.25"
+    assert f"AUC over 4 blocks: Friedman p = 0.13. Mean ranks: {ranks}." in out
+    assert "Left out, without a ranked number in every block: FullFT-RW." in out
+    assert "SPD over 4 blocks: Friedman" in out
+    assert "number in every block: FullFT-RW and LLFT." in out
+    assert "No method is separable from another on AUC" in out
+    assert {file.name for file in (folder.place / "reports").glob("across*")} == {
+        f"across.{kind}" for kind in ("md", "csv", "pdf", "png")
+    }
+
+
+def test_synthetic_tasks_are_ranked_apart(folder: Folder) -> None:
+    for spec in ("baseline", "swift", "bmft"):
+        folder.add("cxr-age", spec, synthetic=True)
+        folder.add("cxr-gender", spec)
+    folder.report()
+    pages = {name: (folder.place / "reports" / f"{name}.md").read_text() for name in ("across", "across-synthetic")}
+    assert "SYNTHETIC" in pages["across-synthetic"]
+    assert "SYNTHETIC" not in pages["across"]
+    assert "cxr-age" not in pages["across"]
+    assert "cxr-gender" not in pages["across-synthetic"]
+
+
+def test_published_numbers_give_the_published_ranks(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert folder.report("--published") == 0
+    out = capsys.readouterr().out
+    assert "AUC over 16 blocks: Friedman p = 6.7e-14. Mean ranks: SWiFT 1.47, BMFT 2.88, Baseline 4.34," in out
+    assert "First on AUC: SWiFT, not separable from BMFT and Baseline (Nemenyi, critical difference 3.39)." in out
+    assert folder.report("--published", "--task", "cxr-age") == 2
+
+
+def test_the_diagram_is_the_same_twice_and_one_column_wide() -> None:
+    first, second = (diagram.diagram(across.theirs()) for _ in range(2))
+    assert first == second
+    assert diagram.draw(across.theirs()).get_size_inches()[0] == 3.5
