@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from bench.data.unreadable import state
 from bench.data.workers import Decoded
 from bench.lease import lease
 
@@ -76,6 +77,7 @@ def part(folder: Path) -> Path:
 def filled(
     folder: Path,
     table: pd.DataFrame,
+    root: Path,
     shape: tuple[int, int, int, int],
     decode: Callable[[list[str]], Iterator[Decoded | str]],
     progress: Progress | None,
@@ -86,7 +88,7 @@ def filled(
         OSError: no space, or a folder that cannot be written; what is done is kept.
     """
     _clear_abandoned(folder)
-    building = _resumed(part(folder), table, shape)
+    building = _resumed(part(folder), table, root, shape)
     n, begun = len(table), len(building.done)
     needed = math.prod(shape[1:]) * (n - begun)
     free = shutil.disk_usage(folder.parent).free
@@ -99,7 +101,7 @@ def filled(
         decoded = zip(left["uid"], left["path"], decode(list(left["path"])), strict=True)
         for number, (uid, path, found) in enumerate(decoded, start=begun + 1):
             if isinstance(found, str):
-                entry = {"uid": uid, "path": path, "why": found}
+                entry = {"uid": uid, "path": path, "why": found, "file": list(state(root / path))}
             else:
                 pixels.write(found.row.data)
                 entry = {"uid": uid, **vars(found.facts)}
@@ -126,7 +128,7 @@ def index(building: Building) -> pd.DataFrame:
     return table
 
 
-def _resumed(folder: Path, table: pd.DataFrame, shape: tuple[int, int, int, int]) -> Building:
+def _resumed(folder: Path, table: pd.DataFrame, root: Path, shape: tuple[int, int, int, int]) -> Building:
     """Open an unfinished folder, less what is not whole, or begin one."""
     folder.mkdir(parents=True, exist_ok=True)
     building = Building(folder, shape)
@@ -139,6 +141,8 @@ def _resumed(folder: Path, table: pd.DataFrame, shape: tuple[int, int, int, int]
                 entry = _entry(line)
                 if write_from is None or entry is None or entry.get("uid") != uid:
                     break
+                if "why" in entry and entry.get("file") != list(state(root / entry["path"])):
+                    break  # it has changed since, and may well be readable
                 if "why" not in entry and hashlib.sha256(file.read(size)).hexdigest() != entry["sha256"]:
                     break
                 building.done.append(entry)

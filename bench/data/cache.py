@@ -106,8 +106,7 @@ def image_cache(
         return place_now if (place_now / "cache.json").is_file() else None
 
     def build() -> None:
-        _private(folder.parent, dataset)
-        building = filled(folder, table, (len(table), size, size, channels), decode, progress)
+        building = filled(folder, table, root, (len(table), size, size, channels), decode, progress)
         found = [unreadable(root, entry["uid"], entry["path"], entry["why"]) for entry in building.unreadable]
         images = sorted([*known, *found], key=lambda image: image.uid)
         try:
@@ -125,7 +124,7 @@ def image_cache(
         building.folder.replace(target)
 
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        _private(folder.parent, dataset)
         built_by_one(lambda: standing() is not None, folder, len(table), build, progress)
     except OSError as error:
         raise _not_written(folder, error) from error

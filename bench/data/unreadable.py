@@ -35,7 +35,7 @@ class Unreadable:
 
 def unreadable(root: Path, uid: str, path: str, why: str) -> Unreadable:
     """Return the entry of an image that could not be decoded."""
-    return Unreadable(uid, path, why, *_state(root / path))
+    return Unreadable(uid, path, why, *state(root / path))
 
 
 def list_file(folder: Path) -> Path:
@@ -50,7 +50,7 @@ def listed(folder: Path, root: Path) -> tuple[Unreadable, ...]:
         images = [Unreadable(**entry) for entry in entries]
     except (OSError, ValueError, TypeError):
         return ()  # no list, or not a whole one: the build makes it anew
-    return tuple(image for image in images if (image.size, image.changed) == _state(root / image.path))
+    return tuple(image for image in images if (image.size, image.changed) == state(root / image.path))
 
 
 def write_list(folder: Path, images: Sequence[Unreadable]) -> None:
@@ -82,7 +82,8 @@ def lines(images: Sequence[Unreadable]) -> list[str]:
     return shown + ([f"and {len(images) - SHOWN} more"] if len(images) > SHOWN else [])
 
 
-def _state(file: Path) -> tuple[int | None, int | None]:
+def state(file: Path) -> tuple[int | None, int | None]:
+    """Return size (bytes) and time of the last change (ns) of a file, None where it is not there."""
     try:
         found = file.stat()
     except OSError:

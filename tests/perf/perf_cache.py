@@ -15,22 +15,26 @@ from bench.datasets.manifest import Manifest
 SIZE = 224
 
 
-@pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    """A hundred and fifty PNGs of 1024 x 1024 grey pixels, the files of NIH ChestX-ray14."""
-    folder = tmp_path_factory.mktemp("films")
-    rng = np.random.default_rng(0)
-    for i in range(150):
-        coarse = Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8))
-        smooth = np.asarray(coarse.resize((1024, 1024), Image.Resampling.BICUBIC)).astype(int)
-        grain = rng.integers(-3, 4, smooth.shape)
-        Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(folder / f"{i:03d}.png")
+def film(rng, size, file, **how):
+    """Write a grey film: smooth shadows with grain."""
+    coarse = Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC)).astype(int)
+    grain = rng.integers(-3, 4, smooth.shape)
+    Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(file, **how)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "n"),
+    [("png", (1024, 1024), 150), ("jpg", (2544, 3056), 24)],
+    ids=["PNG as NIH's", "JPEG as MIMIC's"],
+)
+def test_building_takes_hardly_longer_than_decoding(compare, tmp_path, kind, size, n):
+    rng, folder = np.random.default_rng(0), tmp_path / "films"
+    folder.mkdir()
+    for i in range(n):
+        film(rng, size, folder / f"{i:03d}.{kind}", **({"quality": 95} if kind == "jpg" else {}))
     paths = sorted(file.name for file in folder.iterdir())
-    return folder, pd.DataFrame({"uid": paths, "path": paths})
-
-
-def test_building_takes_hardly_longer_than_decoding(compare, films, tmp_path):
-    folder, table = films
+    table = pd.DataFrame({"uid": paths, "path": paths})
     built = iter(range(10_000))
 
     def build():
@@ -41,7 +45,7 @@ def test_building_takes_hardly_longer_than_decoding(compare, films, tmp_path):
         for path in table["path"]:
             fit(read_image(folder / path), size=SIZE, channels=1, crop="none")
 
-    compare("image cache / the decoder alone", build, decode, bar=1 / 0.9, pairs=5)
+    compare(f"image cache / the decoder alone, {kind} {size[0]} x {size[1]}", build, decode, bar=1 / 0.9, pairs=5)
 
 
 MANY = """

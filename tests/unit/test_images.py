@@ -332,6 +332,23 @@ def test_what_a_kill_left_half_is_done_again(tmp_path, damage):
     same_as_clean(tmp_path, build(tmp_path / "images", table, tmp_path / "cache"), table)
 
 
+def test_a_file_that_is_mended_before_the_build_goes_on_is_read_again(tmp_path):
+    table = save(tmp_path / "images", 60)
+    good = (tmp_path / "images/003.png").read_bytes()
+    # Of the same size: another size is another cache.
+    (tmp_path / "images/003.png").write_bytes(good[:50] + bytes(len(good) - 50))
+
+    def stop(done, total):
+        if done == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "images", table, tmp_path / "cache", progress=stop)
+    assert len(leftovers(tmp_path / "cache")) == 1
+    (tmp_path / "images/003.png").write_bytes(good)
+    same_as_clean(tmp_path, build(tmp_path / "images", table, tmp_path / "cache"), table)
+
+
 @pytest.mark.parametrize("kill", [False, True])
 def test_of_two_builders_at_once_one_decodes_and_the_other_waits_or_takes_over(tmp_path, kill):
     table = save(tmp_path / "images", 60)
