@@ -37,7 +37,8 @@ from bench.run.plan import (
     checkpoint_file,
     describe_cell,
 )
-from bench.score import metrics
+from bench.score.definitions import VERSION
+from bench.score.metrics import score_sets
 from bench.score.predict import predict
 
 
@@ -83,10 +84,7 @@ def run_cell(
     opened = {name: splits[name]() for name in ("val", *data.task.ood)}
     logits = {name: _predict(model, split, cell.method) for name, split in opened.items()}
     groups = data.task.attribute.names
-    scores = {
-        name: metrics.evaluate(z, opened[name].y.cpu().numpy(), opened[name].a.cpu().numpy(), groups)
-        for name, z in logits.items()
-    }
+    sets = {name: (z, opened[name].y.cpu().numpy(), opened[name].a.cpu().numpy()) for name, z in logits.items()}
     record = {
         "schema": SCHEMA,
         "hash": planned.hash,
@@ -94,8 +92,8 @@ def run_cell(
         "synthetic": data.synthetic,
         "data": _fingerprints(data, cell.fold, ("train", "external", *opened)),
         "unreadable": {name: len(images) for name, images in data.unreadable.items() if images},
-        "scores": scores,
-        "metrics_version": metrics.VERSION,
+        "scores": score_sets(sets, groups),
+        "metrics_version": VERSION,
         "cost": _cost(run, baseline, model, data, cell, seconds),
         "external_repeats": data.repeats(cell.fold) if "external" in method.uses and not data.unpaired else None,
         **chosen,

@@ -1,67 +1,128 @@
 """Every number in a table: accuracy and disparity of one model on one set, from logits, labels and groups.
 
-An image is predicted positive iff its logit is above 0, that is, its score above 0.5. `SR_g`, `TPR_g` and
-`FPR_g` are selection, true and false positive rate of group g; dT = TPR_0 - TPR_1, dF = FPR_0 - FPR_1. With
-more than two groups an absolute difference becomes the range, largest minus smallest. A rate without images
-is NaN, and so is what is made of it: fairlearn takes 0 for it, which turns a missing group into a gap.
+An image is predicted positive iff its logit is above 0, that is, its score above 0.5; what is called carried takes
+the threshold from validation instead. `SR_g`, `TPR_g` and `FPR_g` are selection, true and false positive rate of group
+g; dT = TPR_0 - TPR_1, dF = FPR_0 - FPR_1. With more than two groups an absolute difference becomes the range, largest
+minus smallest. A rate without images is NaN, and so is what is made of it: fairlearn takes 0 for it, which turns a
+missing group into a gap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench.errors import DataInvalid, NonFinite
+from bench.score.threshold import carry, logit_of
 
-VERSION = 1
-"""Bumped whenever a definition below changes a number."""
+VALIDATION = "val"
+"""The set that the carried threshold comes from."""
+BINS = 10
+"""Of the calibration error: scores in (0, 0.1], (0.1, 0.2], ..., (0.9, 1]."""
 
 
-def evaluate(logit: np.ndarray, y: np.ndarray, a: np.ndarray, groups: Sequence[str]) -> dict[str, Any]:
+class _Rates(NamedTuple):
+    """Counts (G, 2, 2) by group, label and prediction, and the rates (G,) made of them."""
+
+    counts: np.ndarray
+    selection: np.ndarray
+    tpr: np.ndarray
+    fpr: np.ndarray
+
+
+def score_sets(
+    sets: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], groups: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Score one model on its validation set and others, each (logit, y, a) as for `evaluate`, which says the rest."""
+    logit, y, _ = sets[VALIDATION]
+    threshold = carry(logit, y)
+    return {name: evaluate(*arrays, groups, threshold) for name, arrays in sets.items()}
+
+
+def evaluate(
+    logit: np.ndarray, y: np.ndarray, a: np.ndarray, groups: Sequence[str], threshold: float = float("nan")
+) -> dict[str, Any]:
     """Score one model on one set: every metric of `METRICS`, `n`, `degenerate` and the counts of each group.
 
-    `logit` (N,), labels `y` (N,) in {0, 1}, groups `a` (N,) in 0..G-1, G >= 2 names in `groups`. Returns plain
-    numbers; `degenerate` means that every image is predicted as the same class. Counts come from one pass,
-    AUCs from one sort.
+    `logit` (N,), labels `y` (N,) in {0, 1}, groups `a` (N,) in 0..G-1, G >= 2 names in `groups`, `threshold` the
+    carried score in 0..1; without one, what is carried is NaN. Returns plain numbers; `degenerate` means that every
+    image is predicted as the same class. Counts come from one pass, AUCs from one sort.
 
     Raises:
         NonFinite: on a NaN or infinite logit.
         DataInvalid: on unequal shapes, or labels or groups outside their range.
     """
     logit, positive, group = _checked(logit, y, a, groups)
-    predicted = logit > 0
-    counts = np.bincount(group * 4 + positive * 2 + predicted, minlength=4 * len(groups)).reshape(-1, 2, 2)
+    half = _rates(logit > 0, positive, group, len(groups))
+    carried = _rates(logit > logit_of(threshold), positive, group, len(groups))
+    if np.isnan(threshold):
+        carried = _Rates(carried.counts, *np.full((3, len(groups)), np.nan))
     order = np.argsort(logit, kind="stable")
     ranked, ranked_y, ranked_a = logit[order], positive[order], group[order]
     aucs = [auc_of_sorted(ranked[ranked_a == g], ranked_y[ranked_a == g]) for g in range(len(groups))]
-    images, by_class = counts.sum(axis=(1, 2)), counts.sum(axis=2)
-    with np.errstate(invalid="ignore"):
-        selection = counts[:, :, 1].sum(axis=1) / images
-        fpr, tpr = (counts[:, :, 1] / by_class).T
+    calibration = _calibration(ranked, ranked_y, ranked_a, len(groups))
+    images, by_class = half.counts.sum(axis=(1, 2)), half.counts.sum(axis=2)
     table = {
         name: {
             "n": int(images[g]),
             "positives": int(by_class[g, 1]),
             "negatives": int(by_class[g, 0]),
-            "true_positives": int(counts[g, 1, 1]),
-            "false_positives": int(counts[g, 0, 1]),
-            "selection_rate": float(selection[g]),
-            "tpr": float(tpr[g]),
-            "fpr": float(fpr[g]),
+            "true_positives": int(half.counts[g, 1, 1]),
+            "false_positives": int(half.counts[g, 0, 1]),
+            "selection_rate": float(half.selection[g]),
+            "tpr": float(half.tpr[g]),
+            "fpr": float(half.fpr[g]),
             "auc": aucs[g],
+            "calibration_error": float(calibration[g]),
+            "selection_rate_carried": float(carried.selection[g]),
+            "tpr_carried": float(carried.tpr[g]),
+            "fpr_carried": float(carried.fpr[g]),
         }
         for g, name in enumerate(groups)
     }
+    gaps = disparities(*carried[1:])
     return {
         "auc": auc_of_sorted(ranked, ranked_y),
-        **disparities(selection, tpr, fpr),
+        **disparities(*half[1:]),
         **_group_aucs(aucs),
-        "degenerate": bool(predicted.all() or not predicted.any()),
+        "min_tpr": float(half.tpr.min()),
+        "max_calibration_error": float(calibration.max()),
+        "gap_calibration_error": float(np.ptp(calibration)),
+        "spd_carried": gaps["spd"],
+        "eodds_carried": gaps["eodds"],
+        "min_tpr_carried": float(carried.tpr.min()),
+        "threshold_carried": float(threshold),
+        "degenerate": _one_class(half),
+        "degenerate_carried": not np.isnan(threshold) and _one_class(carried),
         "n": int(logit.size),
         "groups": table,
     }
+
+
+def _rates(predicted: np.ndarray, positive: np.ndarray, group: np.ndarray, groups: int) -> _Rates:
+    counts = np.bincount(group * 4 + positive * 2 + predicted, minlength=4 * groups).reshape(-1, 2, 2)
+    with np.errstate(invalid="ignore"):
+        fpr, tpr = (counts[:, :, 1] / counts.sum(axis=2)).T
+        return _Rates(counts, counts[:, :, 1].sum(axis=1) / counts.sum(axis=(1, 2)), tpr, fpr)
+
+
+def _one_class(rates: _Rates) -> bool:
+    return bool((rates.counts.sum(axis=(0, 1)) == 0).any())
+
+
+def _calibration(logit: np.ndarray, y: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """Expected calibration error (G,) of ascending logits (Naeini et al. 2015); NaN without images."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        score = 1 / (1 + np.exp(-logit.astype(float)))
+        cells = group * BINS + np.searchsorted(_EDGES, logit, side="left")
+        # Apart, and of sorted logits: the order of the images does not move the last bit.
+        hits, sums = (np.bincount(cells, weights, groups * BINS).reshape(-1, BINS) for weights in (y, score))
+        return np.abs(hits - sums).sum(axis=1) / np.bincount(group, minlength=groups)
+
+
+_EDGES = np.array([logit_of(edge / BINS) for edge in range(1, BINS)])
 
 
 def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, float]:

@@ -97,6 +97,18 @@ def test_the_register():
     assert "none; documented in bench.methods.bmft" in show("register", "D28")
 
 
+def test_a_metric_with_its_threshold_and_version():
+    after(
+        lines(show("metrics", "eodds_carried")),
+        "formula (|dT| + |dF|) / 2",
+        "lower is better",
+        "threshold carried from validation, see bench/score/threshold.py",
+        "version 2",
+    )
+    after(lines(show("metrics", "auc")), "threshold none", "version 1")
+    after(lines(show("metrics", "spd")), "threshold 0.5", "version 1")
+
+
 @pytest.mark.parametrize("words", [[], ["methods", "swift"], ["register"], ["register", "D05"], ["metrics", "eodds"]])
 def test_no_torch_is_imported(words):
     code = f"import sys; from bench.cli import main; sys.exit(main({['ls', *words]!r}) or 'torch' in sys.modules)"

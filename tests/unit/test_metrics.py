@@ -48,14 +48,27 @@ def same(left: dict, right: dict, *names: str) -> None:
 
 
 def test_hand_values() -> None:
-    scores = evaluate(*by_hand((6, 4, 1, 9), (4, 6, 3, 7)), NAMES)
+    scores = evaluate(*by_hand((6, 4, 1, 9), (4, 6, 3, 7)), NAMES, 0.2)
     expected = {"spd": 0, "eodds": 0.2, "eodds_max": 0.2, "eodds_sum": 0.4, "eodds_signed": 0, "eopp": 0.2}
-    for name, value in {**expected, "tpr_gap": 0.2, "fpr_gap": -0.2, "min_auc": 0.55, "gap_auc": 0.2}.items():
+    for name, value in {
+        **expected,
+        "tpr_gap": 0.2,
+        "fpr_gap": -0.2,
+        "min_auc": 0.55,
+        "gap_auc": 0.2,
+        "min_tpr": 0.4,
+    }.items():
         assert scores[name] == pytest.approx(value, abs=1e-12), name
     assert (scores["n"], scores["degenerate"]) == (40, False)
     assert scores["groups"]["light"] == pytest.approx(
         {"n": 20, "positives": 10, "negatives": 10, "true_positives": 6, "false_positives": 1}
         | {"selection_rate": 0.35, "tpr": 0.6, "fpr": 0.1, "auc": 0.75}
+        | {
+            "calibration_error": (6 - 7 * 0.7310586 + 4 - 13 * 0.2689414) / 20,
+            "selection_rate_carried": 1,
+            "tpr_carried": 1,
+            "fpr_carried": 1,
+        }
     )
     assert scores["groups"]["dark"]["true_positives"] == 4
     assert scores["groups"]["dark"]["false_positives"] == 3
@@ -99,16 +112,16 @@ def test_auc_with_ties(rows: list[tuple[int, bool]]) -> None:
 def test_invariances(seed: int) -> None:
     logit, y, a = drawn(seed)
     logit = np.where(logit == 0, 0.5, logit)  # at exactly 0 a flip of the sign is no flip of the prediction
-    scores = evaluate(logit, y, a, NAMES)
+    scores = evaluate(logit, y, a, NAMES, 0.4)
     flipped = evaluate(-logit, 1 - y, a, NAMES)
     same(flipped, scores, "auc", "spd", "eodds", "eodds_max", "eodds_sum", "eodds_signed", "min_auc", "gap_auc")
     assert flipped["tpr_gap"] == pytest.approx(scores["fpr_gap"] * -1)
-    swapped = evaluate(logit, y, 1 - a, NAMES)
+    swapped = evaluate(logit, y, 1 - a, NAMES, 0.4)
     same(swapped, scores, *(name for name in METRICS if name not in ("tpr_gap", "fpr_gap")))
     assert swapped["tpr_gap"] == -scores["tpr_gap"]
     order = np.random.default_rng(seed).permutation(len(y))
-    assert evaluate(logit[order], y[order], a[order], NAMES) == scores
-    same(evaluate(np.tile(logit, 3), np.tile(y, 3), np.tile(a, 3), NAMES), scores)
+    assert evaluate(logit[order], y[order], a[order], NAMES, 0.4) == scores
+    same(evaluate(np.tile(logit, 3), np.tile(y, 3), np.tile(a, 3), NAMES, 0.4), scores)
     assert evaluate(logit.astype(np.float32), y.astype(np.float32), a.astype(np.int8), NAMES)["auc"] == scores["auc"]
 
 
@@ -175,7 +188,7 @@ def test_data_outside_their_range_raise(y: list, a: list, names: tuple[str, ...]
 
 
 def test_scores_survive_json() -> None:
-    scores = evaluate(*by_hand((6, 4, 1, 9), (0, 0, 1, 9)), NAMES)
+    scores = evaluate(*by_hand((6, 4, 1, 9), (0, 0, 1, 9)), NAMES, 0.2)
     again = json.loads(json.dumps(scores))
     same(again, scores)
     assert again["groups"]["light"] == scores["groups"]["light"]
@@ -184,8 +197,9 @@ def test_scores_survive_json() -> None:
 
 def test_the_table_of_metrics_names_what_evaluate_returns() -> None:
     scores = evaluate(*by_hand((6, 4, 1, 9), (4, 6, 3, 7)), NAMES)
-    assert set(METRICS) == set(scores) - {"n", "degenerate", "groups"}
-    assert {name for name, entry in METRICS.items() if entry.direction == "up"} == {"auc", "min_auc"}
+    assert set(METRICS) == set(scores) - {"n", "degenerate", "degenerate_carried", "threshold_carried", "groups"}
+    up = {name for name, entry in METRICS.items() if entry.direction == "up"}
+    assert up == {"auc", "min_auc", "min_tpr", "min_tpr_carried"}
     assert definitions.metric("auc").title == "AUC"
     with pytest.raises(UnknownName, match="eodds"):
         definitions.metric("eods")
