@@ -138,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prepare(verbs)
     _add_doctor(verbs)
     _add_life(verbs)
+    _add_metrics(verbs)
 
     ls = verbs.add_parser(
         "ls", help="list methods, datasets, tasks, metrics and the register, or show one", allow_abbrev=False
@@ -213,6 +214,14 @@ def _add_life(verbs: Any) -> None:
         parser.add_argument("--results", type=Path, default=Path("results"), help="cells (default: results)")
         if parser is not logs:
             parser.add_argument("--task", help="one task (default: all with a run in the results)")
+
+
+def _add_metrics(verbs: Any) -> None:
+    parser = verbs.add_parser("metrics", help="scores of stored cells anew, from their predictions", allow_abbrev=False)
+    parser.set_defaults(call=_metrics)
+    parser.add_argument("--recompute", action="store_true", help="write what changes: new metrics, new definitions")
+    parser.add_argument("--task", help="as for `bench run` (default: all with cells)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="cells (default: results)")
 
 
 def _add_phantom(verbs: argparse._SubParsersAction[_Parser]) -> None:
@@ -377,6 +386,14 @@ def _clean(args: argparse.Namespace) -> int:
 
     cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
     return clean(args.results.absolute(), cache.absolute(), args.task, dry_run=args.dry_run)
+
+
+def _metrics(args: argparse.Namespace) -> int:
+    from bench.run.rescore import recompute
+
+    if not args.recompute:
+        raise UsageError("bench metrics: give --recompute; `bench ls metrics` lists them")
+    return recompute(args.results.absolute(), args.task)
 
 
 def _ls(args: argparse.Namespace) -> int:

@@ -10,16 +10,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import NotWritten
+from bench.errors import DataInvalid, DataMissing, NotWritten
 from bench.lease import abandon, running
 from bench.run.plan import SCHEMA, Cell, folder
 
@@ -91,6 +92,28 @@ def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: An
     stored = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     failure_file(results, cell).unlink(missing_ok=True)
     write_json(cell_file(results, cell), {**record, "predictions": stored})
+
+
+def read_predictions(file: Path, record: Mapping[str, Any], columns: list[str] | None = None) -> Any:
+    """Return the predictions (a DataFrame) of the cell whose JSON is `file` and holds `record`.
+
+    Raises:
+        DataMissing: where they are not there.
+        DataInvalid: where they are not those of the record, or cannot be read.
+    """
+    import pandas as pd
+
+    try:
+        content = file.with_suffix(".parquet").read_bytes()
+    except OSError:
+        get_it = "`bench run --force` makes them anew."
+        raise DataMissing(f"its predictions {file.with_suffix('.parquet').name}", get_it=get_it) from None
+    if hashlib.sha256(content).hexdigest() != record["predictions"]["sha256"]:
+        raise DataInvalid("its predictions are damaged or of another run: `bench run --force` makes them anew")
+    try:
+        return pd.read_parquet(io.BytesIO(content), columns=columns)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataInvalid(f"its predictions cannot be read: {str(error).partition(chr(10))[0]}") from None
 
 
 def save_failure(results: Path, cell: Cell, record: dict[str, Any]) -> Path:

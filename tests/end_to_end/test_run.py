@@ -172,3 +172,10 @@ def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_st
     assert "`bench run --methods all --task tiny" in report.stderr
     done = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
     assert "2 recomputed" in done.stdout
+
+
+def test_scores_of_finished_cells_come_out_again_as_they_are_from_their_predictions(finished):
+    before = finished.cells()
+    done = finished.bench("metrics", "--recompute", "--task", "tiny.toml")
+    assert done.stdout == f"{len(before)} cells: 0 have new scores, 0 left as they are\n"
+    assert finished.cells() == before
