@@ -14,7 +14,7 @@ from bench.report.checks import Cell, TaskInfo, Undefined, check, key_of, label_
 from bench.report.pairs import Pair, pairs_of
 from bench.report.ranking import Exclusion, Row, comparing, excluding, marking
 from bench.report.small import withheld
-from bench.score.definitions import METRICS
+from bench.score.definitions import METRICS, current
 from bench.score.statistics import summary
 
 IN_DOMAIN = "val"
@@ -42,7 +42,8 @@ class Results:
     `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold,
     `unreadable` how many images of each set were left out because they cannot be read, `pairs` what each baseline
     chose where the groups are without an order, `remarks` the notes that only this table needs, `withheld` the sets
-    of which little is shown and what is not (see `small`).
+    of which little is shown and what is not (see `small`), `outdated` in how many cells a metric is not there as it is
+    defined today.
     """
 
     info: TaskInfo
@@ -56,6 +57,7 @@ class Results:
     pairs: tuple[Pair, ...] = ()
     remarks: tuple[str, ...] = ()
     withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    outdated: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def backbones(self) -> list[str]:
@@ -106,6 +108,7 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         unreadable=_unreadable(cells, info),
         pairs=pairs_of(cells),
         withheld=withheld(cells, info),
+        outdated={name: count for name in METRICS if (count := sum(not current(name, item) for item in cells))},
     )
 
 
@@ -127,10 +130,11 @@ def _records(cells: Sequence[Cell], info: TaskInfo) -> list[dict[str, Any]]:
         one["label"] = labels[cell["spec"]]
         for name in (*info.ood, IN_DOMAIN):
             scores = item["scores"].get(name, {})
-            degenerate = bool(scores.get("degenerate", False))
             for metric in METRICS:
-                kept = metric not in gone.get(name, ())
-                value = _number(scores.get(metric)) if kept else nan
+                kept, carried = metric not in gone.get(name, ()), METRICS[metric].threshold == "carried"
+                # By another definition it is another metric.
+                value = _number(scores.get(metric)) if kept and current(metric, item) else nan
+                degenerate = bool(scores.get("degenerate_carried" if carried else "degenerate", False))
                 shown = {"value": value, "degenerate": degenerate and kept, "withheld": not kept}
                 records.append(one | {"set": name, "metric": metric} | shown)
         kept = IN_DOMAIN not in gone

@@ -9,6 +9,7 @@ from bench.report.aggregate import IN_DOMAIN, Results, Size
 from bench.report.checks import label_of
 from bench.report.ranking import Exclusion
 from bench.report.small import note, number_of
+from bench.score.definitions import METRICS
 
 FEW = 10
 """A rate or an AUC over fewer images of a class is flagged."""
@@ -49,7 +50,8 @@ def partial(results: Results) -> list[str]:
     """Rows that are undefined, degenerate, lack folds or failed, by name, and how many images cannot be read."""
     return [
         *note(results.withheld, results.info, IN_DOMAIN in results.withheld),
-        *_undefined(results), *_excluded(results), *_missing(results), *_failed(results), *_unreadable(results)
+        *_undefined(results), *_excluded(results), *_missing(results), *_outdated(results), *_failed(results),
+        *_unreadable(results),
     ]  # fmt: skip
 
 
@@ -145,6 +147,18 @@ def _missing(results: Results) -> list[str]:
         return [f"Missing: every row has {results.found} of {results.folds} folds."]
     names = [f"{_named(row.label, row.backbone, results)} {len(row.values)} of {results.folds} folds" for row in short]
     return [f"Missing: {listed(names)}."] if names else []
+
+
+def _outdated(results: Results) -> list[str]:
+    """Which metrics some cells lack or have by another definition, of which nothing is shown or averaged."""
+    cells: dict[int, list[str]] = {}
+    for name, count in results.outdated.items():
+        cells.setdefault(count, []).append(METRICS[name].title)
+    return [
+        f"Scored by another version of the metrics: {count} cells, of which nothing enters {listed(titles)}: "
+        "`bench metrics --recompute` makes it up."
+        for count, titles in cells.items()
+    ]
 
 
 def _failed(results: Results) -> list[str]:
