@@ -106,7 +106,8 @@ def run_cell(
         **({"tuned": json.loads(cell.choice)} if cell.choice else {}),
     }
     before_saving()
-    store.save_cell(settings.results, cell, record, _predictions(opened, logits))
+    patients = {name: data.split(name, cell.fold)["group"] for name in opened}
+    store.save_cell(settings.results, cell, record, _predictions(opened, logits, patients))
     return record
 
 
@@ -181,11 +182,16 @@ def _predict(model: nn.Module, split: ImageSplit, method: str) -> Any:
         raise NonFinite(f"{method}: {error}") from None
 
 
-def _predictions(opened: Mapping[str, ImageSplit], logits: Mapping[str, Any]) -> pd.DataFrame:
+def _predictions(
+    opened: Mapping[str, ImageSplit], logits: Mapping[str, Any], patients: Mapping[str, pd.Series]
+) -> pd.DataFrame:
+    """One row per image of each set. `group` numbers the patients (else lesions) of a set; no name of one is in it."""
     tables = []
     for name, split in opened.items():
         columns = {"image_id": split.uids, "y": split.y.cpu().numpy().astype("int8"), "a": split.a.cpu().numpy()}
-        tables.append(pd.DataFrame({"set": name, **columns, "logit": logits[name]}).astype({"a": "int8"}))
+        code, _ = pd.factorize(patients[name])  # by order of first appearance
+        table = pd.DataFrame({"set": name, **columns, "logit": logits[name], "group": code})
+        tables.append(table.astype({"a": "int8", "group": "int32"}))
     return pd.concat(tables, ignore_index=True)
 
 

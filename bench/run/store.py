@@ -1,7 +1,7 @@
 """Results on disk. A cell is done when its JSON stands there with today's hash; the JSON is written last.
 
 <results>/cells/<task>/<backbone>/<method>/f0-s0.json          the cell: scores, costs, facts
-                                          f0-s0.parquet       its predictions: set, image_id, y, a, logit
+                                          f0-s0.parquet       its predictions: set, image_id, y, a, logit, group
                                           f0-s0.failed.json   why it failed, with the traceback
 """
 

@@ -36,7 +36,7 @@ def test_a_cell_says_what_it_is_and_keeps_its_predictions(finished):
     assert set(record["scores"]) == {"val", "ood_neutral", "ood_reversed"}
     assert set(record["data"]) == {"train", "val", "external", "ood_neutral", "ood_reversed"}
     predictions = pd.read_parquet(file.with_suffix(".parquet"))
-    assert list(predictions.columns) == ["set", "image_id", "y", "a", "logit"]
+    assert list(predictions.columns) == ["set", "image_id", "y", "a", "logit", "group"]
     assert predictions["set"].value_counts().to_dict()["ood_neutral"] == 100
     scores = record["scores"]["ood_neutral"]
     assert sum(group["n"] for group in scores["groups"].values()) == 100
