@@ -154,6 +154,14 @@ class Run(Protocol):
         """Count images whose passes were spared because another cell had made them."""
         ...
 
+    def keep(self, kind: Literal["bias", "prediction", "mask"], values: Mapping[str, Tensor]) -> None:
+        """Hand over, for figures alone, a tensor for each parameter of the extractor, by its name.
+
+        Its importance to the `bias` and to the `prediction`, each tensor scaled to [0, 1], and the `mask` through
+        which it was trained. What is stored are means over at most 512 runs of entries in each block.
+        """
+        ...
+
     def log(self, **facts: Any) -> None:
         """Store facts (numbers, strings, lists, dicts of them) in the cell's JSON."""
         ...

@@ -105,6 +105,7 @@ class BMFT(Masking):
         names = [name for name in ratio if name.startswith("features.")]
         mask = learn.hard_mask(ratio, self.rate, names)
         run.log(mask=learn.mask_summary({name: mask[name] for name in names}))
+        run.keep("mask", mask)
         learn.finetune(
             run, net, train=("features", "head") if self.head_decay else ("features",), loss=of.blend(self.beta1),
             split=split, epochs=first, lr=recipe.lr_extractor, mask=mask, augment=self.data == "external",

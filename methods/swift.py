@@ -140,7 +140,11 @@ class SWiFT(Masking):
         run.log(mask=learn.mask_summary(mask))
         if self.steps != "second":
             moving = mask if self.rate is None else learn.hard_mask(ranked, self.rate, extractor(ranked))
-            self.step_1(run, net, None if self.mask == "ones" else moving, epsilon, first)
+            if self.mask == "ones":
+                moving = None
+            else:
+                run.keep("mask", moving)
+            self.step_1(run, net, moving, epsilon, first)
         if self.steps == "first":
             return net
         kind = "full" if self.mask == "hard" and self.hard_head == "full" else self.reinit

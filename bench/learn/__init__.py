@@ -22,6 +22,7 @@ _HOME = {
     "curvature": "importance",
     "importance_ratio": "masks",
     "Scaling": "masks",
+    "min_max": "masks",
     "random_mask": "masks",
     "mask_displacement": "masks",
     "soft_mask": "masks",

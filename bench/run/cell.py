@@ -22,7 +22,7 @@ from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
 from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
-from bench.run import environment, pairing, store
+from bench.run import environment, pairing, pictures, store
 from bench.run.baseline import SEEN, load_baseline, take_baseline, train_baseline
 from bench.run.context import CellRun, Shelf, uncounted
 from bench.run.pairing import Splits
@@ -83,6 +83,7 @@ def run_cell(
 
     opened = {name: splits[name]() for name in ("val", *data.task.ood)}
     logits = {name: _predict(model, split, cell.method) for name, split in opened.items()}
+    shown = b"" if data.selecting else _pictures(run, model, opened, logits, first=next(iter(data.task.ood)))
     groups = data.task.attribute.names
     sets = {name: (z, opened[name].y.cpu().numpy(), opened[name].a.cpu().numpy()) for name, z in logits.items()}
     record = {
@@ -104,7 +105,8 @@ def run_cell(
         **({"tuned": json.loads(cell.choice)} if cell.choice else {}),
     }
     before_saving()
-    store.save_cell(settings.results, cell, record, _predictions(opened, logits))
+    patients = {name: data.split(name, cell.fold)["group"] for name in opened}
+    store.save_cell(settings.results, cell, record, _predictions(opened, logits, patients), shown)
     return record
 
 
@@ -179,11 +181,27 @@ def _predict(model: nn.Module, split: ImageSplit, method: str) -> Any:
         raise NonFinite(f"{method}: {error}") from None
 
 
-def _predictions(opened: Mapping[str, ImageSplit], logits: Mapping[str, Any]) -> pd.DataFrame:
+def _pictures(
+    run: CellRun, model: nn.Module, opened: Mapping[str, ImageSplit], logits: Mapping[str, Any], *, first: str
+) -> bytes:
+    """Return the file of what the method kept and of the maps of a few images of the first test set."""
+    maps = pictures.maps(model, opened[first], logits[first])
+    if not maps:
+        run.log(no_activation_maps="the logit is no linear function of globally pooled maps")
+    found = {**maps, **run.strips}
+    return pictures.packed(found) if found else b""
+
+
+def _predictions(
+    opened: Mapping[str, ImageSplit], logits: Mapping[str, Any], patients: Mapping[str, pd.Series]
+) -> pd.DataFrame:
+    """One row per image of each set. `group` numbers the patients (else lesions) of a set; no name of one is in it."""
     tables = []
     for name, split in opened.items():
         columns = {"image_id": split.uids, "y": split.y.cpu().numpy().astype("int8"), "a": split.a.cpu().numpy()}
-        tables.append(pd.DataFrame({"set": name, **columns, "logit": logits[name]}).astype({"a": "int8"}))
+        code, _ = pd.factorize(patients[name])  # by order of first appearance
+        table = pd.DataFrame({"set": name, **columns, "logit": logits[name], "group": code})
+        tables.append(table.astype({"a": "int8", "group": "int32"}))
     return pd.concat(tables, ignore_index=True)
 
 

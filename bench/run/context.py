@@ -17,6 +17,7 @@ from bench.api import Recipe
 from bench.data.split import ImageSplit
 from bench.errors import UndeclaredSplit
 from bench.learn.network import Net
+from bench.run import pictures
 from bench.run.plan import digest
 from bench.run.store import replacing
 from bench.score.predict import predict
@@ -60,6 +61,7 @@ class CellRun:
         shelf: Shelf | None = None,
     ) -> None:
         self.passes, self.facts, self.warnings = Passes(), {}, []
+        self.strips: pictures.Pictures = {}
         self.model = counted(copy.deepcopy(model).eval().requires_grad_(True), self.passes)
         self.recipe = recipe
         self._splits, self._uses, self._opened = splits, uses, {}
@@ -125,6 +127,10 @@ class CellRun:
         """Count passes that were spared because their results were at hand."""
         self.passes.forward += forward
         self.passes.backward += backward
+
+    def keep(self, kind: str, values: Mapping[str, Tensor]) -> None:
+        """Keep what figures show of the extractor's parameters; see `bench.run.pictures.strips`."""
+        self.strips.update(pictures.strips(kind, values))
 
     def log(self, **facts: Any) -> None:
         """Keep facts for the cell's JSON."""

@@ -1,7 +1,8 @@
 """Results on disk. A cell is done when its JSON stands there with today's hash; the JSON is written last.
 
 <results>/cells/<task>/<backbone>/<method>/f0-s0.json          the cell: scores, costs, facts
-                                          f0-s0.parquet       its predictions: set, image_id, y, a, logit
+                                          f0-s0.parquet       its predictions: set, image_id, y, a, logit, group
+                                          f0-s0.pictures.npz  what figures need of it (see `bench.run.pictures`)
                                           f0-s0.failed.json   why it failed, with the traceback
 """
 
@@ -43,6 +44,11 @@ def predictions_file(results: Path, cell: Cell) -> Path:
     return cell_file(results, cell).with_suffix(".parquet")
 
 
+def pictures_file(results: Path, cell: Cell) -> Path:
+    """Return where the pictures of a cell stand, if it has any."""
+    return cell_file(results, cell).with_suffix(".pictures.npz")
+
+
 def state(results: Path, cell: Cell, expected: str) -> State:
     """Return how the files of a cell stand against the hash that it would have today."""
     found = identity(cell_file(results, cell))
@@ -80,8 +86,10 @@ def read_json(file: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: Any) -> None:
-    """Write the predictions (a DataFrame), then the record, each by rename; a failure of before goes in between.
+def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: Any, pictures: bytes) -> None:
+    """Write the predictions (a DataFrame), the pictures and then the record, each by rename.
+
+    A failure of before goes before the record comes, as do pictures of before where there are none (no bytes) now.
 
     Raises:
         NotWritten: where the folder cannot be written or the disk is full.
@@ -90,6 +98,11 @@ def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: An
     with replacing(file) as temporary:
         predictions.to_parquet(temporary, index=False)
     stored = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    if pictures:
+        with replacing(pictures_file(results, cell)) as temporary:
+            temporary.write_bytes(pictures)
+    else:
+        pictures_file(results, cell).unlink(missing_ok=True)
     failure_file(results, cell).unlink(missing_ok=True)
     write_json(cell_file(results, cell), {**record, "predictions": stored})
 

@@ -92,6 +92,18 @@ def test_neither_what_is_printed_nor_a_report_names_an_image_or_a_patient(hospit
     assert manifest.count("zqfilm") == 72, "the results folder has them: it is the user's"
 
 
+def test_predictions_number_the_patients_of_each_set_and_name_none(hospital):
+    file = hospital.folder / "results/cells/own/small/swift/f1-s0.parquet"
+    assert b"zqpat" not in file.read_bytes()
+    for _, rows in pd.read_parquet(file).groupby("set"):
+        # Of each patient there are two films, the numbers of which follow one another.
+        patient = rows["image_id"].str.extract(r"zqfilm(\d+)")[0].astype(int) // 2
+        numbers = {p: code for code, p in enumerate(dict.fromkeys(patient))}
+        assert rows["group"].tolist() == [numbers[p] for p in patient]
+        assert rows["group"].dtype == "int32"
+        assert len(numbers) == len(rows) / 2
+
+
 def test_a_report_repeats_no_message_that_names_images(hospital):
     (hospital.folder / "leaky.py").write_text(LEAKY)
     plugin = ("--plugin", "leaky.py")

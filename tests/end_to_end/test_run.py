@@ -4,10 +4,14 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bench import registry
+from bench.run.pictures import KINDS
+
+MASKED = ("swift", "swift+apply-update", "bmft")
 
 
 def test_all_methods_reach_the_table(finished):
@@ -36,7 +40,7 @@ def test_a_cell_says_what_it_is_and_keeps_its_predictions(finished):
     assert set(record["scores"]) == {"val", "ood_neutral", "ood_reversed"}
     assert set(record["data"]) == {"train", "val", "external", "ood_neutral", "ood_reversed"}
     predictions = pd.read_parquet(file.with_suffix(".parquet"))
-    assert list(predictions.columns) == ["set", "image_id", "y", "a", "logit"]
+    assert list(predictions.columns) == ["set", "image_id", "y", "a", "logit", "group"]
     assert predictions["set"].value_counts().to_dict()["ood_neutral"] == 100
     scores = record["scores"]["ood_neutral"]
     assert sum(group["n"] for group in scores["groups"].values()) == 100
@@ -44,6 +48,29 @@ def test_a_cell_says_what_it_is_and_keeps_its_predictions(finished):
 
     rows = predictions[predictions["set"] == "ood_neutral"]
     assert scores["auc"] == pytest.approx(roc_auc_score(rows["y"], rows["logit"]))
+
+
+def test_a_cell_keeps_what_figures_show_of_it(finished):
+    """Maps of one image per group and class; of the methods with a mask, what it is made of, found or made."""
+    folder, shown = finished.folder / "results/cells/tiny/small", {}
+    kept = {f"strip/{kind}/{block}" for kind in KINDS for block in ("stem", "block1", "block2", "block3")}
+    for method, strips in (("baseline", set()), ("diff_prune", set()), *((name, kept) for name in MASKED)):
+        with np.load(folder / method / "f0-s0.pictures.npz", allow_pickle=False) as file:
+            shown[method] = {name: file[name] for name in file.files}
+        assert {name for name in shown[method] if name.startswith("strip/")} == strips, method
+    for name in ("strip/bias/stem", "strip/prediction/block3", "strip/mask/stem"):
+        assert (shown["swift"][name] == shown["swift+apply-update"][name]).all()
+    for method, found in shown.items():
+        assert [*zip(found["cam/a"], found["cam/y"], strict=True)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        assert found["cam/map"].shape == (4, 2, 2)
+        predictions = pd.read_parquet(folder / method / "f0-s0.parquet").query("set == 'ood_neutral'")
+        rows = predictions.set_index("image_id").loc[found["cam/image_id"]]
+        for name in ("y", "a", "logit"):
+            assert rows[name].tolist() == found[f"cam/{name}"].tolist(), name
+        # The logit is the mean of its map plus the bias of the head: the same for all images.
+        bias = found["cam/logit"] - found["cam/map"].mean((1, 2))
+        assert bias == pytest.approx(np.full(4, bias[0]), abs=1e-4)
+    assert (shown["baseline"]["cam/image_id"] == shown["swift"]["cam/image_id"]).all()
 
 
 def test_one_baseline_per_fold_is_shared(finished):

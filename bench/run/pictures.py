@@ -1,0 +1,113 @@
+"""What figures need of a cell besides its predictions: maps of a few images, and masks in strips.
+
+    cam/image_id, cam/y, cam/a, cam/logit   (K,)        the images, of the first out-of-distribution set
+    cam/map                                 (K, h, w)   float32: see `bench.learn.activation`
+    strip/<kind>/<block>                    (bins,)     float32: what a method kept, block by block of the extractor
+
+It is stored beside the predictions, as local as they are: images of patients can be told from maps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.data.split import ImageSplit
+from bench.errors import PluginBroken
+from bench.learn.activation import activation_maps
+
+Pictures = dict[str, np.ndarray]
+KINDS = ("bias", "prediction", "mask")
+"""What a method may keep, see `bench.api.Run.keep`."""
+BINS = 512
+IMAGES = 12
+
+
+def chosen(split: ImageSplit) -> np.ndarray:
+    """Return the positions (K,) of one image per group and class, at most 12, by group, then class.
+
+    Of each it is the one whose id has the smallest SHA-256: no result has a say in it.
+    """
+    first: dict[tuple[int, int], tuple[str, int]] = {}
+    for at, (uid, y, a) in enumerate(zip(split.uids, split.y.tolist(), split.a.tolist(), strict=True)):
+        rank = hashlib.sha256(str(uid).encode()).hexdigest()
+        first[a, int(y)] = min(first.get((a, int(y)), (rank, at)), (rank, at))
+    return np.array([first[key][1] for key in sorted(first)][:IMAGES], dtype=np.int64)
+
+
+def maps(model: nn.Module, split: ImageSplit, logits: np.ndarray) -> Pictures:
+    """Return the `cam/` part; empty where the logit is no linear function of pooled maps."""
+    at = chosen(split)
+    found = activation_maps(model.eval(), split.images(torch.from_numpy(at)))
+    if found is None:
+        return {}
+    columns = {"y": split.y.cpu().numpy().astype("int8"), "a": split.a.cpu().numpy().astype("int8"), "logit": logits}
+    return {
+        "cam/image_id": split.uids[at].astype(str),
+        **{f"cam/{name}": values[at] for name, values in columns.items()},
+        "cam/map": found.float().cpu().numpy(),
+    }
+
+
+def strips(kind: str, values: Mapping[str, Tensor]) -> Pictures:
+    """Return the `strip/` part of one kind, made of tensors by the name of their parameter; the head is left out.
+
+    The entries of a block follow one another as its parameters do; where it has more than 512, each bin is a mean.
+
+    Raises:
+        PluginBroken: on another kind.
+    """
+    if kind not in KINDS:
+        raise PluginBroken(f"run.keep('{kind}', ...): one of {', '.join(KINDS)} expected")
+    result = {}
+    for block, names in blocks({name: value.ndim for name, value in values.items()}).items():
+        flat = torch.cat([values[name].detach().flatten() for name in names]).cpu().numpy()
+        result[f"strip/{kind}/{block}"] = _binned(flat)
+    return result
+
+
+def blocks(dimensions: Mapping[str, int]) -> dict[str, list[str]]:
+    """Return the parameters of each top-level block of the extractor, in order, by the name of the block.
+
+    A child of the extractor is a block; a lone convolution opens one and takes the lone layers after it. The first is
+    the `stem`; others have the child's name, or are counted where that is a number. `dimensions` is of each parameter.
+    """
+    found: list[tuple[str, list[str]]] = []  # child, its parameters
+    for name, ndim in dimensions.items():
+        if not name.startswith("features."):
+            continue
+        path = name.split(".")
+        while path[0] == "features":  # torchvision has an extractor of that name within DenseNet and EfficientNet
+            path = path[1:]
+        lone = len(path) < 3
+        if not found or (path[0] != found[-1][0] and (not lone or ndim == 4)):
+            found.append((path[0], []))
+        found[-1][1].append(name)
+    return {
+        "stem" if i == 0 else f"block{i}" if child.isdigit() else child: names for i, (child, names) in enumerate(found)
+    }
+
+
+def _binned(flat: np.ndarray) -> np.ndarray:
+    if len(flat) <= BINS:
+        return flat.astype("float32")
+    edges = np.arange(BINS + 1) * len(flat) // BINS
+    return (np.add.reduceat(flat, edges[:-1], dtype="float64") / np.diff(edges)).astype("float32")
+
+
+def packed(pictures: Mapping[str, np.ndarray]) -> bytes:
+    """Return them as a file that `np.load` opens; `np.savez` would write the hour into it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, values in pictures.items():
+            entry: Any = zipfile.ZipInfo(f"{name}.npy")  # of 1980
+            with archive.open(entry, "w") as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+    return buffer.getvalue()
