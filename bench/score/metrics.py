@@ -85,13 +85,13 @@ def evaluate(
     gaps = disparities(*carried[1:])
     return {
         "auc": auc_of_sorted(ranked, ranked_y),
-        **disparities(*half[1:]),
+        **{name: float(gap) for name, gap in disparities(*half[1:]).items()},
         **_group_aucs(aucs),
         "min_tpr": float(half.tpr.min()),
         "max_calibration_error": float(calibration.max()),
         "gap_calibration_error": float(np.ptp(calibration)),
-        "spd_carried": gaps["spd"],
-        "eodds_carried": gaps["eodds"],
+        "spd_carried": float(gaps["spd"]),
+        "eodds_carried": float(gaps["eodds"]),
         "min_tpr_carried": float(carried.tpr.min()),
         "threshold_carried": float(threshold),
         "degenerate": _one_class(half),
@@ -125,22 +125,21 @@ def _calibration(logit: np.ndarray, y: np.ndarray, group: np.ndarray, groups: in
 _EDGES = np.array([logit_of(edge / BINS) for edge in range(1, BINS)])
 
 
-def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, float]:
-    """Gaps between groups from their rates, each (G,) in 0..1 or NaN; NaN where a rate in them is NaN."""
-    gap_tpr, gap_fpr = np.ptp(tpr), np.ptp(fpr)
+def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, np.ndarray]:
+    """Gaps between groups from their rates, each (G, ...) in 0..1 or NaN; NaN where a rate in them is NaN."""
+    gap_tpr, gap_fpr = np.ptp(tpr, axis=0), np.ptp(fpr, axis=0)
     # A signed gap has a direction between two groups only.
     signed_tpr, signed_fpr = (tpr[0] - tpr[1], fpr[0] - fpr[1]) if len(tpr) == 2 else (np.nan, np.nan)
-    values = {
-        "spd": np.ptp(selection),
+    return {
+        "spd": np.ptp(selection, axis=0),
         "eodds": (gap_tpr + gap_fpr) / 2,
         "eodds_max": np.maximum(gap_tpr, gap_fpr),
         "eodds_sum": gap_tpr + gap_fpr,
-        "eodds_signed": abs(signed_tpr + signed_fpr) / 2,
+        "eodds_signed": np.abs(signed_tpr + signed_fpr) / 2,
         "eopp": gap_tpr,
         "tpr_gap": signed_tpr,
         "fpr_gap": signed_fpr,
     }
-    return {name: float(value) for name, value in values.items()}
 
 
 def auc_of_sorted(score: np.ndarray, y: np.ndarray) -> float:

@@ -1,0 +1,175 @@
+"""Other patients of the same hospital: how far a metric moves when a test set is drawn again, patient by patient.
+
+Patients are drawn with replacement, as many as there are, each with all of their images (Field & Welsh, Bootstrapping
+clustered data, JRSS B 69, 2007): images of one patient are no independent observations. A draw is the same for every
+model of a set, so that differences between models are paired. The models stay as they are: an interval covers other
+patients of the same kind, not another training (that is the test over folds), and not another hospital. A gap is an
+absolute value and cannot fall below zero: near zero its intervals are rough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from bench.errors import UsageError
+from bench.score.metrics import disparities
+from bench.score.statistics import LEVEL
+
+DRAWS = 2000
+_AT_ONCE = 250_000
+# Weights held at a time, few enough for a cache of the processor.
+_BY_GROUP = {"min_auc": np.min, "gap_auc": np.ptp}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What all models of a set are scored on, each (N,): labels in {0, 1}, groups in 0..G-1, patients in 0..P-1."""
+
+    y: np.ndarray
+    a: np.ndarray
+    patient: np.ndarray
+    groups: int
+
+    @property
+    def patients(self) -> int:
+        """How many patients there are."""
+        return int(self.patient.max()) + 1
+
+
+class Interval(NamedTuple):
+    """Percentile interval of 95 %, two-sided p and standard error from the `draws` in which all rates are defined."""
+
+    low: float
+    high: float
+    p: float
+    error: float
+    draws: int
+
+
+def replicates(
+    sample: Sample,
+    logits: Sequence[np.ndarray],
+    metrics: Sequence[str],
+    seed: int,
+    *,
+    draws: int = DRAWS,
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> np.ndarray:
+    """Return metrics of models on redrawn patients, (models, metrics, draws); NaN where a rate has no image.
+
+    `logits` (N,) of each model; `metrics` are AUCs and gaps of `bench.score.metrics`; `watch` hears of the draws done.
+    A group that lacks a class in the sample itself is in no `min_auc` and no `gap_auc`, as there; in a draw it makes
+    both NaN. Draws depend on `seed` and the number of patients alone.
+
+    Raises:
+        UsageError: on a metric that is not made of AUCs and rates.
+    """
+    models = [_Model(sample, logit, metrics) for logit in logits]
+    generator = np.random.default_rng(seed)
+    values = np.empty((len(models), len(metrics), draws))
+    step = max(1, _AT_ONCE // sample.patients)
+    for start in range(0, draws, step):
+        stop = min(start + step, draws)
+        weights = _weights(generator, sample.patients, stop - start)
+        for place, model in enumerate(models):
+            values[place, :, start:stop] = model.values(weights)
+        watch(stop, draws)
+    return values
+
+
+def interval(differences: np.ndarray) -> Interval:
+    """Return what the redrawn differences (B,) of two models say; NaN draws are counted out, never 0.
+
+    p is twice the smaller share of draws on either side of zero, each with one added, so that it is never 0 (Davison
+    & Hinkley, Bootstrap Methods and their Application, 1997). All is NaN where more than `LEVEL` of the draws are:
+    what is cut off could then lie in the draws that are lost.
+    """
+    kept = np.sort(differences[~np.isnan(differences)].round(12))  # what is equal must not differ by a binary digit
+    if len(kept) < (1 - LEVEL) * len(differences) or len(kept) < 2:
+        return Interval(np.nan, np.nan, np.nan, np.nan, len(kept))
+    low, high = np.quantile(kept, [LEVEL / 2, 1 - LEVEL / 2])
+    below = np.searchsorted(kept, 0, side="right")
+    above = len(kept) - np.searchsorted(kept, 0, side="left")
+    p = min(1.0, 2 * (min(below, above) + 1) / (len(kept) + 1))
+    return Interval(float(low), float(high), float(p), float(kept.std(ddof=1)), len(kept))
+
+
+def _weights(generator: np.random.Generator, patients: int, draws: int) -> np.ndarray:
+    """How often each patient is in each draw, (P, draws)."""
+    drawn = generator.integers(patients, size=(draws, patients))
+    cells = drawn * draws + np.arange(draws)[:, None]
+    return np.bincount(cells.ravel(), minlength=patients * draws).reshape(patients, draws).astype(float)
+
+
+class _Model:
+    """What a model's metrics are linear in, by patient: sorted and counted once, then weighted."""
+
+    def __init__(self, sample: Sample, logit: np.ndarray, metrics: Sequence[str]) -> None:
+        self.metrics, self.groups = metrics, sample.groups
+        code = sample.a.astype(np.int64) * 4 + sample.y * 2 + (logit > 0)
+        # Sparse, and not only for its size: a product of dense matrices waits for threads on a busy machine.
+        self.counts = _sparse(np.ones(len(code)), code, sample.patient, (4 * sample.groups, sample.patients))
+        everyone = np.ones(len(logit), dtype=bool)
+        self.pooled = _Auc.of(sample, logit, everyone) if "auc" in metrics else None
+        by_group = [_Auc.of(sample, logit, sample.a == g) for g in range(sample.groups) if {*metrics} & {*_BY_GROUP}]
+        self.by_group = [auc for auc in by_group if auc]
+
+    def values(self, weights: np.ndarray) -> np.ndarray:
+        """Metrics under weights (P, B) of the patients, (metrics, B)."""
+        counts = (self.counts @ weights).reshape(self.groups, 2, 2, -1)
+        with np.errstate(invalid="ignore"):
+            selection = counts[:, :, 1].sum(axis=1) / counts.sum(axis=(1, 2))
+            fpr, tpr = (counts[:, label, 1] / counts[:, label].sum(axis=1) for label in (0, 1))
+        found = disparities(selection, tpr, fpr)
+        nothing = np.full(weights.shape[1], np.nan)
+        found["auc"] = self.pooled(weights) if self.pooled else nothing
+        aucs = [auc(weights) for auc in self.by_group]
+        for name, summarise in _BY_GROUP.items():
+            enough = len(aucs) >= (2 if name == "gap_auc" else 1)
+            found[name] = summarise(aucs, axis=0) if enough else nothing
+        if unknown := [name for name in self.metrics if name not in found]:
+            raise UsageError(f"no bootstrap of {', '.join(unknown)}: possible are {', '.join(found)}")
+        return np.stack([np.broadcast_to(found[name], nothing.shape) for name in self.metrics])
+
+
+@dataclass(frozen=True)
+class _Auc:
+    """An AUC as a function of weights: for each image of the rarer class, the weight of the other below it.
+
+    `steps` (R + 1, P) has in row i the images of the other class between the image before i and i, of R in ascending
+    order, and in the last row those above all; half of what ties with an image lies on either side of it. `patient`
+    (R,) is whose these images are.
+    """
+
+    steps: csr_array
+    patient: np.ndarray
+
+    @classmethod
+    def of(cls, sample: Sample, logit: np.ndarray, chosen: np.ndarray) -> _Auc | None:
+        """The AUC of the chosen images; None where they lack a class."""
+        y, score, patient = sample.y[chosen] == 1, logit[chosen], sample.patient[chosen]
+        if y.all() or not y.any():
+            return None
+        if 2 * np.count_nonzero(y) > len(y):
+            y, score = ~y, -score  # the same area, seen from the other class
+        order = np.argsort(score[y], kind="stable")
+        rare, others = score[y][order], score[~y]
+        places = np.concatenate([np.searchsorted(rare, others, side) for side in ("left", "right")])
+        halves, shape = np.full(len(places), 0.5), (len(rare) + 1, sample.patients)
+        return cls(_sparse(halves, places, np.tile(patient[~y], 2), shape), patient[y][order])
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The AUC of each draw, (B,); NaN where it lacks a class."""
+        below, rare = self.steps @ weights, weights[self.patient]
+        np.cumsum(below, axis=0, out=below)
+        with np.errstate(invalid="ignore"):
+            return np.einsum("ib,ib->b", rare, below[:-1]) / (rare.sum(axis=0) * below[-1])
+
+
+def _sparse(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:
+    return csr_array((values, (rows, columns)), shape=shape)
