@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench import taskfile
 from bench.report.ablations import MAIN
 from bench.report.aggregate import SYNTHETIC, Results
 from bench.report.checks import Cell, key_of, label_of
@@ -26,7 +25,7 @@ from bench.report.notes import listed, reading
 from bench.report.page.embed import Picture, html, picture, policy
 from bench.report.page.provenance import provenance
 from bench.report.tables import blocks, heads, metric_titles
-from bench.run.plan import folder
+from bench.run.plan import Settings, folder
 
 if TYPE_CHECKING:
     from bench.report.material import Material
@@ -65,6 +64,7 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         info=info,
         synthetic=SYNTHETIC if info.synthetic else "",
         groups=listed(info.group_names),
+        found=found(results),
         findings=findings(results),
         backbones={
             backbone: [(block, heads(results, block.sets)[0][1]) for block in blocks(results, backbone, 1)]
@@ -74,10 +74,10 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         notes=reading(results),
         main_files=_files(shown[MAIN]) if MAIN in shown else (),
         sections=[_section(item) for name, item in shown.items() if name != MAIN],
-        provenance=provenance(results, material.cells, taskfile.resolve(material.settings.task)),
+        provenance=provenance(results, material.cells, material.task),
         failures=_failures(material.failures, material.cells),
         missing=[
-            {"name": item.name, "says": item.says, "lines": [public(line) for line in item.missing]}
+            {"name": item.name, "says": item.says, "lines": [public(line, material.settings) for line in item.missing]}
             for item in artefacts
             if item.missing
         ],
@@ -113,7 +113,8 @@ def found(results: Results) -> str:
         for name in info.ood:
             column = results.column(backbone, name, info.gap)
             if lower := [row.label for row in column if row.separable and row.difference < 0]:
-                places.append(f"{name}, {backbone} ({listed(lower)})")
+                where = f"{name}, {backbone}" if len(results.backbones) > 1 else name
+                places.append(f"{where} ({listed(lower)})")
     gap = info.title(info.gap)
     if not places:
         return f"{run} No method's reduction of {gap} is supported by the fold spread."
@@ -133,9 +134,15 @@ def _left_out(lines: Sequence[str]) -> list[str]:
 _CELL = re.compile(r"[\w.+@-]+/[\w.+@-]+/f\d+-s\d+(\.failed)?$")
 
 
-def public(text: str) -> str:
-    """Return a command without the folders of this machine: of an absolute path the last name is left."""
-    return re.sub(r"(?<![^\s='\"])(?:~|/|[A-Za-z]:\\)[^\s'\"]*[/\\]", "", text)
+def public(text: str, settings: Settings) -> str:
+    """Return a command without the folders of this machine: of a path that was given the last name is left."""
+    given = (settings.task.partition(":")[0], settings.splits, settings.baseline, *settings.plugins)
+    for path in sorted({str(path) for path in given if path}, key=len, reverse=True):
+        text = text.replace(path, Path(path).name)
+    return _FOLDERS.sub("", text)
+
+
+_FOLDERS = re.compile(r"(?<=')[~/][^']*/|(?<![^\s=])[~/][^\s']*/")
 
 
 def _section(item: Shown) -> _Section:
