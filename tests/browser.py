@@ -12,9 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 class Page:
@@ -104,7 +102,7 @@ def browser(folder: Path) -> Iterator[Page]:
     ]
     # Debian's start script complains of versions it cannot compare.
     process = subprocess.Popen(
-        ["bash", "-c", command, CHROMIUM, *options], pass_fds=(in_read, out_write), stderr=subprocess.DEVNULL,
+        ["bash", "-c", command, str(CHROMIUM), *options], pass_fds=(in_read, out_write), stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(in_read)

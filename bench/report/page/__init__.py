@@ -122,7 +122,7 @@ def found(results: Results) -> str:
 
 
 def _left_out(lines: Sequence[str]) -> list[str]:
-    """The files that are left out, and why, without the folder of the results; a name that is no cell's is not shown."""
+    """The files that are left out, and why; of their names only those of cells are shown."""
     shown = []
     for line in lines:
         file, _, why = line.partition(".json: ")
@@ -159,11 +159,11 @@ def _failures(failures: Sequence[Cell], cells: Sequence[Cell]) -> list[str]:
     """Cells that failed and were not made since, by the class of the error: its message may name an image."""
     done = {key_of(item["cell"]) for item in cells}
     open_ = sorted((item for item in failures if key_of(item["cell"]) not in done), key=lambda i: key_of(i["cell"]))
-    return [
-        f"Failed: {label_of(cell)}, {cell['backbone']}, fold {cell['fold']}, seed {cell['seed']}: {item['error']['class']}."
-        for item in open_
-        for cell in [item["cell"]]
-    ]
+    return [f"Failed: {_named(item['cell'])}: {item['error']['class']}." for item in open_]
+
+
+def _named(cell: Cell) -> str:
+    return f"{label_of(cell)}, {cell['backbone']}, fold {cell['fold']}, seed {cell['seed']}"
 
 
 @cache

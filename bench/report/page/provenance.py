@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.api import Recipe, Task
-from bench.report.aggregate import IN_DOMAIN, TRAINED_ON, Results
+from bench.report.aggregate import IN_DOMAIN, Results
 from bench.report.checks import Cell, key_of, label_of
 from bench.report.notes import listed
 from bench.report.small import number_of
