@@ -124,7 +124,8 @@ def _parser() -> argparse.ArgumentParser:
 
     report = verbs.add_parser("report", help="tables and figures of finished cells", allow_abbrev=False)
     report.set_defaults(call=_report)
-    report.add_argument("--task", help="as for `bench run` (default: all with results)")
+    report.add_argument("--task", help="as for `bench run`")
+    report.add_argument("--all", action="store_true", help="all tasks with results, and the page that links them")
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
     report.add_argument(
         "--min-cell", type=_positive, default=0, metavar="N",
@@ -333,14 +334,20 @@ def _tune(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from bench.report.command import report_published, report_tasks
+    from bench.report.command import report_published, report_task
+    from bench.report.every_task import report_all
     from bench.run import launch
 
     if args.published:
         if args.task:
             raise UsageError("--published is of all tasks: without --task; that of a task stands in its own report")
         return report_published(args.reports)
-    return report_tasks(args.task, args.reports, launch.settings(args), min_cell=args.min_cell)
+    if bool(args.task) == args.all:
+        raise UsageError("a report of what? --task NAME, or --all for all tasks with results")
+    if args.all:
+        return report_all(launch.settings(args), args.reports, min_cell=args.min_cell)
+    report_task(launch.settings(args), args.reports, min_cell=args.min_cell)
+    return 0
 
 
 def _prepare(args: argparse.Namespace) -> int:

@@ -1,0 +1,63 @@
+"""`bench report --all`: the reports of all tasks with results, methods over them, and the page that links them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from bench.errors import BenchError, NotWritten, UsageError
+from bench.report import put
+from bench.report.across import NAME, ours
+from bench.report.aggregate import Results
+from bench.report.command import report_task, write_across
+from bench.run.plan import Settings
+from bench.run.runs import remembered
+from bench.tasks import TASKS
+
+
+def report_all(settings: Settings, reports: Path, *, min_cell: int = 0) -> int:
+    """Write and print all of it; return 1 where a task could not be reported, which is said, and 0 else.
+
+    Raises:
+        BenchError: where there are no results at all.
+    """
+    if settings.splits is not None:
+        raise UsageError("--splits is the manifest of one task: name it by --task")
+    if settings.baseline is not None:
+        raise UsageError("--baseline is the checkpoint of one task: name it by --task")
+    tasks = _with_results(settings)
+    if not tasks:
+        raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
+    every: list[Results] = []
+    for one in tasks:
+        try:
+            every.append(report_task(one, reports, min_cell=min_cell))
+        except NotWritten:
+            raise
+        except BenchError as error:
+            print(f"no report of {one.task}: {error}", file=sys.stderr)
+    _over_tasks(every, reports)
+    return int(len(every) < len(tasks))
+
+
+def _with_results(settings: Settings) -> list[Settings]:
+    """The tasks of the suite, then the users' own as they were last run; a variant is a part of its task's report."""
+    cells = settings.results / "cells"
+    listed = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
+    own = {name: runs for name, runs in remembered(settings.results).items() if ":" not in name and name not in TASKS}
+    return [*listed, *(runs[-1][1] for name, runs in own.items() if runs and (cells / name).is_dir())]
+
+
+def _over_tasks(every: list[Results], reports: Path) -> None:
+    from bench.report import page
+
+    shown = []
+    for synthetic, name, says in (
+        (False, NAME, "Methods over tasks."),
+        (True, f"{NAME}-synthetic", "Methods over tasks, on synthetic data."),
+    ):
+        made = write_across(ours(item for item in every if item.info.synthetic is synthetic), reports, name)
+        shown += [page.Shown(name, says, made)] if made else []
+    for file in put(reports, {page.NAME: page.index(every, shown)}):
+        print(file)

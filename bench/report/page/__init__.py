@@ -1,0 +1,185 @@
+"""`reports/<task>/index.html`: the report of a task as one file, which asks nothing of any network.
+
+What is in it comes from the cells and from the files of the artefacts, which lie beside it. No name of an image, a
+host or a folder is in it: a page is handed on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bench.report.ablations import MAIN
+from bench.report.aggregate import SYNTHETIC, Results
+from bench.report.checks import Cell, key_of, label_of
+from bench.report.comparison import withheld_from
+from bench.report.findings import findings
+from bench.report.notes import listed, reading
+from bench.report.page.embed import Picture, html, picture, policy
+from bench.report.page.provenance import provenance
+from bench.report.tables import blocks, heads, metric_titles
+from bench.run.plan import Settings, folder
+
+if TYPE_CHECKING:
+    from bench.report.material import Material
+
+NAME = "index.html"
+"""Name of the file, of a task and of all tasks."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An artefact as a page shows it: its files by suffix, and the lines that make what is missing."""
+
+    name: str
+    says: str
+    files: Mapping[str, bytes]
+    missing: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A figure, or a table's Markdown as HTML, and the names of the files beside the page."""
+
+    name: str
+    says: str
+    files: tuple[str, ...]
+    picture: Picture | None
+    text: Markup
+
+
+def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
+    """Return the page of a task, the same bytes for the same cells and artefacts."""
+    results, info = material.results, material.info
+    shown = {item.name: item for item in artefacts if item.files}
+    return _render(
+        "page.html.j2",
+        info=info,
+        synthetic=SYNTHETIC if info.synthetic else "",
+        groups=listed(info.group_names),
+        found=found(results),
+        findings=findings(results),
+        backbones={
+            backbone: [(block, heads(results, block.sets)[0][1]) for block in blocks(results, backbone, 1)]
+            for backbone in results.backbones
+        },
+        metrics=metric_titles(info),
+        notes=reading(results),
+        main_files=_files(shown[MAIN]) if MAIN in shown else (),
+        sections=[_section(item) for name, item in shown.items() if name != MAIN],
+        provenance=provenance(results, material.cells, material.task),
+        failures=_failures(material.failures, material.cells),
+        missing=[
+            {"name": item.name, "says": item.says, "lines": [public(line, material.settings) for line in item.missing]}
+            for item in artefacts
+            if item.missing
+        ],
+        left_out=_left_out(material.left_out),
+        unpublished=withheld_from(info).strip(),
+    )
+
+
+def index(every: Iterable[Results], across: Sequence[Shown] = ()) -> bytes:
+    """Return the page that links those of several tasks, each with what was found in a line, and methods over them."""
+    tasks = [
+        {
+            "folder": folder(results.info.name),
+            "name": results.info.name,
+            "says": results.info.says,
+            "synthetic": results.info.synthetic,
+            "found": found(results),
+        }
+        for results in every
+    ]
+    return _render("index.html.j2", tasks=tasks, sections=[_section(item) for item in across])
+
+
+def found(results: Results) -> str:
+    """What came of a task, in a line: how much was run, and where a gap is smaller than Baseline's."""
+    info = results.info
+    methods = len({row.label for row in results.rows if row.excluded != "undefined"})
+    run = f"{methods} {'method' if methods == 1 else 'methods'}, {results.found} of {results.folds} folds."
+    if not any(row.compared for row in results.rows):
+        return f"{run} Nothing is compared."
+    places = []
+    for backbone in results.backbones:
+        for name in info.ood:
+            column = results.column(backbone, name, info.gap)
+            if lower := [row.label for row in column if row.separable and row.difference < 0]:
+                where = f"{name}, {backbone}" if len(results.backbones) > 1 else name
+                places.append(f"{where} ({listed(lower)})")
+    gap = info.title(info.gap)
+    if not places:
+        return f"{run} No method's reduction of {gap} is supported by the fold spread."
+    return f"{run} {gap} lower than Baseline's on {'; '.join(places)}."
+
+
+def _left_out(lines: Sequence[str]) -> list[str]:
+    """The files that are left out, and why; of their names only those of cells are shown."""
+    shown = []
+    for line in lines:
+        file, _, why = line.partition(".json: ")
+        cell = _CELL.search(file)
+        shown.append(f"{cell.group() if cell else 'A file'}: {why.partition(': ')[0]}.")
+    return shown
+
+
+_CELL = re.compile(r"[\w.+@-]+/[\w.+@-]+/f\d+-s\d+(\.failed)?$")
+
+
+def public(text: str, settings: Settings) -> str:
+    """Return a command without the folders of this machine: of a path that was given the last name is left."""
+    given = (settings.task.partition(":")[0], settings.splits, settings.baseline, *settings.plugins)
+    for path in sorted({str(path) for path in given if path}, key=len, reverse=True):
+        text = text.replace(path, Path(path).name)
+    return _FOLDERS.sub("", text)
+
+
+_FOLDERS = re.compile(r"(?<=')[~/][^']*/|(?<![^\s=])[~/][^\s']*/")
+
+
+def _section(item: Shown) -> _Section:
+    drawn = picture(item.files["png"]) if "png" in item.files else None
+    text = html(item.files["md"].decode()) if "md" in item.files else Markup()
+    return _Section(item.name, item.says, _files(item), drawn, text)
+
+
+def _files(item: Shown) -> tuple[str, ...]:
+    return tuple(f"{item.name}.{suffix}" for suffix in item.files)
+
+
+def _failures(failures: Sequence[Cell], cells: Sequence[Cell]) -> list[str]:
+    """Cells that failed and were not made since, by the class of the error: its message may name an image."""
+    done = {key_of(item["cell"]) for item in cells}
+    open_ = sorted((item for item in failures if key_of(item["cell"]) not in done), key=lambda i: key_of(i["cell"]))
+    return [f"Failed: {_named(item['cell'])}: {item['error']['class']}." for item in open_]
+
+
+def _named(cell: Cell) -> str:
+    return f"{label_of(cell)}, {cell['backbone']}, fold {cell['fold']}, seed {cell['seed']}"
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+
+
+def _render(name: str, **context: object) -> bytes:
+    # What stands in the file and not what stands in a template: the policy names the style and the script by hash.
+    style, script = (Path(__file__).with_name(file).read_text(encoding="utf-8") for file in ("style.css", "sort.js"))
+    own = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}
+    return _environment().get_template(name).render(**own, **context).encode()

@@ -1,0 +1,333 @@
+"""The page of a task: what is in it, what must not be, and how it behaves in a browser."""
+
+import dataclasses
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from bench.report import figures
+from bench.report.aggregate import SYNTHETIC
+from bench.report.checks import TaskInfo
+from bench.report.material import Material
+from bench.report.page import NAME, Shown, found, index, page, public
+from bench.report.page.embed import html
+from bench.report.tables import markdown
+from bench.run.plan import Settings
+from bench.score.definitions import METRICS
+from bench.tasks import TASKS
+from tests.browser import CHROMIUM, browser
+
+INFO = TaskInfo(
+    name="demo", says="Finding on demo images.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
+    group_names=("younger", "older"), ood=("near", "far"), folds=3,
+)  # fmt: skip
+TITLES = ("Baseline", "Alpha", "Beta", "Gamma")
+EODDS = (0.3, 0.1, 0.2, 0.05)
+HOST, FOLDER, IMAGE = "ward-7-scanner", Path("/home/dr-no/study"), "patient00042.png"
+
+
+def cell(title, fold, *, commit="a" * 40, near=(60, 40, 75, 25), eodds=None, host=HOST):
+    row = TITLES.index(title)
+    value = EODDS[row] if eodds is None else eodds
+
+    def scores(counts):
+        named = {
+            "younger": {"negatives": counts[0], "positives": counts[1]},
+            "older": {"negatives": counts[2], "positives": counts[3]},
+        }
+        values = dict.fromkeys(METRICS, 0.5) | {
+            "auc": 0.8 - 0.01 * row + 0.001 * fold,
+            "eodds": value + 0.001 * fold * (row + 1),
+        }
+        return values | {"degenerate": False, "n": sum(counts), "groups": named}
+
+    return {
+        "cell": {
+            "task": "demo", "backbone": "small", "method": title.lower(), "title": title, "row": row + 1,
+            "spec": title.lower(), "fold": fold, "seed": 0, "version": 3,
+        },
+        "synthetic": True,
+        "data": {
+            "external": {"n": 173, "sha": f"e{fold}" * 20}, "near": {"n": sum(near), "sha": "b" * 40},
+            "far": {"n": 200, "sha": "f" * 40},
+        },
+        "baseline": {"sha256": f"{fold}" * 40},
+        "environment": {
+            "bench": "0.1.0", "commit": commit, "changed_files": commit[0] == "b", "python": "3.11.7",
+            "versions": {"torch": "2.13.0"}, "host": host, "device": "x86_64",
+        },
+        "scores": {"near": scores(near), "far": scores((60, 40, 75, 25)), "val": scores((60, 40, 75, 25))},
+        "cost": {"images_forward": 519, "images_backward": 0},
+    }  # fmt: skip
+
+
+def cells(**given):
+    return [cell(title, fold, **given) for title in TITLES for fold in range(3)]
+
+
+def material(cells, **given):
+    settings = Settings("demo.toml", FOLDER / "results", FOLDER / "cache", None)
+    info = dataclasses.replace(INFO, **given.pop("info", {}))
+    task = dataclasses.replace(TASKS["phantom-cxr-age"], name="demo", folds=3)
+    return Material(settings, task, info, cells, **{"failures": [], **given})
+
+
+@cache
+def figure():
+    return figures.trade_off(material(cells()).results)
+
+
+def shown(material):
+    """Two tables, a figure, and one whose cells are missing."""
+    table = markdown(material.results).encode()
+    return [
+        Shown("main", "All methods.", {"md": table, "csv": b""}),
+        Shown("trade-off", "Disparity against accuracy.", figure()),
+        Shown("ablation-alpha-mask", "Alpha & its masks.", {"md": table}),
+        Shown("figure-4", "Gaps against epochs.", {}, (f"bench run --task {FOLDER}/demo.toml --ablate epochs",)),
+    ]
+
+
+def text_of(material, artefacts=()):
+    return page(material, [*shown(material), *artefacts]).decode()
+
+
+def words_of(text):
+    """What is to be read, without style, script and pictures."""
+    body = text[text.index("<body>") : text.index("<script>")]
+    return re.sub(r"<[^>]*>", " ", body)
+
+
+def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
+    text = text_of(material(cells()))
+    assert text.count(f'<p class="synthetic">{SYNTHETIC}</p>') == 1
+    assert "3 of 3 folds. EOdds lower than Baseline&#39;s on near (Alpha, Beta and Gamma); far" in text
+    assert text.count("<b>0.054 ± 0.004</b>") == 2, "the best of two test sets"
+    assert text.count("<strong>0.054 ± 0.004</strong>") == 2, "and in the ablation's Markdown"
+    assert text.count("<ins>0.102 ± 0.002</ins>") == 4
+    assert text.count('src="data:image/png;base64,') == 1
+    assert 'href="trade-off.pdf"' in text
+    assert 'href="main.csv"' in text
+    assert "<code>bench run --task demo.toml --ablate epochs</code>" in text
+    assert "Alpha &amp; its masks." in text
+
+
+def test_the_same_cells_give_the_same_bytes_in_whatever_order_they_are_read():
+    one = material(cells())
+    artefacts = shown(one)
+    assert page(one, artefacts) == page(material(cells()), artefacts)
+    backwards = material(list(reversed(cells())))
+    assert page(backwards, artefacts) == page(one, artefacts)
+
+
+def test_provenance_says_which_code_made_how_many_cells_and_of_which_data():
+    several = [cell(title, fold, commit="ab"[title == "Gamma"] * 40) for title in TITLES for fold in range(3)]
+    text = text_of(material(several))
+    row = "<tr><td>0.1.0</td><td>{}</td><td>3.11.7</td><td>torch 2.13.0</td><td>x86_64</td><td>{}</td></tr>"
+    assert row.format("aaaaaaaaaaaa", 9) in text
+    assert row.format("bbbbbbbbbbbb, files changed", 3) in text
+    assert "<tr><td>near</td><td>all</td><td>200</td><td>bbbbbbbbbbbb</td></tr>" in text
+    assert "<tr><td>external</td><td>1</td><td>173</td><td>e1e1e1e1e1e1</td></tr>" in text
+    assert "<tr><td>small</td><td>Alpha</td><td>alpha</td><td>3</td><td>3</td></tr>" in text
+    assert "<tr><td>batch</td><td>64</td><td>128</td></tr>" in text, "an option that is not the default"
+    assert "<td>momentum</td>" not in text, "one that is"
+
+
+def test_no_host_no_folder_and_no_image_is_named():
+    failure = {
+        "cell": cell("Gamma", 2)["cell"],
+        "error": {"class": "ValueError", "message": f"cannot read {IMAGE}", "traceback": f"{FOLDER}/{IMAGE}"},
+    }
+    place = FOLDER / "results" / "cells" / "demo" / "small"
+    left_out = (
+        f"{place}/beta/f0-s0.json: cannot be checked: {FOLDER}/{IMAGE} is missing",
+        f"{place}/beta/{IMAGE}.json: not a whole result",
+    )
+    kept = [item for item in cells() if (item["cell"]["title"], item["cell"]["fold"]) != ("Gamma", 2)]
+    text = text_of(material(kept, failures=[failure], left_out=left_out))
+    assert "Failed: Gamma, small, fold 2, seed 0: ValueError." in text
+    assert "<li>small/beta/f0-s0: cannot be checked.</li>" in text
+    assert "<li>A file: not a whole result.</li>" in text
+    for secret in (HOST, str(FOLDER), "dr-no", "patient00042"):
+        assert secret not in text
+
+
+def test_a_failure_that_was_made_good_is_not_told():
+    failure = {"cell": cell("Gamma", 2)["cell"], "error": {"class": "ValueError"}}
+    assert "No cell failed." in text_of(material(cells(), failures=[failure]))
+
+
+def test_small_cells_are_withheld_from_the_page_too():
+    near = (131, 67, 59, 7)
+    given = material(cells(near=near), info={"min_cell": 10})
+    text = text_of(given)
+    for count in (*near, 198, 66, 190, 74):
+        assert not re.search(rf"(?<![\d.]){count}(?![\d.])", words_of(text)), count
+    assert "<td>near</td><td>all</td><td>264</td>" in text, "its size is no secret"
+
+
+def test_no_size_follows_from_a_validation_set_with_a_small_cell():
+    small = cells()
+    for item in small:
+        item["scores"]["val"]["groups"]["older"]["positives"] = 4
+    text = text_of(material(small, info={"min_cell": 10}))
+    assert "<td>external</td><td>1</td><td>–</td>" in text
+    assert "173" not in words_of(text)
+
+
+def test_markup_in_names_is_text():
+    evil = "<script>alert(1)</script>"
+    sneaky = [{**item, "cell": {**item["cell"], "title": item["cell"]["title"] + evil}} for item in cells()]
+    given = material(sneaky, info={"says": evil})
+    text = text_of(given, [Shown("figure-9", evil, {}, (evil,))])
+    assert evil not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
+
+
+def test_markdown_becomes_html_below_its_section_and_html_in_it_becomes_text():
+    text = html(
+        "# Title\n\n## Part\n\n| a | b |\n| --- | ---: |\n| x\\_y | <ins>1</ins> |\n\n<img src=x> [a](javascript:b)\n"
+    )
+    assert "Title" not in text
+    assert "<h3>Part</h3>" in text
+    assert '<td>x_y</td>\n<td class="number"><ins>1</ins></td>' in text
+    assert "&lt;img src=x&gt;" in text
+    assert "<a" not in text
+    assert "style=" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("bench run --task /home/me/a.toml", "bench run --task a.toml"),
+        ("bench run --task=/home/me/a.toml:external=0.2", "bench run --task=a.toml:external=0.2"),
+        ("bench run --baseline '/my folder/a b.pt'", "bench run --baseline 'a b.pt'"),
+        ("bench run --splits ~/x/y.json --task cxr-age", "bench run --splits y.json --task cxr-age"),
+        ("bench run --methods swift:epsilon=0.2,bmft", "bench run --methods swift:epsilon=0.2,bmft"),
+        ("bench run --task /a house/b.toml:epochs=4", "bench run --task b.toml:epochs=4"),
+        ("bench run --plugin ../my own/m.py", "bench run --plugin m.py"),
+    ],
+)
+def test_commands_lose_the_folders_of_this_machine(given, kept):
+    settings = Settings("/a house/b.toml:external=0.2", FOLDER, FOLDER, None, (Path("../my own/m.py"),))
+    assert public(given, settings) == kept
+
+
+def test_the_line_of_a_task_says_where_a_gap_is_smaller_and_where_none_is():
+    assert found(material(cells()).results).startswith("4 methods, 3 of 3 folds. EOdds lower than Baseline's on near (")
+    alike = [cell(title, fold, eodds=0.2) for title in TITLES for fold in range(3)]
+    assert found(material(alike).results).endswith("No method's reduction of EOdds is supported by the fold spread.")
+    alone = material([cell("Baseline", 0)]).results
+    assert found(alone) == "1 method, 1 of 3 folds. Nothing is compared."
+
+
+def test_the_index_links_every_task():
+    one = material(cells()).results
+    other = dataclasses.replace(one, info=dataclasses.replace(one.info, name="demo:external=0.2", synthetic=False))
+    text = index([one, other]).decode()
+    assert '<a href="demo/index.html">demo</a>' in text
+    assert '<a href="demo%2Bexternal-0.2/index.html">demo:external=0.2</a>' in text
+    assert text.count("Synthetic.") == 1
+
+
+# --- in a browser ------------------------------------------------------------------------------
+
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: the page is not opened")
+METHODS = "[...document.querySelectorAll('#main tbody')[0].rows].map((row) => row.cells[0].textContent)"
+HEADS = "document.querySelectorAll('#main thead')[0].rows[0].cells"
+TAB, ENTER = ("Tab", 9), ("Enter", 13, "\r")
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as window:
+        yield window
+
+
+@pytest.fixture
+def file(tmp_path):
+    given = material(cells())
+    file = tmp_path / NAME
+    file.write_bytes(page(given, shown(given)))
+    return file
+
+
+@needs_chromium
+def test_a_header_sorts_up_then_down_then_back(window, file):
+    window.width(1200)
+    window.open(file)
+    printed = ["Baseline", "Alpha", "Beta", "Gamma"]
+    assert window.run(METHODS) == printed
+    column = "3"  # EOdds
+    for order, methods in {
+        "ascending": ["Gamma", "Alpha", "Beta", "Baseline"],
+        "descending": ["Baseline", "Beta", "Alpha", "Gamma"],
+        "none": printed,
+    }.items():
+        window.run(f"{HEADS}[{column}].querySelector('button').click()")
+        assert window.run(METHODS) == methods
+        assert window.run(f"{HEADS}[{column}].getAttribute('aria-sort')") == order
+    window.run(f"{HEADS}[{column}].querySelector('button').click()")
+    window.run(f"{HEADS}[0].querySelector('button').click()")
+    assert window.run(METHODS) == ["Alpha", "Baseline", "Beta", "Gamma"], "by name"
+    assert window.run(f"{HEADS}[{column}].getAttribute('aria-sort')") == "none", "one column at a time"
+    assert window.complaints() == []
+
+
+@needs_chromium
+def test_a_keyboard_sorts_too(window, file):
+    window.open(file)
+    for _ in range(40):
+        window.key(*TAB)
+        if window.run("document.activeElement.textContent") == "EOdds ↓":
+            break
+    window.key(*ENTER)
+    assert window.run(METHODS) == ["Gamma", "Alpha", "Beta", "Baseline"]
+
+
+@needs_chromium
+def test_what_is_undefined_stands_last_either_way_and_signs_count(window, tmp_path):
+    rows = "".join(
+        f"| {name} | {value} |\n"
+        for name, value in zip("abcde", ("–", "+0.2", "−0.5", "<10", "0.1 ± 0.3"), strict=True)
+    )
+    given = material(cells())
+    table = Shown("main", "", {}), Shown("signs", "Signs.", {"md": f"| m | v |\n| --- | ---: |\n{rows}".encode()})
+    (tmp_path / NAME).write_bytes(page(given, table))
+    window.open(tmp_path / NAME)
+    names = "[...document.querySelectorAll('#signs tbody tr')].map((row) => row.cells[0].textContent).join('')"
+    click = "document.querySelectorAll('#signs thead button')[1].click()"
+    window.run(click)
+    assert window.run(names) == "cebda"
+    window.run(click)
+    assert window.run(names) == "dbeca"
+
+
+@needs_chromium
+def test_the_page_asks_for_nothing_complains_of_nothing_and_cannot(window, file):
+    window.open(file)
+    assert window.requests() == [file.as_uri()]
+    assert window.complaints() == []
+    asked = "fetch('https://example.org/').then(() => 'sent', () => 'refused')"
+    assert window.run(asked) == "refused"
+    assert window.run("document.images.length && [...document.images].every((image) => image.naturalWidth > 500)")
+
+
+@needs_chromium
+@pytest.mark.parametrize("pixels", [360, 1200])
+def test_tables_scroll_in_their_boxes_and_the_page_does_not(window, file, pixels):
+    window.width(pixels)
+    window.open(file)
+    assert window.run("document.documentElement.scrollWidth") <= pixels
+    widest = window.run("Math.max(...[...document.querySelectorAll('table')].map((table) => table.scrollWidth))")
+    assert (widest > pixels) == (pixels == 360)
+
+
+@needs_chromium
+def test_the_page_prints(window, file):
+    window.open(file)
+    pdf = window.pdf()
+    assert pdf.startswith(b"%PDF-")
+    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 8
