@@ -3,56 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from bench.report.ablations import MAIN, Table
-from bench.report.aggregate import Results, collect
+from bench.report.aggregate import collect
+from bench.report.artefacts import ABLATION, Artefact, artefacts
 from bench.report.checks import TaskInfo
-from bench.report.comparison import Comparison
-from bench.report.tuned import PART, collect_tuned, untuned
+from bench.report.material import Material
+from bench.report.published_tables import NAME as PUBLISHED
+from bench.report.tuned import untuned
 from bench.run.store import not_written
 
-__all__ = ["TaskInfo", "collect", "put", "untuned", "write"]
+__all__ = ["Material", "TaskInfo", "collect", "put", "untuned", "write"]
 
 
-def write(
-    cells: Sequence[dict[str, Any]],
-    failures: Iterable[dict[str, Any]],
-    task_info: TaskInfo,
-    folder: Path,
-    ablations: Iterable[Table] = (),
-    compared: Comparison | None = None,
-) -> list[Path]:
-    """Write main.tex, main.md, main.csv, trade-off.pdf and trade-off.png into `folder` and return their paths.
+def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
+    """Write the files of `chosen` artefacts into `folder` and return their paths; of all whose cells are there.
 
-    `ablations` are further tables, in files of their names, and where there are tuned cells, `tuned` is one: they are
-    in no other table. `compared` goes into `published`. Files of tables that were written before and are no more are
-    removed. Each file is replaced at once, and only after all of them could be made.
+    In the second case files of artefacts that were written before and are no more are removed. Each file is replaced
+    at once, and only after all of them could be made.
 
     Raises:
         BenchError: if there are no cells, or some that must not stand in one table (see `collect`).
         NotWritten: a folder that cannot be written, or a full disk.
     """
-    # Matplotlib takes a second to import; the command line should not wait for it to print a table.
-    from bench.report import figures
-    from bench.report.published_tables import FORMATS
-    from bench.report.published_tables import NAME as PUBLISHED
-
-    results = collect(untuned(cells), untuned(failures), task_info)
-    contents = {
-        **_files(MAIN, results),
-        **{f"trade-off.{kind}": data for kind, data in figures.trade_off(results).items()},
-    }
-    for table in ablations:
-        contents |= _files(table.name, collect(table.cells, table.failures, replace(task_info, part=table.part)))
-    if tuned := collect_tuned(cells, failures, task_info):
-        contents |= _files(PART, tuned)
-    if compared:
-        contents |= {f"{PUBLISHED}.{kind}": make(compared).encode() for kind, make in FORMATS.items()}
-    return put(folder, contents, "ablation-*.*", f"{PART}.*", f"{PUBLISHED}.*")
+    every = artefacts(material)
+    made = [item for item in every if not item.missing(material)] if chosen is None else chosen
+    contents = {f"{item.name}.{kind}": data for item in made for kind, data in item.make(material).items()}
+    stale = [] if chosen is not None else [f"{ABLATION}*.*", f"{PUBLISHED}.*", *(f"{item.name}.*" for item in every)]
+    return put(folder, contents, *stale)
 
 
 def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
@@ -71,13 +50,6 @@ def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
         return [_replace(folder / name, data) for name, data in contents.items()]
     except OSError as error:
         raise not_written(folder, error.errno) from error
-
-
-def _files(name: str, results: Results) -> dict[str, bytes]:
-    from bench.report import tables
-
-    made = {"tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results)}
-    return {f"{name}.{kind}": text.encode() for kind, text in made.items()}
 
 
 def _replace(path: Path, data: bytes) -> Path:

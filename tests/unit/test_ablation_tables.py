@@ -8,6 +8,7 @@ from bench.report.ablations import ablated, split
 from bench.report.checks import label_of
 from bench.score.definitions import METRICS
 from bench.tasks import RECIPES
+from tests.unit.materials import material
 
 RECIPE = RECIPES["small"]
 INFO = TaskInfo(
@@ -127,9 +128,8 @@ def test_labels_name_parameters_in_words(spec, label):
 
 def test_files_of_ablations(tmp_path):
     found = cells("baseline", "swift", "diff_prune", "swift:steps=first")
-    main, *ablations = split(found, [], RECIPE)
-    files = write(main.cells, main.failures, INFO, tmp_path, ablations)
-    assert [file.name for file in files[5:]] == [f"ablation-swift-steps.{kind}" for kind in ("tex", "md", "csv")]
+    files = write(material(found, [], INFO), tmp_path)
+    assert [file.name for file in files[5:8]] == [f"ablation-swift-steps.{kind}" for kind in ("tex", "md", "csv")]
     text = (tmp_path / "ablation-swift-steps.md").read_text()
     assert text.startswith("# demo: SWiFT, steps\n\n**SYNTHETIC")
     assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")][:4] == [
@@ -143,12 +143,12 @@ def test_files_of_ablations(tmp_path):
               ("main", "ablation-swift-steps")]  # fmt: skip
     assert labels == ["tab:demo-small", "tab:demo-small-SWiFT-steps"]
     before = {file: file.read_bytes() for file in files}
-    write(main.cells[::-1], [], INFO, tmp_path, split(found[::-1], [], RECIPE)[1:])
+    write(material(found[::-1], [], INFO), tmp_path)
     assert {file: file.read_bytes() for file in files} == before
 
     # Without its settings there is no such table any more.
     (tmp_path / "notes.md").write_text("mine")
-    write(main.cells, [], INFO, tmp_path)
+    write(material(split(found, [], RECIPE)[0].cells, [], INFO), tmp_path)
     assert not list(tmp_path.glob("ablation-*"))
     assert (tmp_path / "notes.md").exists()
     assert (tmp_path / "main.md").read_bytes() == before[tmp_path / "main.md"]

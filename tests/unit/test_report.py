@@ -23,6 +23,7 @@ from bench.report.aggregate import SYNTHETIC, Results, tidy
 from bench.report.findings import NO_GAIN, findings
 from bench.report.notes import reading
 from bench.score.definitions import METRICS
+from tests.unit.materials import material
 
 INFO = TaskInfo(
     name="demo",
@@ -356,20 +357,22 @@ def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
 
 def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
     cells = noise(1)
-    first = write(cells, [], INFO, tmp_path / "one")
-    assert [file.name for file in first] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
+    first = write(material(cells, [], INFO), tmp_path / "one")
+    assert [file.name for file in first][:5] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
     assert sorted(tmp_path.glob("one/.*")) == []
     for item in cells:
         item["cost"]["seconds"] = 99.0
     stored = tmp_path / "cells.json"
     stored.write_text(json.dumps(cells[::-1], sort_keys=True))
     code = (
-        "import json, pathlib, sys; from bench.report import TaskInfo, write; cells, info, folder = sys.argv[1:];"
-        "info = TaskInfo(**json.loads(info)); write(json.loads(pathlib.Path(cells).read_text()), [], info,"
-        "pathlib.Path(folder))"
+        "import json, pathlib, sys; from bench.report import TaskInfo, write;"
+        "from tests.unit.materials import material; cells, info, folder = sys.argv[1:];"
+        "cells = json.loads(pathlib.Path(cells).read_text());"
+        "write(material(cells, [], TaskInfo(**json.loads(info))), pathlib.Path(folder))"
     )
     info = json.dumps(dataclasses.asdict(INFO) | {"ood": ["near", "far"]})
     environment = os.environ | {"PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     # JSON turns tuples to lists: the report must not depend on which it is given.
     command = [sys.executable, "-c", code, str(stored), info, str(tmp_path / "two")]
     subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parents[2])
@@ -381,21 +384,21 @@ def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch:
     (tmp_path / "main.md").write_text("before")
     monkeypatch.setattr(figures, "trade_off", lambda results: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write(noise(1), [], INFO, tmp_path)
+        write(material(noise(1), [], INFO), tmp_path)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotWritten, match="file cannot be written: "):
-        write(noise(1), [], INFO, tmp_path / "file")
+        write(material(noise(1), [], INFO), tmp_path / "file")
 
 
 def test_a_file_is_replaced_never_written_over(tmp_path: Path) -> None:
-    write(noise(1), [], INFO, tmp_path)
+    write(material(noise(1), [], INFO), tmp_path)
     before = (tmp_path / "main.csv").read_bytes()
     (tmp_path / "open.csv").hardlink_to(tmp_path / "main.csv")
-    write(noise(2), [], INFO, tmp_path)
+    write(material(noise(2), [], INFO), tmp_path)
     assert (tmp_path / "open.csv").read_bytes() == before
     assert (tmp_path / "main.csv").read_bytes() != before
 

@@ -12,6 +12,7 @@ from bench.report.notes import reading
 from bench.report.terminal import show
 from bench.report.tuned import collect_tuned
 from bench.score.definitions import METRICS
+from tests.unit.materials import material
 
 INFO = TaskInfo(
     name="demo", says="Finding.", synthetic=False, label_names=("healthy", "ill"), attribute_name="age",
@@ -146,6 +147,6 @@ def test_images_of_trials_are_not_counted_either():
 
 
 def test_a_report_of_nothing_but_small_sets_can_be_written(tmp_path):
-    files = write(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO, tmp_path)
-    assert [file.name for file in files] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
+    files = write(material(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO), tmp_path)
+    assert [file.name for file in files][:5] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
     assert figures.draw(collect(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO)).axes

@@ -1,0 +1,112 @@
+"""Every table and figure of a task's report: its name, what it shows, how it is made, and what makes its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from bench.report import tables
+from bench.report.ablations import MAIN, Table
+from bench.report.aggregate import Results
+from bench.report.comparison import Comparison, compare
+from bench.report.material import Material
+from bench.report.published_tables import FORMATS
+from bench.report.published_tables import NAME as PUBLISHED
+from bench.report.tuned import PART as TUNED
+from bench.report.tuned import collect_tuned
+from bench.run.plan import method_specs
+
+ABLATION = "ablation-"
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A table or figure; `name` is the stem of its files, `paper` its number in the paper, empty where it has none.
+
+    `make` gives the files by suffix, `missing` the lines that make what is missing, none where it can be made, and
+    `count` how many cells of how many are there.
+    """
+
+    name: str
+    says: str
+    make: Callable[[Material], Mapping[str, bytes]]
+    missing: Callable[[Material], list[str]]
+    count: Callable[[Material], tuple[int, int]]
+    paper: str = ""
+
+
+def artefacts(material: Material) -> list[Artefact]:
+    """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
+    return [
+        Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
+        Artefact("trade-off", "disparity against accuracy", _trade_off, _nothing_run, _all_methods),
+        *(_ablation(table) for table in material.tables[1:]),
+        Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
+        *([_PUBLISHED] if material.cells and _compared(material) else []),
+    ]
+
+
+def _table(results: Results) -> dict[str, bytes]:
+    made = {"tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results)}
+    return {kind: text.encode() for kind, text in made.items()}
+
+
+def _main(material: Material) -> dict[str, bytes]:
+    return _table(material.results)
+
+
+def _trade_off(material: Material) -> dict[str, bytes]:
+    # Matplotlib takes a second to import; who only wants a table should not wait for it.
+    from bench.report import figures
+
+    return figures.trade_off(material.results)
+
+
+def _nothing_run(material: Material) -> list[str]:
+    return [] if material.tables[0].cells else [material.run_line("all")]
+
+
+def _all_methods(material: Material) -> tuple[int, int]:
+    return material.count(method_specs("all", material.settings.plugins, material.task.recipe))
+
+
+def _ablation(table: Table) -> Artefact:
+    specs = list(dict.fromkeys(item["cell"]["spec"] for item in [*table.cells, *table.failures]))
+
+    def missing(material: Material) -> list[str]:
+        return [] if table.cells else [material.run_line(",".join(specs))]
+
+    return Artefact(
+        table.name, f"ablation of {table.part}", lambda material: _table(material.results_of(table)), missing,
+        partial(Material.count, specs=specs),
+    )  # fmt: skip
+
+
+def _tuned(material: Material) -> dict[str, bytes]:
+    results = collect_tuned(material.cells, material.failures, material.info)
+    return _table(results) if results else {}
+
+
+def _nothing_tuned(material: Material) -> list[str]:
+    # Choosing comes before running: the cells of tuned methods are made with what was chosen.
+    run = material.run_line("METHOD@tuned")
+    return [] if material.tuned else [f"{run.replace('bench run', 'bench tune').replace('@tuned', '')}; {run}"]
+
+
+def _tuned_cells(material: Material) -> tuple[int, int]:
+    return material.count({item["cell"]["spec"] for item in material.tuned})
+
+
+def _compared(material: Material) -> Comparison | None:
+    return compare([material.results_of(table) for table in material.tables])
+
+
+def _published(material: Material) -> dict[str, bytes]:
+    compared = _compared(material)
+    return {kind: make(compared).encode() for kind, make in FORMATS.items()} if compared else {}
+
+
+_PUBLISHED = Artefact(
+    PUBLISHED, "our numbers beside the published ones", _published, lambda _: [], _all_methods,
+)  # fmt: skip

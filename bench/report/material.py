@@ -1,0 +1,181 @@
+"""All that was read of one task: what every artefact of a report is made of."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench import registry, taskfile
+from bench.api import Task
+from bench.data.task_data import TaskData, task_data
+from bench.errors import DataError
+from bench.report.ablations import Table, split
+from bench.report.aggregate import Results, collect
+from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Cell, TaskInfo, Undefined, is_tuned
+from bench.report.reading import read_cells
+from bench.report.tuned import untuned
+from bench.run.plan import Cell as Place
+from bench.run.plan import Settings, build_method, folder, undefined
+from bench.run.store import predictions_file
+
+
+@dataclass(frozen=True)
+class Material:
+    """The usable cells of one task, tuned ones among them, and the failures; `left_out` says what was not usable.
+
+    There may be no cells at all: then `results` raises, and artefacts are missing.
+    """
+
+    settings: Settings
+    task: Task
+    info: TaskInfo
+    cells: Sequence[Cell]
+    failures: Sequence[Cell]
+    left_out: tuple[str, ...] = ()
+    known: dict[str, Material] = field(default_factory=dict, repr=False, compare=False)
+    """Other tasks and variants that were read already, by spec."""
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """What stands in the main table, then in that of each ablation."""
+        return split(untuned(self.cells), untuned(self.failures), self.task.recipe, self.settings.plugins)
+
+    @cached_property
+    def results(self) -> Results:
+        """The main table.
+
+        Raises:
+            BenchError: without cells, or with some that must not stand in one table.
+        """
+        return self.results_of(self.tables[0])
+
+    def results_of(self, table: Table) -> Results:
+        """Average the cells of one of `tables`; raises as `results`."""
+        return collect(table.cells, table.failures, replace(self.info, part=table.part))
+
+    @property
+    def tuned(self) -> list[Cell]:
+        """The cells whose parameters were chosen by `bench tune`."""
+        return [item for item in self.cells if is_tuned(item["cell"])]
+
+    def other(self, spec: str) -> Material:
+        """Read another task, by name or spec, with the same settings; each once."""
+        if spec == self.settings.task:
+            return self
+        if spec not in self.known:
+            found = read(replace(self.settings, task=spec), min_cell=self.info.min_cell)
+            self.known[spec] = replace(found, known=self.known)
+        return self.known[spec]
+
+    def variant(self, field: str, value: object) -> Material | None:
+        """Read the same task with a field changed, such as external=0.2; None where none of its cells are there."""
+        spec = taskfile.vary(self.settings.task, field, value)
+        place = self.settings.results / "cells" / folder(taskfile.resolve(spec).name)
+        found = self.other(spec) if place.is_dir() else None
+        return found if found is not None and found.cells else None
+
+    def predictions(self, cell: Cell) -> pd.DataFrame:
+        """Read the predictions of a cell: set, image_id, y, a, logit and, of younger cells, group."""
+        return pd.read_parquet(predictions_file(self.settings.results, _place(cell)))
+
+    def pictures(self, cell: Cell) -> dict[str, np.ndarray] | None:
+        """Read the class activation maps and importance strips of a cell; None where it has none."""
+        file = predictions_file(self.settings.results, _place(cell)).with_suffix(".pictures.npz")
+        if not file.is_file():
+            return None
+        with np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+
+    def count(self, specs: Iterable[str], backbone: str | None = None) -> tuple[int, int]:
+        """Return how many folds of these specs are there, and how many there could be."""
+        wanted = self._defined(specs)
+        found = {(spec, item["cell"]["fold"]) for spec in wanted for item in self._of(spec, backbone)}
+        return len(found), len(wanted) * self.task.folds
+
+    def missing(self, specs: Iterable[str], backbone: str | None = None) -> list[str]:
+        """Return the `bench run` line of the specs that have no cell in any fold; nothing where each has one."""
+        lacking = [spec for spec in self._defined(specs) if not self._of(spec, backbone)]
+        return [self.run_line(",".join(lacking), backbone)] if lacking else []
+
+    def run_line(self, methods: str, backbone: str | None = None, *more: str) -> str:
+        """Return the command that makes cells of this task."""
+        given = self.settings
+        chosen = [] if backbone in (None, self.task.backbones[0]) else ["--backbone", backbone]
+        files = [("--splits", given.splits), ("--baseline", given.baseline)]
+        options = [*(("--plugin", file) for file in given.plugins), *((name, file) for name, file in files if file)]
+        words = [
+            "--task",
+            given.task,
+            "--methods",
+            methods,
+            *chosen,
+            *more,
+            *(word for pair in options for word in pair),
+        ]
+        return f"bench run {' '.join(map(str, words))}"
+
+    def _of(self, spec: str, backbone: str | None) -> list[Cell]:
+        network = backbone or self.task.backbones[0]
+        return [c for c in self.cells if c["cell"]["spec"] == spec and c["cell"]["backbone"] == network]
+
+    def _defined(self, specs: Iterable[str]) -> list[str]:
+        wanted = list(dict.fromkeys(specs))
+        left_out = undefined(wanted, self.task, self.settings.plugins)
+        return [spec for spec in wanted if spec not in left_out]
+
+
+def read(settings: Settings, *, min_cell: int = 0) -> Material:
+    """Read the cells of a task and say on stderr what is left out, and why.
+
+    Where the images are not there, cells are not checked against them, and that is said.
+    """
+    task = taskfile.resolve(settings.task)
+    try:
+        data = task_data(
+            task, settings.data, settings.plugins, manifest=settings.splits, baseline=settings.baseline
+        ).readable(settings.cache)
+    except DataError as error:
+        if settings.splits is not None:
+            raise
+        data = None
+        print(f"warning: results are not checked against today's images: {error}", file=sys.stderr)
+    cells, failures, left_out = read_cells(settings, task.name, data)
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    return Material(settings, task, _info(task, settings, cells, data, min_cell), cells, failures, tuple(left_out))
+
+
+def _info(task: Task, settings: Settings, cells: Sequence[Cell], data: TaskData | None, min_cell: int) -> TaskInfo:
+    synthetic = cells[0]["synthetic"] if cells else data is not None and data.synthetic
+    return TaskInfo(
+        name=task.name,
+        says=f"{task.says[:1].upper()}{task.says[1:].rstrip('.')}.",
+        synthetic=bool(synthetic),
+        label_names=task.label_names,
+        attribute_name=task.attribute.column,
+        group_names=task.attribute.names,
+        ood=tuple(task.ood),
+        folds=task.folds,
+        columns=MORE_GROUPS if task.attribute.grouped else TWO_GROUPS,
+        undefined=_undefined(task, settings),
+        min_cell=min_cell,
+    )
+
+
+def _undefined(task: Task, settings: Settings) -> tuple[Undefined, ...]:
+    if not task.attribute.grouped:
+        return ()
+    reasons = undefined(list(registry.catalogue("method", settings.plugins)), task, settings.plugins)
+    methods = sorted(((name, build_method(name, settings.plugins)) for name in reasons), key=lambda item: item[1].row)
+    return tuple(Undefined(name, method.title, method.row, reasons[name]) for name, method in methods)
+
+
+def _place(cell: dict[str, Any]) -> Place:
+    known = cell["cell"]
+    return Place(known["task"], known["backbone"], known["spec"], known["fold"], known["seed"])
