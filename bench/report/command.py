@@ -10,7 +10,7 @@ from bench.report import put, terminal, write
 from bench.report.across import NAME, Across, csv, markdown, ours, sentences, theirs
 from bench.report.aggregate import Results
 from bench.report.comparison import compare, withheld_from
-from bench.report.material import read
+from bench.report.material import Material, read
 from bench.report.published_tables import text
 from bench.run.plan import Settings, folder
 from bench.tasks import TASKS
@@ -46,8 +46,13 @@ def report_published(reports: Path) -> int:
 
 def _report(settings: Settings, reports: Path, min_cell: int) -> Results:
     material = read(settings, min_cell=min_cell)
+    return report_material(material, reports / folder(material.task.name))
+
+
+def report_material(material: Material, place: Path) -> Results:
+    """Write and print the report of what was read of one task."""
     results = material.results
-    files = write(material, reports / folder(material.task.name))
+    files = write(material, place)
     compared = compare([material.results_of(table) for table in material.tables])
     terminal.show(results)
     print(text(compared) if compared else withheld_from(material.info), end="")

@@ -83,7 +83,7 @@ class _Meter(io.RawIOBase):
     """A stream that ends in an error once more is read than was allowed: headers can claim any length."""
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
-        self.stream, self.left = stream, 0
+        self.stream, self.left = stream, _BLOCK
 
     def read(self, size: int = -1) -> bytes:
         data = self.stream.read(size)

@@ -34,6 +34,15 @@ def leaving(cells: Sequence[dict[str, Any]], info: TaskInfo) -> list[dict[str, A
     return [pathless(_cell(item, gone, info.min_cell)) for item in cells]
 
 
+def arrived(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a cell that left as reports read it: a number that is withheld as small is 0, and printed as `<N`."""
+    scores = {name: {**one, "n": one["n"] or 0} for name, one in item["scores"].items()}
+    if "tuned" not in item:
+        return {**item, "scores": scores}
+    held = {"holdout": {"n": item["tuned"]["holdout"]["n"] or 0}}
+    return {**item, "scores": scores, "tuned": dict.fromkeys(TUNED_COSTS, 0) | item["tuned"] | held}
+
+
 def leaving_failures(failures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return failures by the class of their error alone."""
     return [pathless({"cell": item["cell"], "error": {"class": item["error"]["class"]}}) for item in failures]
@@ -62,7 +71,7 @@ def _cell(item: dict[str, Any], gone: Mapping[str, frozenset[str]], min_cell: in
     if "pair" in item:
         kept["pair"] = _some(item["pair"], PAIR)
     if "tuned" in item:
-        held = {"holdout": {"n": _number(item["tuned"]["holdout"]["n"], min_cell)}}
+        held = {"holdout": {"n": number_or_none(item["tuned"]["holdout"]["n"], min_cell)}}
         kept["tuned"] = _some(item["tuned"], TUNED + TUNED_COSTS * counted) | held
     if "given_baseline" in item.get("log", {}):
         kept["log"] = _some(item["log"], ("given_baseline",))
@@ -74,10 +83,10 @@ def _scores(scores: dict[str, Any], gone: frozenset[str] | None, min_cell: int) 
     if gone is None:
         return scores
     kept = {} if POOLED in gone else _some(scores, (POOLED,))
-    return {**kept, "n": _number(scores["n"], min_cell), "groups": {}, "withheld": sorted(gone)}
+    return {**kept, "n": number_or_none(scores["n"], min_cell), "groups": {}, "withheld": sorted(gone)}
 
 
-def _number(n: int, min_cell: int) -> int | None:
+def number_or_none(n: int, min_cell: int) -> int | None:
     """A number of images, None where it is small."""
     return None if n < min_cell else n
 

@@ -7,7 +7,7 @@ site; the spread over folds is neither. Two or three sites carry no test and no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 
@@ -85,7 +85,7 @@ def pooled(results: Mapping[str, Results]) -> list[Pooled]:
     )
 
 
-def pooled_csv(rows: list[Pooled], results: Mapping[str, Results]) -> str:
+def pooled_csv(rows: Sequence[Pooled], results: Mapping[str, Results]) -> str:
     """One row per backbone, test set, metric and method, full precision; NaN is empty."""
     info = next(iter(results.values())).info
     records = [
