@@ -362,13 +362,13 @@ def _report(args: argparse.Namespace) -> int:
     from bench.report.command import report_published, report_tasks
     from bench.run import launch
 
+    if args.archive and (args.task or args.published):
+        raise UsageError("--from FILE is of one task, which it names: without --task and --published")
     if args.published:
         if args.task:
             raise UsageError("--published is of all tasks: without --task; that of a task stands in its own report")
         return report_published(args.reports)
     if args.archive:
-        if args.task:
-            raise UsageError("--from FILE is of one task, which it names: without --task")
         from bench.share.command import report_archive
 
         return report_archive(args.archive, args.reports, min_cell=args.min_cell)

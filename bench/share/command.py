@@ -15,7 +15,7 @@ from bench.report.command import report_material
 from bench.report.material import Material, read
 from bench.run.plan import folder
 from bench.run.runs import remembered
-from bench.share.merge import NAMES, files, merge
+from bench.share.merge import TOGETHER, files, merge
 from bench.share.read import opened
 
 
@@ -57,7 +57,7 @@ def merge_sites(
     for site, results in merged.results.items():
         print(f"{site}:")
         terminal.show(results)
-    for file in put(place, contents, *NAMES):
+    for file in put(place, contents, TOGETHER):
         print(file)
     return 0
 

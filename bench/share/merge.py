@@ -7,8 +7,10 @@ report of its site, under the name of the site; what is said over sites stands a
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from math import isfinite
 
 import pandas as pd
@@ -19,13 +21,16 @@ from bench.report.aggregate import BASELINE, SYNTHETIC, Results
 from bench.report.checks import TaskInfo
 from bench.report.findings import findings
 from bench.report.material import Material
-from bench.report.notes import listed, reading
+from bench.report.notes import SIGNS, listed, reading
 from bench.report.ranking import DECIMALS
+from bench.report.small import POOLED, number_of
 from bench.report.tables import md
 from bench.share.pooled import Pooled, pooled, pooled_csv
 from bench.share.sites import Sites, conflicts, remarks
+from bench.share.together import Together, together, together_csv
 
-NAMES = ("merged.md", "merged.csv", "pooled.csv")
+TOGETHER = "together.csv"
+"""A file that is there only with the predictions of every site."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Merged:
 
     results: Mapping[str, Results]
     pooled: Sequence[Pooled]
+    together: Sequence[Together]
     remarks: Sequence[str]
 
     @property
@@ -54,7 +60,11 @@ def merge(sites: Sites, *, min_cell: int = 0) -> Merged:
         raise UsageError(f"{listed(sites)} cannot be merged:{reasons}")
     least = max(min_cell, *(site.info.min_cell for site in sites.values()))
     results = {name: _withholding(site, least).results for name, site in sites.items()}
-    return Merged(results, pooled(results), remarks(sites))
+    try:
+        scored = together(sites, results)
+    except FileNotFoundError:  # predictions stayed at home
+        scored = []
+    return Merged(results, pooled(results), scored, remarks(sites))
 
 
 def _withholding(site: Material, min_cell: int) -> Material:
@@ -63,8 +73,13 @@ def _withholding(site: Material, min_cell: int) -> Material:
 
 def files(merged: Merged) -> dict[str, bytes]:
     """Return the report by name of file: the page, the numbers of each site and those over sites."""
-    contents = (markdown(merged), csv(merged), pooled_csv(merged.pooled, merged.results))
-    return {name: text.encode() for name, text in zip(NAMES, contents, strict=True)}
+    found = {
+        "merged.md": markdown(merged),
+        "merged.csv": csv(merged),
+        "pooled.csv": pooled_csv(merged.pooled, merged.results),
+        **({TOGETHER: together_csv(merged.together, merged.info)} if merged.together else {}),
+    }
+    return {name: text.encode() for name, text in found.items()}
 
 
 def csv(merged: Merged) -> str:
@@ -89,13 +104,14 @@ def markdown(merged: Merged) -> str:
     for backbone in _backbones(merged):
         lines += [f"## {md(backbone)} backbone", "", *_sets(merged, backbone)]
     lines += ["## Over sites", "", *(f"{md(note)}\n" for note in _over_sites(merged)), *_differences(merged)]
+    lines += _together(merged) if merged.together else []
     lines += ["## How to read this", "", *(f"- {md(note)}" for note in merged.remarks), ""]
     for site, results in merged.results.items():
         lines += [f"{md(site)}:", "", *(f"- {md(note)}" for note in reading(results)), ""]
     lines += ["## What the folds of each site support", ""]
     for site, results in merged.results.items():
         lines += [f"{md(site)}:", "", *(f"{md(finding)}\n" for finding in findings(results))]
-    return "\n".join(lines)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
 
 
 def _backbones(merged: Merged) -> list[str]:
@@ -119,19 +135,54 @@ def _sets(merged: Merged, backbone: str) -> list[str]:
 def _differences(merged: Merged) -> list[str]:
     """A table per test set and printed metric: the difference at each site, their mean, and where it is better."""
     lines: list[str] = []
-    several, title = len(_backbones(merged)) > 1, ""
-    for row in merged.pooled:
-        if row.metric not in merged.info.columns:
-            continue
-        place = f"{row.set}, {row.backbone}" if several else row.set
-        if title != (title := f"{place}: {merged.info.title(row.metric)}"):
-            heads = ["method", *map(md, merged.results), "mean", "range", "better at"]
-            lines += ["", f"### {md(title)}", "", *_table(heads)]
-        numbers = [_signed(value) for value in (*row.differences.values(), row.mean)]
-        spread = f"{_signed(min(row.known))} to {_signed(max(row.known))}" if isfinite(row.mean) else "–"
-        better = f"{row.better} of {len(row.known)}" if row.known else "–"
-        lines.append(_row([md(row.label), *numbers, spread, better]))
+    shown = [row for row in merged.pooled if row.metric in merged.info.columns]
+    for (backbone, name, metric), group in groupby(shown, key=lambda row: (row.backbone, row.set, row.metric)):
+        rows = list(group)
+        title = f"{_place(merged, backbone, name)}: {merged.info.title(metric)}"
+        lines += [
+            "",
+            f"### {md(title)}",
+            "",
+            *_table(["method", *map(md, merged.results), "mean", "range", "better at"]),
+        ]
+        for row in rows:
+            numbers = [_signed(value) for value in (*row.differences.values(), row.mean)]
+            spread = f"{_signed(min(row.known))} to {_signed(max(row.known))}" if isfinite(row.mean) else "–"
+            better = f"{row.better} of {len(row.known)}" if row.known else "–"
+            lines.append(_row([md(row.label), *numbers, spread, better]))
+        everywhere = [row.label for row in rows if row.better == len(merged.results)]
+        lines += ["", md(f"Better than Baseline at every site: {listed(everywhere) or 'none'}.")]
     return [*lines, ""]
+
+
+def _together(merged: Merged) -> list[str]:
+    """A table per test set: all images of that name, each with the prediction of its own site."""
+    says = (
+        "Predictions of all sites as one set: each image keeps that of its own site, the model of fold k beside those "
+        "of fold k elsewhere, an arbitrary pairing. AUC compares scores of different models; SPD and EOdds compare "
+        "decisions. Large sites weigh more here than above. †: one class predicted for a whole site in some fold."
+    )
+    lines = ["## Images of all sites together", "", md(says)]
+    for (backbone, name), group in groupby(merged.together, key=lambda row: (row.backbone, row.set)):
+        rows = list(group)
+        title = f"{_place(merged, backbone, name)} (n {number_of(rows[0].images, merged.info)})"
+        lines += ["", f"### {md(title)}", "", *_table(["method", *tables.metric_titles(merged.info), "folds"])]
+        for row in rows:
+            values = [row.metrics[metric] for metric in merged.info.columns]
+            spreads = [f" ± {value.std:.{DECIMALS}f}" if isfinite(value.std) else "" for value in values]
+            signs = [
+                SIGNS["degenerate"] if row.degenerate and metric != POOLED else "" for metric in merged.info.columns
+            ]
+            numbers = [
+                tables.number(value.mean, DECIMALS) + spread + sign
+                for value, spread, sign in zip(values, spreads, signs, strict=True)
+            ]
+            lines.append(_row([md(row.label), *numbers, str(max(value.n for value in values))]))
+    return [*lines, ""]
+
+
+def _place(merged: Merged, backbone: str, name: str) -> str:
+    return f"{name}, {backbone}" if len(_backbones(merged)) > 1 else name
 
 
 def _table(titles: Sequence[str]) -> list[str]:
