@@ -127,15 +127,18 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--task", help="as for `bench run`")
     report.add_argument("--all", action="store_true", help="all tasks with results, and the page that links them")
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
+    _add_min_cell(report)
     report.add_argument(
-        "--min-cell", type=_positive, default=0, metavar="N",
-        help="withhold counts and metrics by group where a group and class has fewer images (default: show all)",
+        "--from", type=Path, dest="archive", metavar="FILE",
+        help="an archive of `bench export`, instead of results: needs neither its data nor its task",
     )  # fmt: skip
     report.add_argument(
         "--published", action="store_true", help="statistics over the paper's own numbers instead, in REPORTS/published"
     )
     _folders(report)
 
+    _add_export(verbs)
+    _add_merge(verbs)
     _add_prepare(verbs)
     _add_doctor(verbs)
     _add_life(verbs)
@@ -161,6 +164,38 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
     _add_phantom(verbs)
     return parser
+
+
+def _add_export(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        "export", help="the results of a task in one archive, to be read elsewhere", allow_abbrev=False
+    )
+    parser.set_defaults(call=_export)
+    parser.add_argument("--task", required=True, help="as for `bench run`")
+    parser.add_argument("--out", type=Path, metavar="FILE.tar.gz", help="where to write (default: TASK.tar.gz here)")
+    parser.add_argument(
+        "--with-predictions", action="store_true", help="also every prediction, with the ids of images (default: none)"
+    )
+    _add_min_cell(parser)
+    _folders(parser)
+
+
+def _add_merge(verbs: Any) -> None:
+    parser = verbs.add_parser("merge", help="results of several sites in one report", allow_abbrev=False)
+    parser.set_defaults(call=_merge)
+    parser.add_argument("sites", nargs="+", type=Path, metavar="SITE", help="an archive of `bench export`, or results")
+    parser.add_argument("--names", type=_words, help="of the sites, such as north,south (default: of their files)")
+    parser.add_argument("--task", help="which, where results are of several")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: reports/TASK-merged)")
+    _add_min_cell(parser)
+    _plugins(parser)
+
+
+def _add_min_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-cell", type=_positive, default=0, metavar="N",
+        help="withhold counts and metrics by group where a group and class has fewer images (default: show all)",
+    )  # fmt: skip
 
 
 def _add_prepare(verbs: Any) -> None:
@@ -338,16 +373,38 @@ def _report(args: argparse.Namespace) -> int:
     from bench.report.every_task import report_all
     from bench.run import launch
 
+    if args.archive and (args.task or args.published or args.all):
+        raise UsageError("--from FILE is of one task, which it names: without --task, --all and --published")
     if args.published:
         if args.task:
             raise UsageError("--published is of all tasks: without --task; that of a task stands in its own report")
         return report_published(args.reports)
+    if args.archive:
+        from bench.share.command import report_archive
+
+        return report_archive(args.archive, args.reports, min_cell=args.min_cell)
     if bool(args.task) == args.all:
         raise UsageError("a report of what? --task NAME, or --all for all tasks with results")
     if args.all:
         return report_all(launch.settings(args), args.reports, min_cell=args.min_cell)
     report_task(launch.settings(args), args.reports, min_cell=args.min_cell)
     return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from bench.run import launch
+    from bench.share.export import export_task
+
+    how = {"predictions": args.with_predictions, "min_cell": args.min_cell}
+    return export_task(launch.settings(args), args.out, **how)
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from bench.share.command import merge_sites
+
+    plugins = tuple(file.absolute() for file in args.plugin)
+    how = {"names": args.names, "task": args.task, "out": args.out, "min_cell": args.min_cell, "plugins": plugins}
+    return merge_sites(args.sites, **how)
 
 
 def _prepare(args: argparse.Namespace) -> int:

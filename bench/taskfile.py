@@ -67,6 +67,15 @@ def vary(spec: str, field: str, value: object) -> str:
     return base + task.name.removeprefix(_base(base).name)
 
 
+def task_of(given: Mapping[str, Any], where: str) -> Task:
+    """Return the task of all its fields as TOML holds them; `where` names them in errors.
+
+    Raises:
+        UnknownName, UsageError: a key or value that is not allowed, or one that is missing.
+    """
+    return _build(Task, given, where)
+
+
 def _changed(task: Task, given: Mapping[str, str]) -> Task:
     preset = given.get("preset", "suite")
     if preset not in PRESETS:
@@ -105,7 +114,7 @@ def _task(given: dict[str, Any], file: Path) -> Task:
         if recipe not in RECIPES:
             raise UnknownName("recipe", recipe, RECIPES, where=f" in {file}")
         given["recipe"] = dataclasses.asdict(RECIPES[recipe])
-    task = _build(Task, given, str(file))
+    task = task_of(given, str(file))
     if task.name in TASKS:
         raise UsageError(f"{file}: a task of the suite is called '{task.name}' already; set another name")
     if set(task.name) & set(":,=@"):

@@ -8,7 +8,7 @@ from bench.report import put, terminal, write
 from bench.report.across import NAME, Across, csv, markdown, sentences, theirs
 from bench.report.aggregate import Results
 from bench.report.comparison import compare, withheld_from
-from bench.report.material import read
+from bench.report.material import Material, read
 from bench.report.published_tables import text
 from bench.run.plan import Settings, folder
 
@@ -22,8 +22,13 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
         BenchError: where there are no results, with the line that makes them.
     """
     material = read(settings, min_cell=min_cell)
+    return report_material(material, reports / folder(material.task.name))
+
+
+def report_material(material: Material, place: Path) -> Results:
+    """Write and print the report of what was read of one task."""
     results = material.results
-    files = write(material, reports / folder(material.task.name))
+    files = write(material, place)
     compared = compare([material.results_of(table) for table in material.tables])
     terminal.show(results)
     print(text(compared) if compared else withheld_from(material.info), end="")

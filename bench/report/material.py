@@ -152,18 +152,23 @@ def read(settings: Settings, *, min_cell: int = 0) -> Material:
 
 
 def _info(task: Task, settings: Settings, cells: Sequence[Cell], data: TaskData | None, min_cell: int) -> TaskInfo:
-    synthetic = cells[0]["synthetic"] if cells else data is not None and data.synthetic
+    synthetic = bool(cells[0]["synthetic"] if cells else data is not None and data.synthetic)
+    return info_of(task, synthetic=synthetic, undefined=_undefined(task, settings), min_cell=min_cell)
+
+
+def info_of(task: Task, *, synthetic: bool, undefined: tuple[Undefined, ...] = (), min_cell: int = 0) -> TaskInfo:
+    """Return what tables say about a task."""
     return TaskInfo(
         name=task.name,
         says=f"{task.says[:1].upper()}{task.says[1:].rstrip('.')}.",
-        synthetic=bool(synthetic),
+        synthetic=synthetic,
         label_names=task.label_names,
         attribute_name=task.attribute.column,
         group_names=task.attribute.names,
         ood=tuple(task.ood),
         folds=task.folds,
         columns=MORE_GROUPS if task.attribute.grouped else TWO_GROUPS,
-        undefined=_undefined(task, settings),
+        undefined=undefined,
         min_cell=min_cell,
     )
 

@@ -25,6 +25,9 @@ def withheld(cells: Sequence[Cell], info: TaskInfo) -> dict[str, frozenset[str]]
     found: dict[str, frozenset[str]] = {}
     for item in cells:
         for name, scores in item["scores"].items():
+            if "withheld" in scores:  # those of an export: what is not shown is not in it
+                found[name] = found.get(name, frozenset()) | frozenset(scores["withheld"])
+                continue
             by_class = [[group[kind] for group in scores["groups"].values()] for kind in COUNTS]
             if min(min(counts) for counts in by_class) < info.min_cell:
                 few = min(sum(counts) for counts in by_class) < info.min_cell

@@ -1,0 +1,153 @@
+"""`bench export`: the results of a task as one archive that another house can read.
+
+    MANIFEST.json                          what it is, and size and sha256 of every file
+    task.toml                              the definition of the task, all fields
+    cells/<backbone>/<method>/f0-s0.json   the cells, as far as they leave (see `leaving`)
+                              f0-s0.failed.json, f0-s0.parquet (only with predictions)
+    splits.json, splits.csv                counts and checksum of the folds; with predictions, the ids too
+    environment.json                       Python and the versions of all packages
+    commands.txt                           the lines that make the cells
+    reports/                               the tables, made of these cells
+
+No image, no map of one, no log, and neither a path nor the name of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from bench.data import splits
+from bench.errors import BenchError, DataError, UnknownName, UsageError
+from bench.report.aggregate import IN_DOMAIN
+from bench.report.artefacts import ABLATION, MAIN, TUNED, artefacts
+from bench.report.material import Material, read
+from bench.report.small import withheld
+from bench.run.plan import Settings, folder
+from bench.run.runs import remembered
+from bench.share.archive import pack
+from bench.share.definition import to_toml
+from bench.share.leaving import arrived, leaving, leaving_failures, number_or_none, pathless
+from bench.share.sites import key
+
+TABLES = (MAIN, ABLATION, TUNED)
+"""Artefacts that go along, by how their names start. No figure: some show images, or curves of few of them."""
+TASK, SPLITS, CUT, ENVIRONMENT, COMMANDS = "task.toml", "splits.json", "splits.csv", "environment.json", "commands.txt"
+
+
+def export_task(settings: Settings, out: Path | None, *, predictions: bool = False, min_cell: int = 0) -> int:
+    """Write the archive of a task, `<task>.tar.gz` here unless `out` names it, and say what is in it.
+
+    Raises:
+        UsageError: predictions together with `min_cell`: they hold every count that it would withhold.
+        BenchError: where there are no results, or some that must not stand in one table.
+        NotWritten: a folder that cannot be written, or a full disk.
+    """
+    if predictions and min_cell:
+        raise UsageError(
+            "--with-predictions hands on label and group of every image, which --min-cell is to withhold: "
+            "leave out one of them"
+        )
+    material = read(settings, min_cell=min_cell)
+    if not material.cells:
+        raise BenchError(f"no results of {material.task.name}: `{material.run_line('all')}` makes them")
+    about, files = contents(material, predictions=predictions)
+    file = out or Path(f"{folder(material.task.name)}.tar.gz")
+    pack(file, about, files)
+    ids = (
+        "Predictions with the ids of images are in it"
+        if predictions
+        else "No id and no prediction of an image is in it"
+    )
+    print(f"{len(material.cells)} cells, {len(material.failures)} failures. {ids}.")
+    print(file)
+    return 0
+
+
+def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str, Any], dict[str, bytes | Path]]:
+    """Return what the manifest says of an export, and its files by name."""
+    cells = leaving(material.cells, material.info)
+    failures = leaving_failures(material.failures)
+    files: dict[str, bytes | Path] = {TASK: to_toml(material.task).encode()}
+    for item in cells:
+        files[f"cells/{key(item['cell'])}.json"] = _json(item)
+    for item in failures:
+        files[f"cells/{key(item['cell'])}.failed.json"] = _json(item)
+    if predictions:
+        for item in material.cells:
+            name = f"{key(item['cell'])}.parquet"
+            files[f"cells/{name}"] = material.settings.results / "cells" / folder(material.task.name) / name
+    files |= _splits(material, predictions=predictions)
+    files[ENVIRONMENT] = _json(_environment())
+    files[COMMANDS] = "".join(f"{line}\n" for line in commands(material.settings, material.task.name)).encode()
+    handed_on = replace(material, cells=[arrived(item) for item in cells], failures=failures, known={})
+    for item in artefacts(handed_on):
+        if item.name.startswith(TABLES) and not item.missing(handed_on):
+            files |= {f"reports/{item.name}.{kind}": data for kind, data in item.make(handed_on).items()}
+    about = {
+        "task": material.task.name,
+        "synthetic": material.info.synthetic,
+        "min_cell": material.info.min_cell,
+        "predictions": predictions,
+        "undefined": [asdict(item) for item in material.info.undefined],
+    }
+    return about, files
+
+
+def commands(settings: Settings, task: str) -> list[str]:
+    """Return the `bench run` lines of the runs of a task; files by name alone, the folder of data as DIR."""
+    try:
+        runs = remembered(settings.results, task)[task]
+    except UnknownName:
+        return []
+    lines = []
+    for wanted, given, _ in runs:
+        chosen = [
+            ("--task", TASK if given.task.endswith(".toml") else pathless(given.task)),
+            ("--methods", wanted.methods),
+            ("--backbone", wanted.backbone),
+            ("--folds", wanted.folds and ",".join(map(str, wanted.folds))),
+            ("--seeds", ",".join(map(str, wanted.seeds)) if wanted.seeds != (0,) else None),
+            ("--data", given.data and "DIR"),
+            ("--splits", given.splits and given.splits.name),
+            ("--baseline", given.baseline and given.baseline.name),
+            *(("--plugin", file.name) for file in given.plugins),
+        ]
+        lines.append(" ".join(["bench run", *(f"{name} {value}" for name, value in chosen if value)]))
+    return list(dict.fromkeys(lines))
+
+
+def _splits(material: Material, *, predictions: bool) -> dict[str, bytes | Path]:
+    """The manifest of the folds: its head and the images by fold; with predictions the file itself."""
+    given, info = material.settings, material.info
+    file = given.splits or given.results / "splits" / f"{folder(material.task.name)}.csv"
+    try:
+        cut = splits.read(file, material.task)
+    except DataError:  # none is written where there are no runs of this version
+        return {}
+    counted = IN_DOMAIN not in withheld(material.cells, info)
+    folds = {
+        str(fold): {"n": number_or_none(len(part), info.min_cell)}
+        | ({"external": int(part["external"].sum())} if counted and (part["external"] >= 0).all() else {})
+        for fold, part in cut.groupby("fold")
+    }
+    head = {**splits.rule(material.task), "n": len(cut), "sha256": splits.sha256(cut), "by_fold": folds}
+    return {SPLITS: _json(head)} | ({CUT: file} if predictions else {})
+
+
+def _environment() -> dict[str, Any]:
+    packages = {item.metadata["Name"]: item.version for item in distributions()}
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+    }
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    return (json.dumps(record, indent=1, sort_keys=True) + "\n").encode()

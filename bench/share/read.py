@@ -1,0 +1,108 @@
+"""An export, read elsewhere: without the data of its task, and without torch."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.api import Task
+from bench.errors import BenchError, DataInvalid
+from bench.report.checks import TaskInfo, Undefined
+from bench.report.material import Material, info_of
+from bench.run.plan import SCHEMA, Settings, folder
+from bench.run.store import read_json
+from bench.share.archive import unpack
+from bench.share.definition import from_toml, to_toml
+from bench.share.export import TASK
+from bench.share.leaving import arrived
+from bench.share.sites import key
+from bench.tasks import TASKS
+
+_FAILED = ".failed.json"
+_CELL = {"task": str, "backbone": str, "method": str, "title": str, "row": int, "spec": str, "parameters": dict} | {
+    "version": int, "fold": int, "seed": int
+}  # fmt: skip
+_RECORD = {"cell": dict, "hash": str, "synthetic": bool, "scores": dict, "data": dict, "cost": dict}
+
+
+@contextmanager
+def opened(file: Path, *, min_cell: int = 0) -> Iterator[Material]:
+    """Give what an export holds of its task, for as long as the context lasts; predictions if they are in it.
+
+    What it withholds as small stays withheld; a higher `min_cell` withholds more.
+
+    Raises:
+        DataMissing: no such file.
+        DataInvalid: an archive or a cell that is not as `bench export` writes it, or of another schema.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-export-") as name:
+        place = Path(name) / "export"
+        place.mkdir()
+        about = unpack(file, place)
+        try:
+            material = _material(about, place, min_cell)
+        except (DataInvalid, KeyError, TypeError, AttributeError, OSError, ValueError) as error:
+            raise DataInvalid(f"{file}: {error}") from None
+        except BenchError as error:
+            raise DataInvalid(f"{file}: its task is not one of this version of bench: {error}") from None
+        yield material
+
+
+def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Material:
+    task = from_toml((place / TASK).read_text(encoding="utf-8"), TASK)
+    if not re.fullmatch(r"\w[\w.+@-]*", folder(task.name)):
+        raise DataInvalid(f"{task.name!r} is no name of a task")
+    cells, failures = [], []
+    for path in sorted((place / "cells").rglob("*.json")):
+        name = path.relative_to(place / "cells").as_posix()
+        failed = name.endswith(_FAILED)
+        record = _record(read_json(path), name, failed=failed)
+        if f"{key(record['cell'])}{_FAILED if failed else '.json'}" != name or record["cell"]["task"] != task.name:
+            raise DataInvalid(f"{name} holds another cell than its name says")
+        (failures if failed else cells).append(record)
+    if not cells:
+        raise DataInvalid("there is no cell in it")
+    (place / "cells").rename(place / "now")
+    (place / "cells").mkdir()
+    (place / "now").rename(place / "cells" / folder(task.name))
+    settings = Settings(_spec(task, place), place, place / "cache", None)
+    return Material(settings, task, _info(about, task, cells, min_cell), cells, failures)
+
+
+def _record(record: dict[str, Any] | None, name: str, *, failed: bool) -> dict[str, Any]:
+    """Return a cell or failure that holds what a report reads."""
+    if record is None:
+        raise DataInvalid(f"{name} is no record")
+    if not failed and record.get("schema") != SCHEMA:
+        raise DataInvalid(f"{name} is of schema {record.get('schema')}, {SCHEMA} expected")
+    _check(record, {"cell": dict, "error": dict} if failed else _RECORD, name)
+    _check(record["cell"], _CELL, name)
+    return record if failed else arrived(record)
+
+
+def _check(record: Mapping[str, Any], wanted: Mapping[str, type], name: str) -> None:
+    wrong = [key for key, kind in wanted.items() if not isinstance(record.get(key), kind)]
+    if wrong:
+        raise DataInvalid(f"{name} has no '{wrong[0]}' as a cell has it")
+
+
+def _info(about: Mapping[str, Any], task: Task, cells: list[dict[str, Any]], min_cell: int) -> TaskInfo:
+    undefined = tuple(Undefined(**item) for item in about["undefined"])
+    return info_of(
+        task, synthetic=bool(cells[0]["synthetic"]), undefined=undefined, min_cell=max(min_cell, int(about["min_cell"]))
+    )
+
+
+def _spec(task: Task, place: Path) -> str:
+    """Return a spec that resolves to the task here: a name of the suite, or a file of its own."""
+    base = task.name.partition(":")[0]
+    if base in TASKS:
+        return task.name
+    file = place / f"{folder(base)}.toml"
+    file.write_text(to_toml(replace(task, name=base)), encoding="utf-8")
+    return str(file)
