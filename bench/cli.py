@@ -135,6 +135,16 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--published", action="store_true", help="statistics over the paper's own numbers instead, in REPORTS/published"
     )
+    report.add_argument(
+        "--paper", action="store_true", help="the paper's tables and figures from its tasks, in REPORTS/paper"
+    )
+    report.add_argument(
+        "--twins", action="store_true", help="the same from phantoms in their place, in REPORTS/phantom-twins"
+    )
+    report.add_argument(
+        "--only", metavar="NAMES", help="of --task, --paper or --twins these artefacts alone, joined by commas"
+    )
+    report.add_argument("--list", action="store_true", help="print artefacts, and what makes those that are missing")
     _folders(report)
 
     _add_export(verbs)
@@ -369,25 +379,40 @@ def _tune(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from bench.report.command import report_published, report_task
-    from bench.report.every_task import report_all
+    from bench.report import command, every_task
+    from bench.report.paper import ITSELF, TWINS
     from bench.run import launch
 
-    if args.archive and (args.task or args.published or args.all):
-        raise UsageError("--from FILE is of one task, which it names: without --task, --all and --published")
+    scopes = {
+        "--task": args.task, "--all": args.all, "--paper": args.paper, "--twins": args.twins,
+        "--published": args.published, "--from": args.archive,
+    }  # fmt: skip
+    given = [name for name, value in scopes.items() if value]
+    if len(given) != 1:
+        raise UsageError(f"{' and '.join(given) or 'a report of what?'} One of {', '.join(scopes)} is needed")
+    if (args.list or args.only) and given[0] in ("--published", "--from"):
+        raise UsageError(f"{given[0]} is one report: without --list and --only")
+    if args.only and args.all:
+        raise UsageError("--only is of one report: name it by --task, --paper or --twins")
+    settings = launch.settings(args)
     if args.published:
-        if args.task:
-            raise UsageError("--published is of all tasks: without --task; that of a task stands in its own report")
-        return report_published(args.reports)
+        return command.report_published(args.reports)
     if args.archive:
         from bench.share.command import report_archive
 
         return report_archive(args.archive, args.reports, min_cell=args.min_cell)
-    if bool(args.task) == args.all:
-        raise UsageError("a report of what? --task NAME, or --all for all tasks with results")
+    if args.paper or args.twins:
+        names, place = (ITSELF, "paper") if args.paper else (TWINS, "phantom-twins")
+        if args.list:
+            return command.list_paper(names, settings)
+        return command.report_paper(names, args.reports / place, settings, min_cell=args.min_cell, only=args.only)
+    if args.list:
+        return command.list_artefacts(every_task.with_results(settings) if args.all else [settings])
     if args.all:
-        return report_all(launch.settings(args), args.reports, min_cell=args.min_cell)
-    report_task(launch.settings(args), args.reports, min_cell=args.min_cell)
+        return every_task.report_all(settings, args.reports, min_cell=args.min_cell)
+    if args.only:
+        return command.report_chosen(settings, args.reports, args.only, min_cell=args.min_cell)
+    command.report_task(settings, args.reports, min_cell=args.min_cell)
     return 0
 
 

@@ -18,27 +18,27 @@ __all__ = ["Material", "TaskInfo", "collect", "put", "untuned", "write"]
 
 
 def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
-    """Write the files of `chosen` artefacts into `folder` and return their paths; of all whose cells are there.
+    """Write the files of `chosen` artefacts into `folder` and return their paths; of all of the task if None.
 
-    In the second case they are shown on the page too, and files of artefacts that were written before and are no more
-    are removed. Each file is replaced at once, and only after all of them could be made.
+    Those whose cells are missing are passed over. Without `chosen`, they are shown on the page too, and files of
+    artefacts that were written before and are no more are removed. Each file is replaced at once, and only after all
+    of them could be made.
 
     Raises:
-        BenchError: if there are no cells, or some that must not stand in one table (see `collect`).
+        BenchError: on cells that must not stand in one table (see `collect`).
         NotWritten: a folder that cannot be written, or a full disk.
     """
     from bench.report import page
 
-    every = artefacts(material)
+    every = artefacts(material) if chosen is None else chosen
     lacking = {item.name: item.missing(material) for item in every}
-    wanted = [item for item in every if not lacking[item.name]] if chosen is None else chosen
-    made = {item.name: item.make(material) for item in wanted}
+    made = {item.name: item.make(material) for item in every if item.partial or not lacking[item.name]}
     contents = {f"{name}.{kind}": data for name, files in made.items() for kind, data in files.items()}
-    if chosen is None:
-        shown = [page.Shown(item.name, item.says, made.get(item.name, {}), lacking[item.name]) for item in every]
-        contents[page.NAME] = page.page(material, shown)
-    stale = [] if chosen is not None else [f"{ABLATION}*.*", f"{PUBLISHED}.*", *(f"{item.name}.*" for item in every)]
-    return put(folder, contents, *stale)
+    if chosen is not None:
+        return put(folder, contents)
+    shown = [page.Shown(item.name, item.says, made.get(item.name, {}), lacking[item.name]) for item in every]
+    contents[page.NAME] = page.page(material, shown)
+    return put(folder, contents, *(f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *lacking)))
 
 
 def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:

@@ -2,15 +2,76 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from bench.errors import UsageError
 from bench.report import put, terminal, write
 from bench.report.across import NAME, Across, csv, markdown, sentences, theirs
 from bench.report.aggregate import Results
+from bench.report.artefacts import Artefact, artefacts, of_paper
 from bench.report.comparison import compare, withheld_from
 from bench.report.material import Material, read
 from bench.report.published_tables import text
+from bench.report.selection import chosen, lacking, listing
 from bench.run.plan import Settings, folder
+
+
+def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0) -> int:
+    """Write the artefacts of a task that `only` names, joined by commas; 1 where cells of one are missing."""
+    material = read(settings, min_cell=min_cell)
+    return _write_chosen(material, artefacts(material), only, reports / folder(material.task.name))
+
+
+def report_paper(
+    names: Mapping[str, str], place: Path, settings: Settings, *, min_cell: int, only: str | None = None
+) -> int:
+    """Write the paper's tables and figures with the tasks of `names` in place of its own, and say what is missing."""
+    material = _of_paper(names, settings, min_cell)
+    every = of_paper(material, names)
+    if only is not None:
+        return _write_chosen(material, every, only, place)
+    for file in write(material, place, every):
+        print(file)
+    _say(lacking(every, material))
+    return 0
+
+
+def list_artefacts(settings: Sequence[Settings]) -> int:
+    """Print the artefacts of some tasks, and what makes those that are missing."""
+    for one in settings:
+        material = read(one)
+        print(*([f"{material.task.name}:"] * (len(settings) > 1)), *listing(artefacts(material), material), sep="\n")
+    return 0
+
+
+def list_paper(names: Mapping[str, str], settings: Settings) -> int:
+    """Print the paper's tables and figures with the tasks of `names`, and what makes those that are missing."""
+    material = _of_paper(names, settings, 0)
+    print(*listing(of_paper(material, names), material), sep="\n")
+    return 0
+
+
+def _of_paper(names: Mapping[str, str], settings: Settings, min_cell: int) -> Material:
+    if settings.splits is not None or settings.baseline is not None:
+        raise UsageError("--splits and --baseline are of one task: without --paper and --twins")
+    return read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell)
+
+
+def _write_chosen(material: Material, every: Sequence[Artefact], only: str, place: Path) -> int:
+    wanted = chosen(every, only)
+    for file in write(material, place, wanted):
+        print(file)
+    missing = lacking(wanted, material)
+    _say(missing)
+    return int(bool(missing))
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Results:
@@ -34,6 +95,9 @@ def report_material(material: Material, place: Path) -> Results:
     print(text(compared) if compared else withheld_from(material.info), end="")
     for file in files:
         print(file)
+    missing = ", ".join(item.name for item in artefacts(material) if item.missing(material))
+    if missing:
+        _say([f"not made for want of cells: {missing}; `bench report --list` says what makes them"])
     return results
 
 

@@ -22,13 +22,7 @@ def report_all(settings: Settings, reports: Path, *, min_cell: int = 0) -> int:
     Raises:
         BenchError: where there are no results at all.
     """
-    if settings.splits is not None:
-        raise UsageError("--splits is the manifest of one task: name it by --task")
-    if settings.baseline is not None:
-        raise UsageError("--baseline is the checkpoint of one task: name it by --task")
-    tasks = _with_results(settings)
-    if not tasks:
-        raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
+    tasks = with_results(settings)
     every: list[Results] = []
     for one in tasks:
         try:
@@ -41,12 +35,23 @@ def report_all(settings: Settings, reports: Path, *, min_cell: int = 0) -> int:
     return int(len(every) < len(tasks))
 
 
-def _with_results(settings: Settings) -> list[Settings]:
-    """The tasks of the suite, then the users' own as they were last run; a variant is a part of its task's report."""
+def with_results(settings: Settings) -> list[Settings]:
+    """The tasks of the suite, then the users' own as they were last run; a variant is a part of its task's report.
+
+    Raises:
+        BenchError: where there are no results at all.
+    """
+    if settings.splits is not None:
+        raise UsageError("--splits is the manifest of one task: name it by --task")
+    if settings.baseline is not None:
+        raise UsageError("--baseline is the checkpoint of one task: name it by --task")
     cells = settings.results / "cells"
     listed = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
     own = {name: runs for name, runs in remembered(settings.results).items() if ":" not in name and name not in TASKS}
-    return [*listed, *(runs[-1][1] for name, runs in own.items() if runs and (cells / name).is_dir())]
+    found = [*listed, *(runs[-1][1] for name, runs in own.items() if runs and (cells / name).is_dir())]
+    if not found:
+        raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
+    return found
 
 
 def _over_tasks(every: list[Results], reports: Path) -> None:
