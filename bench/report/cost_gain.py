@@ -9,8 +9,18 @@ from matplotlib.lines import Line2D
 
 from bench.report.aggregate import BASELINE
 from bench.report.checks import TaskInfo
-from bench.report.figures import MEAN, PALE, REFERENCE, TWO_COLUMNS, dashes_of, finite, head, names, place_titles, styles_of
-from bench.report.frames import COSTS, METHOD
+from bench.report.figures import (
+    MEAN,
+    PALE,
+    REFERENCE,
+    TWO_COLUMNS,
+    finite,
+    head,
+    names,
+    place_titles,
+    styles_of,
+)
+from bench.report.frames import COSTS
 
 _ROW = 1.75  # inches
 

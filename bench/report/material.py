@@ -84,6 +84,10 @@ class Material:
         """Read the predictions of a cell: set, image_id, y, a, logit and, of younger cells, group."""
         return pd.read_parquet(predictions_file(self.settings.results, _place(cell)))
 
+    def has_predictions(self, cell: Cell) -> bool:
+        """Whether the predictions of a cell are there."""
+        return predictions_file(self.settings.results, _place(cell)).is_file()
+
     def pictures(self, cell: Cell) -> dict[str, np.ndarray] | None:
         """Read the class activation maps and importance strips of a cell; None where it has none."""
         file = predictions_file(self.settings.results, _place(cell)).with_suffix(".pictures.npz")
