@@ -57,7 +57,7 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
             line[0].set_title(titles[place], loc="left")
     for panel, (name, title) in zip(panels[-1], COSTS.items(), strict=True):
         panel.set_xlabel(title)
-        if name != "changed":
+        if name != "changed" and (costs[costs["metric"] == name]["value"] > 0).any():
             panel.set_xscale("log")
     methods = names(tests)
     styles = styles_of(methods)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -69,13 +70,22 @@ def roc(material: Material, name: str) -> Files:
     if name in material.results.withheld:
         return {}
     known = {(row.backbone, row.spec): row for row in material.results.rows}
-    parts = []
-    for item in predicted(material):
+    parts: list[pd.DataFrame] = []
+    left_out: list[str] = []
+    for item in material.tables[0].cells:
         cell = item["cell"]
         row = known[cell["backbone"], cell["spec"]]
-        scored = material.predictions(item)
+        try:
+            scored = material.predictions(item)
+        except (OSError, ValueError) as error:
+            left_out.append(f"{cell['spec']} f{cell['fold']} ({type(error).__name__})")
+            continue
         one = scored.loc[scored["set"] == name, ["a", "y", "logit"]]
         parts.append(one.assign(**{k: getattr(row, k) for k in frames.METHOD}, fold=cell["fold"], seed=cell["seed"]))
+    if left_out:
+        print(f"left out of the ROC curves, no predictions to read: {', '.join(left_out)}", file=sys.stderr)
+    if not parts:
+        return {}
     curves = roc.curves(pd.concat(parts))
     return _files(lambda: roc.draw(curves, material.info, name))
 
