@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from bench.report import drawn, sweeps, tables
 from bench.report import paper_tables as paper
-from bench.report import tables
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results
 from bench.report.comparison import Comparison, compare
@@ -17,7 +17,7 @@ from bench.report.published_tables import FORMATS
 from bench.report.published_tables import NAME as PUBLISHED
 from bench.report.tuned import PART as TUNED
 from bench.report.tuned import collect_tuned
-from bench.run.plan import method_specs
+from bench.run.plan import folder, method_specs
 
 ABLATION = "ablation-"
 
@@ -83,12 +83,40 @@ def artefacts(material: Material) -> list[Artefact]:
     """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
     return [
         Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
-        Artefact("trade-off", "disparity against accuracy", _trade_off, _nothing_run, _all_methods),
+        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, _nothing_run, _all_methods),
+        Artefact(
+            "cost-gain", "what methods take against what they change", drawn.cost_gain, _nothing_run, _all_methods
+        ),
+        *(_roc(name) for name in material.info.ood),
         *paper_tables(blocks_of(material.settings.task, material.task)),
+        _FIGURE_4,
+        _FIGURE_6,
+        _FIGURE_7,
         *(_ablation(table) for table in material.tables[1:]),
         Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
         *([_PUBLISHED] if material.cells and _compared(material) else []),
     ]
+
+
+_FIGURE_4 = Artefact(
+    "figure-4", "scores and costs against epochs of fine-tuning", drawn.epochs,
+    partial(sweeps.missing_of_task, field=sweeps.EPOCHS), partial(sweeps.count_of_task, field=sweeps.EPOCHS),
+    "Figure 4",
+)  # fmt: skip
+_FIGURE_6 = Artefact(
+    "figure-6", "scores against the share of the head that is reset", drawn.reset,
+    sweeps.missing_of_head, sweeps.count_of_head, "Figure 6",
+)  # fmt: skip
+_FIGURE_7 = Artefact(
+    "figure-7", "scores against the size of the external set", drawn.external,
+    partial(sweeps.missing_of_task, field=sweeps.EXTERNAL), partial(sweeps.count_of_task, field=sweeps.EXTERNAL),
+    "Figure 7",
+)  # fmt: skip
+
+
+def _roc(name: str) -> Artefact:
+    make = partial(drawn.roc, name=name)
+    return Artefact(f"roc-{folder(name)}", f"ROC curves by group on {name}", make, _no_predictions, _all_methods)
 
 
 def _table(results: Results) -> dict[str, bytes]:
@@ -100,15 +128,13 @@ def _main(material: Material) -> dict[str, bytes]:
     return _table(material.results)
 
 
-def _trade_off(material: Material) -> dict[str, bytes]:
-    # Matplotlib takes a second to import; who only wants a table should not wait for it.
-    from bench.report import figures
-
-    return figures.trade_off(material.results)
-
-
 def _nothing_run(material: Material) -> list[str]:
     return [] if material.tables[0].cells else [material.run_line("all")]
+
+
+def _no_predictions(material: Material) -> list[str]:
+    # Cells of another site may come without.
+    return [] if drawn.predicted(material) else [material.run_line("all", None, "--force")]
 
 
 def _all_methods(material: Material) -> tuple[int, int]:

@@ -9,8 +9,18 @@ from matplotlib.lines import Line2D
 
 from bench.report.aggregate import BASELINE
 from bench.report.checks import TaskInfo
-from bench.report.figures import MEAN, PALE, REFERENCE, TWO_COLUMNS, dashes_of, finite, head, names, place_titles, styles_of
-from bench.report.frames import COSTS, METHOD
+from bench.report.figures import (
+    MEAN,
+    PALE,
+    REFERENCE,
+    TWO_COLUMNS,
+    finite,
+    head,
+    names,
+    place_titles,
+    styles_of,
+)
+from bench.report.frames import COSTS
 
 _ROW = 1.75  # inches
 
@@ -47,7 +57,7 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
             line[0].set_title(titles[place], loc="left")
     for panel, (name, title) in zip(panels[-1], COSTS.items(), strict=True):
         panel.set_xlabel(title)
-        if name != "changed":
+        if name != "changed" and (costs[costs["metric"] == name]["value"] > 0).any():
             panel.set_xscale("log")
     methods = names(tests)
     styles = styles_of(methods)

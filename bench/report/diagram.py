@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench import registry
+from bench.api import Method
 from bench.report.across import Across, Ranked, lines_of
 from bench.report.aggregate import SYNTHETIC
-from bench.report.figures import ONE_COLUMN, STYLE, to_bytes
+from bench.report.figures import MEAN, ONE_COLUMN, STYLE, Name, Style, styles_of, to_bytes
 
 _ROW, _BAR = 0.15, 0.09  # inches: a label below the axis, a bar
 _LINE: dict[str, Any] = {"color": "black", "linewidth": 0.6, "clip_on": False, "solid_capstyle": "butt"}
 
 
 def diagram(across: Across) -> dict[str, bytes]:
-    """The figure as `pdf` and `png` bytes, one column wide, a panel per metric that was ranked; black alone."""
+    """The figure as `pdf` and `png` bytes, one column wide, a panel per metric that was ranked."""
     with style.context(["default", STYLE]):
         return to_bytes(draw(across))
 
@@ -60,13 +63,22 @@ def _panel(panel: Axes, item: Ranked, height: float) -> None:
         panel.plot([low - 0.06, high + 0.06], [depth, depth], **{**_LINE, "linewidth": 2.5})
     top = -_BAR * (len(bars) + 1) - 0.08
     half = math.ceil(methods / 2)
+    looks = _looks(list(item.ranks))
     for place, (name, rank) in enumerate(item.ranks.items()):
         left = place < half
         depth = top - _ROW * (place if left else methods - 1 - place)
         end = first - 0.15 if left else last + 0.15
         panel.plot([rank, rank, end], [0, depth, depth], **_LINE)
+        panel.plot(end, depth, **{**MEAN, "markersize": 4.5}, **looks[name], clip_on=False, zorder=3)
         words = f"{name} {rank:.2f}" if left else f"{rank:.2f} {name}"
-        panel.text(end + (-0.1 if left else 0.1), depth, words, ha="right" if left else "left", va="center", fontsize=7)
+        panel.text(end + (-0.3 if left else 0.3), depth, words, ha="right" if left else "left", va="center", fontsize=7)
+
+
+def _looks(labels: Sequence[str]) -> dict[str, Style]:
+    """Colour and marker as in every other figure; of rows that the registry does not know, those of own methods."""
+    methods = [registry.load("method", name) for name in registry.catalogue("method")]
+    rows = {method.title: method.row for method in methods if issubclass(method, Method)}
+    return styles_of([Name(rows.get(label, Method.row), label, label, label) for label in labels])
 
 
 def _scale(panel: Axes, difference: float, last: int) -> None:

@@ -52,8 +52,9 @@ def costs(cells: Sequence[Cell], results: Results) -> pd.DataFrame:
         for key in [(cell["backbone"], cell["spec"])]
         for metric, source in (("seconds", "seconds"), ("changed", "parameters_changed"))
     ]
-    seeds = pd.DataFrame(records).groupby([*METHOD, "set", "metric", "fold", "degenerate"], as_index=False)
-    return pd.concat([counted, seeds["value"].mean()], ignore_index=True)
+    keys = [*METHOD, "set", "metric", "fold", "degenerate"]
+    means = pd.DataFrame(records).groupby(keys)["value"].mean().reset_index()
+    return pd.concat([counted, means], ignore_index=True)
 
 
 def along(parts: Mapping[float, pd.DataFrame]) -> pd.DataFrame:

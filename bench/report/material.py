@@ -76,12 +76,16 @@ class Material:
         """Read the same task with a field changed, such as external=0.2; None where none of its cells are there."""
         spec = taskfile.vary(self.settings.task, field, value)
         place = self.settings.results / "cells" / folder(taskfile.resolve(spec).name)
-        found = self.other(spec) if place.is_dir() else None
+        found = self.other(spec) if spec == self.settings.task or place.is_dir() else None
         return found if found is not None and found.cells else None
 
     def predictions(self, cell: Cell) -> pd.DataFrame:
         """Read the predictions of a cell: set, image_id, y, a, logit and, of younger cells, group."""
         return pd.read_parquet(predictions_file(self.settings.results, _place(cell)))
+
+    def has_predictions(self, cell: Cell) -> bool:
+        """Whether the predictions of a cell are there."""
+        return predictions_file(self.settings.results, _place(cell)).is_file()
 
     def pictures(self, cell: Cell) -> dict[str, np.ndarray] | None:
         """Read the class activation maps and importance strips of a cell; None where it has none."""

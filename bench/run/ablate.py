@@ -36,7 +36,7 @@ def ablation(field: str, wanted: Wanted, settings: Settings) -> list[tuple[Wante
     if of_methods and all(field in found for found in of_methods):
         every = [one for spec, found in zip(specs, of_methods, strict=True) for one in (spec, *found[field])]
         return [(dataclasses.replace(wanted, methods=",".join(dict.fromkeys(every))), settings)]
-    of_task = {name: _values(task, name) for name in taskfile.FIELDS}
+    of_task = {name: values(task, name) for name in taskfile.FIELDS}
     if not of_task.get(field):
         shared = [name for name in of_methods[0] if all(name in found for found in of_methods)] if of_methods else []
         allowed = dict.fromkeys([*shared, *(name for name, values in of_task.items() if values)])
@@ -61,14 +61,15 @@ def ablations(spec: str, plugins: Sequence[Path] = ()) -> dict[str, list[str]]:
     }
 
 
-def _spec(name: str, values: dict[str, str]) -> str:
-    return f"{name}:{','.join(f'{key}={value}' for key, value in values.items())}"
-
-
-def _values(task: Task, field: str) -> tuple[Any, ...]:
+def values(task: Task, field: str) -> tuple[Any, ...]:
+    """Return the values of a field of a task that its ablation compares; none where it has no ablation."""
     if field == "external":
         return EXTERNAL
     if field == "epochs":
         grid = {(part * task.recipe.pretrain_epochs + 500) // 1000 for part in EPOCHS}
         return tuple(sorted(grid | {task.recipe.epochs}))
     return choices(taskfile.FIELDS[field])
+
+
+def _spec(name: str, values: dict[str, str]) -> str:
+    return f"{name}:{','.join(f'{key}={value}' for key, value in values.items())}"

@@ -15,5 +15,5 @@ Cells = Sequence[dict[str, Any]]
 
 def material(cells: Cells, failures: Cells, info: TaskInfo, results: Path = Path("nowhere")) -> Material:
     """Cells of a task with the small recipe; nothing of them stands on disk unless `results` has it."""
-    settings = Settings(info.name, results, results / "cache", None)
+    settings = Settings("phantom-cxr-age", results, results / "cache", None)
     return Material(settings, TASKS["phantom-cxr-age"], info, cells, failures)
