@@ -28,7 +28,8 @@ def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = 
         NotWritten: a folder that cannot be written, or a full disk.
     """
     every = artefacts(material)
-    made = [item for item in every if not item.missing(material)] if chosen is None else chosen
+    usual = [item for item in every if not item.named_only and not item.missing(material)]
+    made = usual if chosen is None else chosen
     contents = {f"{item.name}.{kind}": data for item in made for kind, data in item.make(material).items()}
     stale = [] if chosen is not None else [f"{ABLATION}*.*", f"{PUBLISHED}.*", *(f"{item.name}.*" for item in every)]
     return put(folder, contents, *stale)

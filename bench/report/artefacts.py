@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from bench.report import tables
+from bench.report import picture_cells, tables
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results
 from bench.report.comparison import Comparison, compare
@@ -34,6 +34,8 @@ class Artefact:
     missing: Callable[[Material], list[str]]
     count: Callable[[Material], tuple[int, int]]
     paper: str = ""
+    named_only: bool = False
+    """Not made unless it is asked for by name: it shows images of patients."""
 
 
 def artefacts(material: Material) -> list[Artefact]:
@@ -41,10 +43,51 @@ def artefacts(material: Material) -> list[Artefact]:
     return [
         Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
         Artefact("trade-off", "disparity against accuracy", _trade_off, _nothing_run, _all_methods),
+        *_pictures(material),
         *(_ablation(table) for table in material.tables[1:]),
         Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
         *([_PUBLISHED] if material.cells and _compared(material) else []),
     ]
+
+
+def _pictures(material: Material) -> list[Artefact]:
+    """Figures of what cells keep; masks of a skin task are the paper's Figure 8, those of films its Figure 9."""
+    masks = "9" if material.task.channels == 1 else "8"
+    swift = {"specs": picture_cells.MASKED, "part": "strip/"}
+    compared = {"specs": picture_cells.COMPARED, "part": "cam/"}
+    missing, count = picture_cells.missing, picture_cells.count
+    return [
+        Artefact(
+            "figure-3", "importances and mask over the parameters", _figure_3, partial(missing, **swift),
+            partial(count, **swift), "Figure 3",
+        ),
+        Artefact(
+            "figure-5", "class activation maps", _figure_5, partial(missing, **compared), partial(count, **compared),
+            "Figure 5", named_only=not material.info.synthetic,
+        ),
+        Artefact(
+            f"figure-{masks}", "the mask block by block", _figure_8, partial(missing, **swift), partial(count, **swift),
+            f"Figure {masks}",
+        ),
+    ]  # fmt: skip
+
+
+def _figure_3(material: Material) -> dict[str, bytes]:
+    from bench.report import pictures  # imports matplotlib
+
+    return pictures.figure_3(material)
+
+
+def _figure_5(material: Material) -> dict[str, bytes]:
+    from bench.report import pictures
+
+    return pictures.figure_5(material)
+
+
+def _figure_8(material: Material) -> dict[str, bytes]:
+    from bench.report import pictures
+
+    return pictures.figure_8(material)
 
 
 def _table(results: Results) -> dict[str, bytes]:
