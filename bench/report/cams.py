@@ -70,9 +70,9 @@ def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bo
     positive = frame["positive"].iloc[0]
     figure.text(
         0.5, 0.04 / height,
-        "Bright: speaks for the predicted class, each map from 0 to its own largest value. "
-        f"p: probability of {positive}, ✗: wrong.\n"
-        "Fold 0, seed 0. One image per group and class, the one whose id has the smallest hash: chosen by no result.",
+        "Bright: speaks for the predicted class, each map from 0 to its own largest value; the line is at half of it.\n"
+        f"p: probability of {positive}, ✗: wrong. "
+        "Fold 0, seed 0. Of each group and class the image whose id has the smallest hash.",
         ha="center", va="bottom", fontsize=7, linespacing=1.4,
     )  # fmt: skip
     heading = SYNTHETIC if synthetic else NOT_TO_BE_SHOWN
@@ -92,9 +92,10 @@ def _map(panel: Axes, row: object, image: np.ndarray | None) -> None:
         panel.imshow(_grey(image), cmap="gray", vmin=0, vmax=255)
     strength = 1.0 if image is None else STRENGTH
     weighted, logit = row.map, row.logit  # type: ignore[attr-defined]
-    panel.imshow(
-        heat(weighted, logit, SIDE if image is None else len(image)), cmap=COLOURS, vmin=0, vmax=1, alpha=strength
-    )
+    found = heat(weighted, logit, SIDE if image is None else len(image))
+    panel.imshow(found, cmap=COLOURS, vmin=0, vmax=1, alpha=strength)
+    if found.any():  # in greys a bright place of the image could be taken for one of the map
+        panel.contour(found, levels=[0.5], colors="white", linewidths=0.7)
     right = (logit > 0) == (row.label == row.positive)  # type: ignore[attr-defined]
     panel.set_xlabel(f"p = {1 / (1 + np.exp(-logit)):.2f}{'' if right else ' ✗'}", labelpad=2, fontsize=7)
 

@@ -11,9 +11,10 @@ from bench.report.figures import TWO_COLUMNS
 
 TITLES = {"bias": "(a) bias importance", "prediction": "(b) prediction importance", "mask": "(c) mask"}
 NOTE = (
-    "{of}, fold 0, seed 0. Blocks of the extractor from input to output, each as wide as the others; parameters "
-    "in their order,\nin at most 512 bins a block; {what}."
+    "{of}, fold 0, seed 0. Blocks from input to output, equally wide, each with its parameters in order,\n"
+    "in at most 512 bins, each drawn as the mean of its entries."
 )
+SCALED = " Importances are scaled to [0, 1] tensor by tensor."
 
 
 def strips(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
@@ -34,16 +35,16 @@ def strips(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
             panel.stairs(values, edges, fill=True, color="0.25" if at % 2 else "0.55", linewidth=0)
         panel.set(xlim=(0, len(blocks)), ylim=(0, None))
         panel.set_title(TITLES[kind], loc="left", pad=3)
-        panel.set_xticks(np.arange(len(blocks)) + 0.5, blocks, rotation=0 if len(blocks) < 7 else 30)
+        panel.set_xticks(np.arange(len(blocks)) + 0.5, blocks, fontsize=7)
         panel.tick_params(axis="x", length=0)
         for edge in range(1, len(blocks)):
             panel.axvline(edge, color="0.8", linewidth=0.6, zorder=0)
-    _write(figure, "a bar is the mean of its bin; importances scaled to [0, 1] tensor by tensor", of, synthetic)
+    _write(figure, NOTE.format(of=of) + SCALED, synthetic)
     return figure
 
 
 def masks_by_layer(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
-    """Draw the mask of each block as a strip of greys with its mean, under the matplotlib settings in force.
+    """Draw the mask of each block as a strip with its mean, under the matplotlib settings in force.
 
     `frame` has a row per bin: `block`, `value` in [0, 1]; blocks and bins in order.
     """
@@ -60,11 +61,11 @@ def masks_by_layer(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
         panel.text(1.01, 0.5, f"mean {values.mean():.3f}", transform=panel.transAxes, va="center")
     if drawn is not None:
         figure.colorbar(drawn, ax=list(panels), label="mask", fraction=0.03, pad=0.12)
-    _write(figure, "a colour is the mean of its bin", of, synthetic)
+    _write(figure, NOTE.format(of=of), synthetic)
     return figure
 
 
-def _write(figure: Figure, what: str, of: str, synthetic: bool) -> None:
-    figure.supxlabel(NOTE.format(what=what, of=of), fontsize=7)
+def _write(figure: Figure, note: str, synthetic: bool) -> None:
+    figure.supxlabel(note, fontsize=7)
     if synthetic:
         figure.suptitle(SYNTHETIC, fontsize=9, fontweight="bold")
