@@ -17,7 +17,7 @@ from bench.report.published_tables import FORMATS
 from bench.report.published_tables import NAME as PUBLISHED
 from bench.report.tuned import PART as TUNED
 from bench.report.tuned import collect_tuned
-from bench.run.plan import method_specs
+from bench.run.plan import folder, method_specs
 
 ABLATION = "ablation-"
 
@@ -65,7 +65,7 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> 
 def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
     """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
     figures = [
-        _elsewhere(item, material.other(names[task]), names[task])
+        _elsewhere(item, material.other(names[task]))
         for name, tasks in FIGURES.items()
         for task in tasks
         for item in artefacts(material.other(names[task]))
@@ -74,9 +74,10 @@ def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
     return [*paper_tables([(layout, blocks(layout, names)) for layout in layouts()], partial=True), *figures]
 
 
-def _elsewhere(item: Artefact, material: Material, name: str) -> Artefact:
+def _elsewhere(item: Artefact, material: Material) -> Artefact:
+    name = material.task.name
     return replace(
-        item, name=f"{item.name}-{name}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
+        item, name=f"{item.name}-{folder(name)}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
         missing=lambda _: item.missing(material), count=lambda _: item.count(material),
     )  # fmt: skip
 

@@ -2,8 +2,6 @@
 
 import io
 import re
-import shutil
-import subprocess
 
 import pandas as pd
 import pytest
@@ -19,6 +17,7 @@ from bench.run.plan import Cell as Place
 from bench.run.plan import Settings, build_method, describe_cell
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
+from tests.latex import compile_tables, needs_latex
 
 TEN = [
     *("baseline", "fullft_rw", "fullft_reg", "fullft_fdr", "llft"),
@@ -166,7 +165,7 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
     assert blocks_of_table[2].startswith("phantom-skin-sex")
     assert blocks_of_table[2].count("not run") == 9
     assert r"Without step 1 & \multicolumn{3}{c}{not run}" in made["tex"]
-    assert sum(pd.read_csv(io.StringIO(made["csv"]))["note"] == "not run") == 4 * 3
+    assert made["csv"].count(",not run,") == 4 * 3
 
     (item,) = selection.chosen(every, "table-8")
     assert item.count(root) == (10, 30)
@@ -225,6 +224,7 @@ def test_small_cells_are_withheld_here_too():
 def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
     found = artefacts.artefacts(material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
     assert [item.name for item in selection.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
+    assert len({item.name for item in found}) == len(found)
     with pytest.raises(UnknownName, match="did you mean table-7"):
         selection.chosen(found, "tabel-7")
     with pytest.raises(UsageError, match="name at least one of main, "):
@@ -245,18 +245,11 @@ def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
     assert not lines[by_name["main"] + 1].startswith(" ")
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@needs_latex
 def test_tables_of_phantoms_compile(tmp_path):
     known = twins(phantom_cxr_age=cells("phantom-cxr-age", *TEN))
     root = known["phantom-cxr-age"]
-    names = [f"table-{n}" for n in range(1, 10)]
-    for name in names:
-        (tmp_path / f"{name}.tex").write_text(table(name, root, artefacts.of_paper(root, TWINS))["tex"])
-    body = "".join(rf"\input{{{name}}}\clearpage" for name in names)
-    (tmp_path / "page.tex").write_text(
-        rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
-    )
-    command = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "multiply" not in done.stdout
+    files = [tmp_path / f"table-{n}.tex" for n in range(1, 10)]
+    for file in files:
+        file.write_text(table(file.stem, root, artefacts.of_paper(root, TWINS))["tex"])
+    compile_tables(files, tmp_path)
