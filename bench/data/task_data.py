@@ -15,7 +15,7 @@ import pandas as pd
 from bench import registry
 from bench.api import Dataset, Rows, Task
 from bench.data import splits
-from bench.data.cache import ImageCache, cache_place, image_cache
+from bench.data.cache import ImageCache, cache_place, image_cache, open_cache
 from bench.data.external import external_set
 from bench.data.folds import folds, image_folds
 from bench.data.given import GivenBaseline
@@ -177,6 +177,12 @@ class TaskData:
             )
             for name in self.sources
         }
+
+    def cached(self, name: str, cache_dir: Path) -> ImageCache | None:
+        """Return the image cache of one set, None where it does not stand: nothing is built."""
+        source = self.sources[name]
+        folder, _ = cache_place(source.dataset, source.spec, source.root, self.tables[name], **self._pixels(cache_dir))
+        return open_cache(folder) if (folder / "cache.json").is_file() else None
 
     def _images(self, name: str) -> tuple[Dataset, str, Path, pd.DataFrame]:
         """What is cached of a set: all of its images, whether they can be read or not."""

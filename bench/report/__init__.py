@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.report import artefacts
 from bench.report.aggregate import collect
-from bench.report.artefacts import ABLATION, Artefact, artefacts
+from bench.report.artefacts import ABLATION, Artefact
 from bench.report.checks import TaskInfo
 from bench.report.material import Material
 from bench.report.published_tables import NAME as PUBLISHED
@@ -30,13 +31,17 @@ def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = 
     """
     from bench.report import page
 
-    every = artefacts(material) if chosen is None else chosen
+    every = artefacts.artefacts(material) if chosen is None else chosen
     lacking = {item.name: item.missing(material) for item in every}
-    made = {item.name: item.make(material) for item in every if item.partial or not lacking[item.name]}
+    making = [item for item in every if item.partial or not lacking[item.name]]
+    if chosen is None:
+        making = [item for item in making if not item.named_only]
+    made = {item.name: item.make(material) for item in making}
     contents = {f"{name}.{kind}": data for name, files in made.items() for kind, data in files.items()}
     if chosen is not None:
         return put(folder, contents)
-    shown = [page.Shown(item.name, item.says, made.get(item.name, {}), lacking[item.name]) for item in every]
+    told = [item for item in every if item.name in made or lacking[item.name]]
+    shown = [page.Shown(item.name, item.says, made.get(item.name, {}), lacking[item.name]) for item in told]
     contents[page.NAME] = page.page(material, shown)
     return put(folder, contents, *(f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *lacking)))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench.report import drawn, sweeps, tables
+from bench.report import drawn, picture_cells, sweeps, tables
 from bench.report import paper_tables as paper
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results
@@ -38,6 +38,8 @@ class Artefact:
     paper: str = ""
     partial: bool = False
     """Made whatever is missing, which it says."""
+    named_only: bool = False
+    """Not made unless it is asked for by name: it shows images of patients."""
 
 
 def paper_tables(tables: Sequence[tuple[Layout, list[Block]]], *, partial: bool = False) -> list[Artefact]:
@@ -63,7 +65,7 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> 
 def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
     """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
     figures = [
-        _elsewhere(item, material.other(names[task]), names[task])
+        _elsewhere(item, material.other(names[task]))
         for name, tasks in FIGURES.items()
         for task in tasks
         for item in artefacts(material.other(names[task]))
@@ -72,9 +74,10 @@ def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
     return [*paper_tables([(layout, blocks(layout, names)) for layout in layouts()], partial=True), *figures]
 
 
-def _elsewhere(item: Artefact, material: Material, name: str) -> Artefact:
+def _elsewhere(item: Artefact, material: Material) -> Artefact:
+    name = material.task.name
     return replace(
-        item, name=f"{item.name}-{name}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
+        item, name=f"{item.name}-{folder(name)}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
         missing=lambda _: item.missing(material), count=lambda _: item.count(material),
     )  # fmt: skip
 
@@ -89,6 +92,7 @@ def artefacts(material: Material) -> list[Artefact]:
         ),
         *(_roc(name) for name in material.info.ood),
         *paper_tables(blocks_of(material.settings.task, material.task)),
+        *_pictures(material),
         _FIGURE_4,
         _FIGURE_6,
         _FIGURE_7,
@@ -117,6 +121,46 @@ _FIGURE_7 = Artefact(
 def _roc(name: str) -> Artefact:
     make = partial(drawn.roc, name=name)
     return Artefact(f"roc-{folder(name)}", f"ROC curves by group on {name}", make, _no_predictions, _all_methods)
+
+
+def _pictures(material: Material) -> list[Artefact]:
+    """Figures of what cells keep; masks of a skin task are the paper's Figure 8, those of films its Figure 9."""
+    masks = "9" if material.task.channels == 1 else "8"
+    swift = {"specs": picture_cells.MASKED, "part": "strip/"}
+    compared = {"specs": picture_cells.COMPARED, "part": "cam/"}
+    missing, count = picture_cells.missing, picture_cells.count
+    return [
+        Artefact(
+            "figure-3", "importances and mask over the parameters", _figure_3, partial(missing, **swift),
+            partial(count, **swift), "Figure 3",
+        ),
+        Artefact(
+            "figure-5", "class activation maps", _figure_5, partial(missing, **compared), partial(count, **compared),
+            "Figure 5", named_only=not material.info.synthetic,
+        ),
+        Artefact(
+            f"figure-{masks}", "the mask block by block", _figure_8, partial(missing, **swift), partial(count, **swift),
+            f"Figure {masks}",
+        ),
+    ]  # fmt: skip
+
+
+def _figure_3(material: Material) -> dict[str, bytes]:
+    from bench.report import pictures  # imports matplotlib
+
+    return pictures.figure_3(material)
+
+
+def _figure_5(material: Material) -> dict[str, bytes]:
+    from bench.report import pictures
+
+    return pictures.figure_5(material)
+
+
+def _figure_8(material: Material) -> dict[str, bytes]:
+    from bench.report import pictures
+
+    return pictures.figure_8(material)
 
 
 def _table(results: Results) -> dict[str, bytes]:

@@ -33,9 +33,9 @@ def report_paper(
     every = of_paper(material, names)
     if only is not None:
         return _write_chosen(material, every, only, place)
-    for file in write(material, place, every):
+    for file in write(material, place, [item for item in every if not item.named_only]):
         print(file)
-    _say(lacking(every, material))
+    _say([*lacking(every, material), *_not_handed_on(every, material)])
     return 0
 
 
@@ -98,7 +98,13 @@ def report_material(material: Material, place: Path) -> Results:
     missing = ", ".join(item.name for item in artefacts(material) if item.missing(material))
     if missing:
         _say([f"not made for want of cells: {missing}; `bench report --list` says what makes them"])
+    _say(_not_handed_on(artefacts(material), material))
     return results
+
+
+def _not_handed_on(every: Sequence[Artefact], material: Material) -> list[str]:
+    names = ", ".join(item.name for item in every if item.named_only and not item.missing(material))
+    return [f"not made: {names} would show images of patients; `--only` makes it, not to be handed on"] if names else []
 
 
 def report_published(reports: Path) -> int:
