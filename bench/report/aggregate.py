@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.report.checks import Cell, TaskInfo, Undefined, check, key_of, label_of
+from bench.report.levelling import flagging
 from bench.report.pairs import Pair, pairs_of
 from bench.report.ranking import Exclusion, Row, comparing, excluding, marking
 from bench.report.small import withheld
@@ -96,7 +97,9 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
     rows: list[Row] = []
     for (_, name, _), column in columns.items():
         kept = excluding(column)
-        rows += comparing(marking(kept), BASELINE, folds) if name in info.ood else kept
+        if name in info.ood:
+            kept = flagging(comparing(marking(kept), BASELINE, folds), cells, info, BASELINE)
+        rows += kept
     return Results(
         info=info,
         rows=tuple(rows),

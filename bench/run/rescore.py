@@ -55,7 +55,7 @@ def recompute(results: Path, task: str | None) -> int:
         except BenchError as error:
             left += 1
             print(f"left as it is: {file}: {error}", file=sys.stderr)
-    print(f"{len(files)} cells: {written} have new scores, {left} left as they are")
+    print(f"{written} of {len(files)} cells have new scores, {left} left as they are")
     return int(left > 0)
 
 

@@ -177,5 +177,5 @@ def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_st
 def test_scores_of_finished_cells_come_out_again_as_they_are_from_their_predictions(finished):
     before = finished.cells()
     done = finished.bench("metrics", "--recompute", "--task", "tiny.toml")
-    assert done.stdout == f"{len(before)} cells: 0 have new scores, 0 left as they are\n"
+    assert done.stdout == f"0 of {len(before)} cells have new scores, 0 left as they are\n"
     assert finished.cells() == before

@@ -82,7 +82,7 @@ def test_an_old_cell_gains_the_new_metrics_and_nothing_else_of_it_moves(tmp_path
     files = [save(tmp_path, fold, groups=groups) for fold in range(3)]
     before = [read(file) for file in files]
     assert recompute(tmp_path) == 0
-    assert capsys.readouterr().out == "3 cells: 3 have new scores, 0 left as they are\n"
+    assert capsys.readouterr().out == "3 of 3 cells have new scores, 0 left as they are\n"
     for fold, (file, was) in enumerate(zip(files, before, strict=True)):
         now = read(file)
         assert now.pop("metrics_version") == VERSION > was.pop("metrics_version")
@@ -102,7 +102,7 @@ def test_again_changes_nothing(tmp_path, capsys):
     recompute(tmp_path)
     stamp, content = file.stat().st_mtime_ns, file.read_bytes()
     assert recompute(tmp_path) == 0
-    assert "1 cells: 0 have new scores" in capsys.readouterr().out
+    assert "0 of 1 cells have new scores" in capsys.readouterr().out
     assert (file.stat().st_mtime_ns, file.read_bytes()) == (stamp, content)
     assert sorted(path.name for path in file.parent.iterdir()) == ["f0-s0.json", "f0-s0.parquet"], "no lease is left"
 
