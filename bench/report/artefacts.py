@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from bench.report import groups, tables
 from bench.report import paper_tables as paper
-from bench.report import tables
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results
 from bench.report.comparison import Comparison, compare
@@ -84,6 +84,7 @@ def artefacts(material: Material) -> list[Artefact]:
     return [
         Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
         Artefact("trade-off", "disparity against accuracy", _trade_off, _nothing_run, _all_methods),
+        Artefact("groups", "rates of every group and the images they rest on", _groups, _nothing_run, _all_methods),
         *paper_tables(blocks_of(material.settings.task)),
         *(_ablation(table) for table in material.tables[1:]),
         Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
@@ -98,6 +99,11 @@ def _table(results: Results) -> dict[str, bytes]:
 
 def _main(material: Material) -> dict[str, bytes]:
     return _table(material.results)
+
+
+def _groups(material: Material) -> dict[str, bytes]:
+    table = groups.frame(material.results, material.tables[0].cells)
+    return {"md": groups.markdown(material.results, table).encode(), "csv": groups.csv(table).encode()}
 
 
 def _trade_off(material: Material) -> dict[str, bytes]:
