@@ -29,8 +29,8 @@ def cell(method: str, fold: int, seed: int = 0) -> dict[str, Any]:
         y, a = np.repeat([0, 1, 0, 1], sizes), np.repeat([0, 0, 1, 1], sizes)
         sets[name] = (rng.normal(y - 0.3 * a, 1), y, a)
     return {
-        "cell": {"task": "phantom-cxr-age", "backbone": "small", "method": method.lower(), "spec": method.lower(), "title": method,
-                 "row": 1 + (method != "Baseline"), "fold": fold, "seed": seed, "parameters": {}, "version": 1},
+        "cell": {"task": "phantom-cxr-age", "backbone": "small", "method": method.lower(), "spec": method.lower(),
+                 "title": method, "row": 1 + (method != "Baseline"), "fold": fold, "seed": seed},
         "synthetic": True, "data": {"external": {"n": 100}}, "scores": score_sets(sets, INFO.group_names),
         "cost": {"images_forward": 300, "images_backward": 0},
     }  # fmt: skip
