@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,3 +159,13 @@ def test_one_class_at_half_does_not_exclude_a_gap_at_the_carried_threshold() -> 
     rows = {(row.label, row.metric): row.excluded for row in collect(cells, [], INFO).rows if row.set == "near"}
     assert [rows["Baseline", name] for name in ("eodds", "eodds_carried")] == ["degenerate", ""]
     assert [rows["A", name] for name in ("eodds", "eodds_carried")] == ["", "degenerate"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_the_sign_compiles(tmp_path: Path) -> None:
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{main.tex}\end{document}"
+    (tmp_path / "main.tex").write_text(tables.latex(collect(levelling(), [], INFO)))
+    (tmp_path / "page.tex").write_text(document)
+    command = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
