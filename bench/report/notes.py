@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.data.pair import LEAST
-from bench.report.aggregate import IN_DOMAIN, Results, Size
+from bench.report.aggregate import COST, IN_DOMAIN, Results, Size
 from bench.report.checks import label_of
 from bench.report.levelling import SIGN
 from bench.report.ranking import Exclusion
@@ -186,14 +186,19 @@ def _missing(results: Results) -> list[str]:
 
 
 def _outdated(results: Results) -> list[str]:
-    """Which metrics some cells lack or have by another definition, of which nothing is shown or averaged."""
-    cells: dict[int, list[str]] = {}
-    for name, count in results.outdated.items():
-        cells.setdefault(count, []).append(METRICS[name].title)
+    """Which cells lack which metrics as they are defined today: nothing of those is shown or averaged."""
+    lacking: dict[str, list[str]] = {}
+    for name, cells in results.outdated.items():
+        rows: dict[str, dict[str, None]] = {}
+        for cell in (item["cell"] for item in cells):
+            rows.setdefault(_named(label_of(cell), cell["backbone"], results), {})[str(cell["fold"])] = None
+        every = len(cells) == sum(len(row.values) for row in results.rows if row.metric == COST) * results.seeds
+        names = "every cell" if every else listed(f"{row} (fold {listed(folds)})" for row, folds in rows.items())
+        lacking.setdefault(names, []).append(METRICS[name].title)
     return [
-        f"Scored by another version of the metrics: {count} cell{'s' * (count > 1)}, of which nothing enters "
-        f"{listed(titles)}: `bench metrics --recompute` makes it up."
-        for count, titles in cells.items()
+        f"Scored by another version of the metrics, so that it does not enter {listed(titles)}: {names}. "
+        "`bench metrics --recompute` brings it up to date."
+        for names, titles in lacking.items()
     ]
 
 

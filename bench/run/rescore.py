@@ -70,8 +70,11 @@ def rescore(file: Path) -> bool:
         raise DataInvalid("not a whole result")
     if record.get("schema") != SCHEMA:
         raise DataInvalid(f"schema {record.get('schema')}, {SCHEMA} expected")
-    if (newer := record.get("metrics_version", 0)) > VERSION:
-        raise DataInvalid(f"scored by a newer bench: its metrics have version {newer}, these {VERSION}")
+    version = record.get("metrics_version")
+    if not isinstance(version, int):
+        raise DataInvalid(f"not a whole result: metrics_version {version!r}")
+    if version > VERSION:
+        raise DataInvalid(f"scored by a newer bench: its metrics have version {version}, these {VERSION}")
     try:
         updated = {**record, "scores": _scores(file, record), "metrics_version": VERSION}
     except (AttributeError, KeyError, TypeError) as error:  # a JSON of somebody else

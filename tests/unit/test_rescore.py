@@ -155,6 +155,10 @@ def other_schema(file):
     change(file, schema=SCHEMA + 1)
 
 
+def of_no_version(file):
+    change(file, metrics_version="two")
+
+
 def newer(file):
     change(file, metrics_version=VERSION + 1)
 
@@ -171,6 +175,7 @@ def newer(file):
         (of_somebody_else, "not a whole result"),
         (without_counts, "not a whole result: TypeError"),
         (other_schema, f"schema {SCHEMA + 1}, {SCHEMA} expected"),
+        (of_no_version, "not a whole result: metrics_version 'two'"),
         (newer, "scored by a newer bench"),
     ],
 )  # fmt: skip
