@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.report.checks import Cell, TaskInfo, Undefined, check, key_of, label_of
+from bench.report.levelling import flagging
 from bench.report.pairs import Pair, pairs_of
 from bench.report.ranking import Exclusion, Row, comparing, excluding, marking
 from bench.report.small import withheld
@@ -42,8 +43,8 @@ class Results:
     `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold,
     `unreadable` how many images of each set were left out because they cannot be read, `pairs` what each baseline
     chose where the groups are without an order, `remarks` the notes that only this table needs, `withheld` the sets
-    of which little is shown and what is not (see `small`), `outdated` in how many cells a metric is not there as it is
-    defined today.
+    of which little is shown and what is not (see `small`), `outdated` the cells that lack a metric as it is defined
+    today, by metric.
     """
 
     info: TaskInfo
@@ -57,7 +58,7 @@ class Results:
     pairs: tuple[Pair, ...] = ()
     remarks: tuple[str, ...] = ()
     withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    outdated: Mapping[str, int] = field(default_factory=dict)
+    outdated: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
 
     @property
     def backbones(self) -> list[str]:
@@ -96,7 +97,9 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
     rows: list[Row] = []
     for (_, name, _), column in columns.items():
         kept = excluding(column)
-        rows += comparing(marking(kept), BASELINE, folds) if name in info.ood else kept
+        if name in info.ood:
+            kept = flagging(comparing(marking(kept), BASELINE, folds), cells, info, BASELINE)
+        rows += kept
     return Results(
         info=info,
         rows=tuple(rows),
@@ -108,7 +111,7 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         unreadable=_unreadable(cells, info),
         pairs=pairs_of(cells),
         withheld=withheld(cells, info),
-        outdated={name: count for name in METRICS if (count := sum(not current(name, item) for item in cells))},
+        outdated=_outdated(cells),
     )
 
 
@@ -206,6 +209,12 @@ def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
 def _unreadable(cells: Sequence[Cell], info: TaskInfo) -> dict[str, int]:
     counts = {name: max(item.get("unreadable", {}).get(name, 0) for item in cells) for name in (TRAINED_ON, *info.ood)}
     return {name: count for name, count in counts.items() if count}
+
+
+def _outdated(cells: Sequence[Cell]) -> dict[str, tuple[Cell, ...]]:
+    ordered = sorted(cells, key=lambda item: key_of(item["cell"]))
+    found = {name: tuple(item for item in ordered if not current(name, item)) for name in METRICS}
+    return {name: items for name, items in found.items() if items}
 
 
 def _labels(cells: Sequence[Cell]) -> dict[str, str]:

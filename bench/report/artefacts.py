@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench.report import drawn, picture_cells, sweeps, tables
+from bench.report import drawn, groups, picture_cells, sweeps, tables
 from bench.report import paper_tables as paper
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results
@@ -90,6 +90,7 @@ def artefacts(material: Material) -> list[Artefact]:
         Artefact(
             "cost-gain", "what methods take against what they change", drawn.cost_gain, _nothing_run, _all_methods
         ),
+        Artefact("groups", "rates of every group and the images they rest on", _groups, _nothing_run, _all_methods),
         *(_roc(name) for name in material.info.ood),
         *paper_tables(blocks_of(material.settings.task, material.task)),
         *_pictures(material),
@@ -170,6 +171,11 @@ def _table(results: Results) -> dict[str, bytes]:
 
 def _main(material: Material) -> dict[str, bytes]:
     return _table(material.results)
+
+
+def _groups(material: Material) -> dict[str, bytes]:
+    table = groups.frame(material.results, material.tables[0].cells)
+    return {"md": groups.markdown(material.results, table).encode(), "csv": groups.csv(table).encode()}
 
 
 def _nothing_run(material: Material) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.data.pair import LEAST
-from bench.report.aggregate import IN_DOMAIN, Results, Size
+from bench.report.aggregate import COST, IN_DOMAIN, Results, Size
 from bench.report.checks import label_of
+from bench.report.levelling import SIGN
 from bench.report.ranking import Exclusion
 from bench.report.small import note, number_of
 from bench.score.definitions import METRICS
@@ -67,8 +68,8 @@ def partial(results: Results) -> list[str]:
     """Rows that are undefined, degenerate, lack folds or failed, by name, and how many images cannot be read."""
     return [
         *note(results.withheld, results.info, IN_DOMAIN in results.withheld),
-        *_undefined(results), *_excluded(results), *_missing(results), *_outdated(results), *_failed(results),
-        *_unreadable(results),
+        *_undefined(results), *_excluded(results), *_levelled(results), *_missing(results), *_outdated(results),
+        *_failed(results), *_unreadable(results),
     ]  # fmt: skip
 
 
@@ -156,6 +157,24 @@ def _excluded(results: Results) -> list[str]:
     return notes
 
 
+def _levelled(results: Results) -> list[str]:
+    """Rows whose gap shrank because the better group got worse."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in results.rows:
+        if row.levelled_down and row.metric in results.info.columns:
+            sets = found.setdefault(_named(row.label, row.backbone, results), {})
+            sets.setdefault(row.set, []).append(results.info.title(row.metric))
+    names = [
+        f"{name} ({'; '.join(f'{place} {listed(titles)}' for place, titles in sets.items())})"
+        for name, sets in found.items()
+    ]
+    fares = "AUC" if results.info.gap == "gap_auc" else "balanced accuracy"
+    return [
+        f"{SIGN} Levelled down: the gap is smaller than Baseline's, but in {fares} the group that was better off lost "
+        f"and the other gained nothing, in the mean over folds: {listed(names)}."
+    ] if names else []  # fmt: skip
+
+
 def _missing(results: Results) -> list[str]:
     every = [row for backbone in results.backbones for row in results.costs(backbone)]
     rows = [row for row in every if row.excluded != "undefined"]
@@ -167,14 +186,19 @@ def _missing(results: Results) -> list[str]:
 
 
 def _outdated(results: Results) -> list[str]:
-    """Which metrics some cells lack or have by another definition, of which nothing is shown or averaged."""
-    cells: dict[int, list[str]] = {}
-    for name, count in results.outdated.items():
-        cells.setdefault(count, []).append(METRICS[name].title)
+    """Which cells lack which metrics as they are defined today: nothing of those is shown or averaged."""
+    lacking: dict[str, list[str]] = {}
+    for name, cells in results.outdated.items():
+        rows: dict[str, dict[str, None]] = {}
+        for cell in (item["cell"] for item in cells):
+            rows.setdefault(_named(label_of(cell), cell["backbone"], results), {})[str(cell["fold"])] = None
+        every = len(cells) == sum(len(row.values) for row in results.rows if row.metric == COST) * results.seeds
+        names = "every cell" if every else listed(f"{row} (fold {listed(folds)})" for row, folds in rows.items())
+        lacking.setdefault(names, []).append(METRICS[name].title)
     return [
-        f"Scored by another version of the metrics: {count} cells, of which nothing enters {listed(titles)}: "
-        "`bench metrics --recompute` makes it up."
-        for count, titles in cells.items()
+        f"Scored by another version of the metrics, so that it does not enter {listed(titles)}: {names}. "
+        "`bench metrics --recompute` brings it up to date."
+        for names, titles in lacking.items()
     ]
 
 

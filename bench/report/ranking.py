@@ -24,7 +24,7 @@ class Row:
     folds in which every image is predicted as one class; `excluded` says why the row is not ranked, "undefined"
     that the method is not defined on the groups of the task and has no folds, "withheld" that its value is not shown
     because a cell of the set is small. Against Baseline: mean paired
-    `difference`, its p, p adjusted by Holm, NaN where not compared.
+    `difference`, its p, p adjusted by Holm, NaN where not compared; `levelled_down` as in `levelling`.
     """
 
     backbone: str
@@ -46,6 +46,7 @@ class Row:
     p: float = nan
     p_holm: float = nan
     separable: bool = False
+    levelled_down: bool = False
 
     @property
     def compared(self) -> bool:
@@ -86,7 +87,7 @@ def comparing(column: Sequence[Row], reference: str, folds: int) -> list[Row]:
 
     Rows out of the ranking are not compared, nor is any where the reference is absent or out of it.
     """
-    base = _reference(column, reference)
+    base = reference_of(column, reference)
     if base is None or base.excluded or base.direction is None:
         return list(column)
     rows = [row for row in column if not row.excluded and row is not base]
@@ -101,7 +102,7 @@ def comparing(column: Sequence[Row], reference: str, folds: int) -> list[Row]:
     return [compared.get(row.spec, row) for row in column]
 
 
-def _reference(column: Sequence[Row], method: str) -> Row | None:
+def reference_of(column: Sequence[Row], method: str) -> Row | None:
     """The reference with default parameters, else its first variant."""
     rows = [row for row in column if row.method == method]
     return next((row for row in rows if row.spec == method), rows[0] if rows else None)

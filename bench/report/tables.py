@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.report.aggregate import IN_DOMAIN, SYNTHETIC, Results
 from bench.report.checks import TaskInfo
 from bench.report.findings import findings
+from bench.report.levelling import SIGN
 from bench.report.notes import SIGNS, listed, reading
 from bench.report.ranking import DECIMALS, Mark, Row
 from bench.report.small import number_of
@@ -24,6 +25,7 @@ SETS_ABREAST = 2
 CSV = [
     *("task", "synthetic", "backbone", "method", "label", "spec", "set", "role", "metric", "direction"),
     *("mean", "std", "n", "folds", "degenerate", "excluded", "mark", "difference", "p", "p_holm", "separable"),
+    "levelled_down",
 ]
 """Columns of main.csv; `role` is "ood", "val" or, for the cost, empty."""
 
@@ -31,7 +33,15 @@ _TEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"<": "$<$", ">": "$>$", "|": "$|$", '"': "''", "±": r"$\pm$", "−": "$-$"},
-    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "†": r"$^\dagger$", "‡": r"$^\ddagger$", "–": "--", "’": "'"},
+    **{
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "†": r"$^\dagger$",
+        "‡": r"$^\ddagger$",
+        "§": r"$^\S$",
+        "–": "--",
+        "’": "'",
+    },
 }
 
 
@@ -85,7 +95,7 @@ def block(results: Results, backbone: str, sets: tuple[str, ...]) -> Block:
 def entry(row: Row) -> Entry:
     """Mean and std of a row, three decimals, with its mark and sign."""
     std = number(row.std, DECIMALS) if isfinite(row.std) else ""
-    return Entry(number(row.mean, DECIMALS), std, row.mark, SIGNS[row.excluded])
+    return Entry(number(row.mean, DECIMALS), std, row.mark, SIGNS[row.excluded] or SIGN * row.levelled_down)
 
 
 def number(value: float, decimals: int) -> str:

@@ -55,7 +55,7 @@ def recompute(results: Path, task: str | None) -> int:
         except BenchError as error:
             left += 1
             print(f"left as it is: {file}: {error}", file=sys.stderr)
-    print(f"{len(files)} cells: {written} have new scores, {left} left as they are")
+    print(f"{written} of {len(files)} cells have new scores, {left} left as they are")
     return int(left > 0)
 
 
@@ -70,8 +70,11 @@ def rescore(file: Path) -> bool:
         raise DataInvalid("not a whole result")
     if record.get("schema") != SCHEMA:
         raise DataInvalid(f"schema {record.get('schema')}, {SCHEMA} expected")
-    if (newer := record.get("metrics_version", 0)) > VERSION:
-        raise DataInvalid(f"scored by a newer bench: its metrics have version {newer}, these {VERSION}")
+    version = record.get("metrics_version")
+    if not isinstance(version, int):
+        raise DataInvalid(f"not a whole result: metrics_version {version!r}")
+    if version > VERSION:
+        raise DataInvalid(f"scored by a newer bench: its metrics have version {version}, these {VERSION}")
     try:
         updated = {**record, "scores": _scores(file, record), "metrics_version": VERSION}
     except (AttributeError, KeyError, TypeError) as error:  # a JSON of somebody else

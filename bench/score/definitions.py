@@ -130,4 +130,5 @@ def metric(name: str) -> Metric:
 
 def current(name: str, record: Mapping[str, Any]) -> bool:
     """Tell whether a cell's record holds a metric as it is defined today; one that does not say is taken to."""
-    return METRICS[name].version <= record.get("metrics_version", VERSION) <= VERSION
+    version = record.get("metrics_version", VERSION)
+    return isinstance(version, int) and METRICS[name].version <= version <= VERSION

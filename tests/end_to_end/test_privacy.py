@@ -83,7 +83,7 @@ def test_neither_what_is_printed_nor_a_report_names_an_image_or_a_patient(hospit
     for text in (hospital.ran.stdout, hospital.ran.stderr, reported.stdout, reported.stderr):
         assert named(text) == []
     files = [file for file in (hospital.folder / "reports").rglob("*") if file.is_file()]
-    assert {"main.csv", "figure-3.png"} <= {file.name for file in files}
+    assert {"main.csv", "groups.csv", "figure-3.png"} <= {file.name for file in files}
     assert not [file for file in files if file.name.startswith("figure-5")]
     for file in files:
         assert named(file.read_bytes().decode("latin-1")) == []

@@ -16,7 +16,9 @@ MASKED = ("swift", "swift+apply-update", "bmft")
 
 def test_all_methods_reach_the_table(finished):
     assert "22 of 22 cells done, 22 computed, 0 recomputed" in finished.first.stdout
-    assert {"main.csv", "main.md", "main.tex", "trade-off.pdf", "trade-off.png"} <= set(finished.first_report)
+    assert {"groups.csv", "groups.md", "main.csv", "main.md", "main.tex", "trade-off.pdf", "trade-off.png"} <= set(
+        finished.first_report
+    )
     assert {f"figure-{n}.{kind}" for n in (3, 5, 9) for kind in ("pdf", "png")} <= set(finished.first_report)
     table = finished.first_report["main.md"].decode()
     for name in registry.catalogue("method"):
@@ -205,5 +207,5 @@ def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_st
 def test_scores_of_finished_cells_come_out_again_as_they_are_from_their_predictions(finished):
     before = finished.cells()
     done = finished.bench("metrics", "--recompute", "--task", "tiny.toml")
-    assert done.stdout == f"{len(before)} cells: 0 have new scores, 0 left as they are\n"
+    assert done.stdout == f"0 of {len(before)} cells have new scores, 0 left as they are\n"
     assert finished.cells() == before

@@ -165,4 +165,5 @@ def test_a_record_holds_as_defined_today_what_is_not_newer_than_its_version() ->
     assert current("auc", {"metrics_version": 1})
     assert not current("min_tpr", {"metrics_version": 1})
     assert all(current(name, {"metrics_version": VERSION}) for name in METRICS)
+    assert not current("auc", {"metrics_version": "one"})
     assert not current("auc", {"metrics_version": VERSION + 1}), "of another bench, whatever it says"

@@ -1,0 +1,121 @@
+"""Rates of every group beside the images they rest on: values, marks, what is withheld."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.report import TaskInfo, collect
+from bench.report.artefacts import artefacts
+from bench.report.groups import RATES, csv, frame, markdown
+from bench.score.metrics import score_sets
+from tests.unit.materials import material
+
+INFO = TaskInfo(
+    name="phantom-cxr-age", says="Finding.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
+    group_names=("younger", "older"), ood=("near", "far"),
+)  # fmt: skip
+SIZES = {"val": (60, 40, 40, 30), "near": (50, 30, 40, 9), "far": (30, 20, 25, 12)}
+"""Images of each set: younger healthy, younger ill, older healthy, older ill."""
+
+
+def cell(method: str, fold: int, seed: int = 0) -> dict[str, Any]:
+    rng, sets = np.random.default_rng([fold, seed, len(method)]), {}
+    for name, sizes in SIZES.items():
+        y, a = np.repeat([0, 1, 0, 1], sizes), np.repeat([0, 0, 1, 1], sizes)
+        sets[name] = (rng.normal(y - 0.3 * a, 1), y, a)
+    return {
+        "cell": {"task": "phantom-cxr-age", "backbone": "small", "method": method.lower(), "spec": method.lower(),
+                 "title": method, "row": 1 + (method != "Baseline"), "fold": fold, "seed": seed},
+        "synthetic": True, "data": {"external": {"n": 100}}, "scores": score_sets(sets, INFO.group_names),
+        "cost": {"images_forward": 300, "images_backward": 0},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def cells() -> list[dict[str, Any]]:
+    return [cell(method, fold) for method in ("Baseline", "A") for fold in range(3)]
+
+
+def rows(table: pd.DataFrame, **chosen: object) -> pd.DataFrame:
+    for column, value in chosen.items():
+        table = table[table[column] == value]
+    return table
+
+
+def test_every_rate_has_its_mean_and_spread_and_what_it_rests_on(cells: list[dict[str, Any]]) -> None:
+    table = frame(collect(cells, [], INFO), cells)
+    assert len(table) == 2 * 3 * 2 * len(RATES)
+    for rate, images in (("selection_rate", 49), ("tpr", 9), ("fpr", 40), ("auc", 9), ("calibration_error", 49)):
+        (row,) = rows(table, method="a", set="near", group="older", rate=rate).to_dict("records")
+        values = [item["scores"]["near"]["groups"]["older"][rate] for item in cells[3:]]
+        assert row["mean"] == pytest.approx(np.mean(values))
+        assert row["std"] == pytest.approx(np.std(values, ddof=1))
+        assert (row["images"], row["few"], row["folds"], row["role"]) == (images, images < 10, 3, "ood")
+        assert (row["n"], row["positives"], row["negatives"]) == (49, 9, 40)
+
+
+def test_seeds_of_a_fold_are_one_observation() -> None:
+    cells = [cell("Baseline", fold, seed) for fold in range(2) for seed in range(2)]
+    (row,) = rows(frame(collect(cells, [], INFO), cells), set="far", group="younger", rate="tpr").to_dict("records")
+    values = np.array([item["scores"]["far"]["groups"]["younger"]["tpr"] for item in cells]).reshape(2, 2)
+    assert (row["mean"], row["folds"]) == (pytest.approx(values.mean()), 2)
+    assert row["std"] == pytest.approx(values.mean(axis=1).std(ddof=1))
+
+
+def test_what_rests_on_fewer_than_ten_images_is_marked_and_nothing_else(cells: list[dict[str, Any]]) -> None:
+    results = collect(cells, [], INFO)
+    table = frame(results, cells)
+    text = markdown(results, table)
+    line = next(line for line in text.splitlines() if line.startswith("| A | older | 49 | 9 | 40 |"))
+    assert ["¶" in entry for entry in line.split("|")[6:11]] == [False, True, False, True, False]
+    assert sum("¶" in line for line in text.splitlines()) == 3, "both methods on near, and the note"
+    assert {*rows(table, few=True)["set"]} == {"near"}
+    assert {*rows(table, few=True)["rate"]} == {"tpr", "auc", "tpr_carried"}
+    assert "SYNTHETIC" in text
+
+
+def test_a_rate_without_images_is_undefined_and_not_zero(cells: list[dict[str, Any]]) -> None:
+    for item in cells:
+        older = item["scores"]["near"]["groups"]["older"]
+        older |= {"positives": 0, "tpr": float("nan"), "auc": float("nan")}
+    results = collect(cells, [], INFO)
+    table = frame(results, cells)
+    (row,) = rows(table, method="a", set="near", group="older", rate="tpr").to_dict("records")
+    assert (np.isnan(row["mean"]), row["folds"], row["few"]) == (True, 0, True)
+    line = next(line for line in markdown(results, table).splitlines() if line.startswith("| A | older | 49 | 0 |"))
+    assert line.split("|")[7].strip() == "–"
+
+
+def test_cells_of_older_metrics_lack_only_what_came_later(cells: list[dict[str, Any]]) -> None:
+    for item in cells:
+        del item["scores"]["near"]["groups"]["older"]["calibration_error"]
+    table = rows(frame(collect(cells, [], INFO), cells), method="a", set="near", group="older").set_index("rate")
+    assert table["folds"].to_dict()["calibration_error"] == 0
+    assert table["folds"].to_dict()["tpr"] == 3
+
+
+@pytest.mark.parametrize(
+    ("least", "left"), [(9, {"near", "far", "val"}), (10, {"far", "val"}), (13, {"val"}), (31, set())]
+)
+def test_of_a_set_with_a_small_cell_there_is_no_row(cells: list[dict[str, Any]], least: int, left: set[str]) -> None:
+    results = collect(cells, [], replace(INFO, min_cell=least))
+    table = frame(results, cells)
+    assert {*table["set"]} == left
+    text = markdown(results, table)
+    assert {name for name in SIZES if f"## small, {name}" in text} == left
+    assert ("Withheld" in text) is (len(left) < 3)
+    assert csv(table).startswith("task,synthetic,backbone,method,label,spec,set,role,group,n,")
+
+
+def test_it_is_an_artefact_of_every_task_with_cells(cells: list[dict[str, Any]]) -> None:
+    made = material(cells, [], INFO)
+    (item,) = [item for item in artefacts(made) if item.name == "groups"]
+    assert {*item.make(made)} == {"md", "csv"}
+    assert item.missing(made) == []
+    nothing = material([], [], INFO)
+    assert item.missing(nothing) == ["bench run --task phantom-cxr-age --methods all"]
