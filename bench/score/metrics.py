@@ -56,7 +56,7 @@ def evaluate(logit: np.ndarray, y: np.ndarray, a: np.ndarray, groups: Sequence[s
     }
     return {
         "auc": auc_of_sorted(ranked, ranked_y),
-        **{name: float(gap) for name, gap in disparities(selection, tpr, fpr).items()},
+        **disparities(selection, tpr, fpr),
         **_group_aucs(aucs),
         "degenerate": bool(predicted.all() or not predicted.any()),
         "n": int(logit.size),
@@ -64,8 +64,13 @@ def evaluate(logit: np.ndarray, y: np.ndarray, a: np.ndarray, groups: Sequence[s
     }
 
 
-def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, np.ndarray]:
-    """Gaps between groups from their rates, each (G, ...) in 0..1 or NaN; NaN where a rate in them is NaN."""
+def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, float]:
+    """Gaps between groups from their rates, each (G,) in 0..1 or NaN; NaN where a rate in them is NaN."""
+    return {name: float(value) for name, value in gaps(selection, tpr, fpr).items()}
+
+
+def gaps(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, Any]:
+    """The same of many draws at once: rates (G, ...), gaps (...)."""
     gap_tpr, gap_fpr = np.ptp(tpr, axis=0), np.ptp(fpr, axis=0)
     # A signed gap has a direction between two groups only.
     signed_tpr, signed_fpr = (tpr[0] - tpr[1], fpr[0] - fpr[1]) if len(tpr) == 2 else (np.nan, np.nan)
@@ -74,7 +79,7 @@ def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict
         "eodds": (gap_tpr + gap_fpr) / 2,
         "eodds_max": np.maximum(gap_tpr, gap_fpr),
         "eodds_sum": gap_tpr + gap_fpr,
-        "eodds_signed": np.abs(signed_tpr + signed_fpr) / 2,
+        "eodds_signed": abs(signed_tpr + signed_fpr) / 2,
         "eopp": gap_tpr,
         "tpr_gap": signed_tpr,
         "fpr_gap": signed_fpr,
