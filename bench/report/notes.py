@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.data.pair import LEAST
 from bench.report.aggregate import IN_DOMAIN, Results, Size
 from bench.report.checks import label_of
+from bench.report.detectable import smallest
 from bench.report.ranking import Exclusion
 from bench.report.small import note, number_of
 
@@ -40,6 +41,7 @@ def reading(results: Results) -> list[str]:
         "Cost: epochs of full fine-tuning on the external set, (forward + 2 backward) / (3 n), from counted images.",
         *_pairs(results),
         *(_size(name, size, results) for name, size in results.sizes.items()),
+        *smallest(results),
         *results.remarks,
         *partial(results),
     ]

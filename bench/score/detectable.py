@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import nctdtrinc, ndtri, stdtrit
 
-from bench.score.statistics import LEVEL
+from bench.score.statistics import LEVEL, NO_SPREAD
 
 POWER = 0.8
 
@@ -33,9 +33,10 @@ def fold_difference(std: float, n: int, folds: int) -> float:
     """The smallest mean difference that the test of `bench.score.statistics.paired` finds over `n` folds of `folds`.
 
     `std` (ddof 1) is that of the differences. The noncentral t distribution of n - 1 degrees of freedom gives the
-    power; its other tail is left out, which is nothing at this power. NaN with fewer than two folds.
+    power; its other tail is left out, which is nothing at this power. NaN with fewer than two folds,
+    and where `std` is 0: that is no measure of spread.
     """
-    if n < 2 or folds < 2:
+    if n < 2 or folds < 2 or not std > NO_SPREAD:
         return float("nan")
     shift = nctdtrinc(n - 1, 1 - POWER, stdtrit(n - 1, 1 - LEVEL / 2))
     return float(shift * std * np.sqrt(1 / n + 1 / (folds - 1)))
