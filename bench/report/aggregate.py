@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
+from statistics import mean
 from typing import Any, Literal
 
 import pandas as pd
@@ -44,7 +45,9 @@ class Results:
     `unreadable` how many images of each set were left out because they cannot be read, `pairs` what each baseline
     chose where the groups are without an order, `remarks` the notes that only this table needs, `withheld` the sets
     of which little is shown and what is not (see `small`), `outdated` the cells that lack a metric as it is defined
-    today, by metric.
+    today, by metric, `rates` how often each baseline predicts positive by
+    (backbone, set), among negatives and among positives. Where patients were redrawn (see `patients`), `patients` has
+    the images and patients of each set, and `seconds` p of the first row of a column against the second.
     """
 
     info: TaskInfo
@@ -59,6 +62,9 @@ class Results:
     remarks: tuple[str, ...] = ()
     withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
     outdated: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
+    rates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    patients: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    seconds: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
 
     @property
     def backbones(self) -> list[str]:
@@ -112,6 +118,7 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         pairs=pairs_of(cells),
         withheld=withheld(cells, info),
         outdated=_outdated(cells),
+        rates=_rates(cells, info),
     )
 
 
@@ -204,6 +211,22 @@ def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
         if scores:
             sizes[name] = Size(min(score["n"] for score in scores), max(score["n"] for score in scores), counts)
     return sizes
+
+
+def _rates(cells: Sequence[Cell], info: TaskInfo) -> dict[tuple[str, str], tuple[float, float]]:
+    """FPR and TPR of the baselines over all groups of a test set, mean over folds and seeds."""
+    found: dict[tuple[str, str], list[list[float]]] = {}
+    for item in cells:
+        for name in info.ood if item["cell"]["spec"] == BASELINE else ():
+            groups = list(item["scores"].get(name, {"groups": {}})["groups"].values())
+            pairs = (("false_positives", "negatives"), ("true_positives", "positives"))
+            rates = [_share(sum(g.get(hit, 0) for g in groups), sum(g[kind] for g in groups)) for hit, kind in pairs]
+            found.setdefault((item["cell"]["backbone"], name), []).append(rates)
+    return {key: (mean(low), mean(high)) for key, rates in found.items() for low, high in [zip(*rates, strict=True)]}
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else nan
 
 
 def _unreadable(cells: Sequence[Cell], info: TaskInfo) -> dict[str, int]:

@@ -164,13 +164,14 @@ def _figure_8(material: Material) -> dict[str, bytes]:
     return pictures.figure_8(material)
 
 
-def _table(results: Results) -> dict[str, bytes]:
+def _table(material: Material, table: Results) -> dict[str, bytes]:
+    results = material.tested(table)
     made = {"tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results)}
     return {kind: text.encode() for kind, text in made.items()}
 
 
 def _main(material: Material) -> dict[str, bytes]:
-    return _table(material.results)
+    return _table(material, material.results)
 
 
 def _groups(material: Material) -> dict[str, bytes]:
@@ -198,14 +199,14 @@ def _ablation(table: Table) -> Artefact:
         return [] if table.cells else [material.run_line(",".join(specs))]
 
     return Artefact(
-        table.name, f"ablation of {table.part}", lambda material: _table(material.results_of(table)), missing,
+        table.name, f"ablation of {table.part}", lambda material: _table(material, material.results_of(table)), missing,
         partial(Material.count, specs=specs),
     )  # fmt: skip
 
 
 def _tuned(material: Material) -> dict[str, bytes]:
     results = collect_tuned(material.cells, material.failures, material.info)
-    return _table(results) if results else {}
+    return _table(material, results) if results else {}
 
 
 def _nothing_tuned(material: Material) -> list[str]:

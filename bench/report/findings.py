@@ -1,13 +1,16 @@
-"""Which rows differ from Baseline beyond the spread over folds, in words: computed from the tests, never written."""
+"""Which rows differ from Baseline over folds and over patients, in words: computed from the tests, never written."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan, nan
 
 from bench.report.aggregate import BASELINE, Results
 from bench.report.notes import SIGNS, listed
-from bench.report.ranking import Row
-from bench.score.statistics import LEVEL
+from bench.report.patients import lost, sizes
+from bench.report.ranking import DECIMALS, Row, leading
+from bench.score.bootstrap import DRAWS
+from bench.score.statistics import LEVEL, paired, separable
 
 NO_GAIN = "No method's gain over Baseline is supported by the fold spread."
 
@@ -24,7 +27,10 @@ def findings(results: Results) -> list[str]:
         return ["There are results of Baseline only: nothing is compared."]
     none = [] if any(_gain(row) for row in results.rows if row.metric in _claimed(results)) else [NO_GAIN]
     places = [(backbone, name) for backbone in results.backbones for name in results.info.ood]
-    return [_tested(results), *none, *(_place(results, backbone, name) for backbone, name in places)]
+    return [
+        _tested(results), *_redrawn(results), *none,
+        *(_place(results, backbone, name) for backbone, name in places),
+    ]  # fmt: skip
 
 
 def not_separable(column: Sequence[Row]) -> list[str]:
@@ -48,14 +54,30 @@ def _tested(results: Results) -> str:
         f"Differences to Baseline are paired over {results.found} folds, which are not independent: {overlap}all are"
         " scored on the same images. The spread is that of retraining, not of other patients. Test: corrected"
         f" resampled t (Nadeau & Bengio 2003), p adjusted by Holm within each column of the table, level {LEVEL}."
+        " The best of a column against the next is one test, not adjusted, of a pair that the numbers chose."
     )
+
+
+def _redrawn(results: Results) -> list[str]:
+    if not any(row.draws for row in results.rows):
+        return []
+    text = (
+        f"Over patients: {DRAWS} redraws of the patients of a set, each with all images ({sizes(results)}), the same "
+        "for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, not "
+        f"adjusted; p two-sided, adjusted by Holm within each column, level {LEVEL}. This covers other patients of the "
+        "same hospital, with the models as they are: not another training, which the folds test, nor another hospital."
+    )
+    return [" ".join([text, *lost(results)])]
 
 
 def _place(results: Results, backbone: str, name: str) -> str:
     where = f"{name}, {backbone}" if len(results.backbones) > 1 else name
     info, sentences = results.info, []
     for metric in _claimed(results):
-        sentences += _sentences(results.column(backbone, name, metric), info.title(metric), metric == info.gap)
+        column = results.column(backbone, name, metric)
+        sentences += _sentences(column, info.title(metric), metric == info.gap)
+        sentences += _over_patients(column, info.title(metric))
+        sentences += _lead(column, info.title(metric), results)
     return f"{where}: {' '.join(sentences)}"
 
 
@@ -72,6 +94,45 @@ def _sentences(column: Sequence[Row], title: str, gap: bool) -> list[str]:
     if rest := not_separable(column):
         sentences.append(f"Not separable from Baseline on {title}: {', '.join(rest)}.")
     return sentences + _untested(column, title)
+
+
+def _over_patients(column: Sequence[Row], title: str) -> list[str]:
+    drawn = [row for row in column if not isnan(row.p_patients_holm)]
+    if not drawn:
+        return []
+    found = [row.label for row in drawn if row.separable_patients]
+    return [f"Over patients, separable from Baseline on {title}: {', '.join(found) or 'none'}."]
+
+
+def _lead(column: Sequence[Row], title: str, results: Results) -> list[str]:
+    """The sentence that names the first of a column and says whether it can be told from Baseline and the next."""
+    pair = leading(column)
+    if pair is None:
+        return []
+    first, second = pair
+    pairs = {f"the next best, {second.label} ({second.mean:.{DECIMALS}f})": _pair(first, second, results)}
+    if first.compared:
+        against = {"Baseline": (first.p_holm, first.p_patients_holm)}
+        pairs = against if second.method == BASELINE else against | pairs
+    told = [f"{words} from {other}" for other, p in pairs.items() if (words := _separable(*p))]
+    return [f"The best {title}, {first.label} ({first.mean:.{DECIMALS}f}), is {', and '.join(told)}."] if told else []
+
+
+def _pair(first: Row, second: Row, results: Results) -> tuple[float, float]:
+    """p of the first of a column against the second, over folds and over patients."""
+    folds = sorted({*first.values} | {*second.values})
+    one, other = ([row.values.get(fold, nan) for fold in folds] for row in (first, second))
+    return paired(one, other, results.folds).p, results.seconds.get((first.backbone, first.set, first.metric), nan)
+
+
+def _separable(folds: float, patients: float) -> str:
+    """`separable over folds, not over patients`; what was not tested is not named."""
+    tested = {"folds": folds, "patients": patients}
+    tested = {over: separable(p) for over, p in tested.items() if not isnan(p)}
+    yes, no = ([f"over {over}" for over, found in tested.items() if found is told] for told in (True, False))
+    if not yes:
+        return f"not separable {' or '.join(no)}" if no else ""
+    return f"separable {' and '.join(yes)}{''.join(f', not {over},' for over in no)}"
 
 
 def _change(row: Row) -> str:

@@ -18,10 +18,12 @@ from bench.errors import DataError
 from bench.report.ablations import Table, split
 from bench.report.aggregate import Results, collect
 from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Cell, TaskInfo, Undefined, is_tuned
+from bench.report.patients import Redrawn, over_patients, redraw
 from bench.report.reading import read_cells
 from bench.report.tuned import untuned
 from bench.run.plan import Cell as Place
 from bench.run.plan import Settings, build_method, folder, undefined
+from bench.run.progress import counting
 from bench.run.store import predictions_file
 
 
@@ -58,6 +60,16 @@ class Material:
     def results_of(self, table: Table) -> Results:
         """Average the cells of one of `tables`; raises as `results`."""
         return collect(table.cells, table.failures, replace(self.info, part=table.part))
+
+    @cached_property
+    def redrawn(self) -> Redrawn:
+        """The patients of the test sets drawn again, for all cells: seconds to a minute, with a bar on stderr."""
+        with counting("patients redrawn", "draws") as watch:
+            return redraw(self.cells, self.info, self.predictions, watch)
+
+    def tested(self, results: Results) -> Results:
+        """Add intervals and p over patients to any table of this task."""
+        return over_patients(results, self.redrawn)
 
     @property
     def tuned(self) -> list[Cell]:

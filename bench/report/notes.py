@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.data.pair import LEAST
 from bench.report.aggregate import COST, IN_DOMAIN, Results, Size
 from bench.report.checks import label_of
+from bench.report.detectable import smallest
 from bench.report.levelling import SIGN
 from bench.report.ranking import Exclusion
 from bench.report.small import note, number_of
@@ -59,6 +60,7 @@ def details(results: Results) -> list[str]:
     return [
         *_pairs(results),
         *(_size(name, size, results) for name, size in results.sizes.items()),
+        *smallest(results),
         *results.remarks,
         *partial(results),
     ]

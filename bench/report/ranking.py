@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isnan, nan
+from math import isfinite, isnan, nan
 from typing import Literal
 
 from bench.score.statistics import holm, paired, separable
@@ -23,8 +23,9 @@ class Row:
     `values` by fold, NaN where undefined; mean and std (ddof 1) over the `n` finite ones; `degenerate` counts
     folds in which every image is predicted as one class; `excluded` says why the row is not ranked, "undefined"
     that the method is not defined on the groups of the task and has no folds, "withheld" that its value is not shown
-    because a cell of the set is small. Against Baseline: mean paired
-    `difference`, its p, p adjusted by Holm, NaN where not compared; `levelled_down` as in `levelling`.
+    because a cell of the set is small. Against Baseline: mean paired `difference`, its p, p adjusted by Holm, NaN where
+    not compared; `levelled_down` as in `levelling`. Over patients (see `patients`): its interval, p, p adjusted by Holm
+    and standard error, from `draws` that are defined, 0 where none were made.
     """
 
     backbone: str
@@ -47,11 +48,22 @@ class Row:
     p_holm: float = nan
     separable: bool = False
     levelled_down: bool = False
+    ci_low: float = nan
+    ci_high: float = nan
+    p_patients: float = nan
+    p_patients_holm: float = nan
+    error_patients: float = nan
+    draws: int = 0
 
     @property
     def compared(self) -> bool:
         """Whether there is a p for the difference to Baseline."""
         return not isnan(self.p_holm)
+
+    @property
+    def separable_patients(self) -> bool:
+        """Whether the difference to Baseline is supported over patients."""
+        return separable(self.p_patients_holm)
 
 
 def excluding(column: Sequence[Row]) -> list[Row]:
@@ -100,6 +112,13 @@ def comparing(column: Sequence[Row], reference: str, folds: int) -> list[Row]:
         for row, test, p in zip(rows, tests, adjusted, strict=True)
     }
     return [compared.get(row.spec, row) for row in column]
+
+
+def leading(column: Sequence[Row]) -> tuple[Row, Row] | None:
+    """The first and the second row of a column by their means, unrounded; None where fewer than two are ranked."""
+    ranked = [row for row in column if not row.excluded and row.direction and isfinite(row.mean)]
+    ranked.sort(key=lambda row: row.mean if row.direction == "down" else -row.mean)
+    return (ranked[0], ranked[1]) if len(ranked) > 1 else None
 
 
 def reference_of(column: Sequence[Row], method: str) -> Row | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +26,7 @@ CSV = [
     *("task", "synthetic", "backbone", "method", "label", "spec", "set", "role", "metric", "direction"),
     *("mean", "std", "n", "folds", "degenerate", "excluded", "mark", "difference", "p", "p_holm", "separable"),
     "levelled_down",
+    *("ci_low", "ci_high", "p_patients", "p_patients_holm", "separable_patients", "draws"),
 ]
 """Columns of main.csv; `role` is "ood", "val" or, for the cost, empty."""
 
@@ -74,6 +75,14 @@ class Block:
     lines: tuple[Line, ...]
 
 
+@dataclass(frozen=True)
+class Intervals:
+    """Differences to Baseline on one set: a label and, metric by metric, difference and interval, or nothing."""
+
+    title: str
+    lines: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 def blocks(results: Results, backbone: str, abreast: int) -> list[Block]:
     """The test sets of one backbone, some abreast, then the validation set on its own."""
     ood = results.info.ood
@@ -101,6 +110,25 @@ def entry(row: Row) -> Entry:
 def number(value: float, decimals: int) -> str:
     """Fixed decimals, or – for what is undefined."""
     return f"{value:.{decimals}f}" if isfinite(value) else "–"
+
+
+def intervals(results: Results) -> list[Intervals]:
+    """Differences to Baseline over patients, where patients were redrawn: a block per backbone and test set."""
+    found = []
+    for backbone, name in ((backbone, name) for backbone in results.backbones for name in results.patients):
+        columns = [results.column(backbone, name, metric) for metric in results.info.columns]
+        lines = [(rows[0].label, tuple(map(_interval, rows))) for rows in zip(*columns, strict=True)]
+        where = f"{name}, {backbone} backbone" if len(results.backbones) > 1 else name
+        found.append(Intervals(where, tuple(line for line in lines if any(line[1]))))
+    return [item for item in found if item.lines]
+
+
+def _interval(row: Row) -> str:
+    if not row.draws:
+        return ""
+    if isnan(row.ci_low):
+        return f"too few draws ({row.draws})"
+    return f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]{'*' if row.separable_patients else ''}"
 
 
 def heads(results: Results, sets: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -175,6 +203,7 @@ def _context(results: Results, abreast: int) -> dict[str, object]:
         "metrics": metric_titles(results.info),
         "notes": reading(results),
         "findings": findings(results),
+        "patients": intervals(results),
     }
 
 

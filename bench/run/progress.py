@@ -95,15 +95,15 @@ def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
 
 
 @contextmanager
-def counting(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Give a callback (name, done, total) for the building of image caches."""
+def counting(title: str, unit: str = "images") -> Iterator[Callable[[str, int, int], None]]:
+    """Give a callback (name, done, total) for work on images, or on what else is counted."""
     if not sys.stderr.isatty():
         said: set[str] = set()
 
         def line(name: str, done: int, total: int) -> None:
             if done == total and name not in said:
                 said.add(name)
-                print(f"{title}: {name}, {total} images", file=sys.stderr, flush=True)
+                print(f"{title}: {name}, {total} {unit}", file=sys.stderr, flush=True)
 
         yield line
         return

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bench.errors import UsageError
-from bench.score.metrics import disparities
+from bench.score.metrics import gaps
 from bench.score.statistics import LEVEL
 
 DRAWS = 2000
@@ -125,7 +125,7 @@ class _Model:
         with np.errstate(invalid="ignore"):
             selection = counts[:, :, 1].sum(axis=1) / counts.sum(axis=(1, 2))
             fpr, tpr = (counts[:, label, 1] / counts[:, label].sum(axis=1) for label in (0, 1))
-        found = disparities(selection, tpr, fpr)
+        found = gaps(selection, tpr, fpr)
         nothing = np.full(weights.shape[1], np.nan)
         found["auc"] = self.pooled(weights) if self.pooled else nothing
         aucs = [auc(weights) for auc in self.by_group]

@@ -82,16 +82,16 @@ def evaluate(
         }
         for g, name in enumerate(groups)
     }
-    gaps = disparities(*carried[1:])
+    at_carried = disparities(*carried[1:])
     return {
         "auc": auc_of_sorted(ranked, ranked_y),
-        **{name: float(gap) for name, gap in disparities(*half[1:]).items()},
+        **disparities(*half[1:]),
         **_group_aucs(aucs),
         "min_tpr": float(half.tpr.min()),
         "max_calibration_error": float(calibration.max()),
         "gap_calibration_error": float(np.ptp(calibration)),
-        "spd_carried": float(gaps["spd"]),
-        "eodds_carried": float(gaps["eodds"]),
+        "spd_carried": at_carried["spd"],
+        "eodds_carried": at_carried["eodds"],
         "min_tpr_carried": float(carried.tpr.min()),
         "threshold_carried": float(threshold),
         "degenerate": _one_class(half),
@@ -125,8 +125,13 @@ def _calibration(logit: np.ndarray, y: np.ndarray, group: np.ndarray, groups: in
 _EDGES = np.array([logit_of(edge / BINS) for edge in range(1, BINS)])
 
 
-def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, np.ndarray]:
-    """Gaps between groups from their rates, each (G, ...) in 0..1 or NaN; NaN where a rate in them is NaN."""
+def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, float]:
+    """Gaps between groups from their rates, each (G,) in 0..1 or NaN; NaN where a rate in them is NaN."""
+    return {name: float(value) for name, value in gaps(selection, tpr, fpr).items()}
+
+
+def gaps(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict[str, Any]:
+    """The same of many draws at once: rates (G, ...), gaps (...)."""
     gap_tpr, gap_fpr = np.ptp(tpr, axis=0), np.ptp(fpr, axis=0)
     # A signed gap has a direction between two groups only.
     signed_tpr, signed_fpr = (tpr[0] - tpr[1], fpr[0] - fpr[1]) if len(tpr) == 2 else (np.nan, np.nan)
@@ -135,7 +140,7 @@ def disparities(selection: np.ndarray, tpr: np.ndarray, fpr: np.ndarray) -> dict
         "eodds": (gap_tpr + gap_fpr) / 2,
         "eodds_max": np.maximum(gap_tpr, gap_fpr),
         "eodds_sum": gap_tpr + gap_fpr,
-        "eodds_signed": np.abs(signed_tpr + signed_fpr) / 2,
+        "eodds_signed": abs(signed_tpr + signed_fpr) / 2,
         "eopp": gap_tpr,
         "tpr_gap": signed_tpr,
         "fpr_gap": signed_fpr,

@@ -16,8 +16,8 @@ from scipy.special import stdtr
 LEVEL = 0.05
 """Adjusted p below which a difference counts as separable."""
 
-_NO_SPREAD = 1e-9
-# Smaller than any step that a metric of fewer than a billion images can take: what is left is rounding.
+NO_SPREAD = 1e-9
+"""Smaller than any step that a metric of fewer than a billion images can take: what is left is rounding."""
 
 
 class Summary(NamedTuple):
@@ -58,8 +58,8 @@ def paired(values: ArrayLike, baseline: ArrayLike, folds: int | None = None) -> 
     split = differences.size if folds is None else folds
     if n < 2 or split < 2:
         return Comparison(mean, float("nan"), float("nan"), n)
-    if std < _NO_SPREAD:
-        same = abs(mean) < _NO_SPREAD
+    if std < NO_SPREAD:
+        same = abs(mean) < NO_SPREAD
         return Comparison(mean, 0.0 if same else float("nan"), 1.0 if same else float("nan"), n)
     t = mean / (std * np.sqrt(1 / n + 1 / (split - 1)))
     return Comparison(mean, float(t), float(2 * stdtr(n - 1, -abs(t))), n)

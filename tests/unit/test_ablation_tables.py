@@ -137,7 +137,7 @@ def test_files_of_ablations(tmp_path):
     ]  # fmt: skip
     assert "| SWiFT (steps first) |" in text
     assert "DiffPrune" not in text
-    assert "## What the folds support" in text
+    assert "## What folds and patients support" in text
     assert "steps first" not in (tmp_path / "main.md").read_text()
     labels = [(tmp_path / f"{name}.tex").read_text().partition("\\label{")[2].partition("}")[0] for name in
               ("main", "ablation-swift-steps")]  # fmt: skip
