@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.report import artefacts
 from bench.report.aggregate import collect
-from bench.report.artefacts import ABLATION, Artefact, artefacts
+from bench.report.artefacts import ABLATION, Artefact
 from bench.report.checks import TaskInfo
 from bench.report.material import Material
 from bench.report.published_tables import NAME as PUBLISHED
@@ -27,7 +28,7 @@ def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = 
         BenchError: on cells that must not stand in one table (see `collect`).
         NotWritten: a folder that cannot be written, or a full disk.
     """
-    every = artefacts(material) if chosen is None else chosen
+    every = artefacts.artefacts(material) if chosen is None else chosen
     made = [item for item in every if item.partial or not item.missing(material)]
     contents = {f"{item.name}.{kind}": data for item in made for kind, data in item.make(material).items()}
     stale = [f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *(item.name for item in every))]

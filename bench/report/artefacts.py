@@ -63,7 +63,7 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> 
 def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
     """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
     figures = [
-        _elsewhere(item, material.other(names[task]), names[task])
+        _elsewhere(item, material.other(names[task]))
         for name, tasks in FIGURES.items()
         for task in tasks
         for item in artefacts(material.other(names[task]))
@@ -72,9 +72,10 @@ def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
     return [*paper_tables([(layout, blocks(layout, names)) for layout in layouts()], partial=True), *figures]
 
 
-def _elsewhere(item: Artefact, material: Material, name: str) -> Artefact:
+def _elsewhere(item: Artefact, material: Material) -> Artefact:
+    name = material.task.name
     return replace(
-        item, name=f"{item.name}-{name}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
+        item, name=f"{item.name}-{folder(name)}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
         missing=lambda _: item.missing(material), count=lambda _: item.count(material),
     )  # fmt: skip
 
