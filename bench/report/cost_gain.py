@@ -59,6 +59,7 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
         panel.set_xlabel(title)
         if name != "changed" and (costs[costs["metric"] == name]["value"] > 0).any():
             panel.set_xscale("log")
+            panel.xaxis.set_major_formatter("{x:g}")
     methods = names(tests)
     styles = styles_of(methods)
     figure.legend(

@@ -18,7 +18,7 @@ from bench.data.pair import LEAST, Pair, choose, of_pair
 from bench.data.table import sample_table
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup, UnknownName, UsageError
-from bench.report import TaskInfo, collect, figures, tables, terminal
+from bench.report import TaskInfo, collect, frames, tables, terminal, trade_off
 from bench.report.checks import MORE_GROUPS, Undefined
 from bench.report.findings import findings
 from bench.report.notes import reading
@@ -357,7 +357,8 @@ def test_the_notes_say_pairs_sizes_and_what_is_undefined():
 
 
 def test_the_figure_shows_gap_auc():
-    figure = figures.draw(collect(five(), [], INFO))
+    results = collect(five(), [], INFO)
+    figure = trade_off.draw(frames.by_fold(results), INFO, results.backbones)
     assert figure.axes[0].get_xlabel() == "Overall AUC (higher is better)"
     assert figure.axes[0].get_ylabel() == "Gap AUC (lower is better)"
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "A"]

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError, NotWritten
-from bench.report import TaskInfo, collect, figures, tables, terminal, write
+from bench.report import TaskInfo, collect, figures, frames, tables, terminal, trade_off, write
 from bench.report.aggregate import SYNTHETIC, Results, tidy
 from bench.report.findings import NO_GAIN, findings
 from bench.report.notes import reading
@@ -373,12 +373,14 @@ def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(stored), info, str(tmp_path / "two")]
     subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parents[2])
     for file in first:
+        if file.stem == "cost-gain":
+            continue  # it shows seconds
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
 
 
 def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "main.md").write_text("before")
-    monkeypatch.setattr(figures, "trade_off", lambda results: 1 / 0)
+    monkeypatch.setattr(trade_off, "draw", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write(material(noise(1), [], INFO), tmp_path)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
@@ -401,13 +403,14 @@ def test_a_file_is_replaced_never_written_over(tmp_path: Path) -> None:
 
 def test_the_figure_has_a_panel_per_set_and_says_what_is_synthetic() -> None:
     cells = table({"Baseline": constant(eodds=0.2), "A": constant(eodds=0.1), "B": constant(eodds=math.nan)})
-    figure = figures.draw(collect(cells, [], INFO))
+    results = collect(cells, [], INFO)
+    figure = trade_off.draw(frames.by_fold(results), INFO, results.backbones)
     assert [panel.get_title() for panel in figure.axes] == ["near", "far"]
     assert figure.axes[0].get_ylabel() == "EOdds (lower is better)"
     assert figure.get_suptitle() == SYNTHETIC
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "A", "B"]
-    assert len(figure.axes[0].containers) == 2
-    assert len(figure.axes[1].containers) == 3
+    assert len(figure.axes[0].patches) == 2
+    assert len(figure.axes[1].patches) == 3
 
 
 def test_a_method_looks_the_same_whichever_others_are_there() -> None:

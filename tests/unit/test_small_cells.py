@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from bench.report import TaskInfo, collect, figures, tables, write
+from bench.report import TaskInfo, collect, frames, tables, trade_off, write
 from bench.report.findings import findings
 from bench.report.notes import reading
 from bench.report.terminal import show
@@ -149,4 +149,5 @@ def test_images_of_trials_are_not_counted_either():
 def test_a_report_of_nothing_but_small_sets_can_be_written(tmp_path):
     files = write(material(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO), tmp_path)
     assert [file.name for file in files][:5] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
-    assert figures.draw(collect(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO)).axes
+    results = collect(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO)
+    assert trade_off.draw(frames.by_fold(results), INFO, results.backbones).axes

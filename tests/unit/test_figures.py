@@ -1,0 +1,245 @@
+"""What figures are drawn from, and how they look: fronts, ellipses, curves, letters and signs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import style
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from sklearn.metrics import roc_auc_score
+
+from bench import registry
+from bench.report import TaskInfo, cost_gain, curves, figures, frames, roc, trade_off
+from bench.report.figures import Name, dashes_of, styles_of
+from bench.run.plan import build_method
+
+INFO = TaskInfo(
+    name="demo", says="Finding.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
+    group_names=("younger", "older"), ood=("near", "far"),
+)  # fmt: skip
+TEN = [Name(number, f"m{number}", f"m{number}", f"M{number}") for number in range(2, 11)]
+BASELINE = Name(1, "baseline", "baseline", "Baseline")
+grid = st.integers(0, 4).map(lambda value: value / 4)
+
+
+def by_fold(methods: list[Name], folds: int = 5, seed: int = 0, backbones: tuple[str, ...] = ("small",)) -> Any:
+    """A frame of `frames.by_fold` with random scores."""
+    rng = np.random.default_rng(seed)
+    sets = [(name, metric) for name in INFO.ood for metric in INFO.columns] + [("", cost) for cost in frames.COSTS]
+    return pd.DataFrame(
+        [
+            {**method._asdict(), "backbone": backbone, "set": name, "metric": metric, "fold": fold}
+            | {"value": rng.uniform(0.1, 0.9), "degenerate": False}
+            for backbone, method, (name, metric), fold in itertools.product(backbones, methods, sets, range(folds))
+        ]
+    )
+
+
+def predictions(methods: list[Name], folds: int = 2, seed: int = 0, n: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    parts = []
+    for method, fold in itertools.product(methods, range(folds)):
+        y, a = rng.integers(0, 2, n), rng.integers(0, 2, n)
+        one = pd.DataFrame({"y": y, "a": a, "logit": y + rng.normal(size=n)})
+        parts.append(one.assign(backbone="small", fold=fold, seed=0, **method._asdict()))
+    return pd.concat(parts)
+
+
+def of_trade_off(frame: pd.DataFrame) -> Figure:
+    return trade_off.draw(frame, INFO, ["small"])
+
+
+def of_costs(frame: pd.DataFrame) -> Figure:
+    return cost_gain.draw(cost_gain.gains(frame), frame[frame["set"] == ""], INFO)
+
+
+def of_curves(frame: pd.DataFrame) -> Figure:
+    others = frame[frame["spec"] != "baseline"]
+    moved = frames.along({x: others.assign(value=others["value"] + x / 10) for x in (0, 1, 4)})
+    return curves.draw(moved, INFO, curves.Across("Epochs"), {"seconds": "Time"})
+
+
+def of_roc(frame: pd.DataFrame) -> Figure:
+    return roc.draw(roc.curves(predictions(figures.names(frame), frame["fold"].nunique())), INFO, "near")
+
+
+DRAW: dict[str, Callable[[pd.DataFrame], Figure]] = {
+    "trade-off": of_trade_off, "cost-gain": of_costs, "curves": of_curves, "roc": of_roc
+}  # fmt: skip
+
+
+def drawn(name: str, frame: pd.DataFrame) -> Figure:
+    with style.context(["default", figures.STYLE]):
+        return DRAW[name](frame)
+
+
+@given(st.lists(st.tuples(grid, grid | st.just(math.nan)), max_size=8))
+def test_the_front_has_what_no_other_beats(points: list[tuple[float, float]]) -> None:
+    def beaten(one: tuple[float, float]) -> bool:
+        return any(
+            other[0] >= one[0] and other[1] <= one[1] and other != one for other in points if not math.isnan(other[1])
+        )
+
+    found = trade_off.pareto([auc for auc, _ in points], [gap for _, gap in points])
+    expected = {i for i, point in enumerate(points) if not math.isnan(point[1]) and not beaten(point)}
+    assert set(found) == expected
+    assert [points[i][0] for i in found] == sorted(points[i][0] for i in found)
+
+
+def test_an_ellipse_has_the_axes_of_the_covariance() -> None:
+    # Variances 4 and 1 along 30 and 120 degrees: four points at ± along each, of which the sum of squares is 3 * that.
+    long, short = math.sqrt(6), math.sqrt(1.5)
+    along = np.array([[math.cos(math.pi / 6), math.sin(math.pi / 6)], [-math.sin(math.pi / 6), math.cos(math.pi / 6)]])
+    places = np.array([[long, 0], [-long, 0], [0, short], [0, -short]]) @ along + [3, 7]
+    assert trade_off.ellipse(*places.T.tolist()) == pytest.approx((4, 2, 30))
+    assert trade_off.ellipse(*np.vstack([places, [math.nan, 1]]).T.tolist()) == pytest.approx((4, 2, 30))
+
+
+@pytest.mark.parametrize(("places", "width"), [(2, None), (3, 2.0)])
+def test_an_ellipse_needs_three_folds(places: int, width: float | None) -> None:
+    found = trade_off.ellipse(list(range(places)), [0.5] * places)
+    assert found == (None if width is None else pytest.approx((2, 0, 0)))
+
+
+def test_a_fold_that_predicts_one_class_is_no_part_of_the_front() -> None:
+    frame = by_fold([BASELINE, *TEN[:2]])
+    frame.loc[(frame["spec"] == "m2") & (frame["metric"] == "auc"), "value"] = 0.99
+    frame.loc[(frame["spec"] == "m2") & (frame["metric"] == "eodds"), "value"] = 0.0
+
+    def front(frame: pd.DataFrame) -> list[float]:
+        line = next(line for line in drawn("trade-off", frame).axes[0].lines if line.get_drawstyle() == "steps-pre")
+        return list(map(float, np.asarray(line.get_xdata())))
+
+    assert front(frame) == pytest.approx([0.99])
+    frame.loc[frame["spec"] == "m2", "degenerate"] = True
+    assert max(front(frame)) < 0.9
+
+
+def test_a_roc_curve_by_hand() -> None:
+    # Scores down: + - + -: half the positives at no false positive, all of them at one of two.
+    tpr, *point = roc.curve(np.array([1, 0, 1, 0]), np.array([2.0, 1.0, -1.0, -2.0]))
+    at = dict(zip(roc.GRID.round(2), tpr, strict=True))
+    assert (at[0.0], at[0.25], at[0.49], at[0.5], at[1.0]) == (0.5, 0.5, 0.5, 1, 1)
+    assert point == [0.5, 0.5]
+
+
+@given(st.integers(0, 10_000))
+def test_a_roc_curve_has_the_area_and_the_rates_of_its_scores(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    y = np.array([0, 1, *rng.integers(0, 2, 200)])
+    logit = (y + rng.normal(size=202)).round(1)  # with ties
+    tpr, fpr_half, tpr_half = roc.curve(y, logit)
+    assert np.trapezoid(tpr, roc.GRID) == pytest.approx(roc_auc_score(y, logit), abs=0.01)
+    assert (np.diff(tpr) >= 0).all()
+    for threshold in np.unique(logit):
+        # No point of the curve lies below a rate that a threshold reaches.
+        fpr, reached = ((logit >= threshold)[y == label].mean() for label in (0, 1))
+        assert tpr[fpr <= roc.GRID].min(initial=1) >= reached - 1e-9
+    assert (fpr_half, tpr_half) == ((logit > 0)[y == 0].mean(), (logit > 0)[y == 1].mean())
+
+
+def test_a_group_without_a_class_has_no_curve() -> None:
+    frame = predictions([BASELINE])
+    frame.loc[frame["a"] == 1, "y"] = 0
+    found = roc.curves(frame)
+    assert found[found["a"] == 1]["tpr"].isna().all()
+    assert found[found["a"] == 0]["tpr"].notna().all()
+    figure = roc.draw(found, INFO, "near")
+    assert "for want of a class: older." in figure.legends[0].get_title().get_text()
+
+
+def test_seeds_are_averaged_within_a_fold() -> None:
+    one, two = (predictions([BASELINE], folds=1, seed=seed) for seed in (0, 1))
+    both = roc.curves(pd.concat([one, two.assign(seed=1)]))
+    mean = (roc.curves(one)["tpr"] + roc.curves(two)["tpr"]) / 2
+    assert both["tpr"].to_numpy() == pytest.approx(mean.to_numpy())
+
+
+def test_curves_are_over_the_folds_that_every_setting_has() -> None:
+    full = by_fold(TEN[:2])
+    fewer = full[(full["spec"] == "m2") | (full["fold"] < 3)]
+    found = frames.along({0: full, 1: fewer})
+    assert found.groupby("spec")["fold"].nunique().to_dict() == {"m2": 5, "m3": 3}
+    # Withheld at one setting, such as a gap: not shown at the others.
+    bare = frames.along({0: full, 1: full[(full["set"] != "near") | (full["metric"] == "auc")]})
+    assert set(bare[bare["set"] == "near"]["metric"]) == {"auc"}
+    assert set(bare[bare["set"] == "far"]["metric"]) == set(INFO.columns)
+
+
+def test_a_gain_is_the_difference_to_baseline_of_the_same_fold() -> None:
+    frame = by_fold([BASELINE, TEN[0]], folds=3)
+    gained = cost_gain.gains(frame[(frame["spec"] != "baseline") | (frame["fold"] < 2)])
+    assert sorted(set(gained["fold"])) == [0, 1]
+    keys = ["set", "metric", "fold"]
+    wide = frame.pivot(index=keys, columns="spec", values="value")
+    expected = (wide["m2"] - wide["baseline"]).loc[pd.MultiIndex.from_frame(gained[keys])]
+    assert gained["value"].to_numpy() == pytest.approx(expected.to_numpy())
+
+
+def test_a_line_is_the_mean_and_its_band_the_std_over_folds() -> None:
+    frame = by_fold(TEN[:1], folds=3)
+    chosen = (frame["set"] == "near") & (frame["metric"] == "auc")
+    frame.loc[chosen, "value"] = [0.5, 0.6, 0.7]
+    panel = drawn("curves", frame).axes[0]
+    assert np.asarray(panel.lines[0].get_ydata()) == pytest.approx([0.6, 0.7, 1.0])
+    band = np.asarray(panel.collections[0].get_paths()[0].vertices)[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((0.5, 1.1))
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_one_method_one_fold_or_a_hole_can_be_drawn(name: str) -> None:
+    some = by_fold([BASELINE, *TEN[:2]])
+    some.loc[(some["fold"] == 1) | (some["spec"] == "m2"), "value"] = math.nan
+    for frame in (by_fold([BASELINE, TEN[0]], folds=1), by_fold([BASELINE, TEN[0]]), some):
+        drawn(name, frame).draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_letters_are_seven_points_or_more_in_one_or_two_columns(name: str) -> None:
+    figure = drawn(name, by_fold([BASELINE, *TEN]))
+    figure.draw_without_rendering()
+    letters = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
+    assert min(float(text.get_fontsize()) for text in letters if text.get_text()) >= 7
+    assert figure.get_figwidth() in (figures.ONE_COLUMN, figures.TWO_COLUMNS)
+    assert figure.get_suptitle().startswith("SYNTHETIC")
+    # Nothing is cut off at the edge of the page.
+    box, page = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0) >= -0.02
+    assert box.x1 <= page[0] + 0.02
+    assert box.y1 <= page[1] + 0.02
+
+
+@pytest.mark.parametrize("name", ["trade-off", "cost-gain", "curves"])
+def test_a_method_has_its_colour_and_marker_in_every_figure(name: str) -> None:
+    figure = drawn(name, by_fold([BASELINE, *TEN]))
+    signs = {line.get_label(): line for line in figure.legends[0].legend_handles if isinstance(line, Line2D)}
+    for label, look in styles_of([BASELINE, *TEN]).items():
+        if label in signs and label != "Baseline":
+            assert (signs[label].get_color(), signs[label].get_marker()) == (look["color"], look["marker"])
+    assert set(signs) >= {method.label for method in TEN}
+
+
+def test_rows_differ_without_colour() -> None:
+    methods = [build_method(name) for name in registry.catalogue("method")]
+    rows = [Name(method.row, method.title, method.title, method.title) for method in methods]
+    rows += [Name(100, name, name, name) for name in ("own", "other")]
+    looks, dashes = styles_of(rows), dashes_of(rows)
+    signs = [(look["marker"], look["fillstyle"], str(dashes[label])) for label, look in looks.items()]
+    assert len(set(signs)) == len(rows) == 12
+    assert len({look["marker"] for look in looks.values()}) == 12
+
+
+def test_defaults_fill_the_marker_whichever_variants_are_there() -> None:
+    variant = Name(2, "m2", "m2:x=1", "M2 (x 1)")
+    assert styles_of([variant])["M2 (x 1)"] == styles_of([TEN[0], variant])["M2 (x 1)"]
+    assert styles_of([TEN[0], variant])["M2"]["fillstyle"] == "full"
