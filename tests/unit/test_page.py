@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import figures
 from bench.report.aggregate import SYNTHETIC
+from bench.report.artefacts import artefacts
 from bench.report.checks import TaskInfo
 from bench.report.material import Material
 from bench.report.page import NAME, Shown, found, index, page, public
@@ -76,7 +76,8 @@ def material(cells, **given):
 
 @cache
 def figure():
-    return figures.trade_off(material(cells()).results)
+    given = material(cells())
+    return next(item for item in artefacts(given) if item.name == "trade-off").make(given)
 
 
 def shown(material):
