@@ -117,7 +117,9 @@ def write_across(across: Across | None, reports: Path, name: str) -> dict[str, b
     """Write and print methods over tasks, and return the files by suffix; with too few remove those of before."""
     from bench.report import diagram
 
-    made = {"md": markdown(across).encode(), "csv": csv(across).encode(), **diagram.diagram(across)} if across else {}
+    made = {"md": markdown(across).encode(), "csv": csv(across).encode()} if across else {}
+    if across and any(item.ranks for item in across.ranked):
+        made |= diagram.diagram(across)
     files = put(reports, {f"{name}.{kind}": data for kind, data in made.items()}, f"{name}.*")
     for item in across.ranked if across else ():
         print(*sentences(item), sep="\n")

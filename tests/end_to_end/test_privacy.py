@@ -83,8 +83,9 @@ def test_neither_what_is_printed_nor_a_report_names_an_image_or_a_patient(hospit
     for text in (hospital.ran.stdout, hospital.ran.stderr, reported.stdout, reported.stderr):
         assert named(text) == []
     files = [file for file in (hospital.folder / "reports").rglob("*") if file.is_file()]
-    assert {"main.csv", "groups.csv", "figure-3.png"} <= {file.name for file in files}
+    assert {"main.csv", "groups.csv", "index.html", "figure-3.png"} <= {file.name for file in files}
     assert not [file for file in files if file.name.startswith("figure-5")]
+    assert str(hospital.folder) not in (hospital.folder / "reports/own/index.html").read_text()
     for file in files:
         assert named(file.read_bytes().decode("latin-1")) == []
     cells = [str(file.relative_to(hospital.folder)) for file in (hospital.folder / "results/cells").rglob("*")]

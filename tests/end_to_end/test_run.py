@@ -16,10 +16,9 @@ MASKED = ("swift", "swift+apply-update", "bmft")
 
 def test_all_methods_reach_the_table(finished):
     assert "22 of 22 cells done, 22 computed, 0 recomputed" in finished.first.stdout
-    assert {"groups.csv", "groups.md", "main.csv", "main.md", "main.tex", "trade-off.pdf", "trade-off.png"} <= set(
-        finished.first_report
-    )
-    assert {f"figure-{n}.{kind}" for n in (3, 5, 9) for kind in ("pdf", "png")} <= set(finished.first_report)
+    made = {"main": ("csv", "md", "tex"), "groups": ("csv", "md"), "trade-off": ("pdf", "png"), "index": ("html",)}
+    made |= {f"figure-{number}": ("pdf", "png") for number in (3, 5, 9)}
+    assert {f"{name}.{kind}" for name, kinds in made.items() for kind in kinds} <= set(finished.first_report)
     table = finished.first_report["main.md"].decode()
     for name in registry.catalogue("method"):
         assert registry.load("method", name).title in table
@@ -34,6 +33,13 @@ def test_again_computes_nothing_and_writes_the_same_bytes(finished):
     assert "22 of 22 cells done, 0 computed, 0 recomputed" in again.stdout
     assert finished.cells() == before
     assert finished.report() == finished.first_report
+
+
+def test_the_report_of_all_tasks_has_those_of_the_user_too(finished):
+    told = finished.bench("report", "--all", "--reports", "all")
+    assert "all/tiny/main.md" in told.stdout
+    assert '<a href="tiny/index.html">tiny</a>' in (finished.folder / "all/index.html").read_text()
+    assert (finished.folder / "all/tiny/index.html").read_bytes() == finished.first_report["index.html"]
 
 
 def test_a_cell_says_what_it_is_and_keeps_its_predictions(finished):

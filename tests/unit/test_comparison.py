@@ -162,7 +162,7 @@ def test_all_tasks_together_rank_the_methods(folder: Folder, capsys: pytest.Capt
         for spec in ("baseline", "swift", "bmft", "llft"):
             folder.add(task, spec, degenerate=spec == "llft")
     folder.add("cxr-gender", "fullft_rw")
-    assert folder.report() == 0
+    assert folder.report("--all") == 0
     out = capsys.readouterr().out
     # AUC by hand, ranks of Baseline, SWiFT, BMFT, LLFT. Age: CheXpert 871 873 870 867, NIH 785 792 791 782;
     # gender: 871 880 876 880, 785 791 797 786. Sums 2+3+4+4, 1+1+1.5+2, 3+2+3+1, 4+4+1.5+3
@@ -176,13 +176,34 @@ def test_all_tasks_together_rank_the_methods(folder: Folder, capsys: pytest.Capt
     assert {file.name for file in (folder.place / "reports").glob("across*")} == {
         f"across.{kind}" for kind in ("md", "csv", "pdf", "png")
     }
+    page = (folder.place / "reports" / "index.html").read_text()
+    assert [name in page for name in ("cxr-age/index.html", "cxr-gender/index.html", "across.csv")] == [True] * 3
+    assert "AUC over 4 blocks: Friedman p = 0.13." in page
+    assert page.count("data:image/png") == 1
+
+
+def test_a_task_that_cannot_be_reported_is_named_and_the_others_are(
+    folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.add("cxr-age", "baseline")
+    (folder.place / "cells" / "cxr-gender").mkdir()
+    assert folder.report("--all") == 1
+    told = capsys.readouterr()
+    assert "no report of cxr-gender: no results of cxr-gender" in told.err
+    assert "cxr-gender" not in (folder.place / "reports" / "index.html").read_text()
+    assert (folder.place / "reports" / "cxr-age" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("words", [(), ("--all", "--task", "cxr-age")])
+def test_a_report_is_of_one_task_or_of_all(folder: Folder, words: tuple[str, ...]) -> None:
+    assert folder.report(*words) == 2
 
 
 def test_synthetic_tasks_are_ranked_apart(folder: Folder) -> None:
     for spec in ("baseline", "swift", "bmft"):
         folder.add("cxr-age", spec, synthetic=True)
         folder.add("cxr-gender", spec)
-    folder.report()
+    folder.report("--all")
     pages = {name: (folder.place / "reports" / f"{name}.md").read_text() for name in ("across", "across-synthetic")}
     assert "SYNTHETIC" in pages["across-synthetic"]
     assert "SYNTHETIC" not in pages["across"]

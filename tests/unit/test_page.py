@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import figures
 from bench.report.aggregate import SYNTHETIC
+from bench.report.artefacts import artefacts
 from bench.report.checks import TaskInfo
 from bench.report.material import Material
 from bench.report.page import NAME, Shown, found, index, page, public
@@ -76,7 +76,8 @@ def material(cells, **given):
 
 @cache
 def figure():
-    return figures.trade_off(material(cells()).results)
+    given = material(cells())
+    return next(item for item in artefacts(given) if item.name == "trade-off").make(given)
 
 
 def shown(material):
@@ -86,7 +87,7 @@ def shown(material):
         Shown("main", "All methods.", {"md": table, "csv": b""}),
         Shown("trade-off", "Disparity against accuracy.", figure()),
         Shown("ablation-alpha-mask", "Alpha & its masks.", {"md": table}),
-        Shown("figure-4", "Gaps against epochs.", {}, (f"bench run --task {FOLDER}/demo.toml --ablate epochs",)),
+        Shown("figure-4", "gaps against epochs.", {}, (f"bench run --task {FOLDER}/demo.toml --ablate epochs",)),
     ]
 
 
@@ -111,7 +112,8 @@ def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
     assert 'href="trade-off.pdf"' in text
     assert 'href="main.csv"' in text
     assert "<code>bench run --task demo.toml --ablate epochs</code>" in text
-    assert "Alpha &amp; its masks." in text
+    assert "<h2>Alpha &amp; its masks.</h2>" in text
+    assert "<p>Figure 4: gaps against epochs.</p>" in text
 
 
 def test_the_same_cells_give_the_same_bytes_in_whatever_order_they_are_read():
@@ -143,13 +145,15 @@ def test_no_host_no_folder_and_no_image_is_named():
     place = FOLDER / "results" / "cells" / "demo" / "small"
     left_out = (
         f"{place}/beta/f0-s0.json: cannot be checked: {FOLDER}/{IMAGE} is missing",
-        f"{place}/beta/{IMAGE}.json: not a whole result",
+        f"{place}/beta/f1-s0.failed.json: not a whole record of a failure",
+        f"{place}/beta/{IMAGE}: not a file of a cell",
     )
     kept = [item for item in cells() if (item["cell"]["title"], item["cell"]["fold"]) != ("Gamma", 2)]
     text = text_of(material(kept, failures=[failure], left_out=left_out))
     assert "Failed: Gamma, small, fold 2, seed 0: ValueError." in text
     assert "<li>small/beta/f0-s0: cannot be checked.</li>" in text
-    assert "<li>A file: not a whole result.</li>" in text
+    assert "<li>small/beta/f1-s0: not a whole record of a failure.</li>" in text
+    assert "<li>1 file is of no cell.</li>" in text
     for secret in (HOST, str(FOLDER), "dr-no", "patient00042"):
         assert secret not in text
 

@@ -49,7 +49,7 @@ class _Section:
     """A figure, or a table's Markdown as HTML, and the names of the files beside the page."""
 
     name: str
-    says: str
+    title: str
     files: tuple[str, ...]
     picture: Picture | None
     text: Markup
@@ -77,7 +77,7 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         provenance=provenance(results, material.cells, material.task),
         failures=_failures(material.failures, material.cells),
         missing=[
-            {"name": item.name, "says": item.says, "lines": [public(line, material.settings) for line in item.missing]}
+            {"title": _title(item), "lines": [public(line, material.settings) for line in item.missing]}
             for item in artefacts
             if item.missing
         ],
@@ -104,7 +104,7 @@ def index(every: Iterable[Results], across: Sequence[Shown] = ()) -> bytes:
 def found(results: Results) -> str:
     """What came of a task, in a line: how much was run, and where a gap is smaller than Baseline's."""
     info = results.info
-    methods = len({row.label for row in results.rows if row.excluded != "undefined"})
+    methods = len({row.method for row in results.rows if row.excluded != "undefined"})
     run = f"{methods} {'method' if methods == 1 else 'methods'}, {results.found} of {results.folds} folds."
     if not any(row.compared for row in results.rows):
         return f"{run} Nothing is compared."
@@ -122,16 +122,17 @@ def found(results: Results) -> str:
 
 
 def _left_out(lines: Sequence[str]) -> list[str]:
-    """The files that are left out, and why; of their names only those of cells are shown."""
-    shown = []
-    for line in lines:
-        file, _, why = line.partition(".json: ")
-        cell = _CELL.search(file)
-        shown.append(f"{cell.group() if cell else 'A file'}: {why.partition(': ')[0]}.")
-    return shown
+    """The files that are left out, and why; of their names only those of cells are shown, of reasons no more than one.
+
+    What follows a second colon is the message of an error, which may name an image.
+    """
+    found = [_LEFT_OUT.search(line) for line in lines]
+    others = sum(match is None for match in found)
+    foreign = [f"{others} {'file is' if others == 1 else 'files are'} of no cell."] if others else []
+    return [*(f"{match[1]}: {match[2]}." for match in found if match), *foreign]
 
 
-_CELL = re.compile(r"[\w.+@-]+/[\w.+@-]+/f\d+-s\d+(\.failed)?$")
+_LEFT_OUT = re.compile(r"(?:^|/)([\w.+@-]+/[\w.+@-]+/f\d+-s\d+)\.[a-z.]+: (.+?)(?:: |$)")
 
 
 def public(text: str, settings: Settings) -> str:
@@ -148,7 +149,13 @@ _FOLDERS = re.compile(r"(?<=')[~/][^']*/|(?<![^\s=])[~/][^\s']*/")
 def _section(item: Shown) -> _Section:
     drawn = picture(item.files["png"]) if "png" in item.files else None
     text = html(item.files["md"].decode()) if "md" in item.files else Markup()
-    return _Section(item.name, item.says, _files(item), drawn, text)
+    return _Section(item.name, _title(item), _files(item), drawn, text)
+
+
+def _title(item: Shown) -> str:
+    """`Table 6: random, hard and soft masks`; of what is not the paper's, what it says alone."""
+    kind, _, number = item.name.partition("-")
+    return f"{kind.capitalize()} {number}: {item.says}" if number.isdigit() else item.says[:1].upper() + item.says[1:]
 
 
 def _files(item: Shown) -> tuple[str, ...]:
