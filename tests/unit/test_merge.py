@@ -54,9 +54,7 @@ def test_a_site_given_twice_is_refused_by_its_images_and_its_cells():
 def test_the_same_images_under_another_hash_are_refused_too():
     other = site("north", [{**item, "hash": "other"} for item in site("north").cells])
     found = conflicts({"north": site("north"), "south": other})
-    assert (
-        "cells: 4 on these images have one hash at north and another at south, first small/baseline/f0-s0" in found[1]
-    )
+    assert found[1].startswith("cells: 4 trained on the same images have one hash at north and another at south")
 
 
 def test_one_shared_test_set_under_another_name_is_enough():
