@@ -215,7 +215,8 @@ def test_no_count_that_a_report_would_withhold_is_in_a_cell(least):
     made = small_site(least, ood_neutral=SMALL)
     for left in leaving(made.cells, made.info):
         scores = left["scores"]["ood_neutral"]
-        assert scores == {"auc": 0.4, "n": 264, "groups": {}, "withheld": scores["withheld"]}
+        shown = {"auc": 0.4, "degenerate": False, "n": 264}
+        assert scores == {**shown, "groups": {}, "withheld": scores["withheld"]}
         assert "eodds" in scores["withheld"]
         assert not numbers(left) & set(HIDDEN)
         # 40 and 25 are small too where 60 is the least.
@@ -244,6 +245,8 @@ def test_a_small_cell_of_val_hides_the_size_of_the_external_set_and_what_counts_
 def test_what_was_exported_gives_the_tables_of_home(tmp_path, least):
     tiny = {GROUPS[0]: (2, 1), GROUPS[1]: (1, 2)}
     made = small_site(least, ood_neutral=SMALL, ood_reversed=tiny)
+    for name in TASK.ood:
+        made.cells[0]["scores"][name]["degenerate"] = True
     about, files = contents(made)
     pack(tmp_path / "a.tar.gz", about, files)
     for kind in (tables.csv, tables.markdown, tables.latex):
@@ -264,12 +267,9 @@ def test_elsewhere_more_can_be_withheld_and_never_less(tmp_path):
         assert tables.csv(away.results) == tables.csv(careful.results)
 
 
-def repacked(tmp_path, change):
-    """An export whose contents, by name, `change` has worked on; its checksums are right."""
-    about, files = contents(site("north"))
-    change(files)
-    pack(tmp_path / "a.tar.gz", about, files)
-    return tmp_path / "a.tar.gz"
+@pytest.fixture(scope="module")
+def exported():
+    return contents(site("north"))
 
 
 def edit(name, **changes):
@@ -307,8 +307,12 @@ FIRST = "cells/small/baseline/f0-s0.json"
     ],
     ids=["schema", "scores", "cell", "list", "name", "none", "no task", "no toml", "key", "task name"],
 )
-def test_contents_that_are_not_as_bench_writes_them_are_refused(tmp_path, change, says):
-    with pytest.raises(BenchError) as caught, opened(repacked(tmp_path, change)):
+def test_contents_that_are_not_as_bench_writes_them_are_refused(tmp_path, exported, change, says):
+    """Their checksums are right: the manifest is made of them."""
+    about, files = exported[0], dict(exported[1])
+    change(files)
+    pack(tmp_path / "a.tar.gz", about, files)
+    with pytest.raises(BenchError) as caught, opened(tmp_path / "a.tar.gz"):
         pass
     assert says in str(caught.value)
 
