@@ -134,6 +134,16 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--published", action="store_true", help="statistics over the paper's own numbers instead, in REPORTS/published"
     )
+    report.add_argument(
+        "--paper", action="store_true", help="the paper's tables and figures from its tasks, in REPORTS/paper"
+    )
+    report.add_argument(
+        "--twins", action="store_true", help="the same from phantoms in their place, in REPORTS/phantom-twins"
+    )
+    report.add_argument(
+        "--only", metavar="NAMES", help="of --task, --paper or --twins these artefacts alone, joined by commas"
+    )
+    report.add_argument("--list", action="store_true", help="print artefacts, and what makes those that are missing")
     _folders(report)
 
     _add_export(verbs)
@@ -359,20 +369,34 @@ def _tune(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from bench.report.command import report_published, report_tasks
+    from bench.report import command
+    from bench.report.paper import ITSELF, TWINS
     from bench.run import launch
 
-    if args.archive and (args.task or args.published):
-        raise UsageError("--from FILE is of one task, which it names: without --task and --published")
-    if args.published:
-        if args.task:
-            raise UsageError("--published is of all tasks: without --task; that of a task stands in its own report")
-        return report_published(args.reports)
+    scopes = {"--task": args.task, "--paper": args.paper, "--twins": args.twins, "--published": args.published}
+    scopes["--from"] = args.archive
+    given = [name for name, value in scopes.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)}: one report at a time")
     if args.archive:
         from bench.share.command import report_archive
 
+        if args.list or args.only:
+            raise UsageError("--from is one report: without --list and --only")
         return report_archive(args.archive, args.reports, min_cell=args.min_cell)
-    return report_tasks(args.task, args.reports, launch.settings(args), min_cell=args.min_cell)
+    settings = launch.settings(args)
+    if args.published:
+        if args.list or args.only:
+            raise UsageError("--published is one report: without --list and --only")
+        return command.report_published(args.reports)
+    names = ITSELF if args.paper else TWINS if args.twins else None
+    if args.list:
+        return command.list_artefacts(args.task, names, settings)
+    how = {"min_cell": args.min_cell, "only": args.only}
+    if names:
+        place = args.reports / ("paper" if args.paper else "phantom-twins")
+        return command.report_paper(names, place, settings, **how)
+    return command.report_tasks(args.task, args.reports, settings, **how)
 
 
 def _export(args: argparse.Namespace) -> int:

@@ -199,6 +199,14 @@ _ALL = (
         tied="tone",
     ),
     _phantom_task(
+        "phantom-skin-sex",
+        "generated skin lesions, melanoma tied to sex in the source hospital",
+        "skin",
+        SEX,
+        NOT_MELANOMA,
+        tied="sex",
+    ),
+    _phantom_task(
         "phantom-cxr-age-no-correlation",
         "control: age and pneumothorax are independent in the source hospital",
         "chest",

@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.report import artefacts
 from bench.report.aggregate import collect
-from bench.report.artefacts import ABLATION, Artefact, artefacts
+from bench.report.artefacts import ABLATION, Artefact
 from bench.report.checks import TaskInfo
 from bench.report.material import Material
 from bench.report.published_tables import NAME as PUBLISHED
@@ -18,20 +19,20 @@ __all__ = ["Material", "TaskInfo", "collect", "put", "untuned", "write"]
 
 
 def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
-    """Write the files of `chosen` artefacts into `folder` and return their paths; of all whose cells are there.
+    """Write the files of `chosen` artefacts into `folder` and return their paths; of all of the task if None.
 
-    In the second case files of artefacts that were written before and are no more are removed. Each file is replaced
-    at once, and only after all of them could be made.
+    Those whose cells are missing are passed over. Without `chosen`, files of artefacts that were written before and
+    are no more are removed. Each file is replaced at once, and only after all of them could be made.
 
     Raises:
-        BenchError: if there are no cells, or some that must not stand in one table (see `collect`).
+        BenchError: on cells that must not stand in one table (see `collect`).
         NotWritten: a folder that cannot be written, or a full disk.
     """
-    every = artefacts(material)
-    made = [item for item in every if not item.missing(material)] if chosen is None else chosen
+    every = artefacts.artefacts(material) if chosen is None else chosen
+    made = [item for item in every if item.partial or not item.missing(material)]
     contents = {f"{item.name}.{kind}": data for item in made for kind, data in item.make(material).items()}
-    stale = [] if chosen is not None else [f"{ABLATION}*.*", f"{PUBLISHED}.*", *(f"{item.name}.*" for item in every)]
-    return put(folder, contents, *stale)
+    stale = [f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *(item.name for item in every))]
+    return put(folder, contents, *(stale if chosen is None else ()))
 
 
 def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
+from bench.report import paper_tables as paper
 from bench.report import tables
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results
 from bench.report.comparison import Comparison, compare
 from bench.report.material import Material
+from bench.report.paper import FIGURES, Block, Layout, blocks, blocks_of, layouts
 from bench.report.published_tables import FORMATS
 from bench.report.published_tables import NAME as PUBLISHED
 from bench.report.tuned import PART as TUNED
 from bench.report.tuned import collect_tuned
-from bench.run.plan import method_specs
+from bench.run.plan import folder, method_specs
 
 ABLATION = "ablation-"
 
@@ -34,6 +36,48 @@ class Artefact:
     missing: Callable[[Material], list[str]]
     count: Callable[[Material], tuple[int, int]]
     paper: str = ""
+    partial: bool = False
+    """Made whatever is missing, which it says."""
+
+
+def paper_tables(tables: Sequence[tuple[Layout, list[Block]]], *, partial: bool = False) -> list[Artefact]:
+    """Return tables of the paper, each made of some blocks."""
+    return [_paper_table(*table, partial=partial) for table in tables]
+
+
+def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> Artefact:
+    def missing(material: Material) -> list[str]:
+        found = [material.other(block.task).missing(layout.rows, block.backbone) for block in made_of]
+        return list(dict.fromkeys(line for lines in found for line in lines))
+
+    def count(material: Material) -> tuple[int, int]:
+        counts = [material.other(block.task).count(layout.rows, block.backbone) for block in made_of]
+        return sum(there for there, _ in counts), sum(every for _, every in counts)
+
+    def make(material: Material) -> dict[str, bytes]:
+        return paper.make(layout, made_of, material)
+
+    return Artefact(layout.name, layout.says, make, missing, count, f"Table {layout.number}", partial)
+
+
+def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
+    """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
+    figures = [
+        _elsewhere(item, material.other(names[task]))
+        for name, tasks in FIGURES.items()
+        for task in tasks
+        for item in artefacts(material.other(names[task]))
+        if item.name == name
+    ]
+    return [*paper_tables([(layout, blocks(layout, names)) for layout in layouts()], partial=True), *figures]
+
+
+def _elsewhere(item: Artefact, material: Material) -> Artefact:
+    name = material.task.name
+    return replace(
+        item, name=f"{item.name}-{folder(name)}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
+        missing=lambda _: item.missing(material), count=lambda _: item.count(material),
+    )  # fmt: skip
 
 
 def artefacts(material: Material) -> list[Artefact]:
@@ -41,6 +85,7 @@ def artefacts(material: Material) -> list[Artefact]:
     return [
         Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
         Artefact("trade-off", "disparity against accuracy", _trade_off, _nothing_run, _all_methods),
+        *paper_tables(blocks_of(material.settings.task, material.task)),
         *(_ablation(table) for table in material.tables[1:]),
         Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
         *([_PUBLISHED] if material.cells and _compared(material) else []),

@@ -31,13 +31,30 @@ def spread(results: Results) -> str:
     return f"mean ± std over {results.found} {'fold' if results.found == 1 else 'folds'} (ddof 1)."
 
 
+def averaged(results: Results) -> str:
+    """The same, and that seeds were averaged where there are several."""
+    seeds = f" Values of {results.seeds} seeds are averaged within a fold." if results.seeds > 1 else ""
+    return spread(results) + seeds
+
+
 def reading(results: Results) -> list[str]:
     """How to read the table: marks, cost, sizes of sets, and every row that is not whole."""
-    seeds = f" Values of {results.seeds} seeds are averaged within a fold." if results.seeds > 1 else ""
     return [
-        spread(results) + seeds,
-        "Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark.",
+        averaged(results),
+        *marks(),
         "Cost: epochs of full fine-tuning on the external set, (forward + 2 backward) / (3 n), from counted images.",
+        *details(results),
+    ]
+
+
+def marks() -> list[str]:
+    """The sentence that says what bold and underlined are."""
+    return ["Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark."]
+
+
+def details(results: Results) -> list[str]:
+    """Pairs of groups, sizes of sets, remarks, and every row that is not whole."""
+    return [
         *_pairs(results),
         *(_size(name, size, results) for name, size in results.sizes.items()),
         *results.remarks,

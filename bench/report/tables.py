@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import isfinite
@@ -109,12 +110,12 @@ def metric_titles(info: TaskInfo) -> list[str]:
 
 def latex(results: Results) -> str:
     """A `table*` to \\input into a document that loads booktabs, with its notes, and the findings below it."""
-    return _environment().get_template("main.tex.j2").render(_context(results, SETS_ABREAST))
+    return render("main.tex.j2", _context(results, SETS_ABREAST))
 
 
 def markdown(results: Results) -> str:
     """The same table, notes and findings for a page that renders Markdown."""
-    return _environment().get_template("main.md.j2").render(_context(results, 1))
+    return render("main.md.j2", _context(results, 1))
 
 
 def csv(results: Results) -> str:
@@ -123,6 +124,11 @@ def csv(results: Results) -> str:
     table = table.assign(task=results.info.name, synthetic=results.info.synthetic, folds=results.folds)
     table["role"] = ["ood" if name in results.info.ood else name for name in table["set"]]
     return table.to_csv(index=False, lineterminator="\n")
+
+
+def render(template: str, context: Mapping[str, object]) -> str:
+    """Fill a template of this folder."""
+    return _environment().get_template(template).render(context)
 
 
 def tex(text: object) -> str:

@@ -1,0 +1,258 @@
+"""The paper's tables: what they are made of, whose tasks stand in, and what is printed of fabricated cells."""
+
+import io
+import re
+
+import pandas as pd
+import pytest
+
+from bench import registry, taskfile
+from bench.errors import UnknownName, UsageError
+from bench.report import artefacts, selection
+from bench.report.checks import TaskInfo
+from bench.report.material import Material
+from bench.report.paper import FIGURES, ITSELF, TWINS, blocks_of, layouts
+from bench.report.published import COLUMNS, everything
+from bench.run.plan import Cell as Place
+from bench.run.plan import Settings, build_method, describe_cell
+from bench.score.definitions import METRICS
+from bench.tasks import TASKS
+from tests.latex import compile_tables, needs_latex
+
+TEN = [
+    *("baseline", "fullft_rw", "fullft_reg", "fullft_fdr", "llft"),
+    *("diff_gda", "fair_prune", "diff_prune", "bmft", "swift"),
+]
+GROUPS = {"positives": 25, "negatives": 75}
+
+
+def cells(task, *specs, folds=2, backbone=None, **values):
+    """Cells of a task of the suite: the AUC falls from spec to spec by 0.01, gaps rise by 0.01."""
+    task = TASKS[task]
+    made = []
+    for place, spec in enumerate(specs):
+        metrics = {
+            name: 0.1 + place / 100 if METRICS[name].direction == "down" else 0.8 - place / 100 for name in METRICS
+        }
+        groups = dict.fromkeys(task.attribute.names, GROUPS)
+        scores = {**metrics, "degenerate": False, "n": 100 * len(groups), "groups": groups, **values}
+        for fold in range(folds):
+            cell = Place(task.name, backbone or task.backbones[0], spec, fold, 0)
+            made.append(
+                {
+                    "cell": describe_cell(cell, build_method(spec)),
+                    "synthetic": task.name.startswith("phantom"),
+                    "data": {"external": {"n": 40}},
+                    "scores": dict.fromkeys((*task.ood, "val"), scores),
+                    "cost": {"images_forward": 0, "images_backward": 0},
+                }
+            )
+    return made
+
+
+def material(spec, found, known=None, failures=(), min_cell=0):
+    """Material of a task of the suite; `known` is that of others, so that nothing is read."""
+    task = TASKS[spec]
+    grouped = task.attribute.grouped
+    info = TaskInfo(
+        name=task.name, says="Demo.", synthetic=spec.startswith("phantom"), label_names=task.label_names,
+        attribute_name=task.attribute.column, group_names=task.attribute.names, ood=tuple(task.ood), folds=task.folds,
+        columns=("auc", "min_auc", "gap_auc") if grouped else ("auc", "spd", "eodds"), min_cell=min_cell,
+    )  # fmt: skip
+    known = {} if known is None else known
+    settings = Settings(spec, None, None, None)  # type: ignore[arg-type]
+    known[spec] = Material(settings, task, info, found, list(failures), known=known)
+    return known[spec]
+
+
+def twins(**found):
+    known: dict = {}
+    for name in TWINS.values():
+        material(name, found.get(name.replace("-", "_"), []), known)
+    return known
+
+
+def table(name, material, made=None):
+    every = artefacts.artefacts(material) if made is None else made
+    (item,) = selection.chosen(every, name)
+    return {kind: data.decode() for kind, data in item.make(material).items()}
+
+
+def test_layouts_are_those_of_the_published_numbers():
+    found = {layout.number: layout for layout in layouts()}
+    assert list(found) == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    for number in (1, 2, 3, 4):
+        assert list(found[number].rows) == TEN
+        assert [part.sets for part in found[number].parts] == [2, 2]
+    assert [(part.task, part.backbone, part.sets) for part in found[6].parts] == [
+        ("skin-tone", "resnet50", 1), ("skin-gender", "resnet50", 1),
+    ]  # fmt: skip
+    assert list(found[6].rows.values()) == [
+        "Random mask", *(f"Hard mask, rate {rate}" for rate in (0.1, 0.3, 0.5, 0.7, 0.9)), "SWiFT (soft mask)",
+    ]  # fmt: skip
+    assert list(found[8].rows.items()) == [
+        ("swift:steps=first", "Without step 2"),
+        ("swift:steps=second", "Without step 1"),
+        ("swift", "SWiFT (both steps)"),
+    ]
+    for layout in layouts():
+        for spec in layout.rows:
+            assert registry.describe(spec.partition(":")[0], build_method(spec)) == spec
+
+
+def test_every_task_of_the_paper_has_its_twin():
+    assert set(TWINS) == set(everything()["task"]) == set(ITSELF)
+    for name, twin in TWINS.items():
+        paper, phantom = TASKS[name], TASKS[twin]
+        assert len(paper.attribute.names) == pytest.approx(len(phantom.attribute.names), abs=0)
+        assert (paper.label, paper.channels) == (phantom.label, phantom.channels)
+        assert len(phantom.ood) >= len(paper.ood)
+    assert {task for tasks in FIGURES.values() for task in tasks} <= set(TWINS)
+
+
+@pytest.mark.parametrize(
+    ("spec", "tables"),
+    [
+        ("phantom-cxr-age", [("table-3", "small"), ("table-5", "small")]),
+        ("skin-tone", [("table-1", "resnet50"), ("table-2", "efficientnet_b3"), ("table-5", "resnet50")]),
+        ("cxr-gender", [("table-3", "resnet50"), ("table-4", "densenet121")]),
+        ("ham10000-sex", [("table-1", "small")]),
+        ("phantom-cxr-age:image_size=32", [("table-3", "small"), ("table-5", "small")]),
+    ],
+)
+def test_a_task_has_the_tables_in_which_the_paper_has_it_and_those_of_ablations(spec, tables):
+    found = [(layout.name, block.backbone) for layout, (block,) in blocks_of(spec, taskfile.resolve(spec))]
+    first = spec.partition(":")[0]
+    assert found == [*tables, *((f"table-{n}", TASKS[first].backbones[0]) for n in (6, 7, 8, 9))]
+    sibling = {block.task for layout, (block,) in blocks_of(spec, taskfile.resolve(spec)) if layout.number == 5}
+    assert sibling <= {spec.replace(first, f"{first}-groups")}
+
+
+def test_a_task_on_more_than_two_groups_has_table_5_alone():
+    assert [layout.name for layout, _ in blocks_of("phantom-cxr-age-groups", TASKS["phantom-cxr-age-groups"])] == [
+        "table-5"
+    ]
+
+
+def test_best_and_second_are_those_of_the_rows_that_are_shown():
+    rows = ["swift:reinit=none", "swift:reinit=full", "swift"]
+    found = material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", *rows))
+    made = table("table-9", found)
+    lines = [line for line in made["md"].splitlines() if line.startswith("| ")][2:]
+    assert lines == [
+        "| No reset |" + " **0.790 ± 0.000** | **0.110 ± 0.000** | **0.110 ± 0.000** |" * 2,
+        "| Full reset |" + " <ins>0.780 ± 0.000</ins> | <ins>0.120 ± 0.000</ins> | <ins>0.120 ± 0.000</ins> |" * 2,
+        "| SWiFT (partial reset) |" + " 0.770 ± 0.000 | 0.130 ± 0.000 | 0.130 ± 0.000 |" * 2,
+    ]
+    assert "**SYNTHETIC PHANTOM DATA" in made["md"]
+    assert r"\textbf{SYNTHETIC PHANTOM DATA" in made["tex"]
+    assert r"No reset & \textbf{0.790 $\pm$ 0.000} & \textbf{0.110 $\pm$ 0.000}" in made["tex"]
+    read = pd.read_csv(io.StringIO(made["csv"]))
+    assert list(read) == [*COLUMNS, "synthetic"]
+    assert len(read) == 3 * 2 * 3
+    first = read.to_dict("records")[0]
+    assert [first[name] for name in ("key", "test_set", "metric", "mean", "n")] == [
+        "swift:reinit=none", "ood_neutral", "auc", 0.79, 2,
+    ]  # fmt: skip
+
+
+def test_what_was_not_run_is_said_and_the_command_that_runs_it():
+    known = twins(phantom_skin_tone=cells("phantom-skin-tone", "swift", "swift:steps=first", folds=5))
+    root = known["phantom-skin-tone"]
+    every = artefacts.of_paper(root, TWINS)
+    made = table("table-8", root, every)
+    blocks_of_table = made["md"].split("## ")
+    assert blocks_of_table[1].startswith("phantom-skin-tone, small backbone")
+    assert "| Without step 1 | not run | not run | not run |" in blocks_of_table[1]
+    assert "| SWiFT (both steps) | **0.800" in blocks_of_table[1]
+    assert blocks_of_table[2].startswith("phantom-skin-sex")
+    assert blocks_of_table[2].count("not run") == 9
+    assert r"Without step 1 & \multicolumn{3}{c}{not run}" in made["tex"]
+    assert made["csv"].count(",not run,") == 4 * 3
+
+    (item,) = selection.chosen(every, "table-8")
+    assert item.count(root) == (10, 30)
+    assert selection.lacking([item], root) == [
+        "table-8: 10 of 30 cells are there; this makes the others:",
+        "    bench run --task phantom-skin-tone --methods swift:steps=second",
+        "    bench run --task phantom-skin-sex --methods swift:steps=first,swift:steps=second,swift",
+    ]
+
+
+def test_a_row_that_failed_is_not_called_not_run():
+    done = cells("phantom-cxr-age", "swift", folds=5)
+    (failed,) = cells("phantom-cxr-age", "swift:normalise=zscore", folds=1)
+    failed["error"] = {"class": "NonFinite", "message": "at /home/someone"}
+    made = table("table-7", material("phantom-cxr-age", done, failures=[failed]))
+    assert "| z-score | failed |" in made["md"]
+    assert "Failed: SWiFT (normalise zscore), fold 0: NonFinite" in made["md"]
+    assert "someone" not in made["md"]
+
+
+def test_another_backbone_is_another_table():
+    found = cells("skin-tone", *TEN, backbone="resnet50") + cells("skin-tone", "swift", backbone="efficientnet_b3")
+    known: dict = {}
+    for name in ITSELF:
+        material(name, found if name == "skin-tone" else [], known)
+    root = known["skin-tone"]
+    every = artefacts.of_paper(root, ITSELF)
+    first, second = (pd.read_csv(io.StringIO(table(f"table-{n}", root, every)["csv"])) for n in (1, 2))
+    assert first["backbone"].unique().tolist() == ["resnet50"]
+    assert (first["mean"].notna().sum(), second["mean"].notna().sum()) == (10 * 6, 6)
+    (item,) = selection.chosen(every, "table-2")
+    assert item.missing(root)[0].endswith("--backbone efficientnet_b3")
+    # The same cells stand where the published numbers stand: keys, sets and metrics agree.
+    published = everything()
+    keys = ["key", "task", "backbone", "test_set", "metric"]
+    assert set(map(tuple, first[keys].to_numpy())) == set(
+        map(tuple, published[published["table"] == 1][keys].to_numpy())
+    )
+
+
+def test_small_cells_are_withheld_here_too():
+    few = {"positives": 3, "negatives": 75}
+    found = cells("phantom-cxr-age", "swift", "swift:normalise=zscore", groups={"up to 65": few, "over 65": GROUPS})
+    made = table("table-7", material("phantom-cxr-age", found, min_cell=10))
+    lines = [line for line in made["md"].splitlines() if line.startswith("| ")][2:]
+    assert lines == [
+        "| z-score |" + " <ins>0.790 ± 0.000</ins> | – | – |" * 2,
+        "| SWiFT (min-max) |" + " **0.800 ± 0.000** | – | – |" * 2,
+    ]
+    read = pd.read_csv(io.StringIO(made["csv"]))
+    assert read[read["metric"] != "auc"]["mean"].isna().all()
+    for text in made.values():
+        assert not re.search(r"\b3 pneumothorax", text)
+
+
+def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
+    found = artefacts.artefacts(material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
+    assert [item.name for item in selection.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
+    assert len({item.name for item in found}) == len(found)
+    with pytest.raises(UnknownName, match="did you mean table-7"):
+        selection.chosen(found, "tabel-7")
+    with pytest.raises(UsageError, match="name at least one of main, "):
+        selection.chosen(found, " ,")
+
+
+def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
+    known: dict = {}
+    material("phantom-cxr-age-groups", cells("phantom-cxr-age-groups", "baseline", folds=5), known)
+    found = material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift", folds=3), known)
+    lines = selection.listing(artefacts.artefacts(found), found)
+    by_name = {line.split()[0]: place for place, line in enumerate(lines) if not line.startswith(" ")}
+    assert re.fullmatch(r"table-7 +Table 7 +3 of 10 +how importances are normalised", lines[by_name["table-7"]])
+    assert lines[by_name["table-7"] + 1] == "    bench run --task phantom-cxr-age --methods swift:normalise=zscore"
+    assert lines[by_name["table-5"] + 1] == "    bench run --task phantom-cxr-age-groups --methods swift"
+    assert "5 of 10" in lines[by_name["table-5"]]
+    # Cells of every row are there, if not of every fold: it can be made.
+    assert not lines[by_name["main"] + 1].startswith(" ")
+
+
+@needs_latex
+def test_tables_of_phantoms_compile(tmp_path):
+    known = twins(phantom_cxr_age=cells("phantom-cxr-age", *TEN))
+    root = known["phantom-cxr-age"]
+    files = [tmp_path / f"table-{n}.tex" for n in range(1, 10)]
+    for file in files:
+        file.write_text(table(file.stem, root, artefacts.of_paper(root, TWINS))["tex"])
+    compile_tables(files, tmp_path)

@@ -1,0 +1,150 @@
+"""What a report makes of a folder of results: fabricated cells of a tiny phantom beside files that are none."""
+
+import dataclasses
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from bench import taskfile
+from bench.data.task_data import task_data
+from bench.report.material import read
+from bench.run.plan import Cell, Settings, build_method, cell_hash, describe_cell
+from bench.run.store import cell_file, failure_file, predictions_file, save_cell, save_failure, write_json
+from bench.score.definitions import METRICS
+from tests.end_to_end.conftest import TINY
+
+GROUPS = {name: {"positives": 20, "negatives": 30} for name in ("up to 65", "over 65")}
+SETS = ("ood_neutral", "ood_reversed", "val")
+SCORES = {**dict.fromkeys(METRICS, 0.25), "degenerate": False, "n": 100, "groups": GROUPS}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY)
+    return Settings(str(tmp_path / "tiny.toml"), tmp_path / "results", tmp_path / "cache", None)
+
+
+@pytest.fixture
+def save(settings):
+    """Stores a cell as a run does."""
+    data = task_data(taskfile.resolve(settings.task), None)
+
+    def store(spec, fold=0, **changed):
+        cell = Cell("tiny", "small", spec, fold, 0)
+        record = {
+            "schema": 1,
+            "hash": cell_hash(cell, data),
+            "cell": describe_cell(cell, build_method(spec)),
+            "synthetic": True,
+            "data": {"external": {"n": 40}},
+            "scores": dict.fromkeys(SETS, SCORES),
+            "cost": {"images_forward": 0, "images_backward": 0},
+        }
+        table = pd.DataFrame({"set": ["val"], "image_id": ["a"], "y": [1], "a": [0], "logit": [0.5]})
+        save_cell(settings.results, cell, {**record, **changed}, table)
+        return cell
+
+    return store
+
+
+def left_out(material):
+    return [line.rpartition("/")[2] for line in material.left_out]
+
+
+def test_whole_cells_are_read(settings, save):
+    cells = [save(spec, fold) for spec in ("baseline", "swift") for fold in (0, 1)]
+    material = read(settings)
+    assert [item["cell"]["spec"] for item in material.cells] == [cell.method for cell in cells]
+    assert material.left_out == ()
+    assert material.predictions(material.cells[0])["logit"].tolist() == [0.5]
+    assert material.pictures(material.cells[0]) is None
+
+
+def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
+    cell = save("baseline")
+    root, folder = settings.results / "cells/tiny", cell_file(settings.results, cell).parent
+    whole = json.loads(cell_file(settings.results, cell).read_text())
+    (folder / "f1-s0.json").write_text(json.dumps(whole)[:200])  # half-written
+    (folder / "f2-s0.json").write_text('["foreign"]')
+    write_json(folder / "f3-s0.json", {**whole, "schema": 99})
+    write_json(folder / "f4-s0.json", whole)  # copied by hand
+    write_json(folder / "f5-s0.json", {**whole, "cell": {"task": "tiny"}})
+    write_json(folder / "f6-s0.json", {"schema": 1, "cell": {}, "scores": {}})
+    (folder / "f7-s0.json").mkdir()
+    (folder / "f8-s0.failed.json").write_text("{}")
+    (folder / "f0-s0 (copy).json").write_text(json.dumps(whole))
+    (folder / "f0-s0.log").write_text("08:00 fine\n")
+    (folder / ".f9-s0.json.host.12").write_text("of a writer that was killed")
+    (root / "notes.txt").write_text("mine")
+    (root / "small" / "summary.json").write_text("{}")
+
+    material = read(settings)
+    assert [item["cell"]["fold"] for item in material.cells] == [0]
+    assert material.failures == []
+    assert left_out(material) == [
+        "notes.txt: not a file of a cell",
+        "f0-s0 (copy).json: not a file of a cell",
+        "f1-s0.json: not a whole result",
+        "f2-s0.json: not a whole result",
+        "f3-s0.json: schema 99, 1 expected",
+        "f0-s0, whose place is another",
+        "f5-s0.json: not a whole result",
+        "f6-s0.json: not a whole result",
+        "f7-s0.json: not a whole result",
+        "f8-s0.failed.json: not a whole record of a failure",
+        "summary.json: not a file of a cell",
+    ]
+    assert capsys.readouterr().err.count("left out: ") == len(material.left_out)
+    assert material.results.column("small", "ood_neutral", "auc")[0].n == 1
+
+
+def test_stale_cells_are_not_averaged_with_fresh_ones(settings, save):
+    save("baseline")
+    save(
+        "baseline",
+        1,
+        hash="0" * 64,
+        scores={name: {**SCORES, "auc": 1.0} for name in SETS},
+    )
+    material = read(settings)
+    assert left_out(material) == ["f1-s0.json: stale; `bench run` again replaces it"]
+    row = material.results.column("small", "ood_neutral", "auc")[0]
+    assert (row.mean, row.n) == (0.25, 1)
+    assert math.isnan(row.std)
+
+
+def test_predictions_that_are_gone_or_changed_take_their_cell_along(settings, save):
+    for fold in (0, 1):
+        save("baseline", fold)
+    predictions_file(settings.results, Cell("tiny", "small", "baseline", 0, 0)).unlink()
+    file = predictions_file(settings.results, Cell("tiny", "small", "baseline", 1, 0))
+    file.write_bytes(file.read_bytes()[:-7])
+    material = read(settings)
+    assert left_out(material) == [
+        "f0-s0.json: its predictions are missing",
+        "f1-s0.json: its predictions are not those that it was stored with",
+    ]
+    assert not material.cells
+
+
+def test_a_failure_of_another_place_is_named(settings, save):
+    cell = save("baseline")
+    described = describe_cell(dataclasses.replace(cell, fold=1), build_method("baseline"))
+    record = {"cell": described, "error": {"class": "EmptyGroup", "message": "none"}}
+    save_failure(settings.results, dataclasses.replace(cell, fold=1), record)
+    assert len(read(settings).failures) == 1
+    failure_file(settings.results, dataclasses.replace(cell, fold=1)).rename(failure_file(settings.results, cell))
+    material = read(settings)
+    assert material.failures == []
+    assert left_out(material) == ["f1-s0, whose place is another"]
+
+
+def test_a_variant_is_read_once_and_only_where_it_has_cells(settings, save):
+    save("baseline")
+    material = read(settings)
+    assert material.variant("external", 0.2) is None
+    assert material.variant("external", 1.0) is material
+    (settings.results / "cells/tiny+external-0.2").mkdir()
+    assert material.variant("external", 0.2) is None
