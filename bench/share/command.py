@@ -15,7 +15,8 @@ from bench.report.command import report_material
 from bench.report.material import Material, read
 from bench.run.plan import folder
 from bench.run.runs import remembered
-from bench.share.merge import TOGETHER, files, merge
+from bench.share.merge import merge
+from bench.share.page import TOGETHER, files
 from bench.share.read import opened
 
 

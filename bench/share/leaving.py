@@ -82,7 +82,7 @@ def _scores(scores: dict[str, Any], gone: frozenset[str] | None, min_cell: int) 
     """Return all scores of a set, or its size and what is shown, and under `withheld` what is not."""
     if gone is None:
         return scores
-    kept = {} if POOLED in gone else _some(scores, (POOLED,))
+    kept = {} if POOLED in gone else _some(scores, (POOLED, "degenerate"))
     return {**kept, "n": number_or_none(scores["n"], min_cell), "groups": {}, "withheld": sorted(gone)}
 
 

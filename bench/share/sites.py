@@ -93,20 +93,26 @@ def _images(pair: tuple[str, str], one: Material, other: Material) -> list[str]:
     found = []
     if both:
         found.append(f"images: {pair[0]} and {pair[1]} have the same in {', '.join(both)}")
-    ours, theirs = ({key(item["cell"]): item["hash"] for item in site.cells} for site in (one, other))
-    equal = sorted(name for name in ours.keys() & theirs.keys() if ours[name] == theirs[name])
-    unlike = sorted(ours.keys() & theirs.keys() - set(equal)) if both else []
+    ours, theirs = ({key(item["cell"]): item for item in site.cells} for site in (one, other))
+    common = sorted(ours.keys() & theirs.keys())
+    equal = [name for name in common if ours[name]["hash"] == theirs[name]["hash"]]
+    unlike = [name for name in common if name not in equal and _trained_alike(ours[name], theirs[name])]
     if equal:
         found.append(f"cells: {len(equal)} are at {pair[0]} and at {pair[1]}, first {equal[0]}: one site given twice?")
     if unlike:
         found.append(
-            f"cells: {len(unlike)} on these images have one hash at {pair[0]} and another at {pair[1]}, first "
-            f"{unlike[0]}: other code, options or baselines"
+            f"cells: {len(unlike)} trained on the same images have one hash at {pair[0]} and another at {pair[1]}, "
+            f"first {unlike[0]}: other code, options or baselines"
         )
     shared, agreeing = _shared_ids(one, other)
     if shared and shared == agreeing:
         found.append(f"images: {shared} ids of predictions are at {pair[0]} and at {pair[1]}, alike in label and group")
     return found
+
+
+def _trained_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    shas = [item["data"].get("train", {}).get("sha") for item in (one, other)]
+    return shas[0] is not None and shas[0] == shas[1]
 
 
 def _fingerprints(site: Material) -> dict[str, set[str]]:

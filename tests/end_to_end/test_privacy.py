@@ -1,5 +1,8 @@
 """What a user hands on, reports and what was printed, names no image and no patient; those stay in the results."""
 
+import io
+import tarfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,3 +138,20 @@ def test_a_cut_goes_to_another_folder_and_its_results_are_the_same(hospital, pla
     stale = hospital.bench("run", *hospital.words, "--methods", "swift", "--splits", str(own), "--dry-run")
     assert [line.split()[0] for line in stale.stdout.splitlines()] == ["stale"] * 4
     assert "no.csv not found" in hospital.bench("report", *hospital.words, "--splits", "no.csv", code=3).stderr
+
+
+def test_an_export_names_no_image_and_no_patient_and_with_predictions_no_patient(hospital, tmp_path):
+    for more, ids in ((), []), (("--with-predictions",), ["zqfilm"]):
+        file = tmp_path / f"{len(more)}.tar.gz"
+        said = hospital.bench("export", *hospital.words, *more, "--out", str(file))
+        assert named(said.stdout + said.stderr) == []
+        with tarfile.open(file) as tar:
+            inside = {item.name: tar.extractfile(item).read() for item in tar.getmembers()}
+        text = b"".join(data for name, data in inside.items() if not name.endswith(".parquet")).decode()
+        assert named(" ".join(inside)) == []
+        assert named(text) == ids, "the manifest of the folds has them"
+        assert str(hospital.folder) not in text
+        tables = [pd.read_parquet(io.BytesIO(data)) for name, data in inside.items() if name.endswith(".parquet")]
+        assert len(tables) == (4 if more else 0)
+        assert named(" ".join(table.to_csv() for table in tables)) == ids
+        assert not [name for name in inside if name.endswith((".png", ".npz", ".pdf"))]

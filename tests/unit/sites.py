@@ -1,0 +1,60 @@
+"""Sites of a merge from fabricated cells."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from bench.report.material import Material, info_of
+from bench.run.plan import Settings
+from bench.score.definitions import METRICS
+from bench.tasks import TASKS
+
+TASK = TASKS["phantom-cxr-age"]
+GROUPS = TASK.attribute.names
+WIDE = {GROUPS[0]: (60, 40), GROUPS[1]: (75, 25)}
+ROWS = {"baseline": 1, "llft": 5, "swift": 10}
+
+
+def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = None, **sets: Any) -> dict[str, Any]:
+    """A cell of a site whose scores are `values` (metric -> number) on every set, 0.4 where none is given.
+
+    `sets` give images by group as (negatives, positives); all sets but those given are `WIDE`.
+    """
+    name = method.partition(":")[0]
+
+    def scores(groups: dict[str, tuple[int, int]]) -> dict[str, Any]:
+        table = {group: {"negatives": n, "positives": p, "n": n + p} for group, (n, p) in groups.items()}
+        total = sum(group["n"] for group in table.values())
+        return dict.fromkeys(METRICS, 0.4) | (values or {}) | {"degenerate": False, "n": total, "groups": table}
+
+    return {
+        "schema": 1,
+        "hash": f"{site}-{method}-{fold}",
+        "cell": {
+            "task": TASK.name, "backbone": "small", "method": name, "title": name.title(), "row": ROWS[name],
+            "spec": method, "parameters": {"rate": 0.5}, "version": 1, "fold": fold, "seed": 0,
+        },
+        "synthetic": False,
+        "data": {
+            part: {"n": 200, "sha": f"{site}-{part}-{fold if part in ('train', 'external', 'val') else ''}"}
+            for part in ("train", "external", "val", *TASK.ood)
+        },
+        "unreadable": {},
+        "scores": {part: scores(sets.get(part, WIDE)) for part in (*TASK.ood, "val")},
+        "metrics_version": 1,
+        "cost": {"seconds": 1.0, "images_forward": 300, "images_backward": 150, "epochs_equivalent": 1.0},
+        "log": {},
+        "warnings": [],
+        "baseline": {"sha256": "b"},
+        "environment": {"bench": "0.1.0", "python": "3.11", "host": "zqhost"},
+    }  # fmt: skip
+
+
+def site(name: str, cells: list[dict[str, Any]] | None = None, /, **changes: Any) -> Material:
+    """A site of its own images: Baseline and SWiFT in two folds, or these cells; `changes` are of its task."""
+    made = [cell(method, fold, name) for method in ("baseline", "swift") for fold in (0, 1)]
+    task = dataclasses.replace(TASK, **changes)
+    settings = Settings(task.name, Path("nowhere"), Path("nowhere/cache"), None)
+    return Material(settings, task, info_of(task, synthetic=False), cells if cells is not None else made, [])

@@ -1,0 +1,321 @@
+"""Export archives: what leaves, that the bytes are the same, and that a bad archive is refused by name."""
+
+import dataclasses
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+
+import pytest
+
+from bench import taskfile
+from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
+from bench.report import tables
+from bench.share import archive
+from bench.share.archive import MANIFEST, pack, unpack
+from bench.share.definition import differences, from_toml, to_toml
+from bench.share.export import commands, contents
+from bench.share.leaving import leaving, leaving_failures, pathless
+from bench.share.read import opened
+from bench.tasks import TASKS
+from tests.unit.sites import GROUPS, TASK, cell, site
+
+SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
+HIDDEN = ("131", "67", "59", "198", "66", "190", "74")
+"""Counts of SMALL by group, class or both."""
+FILES = {"task.toml": b"name", "cells/small/swift/f0-s0.json": b"{}"}
+
+
+def members(file):
+    with tarfile.open(file) as tar:
+        return {item.name: tar.extractfile(item).read() for item in tar.getmembers()}  # type: ignore[union-attr]
+
+
+def written(path, entries, manifest=None, **changes):
+    """An archive of these (name, bytes or TarInfo) members behind a manifest that names all bytes."""
+    named = {name: data for name, data in entries if isinstance(data, bytes)}
+    table = {n: {"bytes": len(d), "sha256": hashlib.sha256(d).hexdigest()} for n, d in named.items()}
+    about = manifest or {"format": archive.FORMAT, "schema": archive.SCHEMA, "bench": "0", "files": table} | changes
+    text = json.dumps(about).encode()
+    with gzip.open(path, "wb") as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
+        for name, data in [(MANIFEST, text), *entries]:
+            member = data if isinstance(data, tarfile.TarInfo) else tarfile.TarInfo(name)
+            content = b"" if isinstance(data, tarfile.TarInfo) else data
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_what_is_packed_is_unpacked(tmp_path):
+    pack(tmp_path / "a.tar.gz", {"task": "t"}, FILES)
+    (tmp_path / "out").mkdir()
+    about = unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert (about["task"], about["schema"], sorted(about["files"])) == ("t", 1, sorted(FILES))
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in FILES} == FILES
+
+
+def test_the_same_files_give_the_same_bytes_without_time_owner_and_name(tmp_path):
+    pack(tmp_path / "a.tar.gz", {}, FILES)
+    pack(tmp_path / "other.tar.gz", {}, dict(reversed(FILES.items())))
+    assert (tmp_path / "a.tar.gz").read_bytes() == (tmp_path / "other.tar.gz").read_bytes()
+    with tarfile.open(tmp_path / "a.tar.gz") as tar:
+        assert {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in tar.getmembers()} == {(0, 0, 0, "", 0o644)}
+
+
+def link(name, kind, target):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ([("../out.json", b"x")], "'../out.json' is no name of a file"),
+        ([("a/../../out.json", b"x")], "'a/../../out.json' is no name of a file"),
+        ([("/etc/out", b"x")], "'/etc/out' is no name of a file"),
+        ([("a//b", b"x")], "'a//b' is no name of a file"),
+        ([(".hidden", b"x")], "'.hidden' is no name of a file"),
+        ([("C:\\out", b"x")], "is no name of a file"),
+        ([("a", b"x"), ("a", b"x")], "'a' is there twice"),
+        ([("a", b"x"), ("l", link("l", tarfile.SYMTYPE, "/etc/passwd"))], "'l' is not in the manifest"),
+        ([("a", link("a", tarfile.SYMTYPE, "/etc/passwd")), ("a", b"x")], "'a' is a link or a device"),
+        ([("a", link("a", tarfile.LNKTYPE, "MANIFEST.json")), ("a", b"x")], "'a' is a link or a device"),
+        ([("a", link("a", tarfile.FIFOTYPE, "")), ("a", b"x")], "'a' is a link or a device"),
+    ],
+    ids=["up", "up inside", "absolute", "empty part", "hidden", "drive", "twice", "more", "link", "hard link", "fifo"],
+)
+def test_a_member_that_is_no_plain_file_of_the_manifest_is_refused(tmp_path, entries, says):
+    file = written(tmp_path / "bad.tar.gz", entries)
+    (tmp_path / "in" / "out").mkdir(parents=True)
+    with pytest.raises(DataInvalid) as caught:
+        unpack(file, tmp_path / "in" / "out")
+    assert says in str(caught.value)
+    assert "bad.tar.gz" in str(caught.value)
+    outside = [path for path in tmp_path.rglob("*") if path.name.startswith("out") and path.is_file()]
+    assert outside == []
+
+
+def entry(data, **changes):
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"schema": 7}, "an export of schema 7 (bench 0); this is bench"),
+        ({"format": "other"}, "no export: its manifest is not of format 'bench export'"),
+        ({"files": {"a": entry(b"xy")}}, "'a' has 1 bytes, the manifest says 2"),
+        ({"files": {"a": entry(b"x", sha256="0" * 64)}}, "'a' was changed: its checksum is not that of the manifest"),
+        ({"files": {"a": entry(b"x"), "b": entry(b"y")}}, "1 files of the manifest are missing, first 'b'"),
+        ({"files": {}}, "'a' is not in the manifest"),
+        ({"files": {"a": {"bytes": -1, "sha256": ""}}}, "'a' has no size and checksum"),
+        ({"files": {"a": {"bytes": True, "sha256": ""}}}, "'a' has no size and checksum"),
+        ({"files": {"a": entry(b"x", bytes=2**50)}}, "bytes unpacked"),
+        ({"files": None}, "the manifest lists no files"),
+    ],
+    ids=["schema", "format", "size", "checksum", "missing", "not named", "negative", "no number", "huge", "no table"],
+)
+def test_a_manifest_that_does_not_fit_its_files_is_refused(tmp_path, changes, says):
+    file = written(tmp_path / "bad.tar.gz", [("a", b"x")], **changes)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataInvalid) as caught:
+        unpack(file, tmp_path / "out")
+    assert says in str(caught.value)
+
+
+def test_a_header_that_claims_to_be_endless_is_not_read_into_memory(tmp_path):
+    """Of a pax header that says it has 200 MB the first few are enough to refuse it."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 200 * 2**20
+    with gzip.open(tmp_path / "bomb.tar.gz", "wb") as zipped:
+        zipped.write(header.tobuf())
+        zipped.write(bytes(3 * 2**20))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataInvalid, match="longer than it may be"):
+        unpack(tmp_path / "bomb.tar.gz", tmp_path / "out")
+
+
+@pytest.mark.parametrize("size", [0, 1, 30, 200, -40])
+def test_half_an_archive_or_none_is_said_to_be_no_whole_export(tmp_path, size):
+    pack(tmp_path / "a.tar.gz", {}, FILES)
+    (tmp_path / "half.tar.gz").write_bytes((tmp_path / "a.tar.gz").read_bytes()[:size])
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataInvalid, match=r"half.tar.gz(: no export| is no whole export)"):
+        unpack(tmp_path / "half.tar.gz", tmp_path / "out")
+    with pytest.raises(DataMissing, match="bench export"):
+        unpack(tmp_path / "none.tar.gz", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "task", [*TASKS.values(), taskfile.resolve("phantom-cxr-age:external=0.2,preset=paper")], ids=str
+)
+def test_the_definition_of_a_task_comes_back_from_toml(task):
+    assert from_toml(to_toml(task), "here") == task
+    assert differences(from_toml(to_toml(task), "here"), task) == {}
+
+
+def test_a_definition_of_a_later_version_is_refused_by_its_key():
+    with pytest.raises(UsageError, match="unknown key 'foldes' in here: did you mean folds"):
+        from_toml("foldes = 3\n" + to_toml(TASK), "here")
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("manifest:csv=/home/jane doe/x/films.csv,patient_column=p", "manifest:csv=films.csv,patient_column=p"),
+        ("--plugin ~/mine.py", "--plugin mine.py"),
+        ("from /srv/a b/x.csv to /srv/y.csv", "from y.csv"),  # a folder may be called `a b/x.csv to`
+        ('File "/srv/a/b.py", line 3', 'File "b.py", line 3'),
+        ("finding / no finding, n/a, up/down", "finding / no finding, n/a, up/down"),
+        ("https://example.org/x", "https://example.org/x"),
+        ({"/srv/a": ["/srv/b", 1, None]}, {"a": ["b", 1, None]}),
+    ],
+    ids=["spec", "home", "two", "traceback", "words", "address", "nested"],
+)
+def test_paths_are_cut_down_to_their_last_part(given, left):
+    assert pathless(given) == left
+
+
+def test_nothing_that_may_name_an_image_a_path_or_a_host_leaves_with_a_cell():
+    planted = cell("swift", 0, "zq") | {
+        "log": {"images": ["zqfilm1"], "given_baseline": "sha"}, "warnings": ["zqfilm2 is odd"], "traceback": "zq.py",
+        "environment": {"host": "zqhost", "bench": "1", "submitted": {"plugin zq.py": "1"}},
+        "predictions": {"file": "zq.parquet"}, "unheard_of": "zqnew",
+    }  # fmt: skip
+    planted["hash"] = planted["data"] = ""
+    planted["data"] = {}
+    failed = {"cell": planted["cell"], "error": {"class": "ValueError", "message": "zqfilm3", "traceback": "zq"}}
+    left = leaving([planted], site("north").info) + leaving_failures([failed])
+    assert "zq" not in json.dumps(left)
+    assert left[0]["log"] == {"given_baseline": "sha"}
+    assert left[1]["error"] == {"class": "ValueError"}
+    assert set(planted["scores"]) == set(left[0]["scores"])
+
+
+def small_site(least, **sets):
+    made = site("north", [cell(m, f, "north", **sets) for m in ("baseline", "swift") for f in (0, 1)])
+    return dataclasses.replace(made, info=dataclasses.replace(made.info, min_cell=least))
+
+
+def numbers(value):
+    """All numbers in JSON, as text."""
+    if isinstance(value, dict):
+        return {one for item in value.values() for one in numbers(item)}
+    if isinstance(value, list):
+        return {one for item in value for one in numbers(item)}
+    return {str(value)} if isinstance(value, int | float) else set()
+
+
+@pytest.mark.parametrize("least", [8, 60])
+def test_no_count_that_a_report_would_withhold_is_in_a_cell(least):
+    shown = small_site(0, ood_neutral=SMALL)
+    assert {"7", "59", "131"} <= numbers(leaving(shown.cells, shown.info)), "without the option they are there"
+    made = small_site(least, ood_neutral=SMALL)
+    for left in leaving(made.cells, made.info):
+        scores = left["scores"]["ood_neutral"]
+        shown = {"auc": 0.4, "degenerate": False, "n": 264}
+        assert scores == {**shown, "groups": {}, "withheld": scores["withheld"]}
+        assert "eodds" in scores["withheld"]
+        assert not numbers(left) & set(HIDDEN)
+        # 40 and 25 are small too where 60 is the least.
+        assert bool(left["scores"]["ood_reversed"]["groups"]) == (least == 8)
+
+
+def test_a_small_cell_of_val_hides_the_size_of_the_external_set_and_what_counts_it():
+    made = small_site(10, val=SMALL)
+    left = leaving(made.cells, made.info)[0]
+    assert left["data"]["external"] == {"sha": "north-external-0"}
+    assert left["cost"] == {"seconds": 1.0}
+    assert left["scores"]["ood_neutral"]["eodds"] == 0.4
+    assert "external_repeats" not in left
+    pair = {"best": "a", "worst": "b", "skipped": [], "auc": {"a": 0.9}}
+    stays = {"objective": "o", "chosen": "swift", "trials": 2, "failed": 0, "undefined": 0}
+    goes = {"images_forward": 777, "images_backward": 555, "scores": {"swift": {"eodds": 0.123}}}
+    tuned = {**stays, **goes, "holdout": {"n": 9, "sha": "s"}}
+    cells = [{**item, "pair": pair, "tuned": tuned, "external_repeats": 3} for item in made.cells]
+    left = leaving(cells, made.info)[0]
+    assert left["pair"] == {"best": "a", "worst": "b", "skipped": []}
+    assert left["tuned"] == {**stays, "holdout": {"n": None}}
+    assert "external_repeats" not in left
+
+
+@pytest.mark.parametrize("least", [0, 10, 60, 100])
+def test_what_was_exported_gives_the_tables_of_home(tmp_path, least):
+    tiny = {GROUPS[0]: (2, 1), GROUPS[1]: (1, 2)}
+    made = small_site(least, ood_neutral=SMALL, ood_reversed=tiny)
+    for name in TASK.ood:
+        made.cells[0]["scores"][name]["degenerate"] = True
+    about, files = contents(made)
+    pack(tmp_path / "a.tar.gz", about, files)
+    for kind in (tables.csv, tables.markdown, tables.latex):
+        with opened(tmp_path / "a.tar.gz") as away:
+            assert kind(away.results) == kind(made.results)
+    for kind, data in (("csv", tables.csv), ("md", tables.markdown), ("tex", tables.latex)):
+        assert members(tmp_path / "a.tar.gz")[f"reports/main.{kind}"].decode() == data(made.results)
+
+
+def test_elsewhere_more_can_be_withheld_and_never_less(tmp_path):
+    pack(tmp_path / "open.tar.gz", *contents(small_site(0, ood_neutral=SMALL)))
+    pack(tmp_path / "careful.tar.gz", *contents(small_site(10, ood_neutral=SMALL)))
+    careful = small_site(10, ood_neutral=SMALL)
+    with opened(tmp_path / "open.tar.gz", min_cell=10) as away:
+        assert tables.csv(away.results) == tables.csv(careful.results)
+    with opened(tmp_path / "careful.tar.gz", min_cell=1) as away:
+        assert away.info.min_cell == 10
+        assert tables.csv(away.results) == tables.csv(careful.results)
+
+
+@pytest.fixture(scope="module")
+def exported():
+    return contents(site("north"))
+
+
+def edit(name, **changes):
+    def change(files):
+        files[name] = json.dumps({**json.loads(files[name]), **changes}).encode()
+
+    return change
+
+
+FIRST = "cells/small/baseline/f0-s0.json"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (edit(FIRST, schema=9), f"{FIRST.partition('/')[2]} is of schema 9, 1 expected"),
+        (edit(FIRST, scores=[]), "has no 'scores' as a cell has it"),
+        (edit(FIRST, cell={"task": "x"}), "has no 'backbone' as a cell has it"),
+        (lambda files: files.update({FIRST: b"[]"}), "is no record"),
+        (
+            lambda files: files.update({"cells/small/swift/f9-s0.json": files[FIRST]}),
+            "holds another cell than its name",
+        ),
+        (lambda files: [files.pop(name) for name in list(files) if name.startswith("cells")], "there is no cell in it"),
+        (lambda files: files.pop("task.toml"), "task.toml"),
+        (lambda files: files.update({"task.toml": b"= ="}), "a.tar.gz"),
+        (
+            lambda files: files.update({"task.toml": b"odd = 1"}),
+            "its task is not one of this version of bench: unknown key",
+        ),
+        (
+            lambda files: files.update({"task.toml": files["task.toml"].replace(b'"phantom-cxr-age"', b'".."')}),
+            "'..' is no name of a task",
+        ),
+    ],
+    ids=["schema", "scores", "cell", "list", "name", "none", "no task", "no toml", "key", "task name"],
+)
+def test_contents_that_are_not_as_bench_writes_them_are_refused(tmp_path, exported, change, says):
+    """Their checksums are right: the manifest is made of them."""
+    about, files = exported[0], dict(exported[1])
+    change(files)
+    pack(tmp_path / "a.tar.gz", about, files)
+    with pytest.raises(BenchError) as caught, opened(tmp_path / "a.tar.gz"):
+        pass
+    assert says in str(caught.value)
+
+
+def test_commands_of_a_task_without_runs_are_none(tmp_path):
+    assert commands(dataclasses.replace(site("north").settings, results=tmp_path), TASK.name) == []
