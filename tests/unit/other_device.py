@@ -1,8 +1,8 @@
 """A second device that this machine has: tensors that say they lie on `meta` and compute on the CPU.
 
 What PyTorch refuses between a GPU and the CPU is refused here: a tensor of the one in an operation of the other,
-unless it is a number (no dimension), an index or copied; and a generator of the CPU. Without one, random numbers come from the
-CPU's global state, so that results must be those of the CPU bit by bit.
+unless it is a number (no dimension), an index or copied; and a generator of the CPU. Without one, random numbers
+come from the CPU's global state, so that results must be those of the CPU bit by bit.
 """
 
 from __future__ import annotations
