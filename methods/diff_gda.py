@@ -104,7 +104,7 @@ class DiffGda(Method):
             )
             for step, (epoch, number, (x, y, a)) in enumerate(batches, 1):
                 run.progress(f"epoch {epoch + 1}/{self.epochs}")
-                gap = soft_gap(self.proxy, net.train()(x), y, a)
+                gap = soft_gap(self.proxy, learn.trained_logits(net.train(), x), y, a)
                 if gap is None:
                     skipped += 1
                 else:

@@ -107,8 +107,11 @@ class LLFT(Method):
         if self.initial == "keep":
             return
         bound = linear.in_features**-0.5 if self.initial == "default" else 0.0
-        for parameter in linear.parameters():
-            torch.nn.init.uniform_(parameter, -bound, bound, generator=run.rng("init"))
+        with torch.no_grad():
+            for parameter in linear.parameters():
+                # Drawn on the CPU: its generator gives the same numbers whatever the device.
+                drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=run.rng("init"))
+                parameter.copy_(drawn)
 
     def loss(self, z: Tensor, y: Tensor, a: Tensor) -> Tensor:
         """Prediction loss + alpha * joint-rate gap, or beta * prediction loss + (1 - beta) * proxy, of z, y, a (B,)."""

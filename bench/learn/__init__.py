@@ -17,6 +17,7 @@ _HOME = {
     "finetune": "train",
     "FrozenFeatures": "train",
     "freeze": "train",
+    "trained_logits": "device",
     "seeded": "train",
     "fisher_importances": "importance",
     "curvature": "importance",

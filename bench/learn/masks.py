@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,10 +105,14 @@ def random_mask(
     net: nn.Module, rng: torch.Generator, kind: Literal["uniform", "reference"] = "uniform"
 ) -> dict[str, Tensor]:
     """Return a mask of U(0, 1) per entry (SWiFT, Table 6), or of Gaussians put through ratio and tanh, as its code."""
-    shapes = {name: parameter.shape for name, parameter in net.named_parameters()}
+
+    def drawn(draw: Callable[..., Tensor]) -> dict[str, Tensor]:
+        # On the CPU, whose generator it is: the same noise whatever the device.
+        return {name: draw(p.shape, generator=rng).to(p.device) for name, p in net.named_parameters()}
+
     if kind == "uniform":
-        return {name: torch.rand(shape, generator=rng) for name, shape in shapes.items()}
-    bias, prediction = ({name: torch.randn(shape, generator=rng) for name, shape in shapes.items()} for _ in range(2))
+        return drawn(torch.rand)
+    bias, prediction = (drawn(torch.randn) for _ in range(2))
     return soft_mask(importance_ratio(bias, prediction))
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.api import Recipe, Run, Split
 from bench.errors import NonFinite
+from bench.learn.device import random_state, set_random_state, trained_logits
 from bench.learn.losses import Loss, defined_terms
 
 Part = Literal["features", "head"]
@@ -110,11 +111,12 @@ class FrozenFeatures:
 
 
 def _identity(features: nn.Module, split: Split, batch: int, seed: int) -> str:
-    """Name what a table of features depends on: extractor, images (their names, labels, the first four), draws."""
+    """Name what a table depends on: extractor, images (names, labels, the first four), draws, and where it lies."""
     digest = hashlib.sha256(f"{features} {split.name} {len(split)} {batch} {seed}".encode())
     digest.update("\n".join(map(str, split.uids)).encode())
     first = torch.arange(min(4, len(split)))
     images = split.images(first, torch.zeros_like(first))
+    digest.update(str(images.device).encode())
     for tensor in (split.y, split.a, images, *features.state_dict().values()):
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -196,7 +198,7 @@ def finetune(
                 if frozen is not None:
                     z = net.get_submodule("head")(frozen(index, variant)).squeeze(1)
                 else:
-                    z = net(data.images(index, variant))
+                    z = trained_logits(net, data.images(index, variant))
                 value = loss(z, y, a)
                 facts.add(z, y, a, value)
                 if value is None:
@@ -260,12 +262,12 @@ class _Position:
         return first
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "batch": self.batch, "order": self.order, "dropout": torch.get_rng_state()}
+        return {"epoch": self.epoch, "batch": self.batch, "order": self.order, "dropout": random_state()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.epoch, self.batch = state_dict["epoch"], state_dict["batch"]
         self.draws.set_state(state_dict["order"])
-        torch.set_rng_state(state_dict["dropout"])
+        set_random_state(state_dict["dropout"])
 
 
 class _Facts:

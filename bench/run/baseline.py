@@ -18,6 +18,7 @@ from bench.api import Recipe
 from bench.data.split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup
+from bench.learn.device import device
 from bench.learn.given import given_state
 from bench.learn.network import Net, build_net
 from bench.learn.train import Stateful
@@ -75,7 +76,7 @@ def train_baseline(
     trained_on, *chosen_on = PRETRAIN_SPLITS[recipe.pretrain_checkpoint]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed_of(cell.seed, "baseline", cell.fold, "init"))
-        net = build_net(cell.backbone, weights=data.task.weights)
+        net = build_net(cell.backbone, weights=data.task.weights).to(device())
     run = CellRun(
         net, recipe, splits, frozenset({trained_on}), seed=cell.seed, task="baseline", fold=cell.fold,
         method="baseline", report=report,

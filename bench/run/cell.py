@@ -22,6 +22,7 @@ from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
 from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
+from bench.learn.device import device
 from bench.run import environment, pairing, pictures, store
 from bench.run.baseline import SEEN, load_baseline, take_baseline, train_baseline
 from bench.run.context import CellRun, Shelf, uncounted
@@ -63,6 +64,7 @@ def run_cell(
         else:
             take_baseline(file, data.given.file(cell.fold), cell.backbone)
     baseline, baseline_sha = load_baseline(file, cell.backbone)
+    baseline.to(device())
 
     method = build_method(cell.runs, settings.plugins)
     data, chosen = pairing.choose_pair(data, baseline, splits["val"])
@@ -134,8 +136,10 @@ def open_splits(settings: Settings, data: TaskData, fold: int) -> Splits:
         table = data.split(name, fold)
         cached = caches.get(name, caches["source"])
         y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
-        augment = data.task.recipe.augment
-        return ImageSplit(name, cached.array, cached.rows(table["uid"]), y, a, uids, augmentation=augment)
+        return ImageSplit(
+            name, cached.array, cached.rows(table["uid"]), y, a, uids, device=device(),
+            augmentation=data.task.recipe.augment,
+        )  # fmt: skip
 
     return {name: partial(split, name) for name in (*FOLD_SPLITS, *data.task.ood)}
 

@@ -79,7 +79,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     content = written[hashlib.sha256().digest_size :]
     if not written.startswith(hashlib.sha256(content).digest()):
         return None
-    return torch.load(io.BytesIO(content), weights_only=True)
+    return torch.load(io.BytesIO(content), weights_only=True)  # tensors of the CPU; parts take them to their device
 
 
 @cache

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bench.api import Recipe
 from bench.data.split import ImageSplit
 from bench.errors import UndeclaredSplit
+from bench.learn.device import on_cpu
 from bench.learn.network import Net
 from bench.run import pictures
 from bench.run.plan import digest
@@ -114,14 +115,15 @@ class CellRun:
             finally:
                 self.facts, self.warnings, self.passes.forward, self.passes.backward = told
             with replacing(file) as temporary:
-                kept = {"value": {k: v.detach().cpu() for k, v in value.items()}, "made": json.dumps(made)}
+                kept = {"value": {k: v.detach() for k, v in value.items()}, "made": json.dumps(made)}
                 temporary.write_bytes(packed(kept))
         facts, warnings, forward, backward = json.loads(kept["made"])
         self.log(**facts)
         for text in warnings:
             self.warn(text)
         self.count(forward=forward, backward=backward)
-        return kept["value"]
+        where = self.model.linear.weight.device
+        return {name: tensor.to(where) for name, tensor in kept["value"].items()}
 
     def count(self, *, forward: int = 0, backward: int = 0) -> None:
         """Count passes that were spared because their results were at hand."""
@@ -156,9 +158,9 @@ def unpacked(file: Path) -> dict[str, Any] | None:
 
 
 def packed(value: object) -> bytes:
-    """Return what `torch.save` writes; writing it itself, torch hides that a disk is full."""
+    """Return what `torch.save` writes, tensors as those of the CPU; writing itself, torch hides that a disk is full."""
     buffer = io.BytesIO()
-    torch.save(value, buffer)
+    torch.save(on_cpu(value), buffer)
     return buffer.getvalue()
 
 

@@ -24,6 +24,8 @@ def describe() -> dict[str, Any]:
     """
     import torch
 
+    from bench.learn.device import HALF, device
+
     submitted = os.environ.get("BENCH_SUBMITTED_CODE")
     return {
         "bench": bench.__version__,
@@ -32,7 +34,8 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn")},
         "host": platform.node(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        "device": torch.cuda.get_device_name() if device().type == "cuda" else platform.machine(),
+        "precision": "training under bfloat16 autocast" if device().type in HALF else "float32",
         **({"submitted": json.loads(submitted)} if submitted else {}),
     }
 

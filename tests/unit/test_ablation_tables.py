@@ -44,7 +44,7 @@ class Own(Method):
 
 def cells(*specs, folds=2):
     metrics = dict.fromkeys(METRICS, 0.5)
-    groups = {name: {"positives": 40, "negatives": 60} for name in INFO.group_names}
+    groups = {name: {"n": 100, "positives": 40, "negatives": 60} for name in INFO.group_names}
     return [
         {
             "cell": {

@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -60,7 +61,7 @@ def material(spec, found, known=None, failures=(), min_cell=0):
         columns=("auc", "min_auc", "gap_auc") if grouped else ("auc", "spd", "eodds"), min_cell=min_cell,
     )  # fmt: skip
     known = {} if known is None else known
-    settings = Settings(spec, None, None, None)  # type: ignore[arg-type]
+    settings = Settings(spec, Path("no results"), Path("no cache"), None)
     known[spec] = Material(settings, task, info, found, list(failures), known=known)
     return known[spec]
 

@@ -35,7 +35,10 @@ INFO = TaskInfo(
     ood=("near", "far"),
 )
 TITLES = ("Baseline", "A", "B", "C")
-GROUPS = {"younger": {"positives": 40, "negatives": 60}, "older": {"positives": 25, "negatives": 75}}
+GROUPS = {
+    "younger": {"n": 100, "positives": 40, "negatives": 60},
+    "older": {"n": 100, "positives": 25, "negatives": 75},
+}
 
 
 def scores(degenerate: bool = False, **values: float) -> dict[str, Any]:
@@ -197,7 +200,7 @@ def test_sizes_say_what_one_image_weighs() -> None:
     assert "near: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)." in notes
     assert "In the smallest cell (older, ill) one image moves a rate by 4.0 points." in notes
     few = cell("A", 0)
-    few["scores"]["far"] = scores() | {"groups": GROUPS | {"older": {"positives": 0, "negatives": 5}}}
+    few["scores"]["far"] = scores() | {"groups": GROUPS | {"older": {"n": 5, "positives": 0, "negatives": 5}}}
     assert "There is no image of older, ill" in "\n".join(reading(collect([few], [], INFO)))
 
 
@@ -232,7 +235,7 @@ def test_what_must_not_stand_in_one_table() -> None:
     other = cell("A", 1)
     other["data"]["near"]["sha"] = "other"
     refused("different images of near", cell("A", 0), other)
-    fewer = cell("A", 1, far=scores() | {"groups": GROUPS | {"older": {"positives": 24, "negatives": 75}}})
+    fewer = cell("A", 1, far=scores() | {"groups": GROUPS | {"older": {"n": 99, "positives": 24, "negatives": 75}}})
     refused("different images of far", cell("A", 0), fewer)
     elsewhere = cell("A", 0)
     elsewhere["cell"]["task"] = "other"

@@ -1,0 +1,149 @@
+"""The device of a cell: all that methods do on another one, bfloat16 where a GPU would use it, files without either.
+
+No GPU is needed: `other_device` refuses what a GPU would refuse and computes on the CPU.
+"""
+
+import functools
+
+import pytest
+import torch
+
+from bench import learn, registry
+from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
+from bench.data.split import ImageSplit
+from bench.learn import device as devices
+from bench.run import baseline, cell
+from bench.run.context import CellRun, Shelf, packed
+from bench.run.launch import Wanted, plan_run
+from bench.run.plan import Settings, build_method
+from bench.score.predict import predict
+from tests.unit.other_device import There, other_device
+
+SHORT = {"diff_gda": "diff_gda:epochs=1", "diff_prune": "diff_prune:max_steps=2"}
+SETTINGS = [
+    *(SHORT.get(name, name) for name in sorted(registry.catalogue("method"))),
+    "swift:mask=random",
+    "swift:apply=update,extractor_step2=train",
+    "swift:mask=hard,rate=0.3,importance=fisher_per_sample",
+    "bmft:data=reference,proxy=signed_half_logit,empty_cell=zero_mean",
+    "fair_prune:curvature=exact",
+    "diff_prune:site=convolutions,unit=channel,max_steps=1",
+    "diff_gda:evaluation=train,epochs=1,evaluations=1",
+    "llft:budget=recipe",
+]
+
+
+def on(device, name, **how):
+    """A random split whose images go to a device."""
+    split = random_split(name, gap=True, **how)
+    return ImageSplit(name, split.array, split.rows, split.y, split.a, split.uids, device=device)
+
+
+def a_run(device, spec, shelf=None, recipe=RECIPE):
+    splits = {name: functools.partial(on, device, name) for name in SPLITS}
+    method = build_method(spec)
+    run = CellRun(
+        trained_net().to(device), recipe, splits, method.uses, seed=0, task="check", fold=0, method=spec, shelf=shelf
+    )
+    return method, run
+
+
+def fitted(device, spec, shelf=None):
+    """The facts that a method logs and the logits of the model that it returns."""
+    method, run = a_run(device, spec, shelf)
+    logits = predict(method.fit(run), on(device, "test", seed=1))
+    assert isinstance(logits, There) == (str(device) == "meta")
+    return run.facts, logits.cpu()
+
+
+@pytest.mark.parametrize("spec", SETTINGS)
+def test_a_method_gives_the_same_on_another_device(spec):
+    facts, here = fitted("cpu", spec)
+    with other_device() as device:
+        facts_there, there = fitted(device, spec)
+    assert torch.equal(here, there)
+    assert repr(facts) == repr(facts_there)
+
+
+def test_negative_control_the_other_device_refuses_what_lies_here():
+    with other_device() as device:
+        there = torch.ones(3, device=device)
+        assert (there + 1).sum().item() == 6
+        with pytest.raises(RuntimeError, match="two devices"):
+            there + torch.ones(3)
+        with pytest.raises(RuntimeError, match="generator"):
+            torch.zeros(3, device=device).uniform_(generator=torch.Generator())
+        with pytest.raises(RuntimeError, match="indices"):
+            torch.ones(3)[torch.zeros(1, dtype=torch.int64, device=device)]
+
+
+@pytest.mark.parametrize("spec", ["swift", "fair_prune"])
+def test_what_cells_share_crosses_devices(tmp_path, spec):
+    shelf = Shelf(tmp_path, {})
+    with other_device() as device:
+        made = fitted(device, spec, shelf)
+        written = {file: file.read_bytes() for file in tmp_path.iterdir()}
+        assert written
+        taken_there = fitted(device, spec, shelf)
+    taken_here = fitted("cpu", spec, shelf)
+    assert written == {file: file.read_bytes() for file in tmp_path.iterdir()}
+    assert torch.equal(made[1], taken_there[1])
+    assert torch.equal(made[1], taken_here[1])
+
+
+def test_what_is_written_lies_on_the_cpu_and_is_the_same_bytes():
+    net = trained_net()
+    with other_device() as device:
+        there = trained_net().to(device)
+        content = packed({"net": there.state_dict(), "steps": [torch.ones(2, device=device)], "epoch": 3})
+    assert content == packed({"net": net.state_dict(), "steps": [torch.ones(2)], "epoch": 3})
+
+
+def test_training_is_in_bfloat16_where_a_gpu_is_and_nothing_else_is(monkeypatch):
+    exact = fitted("cpu", "fullft_rw")[1]
+    importances = learn.fisher_importances(a_run("cpu", "swift")[1], trained_net(), "external")
+    seen = []
+    monkeypatch.setattr(devices, "HALF", ("cpu",))
+    run = a_run("cpu", "fullft_rw")[1]
+    run.model.features[3].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    loss = learn.objective(run, "external", 1.0)
+
+    def watched(z, y, a):
+        assert z.dtype == torch.float32
+        return loss(z, y, a)
+
+    net = learn.finetune(run, run.model, loss=watched, split="external", epochs=2, lr=RECIPE.lr_extractor)
+    assert set(seen) == {torch.bfloat16}
+    assert {p.dtype for p in [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]} == {
+        torch.float32
+    }
+    seen.clear()
+    rounded = predict(net, on("cpu", "test", seed=1))
+    assert set(seen) == {torch.float32}
+    # bfloat16 has 8 bits: logits move, by far less than they spread.
+    assert 0 < (rounded - exact).abs().max() < 0.05 * exact.std()
+    again = learn.fisher_importances(a_run("cpu", "swift")[1], trained_net(), "external")
+    for one, other in zip(importances, again, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
+    task = "phantom-cxr-age:pretrain_epochs=1,epochs=2,external=0.1"
+
+    def records(device, results):
+        monkeypatch.setattr(cell, "device", lambda: torch.device(device))
+        monkeypatch.setattr(baseline, "device", lambda: torch.device(device))
+        settings = Settings(task, results, results / "cache", None)
+        _, cells = plan_run(Wanted("baseline,swift", folds=(0,)), settings)
+        return [cell.run_cell(planned, settings) for planned in cells]
+
+    here = records("cpu", tmp_path / "here")
+    with other_device():
+        there = records("meta", tmp_path / "there")
+    assert [record["cell"]["method"] for record in here] == ["baseline", "swift"]
+    for one, other in zip(here, there, strict=True):
+        for volatile in ("seconds", "peak_memory_bytes"):
+            del one["cost"][volatile], other["cost"][volatile]
+        assert one["cost"] == other["cost"]
+        assert repr(one) == repr(other)
