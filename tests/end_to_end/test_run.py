@@ -12,9 +12,8 @@ from bench import registry
 
 def test_all_methods_reach_the_table(finished):
     assert "22 of 22 cells done, 22 computed, 0 recomputed" in finished.first.stdout
-    assert set(finished.first_report) == {
-        *("groups.csv", "groups.md", "main.csv", "main.md", "main.tex", "trade-off.pdf", "trade-off.png")
-    }
+    expected = {"main.csv", "main.md", "main.tex", "trade-off.pdf", "trade-off.png", "groups.csv", "groups.md"}
+    assert expected <= set(finished.first_report)
     table = finished.first_report["main.md"].decode()
     for name in registry.catalogue("method"):
         assert registry.load("method", name).title in table
