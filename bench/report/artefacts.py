@@ -17,7 +17,7 @@ from bench.report.published_tables import FORMATS
 from bench.report.published_tables import NAME as PUBLISHED
 from bench.report.tuned import PART as TUNED
 from bench.report.tuned import collect_tuned
-from bench.run.plan import method_specs
+from bench.run.plan import folder, method_specs
 
 ABLATION = "ablation-"
 
@@ -63,7 +63,7 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> 
 def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
     """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
     figures = [
-        _elsewhere(item, material.other(names[task]), names[task])
+        _elsewhere(item, material.other(names[task]))
         for name, tasks in FIGURES.items()
         for task in tasks
         for item in artefacts(material.other(names[task]))
@@ -72,9 +72,10 @@ def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
     return [*paper_tables([(layout, blocks(layout, names)) for layout in layouts()], partial=True), *figures]
 
 
-def _elsewhere(item: Artefact, material: Material, name: str) -> Artefact:
+def _elsewhere(item: Artefact, material: Material) -> Artefact:
+    name = material.task.name
     return replace(
-        item, name=f"{item.name}-{name}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
+        item, name=f"{item.name}-{folder(name)}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
         missing=lambda _: item.missing(material), count=lambda _: item.count(material),
     )  # fmt: skip
 
@@ -85,7 +86,7 @@ def artefacts(material: Material) -> list[Artefact]:
         Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
         Artefact("trade-off", "disparity against accuracy", _trade_off, _nothing_run, _all_methods),
         Artefact("groups", "rates of every group and the images they rest on", _groups, _nothing_run, _all_methods),
-        *paper_tables(blocks_of(material.settings.task)),
+        *paper_tables(blocks_of(material.settings.task, material.task)),
         *(_ablation(table) for table in material.tables[1:]),
         Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
         *([_PUBLISHED] if material.cells and _compared(material) else []),

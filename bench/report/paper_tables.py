@@ -61,7 +61,7 @@ def make(layout: Layout, blocks: Sequence[Block], material: Material) -> dict[st
     context = {
         "title": f"Table {layout.number}: {layout.says}",
         "caption": f"{layout.says[:1].upper()}{layout.says[1:]}, laid out as Table {layout.number} of {PAPER}",
-        "name": f"{layout.name}-{blocks[0].task if len(blocks) == 1 else 'all'}",
+        "name": f"{layout.name}-{given[0].material.info.name if len(given) == 1 else 'all'}",
         "synthetic": SYNTHETIC if any(item.material.info.synthetic for item in given) else "",
         "panels": [panel for item in given for panel in _panels(layout, item)],
         "notes": _notes(layout, given),

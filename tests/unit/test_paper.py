@@ -2,13 +2,11 @@
 
 import io
 import re
-import shutil
-import subprocess
 
 import pandas as pd
 import pytest
 
-from bench import registry
+from bench import registry, taskfile
 from bench.errors import UnknownName, UsageError
 from bench.report import artefacts, selection
 from bench.report.checks import TaskInfo
@@ -19,6 +17,7 @@ from bench.run.plan import Cell as Place
 from bench.run.plan import Settings, build_method, describe_cell
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
+from tests.latex import compile_tables, needs_latex
 
 TEN = [
     *("baseline", "fullft_rw", "fullft_reg", "fullft_fdr", "llft"),
@@ -122,15 +121,17 @@ def test_every_task_of_the_paper_has_its_twin():
     ],
 )
 def test_a_task_has_the_tables_in_which_the_paper_has_it_and_those_of_ablations(spec, tables):
-    found = [(layout.name, block.backbone) for layout, (block,) in blocks_of(spec)]
+    found = [(layout.name, block.backbone) for layout, (block,) in blocks_of(spec, taskfile.resolve(spec))]
     first = spec.partition(":")[0]
     assert found == [*tables, *((f"table-{n}", TASKS[first].backbones[0]) for n in (6, 7, 8, 9))]
-    sibling = {block.task for layout, (block,) in blocks_of(spec) if layout.number == 5}
+    sibling = {block.task for layout, (block,) in blocks_of(spec, taskfile.resolve(spec)) if layout.number == 5}
     assert sibling <= {spec.replace(first, f"{first}-groups")}
 
 
 def test_a_task_on_more_than_two_groups_has_table_5_alone():
-    assert [layout.name for layout, _ in blocks_of("phantom-cxr-age-groups")] == ["table-5"]
+    assert [layout.name for layout, _ in blocks_of("phantom-cxr-age-groups", TASKS["phantom-cxr-age-groups"])] == [
+        "table-5"
+    ]
 
 
 def test_best_and_second_are_those_of_the_rows_that_are_shown():
@@ -149,7 +150,8 @@ def test_best_and_second_are_those_of_the_rows_that_are_shown():
     read = pd.read_csv(io.StringIO(made["csv"]))
     assert list(read) == [*COLUMNS, "synthetic"]
     assert len(read) == 3 * 2 * 3
-    assert read.loc[0, ["key", "test_set", "metric", "mean", "n"]].tolist() == [
+    first = read.to_dict("records")[0]
+    assert [first[name] for name in ("key", "test_set", "metric", "mean", "n")] == [
         "swift:reinit=none", "ood_neutral", "auc", 0.79, 2,
     ]  # fmt: skip
 
@@ -166,7 +168,7 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
     assert blocks_of_table[2].startswith("phantom-skin-sex")
     assert blocks_of_table[2].count("not run") == 9
     assert r"Without step 1 & \multicolumn{3}{c}{not run}" in made["tex"]
-    assert sum(pd.read_csv(io.StringIO(made["csv"]))["note"] == "not run") == 4 * 3
+    assert made["csv"].count(",not run,") == 4 * 3
 
     (item,) = selection.chosen(every, "table-8")
     assert item.count(root) == (10, 30)
@@ -225,6 +227,7 @@ def test_small_cells_are_withheld_here_too():
 def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
     found = artefacts.artefacts(material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
     assert [item.name for item in selection.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
+    assert len({item.name for item in found}) == len(found)
     with pytest.raises(UnknownName, match="did you mean table-7"):
         selection.chosen(found, "tabel-7")
     with pytest.raises(UsageError, match="name at least one of main, "):
@@ -245,18 +248,11 @@ def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
     assert not lines[by_name["main"] + 1].startswith(" ")
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@needs_latex
 def test_tables_of_phantoms_compile(tmp_path):
     known = twins(phantom_cxr_age=cells("phantom-cxr-age", *TEN))
     root = known["phantom-cxr-age"]
-    names = [f"table-{n}" for n in range(1, 10)]
-    for name in names:
-        (tmp_path / f"{name}.tex").write_text(table(name, root, artefacts.of_paper(root, TWINS))["tex"])
-    body = "".join(rf"\input{{{name}}}\clearpage" for name in names)
-    (tmp_path / "page.tex").write_text(
-        rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
-    )
-    command = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "multiply" not in done.stdout
+    files = [tmp_path / f"table-{n}.tex" for n in range(1, 10)]
+    for file in files:
+        file.write_text(table(file.stem, root, artefacts.of_paper(root, TWINS))["tex"])
+    compile_tables(files, tmp_path)

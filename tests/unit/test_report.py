@@ -8,7 +8,6 @@ import io
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from bench.report.aggregate import SYNTHETIC, Results, tidy
 from bench.report.findings import NO_GAIN, findings
 from bench.report.notes import reading
 from bench.score.definitions import METRICS
+from tests.latex import compile_tables, needs_latex
 from tests.unit.materials import material
 
 INFO = TaskInfo(
@@ -337,7 +337,7 @@ def test_escapes() -> None:
     assert tables.md("a|b *c* <d> _e_ & $f$") == r"a\|b \*c\* &lt;d&gt; \_e\_ &amp; \$f\$"
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@needs_latex
 @pytest.mark.parametrize("sets", [("near", "far"), ("near", "far", "third_set")])
 def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
     cells = []
@@ -348,11 +348,7 @@ def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
             cells.append(item)
     failed = [failure("B", 3) | {"error": {"class": "E", "message": "/a_b: 5 % ✗ \x00 \\end{table}"}}]
     (tmp_path / "main.tex").write_text(tables.latex(collect(cells, failed, dataclasses.replace(INFO, ood=sets))))
-    document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\\input{main.tex}\\end{document}"
-    (tmp_path / "page.tex").write_text(document)
-    command = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
+    compile_tables([tmp_path / "main.tex"], tmp_path)
 
 
 def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
