@@ -59,7 +59,7 @@ def _tested(results: Results) -> str:
 
 
 def _redrawn(results: Results) -> list[str]:
-    if not any(row.draws for row in results.rows):
+    if not results.patients:
         return []
     text = (
         f"Over patients: {DRAWS} redraws of the patients of a set, each with all images ({sizes(results)}), the same "
