@@ -181,7 +181,8 @@ def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_pat
     best = rows(results)["good"]
     near = next(line for line in findings(results) if line.startswith("near"))
     assert f"The best EOdds, Good ({best.mean:.3f}), is separable over folds and over patients from Baseline" in near
-    assert "Over patients, separable from Baseline on EOdds: Good." in near
+    assert "Over patients, EOdds is lower with Good." in near
+    assert "Over patients, AUC is higher with Good." in near
     following = rows(results, "auc")["same"].mean
     assert f"and separable over folds and over patients from the next best, Same ({following:.3f})." in near
 
@@ -204,6 +205,24 @@ def test_every_way_of_being_separable_has_its_words(folds: float, patients: floa
     ]
     text = findings(dataclasses.replace(results, rows=tuple(changed)))
     assert f"is {says}" in next(line for line in text if line.startswith("near")).partition("The best EOdds")[2]
+
+
+@pytest.mark.parametrize(("patients", "left"), [(1, False), (5, True)])
+def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, left: bool) -> None:
+    def read(item: dict[str, Any]) -> pd.DataFrame:
+        frame = stored(item)
+        ill = frame[(frame["set"] == "far") & (frame["a"] == 1) & (frame["y"] == 1)]
+        frame.loc[ill[ill["group"] > ill["group"].unique()[patients - 1]].index, "y"] = 0
+        return frame
+
+    results = redrawn(read)
+    row = rows(results, "eodds", "far")["good"]
+    # A draw of 200 patients lacks each of so many with probability (1 - patients / 200)^200.
+    assert row.draws == pytest.approx(2000 * (1 - (1 - patients / 200) ** 200), abs=70)
+    assert rows(results, "auc", "far")["good"].draws == rows(results)["good"].draws == 2000
+    assert math.isfinite(row.ci_low) is left
+    assert f"fewest left: {row.draws} of 2000." in "\n".join(findings(results))
+    assert (f"too few draws ({row.draws})" in tables.latex(results)) is not left
 
 
 def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
@@ -231,6 +250,8 @@ def test_the_notes_say_what_could_have_been_found() -> None:
     few, many = sorted(groups[name]["positives"] for name in INFO.group_names)
     least = 2.80158 * math.sqrt(tpr * (1 - tpr) * (1 / few + 1 / many))
     name = next(name for name in INFO.group_names if groups[name]["positives"] == few)
-    assert f"Smallest on near: with {few} images of {name}, ill, a TPR gap of {least:.3f} (at TPR {tpr:.3f})" in notes
+    assert (
+        f"Smallest on near: with {few} images ({name}, ill), a TPR gap of {least:.3f} (at a rate of {tpr:.3f})" in notes
+    )
     errors = [row.error_patients for row in rows(redrawn()).values() if row.draws]
     assert f"and {2.80158 * np.median(errors):.3f} over patients (median of the methods)." in notes
