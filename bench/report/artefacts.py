@@ -85,7 +85,7 @@ def artefacts(material: Material) -> list[Artefact]:
     return [
         Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
         Artefact("trade-off", "disparity against accuracy", _trade_off, _nothing_run, _all_methods),
-        *paper_tables(blocks_of(material.settings.task)),
+        *paper_tables(blocks_of(material.settings.task, material.task)),
         *(_ablation(table) for table in material.tables[1:]),
         Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
         *([_PUBLISHED] if material.cells and _compared(material) else []),
