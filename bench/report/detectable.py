@@ -37,13 +37,13 @@ def _gaps(results: Results, backbone: str, name: str) -> list[str]:
     if size is None or not size.cells or rates is None or results.info.gap == "gap_auc":
         return []
     said = []
-    for label, title in ((1, "TPR"), (0, "FPR")):
+    for label, title in ((1, "a TPR"), (0, "an FPR")):
         counts = {group: size.cells[group, label] for group in results.info.group_names}
         few, many = min(counts, key=lambda g: counts[g]), max(counts, key=lambda g: counts[g])
         least = rate_gap(rates[label], counts[few], counts[many])
         if isfinite(least):
-            what = f"{counts[few]} images of {few}, {results.info.label_names[label]}"
-            said.append(f"with {what}, a {title} gap of {least:.3f} (at {title} {rates[label]:.3f})")
+            what = f"{counts[few]} images ({few}, {results.info.label_names[label]})"
+            said.append(f"with {what}, {title} gap of {least:.3f} (at a rate of {rates[label]:.3f})")
     return said
 
 

@@ -59,13 +59,14 @@ def _tested(results: Results) -> str:
 
 
 def _redrawn(results: Results) -> list[str]:
-    if not any(row.draws for row in results.rows):
+    if not results.patients:
         return []
     text = (
         f"Over patients: {DRAWS} redraws of the patients of a set, each with all images ({sizes(results)}), the same "
         "for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, not "
         f"adjusted; p two-sided, adjusted by Holm within each column, level {LEVEL}. This covers other patients of the "
-        "same hospital, with the models as they are: not another training, which the folds test, nor another hospital."
+        "same hospital, with the models as they are: not another training, which the folds test, nor another hospital. "
+        "Gaps have no sign: near 0 redraws enlarge them, and intervals lean upwards."
     )
     return [" ".join([text, *lost(results)])]
 
@@ -100,8 +101,11 @@ def _over_patients(column: Sequence[Row], title: str) -> list[str]:
     drawn = [row for row in column if not isnan(row.p_patients_holm)]
     if not drawn:
         return []
-    found = [row.label for row in drawn if row.separable_patients]
-    return [f"Over patients, separable from Baseline on {title}: {', '.join(found) or 'none'}."]
+    found = [row for row in drawn if row.separable_patients]
+    sides = {"lower": [row.label for row in found if row.difference < 0]}
+    sides["higher"] = [row.label for row in found if row.label not in sides["lower"]]
+    said = ", ".join(f"{word} with {listed(labels)}" for word, labels in sides.items() if labels)
+    return [f"Over patients, {title} is {said}." if said else f"Over patients, none is separable on {title}."]
 
 
 def _lead(column: Sequence[Row], title: str, results: Results) -> list[str]:

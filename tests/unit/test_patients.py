@@ -1,0 +1,257 @@
+"""Reports of cells whose predictions name patients: intervals, what is said of the best row, and what is left out."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.report import TaskInfo, collect, tables, write
+from bench.report.artefacts import artefacts
+from bench.report.findings import findings
+from bench.report.notes import reading
+from bench.report.patients import over_patients, redraw
+from bench.run.plan import Cell
+from bench.run.store import predictions_file
+from bench.score.bootstrap import Sample, interval, replicates
+from bench.score.metrics import evaluate
+from bench.score.statistics import holm
+from bench.seeds import seed_of
+from tests.unit.materials import material
+
+INFO = TaskInfo(
+    name="phantom-cxr-age", says="Finding.", synthetic=False, label_names=("healthy", "ill"), attribute_name="age",
+    group_names=("younger", "older"), ood=("near", "far"),
+)  # fmt: skip
+METHODS = {"baseline": 1.0, "good": 0.1, "same": 0.97}
+"""How far positives and negatives of the older lie too high."""
+
+
+def predictions(method: str, fold: int, images: int = 400) -> pd.DataFrame:
+    """Two images of each patient on every set; models of one fold differ by little but their shift."""
+    parts = []
+    for place, name in enumerate(("near", "far", "val")):
+        rng = np.random.default_rng((place, 0))
+        y, a = np.repeat(rng.random((2, images // 2)) < 0.4, 2, axis=1).astype("int8")
+        noise = rng.normal(size=images) + 0.05 * np.random.default_rng((place, fold, len(method))).normal(size=images)
+        logit = 2.0 * y - 1 + METHODS[method] * a + noise
+        ids = [f"{name}-{number:04d}" for number in range(images)]
+        columns = {"set": name, "image_id": ids, "y": y, "a": a, "logit": logit, "group": np.arange(images) // 2}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def cell(method: str, fold: int) -> dict[str, Any]:
+    frame = predictions(method, fold)
+    scores = {
+        str(name): evaluate(*(part[column].to_numpy() for column in ("logit", "y", "a")), INFO.group_names)
+        for name, part in frame.groupby("set")
+    }
+    row = 1 + list(METHODS).index(method)
+    return {
+        "cell": {
+            "task": INFO.name, "backbone": "small", "method": method, "spec": method, "title": method.title(),
+            "row": row, "fold": fold, "seed": 0,
+        },
+        "synthetic": False,
+        "data": {"external": {"n": 100}, "near": {"sha": "n"}, "far": {"sha": "f"}},
+        "scores": scores,
+        "cost": {"images_forward": 300, "images_backward": 150},
+    }  # fmt: skip
+
+
+CELLS = [cell(method, fold) for method in METHODS for fold in range(3)]
+
+
+def stored(item: dict[str, Any]) -> pd.DataFrame:
+    return predictions(item["cell"]["method"], item["cell"]["fold"])
+
+
+def redrawn(read: Any = stored, info: TaskInfo = INFO) -> Any:
+    return over_patients(collect(CELLS, [], info), redraw(CELLS, info, read))
+
+
+def rows(results: Any, metric: str = "eodds", name: str = "near") -> dict[str, Any]:
+    return {row.spec: row for row in results.column("small", name, metric)}
+
+
+def test_intervals_are_those_of_the_mean_difference_over_folds() -> None:
+    found = rows(redrawn())
+    frame = predictions("good", 0)
+    near = frame[frame["set"] == "near"]
+    sample = Sample(near["y"].to_numpy(), near["a"].to_numpy(), near["group"].to_numpy(), 2)
+    seed = seed_of("bootstrap", INFO.name, "near")
+    by_hand = {}
+    for method in ("good", "same"):
+        draws = []
+        for fold in range(3):
+            models = [predictions(name, fold) for name in (method, "baseline")]
+            logits = [model.loc[model["set"] == "near", "logit"].to_numpy() for model in models]
+            method_values, base_values = replicates(sample, logits, ("eodds",), seed)[:, 0]
+            draws.append(method_values - base_values)
+        by_hand[method] = interval(np.mean(draws, axis=0))
+    adjusted = holm([item.p for item in by_hand.values()])
+    for (method, item), p in zip(by_hand.items(), adjusted, strict=True):
+        row = found[method]
+        assert (row.ci_low, row.ci_high, row.p_patients) == (item.low, item.high, item.p)
+        assert (row.error_patients, row.draws, row.p_patients_holm) == (item.error, 2000, p)
+        assert row.ci_low < row.difference < row.ci_high
+    assert found["good"].separable_patients
+    assert not found["same"].separable_patients
+    assert (found["baseline"].draws, math.isnan(found["baseline"].ci_low)) == (0, True)
+    assert rows(redrawn(), "eopp")["good"].draws == 0, "only the columns of the table are redrawn"
+    assert rows(redrawn(), "eodds", "val")["good"].draws == 0, "the validation set is no test"
+
+
+def test_the_order_of_stored_images_and_how_patients_are_numbered_do_not_matter() -> None:
+    def shuffled(item: dict[str, Any]) -> pd.DataFrame:
+        return stored(item).sample(frac=1, random_state=item["cell"]["fold"])
+
+    assert tables.csv(redrawn(shuffled)) == tables.csv(redrawn())
+
+
+def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> None:
+    for item in CELLS:
+        known = item["cell"]
+        file = predictions_file(tmp_path, Cell(INFO.name, "small", known["spec"], known["fold"], 0))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        stored(item).to_parquet(file, index=False)
+    given = material(CELLS, [], INFO, tmp_path)
+    write(given, tmp_path / "report", [item for item in artefacts(given) if item.name == "main"])
+    page, text = ((tmp_path / "report" / f"main.{kind}").read_text() for kind in ("md", "tex"))
+    row = rows(redrawn())["good"]
+    shown = f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]*"
+    block = page.partition("## Differences to Baseline over patients")[2].partition("## How to read")[0]
+    assert tables.md(shown) in block
+    assert "### near" in block
+    assert "| Baseline" not in block
+    assert shown in text
+    assert r"\label{tab:phantom-cxr-age-patients}" in text
+    for content in (page, text):
+        assert "near 400 images of 200 patients, far 400 images of 200 patients" in content
+        assert "not another training, which the folds test, nor another hospital" in content
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "report" / "main.csv").read_text())))
+    line = next(item for item in lines if (item["spec"], item["set"], item["metric"]) == ("good", "near", "eodds"))
+    assert (float(line["ci_low"]), float(line["p_patients_holm"])) == (row.ci_low, row.p_patients_holm)
+    assert (line["separable_patients"], line["draws"]) == ("True", "2000")
+
+
+def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
+    def read(item: dict[str, Any]) -> pd.DataFrame:
+        frame = stored(item)
+        if item["cell"]["method"] == "good" and item["cell"]["fold"] == 2:
+            return frame.drop(columns="group")
+        return frame
+
+    results = redrawn(read)
+    assert rows(results)["good"].draws == 0
+    assert rows(results)["same"].draws == 2000
+    assert "No interval over patients with predictions of an older version: Good." in "\n".join(reading(results))
+
+    def gone(item: dict[str, Any]) -> pd.DataFrame:
+        if item["cell"]["method"] == "same":
+            raise FileNotFoundError
+        frame = stored(item)
+        return frame.assign(y=1 - frame["y"]) if item["cell"]["method"] == "good" else frame
+
+    notes = "\n".join(reading(redrawn(gone)))
+    assert "predictions that cannot be read: Same. `bench run --force` makes them anew." in notes
+    assert "predictions of other images: Good." in notes
+
+
+def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
+    def read(item: dict[str, Any]) -> pd.DataFrame:
+        frame = stored(item)
+        return frame.drop(columns="group") if item["cell"]["method"] == "baseline" else frame
+
+    results = redrawn(read)
+    assert not any(row.draws for row in results.rows)
+    assert "predictions of an older version: Baseline." in "\n".join(reading(results))
+    assert "Differences to Baseline over patients" not in tables.markdown(results)
+
+
+def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_patients() -> None:
+    results = redrawn()
+    best = rows(results)["good"]
+    near = next(line for line in findings(results) if line.startswith("near"))
+    assert f"The best EOdds, Good ({best.mean:.3f}), is separable over folds and over patients from Baseline" in near
+    assert "Over patients, EOdds is lower with Good." in near
+    assert "Over patients, AUC is higher with Good." in near
+    following = rows(results, "auc")["same"].mean
+    assert f"and separable over folds and over patients from the next best, Same ({following:.3f})." in near
+
+
+@pytest.mark.parametrize(
+    ("folds", "patients", "says"),
+    [
+        (0.01, 0.01, "separable over folds and over patients from Baseline"),
+        (0.01, 0.2, "separable over folds, not over patients, from Baseline"),
+        (0.2, 0.01, "separable over patients, not over folds, from Baseline"),
+        (0.2, 0.2, "not separable over folds or over patients from Baseline"),
+        (0.2, math.nan, "not separable over folds from Baseline"),
+    ],
+)
+def test_every_way_of_being_separable_has_its_words(folds: float, patients: float, says: str) -> None:
+    results = redrawn()
+    changed = [
+        dataclasses.replace(row, p_holm=folds, p_patients_holm=patients) if row.spec == "good" else row
+        for row in results.rows
+    ]
+    text = findings(dataclasses.replace(results, rows=tuple(changed)))
+    assert f"is {says}" in next(line for line in text if line.startswith("near")).partition("The best EOdds")[2]
+
+
+@pytest.mark.parametrize(("patients", "left"), [(1, False), (5, True)])
+def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, left: bool) -> None:
+    def read(item: dict[str, Any]) -> pd.DataFrame:
+        frame = stored(item)
+        ill = frame[(frame["set"] == "far") & (frame["a"] == 1) & (frame["y"] == 1)]
+        frame.loc[ill[ill["group"] > ill["group"].unique()[patients - 1]].index, "y"] = 0
+        return frame
+
+    results = redrawn(read)
+    row = rows(results, "eodds", "far")["good"]
+    # A draw of 200 patients lacks each of so many with probability (1 - patients / 200)^200.
+    assert row.draws == pytest.approx(2000 * (1 - (1 - patients / 200) ** 200), abs=70)
+    assert rows(results, "auc", "far")["good"].draws == rows(results)["good"].draws == 2000
+    assert math.isfinite(row.ci_low) is left
+    assert f"fewest left: {row.draws} of 2000." in "\n".join(findings(results))
+    assert (f"too few draws ({row.draws})" in tables.latex(results)) is not left
+
+
+def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
+    info = dataclasses.replace(INFO, min_cell=70)
+    few = min(
+        group[kind] for group in CELLS[0]["scores"]["near"]["groups"].values() for kind in ("positives", "negatives")
+    )
+    assert few < 70
+    results = redrawn(info=info)
+    assert "near" not in results.patients
+    for metric in INFO.columns:
+        assert all(row.draws == 0 and math.isnan(row.p_patients) for row in rows(results, metric).values())
+    assert "near 400" not in "\n".join(findings(results))
+    assert not any("Smallest on near" in note for note in reading(results))
+
+
+def test_the_notes_say_what_could_have_been_found() -> None:
+    notes = "\n".join(reading(redrawn()))
+    groups = CELLS[0]["scores"]["near"]["groups"]
+    tpr = np.mean([
+        sum(g["true_positives"] for g in item["scores"]["near"]["groups"].values())
+        / sum(g["positives"] for g in item["scores"]["near"]["groups"].values())
+        for item in CELLS if item["cell"]["method"] == "baseline"
+    ])  # fmt: skip
+    few, many = sorted(groups[name]["positives"] for name in INFO.group_names)
+    least = 2.80158 * math.sqrt(tpr * (1 - tpr) * (1 / few + 1 / many))
+    name = next(name for name in INFO.group_names if groups[name]["positives"] == few)
+    assert (
+        f"Smallest on near: with {few} images ({name}, ill), a TPR gap of {least:.3f} (at a rate of {tpr:.3f})" in notes
+    )
+    errors = [row.error_patients for row in rows(redrawn()).values() if row.draws]
+    assert f"and {2.80158 * np.median(errors):.3f} over patients (median of the methods)." in notes
