@@ -89,8 +89,6 @@ def artefacts(material: Material) -> list[Artefact]:
             "cost-gain", "what methods take against what they change", drawn.cost_gain, _nothing_run, _all_methods
         ),
         *(_roc(name) for name in material.info.ood),
-        _FIGURE_4,
-        _FIGURE_6,
         *paper_tables(blocks_of(material.settings.task)),
         _FIGURE_4,
         _FIGURE_6,
