@@ -18,6 +18,7 @@ from bench.report.figures import (
     head,
     names,
     place_titles,
+    say_empty,
     styles_of,
 )
 from bench.report.frames import COSTS
@@ -51,6 +52,8 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
         for panel, cost in zip(line, COSTS, strict=True):
             spent = costs[(costs["backbone"] == place[0]) & (costs["metric"] == cost)]
             _panel(panel, here, spent)
+            if not here["value"].notna().any():
+                say_empty(panel, info)
         better = "lower" if metric == info.gap else "higher"
         line[0].set_ylabel(f"Change of {info.title(metric)}\n({better} is better)")
         if metric == info.gap:

@@ -22,6 +22,7 @@ from bench.report.figures import (
     head,
     names,
     place_titles,
+    say_empty,
     styles_of,
 )
 from bench.report.frames import METHOD, spreads
@@ -65,7 +66,10 @@ def draw(frame: pd.DataFrame, info: TaskInfo, across: Across, costs: Mapping[str
     for line, (place, metrics) in zip(panels, rows, strict=True):
         here = frame[(frame["backbone"] == place[0]) & (frame["set"] == place[1])]
         for panel, metric in zip(line, metrics, strict=False):
-            _panel(panel, here[here["metric"] == metric], across)
+            shown = here[(here["metric"] == metric) & here["value"].notna()]
+            _panel(panel, shown, across)
+            if shown.empty:
+                say_empty(panel, info)
             panel.set_ylabel((costs or {}).get(metric) or _says(info, metric))
         for panel in line[len(metrics) :]:
             panel.remove()

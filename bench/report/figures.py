@@ -9,9 +9,11 @@ from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.aggregate import SYNTHETIC
+from bench.report.checks import TaskInfo
 
 Style = dict[str, Any]
 
@@ -123,6 +125,13 @@ def place_titles(places: Sequence[tuple[str, str]]) -> list[str]:
     """Titles of panels of a backbone and a test set each; one backbone goes without saying."""
     several = len({backbone for backbone, _ in places}) > 1
     return [f"{name}, {backbone}" if several else name for backbone, name in places]
+
+
+def say_empty(panel: Axes, info: TaskInfo) -> None:
+    """Say in a panel without a value why it has none."""
+    words = f"withheld:\nfewer than {info.min_cell} images" if info.min_cell else "no value"
+    panel.tick_params(which="both", bottom=False, left=False, labelbottom=False, labelleft=False)
+    panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color="0.4")
 
 
 def finite(value: float) -> float | None:

@@ -121,4 +121,5 @@ def _images(one: Material) -> str:
     if IN_DOMAIN in one.results.withheld:
         return ""
     counts = [item["data"].get("external", {}).get("n", 0) for item in one.tables[0].cells]
-    return f"\n{number_of(round(sum(counts) / len(counts)), one.info)}"
+    mean = round(sum(counts) / len(counts))
+    return f"\n{number_of(mean, one.info) if mean else 0}"

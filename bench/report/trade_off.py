@@ -29,6 +29,7 @@ from bench.report.figures import (
     head,
     names,
     place_titles,
+    say_empty,
     styles_of,
     to_bytes,
 )
@@ -65,7 +66,10 @@ def draw(frame: pd.DataFrame, info: TaskInfo, backbones: Sequence[str]) -> Figur
     styles, dashes = styles_of(methods), dashes_of(methods)
     for panel, place, title in zip(figure.axes, places, place_titles(places), strict=True):
         here = frame[(frame["backbone"] == place[0]) & (frame["set"] == place[1])]
-        drawn |= _panel(panel, points(here, info.gap), styles, dashes)
+        if found := _panel(panel, points(here, info.gap), styles, dashes):
+            drawn |= found
+        else:
+            say_empty(panel, info)
         panel.set_xlabel(f"{info.title('auc')} (higher is better)")
         panel.set_ylabel(f"{info.title(info.gap)} (lower is better)")
         panel.set_title(title)

@@ -1,6 +1,7 @@
 """`--ablate` as a user runs it, and variants of a task on disk."""
 
 import json
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -41,6 +42,28 @@ def test_less_and_less_of_the_external_set(place):
     assert again.stdout.count("3 of 3 cells done, 0 computed") == 6
     place.bench("report", "--task", "tiny.toml:external=0.20")
     assert "tiny:external=0.2" in (place.folder / "reports/tiny+external-0.2/main.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_figure_of_an_ablation_is_made_by_the_line_that_it_asks_for(place):
+    """Lines of `--list`, run as they stand, are all that the figures need."""
+    place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0", "--jobs", "1")
+    listed = place.bench("report", "--task", "tiny.toml", "--list").stdout.splitlines()
+    for name in ("figure-4", "figure-6"):
+        (line,) = [below.strip() for above, below in pairwise(listed) if above.startswith(f"{name} ")]
+        assert line.startswith("bench run --task tiny.toml --methods swift --ablate ")
+        place.bench(*line.split()[1:], "--folds", "0", "--jobs", "1")
+    place.bench("report", "--task", "tiny.toml")
+    made = {file.name for file in (place.folder / "reports/tiny").iterdir()}
+    assert {
+        "figure-4.pdf",
+        "figure-4.png",
+        "figure-6.pdf",
+        "figure-6.png",
+        "cost-gain.pdf",
+        "roc-ood_neutral.png",
+    } <= made
+    assert not any(name.startswith("figure-7") for name in made)
 
 
 def test_mistakes_are_told_before_anything_is_computed(place):

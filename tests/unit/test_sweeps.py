@@ -1,0 +1,141 @@
+"""Curves of an ablation from results on disk: which cells they need, and what makes those that are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import cli
+from bench.report import Material, TaskInfo, artefacts, drawn, frames, sweeps
+from bench.run import ablate, launch
+from bench.run.plan import Settings, folder
+from bench.score.definitions import METRICS
+from bench.taskfile import resolve
+
+TASK = "phantom-cxr-age"
+INFO = TaskInfo(
+    name=TASK, says="Finding.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
+    group_names=("younger", "older"), ood=("near", "far"), folds=5,
+)  # fmt: skip
+WIDE = {"younger": {"negatives": 60, "positives": 40, "n": 100}, "older": {"negatives": 75, "positives": 25, "n": 100}}
+FEW = {**WIDE, "older": {"negatives": 95, "positives": 5, "n": 100}}
+
+
+def cell(spec: str, fold: int, task: str = TASK, n: int = 350, auc: float = 0.8, **sets: Any) -> dict[str, Any]:
+    method, _, given = spec.partition(":")
+    share = float(given.removeprefix("reset_share=")) if given else None
+    scores = dict.fromkeys(METRICS, 0.3) | {"auc": auc + fold / 100, "degenerate": False, "n": 200}
+    title, row = ("SWiFT", 10) if method == "swift" else ("Baseline", 1)
+    return {
+        "cell": {
+            "task": task, "backbone": "small", "method": method, "title": title, "fold": fold, "seed": 0, "row": row,
+            "spec": spec, "parameters": {"reset_share": share} if method == "swift" else {},
+        },
+        "synthetic": True,
+        "data": {"external": {"n": n}, "near": {"sha": "n"}, "far": {"sha": "f"}},
+        "scores": {name: scores | {"groups": sets.get(name, WIDE)} for name in ("near", "far", "val")},
+        "cost": {"images_forward": 3 * n, "images_backward": 0, "seconds": 1.0, "parameters_changed": 1.0},
+        "log": {"reset_share": 0.4 + fold / 10} if spec == "swift" else {},
+    }  # fmt: skip
+
+
+def material(place: Path, given: dict[str, list[dict[str, Any]]], min_cell: int = 0) -> Material:
+    """The material of the task and of its variants, by spec; their cells stand nowhere."""
+    settings = Settings(TASK, place, place / "cache", None)
+    known: dict[str, Material] = {}
+    for spec, cells in given.items():
+        task = resolve(spec)
+        (place / "cells" / folder(spec)).mkdir(parents=True)
+        named = TaskInfo(**{**vars(INFO), "name": spec, "min_cell": min_cell})
+        known[spec] = Material(Settings(spec, place, place / "cache", None), task, named, cells, [], known=known)
+    return known.get(TASK) or Material(settings, resolve(TASK), INFO, [], [])
+
+
+def external(place: Path, shares: tuple[float, ...] = ablate.EXTERNAL, min_cell: int = 0, **sets: Any) -> Material:
+    given = {}
+    for share in shares:
+        task = TASK if share == 1 else f"{TASK}:external={share}"
+        given[task] = [
+            cell(spec, fold, task, round(350 * share), 0.8 + share / 10, **sets)
+            for spec in ("baseline", "swift")
+            for fold in range(3)
+        ]
+    return material(place, given, min_cell)
+
+
+def entry(material: Material, name: str) -> artefacts.Artefact:
+    return next(item for item in artefacts.artefacts(material) if item.name == name)
+
+
+def test_the_curve_of_the_external_set_has_all_its_sizes(tmp_path: Path) -> None:
+    found = external(tmp_path)
+    frame = sweeps.of_task(sweeps.variants(found, "external"))
+    line = frame[(frame["set"] == "near") & (frame["metric"] == "auc")]
+    assert set(line["spec"]) == {"swift"}
+    means = line.groupby("x")["value"].mean()
+    assert means.to_dict() == pytest.approx({share: 0.81 + share / 10 for share in ablate.EXTERNAL})
+    assert sweeps.images(sweeps.variants(found, "external")) == {
+        0.0: "0\n0", 0.2: "0.2\n70", 0.4: "0.4\n140", 0.6: "0.6\n210", 0.8: "0.8\n280", 1.0: "1\n350",
+    }  # fmt: skip
+    item = entry(found, "figure-7")
+    assert item.missing(found) == []
+    assert item.count(found) == (18, 30)
+    assert set(item.make(found)) == {"pdf", "png"}
+
+
+def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_test_set(tmp_path: Path) -> None:
+    found = external(tmp_path, min_cell=10, val=FEW, near=FEW)
+    kept = sweeps.variants(found, "external")
+    assert sweeps.images(kept)[0.4] == "0.4"
+    frame = sweeps.of_task(kept)
+    assert set(zip(frame["set"], frame["metric"], strict=True)) == {
+        ("near", "auc"), ("val", "auc"), *(("far", metric) for metric in METRICS)
+    }  # fmt: skip
+    results = found.results
+    assert frames.costs(found.tables[0].cells, results).empty
+    assert drawn.roc(found, "near") == {}
+    assert drawn.cost_gain(found) == {}
+    assert set(frames.by_fold(results).query("set == 'near'")["metric"]) == {"auc"}
+
+
+@pytest.mark.parametrize("field", ["epochs", "external", "reset_share"])
+def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, field: str) -> None:
+    found = material(tmp_path, {TASK: [cell(spec, 0) for spec in ("baseline", "swift")]})
+    name = {"epochs": "figure-4", "external": "figure-7", "reset_share": "figure-6"}[field]
+    (line,) = entry(found, name).missing(found)
+    args = cli._parser().parse_args([*line.split()[1:], "--results", str(tmp_path)])
+    wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
+    runs = ablate.ablation(args.ablate, wanted, launch.settings(args))
+    made = {(settings.task, spec) for one, settings in runs for spec in one.methods.split(",")}
+    if field == "reset_share":
+        assert made == {(TASK, "swift"), *((TASK, f"swift:reset_share={share / 10}") for share in range(1, 10))}
+    else:
+        specs = [f"{TASK}:{field}={value}" for value in ablate.values(resolve(TASK), field)]
+        assert made == {(resolve(spec).name, "swift") for spec in specs}
+    assert entry(found, name).count(found)[0] == 1
+
+
+def test_a_setting_that_is_missing_keeps_the_figure_back(tmp_path: Path) -> None:
+    found = external(tmp_path, ablate.EXTERNAL[1:])
+    assert entry(found, "figure-7").missing(found) == [f"bench run --task {TASK} --methods swift --ablate external"]
+
+
+def test_the_star_stands_at_the_share_that_was_logged(tmp_path: Path) -> None:
+    shares = [f"swift:reset_share={share / 10}" for share in range(1, 10)]
+    cells = [cell(spec, fold) for spec in ("baseline", "swift") for fold in range(5)]
+    cells += [cell(spec, fold, auc=0.7) for spec in shares for fold in range(2)]
+    found = material(tmp_path, {TASK: cells})
+    frame = sweeps.of_head(found)
+    auc = frame[(frame["set"] == "near") & (frame["metric"] == "auc")]
+    star, line = auc[auc["own"]], auc[~auc["own"] & (auc["spec"] == "swift")]
+    # Two folds, as the line has, though five are there.
+    assert dict(zip(star["x"], star["value"], strict=True)) == pytest.approx({0.4: 0.8, 0.5: 0.81})
+    assert sorted(set(line["x"])) == [share / 10 for share in range(1, 10)]
+    assert set(line["label"]) == {"SWiFT"}
+    assert sorted(auc[auc["spec"] == "baseline"]["fold"]) == [0, 1]
+    item = entry(found, "figure-6")
+    assert item.missing(found) == []
+    assert item.count(found) == (23, 50)
+    assert set(item.make(found)) == {"pdf", "png"}
