@@ -179,7 +179,7 @@ def test_all_tasks_together_rank_the_methods(folder: Folder, capsys: pytest.Capt
     page = (folder.place / "reports" / "index.html").read_text()
     assert [name in page for name in ("cxr-age/index.html", "cxr-gender/index.html", "across.csv")] == [True] * 3
     assert "AUC over 4 blocks: Friedman p = 0.13." in page
-    assert page.count("data:image/png") == 1
+    assert page.count("data:image/webp") == 1
 
 
 def test_a_task_that_cannot_be_reported_is_named_and_the_others_are(

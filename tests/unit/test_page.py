@@ -108,7 +108,7 @@ def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
     assert text.count("<b>0.054 ± 0.004</b>") == 2, "the best of two test sets"
     assert text.count("<strong>0.054 ± 0.004</strong>") == 2, "and in the ablation's Markdown"
     assert text.count("<ins>0.102 ± 0.002</ins>") == 4
-    assert text.count('src="data:image/png;base64,') == 1
+    assert text.count('src="data:image/webp;base64,') == 1
     assert 'href="trade-off.pdf"' in text
     assert 'href="main.csv"' in text
     assert "<code>bench run --task demo.toml --ablate epochs</code>" in text
