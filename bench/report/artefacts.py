@@ -126,42 +126,20 @@ def _roc(name: str) -> Artefact:
 
 def _pictures(material: Material) -> list[Artefact]:
     """Figures of what cells keep; masks of a skin task are the paper's Figure 8, those of films its Figure 9."""
-    masks = "9" if material.task.channels == 1 else "8"
-    swift = {"specs": picture_cells.MASKED, "part": "strip/"}
-    compared = {"specs": picture_cells.COMPARED, "part": "cam/"}
-    missing, count = picture_cells.missing, picture_cells.count
+    masks = 9 if material.task.channels == 1 else 8
+
+    def entry(number: int, says: str, specs: Sequence[str], part: str, *, patients: bool = False) -> Artefact:
+        return Artefact(
+            f"figure-{number}", says, partial(picture_cells.figure, number=number),
+            partial(picture_cells.missing, specs=specs, part=part),
+            partial(picture_cells.count, specs=specs, part=part), f"Figure {number}", named_only=patients,
+        )  # fmt: skip
+
     return [
-        Artefact(
-            "figure-3", "importances and mask over the parameters", _figure_3, partial(missing, **swift),
-            partial(count, **swift), "Figure 3",
-        ),
-        Artefact(
-            "figure-5", "class activation maps", _figure_5, partial(missing, **compared), partial(count, **compared),
-            "Figure 5", named_only=not material.info.synthetic,
-        ),
-        Artefact(
-            f"figure-{masks}", "the mask block by block", _figure_8, partial(missing, **swift), partial(count, **swift),
-            f"Figure {masks}",
-        ),
-    ]  # fmt: skip
-
-
-def _figure_3(material: Material) -> dict[str, bytes]:
-    from bench.report import pictures  # imports matplotlib
-
-    return pictures.figure_3(material)
-
-
-def _figure_5(material: Material) -> dict[str, bytes]:
-    from bench.report import pictures
-
-    return pictures.figure_5(material)
-
-
-def _figure_8(material: Material) -> dict[str, bytes]:
-    from bench.report import pictures
-
-    return pictures.figure_8(material)
+        entry(3, "importances and mask over the parameters", picture_cells.MASKED, "strip/"),
+        entry(5, "class activation maps", picture_cells.COMPARED, "cam/", patients=not material.info.synthetic),
+        entry(masks, "the mask block by block", picture_cells.MASKED, "strip/"),
+    ]
 
 
 def _table(material: Material, table: Results) -> dict[str, bytes]:

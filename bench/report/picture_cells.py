@@ -14,6 +14,13 @@ MASKED = ("swift",)
 """Whose importances and mask Figures 3, 8 and 9 show."""
 
 
+def figure(material: Material, number: int) -> dict[str, bytes]:
+    """Return one of the figures by its number in the paper."""
+    from bench.report import pictures  # imports matplotlib
+
+    return {3: pictures.figure_3, 5: pictures.figure_5, 8: pictures.figure_8, 9: pictures.figure_8}[number](material)
+
+
 def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Cell]:
     """Return the cells by their spec, in the order of `specs`."""
     there = {item["cell"]["spec"]: item for item in material.cells if _shown(item, material)}
