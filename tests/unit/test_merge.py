@@ -4,19 +4,15 @@ import csv
 import dataclasses
 import io
 import math
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from bench.errors import UsageError
-from bench.run.plan import Cell
-from bench.run.store import predictions_file
 from bench.share.merge import merge
 from bench.share.page import files
 from bench.share.sites import conflicts, remarks
-from tests.unit.sites import GROUPS, TASK, cell, site
+from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
 
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
 
@@ -231,25 +227,6 @@ def test_the_highest_least_of_all_sites_holds_for_every_site():
     careful = dataclasses.replace(south, info=dataclasses.replace(south.info, min_cell=30))
     merged = merge({"north": north, "south": careful})
     assert all(r["excluded"] == "withheld" for r in rows(merged, "merged.csv") if r["metric"] == "eodds")
-
-
-def with_predictions(name, folder, tables):
-    """A site with the predictions of `tables`: (method, fold) -> frame."""
-    made = site(name)
-    settings = dataclasses.replace(made.settings, results=folder / name)
-    for (method, fold), table in tables.items():
-        file = predictions_file(settings.results, Cell(TASK.name, "small", method, fold, 0))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(file)
-    return dataclasses.replace(made, settings=settings)
-
-
-def predictions(prefix, logits, y, a):
-    sets: list[Any] = []
-    for name in ("val", *TASK.ood):
-        ids = [f"{prefix}-{name}-{k}" for k in range(len(y))]
-        sets.append(pd.DataFrame({"set": name, "image_id": ids, "y": y, "a": a, "logit": logits}))
-    return pd.concat(sets, ignore_index=True)
 
 
 KEYS = [(method, fold) for method in ("baseline", "swift") for fold in (0, 1)]
