@@ -29,7 +29,7 @@ def bench(monkeypatch, capsys):
 
 def texts(archive):
     with tarfile.open(archive) as tar:
-        return {item.name: tar.extractfile(item).read() for item in tar.getmembers()}
+        return {item.name: opened.read() for item in tar if (opened := tar.extractfile(item))}
 
 
 @pytest.fixture(scope="module")

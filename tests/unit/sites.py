@@ -56,7 +56,7 @@ def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = N
     }  # fmt: skip
 
 
-def site(name: str, cells: list[dict[str, Any]] | None = None, /, **changes: Any) -> Material:
+def site(name: str, cells: Sequence[dict[str, Any]] | None = None, /, **changes: Any) -> Material:
     """A site of its own images: Baseline and SWiFT in two folds, or these cells; `changes` are of its task."""
     made = [cell(method, fold, name) for method in ("baseline", "swift") for fold in (0, 1)]
     task = dataclasses.replace(TASK, **changes)

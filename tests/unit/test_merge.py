@@ -5,7 +5,6 @@ import dataclasses
 import io
 import math
 
-import numpy as np
 import pytest
 
 from bench.errors import UsageError
@@ -263,11 +262,11 @@ def test_a_set_that_one_site_withholds_is_not_scored_together(tmp_path):
 
 
 def test_ids_at_both_sites_are_the_same_images_where_label_and_group_agree(tmp_path):
-    tables = {key: predictions("x", np.array([-1.0, 1, 1, -1]), Y, A) for key in KEYS}
-    other = {key: predictions("x", np.array([-2.0, 1, 2, -1]), Y, A) for key in KEYS}
+    tables = {key: predictions("x", [-1.0, 1, 1, -1], Y, A) for key in KEYS}
+    other = {key: predictions("x", [-2.0, 1, 2, -1], Y, A) for key in KEYS}
     sites = {"north": with_predictions("north", tmp_path, tables), "south": with_predictions("south", tmp_path, other)}
     assert conflicts(sites) == ["images: 12 ids of predictions are at north and at south, alike in label and group"]
-    numbers = {key: predictions("x", np.array([-2.0, 1, 2, -1]), Y[::-1], A) for key in KEYS}
+    numbers = {key: predictions("x", [-2.0, 1, 2, -1], Y[::-1], A) for key in KEYS}
     sites["south"] = with_predictions("south", tmp_path, numbers)
     assert conflicts(sites) == []
     assert "12 image ids are at north and at south, 12 of them with another label or group" in remarks(sites)[0]
