@@ -146,7 +146,7 @@ def test_an_export_names_no_image_and_no_patient_and_with_predictions_no_patient
         said = hospital.bench("export", *hospital.words, *more, "--out", str(file))
         assert named(said.stdout + said.stderr) == []
         with tarfile.open(file) as tar:
-            inside = {item.name: tar.extractfile(item).read() for item in tar.getmembers()}
+            inside = {item.name: opened.read() for item in tar if (opened := tar.extractfile(item))}
         text = b"".join(data for name, data in inside.items() if not name.endswith(".parquet")).decode()
         assert named(" ".join(inside)) == []
         assert named(text) == ids, "the manifest of the folds has them"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from bench.report.material import Material, info_of
-from bench.run.plan import Settings
+from bench.run.plan import Cell, Settings
+from bench.run.store import predictions_file
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
 
@@ -52,9 +56,29 @@ def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = N
     }  # fmt: skip
 
 
-def site(name: str, cells: list[dict[str, Any]] | None = None, /, **changes: Any) -> Material:
+def site(name: str, cells: Sequence[dict[str, Any]] | None = None, /, **changes: Any) -> Material:
     """A site of its own images: Baseline and SWiFT in two folds, or these cells; `changes` are of its task."""
     made = [cell(method, fold, name) for method in ("baseline", "swift") for fold in (0, 1)]
     task = dataclasses.replace(TASK, **changes)
     settings = Settings(task.name, Path("nowhere"), Path("nowhere/cache"), None)
     return Material(settings, task, info_of(task, synthetic=False), cells if cells is not None else made, [])
+
+
+def with_predictions(name: str, folder: Path, tables: Mapping[tuple[str, int], pd.DataFrame]) -> Material:
+    """A site with the predictions of `tables`: (method, fold) -> frame."""
+    made = site(name)
+    settings = dataclasses.replace(made.settings, results=folder / name)
+    for (method, fold), table in tables.items():
+        file = predictions_file(settings.results, Cell(TASK.name, "small", method, fold, 0))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(file)
+    return dataclasses.replace(made, settings=settings)
+
+
+def predictions(prefix: str, logits: Sequence[float], y: Sequence[int], a: Sequence[int]) -> pd.DataFrame:
+    """Predictions of the same images in every set, each image with an id of its own."""
+    sets = []
+    for name in ("val", *TASK.ood):
+        ids = [f"{prefix}-{name}-{k}" for k in range(len(y))]
+        sets.append(pd.DataFrame({"set": name, "image_id": ids, "y": y, "a": a, "logit": logits}))
+    return pd.concat(sets, ignore_index=True)

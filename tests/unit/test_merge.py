@@ -4,19 +4,14 @@ import csv
 import dataclasses
 import io
 import math
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from bench.errors import UsageError
-from bench.run.plan import Cell
-from bench.run.store import predictions_file
 from bench.share.merge import merge
 from bench.share.page import files
 from bench.share.sites import conflicts, remarks
-from tests.unit.sites import GROUPS, TASK, cell, site
+from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
 
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
 
@@ -233,25 +228,6 @@ def test_the_highest_least_of_all_sites_holds_for_every_site():
     assert all(r["excluded"] == "withheld" for r in rows(merged, "merged.csv") if r["metric"] == "eodds")
 
 
-def with_predictions(name, folder, tables):
-    """A site with the predictions of `tables`: (method, fold) -> frame."""
-    made = site(name)
-    settings = dataclasses.replace(made.settings, results=folder / name)
-    for (method, fold), table in tables.items():
-        file = predictions_file(settings.results, Cell(TASK.name, "small", method, fold, 0))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(file)
-    return dataclasses.replace(made, settings=settings)
-
-
-def predictions(prefix, logits, y, a):
-    sets: list[Any] = []
-    for name in ("val", *TASK.ood):
-        ids = [f"{prefix}-{name}-{k}" for k in range(len(y))]
-        sets.append(pd.DataFrame({"set": name, "image_id": ids, "y": y, "a": a, "logit": logits}))
-    return pd.concat(sets, ignore_index=True)
-
-
 KEYS = [(method, fold) for method in ("baseline", "swift") for fold in (0, 1)]
 Y, A = [0, 1, 0, 1], [0, 0, 1, 1]
 
@@ -286,11 +262,11 @@ def test_a_set_that_one_site_withholds_is_not_scored_together(tmp_path):
 
 
 def test_ids_at_both_sites_are_the_same_images_where_label_and_group_agree(tmp_path):
-    tables = {key: predictions("x", np.array([-1.0, 1, 1, -1]), Y, A) for key in KEYS}
-    other = {key: predictions("x", np.array([-2.0, 1, 2, -1]), Y, A) for key in KEYS}
+    tables = {key: predictions("x", [-1.0, 1, 1, -1], Y, A) for key in KEYS}
+    other = {key: predictions("x", [-2.0, 1, 2, -1], Y, A) for key in KEYS}
     sites = {"north": with_predictions("north", tmp_path, tables), "south": with_predictions("south", tmp_path, other)}
     assert conflicts(sites) == ["images: 12 ids of predictions are at north and at south, alike in label and group"]
-    numbers = {key: predictions("x", np.array([-2.0, 1, 2, -1]), Y[::-1], A) for key in KEYS}
+    numbers = {key: predictions("x", [-2.0, 1, 2, -1], Y[::-1], A) for key in KEYS}
     sites["south"] = with_predictions("south", tmp_path, numbers)
     assert conflicts(sites) == []
     assert "12 image ids are at north and at south, 12 of them with another label or group" in remarks(sites)[0]
