@@ -81,7 +81,10 @@ def markdown(results: Results, table: pd.DataFrame) -> str:
 
 def _records(row: Row, cells: Sequence[Cell], name: str, group: str) -> list[dict[str, Any]]:
     found = [(item["cell"]["fold"], item["scores"][name]["groups"][group]) for item in cells]
-    counts = {kind: min(one[kind] for _, one in found) for kind in COUNTS}
+    counts = {
+        "n": min(one["positives"] + one["negatives"] for _, one in found),
+        **{kind: min(one[kind] for _, one in found) for kind in ("positives", "negatives")},
+    }
     images = {**counts, "fewer": min(counts["positives"], counts["negatives"])}
     records = []
     for rate, (_, of) in RATES.items():

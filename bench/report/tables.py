@@ -34,15 +34,8 @@ _TEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"<": "$<$", ">": "$>$", "|": "$|$", '"': "''", "±": r"$\pm$", "−": "$-$"},
-    **{
-        "↑": r"$\uparrow$",
-        "↓": r"$\downarrow$",
-        "†": r"$^\dagger$",
-        "‡": r"$^\ddagger$",
-        "§": r"$^\S$",
-        "–": "--",
-        "’": "'",
-    },
+    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--", "’": "'"},
+    **{"†": r"$^\dagger$", "‡": r"$^\ddagger$", "§": r"$^\S$"},
 }
 
 
