@@ -70,6 +70,11 @@ class Place:
         self.bench("report", "--task", "tiny.toml")
         return {file.name: file.read_bytes() for file in sorted((self.folder / "reports" / "tiny").iterdir())}
 
+    def untimed(self) -> dict[str, bytes]:
+        """The report less what shows seconds or where it was computed: the same for two runs."""
+        timed = ("cost-gain.", "figure-4.", "index.")
+        return {name: data for name, data in self.report().items() if not name.startswith(timed)}
+
     def cells(self) -> dict[str, bytes]:
         root = self.folder / "results" / "cells"
         return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*.json"))}
