@@ -89,7 +89,7 @@ def artefacts(material: Material) -> list[Artefact]:
             "cost-gain", "what methods take against what they change", drawn.cost_gain, _nothing_run, _all_methods
         ),
         *(_roc(name) for name in material.info.ood),
-        *paper_tables(blocks_of(material.settings.task)),
+        *paper_tables(blocks_of(material.settings.task, material.task)),
         _FIGURE_4,
         _FIGURE_6,
         _FIGURE_7,

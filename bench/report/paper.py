@@ -12,6 +12,7 @@ from functools import cache
 import pandas as pd
 
 from bench import taskfile
+from bench.api import Task
 from bench.report.published import MAIN_TABLES, everything
 from bench.run.ablate import ablations
 from bench.tasks import TASKS
@@ -119,16 +120,17 @@ def layouts() -> tuple[Layout, ...]:
 
 def blocks(layout: Layout, names: Mapping[str, str]) -> list[Block]:
     """Return a table's blocks with other tasks in place of the paper's, by name."""
-    return [Block(names[part.task], _backbone(names[part.task], part.backbone), part.sets) for part in layout.parts]
+    allowed = {name: taskfile.resolve(spec).backbones for name, spec in names.items()}
+    return [Block(names[part.task], _backbone(allowed[part.task], part.backbone), part.sets) for part in layout.parts]
 
 
-def blocks_of(spec: str) -> list[tuple[Layout, list[Block]]]:
-    """Return the tables that one task has, by spec or file, with it in place of the paper's and all its test sets.
+def blocks_of(spec: str, task: Task) -> list[tuple[Layout, list[Block]]]:
+    """Return the tables that one task, which `spec` names, has: it stands for the paper's, with all its test sets.
 
     Tables 1-4 are those in which the paper has the task, or that of which it is the twin, but each backbone once; a
     task of neither has the first. A task on more than two groups, or one with such a sibling, has Table 5.
     """
-    task, (base, _) = taskfile.resolve(spec), taskfile.parse(spec)
+    base = taskfile.parse(spec)[0]
     paper = {**{twin: name for name, twin in TWINS.items()}, **ITSELF}.get(base)
     sibling = spec.replace(base, f"{base}{GROUPS}", 1) if f"{base}{GROUPS}" in TASKS else ""
     found: list[tuple[Layout, list[Block]]] = []
@@ -137,14 +139,14 @@ def blocks_of(spec: str) -> list[tuple[Layout, list[Block]]]:
         among = layout.number == 1 if paper is None else paper in {part.task for part in layout.parts}
         if not used or (layout.number in MAIN_TABLES and not among):
             continue
-        block = Block(used, _backbone(used, layout.parts[0].backbone), None)
+        allowed = task.backbones if used == spec else taskfile.resolve(used).backbones
+        block = Block(used, _backbone(allowed, layout.parts[0].backbone), None)
         if (layout.rows, [block]) not in [(other.rows, made) for other, made in found]:
             found.append((layout, [block]))
     return found
 
 
-def _backbone(spec: str, papers: str) -> str:
-    allowed = taskfile.resolve(spec).backbones
+def _backbone(allowed: tuple[str, ...], papers: str) -> str:
     return papers if papers in allowed else allowed[0]
 
 

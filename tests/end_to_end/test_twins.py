@@ -1,0 +1,167 @@
+"""The paper regenerated from phantoms: every table and figure is made of what the printed commands make."""
+
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from bench.report import artefacts
+from bench.report.command import report_paper
+from bench.report.material import read
+from bench.report.paper import TWINS
+from bench.run.plan import Settings
+from tests.latex import compile_tables, needs_latex
+
+TWIN = """
+name = "{name}"
+says = "a small phantom"
+folds = 2
+image_size = 32
+channels = {channels}
+crop = "none"
+
+[source]
+dataset = "phantom:family={family},tied={tied},hospital=source,images={images},size=32"
+[ood.ood_neutral]
+dataset = "phantom:family={family},tied={tied},hospital=ood_neutral,images=200,size=32"
+[ood.ood_reversed]
+dataset = "phantom:family={family},tied={tied},hospital=ood_reversed,images=200,size=32"
+[label]
+{label}
+[attribute]
+{attribute}
+[recipe]
+pretrain_optimiser = "adam"
+pretrain_lr = 2e-3
+pretrain_epochs = 1
+optimiser = "adam"
+lr_extractor = 1e-3
+lr_head = 1e-2
+epochs = 2
+epsilon = 0.1
+batch = 64
+"""
+FILMS = {
+    "family": "chest", "channels": 1, "label": 'column = "pneumothorax"\nnames = ["no finding", "pneumothorax"]',
+}  # fmt: skip
+LESIONS = {
+    "family": "skin", "channels": 3,
+    "label": 'column = "melanoma"\none = ["0"]\nzero = ["1"]\nnames = ["melanoma", "other lesion"]',
+}  # fmt: skip
+SEX = {"tied": "sex", "attribute": 'column = "female"\nnames = ["male", "female"]'}
+TONE = {"tied": "tone", "attribute": 'column = "dark"\nnames = ["light", "dark"]'}
+AGE = {"tied": "age", "attribute": 'column = "age"\nabove = 65\nnames = ["up to 65", "over 65"]'}
+BANDS = {"tied": "age", "attribute": 'column = "age"\ncuts = [45, 66]\nnames = ["young", "middle", "old"]'}
+TYPES = {
+    "tied": "tone",
+    "attribute": 'column = "fst"\nvalues = [["1", "2"], ["3", "4"], ["5", "6"]]\nnames = ["1-2", "3-4", "5-6"]',
+}
+SMALL = {
+    "skin-tone": {**LESIONS, **TONE},
+    "skin-gender": {**LESIONS, **SEX},
+    "cxr-gender": {**FILMS, **SEX},
+    "cxr-age": {**FILMS, **AGE},
+    "skin-tone-groups": {**LESIONS, **TYPES},
+    "cxr-age-groups": {**FILMS, **BANDS},
+}
+
+
+@pytest.fixture
+def names(tmp_path):
+    """Phantoms that take seconds, in place of the twins that are listed."""
+    for task, fields in SMALL.items():
+        text = TWIN.format(name=f"small-{task}", images=600 if task.endswith("groups") else 240, **fields)
+        (tmp_path / f"small-{task}.toml").write_text(text)
+    return {task: str(tmp_path / f"small-{task}.toml") for task in TWINS}
+
+
+@pytest.mark.slow
+def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys):
+    settings = Settings("", tmp_path / "results", tmp_path / ".cache", None)
+    place = tmp_path / "reports"
+    first = Settings(names["skin-tone"], *(settings.results, settings.cache, None))
+
+    def missing():
+        material = read(first)
+        return artefacts.of_paper(material, names), material
+
+    every, material = missing()
+    commands = list(dict.fromkeys(line for item in every for line in item.missing(material)))
+    assert commands
+    for command in commands:
+        bench, *words = shlex.split(command)
+        assert bench == "bench"
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.cli", *words, "--folds", "0"],
+            cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+    every, material = missing()
+    assert {item.name: item.missing(material) for item in every if item.missing(material)} == {}
+    assert report_paper(names, place, settings, min_cell=0) == 0
+    said = capsys.readouterr()
+    assert "this makes the others" not in said.err
+    for item in every:
+        kinds = {file.suffix for file in place.glob(f"{item.name}.*")}
+        assert kinds == ({".tex", ".md", ".csv"} if item.name.startswith("table") else {".pdf", ".png"}), item.name
+    tables = sorted(place.glob("*.tex"))
+    assert [file.stem for file in tables] == [f"table-{n}" for n in range(1, 10)]
+    for file in tables:
+        text = file.with_suffix(".md").read_text()
+        assert "SYNTHETIC PHANTOM DATA" in text
+        assert "not run" not in text
+        assert r"\textbf{SYNTHETIC PHANTOM DATA" in file.read_text()
+    before = {file.name: file.read_bytes() for file in place.iterdir()}
+    assert report_paper(names, place, settings, min_cell=0) == 0
+    assert {file.name: file.read_bytes() for file in place.iterdir()} == before
+    needs_pdflatex(tables, tmp_path)
+
+
+def needs_pdflatex(tables, folder):
+    """Compile them where pdflatex is installed; the rest of the test does not need it."""
+    if not needs_latex.args[0]:
+        compile_tables(tables, folder)
+
+
+def test_reports_of_the_twins_and_the_paper_say_what_was_not_run(place):
+    """Nothing was run: all nine tables say so, and which commands make their cells."""
+    done = place.bench("report", "--twins")
+    folder = place.folder / "reports/phantom-twins"
+    assert sorted(file.stem for file in folder.glob("table-*.md")) == [f"table-{n}" for n in range(1, 10)]
+    assert "SYNTHETIC PHANTOM DATA" in (folder / "table-7.md").read_text()
+    assert "| z-score | not run | not run | not run |" in (folder / "table-7.md").read_text()
+    assert "bench run --task phantom-skin-sex --methods swift:steps=first,swift:steps=second,swift" in done.stderr
+
+    listed = place.bench("report", "--list", "--paper").stdout
+    assert "table-4  Table 4  0 of 100" in listed
+    assert "    bench run --task cxr-age --methods baseline," in listed
+    one = place.bench("report", "--paper", "--only", "table-5", code=1)
+    assert "table-5: 0 of 20 cells are there" in one.stderr
+    assert "not run" in (place.folder / "reports/paper/table-5.md").read_text()
+    assert "did you mean table-" in place.bench("report", "--paper", "--only", "tabel-5", code=2).stderr
+
+
+def test_one_report_at_a_time(place):
+    for words, says in (
+        (("--paper", "--twins"), "--paper and --twins: one report at a time"),
+        (("--task", "tiny.toml", "--paper"), "--task and --paper: one report at a time"),
+        (("--only", "table-6"), "name it by --task, --paper or --twins"),
+        (("--published", "--list"), "without --list and --only"),
+    ):
+        done = place.bench("report", *words, code=2)
+        assert says in done.stderr
+
+
+@pytest.mark.slow
+def test_one_task_has_its_tables_when_their_cells_are_there(place):
+    place.bench("run", "--task", "tiny.toml", "--methods", "swift,swift:normalise=zscore", "--folds", "0")
+    report = place.report()
+    assert {"table-7.tex", "table-7.md", "table-7.csv"} <= set(report)
+    assert not any(name.startswith("table-6") for name in report)
+    # An --only that can be made, beside one that cannot.
+    done = place.bench("report", "--task", "tiny.toml", "--only", "table-7,table-9", code=1)
+    assert [line.rpartition("/")[2] for line in done.stdout.split()] == ["table-7.tex", "table-7.md", "table-7.csv"]
+    assert "bench run --task tiny.toml --methods swift:reinit=none,swift:reinit=full" in done.stderr
+    assert "table-9" not in done.stdout
