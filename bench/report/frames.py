@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.aggregate import COST, IN_DOMAIN, Results
+from bench.report.aggregate import COST, Results
 from bench.report.checks import Cell
 
 METHOD = ["backbone", "row", "method", "spec", "label"]
@@ -37,11 +37,11 @@ def by_fold(results: Results) -> pd.DataFrame:
 def costs(cells: Sequence[Cell], results: Results) -> pd.DataFrame:
     """What the methods of a table cost, all of `COSTS` as metrics of set "", with the columns of `by_fold`.
 
-    Empty where the validation set is withheld: the size of the external set follows from costs.
+    Empty where the cost is withheld, as it is with the validation set: the size of the external set follows from it.
     """
     every = by_fold(results)
     counted = every[every["metric"] == COST]
-    if IN_DOMAIN in results.withheld or counted.empty:
+    if counted.empty:
         return counted
     known = {(name.backbone, name.spec): name for name in counted.drop_duplicates(METHOD).itertuples()}
     records = [

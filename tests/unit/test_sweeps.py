@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from bench import cli
 from bench.report import Material, TaskInfo, artefacts, drawn, frames, sweeps
 from bench.run import ablate, launch
-from bench.run.plan import Settings, folder
+from bench.run.plan import Cell, Settings, folder
+from bench.run.store import predictions_file
 from bench.score.definitions import METRICS
 from bench.taskfile import resolve
 
@@ -95,9 +97,24 @@ def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_te
     }  # fmt: skip
     results = found.results
     assert frames.costs(found.tables[0].cells, results).empty
-    assert drawn.roc(found, "near") == {}
     assert drawn.cost_gain(found) == {}
     assert set(frames.by_fold(results).query("set == 'near'")["metric"]) == {"auc"}
+
+
+def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = [cell(spec, fold, near=FEW) for spec in ("baseline", "swift") for fold in range(2)]
+    found = material(tmp_path, {TASK: cells}, min_cell=10)
+    assert entry(found, "roc-far").missing(found) == [f"bench run --task {TASK} --methods all --force"]
+    for item in cells[:3]:
+        file = predictions_file(tmp_path, Cell(TASK, "small", item["cell"]["spec"], item["cell"]["fold"], 0))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        one = pd.DataFrame({"a": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
+        pd.concat([one.assign(set="near"), one.assign(set="far")]).to_parquet(file)
+    assert entry(found, "roc-far").missing(found) == []
+    assert drawn.roc(found, "near") == {}
+    assert capsys.readouterr().err == ""
+    assert set(drawn.roc(found, "far")) == {"pdf", "png"}
+    assert "left out of the ROC curves, no predictions to read: swift f1 (FileNotFoundError)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("field", ["epochs", "external", "reset_share"])
