@@ -16,7 +16,7 @@ from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune
 from bench.methods.fair_prune import FairPrune, saliency, smallest
 from tests.perf import plain
-from tests.perf.sizes import SIZE, a_run, bar, cached, coded, network, sizes
+from tests.perf.sizes import SIZE, a_run, cached, coded, network, sizes, wall
 
 pytestmark = pytest.mark.gpu
 
@@ -43,7 +43,7 @@ def test_curvature_in_one_pass_against_gradients_image_by_image(compare, tmp_pat
     (mine, chosen), (exact, wanted) = pruned("rademacher"), pruned("exact")
     correlation = spearmanr(mine, exact).statistic
     shared = float((chosen & wanted).sum() / wanted.sum())
-    print(f"\nsaliencies of one pass and exact ones: rank correlation {correlation:.3f}, {shared:.1%} of the pruned alike")
+    print(f"\nsaliencies of one pass and exact: rank correlation {correlation:.3f}, {shared:.1%} of the pruned alike")
     assert np.isfinite(correlation)
     compare(
         "FairPrune's curvature: one pass / image by image (vmap)", lambda: curvatures("rademacher"),
@@ -52,7 +52,7 @@ def test_curvature_in_one_pass_against_gradients_image_by_image(compare, tmp_pat
 
 
 class FromFiles(ImageSplit):
-    """A split whose images are decoded from JPEG by the workers of a DataLoader whenever they are asked for."""
+    """A split whose images are decoded from files by the workers of a DataLoader whenever they are asked for."""
 
     files = ()
 
@@ -63,7 +63,7 @@ class FromFiles(ImageSplit):
 
 @pytest.fixture(scope="module")
 def validation(tmp_path_factory):
-    """Images of noise as losslessly coded files and, the same pixels, in a cache."""
+    """Images of noise in files without loss, and the same pixels in a cache."""
     folder, n = tmp_path_factory.mktemp("validation"), 2 * sizes().images
     split = cached(folder, "val", n)
     for i in range(n):
@@ -100,6 +100,6 @@ def test_evaluations_against_those_from_files(compare, tmp_path, validation, met
 
     compare(
         f"{method.title}: evaluations from the cache / from files, NCHW", lambda: fit("suite", network(), lambda: val),
-        plainly, bar=bar(0.5, 0.5), pairs=2, warm=False,
+        plainly, bar=0.5, pairs=2, clock=wall, warm=False,
     )  # fmt: skip
     assert chosen["suite"] == chosen["plain"]

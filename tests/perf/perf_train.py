@@ -2,7 +2,6 @@
 
 import copy
 import itertools
-import time
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from bench.learn import train
 from bench.learn.device import device
 from bench.methods.swift import SWiFT
 from tests.perf import plain
-from tests.perf.sizes import SIZE, a_run, bar, cached, coded, network, sizes
+from tests.perf.sizes import SIZE, a_run, bar, cached, coded, network, sizes, wall
 
 pytestmark = pytest.mark.gpu
 
@@ -101,12 +100,6 @@ def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path):
         "a fine-tuning step of the suite / plain, float32, NCHW", lambda: epochs(run, net, "one"), plainly,
         bar=bar(1 / 1.5, 1 / 2.5), pairs=size.pairs,
     )  # fmt: skip
-
-
-def wall():
-    if device().type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def check_the_reference():

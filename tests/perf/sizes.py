@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,13 @@ def sizes() -> Sizes:
 def bar(cpu: float, gpu: float) -> float:
     """The bar that holds on this machine."""
     return cpu if device().type == "cpu" else gpu
+
+
+def wall() -> float:
+    """Return the seconds on the wall, where work is done by processes besides this one."""
+    if device().type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def network(backbone: str = "resnet50") -> Net:
