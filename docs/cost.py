@@ -2,8 +2,8 @@
 
     python docs/cost.py --trained 900 --forward 2500
 
-prints the tables of docs/cost.md for a device that trains on 900 images a second and passes 2,500 forward in float32. The
-work is counted as in `cost` of a cell's JSON; tests/unit/test_cost.py holds it against what cells count.
+prints the tables of docs/cost.md for a device that trains on 900 images a second and passes 2,500 forward in float32.
+The work is counted as in `cost` of a cell's JSON; tests/unit/test_cost.py holds it against what cells count.
 """
 
 from __future__ import annotations
