@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 
-.PHONY: setup demo test test-slow test-slurm perf lint clean
+.PHONY: setup demo test test-slow test-slurm perf perf-gpu lint clean
 
 setup: $(STAMP)
 
@@ -32,9 +32,12 @@ test-slow: setup
 test-slurm: setup
 	@trap slurm/testcluster/down EXIT; conf="$$(slurm/testcluster/up)" && eval "$$conf" && $(BIN)/python -m pytest -m slurm tests/slurm
 
-# Ratios of speeds; on an idle machine, nothing beside it.
+# Ratios of speeds; on an idle machine, nothing beside it. The first is of the CPU, whatever else there is.
 perf: setup
-	$(BIN)/python -m pytest -s tests/perf/perf_*.py
+	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -s tests/perf/perf_*.py
+
+perf-gpu: setup
+	$(BIN)/python -m pytest -s -m gpu -rs tests/perf/perf_*.py
 
 lint: setup
 	$(BIN)/ruff check .

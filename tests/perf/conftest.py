@@ -1,6 +1,7 @@
 """Ratios of two ways of doing one thing, timed by turns in one run.
 
-Seconds are CPU seconds: other processes of the machine disturb them less than the clock on the wall.
+Seconds are CPU seconds, which other processes of the machine disturb less than the clock on the wall; on a GPU they
+are those of the wall, once the GPU has done what it was given. Each row says which where it differs.
 """
 
 import statistics
@@ -9,19 +10,43 @@ import time
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _gpu_rows_need_a_gpu(request):
+    """`make perf-gpu` on a machine without one says so, and measures nothing."""
+    if request.config.getoption("markexpr") == "gpu":
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA GPU on this machine")
+
+
+def busy():
+    """Return the CPU seconds of this process, or on a GPU those on the wall until its work is done."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 @pytest.fixture
 def compare():
-    """Time two callables by turns, print the ratio with its spread and hold it against the bar."""
+    """Time two callables by turns, print the ratio with its spread and hold it against the bar.
 
-    def compare(name, one, other, *, bar, pairs, clock=time.process_time):
+    `warm=False` leaves out the first call of each that is not timed, where both are long and pay nothing once.
+    """
+
+    def compare(name, one, other, *, bar, pairs, clock=busy, warm=True):
         def seconds(work):
             start = clock()
             work()
             return clock() - start
 
-        # What only the first call pays: imports, allocations, bytecode.
-        one()
-        other()
+        if warm:
+            # What only the first call pays: imports, allocations, bytecode.
+            one()
+            other()
         times = []
         for pair in range(pairs):
             # The order alternates, so that a load that rises or falls favours neither.
@@ -30,7 +55,7 @@ def compare():
             times.append((first, second) if forward else (second, first))
         ratios = [mine / plain for mine, plain in times]
         ratio = statistics.median(ratios)
-        low, _, high = statistics.quantiles(ratios, n=4)
+        low, _, high = statistics.quantiles(ratios, n=4) if pairs > 2 else (min(ratios), ratio, max(ratios))
         mine, plain = (statistics.median(column) for column in zip(*times, strict=True))
         print(
             f"\n{name}: {ratio:.3f} ({bar:.2f})"

@@ -3,23 +3,31 @@
 import dataclasses
 import itertools
 
+import pytest
 import torch
 
 from bench import learn
 from bench.checks import RECIPE, random_net, random_split
+from bench.data.split import ImageSplit
 from bench.learn import train
+from bench.learn.device import device
 from bench.learn.losses import equalised_odds_proxy, prediction_loss
 from bench.methods.swift import SWiFT
 from bench.run.context import CellRun, Shelf
 
 
+def on_device(split):
+    """Return the split with what it gives on the device of this machine."""
+    return ImageSplit(split.name, split.array, split.rows, split.y, split.a, split.uids, device=device())
+
+
 def cell(images):
     """Return a cell of the small backbone with an external set of 64-pixel images."""
-    split = random_split("external", images=images, size=64)
+    split = on_device(random_split("external", images=images, size=64))
     recipe = dataclasses.replace(RECIPE, batch=128)
     return CellRun(
-        random_net(), recipe, {"external": lambda: split}, frozenset({"external"}), seed=0, task="perf", fold=0,
-        method="perf",
+        random_net().to(device()), recipe, {"external": lambda: split}, frozenset({"external"}), seed=0,
+        task="perf", fold=0, method="perf",
     )  # fmt: skip
 
 
@@ -39,6 +47,7 @@ def separate_passes(run, net):
     return tuple(importances)
 
 
+@pytest.mark.gpu
 def test_importances_from_one_forward_pass(compare):
     # Few images and many pairs: the bar is near what can be had (5/6 where backward costs twice forward).
     run = cell(images=256)
@@ -55,27 +64,30 @@ def test_importances_from_one_forward_pass(compare):
     )
 
 
-def test_head_on_cached_features(compare):
+@pytest.mark.gpu
+@pytest.mark.parametrize(("epochs", "bar"), [(10, 0.65), (20, 0.45)])
+def test_head_on_cached_features(compare, epochs, bar):
     run = cell(images=512)
 
     def head(cache):
         train._last.clear()  # else the second time would find what the first computed
         learn.finetune(
-            run, run.model, train=("head",), loss=learn.blend(0.9), split="external", epochs=10, lr=1e-3,
+            run, run.model, train=("head",), loss=learn.blend(0.9), split="external", epochs=epochs, lr=1e-3,
             stage="step 2", cache=cache,
         )  # fmt: skip
 
     compare(
-        "ten epochs of the head: features cached / not cached", lambda: head(True), lambda: head(False), bar=0.65,
+        f"{epochs} epochs of the head: features cached / not cached", lambda: head(True), lambda: head(False), bar=bar,
         pairs=11,
     )  # fmt: skip
 
 
+@pytest.mark.gpu
 def test_nine_thresholds(compare, tmp_path):
     """Importances, the first step and the features of the second are those of all thresholds."""
-    split = random_split("external", images=512, size=64)
+    split = on_device(random_split("external", images=512, size=64))
     recipe = dataclasses.replace(RECIPE, batch=128, epochs=10)
-    net, sweeps = random_net(), itertools.count()
+    net, sweeps = random_net().to(device()), itertools.count()
 
     def sweep(shared):
         shelf = Shelf(tmp_path / str(next(sweeps)), {}) if shared else None

@@ -1,0 +1,149 @@
+"""The main job, all methods on five folds: together against cell by cell, where its time goes, and its report."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from bench.data.split import ImageSplit
+from bench.learn.network import Net
+from bench.run import store
+from bench.run.cell import run_cell
+from bench.run.launch import Wanted, plan_run
+from bench.run.plan import Cell, PlannedCell, Settings
+
+TASK = "phantom-cxr-age"
+BENCH = [sys.executable, "-m", "bench.cli"]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """A cache folder with the decoded images of the task and nothing else."""
+    cache = tmp_path_factory.mktemp("images")
+    subprocess.run([*BENCH, "prepare", TASK, "--cache", str(cache)], check=True, stdout=subprocess.DEVNULL)
+    return cache / "images"
+
+
+def fresh(folder, images):
+    """Return the words of a `bench run` of the task with empty results and a cache that has the images alone."""
+    (folder / "cache").mkdir(parents=True)
+    (folder / "cache" / "images").symlink_to(images)
+    return [*BENCH, "run", "--task", TASK, "--results", str(folder / "results"), "--cache", str(folder / "cache")]
+
+
+def seconds(words):
+    begun = time.perf_counter()
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return time.perf_counter() - begun, done.stdout
+
+
+def test_all_methods_on_five_folds_against_cells_alone(tmp_path, images):
+    """The cells of fold 0 one by one, each in a process of its own that finds the baseline; five times their sum."""
+    together, said = seconds([*fresh(tmp_path / "together", images), "--methods", "all"])
+    assert "55 of 55 cells done, 55 computed" in said
+    words, alone = fresh(tmp_path / "alone", images), 0.0
+    _, cells = plan_run(
+        Wanted("all", folds=(0,)), Settings(TASK, tmp_path / "none", tmp_path / "alone" / "cache", None)
+    )
+    for planned in cells:
+        shutil.rmtree(tmp_path / "alone" / "cache" / "shared", ignore_errors=True)
+        spent, said = seconds([*words, "--methods", planned.cell.method, "--folds", "0", "--jobs", "1"])
+        assert "1 computed" in said
+        alone += spent
+    ratio = together / (5 * alone)
+    print(
+        f"\nten methods on five folds / their cells alone: {ratio:.3f} (0.60); {together:.0f} s on the wall and "
+        f"5 x {alone:.0f} s"
+    )
+    assert ratio <= 0.6
+
+
+@contextmanager
+def watched(spent, monkeypatch):
+    """Add up the seconds of forward passes, backward passes and reading from the cache."""
+
+    def timed(kind, function):
+        def inner(*args, **kwargs):
+            if spent["depth"]:
+                return function(*args, **kwargs)
+            spent["depth"], begun = 1, time.process_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent[kind] += time.process_time() - begun
+                spent["depth"] = 0
+
+        return inner
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Net, "forward", timed("forward", Net.forward))
+        patch.setattr(torch.nn.Sequential, "forward", timed("forward", torch.nn.Sequential.forward))
+        patch.setattr(torch.autograd, "backward", timed("backward", torch.autograd.backward))
+        patch.setattr(torch.autograd, "grad", timed("backward", torch.autograd.grad))
+        patch.setattr(ImageSplit, "images", timed("images", ImageSplit.images))
+        patch.setattr(torch.optim.SGD, "step", timed("optimiser", torch.optim.SGD.step))
+        patch.setattr(torch.optim.Adam, "step", timed("optimiser", torch.optim.Adam.step))
+        yield
+
+
+def test_little_time_goes_into_anything_but_passes(tmp_path, images, monkeypatch):
+    """All cells of fold 0 in this process, after one that pays for imports; their images are decoded before."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "images").symlink_to(images)
+    settings, spent = Settings(TASK, tmp_path / "results", cache, None), defaultdict(float)
+    _, cells = plan_run(Wanted("all", folds=(0,)), settings)
+    run_cell(cells[0], settings)
+    begun = time.process_time()
+    with watched(spent, monkeypatch):
+        for planned in cells[1:]:
+            run_cell(planned, settings)
+    total = time.process_time() - begun
+    parts = {kind: spent[kind] / total for kind in ("forward", "backward", "images", "optimiser")}
+    rest = 1 - sum(parts.values())
+    outside = rest + parts["optimiser"]
+    listed = ", ".join(f"{kind} {share:.1%}" for kind, share in {**parts, "rest": rest}.items())
+    print(
+        f"\ntime outside of passes and the images they read: {outside:.1%} (8 %) of {total:.0f} CPU seconds; {listed}"
+    )
+    assert outside <= 0.08
+
+
+def test_two_thousand_cells_are_reported_in_twenty_seconds(tmp_path, images):
+    """The cells of one fold, computed, and their copies under other folds and seeds."""
+    words, count = fresh(tmp_path, images), 40
+    variant = f"{TASK}:pretrain_epochs=1,epochs=2"
+    at = words.index(TASK)
+    words[at] = variant
+    subprocess.run([*words, "--methods", "all", "--folds", "0"], check=True, stdout=subprocess.DEVNULL)
+    settings = Settings(variant, tmp_path / "results", tmp_path / "cache", None)
+    _, cells = plan_run(Wanted("all", seeds=tuple(range(count))), settings)
+    assert len(cells) >= 2000
+    for planned in cells:
+        copied(settings, planned)
+    begun = time.perf_counter()
+    report = [*BENCH, "report", "--task", variant, "--results", str(settings.results), "--cache", str(settings.cache)]
+    done = subprocess.run(report, cwd=tmp_path, check=True, capture_output=True, text=True)
+    spent = time.perf_counter() - begun
+    assert "left out" not in done.stderr
+    print(f"\nbench report of {len(cells)} cells: {spent:.1f} s on the wall (20 s)")
+    assert spent < 20
+
+
+def copied(settings: Settings, planned: PlannedCell) -> None:
+    """Store the cell of fold 0 and seed 0 as one of another fold and seed."""
+    cell = planned.cell
+    first = Cell(cell.task, cell.backbone, cell.method, 0, 0)
+    if cell == first:
+        return
+    record = json.loads(store.cell_file(settings.results, first).read_text())
+    record["hash"] = planned.hash
+    record["cell"] |= {"fold": cell.fold, "seed": cell.seed}
+    store.write_json(store.cell_file(settings.results, cell), record)
+    shutil.copy(store.predictions_file(settings.results, first), store.predictions_file(settings.results, cell))

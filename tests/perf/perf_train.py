@@ -1,0 +1,150 @@
+"""Training a ResNet-50 at 224 pixels: from the cache, in one step, and SWiFT from JPEGs to the end."""
+
+import copy
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from bench import learn
+from bench.checks import random_net, random_split
+from bench.data.cache import image_cache
+from bench.data.split import ImageSplit
+from bench.datasets.manifest import Manifest
+from bench.learn import train
+from bench.learn.device import device
+from bench.methods.swift import SWiFT
+from tests.perf import plain
+from tests.perf.sizes import SIZE, a_run, bar, cached, coded, network, sizes, wall
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def jpegs(tmp_path_factory):
+    """A folder of colour JPEGs of 600 x 450 pixels, the format of HAM10000."""
+    folder, rng = tmp_path_factory.mktemp("jpegs"), np.random.default_rng(0)
+    for i in range(sizes().images):
+        coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+        coarse.resize((600, 450), Image.Resampling.BICUBIC).save(folder / f"{i:05d}.jpg", quality=95)
+    return folder
+
+
+def plainly(folder, *, augment):
+    """The DataLoader's way to the images of a folder."""
+    files = sorted(folder.glob("*.jpg"))
+    y, a = coded(len(files))
+    return plain.Jpegs(files, torch.tensor(y).float(), torch.tensor(a), SIZE, augment=augment)
+
+
+def epochs(run, net, split, count=1):
+    """Train all weights by the suite's loop."""
+    learn.finetune(run, net, loss=learn.blend(0.9), split=split, epochs=count, lr=1e-4)
+
+
+class Resident(ImageSplit):
+    """Images that are one batch of noise on the device, made before."""
+
+    def images(self, index, variant=None):
+        if not hasattr(self, "batch"):
+            x = torch.randn(sizes().batch, 3, SIZE, SIZE, device=device())
+            self.batch = x.contiguous(memory_format=torch.channels_last)
+        return self.batch[: len(index)]
+
+
+def test_images_from_the_cache_cost_little_over_a_resident_batch(compare, tmp_path):
+    size = sizes()
+    splits = {
+        "cache": lambda: cached(tmp_path, "images", size.images),
+        "resident": lambda: cached(tmp_path, "images", size.images, kind=Resident),
+    }
+    run, net = a_run(network(), splits, batch=size.batch), network()
+    compare(
+        "an epoch from the image cache / on one resident batch", lambda: epochs(run, net, "cache"),
+        lambda: epochs(run, net, "resident"), bar=1 / 0.95, pairs=size.pairs,
+    )  # fmt: skip
+
+
+def test_an_epoch_from_the_cache_against_a_loader_that_decodes(compare, tmp_path, jpegs):
+    size = sizes()
+    run = a_run(network(), {"cache": lambda: cached(tmp_path, "images", size.images)}, batch=size.batch)
+    net, other = network(), plain.nchw(network()).train()
+    optimiser, data = plain.sgd(other.parameters(), run.recipe, 1e-4), plainly(jpegs, augment=True)
+
+    def loader():
+        with plain.as_torch_comes():
+            plain.train(other, optimiser, plain.batches(data, size.batch, shuffle=True), 0.9)
+
+    # On the wall: the workers of the loader are processes of their own.
+    compare(
+        "an epoch from the image cache / from JPEGs, 2 workers, NCHW", lambda: epochs(run, net, "cache"), loader,
+        bar=bar(1 / 1.8, 1 / 5), pairs=3, clock=wall,
+    )  # fmt: skip
+
+
+def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path):
+    size = sizes()
+    run = a_run(network(), {"one": lambda: cached(tmp_path, "images", size.batch)}, batch=size.batch)
+    net, other = network(), plain.nchw(network()).train()
+    optimiser, one = plain.sgd(other.parameters(), run.recipe, 1e-4), run.split("one")
+    batch = (one.images(torch.arange(size.batch)).contiguous(), one.y, one.a)
+
+    def plainly():
+        with plain.as_torch_comes():
+            plain.train(other, optimiser, [batch], 0.9)
+
+    compare(
+        "a fine-tuning step of the suite / plain, float32, NCHW", lambda: epochs(run, net, "one"), plainly,
+        bar=bar(1 / 1.5, 1 / 2.5), pairs=size.pairs,
+    )  # fmt: skip
+
+
+def check_the_reference():
+    """On the same batches, poses and dropout the plain SWiFT ends with the suite's weights."""
+    split = random_split("external")
+    run, net = a_run(random_net(), {"external": lambda: split}, batch=32, epochs=4), random_net()
+    rngs = {stage: run.rng(stage, shared=stage == "fisher") for stage in ("step 1", "step 2")}
+
+    def epoch(stage):
+        rng = run.rng("fisher", shared=True) if stage == "fisher" else rngs[stage]
+        return split.batches(size=32, shuffle=True, augment=stage != "fisher", rng=rng)
+
+    mine = SWiFT().fit(run)
+    other = plain.swift(net, epoch, run.recipe, dropout=lambda stage: learn.seeded(run.rng(f"{stage}/dropout")))
+    for (name, one), two in zip(mine.state_dict().items(), other.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs):
+    """Ten epochs in all, the image cache built in the suite's time."""
+    check_the_reference()
+    size, turns, start = sizes(), itertools.count(), network()
+    posed, upright = plainly(jpegs, augment=True), plainly(jpegs, augment=False)
+    paths = [file.name for file in upright.files]
+    table = pd.DataFrame({"uid": paths, "path": paths})
+    y, a = coded(len(paths))
+
+    def suite():
+        folder = tmp_path / str(next(turns))
+        options = {"size": SIZE, "channels": 3, "crop": "none", "cache_dir": folder}
+        cache = image_cache(Manifest(), "manifest", jpegs, table, **options)
+        split = ImageSplit("external", cache.array, cache.rows(table["uid"]), y, a, paths, device=device())
+        train._last.clear()
+        SWiFT().fit(a_run(start, {"external": lambda: split}, batch=size.batch))
+
+    def reference():
+        recipe = a_run(start, {}, batch=size.batch).recipe
+
+        def epoch(stage):
+            return plain.batches(upright if stage == "fisher" else posed, size.batch, shuffle=True)
+
+        with plain.as_torch_comes():
+            plain.swift(plain.nchw(copy.deepcopy(start)), epoch, recipe)
+
+    compare(
+        "SWiFT from JPEGs, ten epochs / written plainly", suite, reference, bar=bar(1 / 2.5, 1 / 6), pairs=2,
+        clock=wall, warm=False,
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""What is measured on which machine: a ResNet-50 at 224 pixels, tens of images on a CPU, thousands on a GPU."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.checks import RECIPE
+from bench.data.split import ImageSplit
+from bench.learn.device import device
+from bench.learn.network import Net, build_net
+from bench.run.context import CellRun, Shelf
+
+SIZE = 224
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Images of an epoch, of a batch, pairs of timings."""
+
+    images: int
+    batch: int
+    pairs: int
+
+
+ON_CPU, ON_GPU = Sizes(images=16, batch=8, pairs=5), Sizes(images=2048, batch=128, pairs=7)
+
+
+def sizes() -> Sizes:
+    """The sizes for this machine."""
+    return ON_CPU if device().type == "cpu" else ON_GPU
+
+
+def bar(cpu: float, gpu: float) -> float:
+    """The bar that holds on this machine."""
+    return cpu if device().type == "cpu" else gpu
+
+
+def wall() -> float:
+    """Return the seconds on the wall, where work is done by processes besides this one."""
+    if device().type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def network(backbone: str = "resnet50") -> Net:
+    """A network with random weights, on the device."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_net(backbone).to(device())
+
+
+def coded(images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and groups in which every pair of images of a batch, and of four all cells, are there."""
+    return np.arange(images) // 2 % 2, np.arange(images) % 2
+
+
+def cached(folder: Path, name: str, images: int, *, size: int = SIZE, channels: int = 3, kind=ImageSplit) -> ImageSplit:
+    """A split whose images of noise are read from a memory map on disk, as those of an image cache are."""
+    file = folder / f"{name}-{images}-{size}.npy"
+    if not file.exists():
+        shape = (images, size, size, channels)
+        made = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+        rng = np.random.default_rng(0)
+        for i in range(images):
+            made[i] = rng.integers(0, 256, shape[1:], dtype=np.uint8)
+        del made
+    y, a = coded(images)
+    array = np.load(file, mmap_mode="r")
+    return kind(name, array, np.arange(images), y, a, [f"{name}:{i}" for i in range(images)], device=device())
+
+
+def a_run(
+    net: Net, splits: dict[str, Callable[[], ImageSplit]], *, batch: int, epochs: int = 10, shelf: Shelf | None = None
+) -> CellRun:
+    """A cell with a network and splits."""
+    recipe = dataclasses.replace(RECIPE, batch=batch, epochs=epochs)
+    return CellRun(net, recipe, splits, frozenset(splits), seed=0, task="perf", fold=0, method="perf", shelf=shelf)
