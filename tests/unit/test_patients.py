@@ -23,6 +23,7 @@ from bench.score.bootstrap import Sample, interval, replicates
 from bench.score.metrics import evaluate
 from bench.score.statistics import holm
 from bench.seeds import seed_of
+from tests.latex import compile_tables, needs_latex
 from tests.unit.materials import material
 
 INFO = TaskInfo(
@@ -140,6 +141,12 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     line = next(item for item in lines if (item["spec"], item["set"], item["metric"]) == ("good", "near", "eodds"))
     assert (float(line["ci_low"]), float(line["p_patients_holm"])) == (row.ci_low, row.p_patients_holm)
     assert (line["separable_patients"], line["draws"]) == ("True", "2000")
+
+
+@needs_latex
+def test_the_table_of_intervals_compiles(tmp_path) -> None:
+    (tmp_path / "main.tex").write_text(tables.latex(redrawn()))
+    compile_tables([tmp_path / "main.tex"], tmp_path)
 
 
 def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
