@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from bench.report import TaskInfo, collect, tables, write
@@ -163,12 +164,13 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
 
     def gone(item: dict[str, Any]) -> pd.DataFrame:
         if item["cell"]["method"] == "same":
-            raise FileNotFoundError
+            raise FileNotFoundError if item["cell"]["fold"] else pa.ArrowInvalid("half a file")
         frame = stored(item)
         return frame.assign(y=1 - frame["y"]) if item["cell"]["method"] == "good" else frame
 
     notes = "\n".join(reading(redrawn(gone)))
     assert "predictions that cannot be read: Same. `bench run --force` makes them anew." in notes
+    assert "predictions that are not here: Same.\n" in notes
     assert "predictions of other images: Good." in notes
 
 
