@@ -18,7 +18,7 @@ from bench.score.bootstrap import DRAWS, Interval, Sample, interval, replicates
 from bench.score.statistics import holm
 from bench.seeds import seed_of
 
-OLDER, UNREADABLE, OTHER = "of an older version", "that cannot be read", "of other images"
+OLDER, GONE, UNREADABLE, OTHER = "of an older version", "that are not here", "that cannot be read", "of other images"
 """What predictions are that no interval is made of."""
 
 Spec = tuple[str, str]
@@ -111,7 +111,9 @@ def _readable(cells: Sequence[Cell], read: Read) -> tuple[list[tuple[Cell, pd.Da
     for item in cells:
         try:
             frame = read(item)
-        except (OSError, ValueError):  # not there, or half-written: pyarrow's errors are ValueErrors
+        except FileNotFoundError:
+            why = GONE
+        except (OSError, ValueError):  # half-written: pyarrow's errors are ValueErrors
             why = UNREADABLE
         else:
             if "group" in frame:
@@ -162,8 +164,8 @@ def _by_spec(
 def _without(results: Results, redrawn: Redrawn) -> list[str]:
     labels = {(row.backbone, row.spec): row.label for row in results.rows}
     return [
-        f"No interval over patients with predictions {why}: {listed(dict.fromkeys(found))}. "
-        "`bench run --force` makes them anew."
+        f"No interval over patients with predictions {why}: {listed(dict.fromkeys(found))}."
+        + (" `bench run --force` makes them anew." if why != GONE else "")
         for why, specs in redrawn.without.items()
         if (found := [label for spec, label in labels.items() if spec in specs])
     ]

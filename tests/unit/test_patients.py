@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from bench.report import TaskInfo, collect, tables, write
@@ -23,6 +24,7 @@ from bench.score.bootstrap import Sample, interval, replicates
 from bench.score.metrics import evaluate
 from bench.score.statistics import holm
 from bench.seeds import seed_of
+from tests.latex import compile_tables, needs_latex
 from tests.unit.materials import material
 
 INFO = TaskInfo(
@@ -142,6 +144,12 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     assert (line["separable_patients"], line["draws"]) == ("True", "2000")
 
 
+@needs_latex
+def test_the_table_of_intervals_compiles(tmp_path) -> None:
+    (tmp_path / "main.tex").write_text(tables.latex(redrawn()))
+    compile_tables([tmp_path / "main.tex"], tmp_path)
+
+
 def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
     def read(item: dict[str, Any]) -> pd.DataFrame:
         frame = stored(item)
@@ -156,12 +164,13 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
 
     def gone(item: dict[str, Any]) -> pd.DataFrame:
         if item["cell"]["method"] == "same":
-            raise FileNotFoundError
+            raise FileNotFoundError if item["cell"]["fold"] else pa.ArrowInvalid("half a file")
         frame = stored(item)
         return frame.assign(y=1 - frame["y"]) if item["cell"]["method"] == "good" else frame
 
     notes = "\n".join(reading(redrawn(gone)))
     assert "predictions that cannot be read: Same. `bench run --force` makes them anew." in notes
+    assert "predictions that are not here: Same.\n" in notes
     assert "predictions of other images: Good." in notes
 
 
