@@ -92,7 +92,7 @@ def _panels(layout: Layout, given: Given) -> list[Panel]:
     return [
         Panel(
             title,
-            heads(given.results, sets) if given.results else [(name, "no images") for name in sets],
+            heads(given.results, sets) if given.results else [(name, NOT_RUN) for name in sets],
             metric_titles(info),
             [_line(spec, label, sets, given) for spec, label in layout.rows.items()],
         )
