@@ -59,8 +59,8 @@ def _over_tasks(every: list[Results], reports: Path) -> None:
 
     shown = []
     for synthetic, name, says in (
-        (False, NAME, "Methods over tasks."),
-        (True, f"{NAME}-synthetic", "Methods over tasks, on synthetic data."),
+        (False, NAME, "methods over tasks"),
+        (True, f"{NAME}-synthetic", "methods over tasks, on synthetic data"),
     ):
         made = write_across(ours(item for item in every if item.info.synthetic is synthetic), reports, name)
         shown += [page.Shown(name, says, made)] if made else []
