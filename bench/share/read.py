@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,18 @@ _CELL = {"task": str, "backbone": str, "method": str, "title": str, "row": int, 
 _RECORD = {"cell": dict, "hash": str, "synthetic": bool, "scores": dict, "data": dict, "cost": dict}
 
 
+@dataclass(frozen=True)
+class Received(Material):
+    """What an export holds of its task, unpacked for a while."""
+
+    def run_line(self, methods: str, backbone: str | None = None, *more: str) -> str:
+        """Return the command that makes cells of this task, at home or with the `task.toml` of the export."""
+        line, spec = super().run_line(methods, backbone, *more), self.settings.task
+        return line.replace(spec, TASK) if spec.endswith(".toml") else line
+
+
 @contextmanager
-def opened(file: Path, *, min_cell: int = 0) -> Iterator[Material]:
+def opened(file: Path, *, min_cell: int = 0) -> Iterator[Received]:
     """Give what an export holds of its task, for as long as the context lasts; predictions if they are in it.
 
     What it withholds as small stays withheld; a higher `min_cell` withholds more.
@@ -53,7 +63,7 @@ def opened(file: Path, *, min_cell: int = 0) -> Iterator[Material]:
         yield material
 
 
-def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Material:
+def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     task = from_toml((place / TASK).read_text(encoding="utf-8"), TASK)
     if not re.fullmatch(r"\w[\w.+@-]*", folder(task.name)):
         raise DataInvalid(f"{task.name!r} is no name of a task")
@@ -71,7 +81,7 @@ def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Material:
     (place / "cells").mkdir()
     (place / "now").rename(place / "cells" / folder(task.name))
     settings = Settings(_spec(task, place), place, place / "cache", None)
-    return Material(settings, task, _info(about, task, cells, min_cell), cells, failures)
+    return Received(settings, task, _info(about, task, cells, min_cell), cells, failures)
 
 
 def _record(record: dict[str, Any] | None, name: str, *, failed: bool) -> dict[str, Any]:
