@@ -6,20 +6,20 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.api import Task
 from bench.errors import BenchError, DataInvalid
 from bench.report.checks import TaskInfo, Undefined
-from bench.report.material import Material, info_of
+from bench.report.material import info_of
 from bench.run.plan import SCHEMA, Settings, folder
 from bench.run.store import read_json
 from bench.share.archive import unpack
 from bench.share.definition import from_toml, to_toml
-from bench.share.export import TASK
 from bench.share.leaving import arrived
+from bench.share.received import TASK, Received
 from bench.share.sites import key
 from bench.tasks import TASKS
 
@@ -28,16 +28,6 @@ _CELL = {"task": str, "backbone": str, "method": str, "title": str, "row": int, 
     "version": int, "fold": int, "seed": int
 }  # fmt: skip
 _RECORD = {"cell": dict, "hash": str, "synthetic": bool, "scores": dict, "data": dict, "cost": dict}
-
-
-@dataclass(frozen=True)
-class Received(Material):
-    """What an export holds of its task, unpacked for a while."""
-
-    def run_line(self, methods: str, backbone: str | None = None, *more: str) -> str:
-        """Return the command that makes cells of this task, at home or with the `task.toml` of the export."""
-        line, spec = super().run_line(methods, backbone, *more), self.settings.task
-        return line.replace(spec, TASK) if spec.endswith(".toml") else line
 
 
 @contextmanager
