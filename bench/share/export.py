@@ -33,11 +33,12 @@ from bench.run.runs import remembered
 from bench.share.archive import pack
 from bench.share.definition import to_toml
 from bench.share.leaving import arrived, leaving, leaving_failures, number_or_none, pathless
+from bench.share.received import TASK
 from bench.share.sites import key
 
 TABLES = (MAIN, ABLATION, TUNED)
 """Artefacts that go along, by how their names start. No figure: some show images, or curves of few of them."""
-TASK, SPLITS, CUT, ENVIRONMENT, COMMANDS = "task.toml", "splits.json", "splits.csv", "environment.json", "commands.txt"
+SPLITS, CUT, ENVIRONMENT, COMMANDS = "splits.json", "splits.csv", "environment.json", "commands.txt"
 
 
 def export_task(settings: Settings, out: Path | None, *, predictions: bool = False, min_cell: int = 0) -> int:

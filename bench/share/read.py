@@ -13,13 +13,13 @@ from typing import Any
 from bench.api import Task
 from bench.errors import BenchError, DataInvalid
 from bench.report.checks import TaskInfo, Undefined
-from bench.report.material import Material, info_of
+from bench.report.material import info_of
 from bench.run.plan import SCHEMA, Settings, folder
 from bench.run.store import read_json
 from bench.share.archive import unpack
 from bench.share.definition import from_toml, to_toml
-from bench.share.export import TASK
 from bench.share.leaving import arrived
+from bench.share.received import TASK, Received
 from bench.share.sites import key
 from bench.tasks import TASKS
 
@@ -31,7 +31,7 @@ _RECORD = {"cell": dict, "hash": str, "synthetic": bool, "scores": dict, "data":
 
 
 @contextmanager
-def opened(file: Path, *, min_cell: int = 0) -> Iterator[Material]:
+def opened(file: Path, *, min_cell: int = 0) -> Iterator[Received]:
     """Give what an export holds of its task, for as long as the context lasts; predictions if they are in it.
 
     What it withholds as small stays withheld; a higher `min_cell` withholds more.
@@ -53,7 +53,7 @@ def opened(file: Path, *, min_cell: int = 0) -> Iterator[Material]:
         yield material
 
 
-def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Material:
+def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     task = from_toml((place / TASK).read_text(encoding="utf-8"), TASK)
     if not re.fullmatch(r"\w[\w.+@-]*", folder(task.name)):
         raise DataInvalid(f"{task.name!r} is no name of a task")
@@ -71,7 +71,7 @@ def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Material:
     (place / "cells").mkdir()
     (place / "now").rename(place / "cells" / folder(task.name))
     settings = Settings(_spec(task, place), place, place / "cache", None)
-    return Material(settings, task, _info(about, task, cells, min_cell), cells, failures)
+    return Received(settings, task, _info(about, task, cells, min_cell), cells, failures)
 
 
 def _record(record: dict[str, Any] | None, name: str, *, failed: bool) -> dict[str, Any]:

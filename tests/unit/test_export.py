@@ -317,5 +317,16 @@ def test_contents_that_are_not_as_bench_writes_them_are_refused(tmp_path, export
     assert says in str(caught.value)
 
 
+def test_what_is_missing_elsewhere_is_made_by_the_task_that_came_along(tmp_path):
+    own = site("north", [item | {"cell": item["cell"] | {"task": "own"}} for item in site("north").cells], name="own")
+    pack(tmp_path / "own.tar.gz", *contents(own))
+    with opened(tmp_path / "own.tar.gz") as away:
+        assert away.run_line("bmft") == "bench run --task task.toml --methods bmft"
+        assert away.variant("epochs", 4) is None
+    pack(tmp_path / "suite.tar.gz", *contents(site("north")))
+    with opened(tmp_path / "suite.tar.gz") as away:
+        assert away.run_line("bmft") == "bench run --task phantom-cxr-age --methods bmft"
+
+
 def test_commands_of_a_task_without_runs_are_none(tmp_path):
     assert commands(dataclasses.replace(site("north").settings, results=tmp_path), TASK.name) == []
