@@ -10,6 +10,17 @@ import time
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """A cell computes on one thread, as recipes say; so does what it is compared with."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True)
 def _gpu_rows_need_a_gpu(request):
     """`make perf-gpu` on a machine without one says so, and measures nothing."""

@@ -53,10 +53,10 @@ def test_a_worker_takes_little_over_model_and_activations_and_no_more_for_more_i
         words = [sys.executable, "-c", SCRIPT, str(tmp_path), str(images)]
         return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
-    floor, few, many = peak(0), peak(2_000), peak(40_000)
+    floor, few, many = peak(0), peak(2_000), peak(16_000)
     print(
         f"\na worker over model, activations and optimiser, which are {floor:.0f} MB: {few - floor:.0f} MB with 2,000 "
-        f"images, {many - floor:.0f} MB with 40,000 (300 MB; flat within 30)"
+        f"images, {many - floor:.0f} MB with 16,000 (300 MB; flat within 30)"
     )
     assert many - floor <= 300
     assert many - few <= 30

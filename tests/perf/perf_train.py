@@ -18,7 +18,7 @@ from bench.learn import train
 from bench.learn.device import device
 from bench.methods.swift import SWiFT
 from tests.perf import plain
-from tests.perf.sizes import SIZE, a_run, bar, cached, coded, network, sizes, wall
+from tests.perf.sizes import SIZE, a_run, arithmetic_bar, cached, coded, network, sizes, wall
 
 pytestmark = pytest.mark.gpu
 
@@ -81,7 +81,7 @@ def test_an_epoch_from_the_cache_against_a_loader_that_decodes(compare, tmp_path
     # On the wall: the workers of the loader are processes of their own.
     compare(
         "an epoch from the image cache / from JPEGs, 2 workers, NCHW", lambda: epochs(run, net, "cache"), loader,
-        bar=bar(1 / 1.8, 1 / 5), pairs=3, clock=wall,
+        bar=arithmetic_bar(1 / 1.8, 1 / 5), pairs=3, clock=wall,
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path):
 
     compare(
         "a fine-tuning step of the suite / plain, float32, NCHW", lambda: epochs(run, net, "one"), plainly,
-        bar=bar(1 / 1.5, 1 / 2.5), pairs=size.pairs,
+        bar=arithmetic_bar(1 / 1.5, 1 / 2.5), pairs=size.pairs,
     )  # fmt: skip
 
 
@@ -145,6 +145,6 @@ def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs):
             plain.swift(plain.nchw(copy.deepcopy(start)), epoch, recipe)
 
     compare(
-        "SWiFT from JPEGs, ten epochs / written plainly", suite, reference, bar=bar(1 / 2.5, 1 / 6), pairs=2,
+        "SWiFT from JPEGs, ten epochs / written plainly", suite, reference, bar=arithmetic_bar(1 / 2.5, 1 / 6), pairs=2,
         clock=wall, warm=False,
     )  # fmt: skip
