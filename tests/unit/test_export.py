@@ -187,10 +187,11 @@ def test_nothing_that_may_name_an_image_a_path_or_a_host_leaves_with_a_cell():
     planted["hash"] = planted["data"] = ""
     planted["data"] = {}
     failed = {"cell": planted["cell"], "error": {"class": "ValueError", "message": "zqfilm3", "traceback": "zq"}}
-    left = leaving([planted], site("north").info) + leaving_failures([failed])
+    trained = {**planted, "log": {"images": ["zqfilm1"]}}
+    left = [*leaving([planted, trained], site("north").info), *leaving_failures([failed])]
     assert "zq" not in json.dumps(left)
     assert left[0]["log"] == {"given_baseline": "sha"}
-    assert left[1]["error"] == {"class": "ValueError"}
+    assert left[2]["error"] == {"class": "ValueError"}
     assert set(planted["scores"]) == set(left[0]["scores"])
 
 
