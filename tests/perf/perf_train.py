@@ -146,6 +146,6 @@ def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs):
             plain.swift(plain.nchw(copy.deepcopy(start)), epoch, recipe)
 
     compare(
-        "SWiFT from JPEGs, ten epochs / written plainly", suite, reference, bar=arithmetic_bar(1 / 2.5, 1 / 6), pairs=pairs,
-        clock=wall, warm=False,
+        "SWiFT from JPEGs, ten epochs / written plainly", suite, reference, bar=arithmetic_bar(1 / 2.5, 1 / 6),
+        pairs=pairs, clock=wall, warm=False,
     )  # fmt: skip
