@@ -31,7 +31,7 @@ class Sizes:
     pairs: int
 
 
-ON_CPU, ON_GPU = Sizes(images=16, batch=8, pairs=5), Sizes(images=2048, batch=128, pairs=7)
+ON_CPU, ON_GPU = Sizes(images=16, batch=8, pairs=3), Sizes(images=2048, batch=128, pairs=7)
 
 
 def sizes() -> Sizes:
