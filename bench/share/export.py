@@ -36,6 +36,7 @@ from bench.share.leaving import arrived, leaving, leaving_failures, number_or_no
 from bench.share.received import TASK
 from bench.share.sites import key
 
+TEXT = ("tex", "md", "csv")
 TABLES = (MAIN, ABLATION, TUNED)
 """Artefacts that go along, by how their names start. No figure: some show images, or curves of few of them."""
 SPLITS, CUT, ENVIRONMENT, COMMANDS = "splits.json", "splits.csv", "environment.json", "commands.txt"
@@ -89,7 +90,8 @@ def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str
     handed_on = replace(material, cells=[arrived(item) for item in cells], failures=failures, known={})
     for item in artefacts(handed_on):
         if item.name.startswith(TABLES) and not item.missing(handed_on):
-            files |= {f"reports/{item.name}.{kind}": data for kind, data in item.make(handed_on).items()}
+            made = item.make(handed_on)
+            files |= {f"reports/{item.name}.{kind}": made[kind] for kind in TEXT if kind in made}
     about = {
         "task": material.task.name,
         "synthetic": material.info.synthetic,

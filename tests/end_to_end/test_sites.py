@@ -177,7 +177,7 @@ def test_what_cannot_be_merged_is_said_at_once_and_nothing_is_written(sites, arc
         (("merge", "NORTH", "SOUTH", "--names", "a,a"), "sites are called a, a: give each its own name", 2),
         (("merge", "NORTH", "SOUTH", "--names", "a,../b"), "site '../b': letters, digits", 2),
         (("merge", "NORTH", ".", "--names", "a,b"), "runs of one task expected, not of none", 2),
-        (("report", "--from", "NORTH", "--task", "tiny.toml"), "--task and --from: one report at a time", 2),
+        (("report", "--from", "NORTH", "--task", "tiny.toml"), "--task and --from", 2),
         (("report", "--from", "tiny.toml"), "tiny.toml is no whole export", 1),
         (("export", "--task", "tiny.toml"), "no results of tiny: `bench run --task tiny.toml --methods all` makes", 1),
         (("export", "--task", "tiny.toml", "--with-predictions", "--min-cell", "5"), "leave out one of them", 2),
