@@ -57,7 +57,7 @@ class _Section:
 
 def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
     """Return the page of a task, the same bytes for the same cells and artefacts."""
-    results, info = material.results, material.info
+    results, info = material.tested(material.results), material.info
     shown = {item.name: item for item in artefacts if item.files}
     return _render(
         "page.html.j2",
