@@ -5,6 +5,7 @@
     cells/<backbone>/<method>/f0-s0.json   the cells, as far as they leave (see `leaving`)
                               f0-s0.failed.json, f0-s0.parquet (only with predictions)
     splits.json, splits.csv                counts and checksum of the folds; with predictions, the ids too
+    intervals.json                         differences to Baseline over patients, by table
     environment.json                       Python and the versions of all packages
     commands.txt                           the lines that make the cells
     reports/                               the tables, made of these cells
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,9 @@ from bench.run.plan import Settings, folder
 from bench.run.runs import remembered
 from bench.share.archive import pack
 from bench.share.definition import to_toml
+from bench.share.intervals import intervals
 from bench.share.leaving import arrived, leaving, leaving_failures, number_or_none, pathless
-from bench.share.received import TASK
+from bench.share.received import INTERVALS, TASK, Received
 from bench.share.sites import key
 
 TEXT = ("tex", "md", "csv")
@@ -87,7 +89,10 @@ def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str
     files |= _splits(material, predictions=predictions)
     files[ENVIRONMENT] = _json(_environment())
     files[COMMANDS] = "".join(f"{line}\n" for line in commands(material.settings, material.task.name)).encode()
-    handed_on = replace(material, cells=[arrived(item) for item in cells], failures=failures, known={})
+    over_patients = intervals(material)
+    files[INTERVALS] = _json(over_patients)
+    of = (material.settings, material.task, material.info)
+    handed_on = Received(*of, [arrived(item) for item in cells], failures, intervals=over_patients)
     for item in artefacts(handed_on):
         if item.name.startswith(TABLES) and not item.missing(handed_on):
             made = item.make(handed_on)

@@ -49,7 +49,8 @@ def merge(sites: Sites, *, min_cell: int = 0) -> Merged:
         reasons = "".join(f"\n  {reason}" for reason in found)
         raise UsageError(f"{listed(sites)} cannot be merged:{reasons}")
     least = max(min_cell, *(site.info.min_cell for site in sites.values()))
-    results = {name: _withholding(site, least).results for name, site in sites.items()}
+    held = {name: _withholding(site, least) for name, site in sites.items()}
+    results = {name: site.tested(site.results) for name, site in held.items()}
     try:
         scored = together(sites, results)
     except FileNotFoundError:  # predictions stayed at home

@@ -19,7 +19,7 @@ from bench.run.store import read_json
 from bench.share.archive import unpack
 from bench.share.definition import from_toml, to_toml
 from bench.share.leaving import arrived
-from bench.share.received import TASK, Received
+from bench.share.received import INTERVALS, TASK, Received
 from bench.share.sites import key
 from bench.tasks import TASKS
 
@@ -71,7 +71,8 @@ def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     (place / "cells").mkdir()
     (place / "now").rename(place / "cells" / folder(task.name))
     settings = Settings(_spec(task, place), place, place / "cache", None)
-    return Received(settings, task, _info(about, task, cells, min_cell), cells, failures)
+    found = read_json(place / INTERVALS) or {}
+    return Received(settings, task, _info(about, task, cells, min_cell), cells, failures, intervals=found)
 
 
 def _record(record: dict[str, Any] | None, name: str, *, failed: bool) -> dict[str, Any]:

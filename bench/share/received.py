@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from bench.report.aggregate import Results
 from bench.report.material import Material
+from bench.share.intervals import with_intervals
 
 TASK = "task.toml"
 """The file of the definition of the task in an export."""
+INTERVALS = "intervals.json"
+"""That of the intervals over patients."""
 
 
 @dataclass(frozen=True)
 class Received(Material):
-    """What an export holds of its task, unpacked for a while."""
+    """What an export holds of its task, unpacked for a while; `intervals` are those of each table by its part."""
+
+    intervals: Mapping[str, Any] = field(default_factory=dict)
+
+    def tested(self, results: Results) -> Results:
+        """Add the intervals over patients that came along; of sets that are withheld here there are none."""
+        found = self.intervals.get(results.info.part)
+        return with_intervals(results, found) if found else results
 
     def run_line(self, methods: str, backbone: str | None = None, *more: str) -> str:
         """Return the command that makes cells of this task, at home or with the `task.toml` of the export."""

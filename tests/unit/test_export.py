@@ -1,5 +1,6 @@
 """Export archives: what leaves, that the bytes are the same, and that a bad archive is refused by name."""
 
+import csv
 import dataclasses
 import gzip
 import hashlib
@@ -7,6 +8,7 @@ import io
 import json
 import tarfile
 
+import numpy as np
 import pytest
 
 from bench import taskfile
@@ -19,7 +21,7 @@ from bench.share.export import commands, contents
 from bench.share.leaving import leaving, leaving_failures, pathless
 from bench.share.read import opened
 from bench.tasks import TASKS
-from tests.unit.sites import GROUPS, TASK, cell, site
+from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
 
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
 HIDDEN = ("131", "67", "59", "198", "66", "190", "74")
@@ -252,9 +254,36 @@ def test_what_was_exported_gives_the_tables_of_home(tmp_path, least):
     pack(tmp_path / "a.tar.gz", about, files)
     for kind in (tables.csv, tables.markdown, tables.latex):
         with opened(tmp_path / "a.tar.gz") as away:
-            assert kind(away.results) == kind(made.results)
+            assert kind(away.tested(away.results)) == kind(made.tested(made.results))
     for kind, data in (("csv", tables.csv), ("md", tables.markdown), ("tex", tables.latex)):
-        assert members(tmp_path / "a.tar.gz")[f"reports/main.{kind}"].decode() == data(made.results)
+        assert members(tmp_path / "a.tar.gz")[f"reports/main.{kind}"].decode() == data(made.tested(made.results))
+
+
+@pytest.mark.parametrize("least", [0, 10])
+def test_intervals_over_patients_travel_without_the_predictions_they_are_made_of(tmp_path, least):
+    rng, y, a = np.random.default_rng(0), [0, 1] * 20, [0] * 20 + [1] * 20
+    frames = {
+        (method, fold): predictions("zq", list(rng.normal(y)), y, a).assign(group=[*range(40)] * 3)
+        for method in ("baseline", "swift")
+        for fold in (0, 1)
+    }
+    home = with_predictions("north", tmp_path, frames)
+    small = [cell(m, f, "north", ood_neutral=SMALL) for m in ("baseline", "swift") for f in (0, 1)]
+    home = dataclasses.replace(home, cells=small, info=dataclasses.replace(home.info, min_cell=least))
+    pack(tmp_path / "a.tar.gz", *contents(home))
+    found = list(csv.DictReader(io.StringIO(tables.csv(home.tested(home.results)))))
+    drawn = {row["set"] for row in found if row["draws"] not in ("", "0")}
+    assert drawn == ({"ood_reversed"} if least else {"ood_neutral", "ood_reversed"})
+    with opened(tmp_path / "a.tar.gz") as away:
+        for kind in (tables.csv, tables.markdown, tables.latex):
+            assert kind(away.tested(away.results)) == kind(home.tested(home.results))
+    with opened(tmp_path / "a.tar.gz", min_cell=10) as away:
+        rows = list(csv.DictReader(io.StringIO(tables.csv(away.tested(away.results)))))
+        assert {row["set"] for row in rows if row["draws"] not in ("", "0")} == {"ood_reversed"}
+        assert "ood_neutral 40 images" not in tables.markdown(away.tested(away.results))
+    inside = members(tmp_path / "a.tar.gz")
+    assert [name for name, data in inside.items() if b"zq" in data] == []
+    assert len(inside["intervals.json"]) < 5000, "draws are thousands"
 
 
 def test_elsewhere_more_can_be_withheld_and_never_less(tmp_path):
