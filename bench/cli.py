@@ -389,7 +389,7 @@ def _report(args: argparse.Namespace) -> int:
     }  # fmt: skip
     given = [name for name, value in scopes.items() if value]
     if len(given) != 1:
-        raise UsageError(f"{' and '.join(given) or 'a report of what?'} One of {', '.join(scopes)} is needed")
+        raise UsageError(f"{' and '.join(given) or 'a report of what'}: one of {', '.join(scopes)} is needed")
     if (args.list or args.only) and given[0] in ("--published", "--from"):
         raise UsageError(f"{given[0]} is one report: without --list and --only")
     if args.only and args.all:

@@ -24,7 +24,7 @@ from bench.report.findings import findings
 from bench.report.notes import listed, reading
 from bench.report.page.embed import Picture, html, picture, policy
 from bench.report.page.provenance import provenance
-from bench.report.tables import blocks, heads, metric_titles
+from bench.report.tables import blocks, heads, intervals, metric_titles
 from bench.run.plan import Settings, folder
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
             for backbone in results.backbones
         },
         metrics=metric_titles(info),
+        patients=intervals(results),
         notes=reading(results),
         main_files=_files(shown[MAIN]) if MAIN in shown else (),
         sections=[_section(item) for name, item in shown.items() if name != MAIN],
