@@ -76,7 +76,7 @@ class Masking(Method):
         by = {"importance": self.importance, "split": split, "proxy": proxy}
         kept = run.shared("importances", by, compute, across_methods=True)
         bias, prediction = ({k[2:]: v for k, v in kept.items() if k.startswith(kind)} for kind in ("b/", "p/"))
-        for part, importance in (("bias", bias), ("prediction", prediction)):
-            run.keep(part, {name: learn.min_max(values) for name, values in importance.items()})
+        run.keep("bias", {name: learn.min_max(values) for name, values in bias.items()})
+        run.keep("prediction", {name: learn.min_max(values) for name, values in prediction.items()})
         scaling = learn.Scaling(self.normalise, self.low, self.high, self.scope, constant)
         return learn.importance_ratio(bias, prediction, scaling)

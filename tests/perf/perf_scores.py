@@ -44,7 +44,7 @@ def cells(tmp_path):
                 "scores": scores,
                 "cell": {"task": cell.task},
             }
-            store.save_cell(tmp_path, cell, record, table)
+            store.save_cell(tmp_path, cell, record, table, b"")
     return tmp_path
 
 

@@ -43,7 +43,7 @@ def save(settings):
             "cost": {"images_forward": 0, "images_backward": 0},
         }
         table = pd.DataFrame({"set": ["val"], "image_id": ["a"], "y": [1], "a": [0], "logit": [0.5]})
-        save_cell(settings.results, cell, {**record, **changed}, table)
+        save_cell(settings.results, cell, {**record, **changed}, table, b"")
         return cell
 
     return store

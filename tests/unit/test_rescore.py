@@ -61,7 +61,7 @@ def save(results: Path, fold: int = 0, task: str = "phantom-cxr-age", groups: in
         "schema": SCHEMA, "hash": "ab12", "metrics_version": 1, "scores": old(scores_of(table, groups)),
         "cell": {"task": task, "fold": fold}, "log": {"gamma": float("nan")}, "cost": {"seconds": 1.5},
     }  # fmt: skip
-    store.save_cell(results, cell, record, table)
+    store.save_cell(results, cell, record, table, b"")
     return store.cell_file(results, cell)
 
 
