@@ -18,7 +18,7 @@ from bench.learn import train
 from bench.learn.device import device
 from bench.methods.swift import SWiFT
 from tests.perf import plain
-from tests.perf.sizes import SIZE, a_run, arithmetic_bar, cached, coded, network, sizes, wall
+from tests.perf.sizes import SIZE, a_run, bar, cached, coded, network, print_rate, sizes, wall
 
 pytestmark = pytest.mark.gpu
 
@@ -81,11 +81,12 @@ def test_an_epoch_from_the_cache_against_a_loader_that_decodes(compare, tmp_path
     # On the wall: the workers of the loader are processes of their own.
     compare(
         "an epoch from the image cache / from JPEGs, 2 workers, NCHW", lambda: epochs(run, net, "cache"), loader,
-        bar=arithmetic_bar(1 / 1.8, 1 / 5), pairs=3, clock=wall,
+        bar=bar(1 / 1.8, 1 / 5), pairs=3, clock=wall,
     )  # fmt: skip
 
 
 def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path):
+    print_rate()
     size = sizes()
     run = a_run(network(), {"one": lambda: cached(tmp_path, "images", size.batch)}, batch=size.batch)
     net, other = network(), plain.nchw(network()).train()
@@ -98,7 +99,7 @@ def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path):
 
     compare(
         "a fine-tuning step of the suite / plain, float32, NCHW", lambda: epochs(run, net, "one"), plainly,
-        bar=arithmetic_bar(1 / 1.5, 1 / 2.5), pairs=size.pairs,
+        bar=bar(1 / 1.5, 1 / 2.5), pairs=size.pairs,
     )  # fmt: skip
 
 
@@ -146,6 +147,6 @@ def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs):
             plain.swift(plain.nchw(copy.deepcopy(start)), epoch, recipe)
 
     compare(
-        "SWiFT from JPEGs, ten epochs / written plainly", suite, reference, bar=arithmetic_bar(1 / 2.5, 1 / 6),
+        "SWiFT from JPEGs, ten epochs / written plainly", suite, reference, bar=bar(1 / 2.5, 1 / 6),
         pairs=pairs, clock=wall, warm=False,
     )  # fmt: skip

@@ -1,0 +1,75 @@
+"""`bench run` and `bench tune`: what computes cells."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from bench.run.objective import OBJECTIVES
+from bench.verbs.arguments import add_cells, add_folders, positive
+
+
+def add(verbs: Any) -> None:
+    """Add them to the command line."""
+    _add_run(verbs)
+    _add_tune(verbs)
+
+
+def _add_run(verbs: Any) -> None:
+    run = verbs.add_parser("run", help="compute what is missing of a comparison; again = resume", allow_abbrev=False)
+    run.set_defaults(call=_run)
+    add_cells(run)
+    run.add_argument(
+        "--ablate",
+        metavar="FIELD",
+        help="run all settings of a parameter of the methods, or one variant of the task after another: "
+        "external, epochs, or a field with choices",
+    )
+    run.add_argument("--force", action="store_true", help="compute done cells again")
+    run.add_argument("--on", choices=("local", "slurm"), default="local", metavar="where", help="local or slurm")
+    run.add_argument(
+        "--profile", default="plain", help="of slurm/, or a .toml file: what jobs ask for (default: plain)"
+    )
+    run.add_argument(
+        "--group-by", choices=("cell", "fold"), default="cell", metavar="unit",
+        help="with --on slurm: a job per cell, or one per fold with its baseline and all methods (default: cell)",
+    )  # fmt: skip
+    run.add_argument("--dry-run", action="store_true", help="print the cells and how each stands; compute nothing")
+    add_folders(run)
+
+
+def _add_tune(verbs: Any) -> None:
+    tune = verbs.add_parser("tune", help="choose parameters on held-out validation images", allow_abbrev=False)
+    tune.set_defaults(call=_tune)
+    add_cells(tune)
+    tune.add_argument("--trials", type=positive, default=8, help="most per method and fold (default: 8)")
+    tune.add_argument(
+        "--objective", choices=tuple(OBJECTIVES), default="constrained", metavar="objective",
+        help=f"what is best: {', '.join(OBJECTIVES)} (default: constrained)",
+    )  # fmt: skip
+    add_folders(tune)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from bench.run import ablate, launch
+
+    wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
+    runs = [(wanted, launch.settings(args))]
+    if args.ablate is not None:
+        runs = ablate.ablation(args.ablate, *runs[0])
+    if args.on == "slurm":
+        from bench.run.slurm.submit import print_submission
+
+        how = {"name": args.profile, "group_by": args.group_by, "dry_run": args.dry_run}
+        return max([print_submission(*run, **how) for run in runs])
+    if args.dry_run:
+        return max([launch.print_plan(*run) for run in runs])
+    return max([launch.print_run(*run, slots=launch.Slots(args.jobs, args.gpus)) for run in runs])
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from bench.run import launch, tune
+
+    wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds)
+    slots = launch.Slots(args.jobs, args.gpus)
+    return tune.print_tune(wanted, launch.settings(args), trials=args.trials, objective=args.objective, slots=slots)

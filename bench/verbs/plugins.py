@@ -1,0 +1,62 @@
+"""`bench ls`, `check` and `new`: what looks at methods and makes them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bench.verbs.arguments import add_plugins
+
+
+def add(verbs: Any) -> None:
+    """Add them to the command line."""
+    _add_ls(verbs)
+    _add_check(verbs)
+    _add_new(verbs)
+
+
+def _add_ls(verbs: Any) -> None:
+    ls = verbs.add_parser(
+        "ls", help="list methods, datasets, tasks, metrics and the register, or show one", allow_abbrev=False
+    )
+    ls.set_defaults(call=_ls)
+    ls.add_argument("what", nargs="?", choices=("methods", "datasets", "tasks", "metrics", "register"), metavar="what")
+    ls.add_argument("name", nargs="?", help="one of them")
+    add_plugins(ls)
+
+
+def _add_check(verbs: Any) -> None:
+    check = verbs.add_parser("check", help="run the conformance checks on methods", allow_abbrev=False)
+    check.set_defaults(call=_check)
+    check.add_argument("names", nargs="+", metavar="name", help="a method, or all")
+    add_plugins(check)
+
+
+def _add_new(verbs: Any) -> None:
+    new = verbs.add_parser("new", help="write a working plugin and its test", allow_abbrev=False)
+    new.set_defaults(call=_new)
+    new.add_argument("kind", choices=("method",), metavar="kind")
+    new.add_argument("name", help="such as my-method")
+    new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
+
+
+def _ls(args: argparse.Namespace) -> int:
+    from bench import listing
+
+    print(listing.show(args.what, args.name, tuple(args.plugin)))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from bench.checks import check_methods
+
+    return check_methods(args.names, tuple(args.plugin))
+
+
+def _new(args: argparse.Namespace) -> int:
+    from bench.templates import write_method
+
+    for file in write_method(args.name, args.folder):
+        print(file)
+    return 0

@@ -1,0 +1,140 @@
+"""`bench report`, `export`, `merge` and `metrics`: what is made of stored cells."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+from bench.verbs.arguments import add_folders, add_min_cell, add_plugins, words
+
+
+def add(verbs: Any) -> None:
+    """Add them to the command line."""
+    _add_report(verbs)
+    _add_export(verbs)
+    _add_merge(verbs)
+    _add_metrics(verbs)
+
+
+def _add_report(verbs: Any) -> None:
+    report = verbs.add_parser("report", help="tables and figures of finished cells", allow_abbrev=False)
+    report.set_defaults(call=_report)
+    report.add_argument("--task", help="as for `bench run`")
+    report.add_argument("--all", action="store_true", help="all tasks with results, and the page that links them")
+    report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
+    add_min_cell(report)
+    report.add_argument(
+        "--from", type=Path, dest="archive", metavar="FILE",
+        help="an archive of `bench export`, instead of results: needs neither its data nor its task",
+    )  # fmt: skip
+    report.add_argument(
+        "--published", action="store_true", help="statistics over the paper's own numbers instead, in REPORTS/published"
+    )
+    report.add_argument(
+        "--paper", action="store_true", help="the paper's tables and figures from its tasks, in REPORTS/paper"
+    )
+    report.add_argument(
+        "--twins", action="store_true", help="the same from phantoms in their place, in REPORTS/phantom-twins"
+    )
+    report.add_argument(
+        "--only", metavar="NAMES", help="of --task, --paper or --twins these artefacts alone, joined by commas"
+    )
+    report.add_argument("--list", action="store_true", help="print artefacts, and what makes those that are missing")
+    add_folders(report)
+
+
+def _add_export(verbs: Any) -> None:
+    parser = verbs.add_parser(
+        "export", help="the results of a task in one archive, to be read elsewhere", allow_abbrev=False
+    )
+    parser.set_defaults(call=_export)
+    parser.add_argument("--task", required=True, help="as for `bench run`")
+    parser.add_argument("--out", type=Path, metavar="FILE.tar.gz", help="where to write (default: TASK.tar.gz here)")
+    parser.add_argument(
+        "--with-predictions", action="store_true", help="also every prediction, with the ids of images (default: none)"
+    )
+    add_min_cell(parser)
+    add_folders(parser)
+
+
+def _add_merge(verbs: Any) -> None:
+    parser = verbs.add_parser("merge", help="results of several sites in one report", allow_abbrev=False)
+    parser.set_defaults(call=_merge)
+    parser.add_argument("sites", nargs="+", type=Path, metavar="SITE", help="an archive of `bench export`, or results")
+    parser.add_argument("--names", type=words, help="of the sites, such as north,south (default: of their files)")
+    parser.add_argument("--task", help="which, where results are of several")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: reports/TASK-merged)")
+    add_min_cell(parser)
+    add_plugins(parser)
+
+
+def _add_metrics(verbs: Any) -> None:
+    parser = verbs.add_parser("metrics", help="scores of stored cells anew, from their predictions", allow_abbrev=False)
+    parser.set_defaults(call=_metrics)
+    parser.add_argument("--recompute", action="store_true", help="write what changes: new metrics, new definitions")
+    parser.add_argument("--task", help="as for `bench run` (default: all with cells)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="cells (default: results)")
+
+
+def _report(args: argparse.Namespace) -> int:
+    from bench.report import command, every_task
+    from bench.report.paper import ITSELF, TWINS
+    from bench.run import launch
+
+    scopes = {
+        "--task": args.task, "--all": args.all, "--paper": args.paper, "--twins": args.twins,
+        "--published": args.published, "--from": args.archive,
+    }  # fmt: skip
+    given = [name for name, value in scopes.items() if value]
+    if len(given) != 1:
+        raise UsageError(f"{' and '.join(given) or 'a report of what'}: one of {', '.join(scopes)} is needed")
+    if (args.list or args.only) and given[0] in ("--published", "--from"):
+        raise UsageError(f"{given[0]} is one report: without --list and --only")
+    if args.only and args.all:
+        raise UsageError("--only is of one report: name it by --task, --paper or --twins")
+    settings = launch.settings(args)
+    if args.published:
+        return command.report_published(args.reports)
+    if args.archive:
+        from bench.share.command import report_archive
+
+        return report_archive(args.archive, args.reports, min_cell=args.min_cell)
+    if args.paper or args.twins:
+        names, place = (ITSELF, "paper") if args.paper else (TWINS, "phantom-twins")
+        if args.list:
+            return command.list_paper(names, settings)
+        return command.report_paper(names, args.reports / place, settings, min_cell=args.min_cell, only=args.only)
+    if args.list:
+        return command.list_artefacts(every_task.with_results(settings) if args.all else [settings])
+    if args.all:
+        return every_task.report_all(settings, args.reports, min_cell=args.min_cell)
+    if args.only:
+        return command.report_chosen(settings, args.reports, args.only, min_cell=args.min_cell)
+    command.report_task(settings, args.reports, min_cell=args.min_cell)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from bench.run import launch
+    from bench.share.export import export_task
+
+    how = {"predictions": args.with_predictions, "min_cell": args.min_cell}
+    return export_task(launch.settings(args), args.out, **how)
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from bench.share.command import merge_sites
+
+    plugins = tuple(file.absolute() for file in args.plugin)
+    how = {"names": args.names, "task": args.task, "out": args.out, "min_cell": args.min_cell, "plugins": plugins}
+    return merge_sites(args.sites, **how)
+
+
+def _metrics(args: argparse.Namespace) -> int:
+    from bench.run.rescore import recompute
+
+    if not args.recompute:
+        raise UsageError("bench metrics: give --recompute; `bench ls metrics` lists them")
+    return recompute(args.results.absolute(), args.task)
