@@ -136,5 +136,5 @@ def _metrics(args: argparse.Namespace) -> int:
     from bench.run.rescore import recompute
 
     if not args.recompute:
-        raise UsageError("bench metrics: give --recompute; `bench ls metrics` lists them")
+        raise UsageError("metrics: give --recompute; `bench ls metrics` lists them")
     return recompute(args.results.absolute(), args.task)
