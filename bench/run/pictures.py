@@ -35,7 +35,8 @@ def chosen(split: ImageSplit) -> np.ndarray:
     Of each it is the one whose id has the smallest SHA-256: no result has a say in it.
     """
     first: dict[tuple[int, int], tuple[str, int]] = {}
-    for at, (uid, y, a) in enumerate(zip(split.uids, split.y.tolist(), split.a.tolist(), strict=True)):
+    classes, groups = split.y.cpu().numpy(), split.a.cpu().numpy()
+    for at, (uid, y, a) in enumerate(zip(split.uids, classes.tolist(), groups.tolist(), strict=True)):
         rank = hashlib.sha256(str(uid).encode()).hexdigest()
         first[a, int(y)] = min(first.get((a, int(y)), (rank, at)), (rank, at))
     return np.array([first[key][1] for key in sorted(first)][:IMAGES], dtype=np.int64)
