@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml
 
 demo: setup
 	$(BIN)/bench run --methods all --task phantom-cxr-age
-	$(BIN)/bench report --task phantom-cxr-age
+	$(BIN)/bench report --task phantom-cxr-age --reports results/demo
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not slurm" tests
