@@ -126,7 +126,7 @@ def local(tmp_path_factory):
     """The tiny task, run on this machine without SLURM."""
     place = Place(tmp_path_factory.mktemp("local"))
     place.bench("run", "--task", "tiny.toml", "--methods", METHODS)
-    place.table = place.report()
+    place.table = place.untimed()
     return place
 
 

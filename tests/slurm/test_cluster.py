@@ -52,7 +52,7 @@ def test_jobs_are_submitted_in_seconds_and_wait_for_their_baselines(cluster, loc
     assert set(cluster.counts()) <= {"running", "submitted", "done"}
     cluster.wait()
     assert cluster.counts() == {"done": 6}
-    assert cluster.report() == local.table
+    assert cluster.untimed() == local.table
     cluster.done_once()
 
 
@@ -73,7 +73,7 @@ def test_cancelled_jobs_are_resumed(cluster, local, how):
     cluster.wait()
     assert cluster.counts() != {"done": 6}
     cluster.complete()
-    assert cluster.report() == local.table
+    assert cluster.untimed() == local.table
     cluster.done_once()
 
 
@@ -86,7 +86,7 @@ def test_a_killed_worker_is_taken_over(cluster, local):
     assert counts.get("done", 0) < 6
     assert "running" not in counts
     cluster.complete()
-    assert cluster.report() == local.table
+    assert cluster.untimed() == local.table
     cluster.done_once()
 
 
@@ -98,7 +98,7 @@ def test_a_daemon_that_is_restarted_loses_nothing(cluster, local, daemons, name)
     time.sleep(2)
     daemons("start", name)
     cluster.complete()
-    assert cluster.report() == local.table
+    assert cluster.untimed() == local.table
     cluster.done_once()
 
 
@@ -113,7 +113,7 @@ def test_without_a_controller_submission_waits_for_it(cluster, local, daemons):
     said, _ = submitting.communicate(timeout=180)
     assert submitting.returncode in (0, 1), said
     cluster.complete()
-    assert cluster.report() == local.table
+    assert cluster.untimed() == local.table
     cluster.done_once()
 
 
@@ -200,7 +200,7 @@ def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):
         first = cluster.submit()
         assert re.search(r"2 submitted in 1 arrays, 4 left for later: the cluster takes no more jobs", first.stdout)
     cluster.complete()
-    assert cluster.report() == local.table
+    assert cluster.untimed() == local.table
     cluster.done_once()
 
 
@@ -231,7 +231,7 @@ def test_a_failed_baseline_blocks_its_methods_and_retry_heals_them(cluster, loca
     cluster.bench("retry", "--failed")
     cluster.wait()
     assert cluster.counts() == {"done": 6}
-    assert cluster.report() == local.table
+    assert cluster.untimed() == local.table
 
 
 @contextlib.contextmanager
@@ -273,7 +273,7 @@ def test_a_partition_that_does_not_exist_is_named_before_anything_is_lost(cluste
     assert "invalid partition specified: gpus" in refused.stderr
     cluster.submit()
     cluster.complete()
-    assert cluster.report() == local.table
+    assert cluster.untimed() == local.table
     cluster.done_once()
 
 
