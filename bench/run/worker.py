@@ -63,6 +63,9 @@ def _one(planned: PlannedCell, settings: Settings, job: str, force: bool) -> str
 
 
 def _end(number: int, _: FrameType | None) -> None:
+    # SLURM tells the step and then the job: a second signal must not disturb the writing of why it ended.
+    for one in NEAR:
+        signal.signal(one, signal.SIG_IGN)
     raise _Ended(signal.Signals(number))
 
 

@@ -1,5 +1,7 @@
 """Kinds of failure: of errors, of ends of processes, of states of SLURM jobs."""
 
+import dataclasses
+import json
 import signal
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import torch
 
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
 from bench.run.failure import ATTEMPTS, KINDS, classify, of_exit, of_slurm
+from bench.run.plan import Cell, Settings
+from bench.run.runs import settings_texts
 
 ERRORS = [
     (MemoryError(), "oom"),
@@ -56,3 +60,41 @@ def test_a_state_of_slurm_has_a_kind(state, kind):
 
 def test_only_what_says_nothing_of_the_cell_is_tried_again_by_itself():
     assert {kind for kind in KINDS if ATTEMPTS.get(kind, 1) > 1} == {"node", "preempted", "timeout"}
+
+
+TOLD_TWICE = """
+import os, signal, sys, time
+from pathlib import Path
+from bench.run import worker
+
+def told(*_, **__):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1e-3)
+
+def saved_meanwhile(*args, **named):
+    told()
+    save(*args, **named)
+
+save, worker.save_failure, worker._one = worker.save_failure, saved_meanwhile, told
+sys.exit(worker.main(Path(sys.argv[1])))
+"""
+
+
+def test_a_job_that_is_told_twice_that_its_time_is_over_still_says_so(tmp_path):
+    """SLURM tells the step, then the job: the second signal came while the first was being written down."""
+    settings = Settings("t", tmp_path / "results", tmp_path / "cache", None)
+    cell = {**dataclasses.asdict(Cell("t", "small", "swift", 0, 0)), "hash": "h"}
+    intent = {
+        "settings": {**settings_texts(settings), "results": str(settings.results)},
+        "code": {},
+        "tasks": [[cell]],
+        "force": False,
+        "minutes": 0,
+    }
+    (tmp_path / "intent.json").write_text(json.dumps(intent))
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD_TWICE, str(tmp_path / "intent.json")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    record = json.loads((tmp_path / "results/cells/t/small/swift/f0-s0.failed.json").read_text())
+    assert record["error"]["kind"] == "timeout"
