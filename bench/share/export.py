@@ -59,7 +59,7 @@ def export_task(settings: Settings, out: Path | None, *, predictions: bool = Fal
         )
     material = read(settings, min_cell=min_cell)
     if not material.cells:
-        raise BenchError(f"no results of {material.task.name}: `{material.run_line('all')}` makes them")
+        raise BenchError(f"no results of {material.task.name}: `{material.line(['all'])}` makes them")
     about, files = contents(material, predictions=predictions)
     file = out or Path(f"{folder(material.task.name)}.tar.gz")
     pack(file, about, files)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.report.aggregate import Results
+from bench.report.lines import Line
 from bench.report.material import Material
 from bench.share.intervals import with_intervals
 
@@ -27,7 +28,8 @@ class Received(Material):
         found = self.intervals.get(results.info.part)
         return with_intervals(results, found) if found else results
 
-    def run_line(self, methods: str, backbone: str | None = None, *more: str) -> str:
-        """Return the command that makes cells of this task, at home or with the `task.toml` of the export."""
-        line, spec = super().run_line(methods, backbone, *more), self.settings.task
-        return line.replace(spec, TASK) if spec.endswith(".toml") else line
+    def line(self, methods: Iterable[str], backbone: str | None = None, *more: str, verb: str = "run") -> Line:
+        """Return the line that makes cells of this task, at home or with the `task.toml` of the export."""
+        line = super().line(methods, backbone, *more, verb=verb).handed_on
+        own = line.settings.task.endswith(".toml")
+        return replace(line, settings=replace(line.settings, task=TASK)) if own else line

@@ -351,11 +351,11 @@ def test_what_is_missing_elsewhere_is_made_by_the_task_that_came_along(tmp_path)
     own = site("north", [item | {"cell": item["cell"] | {"task": "own"}} for item in site("north").cells], name="own")
     pack(tmp_path / "own.tar.gz", *contents(own))
     with opened(tmp_path / "own.tar.gz") as away:
-        assert away.run_line("bmft") == "bench run --task task.toml --methods bmft"
+        assert str(away.line(["bmft"])) == "bench run --task task.toml --methods bmft"
         assert away.variant("epochs", 4) is None
     pack(tmp_path / "suite.tar.gz", *contents(site("north")))
     with opened(tmp_path / "suite.tar.gz") as away:
-        assert away.run_line("bmft") == "bench run --task phantom-cxr-age --methods bmft"
+        assert str(away.line(["bmft"])) == "bench run --task phantom-cxr-age --methods bmft"
 
 
 def test_commands_of_a_task_without_runs_are_none(tmp_path):

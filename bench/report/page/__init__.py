@@ -25,9 +25,10 @@ from bench.report.notes import listed, reading
 from bench.report.page.embed import Picture, html, picture, policy
 from bench.report.page.provenance import provenance
 from bench.report.tables import blocks, heads, intervals, metric_titles
-from bench.run.plan import Settings, folder
+from bench.run.plan import folder
 
 if TYPE_CHECKING:
+    from bench.report.lines import Line
     from bench.report.material import Material
 
 NAME = "index.html"
@@ -41,7 +42,7 @@ class Shown:
     name: str
     says: str
     files: Mapping[str, bytes]
-    missing: Sequence[str] = ()
+    missing: Sequence[Line] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         provenance=provenance(results, material.cells, material.task),
         failures=_failures(material.failures, material.cells),
         missing=[
-            {"title": _title(item), "lines": [public(line, material.settings) for line in item.missing]}
+            {"title": _title(item), "lines": [str(line.handed_on) for line in item.missing]}
             for item in artefacts
             if item.missing
         ],
@@ -134,17 +135,6 @@ def _left_out(lines: Sequence[str]) -> list[str]:
 
 
 _LEFT_OUT = re.compile(r"(?:^|/)([\w.+@-]+/[\w.+@-]+/f\d+-s\d+)\.[a-z.]+: (.+?)(?:: |$)")
-
-
-def public(text: str, settings: Settings) -> str:
-    """Return a command without the folders of this machine: of a path that was given the last name is left."""
-    given = (settings.task.partition(":")[0], settings.splits, settings.baseline, *settings.plugins)
-    for path in sorted({str(path) for path in given if path}, key=len, reverse=True):
-        text = text.replace(path, Path(path).name)
-    return _FOLDERS.sub("", text)
-
-
-_FOLDERS = re.compile(r"(?<=')[~/][^']*/|(?<![^\s=])[~/][^\s']*/")
 
 
 def _section(item: Shown) -> _Section:
