@@ -187,7 +187,7 @@ def _all_methods(material: Material) -> tuple[int, int]:
 
 
 def _all_rest(material: Material) -> list[Line]:
-    return material.rest(_every(material))
+    return _nothing_run(material) or material.rest(_every(material))
 
 
 _COMPARED = (_nothing_run, _all_methods, _all_rest)

@@ -14,7 +14,7 @@ import pandas as pd
 from bench import registry, taskfile
 from bench.api import Task
 from bench.data.task_data import TaskData, task_data
-from bench.errors import DataError
+from bench.errors import BenchError, DataError
 from bench.report.ablations import Table, split
 from bench.report.aggregate import Results, collect
 from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Cell, TaskInfo, Undefined, is_tuned
@@ -56,6 +56,8 @@ class Material:
         Raises:
             BenchError: without cells, or with some that must not stand in one table.
         """
+        if not self.tables[0].cells:
+            raise BenchError(f"no results of {self.task.name}: `{self.line(['all'])}` makes them")
         return self.results_of(self.tables[0])
 
     def results_of(self, table: Table) -> Results:

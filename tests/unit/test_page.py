@@ -184,6 +184,17 @@ def test_no_size_follows_from_a_validation_set_with_a_small_cell():
     assert "173" not in words_of(text)
 
 
+def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
+    old = [{**item, "metrics_version": 0} for item in cells()]
+    given = material(
+        old, left_out=("results/cells/tiny/small/swift/f0-s0.json: stale; `bench run` again <replaces> it",)
+    )
+    given = dataclasses.replace(given, cells=cells())
+    text = text_of(given)
+    assert "stale; <code>bench run</code> again &lt;replaces&gt; it." in text
+    assert "`" not in words_of(text)
+
+
 def test_markup_in_names_is_text():
     evil = "<script>alert(1)</script>"
     sneaky = [{**item, "cell": {**item["cell"], "title": item["cell"]["title"] + evil}} for item in cells()]

@@ -24,7 +24,7 @@ from bench.report.findings import findings
 from bench.report.notes import listed, reading
 from bench.report.page.embed import Picture, html, picture, policy
 from bench.report.page.provenance import provenance
-from bench.report.tables import blocks, heads, intervals, metric_titles
+from bench.report.tables import blocks, heads, intervals, metric_titles, spans
 from bench.run.plan import folder
 
 if TYPE_CHECKING:
@@ -164,9 +164,14 @@ def _named(cell: Cell) -> str:
     return f"{label_of(cell)}, {cell['backbone']}, fold {cell['fold']}, seed {cell['seed']}"
 
 
+def _prose(text: str) -> Markup:
+    """A sentence, a command in backticks as code."""
+    return Markup("").join(Markup("<code>{}</code>").format(part) if code else part for part, code in spans(text))
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
@@ -174,6 +179,8 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    environment.filters["prose"] = _prose
+    return environment
 
 
 def _render(name: str, **context: object) -> bytes:
