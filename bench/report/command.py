@@ -99,7 +99,7 @@ def report_material(material: Material, place: Path) -> Results:
         print(file)
     missing = ", ".join(item.name for item in artefacts(material) if item.missing(material))
     if missing:
-        _say([f"not made for want of cells: {missing}; the same command with --list says what makes them"])
+        _say([f"not made for want of cells: {missing}; --list or the page says what makes them"])
     _say(_not_handed_on(artefacts(material), material))
     return results
 

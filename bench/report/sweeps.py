@@ -17,6 +17,8 @@ from bench.run.ablate import ablations, values
 from bench.run.plan import build_method
 
 EPOCHS, EXTERNAL, RESET = "epochs", "external", "reset_share"
+OF_TASK = (EPOCHS, EXTERNAL)
+"""Fields of a task that a figure is drawn against; each value is a variant of the task."""
 ABLATE = "--ablate"
 
 

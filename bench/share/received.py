@@ -17,6 +17,11 @@ INTERVALS = "intervals.json"
 """That of the intervals over patients."""
 
 
+def variant_folder(field: str, value: object) -> str:
+    """Return where an export has the cells of its task with a field changed."""
+    return f"variants/{field}-{value}"
+
+
 @dataclass(frozen=True)
 class Received(Material):
     """What an export holds of its task, unpacked for a while; `intervals` are those of each table by its part."""
