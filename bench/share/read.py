@@ -136,6 +136,7 @@ def _spec(task: Task, place: Path) -> str:
     base = task.name.partition(":")[0]
     if base in TASKS:
         return task.name
-    file = place / f"{folder(base)}.toml"
+    file = place / "task" / TASK
+    file.parent.mkdir()
     file.write_text(to_toml(replace(task, name=base)), encoding="utf-8")
     return str(file)

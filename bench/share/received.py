@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench.report.aggregate import Results
-from bench.report.lines import Line
 from bench.report.material import Material
 from bench.share.intervals import with_intervals
 
 TASK = "task.toml"
-"""The file of the definition of the task in an export."""
+"""The file of the definition of the task in an export, and what lines that make its cells call it."""
 INTERVALS = "intervals.json"
 """That of the intervals over patients."""
 
@@ -32,9 +31,3 @@ class Received(Material):
         """Add the intervals over patients that came along; of sets that are withheld here there are none."""
         found = self.intervals.get(results.info.part)
         return with_intervals(results, found) if found else results
-
-    def line(self, methods: Iterable[str], backbone: str | None = None, *more: str, verb: str = "run") -> Line:
-        """Return the line that makes cells of this task, at home or with the `task.toml` of the export."""
-        line = super().line(methods, backbone, *more, verb=verb).handed_on
-        own = line.settings.task.endswith(".toml")
-        return replace(line, settings=replace(line.settings, task=TASK)) if own else line

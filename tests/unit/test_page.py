@@ -115,7 +115,7 @@ def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
     assert 'href="main.csv"' in text
     assert "<code>bench run --task demo.toml --methods swift --ablate epochs</code>" in text
     assert "<h2>Alpha &amp; its masks.</h2>" in text
-    assert "<p>Figure 4: gaps against epochs.</p>" in text
+    assert "<li>Figure 4: gaps against epochs.</li>" in text
 
 
 def test_the_same_cells_give_the_same_bytes_in_whatever_order_they_are_read():

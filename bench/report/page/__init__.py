@@ -21,6 +21,7 @@ from bench.report.aggregate import SYNTHETIC, Results
 from bench.report.checks import Cell, key_of, label_of
 from bench.report.comparison import withheld_from
 from bench.report.findings import findings
+from bench.report.lines import once
 from bench.report.notes import listed, reading
 from bench.report.page.embed import Picture, html, picture, policy
 from bench.report.page.provenance import provenance
@@ -37,7 +38,7 @@ NAME = "index.html"
 
 @dataclass(frozen=True)
 class Shown:
-    """An artefact as a page shows it: its files by suffix, and the lines that make what is missing."""
+    """An artefact as a page shows it: its files by suffix, and the lines that make the cells that are missing."""
 
     name: str
     says: str
@@ -78,11 +79,8 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         sections=[_section(item) for name, item in shown.items() if name != MAIN],
         provenance=provenance(results, material.cells, material.task),
         failures=_failures(material.failures, material.cells),
-        missing=[
-            {"title": _title(item), "lines": [str(line.handed_on) for line in item.missing]}
-            for item in artefacts
-            if item.missing
-        ],
+        missing=[_title(item) for item in artefacts if item.missing],
+        lines=[str(line.handed_on) for line in once(line for item in artefacts for line in item.missing)],
         left_out=_left_out(material.left_out),
         unpublished=withheld_from(info).strip(),
     )
