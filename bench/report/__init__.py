@@ -41,7 +41,7 @@ def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = 
     if chosen is not None:
         return put(folder, contents)
     told = [item for item in every if item.name in made or lacking[item.name]]
-    shown = [page.Shown(item.name, item.says, made.get(item.name, {}), lacking[item.name]) for item in told]
+    shown = [page.Shown(item.name, item.says, made.get(item.name, {}), item.lines(material)) for item in told]
     contents[page.NAME] = page.page(material, shown)
     return put(folder, contents, *(f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *lacking)))
 

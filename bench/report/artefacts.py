@@ -11,6 +11,7 @@ from bench.report import paper_tables as paper
 from bench.report.ablations import MAIN, Table
 from bench.report.aggregate import Results
 from bench.report.comparison import Comparison, compare
+from bench.report.lines import FORCE, Line
 from bench.report.material import Material
 from bench.report.paper import FIGURES, Block, Layout, blocks, blocks_of, layouts
 from bench.report.published_tables import FORMATS
@@ -26,20 +27,26 @@ ABLATION = "ablation-"
 class Artefact:
     """A table or figure; `name` is the stem of its files, `paper` its number in the paper, empty where it has none.
 
-    `make` gives the files by suffix, `missing` the lines that make what is missing, none where it can be made, and
-    `count` how many cells of how many are there.
+    `make` gives the files by suffix, `missing` the lines that make what is missing, none where it can be made,
+    `count` how many cells of how many are there, and `rest` the lines that make the cells that it can be made without.
     """
 
     name: str
     says: str
     make: Callable[[Material], Mapping[str, bytes]]
-    missing: Callable[[Material], list[str]]
+    missing: Callable[[Material], list[Line]]
     count: Callable[[Material], tuple[int, int]]
+    rest: Callable[[Material], list[Line]] = lambda _: []
     paper: str = ""
     partial: bool = False
     """Made whatever is missing, which it says."""
     named_only: bool = False
     """Not made unless it is asked for by name: it shows images of patients."""
+
+    def lines(self, material: Material) -> list[Line]:
+        """Return the lines that make every cell that is not there."""
+        there, wanted = self.count(material)
+        return (self.rest(material) if there < wanted else []) or self.missing(material)
 
 
 def paper_tables(tables: Sequence[tuple[Layout, list[Block]]], *, partial: bool = False) -> list[Artefact]:
@@ -48,9 +55,12 @@ def paper_tables(tables: Sequence[tuple[Layout, list[Block]]], *, partial: bool 
 
 
 def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> Artefact:
-    def missing(material: Material) -> list[str]:
+    def missing(material: Material) -> list[Line]:
         found = [material.other(block.task).missing(layout.rows, block.backbone) for block in made_of]
         return list(dict.fromkeys(line for lines in found for line in lines))
+
+    def rest(material: Material) -> list[Line]:
+        return [line for block in made_of for line in material.other(block.task).rest(layout.rows, block.backbone)]
 
     def count(material: Material) -> tuple[int, int]:
         counts = [material.other(block.task).count(layout.rows, block.backbone) for block in made_of]
@@ -59,7 +69,7 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> 
     def make(material: Material) -> dict[str, bytes]:
         return paper.make(layout, made_of, material)
 
-    return Artefact(layout.name, layout.says, make, missing, count, f"Table {layout.number}", partial)
+    return Artefact(layout.name, layout.says, make, missing, count, rest, f"Table {layout.number}", partial)
 
 
 def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
@@ -79,24 +89,20 @@ def _elsewhere(item: Artefact, material: Material) -> Artefact:
     return replace(
         item, name=f"{item.name}-{folder(name)}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
         missing=lambda _: item.missing(material), count=lambda _: item.count(material),
+        rest=lambda _: item.rest(material),
     )  # fmt: skip
 
 
 def artefacts(material: Material) -> list[Artefact]:
     """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
     return [
-        Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
-        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, _nothing_run, _all_methods),
-        Artefact(
-            "cost-gain", "what methods take against what they change", drawn.cost_gain, _nothing_run, _all_methods
-        ),
-        Artefact("groups", "rates of every group and the images they rest on", _groups, _nothing_run, _all_methods),
+        Artefact(MAIN, "all methods on every test set", _main, *_COMPARED),
+        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, *_COMPARED),
+        Artefact("cost-gain", "what methods take against what they change", drawn.cost_gain, *_COMPARED),
+        Artefact("groups", "rates of every group and the images they rest on", _groups, *_COMPARED),
         *(_roc(name) for name in material.info.ood),
         *paper_tables(blocks_of(material.settings.task, material.task)),
-        *_pictures(material),
-        _FIGURE_4,
-        _FIGURE_6,
-        _FIGURE_7,
+        *sorted([*_pictures(material), _FIGURE_4, _FIGURE_6, _FIGURE_7], key=lambda item: item.paper),
         *(_ablation(table) for table in material.tables[1:]),
         Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
         *([_PUBLISHED] if material.cells and _compared(material) else []),
@@ -106,22 +112,24 @@ def artefacts(material: Material) -> list[Artefact]:
 _FIGURE_4 = Artefact(
     "figure-4", "scores and costs against epochs of fine-tuning", drawn.epochs,
     partial(sweeps.missing_of_task, field=sweeps.EPOCHS), partial(sweeps.count_of_task, field=sweeps.EPOCHS),
-    "Figure 4",
+    partial(sweeps.rest_of_task, field=sweeps.EPOCHS), "Figure 4",
 )  # fmt: skip
 _FIGURE_6 = Artefact(
     "figure-6", "scores against the share of the head that is reset", drawn.reset,
-    sweeps.missing_of_head, sweeps.count_of_head, "Figure 6",
+    sweeps.missing_of_head, sweeps.count_of_head, sweeps.rest_of_head, "Figure 6",
 )  # fmt: skip
 _FIGURE_7 = Artefact(
     "figure-7", "scores against the size of the external set", drawn.external,
     partial(sweeps.missing_of_task, field=sweeps.EXTERNAL), partial(sweeps.count_of_task, field=sweeps.EXTERNAL),
-    "Figure 7",
+    partial(sweeps.rest_of_task, field=sweeps.EXTERNAL), "Figure 7",
 )  # fmt: skip
 
 
 def _roc(name: str) -> Artefact:
     make = partial(drawn.roc, name=name)
-    return Artefact(f"roc-{folder(name)}", f"ROC curves by group on {name}", make, _no_predictions, _all_methods)
+    return Artefact(
+        f"roc-{folder(name)}", f"ROC curves by group on {name}", make, _no_predictions, _all_methods, _all_rest
+    )
 
 
 def _pictures(material: Material) -> list[Artefact]:
@@ -132,7 +140,7 @@ def _pictures(material: Material) -> list[Artefact]:
         return Artefact(
             f"figure-{number}", says, partial(picture_cells.figure, number=number),
             partial(picture_cells.missing, specs=specs, part=part),
-            partial(picture_cells.count, specs=specs, part=part), f"Figure {number}", named_only=patients,
+            partial(picture_cells.count, specs=specs, part=part), paper=f"Figure {number}", named_only=patients,
         )  # fmt: skip
 
     return [
@@ -157,28 +165,41 @@ def _groups(material: Material) -> dict[str, bytes]:
     return {"md": groups.markdown(material.results, table).encode(), "csv": groups.csv(table).encode()}
 
 
-def _nothing_run(material: Material) -> list[str]:
-    return [] if material.tables[0].cells else [material.run_line("all")]
+def _nothing_run(material: Material) -> list[Line]:
+    return [] if material.tables[0].cells else [material.line(["all"])]
 
 
-def _no_predictions(material: Material) -> list[str]:
+def _no_predictions(material: Material) -> list[Line]:
     # Cells of another site may come without.
-    return [] if drawn.predicted(material) else [material.run_line("all", None, "--force")]
+    there = material.tables[0].cells
+    return [] if drawn.predicted(material) else [material.line(["all"], None, *[FORCE] * bool(there))]
+
+
+def _every(material: Material) -> list[str]:
+    return method_specs("all", material.settings.plugins, material.task.recipe)
 
 
 def _all_methods(material: Material) -> tuple[int, int]:
-    return material.count(method_specs("all", material.settings.plugins, material.task.recipe))
+    return material.count(_every(material))
+
+
+def _all_rest(material: Material) -> list[Line]:
+    return _nothing_run(material) or material.rest(_every(material))
+
+
+_COMPARED = (_nothing_run, _all_methods, _all_rest)
+"""What is made of the main table."""
 
 
 def _ablation(table: Table) -> Artefact:
     specs = list(dict.fromkeys(item["cell"]["spec"] for item in [*table.cells, *table.failures]))
 
-    def missing(material: Material) -> list[str]:
-        return [] if table.cells else [material.run_line(",".join(specs))]
+    def missing(material: Material) -> list[Line]:
+        return [] if table.cells else [material.line(specs)]
 
     return Artefact(
         table.name, f"ablation of {table.part}", lambda material: _table(material, material.results_of(table)), missing,
-        partial(Material.count, specs=specs),
+        partial(Material.count, specs=specs), partial(Material.rest, specs=specs),
     )  # fmt: skip
 
 
@@ -187,10 +208,9 @@ def _tuned(material: Material) -> dict[str, bytes]:
     return _table(material, results) if results else {}
 
 
-def _nothing_tuned(material: Material) -> list[str]:
-    # Choosing comes before running: the cells of tuned methods are made with what was chosen.
-    run = material.run_line("METHOD@tuned")
-    return [] if material.tuned else [f"{run.replace('bench run', 'bench tune').replace('@tuned', '')}; {run}"]
+def _nothing_tuned(material: Material) -> list[Line]:
+    # It chooses, then runs what was chosen.
+    return [] if material.tuned else [material.line(["all"], verb="tune")]
 
 
 def _tuned_cells(material: Material) -> tuple[int, int]:

@@ -69,7 +69,7 @@ def check(cells: Sequence[Cell], info: TaskInfo) -> None:
             different test images, or twice the same.
     """
     if not cells:
-        raise BenchError(f"no results of {info.name}: `bench run --methods all --task {info.name}` makes them")
+        raise BenchError(f"no results of {info.name}: `bench run` makes them")
     if not info.ood:
         raise BenchError(f"{info.name} has no out-of-distribution set: there is nothing to put in a table")
     tasks = {item["cell"]["task"] for item in cells}

@@ -15,7 +15,7 @@ from bench.report.artefacts import Artefact, artefacts, of_paper
 from bench.report.comparison import compare, withheld_from
 from bench.report.material import Material, read
 from bench.report.published_tables import text
-from bench.report.selection import chosen, lacking, listing
+from bench.report.selection import chosen, everything, lacking, listing
 from bench.run.plan import Settings, folder
 
 
@@ -43,14 +43,17 @@ def list_artefacts(settings: Sequence[Settings]) -> int:
     """Print the artefacts of some tasks, and what makes those that are missing."""
     for one in settings:
         material = read(one)
-        print(*([f"{material.task.name}:"] * (len(settings) > 1)), *listing(artefacts(material), material), sep="\n")
+        every = artefacts(material)
+        head = [f"{material.task.name}:"] * (len(settings) > 1)
+        print(*head, *listing(every, material), *everything(every, material), sep="\n")
     return 0
 
 
 def list_paper(names: Mapping[str, str], settings: Settings) -> int:
     """Print the paper's tables and figures with the tasks of `names`, and what makes those that are missing."""
     material = _of_paper(names, settings, 0)
-    print(*listing(of_paper(material, names), material), sep="\n")
+    every = of_paper(material, names)
+    print(*listing(every, material), *everything(every, material), sep="\n")
     return 0
 
 
@@ -64,9 +67,8 @@ def _write_chosen(material: Material, every: Sequence[Artefact], only: str, plac
     wanted = chosen(every, only)
     for file in write(material, place, wanted):
         print(file)
-    missing = lacking(wanted, material)
-    _say(missing)
-    return int(bool(missing))
+    _say(lacking(wanted, material))
+    return int(any(item.missing(material) for item in wanted))
 
 
 def _say(lines: Sequence[str]) -> None:
@@ -97,7 +99,7 @@ def report_material(material: Material, place: Path) -> Results:
         print(file)
     missing = ", ".join(item.name for item in artefacts(material) if item.missing(material))
     if missing:
-        _say([f"not made for want of cells: {missing}; `bench report --list` says what makes them"])
+        _say([f"not made for want of cells: {missing}; --list or the page says what makes them"])
     _say(_not_handed_on(artefacts(material), material))
     return results
 

@@ -6,7 +6,7 @@ test: the paper has no folds to pair ours with, and does not say which std it pr
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Sequence, Set
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Any
@@ -62,12 +62,14 @@ def compare(results: Sequence[Results]) -> Comparison | None:
     if main.info.synthetic:
         return None
     rows = {(row.backbone, row.set, row.metric, row.spec): row for part in reversed(results) for row in part.rows}
+    # The paper names no rate of its hard mask: ours of any rate are no answer to it.
+    settled = {spec.rpartition(",")[0] for *_, spec in rows}
     lines = [
         line
         for backbone in main.backbones
         for item in published(main.info.name, backbone).to_dict("records")
         for metric in _BESIDE.get(item["metric"], (item["metric"],))
-        for line in [_line(item, metric, rows.get((backbone, item["test_set"], metric, item["key"])), main)]
+        for line in [_line(item, metric, rows.get((backbone, item["test_set"], metric, item["key"])), main, settled)]
     ]
     if not lines:
         return None
@@ -82,13 +84,15 @@ def withheld_from(info: TaskInfo) -> str:
     return f"{SYNTHETIC}\n" if info.synthetic and known else ""
 
 
-def _line(item: dict[Hashable, Any], metric: str, row: Row | None, main: Results) -> Line:
+def _line(item: dict[Hashable, Any], metric: str, row: Row | None, main: Results, settled: Set[str]) -> Line:
     theirs, std = item["mean"], item["std"]
     ours, ours_std = (row.mean, row.std) if row else (nan, nan)
     difference = ours - theirs
     # Numbers of three decimals: what is equal on paper must not differ by a binary digit.
     inside = abs(difference) <= std + ours_std + 1e-9
     verdict = _why_not(row, theirs, item["test_set"], main) or ("yes" if inside else "no")
+    if row is None and item["key"] in settled:
+        verdict = "setting not said"
     return Line(
         backbone=item["backbone"], set=item["test_set"], metric=metric, spec=item["key"],
         label=label_of({"spec": item["key"], "title": item["method"]}),

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bench.report.aggregate import BASELINE
 from bench.report.checks import TaskInfo
@@ -62,7 +63,10 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
         panel.set_xlabel(title)
         if name != "changed" and (costs[costs["metric"] == name]["value"] > 0).any():
             panel.set_xscale("log")
+            low, high = panel.get_xlim()
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
             panel.xaxis.set_major_formatter("{x:g}")
+            panel.xaxis.set_minor_formatter(NullFormatter())  # its own labels run into each other
     methods = names(tests)
     styles = styles_of(methods)
     figure.legend(

@@ -14,7 +14,7 @@ from bench.report.checks import Cell
 from bench.report.notes import FEW, spread
 from bench.report.ranking import DECIMALS, Row
 from bench.report.small import note
-from bench.report.tables import md, number
+from bench.report.tables import md, md_prose, number
 from bench.score.statistics import summary
 
 SIGN = "¶"
@@ -76,7 +76,9 @@ def markdown(results: Results, table: pd.DataFrame) -> str:
             entries = [md(label), md(group), *counts, *(_entry(rates[rate]) for rate in PRINTED)]
             lines.append(f"| {' | '.join(entries)} |")
         lines.append("")
-    return "\n".join([*lines, "## How to read this", "", *(f"- {md(text)}" for text in _notes(results, table)), ""])
+    return "\n".join(
+        [*lines, "## How to read this", "", *(f"- {md_prose(text)}" for text in _notes(results, table)), ""]
+    )
 
 
 def _records(row: Row, cells: Sequence[Cell], name: str, group: str) -> list[dict[str, Any]]:

@@ -14,10 +14,11 @@ import pandas as pd
 from bench import registry, taskfile
 from bench.api import Task
 from bench.data.task_data import TaskData, task_data
-from bench.errors import DataError
+from bench.errors import BenchError, DataError
 from bench.report.ablations import Table, split
 from bench.report.aggregate import Results, collect
 from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Cell, TaskInfo, Undefined, is_tuned
+from bench.report.lines import Line
 from bench.report.patients import Redrawn, over_patients, redraw
 from bench.report.reading import read_cells
 from bench.report.tuned import untuned
@@ -55,6 +56,8 @@ class Material:
         Raises:
             BenchError: without cells, or with some that must not stand in one table.
         """
+        if not self.tables[0].cells:
+            raise BenchError(f"no results of {self.task.name}: `{self.line(['all'])}` makes them")
         return self.results_of(self.tables[0])
 
     def results_of(self, table: Table) -> Results:
@@ -113,27 +116,20 @@ class Material:
         found = {(spec, item["cell"]["fold"]) for spec in wanted for item in self._of(spec, backbone)}
         return len(found), len(wanted) * self.task.folds
 
-    def missing(self, specs: Iterable[str], backbone: str | None = None) -> list[str]:
-        """Return the `bench run` line of the specs that have no cell in any fold; nothing where each has one."""
+    def missing(self, specs: Iterable[str], backbone: str | None = None) -> list[Line]:
+        """Return the line that makes the specs that have no cell in any fold; nothing where each has one."""
         lacking = [spec for spec in self._defined(specs) if not self._of(spec, backbone)]
-        return [self.run_line(",".join(lacking), backbone)] if lacking else []
+        return [self.line(lacking, backbone)] if lacking else []
 
-    def run_line(self, methods: str, backbone: str | None = None, *more: str) -> str:
-        """Return the command that makes cells of this task."""
-        given = self.settings
-        chosen = [] if backbone in (None, self.task.backbones[0]) else ["--backbone", backbone]
-        files = [("--splits", given.splits), ("--baseline", given.baseline)]
-        options = [*(("--plugin", file) for file in given.plugins), *((name, file) for name, file in files if file)]
-        words = [
-            "--task",
-            given.task,
-            "--methods",
-            methods,
-            *chosen,
-            *more,
-            *(word for pair in options for word in pair),
-        ]
-        return f"bench run {' '.join(map(str, words))}"
+    def rest(self, specs: Iterable[str], backbone: str | None = None) -> list[Line]:
+        """Return the line that makes the specs that lack a cell in some fold; nothing where all are there."""
+        lacking = [spec for spec in self._defined(specs) if self.count([spec], backbone)[0] < self.task.folds]
+        return [self.line(lacking, backbone)] if lacking else []
+
+    def line(self, methods: Iterable[str], backbone: str | None = None, *more: str, verb: str = "run") -> Line:
+        """Return the line that makes cells of this task."""
+        chosen = None if backbone == self.task.backbones[0] else backbone
+        return Line(self.settings, tuple(methods), chosen, more, verb=verb)
 
     def _of(self, spec: str, backbone: str | None) -> list[Cell]:
         network = backbone or self.task.backbones[0]

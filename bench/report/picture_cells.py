@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.report.checks import Cell
+from bench.report.lines import FOLDS, FORCE, Line
 from bench.report.material import Material
 from bench.run.plan import undefined
 
@@ -27,7 +28,7 @@ def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Cell]:
     return {spec: there[spec] for spec in specs if spec in there}
 
 
-def missing(material: Material, specs: Sequence[str], part: str) -> list[str]:
+def missing(material: Material, specs: Sequence[str], part: str) -> list[Line]:
     """Return the lines that make the cells, and those that make anew such as are from before pictures were kept.
 
     `part` is what must be there: `cam/` or `strip/`.
@@ -35,8 +36,8 @@ def missing(material: Material, specs: Sequence[str], part: str) -> list[str]:
     wanted, there = _wanted(material, specs), cells_of(material, specs)
     lacking = [spec for spec in wanted if spec not in there]
     bare = [spec for spec, cell in there.items() if not _has(material, cell, part)]
-    lines = [material.run_line(",".join(lacking), None, "--folds", "0")] if lacking else []
-    return [*lines, material.run_line(",".join(bare), None, "--folds", "0", "--force")] if bare else lines
+    lines = [material.line(lacking, None, FOLDS, "0")] if lacking else []
+    return [*lines, material.line(bare, None, FOLDS, "0", FORCE)] if bare else lines
 
 
 def count(material: Material, specs: Sequence[str], part: str) -> tuple[int, int]:

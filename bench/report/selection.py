@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.errors import UnknownName, UsageError
 from bench.report.artefacts import Artefact
+from bench.report.lines import once
 from bench.report.material import Material
 
 
@@ -26,26 +27,28 @@ def chosen(every: Sequence[Artefact], only: str) -> list[Artefact]:
 
 
 def listing(every: Iterable[Artefact], material: Material) -> list[str]:
-    """Return a line for each artefact, and below it the commands that make what it lacks."""
+    """Return a line for each artefact, and below it the lines that make the cells it lacks."""
     rows, below = [("name", "paper", "cells", "shows")], [[]]
     for item in every:
         there, wanted = item.count(material)
         rows.append((item.name, item.paper or "-", f"{there} of {wanted}", item.says))
-        below.append(item.missing(material))
+        below.append(item.lines(material))
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = []
-    for row, commands in zip(rows, below, strict=True):
-        lines.append("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-        lines += [f"    {command}" for command in commands]
-    return lines
+    found = []
+    for row, lines in zip(rows, below, strict=True):
+        found.append("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        found += [f"    {line}" for line in lines]
+    return found
 
 
-def lacking(items: Iterable[Artefact], material: Material) -> list[str]:
-    """Return, for each artefact whose cells are missing, how many are, and the commands that make them."""
-    lines = []
-    for item in items:
-        if commands := item.missing(material):
-            there, wanted = item.count(material)
-            lines.append(f"{item.name}: {there} of {wanted} cells are there; this makes the others:")
-            lines += [f"    {command}" for command in commands]
-    return lines
+def everything(items: Iterable[Artefact], material: Material) -> list[str]:
+    """Return the lines that make all cells that some artefacts lack, each cell once, below a heading; none if none."""
+    lines = once(line for item in items for line in item.lines(material))
+    return ["all that is missing:", *(f"    {line}" for line in lines)] if lines else []
+
+
+def lacking(items: Sequence[Artefact], material: Material) -> list[str]:
+    """Return how many cells are there of each artefact that lacks some, and the lines that make the others."""
+    counts = {item.name: item.count(material) for item in items if item.lines(material)}
+    found = [f"{name}: {there} of {wanted} cells are there" for name, (there, wanted) in counts.items()]
+    return [*found, *everything(items, material)]

@@ -10,12 +10,16 @@ import pandas as pd
 from bench import registry
 from bench.report import frames
 from bench.report.aggregate import BASELINE, IN_DOMAIN
+from bench.report.lines import Line
 from bench.report.material import Material
 from bench.report.small import number_of
 from bench.run.ablate import ablations, values
 from bench.run.plan import build_method
 
 EPOCHS, EXTERNAL, RESET = "epochs", "external", "reset_share"
+OF_TASK = (EPOCHS, EXTERNAL)
+"""Fields of a task that a figure is drawn against; each value is a variant of the task."""
+ABLATE = "--ablate"
 
 
 def variants(material: Material, field: str) -> dict[float, Material]:
@@ -59,24 +63,35 @@ def of_head(material: Material) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop_duplicates()
 
 
-def missing_of_task(material: Material, field: str) -> list[str]:
+def missing_of_task(material: Material, field: str) -> list[Line]:
     """The line that makes an ablation of the task; none where a method has all its values on a backbone."""
     found = variants(material, field)
-    specs = {value: _specs(one) for value, one in found.items()}
-    if len(found) == len(values(material.task, field)) and set.intersection(*specs.values()):
-        return []
-    started = sorted({spec for spec, _ in set().union(*(specs[x] for x in specs if found[x] is not material))})
-    return [material.run_line(",".join(started or _ablated()), None, "--ablate", field)]
+    specs = [_specs(one) for one in found.values()]
+    whole = len(found) == len(values(material.task, field)) and set.intersection(*specs)
+    return [] if whole else rest_of_task(material, field)
 
 
-def missing_of_head(material: Material) -> list[str]:
+def rest_of_task(material: Material, field: str) -> list[Line]:
+    """The line that makes all of it: of the methods that have values already, or else of those that are ablated."""
+    started = sorted(
+        {spec for one in variants(material, field).values() if one is not material for spec, _ in _specs(one)}
+    )
+    return [material.line(started or _ablated(), None, ABLATE, field)]
+
+
+def missing_of_head(material: Material) -> list[Line]:
     """The line that makes the ablation of the share that is reset; none where a method has all its settings."""
     have = _specs(material)
     for method in _ablated(RESET):
         wanted = [method, *ablations(method, material.settings.plugins)[RESET]]
         if any({(spec, backbone) for spec in wanted} <= have for backbone in {backbone for _, backbone in have}):
             return []
-    return [material.run_line(",".join(_ablated(RESET)), None, "--ablate", RESET)]
+    return rest_of_head(material)
+
+
+def rest_of_head(material: Material) -> list[Line]:
+    """The line that makes all of it."""
+    return [material.line(_ablated(RESET), None, ABLATE, RESET)]
 
 
 def count_of_task(material: Material, field: str) -> tuple[int, int]:

@@ -172,6 +172,21 @@ def md(text: object) -> str:
     return re.sub(r"([\\`*_\[\]|<>&~$])", lambda match: _html(match.group(1)), _one_line(text))
 
 
+def md_prose(text: object) -> str:
+    """The same of a sentence, in which a command in backticks stays code."""
+    return "".join(f"`{part}`" if code else md(part) for part, code in spans(text))
+
+
+def tex_prose(text: object) -> str:
+    """`tex` of a sentence, a command in backticks in typewriter."""
+    return "".join(rf"\texttt{{{tex(part)}}}" if code else tex(part) for part, code in spans(text))
+
+
+def spans(text: object) -> list[tuple[str, bool]]:
+    """Cut a sentence into what stands in backticks, marked true, and what does not."""
+    return [(part, bool(place % 2)) for place, part in enumerate(re.split("`([^`]+)`", _one_line(text))) if part]
+
+
 def _one_line(text: object) -> str:
     return re.sub(r"[\x00-\x1f\x7f]+", " ", str(text))
 
@@ -216,5 +231,6 @@ def _environment() -> Environment:
         autoescape=False,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"tex": tex, "md": md, "slug": lambda text: re.sub(r"[^A-Za-z0-9-]+", "-", text)}
+    environment.filters |= {"tex": tex, "md": md, "md_prose": md_prose, "tex_prose": tex_prose}
+    environment.filters |= {"slug": lambda text: re.sub(r"[^A-Za-z0-9-]+", "-", text)}
     return environment

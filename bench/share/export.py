@@ -4,6 +4,7 @@
     task.toml                              the definition of the task, all fields
     cells/<backbone>/<method>/f0-s0.json   the cells, as far as they leave (see `leaving`)
                               f0-s0.failed.json, f0-s0.parquet (only with predictions)
+    variants/external-0.2/...              those of the task with a field changed, as Figures 4 and 7 need them
     splits.json, splits.csv                counts and checksum of the folds; with predictions, the ids too
     intervals.json                         differences to Baseline over patients, by table
     environment.json                       Python and the versions of all packages
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any
 
 from bench.data import splits
 from bench.errors import BenchError, DataError, UnknownName, UsageError
+from bench.report import sweeps
 from bench.report.aggregate import IN_DOMAIN
 from bench.report.artefacts import ABLATION, MAIN, TUNED, artefacts
 from bench.report.material import Material, read
@@ -35,7 +37,7 @@ from bench.share.archive import pack
 from bench.share.definition import to_toml
 from bench.share.intervals import intervals
 from bench.share.leaving import arrived, leaving, leaving_failures, number_or_none, pathless
-from bench.share.received import INTERVALS, TASK, Received
+from bench.share.received import INTERVALS, TASK, Received, variant_folder
 from bench.share.sites import key
 
 TEXT = ("tex", "md", "csv")
@@ -59,7 +61,7 @@ def export_task(settings: Settings, out: Path | None, *, predictions: bool = Fal
         )
     material = read(settings, min_cell=min_cell)
     if not material.cells:
-        raise BenchError(f"no results of {material.task.name}: `{material.run_line('all')}` makes them")
+        raise BenchError(f"no results of {material.task.name}: `{material.line(['all'])}` makes them")
     about, files = contents(material, predictions=predictions)
     file = out or Path(f"{folder(material.task.name)}.tar.gz")
     pack(file, about, files)
@@ -78,17 +80,20 @@ def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str
     cells = leaving(material.cells, material.info)
     failures = leaving_failures(material.failures)
     files: dict[str, bytes | Path] = {TASK: to_toml(material.task).encode()}
-    for item in cells:
-        files[f"cells/{key(item['cell'])}.json"] = _json(item)
-    for item in failures:
-        files[f"cells/{key(item['cell'])}.failed.json"] = _json(item)
+    files |= _records("cells", cells, failures)
+    changed = variants(material)
+    for place, one in changed.items():
+        left = leaving(one.cells, one.info, beside=material.cells)
+        files |= _records(place, left, leaving_failures(one.failures))
     if predictions:
         for item in material.cells:
             name = f"{key(item['cell'])}.parquet"
             files[f"cells/{name}"] = material.settings.results / "cells" / folder(material.task.name) / name
     files |= _splits(material, predictions=predictions)
     files[ENVIRONMENT] = _json(_environment())
-    files[COMMANDS] = "".join(f"{line}\n" for line in commands(material.settings, material.task.name)).encode()
+    names = [one.task.name for one in (material, *changed.values())]
+    lines = dict.fromkeys(line for name in names for line in commands(material.settings, name))
+    files[COMMANDS] = "".join(f"{line}\n" for line in lines).encode()
     over_patients = intervals(material)
     files[INTERVALS] = _json(over_patients)
     of = (material.settings, material.task, material.info)
@@ -105,6 +110,32 @@ def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str
         "undefined": [asdict(item) for item in material.info.undefined],
     }
     return about, files
+
+
+def variants(material: Material) -> dict[str, Material]:
+    """Return what Figures 4 and 7 are drawn of beside the task itself, by its folder in an export.
+
+    Of an external set with fewer images than `min_cell` nothing leaves: costs tell its size.
+    """
+    found = {
+        variant_folder(field, value): material.variant(field, value)
+        for field in sweeps.OF_TASK
+        for value in sweeps.values(material.task, field)
+    }
+    others = {place: one for place, one in found.items() if one is not None and one.task != material.task}
+    return {place: one for place, one in others.items() if not _few_images(one)}
+
+
+def _few_images(material: Material) -> bool:
+    counts = [item["data"].get("external", {}).get("n", 0) for item in material.cells]
+    return any(0 < n < material.info.min_cell for n in counts)
+
+
+def _records(
+    place: str, cells: Sequence[dict[str, Any]], failures: Sequence[dict[str, Any]]
+) -> dict[str, bytes | Path]:
+    kinds = ((cells, "json"), (failures, "failed.json"))
+    return {f"{place}/{key(item['cell'])}.{kind}": _json(item) for items, kind in kinds for item in items}
 
 
 def commands(settings: Settings, task: str) -> list[str]:

@@ -1,8 +1,8 @@
 """What of a cell leaves the house: a list of what does, so that nothing else can.
 
-Logs, warnings and messages of errors stay: they are words of methods and of the machine, and may name an image or a
-path. So does the name of the host. Of sets with few images of a group and class less leaves, as in a report with the
-same `--min-cell` (see `bench.report.small`).
+Logs but for two values, warnings and messages of errors stay: they are words of methods and of the machine, and may
+name an image or a path. So does the name of the host. Of sets with few images of a group and class less leaves, as in
+a report with the same `--min-cell` (see `bench.report.small`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from typing import Any
 from bench.report.aggregate import IN_DOMAIN
 from bench.report.checks import TaskInfo
 from bench.report.small import POOLED, withheld
+from bench.report.sweeps import RESET
 
 ALWAYS = ("schema", "hash", "cell", "synthetic", "smoke", "unreadable", "metrics_version", "baseline")
 """Keys of a cell that are handed on as they are."""
 ENVIRONMENT = ("bench", "commit", "changed_files", "python", "versions", "device")
 COSTS = ("seconds", "peak_memory_bytes", "parameters_changed")
+LOGGED = ("given_baseline", RESET)
+"""Of the log: whether a baseline is a model of the site's own, and the share that Figure 6 marks."""
 COUNTED_COSTS = ("images_forward", "images_backward", "epochs_equivalent")
 """Costs from which the size of the external set follows."""
 PAIR = ("best", "worst", "skipped")
@@ -28,9 +31,11 @@ _PATH = re.compile(r"(?<![\w./])~?/(?:[^\s/'\",:=][^/'\",:=\n]*/)*(?=[^\s/'\",:=
 """An absolute path but for its last part; folders may have spaces in their names."""
 
 
-def leaving(cells: Sequence[dict[str, Any]], info: TaskInfo) -> list[dict[str, Any]]:
-    """Return the cells as they are handed on, less what `info.min_cell` withholds."""
-    gone = withheld(cells, info)
+def leaving(
+    cells: Sequence[dict[str, Any]], info: TaskInfo, *, beside: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Return the cells as they are handed on, less what `info.min_cell` withholds of them or of cells `beside`."""
+    gone = withheld([*cells, *beside], info)
     return [pathless(_cell(item, gone, info.min_cell)) for item in cells]
 
 
@@ -73,9 +78,15 @@ def _cell(item: dict[str, Any], gone: Mapping[str, frozenset[str]], min_cell: in
     if "tuned" in item:
         held = {"holdout": {"n": number_or_none(item["tuned"]["holdout"]["n"], min_cell)}}
         kept["tuned"] = _some(item["tuned"], TUNED + TUNED_COSTS * counted) | held
-    if "given_baseline" in item.get("log", {}):
-        kept["log"] = _some(item["log"], ("given_baseline",))
+    if logged := _logged(item.get("log", {})):
+        kept["log"] = logged
     return kept
+
+
+def _logged(log: Mapping[str, Any]) -> dict[str, Any]:
+    found = _some(log, LOGGED)
+    # Any method may log anything under this name.
+    return {name: value for name, value in found.items() if name != RESET or isinstance(value, float)}
 
 
 def _scores(scores: dict[str, Any], gone: frozenset[str] | None, min_cell: int) -> dict[str, Any]:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench import taskfile
 from bench.api import Task
 from bench.errors import BenchError, DataInvalid
+from bench.report import sweeps
 from bench.report.checks import TaskInfo, Undefined
-from bench.report.material import info_of
+from bench.report.material import Material, info_of
 from bench.run.plan import SCHEMA, Settings, folder
 from bench.run.store import read_json
 from bench.share.archive import unpack
 from bench.share.definition import from_toml, to_toml
 from bench.share.leaving import arrived
-from bench.share.received import INTERVALS, TASK, Received
+from bench.share.received import INTERVALS, TASK, Received, variant_folder
 from bench.share.sites import key
 from bench.tasks import TASKS
 
@@ -57,22 +59,52 @@ def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     task = from_toml((place / TASK).read_text(encoding="utf-8"), TASK)
     if not re.fullmatch(r"\w[\w.+@-]*", folder(task.name)):
         raise DataInvalid(f"{task.name!r} is no name of a task")
-    cells, failures = [], []
-    for path in sorted((place / "cells").rglob("*.json")):
-        name = path.relative_to(place / "cells").as_posix()
-        failed = name.endswith(_FAILED)
-        record = _record(read_json(path), name, failed=failed)
-        if f"{key(record['cell'])}{_FAILED if failed else '.json'}" != name or record["cell"]["task"] != task.name:
-            raise DataInvalid(f"{name} holds another cell than its name says")
-        (failures if failed else cells).append(record)
+    cells, failures = _cells(place / "cells", lambda name: name == task.name)
     if not cells:
         raise DataInvalid("there is no cell in it")
     (place / "cells").rename(place / "now")
     (place / "cells").mkdir()
     (place / "now").rename(place / "cells" / folder(task.name))
     settings = Settings(_spec(task, place), place, place / "cache", None)
-    found = read_json(place / INTERVALS) or {}
-    return Received(settings, task, _info(about, task, cells, min_cell), cells, failures, intervals=found)
+    info, found = _info(about, task, cells, min_cell), read_json(place / INTERVALS) or {}
+    known: dict[str, Material] = {}
+    received = Received(settings, task, info, cells, failures, known=known, intervals=found)
+    known[settings.task] = received
+    for field in sweeps.OF_TASK:
+        for value in sweeps.values(task, field):
+            known |= _variant(place, received, field, value)
+    return received
+
+
+def _variant(place: Path, material: Received, field: str, value: object) -> dict[str, Received]:
+    """Read the cells of the task with a field changed, if there are any, and put them where results have them."""
+    spec = taskfile.vary(material.settings.task, field, value)
+    found = place / variant_folder(field, value)
+    if spec == material.settings.task or not found.is_dir():
+        return {}
+    base = material.task.name.partition(":")[0]
+    cells, failures = _cells(found, lambda name: name.partition(":")[0] == base)
+    task, names = taskfile.resolve(spec), {item["cell"]["task"] for item in [*cells, *failures]}
+    if len(names) != 1:
+        raise DataInvalid(f"{found.name} holds cells of {len(names)} tasks")
+    # There it may have been a variant already, and is a whole task here.
+    (name,) = names
+    found.rename(place / "cells" / folder(task.name))
+    settings, info = replace(material.settings, task=spec), replace(material.info, name=name)
+    return {spec: Received(settings, replace(task, name=name), info, cells, failures, known=material.known)}
+
+
+def _cells(place: Path, known: Callable[[str], bool]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Read cells and failures of a task whose name is `known`."""
+    cells, failures = [], []
+    for path in sorted(place.rglob("*.json")):
+        name = path.relative_to(place).as_posix()
+        failed = name.endswith(_FAILED)
+        record = _record(read_json(path), name, failed=failed)
+        if f"{key(record['cell'])}{_FAILED if failed else '.json'}" != name or not known(record["cell"]["task"]):
+            raise DataInvalid(f"{name} holds another cell than its name says")
+        (failures if failed else cells).append(record)
+    return cells, failures
 
 
 def _record(record: dict[str, Any] | None, name: str, *, failed: bool) -> dict[str, Any]:
@@ -104,6 +136,7 @@ def _spec(task: Task, place: Path) -> str:
     base = task.name.partition(":")[0]
     if base in TASKS:
         return task.name
-    file = place / f"{folder(base)}.toml"
+    file = place / "task" / TASK
+    file.parent.mkdir()
     file.write_text(to_toml(replace(task, name=base)), encoding="utf-8")
     return str(file)

@@ -11,9 +11,14 @@ from bench.report.material import Material
 from bench.share.intervals import with_intervals
 
 TASK = "task.toml"
-"""The file of the definition of the task in an export."""
+"""The file of the definition of the task in an export, and what lines that make its cells call it."""
 INTERVALS = "intervals.json"
 """That of the intervals over patients."""
+
+
+def variant_folder(field: str, value: object) -> str:
+    """Return where an export has the cells of its task with a field changed."""
+    return f"variants/{field}-{value}"
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,3 @@ class Received(Material):
         """Add the intervals over patients that came along; of sets that are withheld here there are none."""
         found = self.intervals.get(results.info.part)
         return with_intervals(results, found) if found else results
-
-    def run_line(self, methods: str, backbone: str | None = None, *more: str) -> str:
-        """Return the command that makes cells of this task, at home or with the `task.toml` of the export."""
-        line, spec = super().run_line(methods, backbone, *more), self.settings.task
-        return line.replace(spec, TASK) if spec.endswith(".toml") else line

@@ -95,7 +95,7 @@ def test_own_images_need_no_code(own):
         (["run", "--task", "cxr-age", "--data", "."], 3, "mimic_cxr not found. Credentialed account"),
         (["run", "--task", "skin-tone", "--data", "."], 3, "https://challenge.isic-archive.com/data"),
         (["run", "--task", "tiny.toml", "--plugin", "nowhere.py"], 3, "nowhere.py not found"),
-        (["report", "--task", "tiny.toml"], 1, "bench run --methods all --task tiny"),
+        (["report", "--task", "tiny.toml"], 1, "bench run --task tiny.toml --methods all` makes"),
     ],
 )
 def test_mistakes_on_the_command_line(place, words, code, says):

@@ -205,7 +205,7 @@ def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_st
     assert plan.stdout.count("stale") == 2
     report = place.bench("report", "--task", "tiny.toml", code=1)
     assert "stale" in report.stderr
-    assert "`bench run --methods all --task tiny" in report.stderr
+    assert "`bench run --task tiny.toml --methods all` makes" in report.stderr
     done = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
     assert "2 recomputed" in done.stdout
 

@@ -9,6 +9,7 @@ import pytest
 
 from bench.report import artefacts
 from bench.report.command import report_paper
+from bench.report.lines import once
 from bench.report.material import read
 from bench.report.paper import TWINS
 from bench.run.plan import Settings
@@ -88,9 +89,9 @@ def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys):
         return artefacts.of_paper(material, names), material
 
     every, material = missing()
-    commands = list(dict.fromkeys(line for item in every for line in item.missing(material)))
-    assert commands
-    for command in commands:
+    lines = once(line for item in every for line in item.lines(material))
+    assert lines
+    for command in map(str, lines):
         bench, *words = shlex.split(command)
         assert bench == "bench"
         done = subprocess.run(
@@ -103,7 +104,7 @@ def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys):
     assert {item.name: item.missing(material) for item in every if item.missing(material)} == {}
     assert report_paper(names, place, settings, min_cell=0) == 0
     said = capsys.readouterr()
-    assert "this makes the others" not in said.err
+    assert "table-8: 6 of 12 cells are there" in said.err, "of two folds one was run"
     for item in every:
         kinds = {file.suffix for file in place.glob(f"{item.name}.*")}
         assert kinds == ({".tex", ".md", ".csv"} if item.name.startswith("table") else {".pdf", ".png"}), item.name
@@ -133,7 +134,12 @@ def test_reports_of_the_twins_and_the_paper_say_what_was_not_run(place):
     assert sorted(file.stem for file in folder.glob("table-*.md")) == [f"table-{n}" for n in range(1, 10)]
     assert "SYNTHETIC PHANTOM DATA" in (folder / "table-7.md").read_text()
     assert "| z-score | not run | not run | not run |" in (folder / "table-7.md").read_text()
-    assert "bench run --task phantom-skin-sex --methods swift:steps=first,swift:steps=second,swift" in done.stderr
+    assert "table-8: 0 of 30 cells are there" in done.stderr
+    *_, (head, *lines) = [part.splitlines() for part in re.split("(?=all that is missing:)", done.stderr)]
+    assert head == "all that is missing:"
+    assert len({shlex.join(line.split()[:4]) + line.partition("--ablate")[2] for line in lines}) == len(lines)
+    (sex,) = [line for line in lines if "phantom-skin-sex" in line]
+    assert {"swift:mask=random", "swift:steps=first", "swift"} <= set(sex.split("--methods ")[1].split(","))
 
     listed = place.bench("report", "--list", "--paper").stdout
     assert re.search(r"^table-4 +Table 4 +0 of 100 ", listed, re.MULTILINE)
@@ -164,5 +170,10 @@ def test_one_task_has_its_tables_when_their_cells_are_there(place):
     # An --only that can be made, beside one that cannot.
     done = place.bench("report", "--task", "tiny.toml", "--only", "table-7,table-9", code=1)
     assert [line.rpartition("/")[2] for line in done.stdout.split()] == ["table-7.tex", "table-7.md", "table-7.csv"]
-    assert "bench run --task tiny.toml --methods swift:reinit=none,swift:reinit=full" in done.stderr
+    assert done.stderr.splitlines()[-4:] == [
+        "table-7: 2 of 4 cells are there",
+        "table-9: 1 of 6 cells are there",
+        "all that is missing:",
+        "    bench run --task tiny.toml --methods swift:normalise=zscore,swift,swift:reinit=none,swift:reinit=full",
+    ]
     assert "table-9" not in done.stdout

@@ -105,6 +105,15 @@ def test_each_published_number_stands_beside_ours(folder: Folder, capsys: pytest
     assert "Section 5.1.1 says 45.9 %" in (folder.place / "reports" / "cxr-age" / "published.md").read_text()
 
 
+def test_a_published_row_whose_setting_is_not_said_is_not_called_not_run(folder: Folder) -> None:
+    for spec in ("baseline", "swift", "swift:mask=hard,rate=0.3"):
+        folder.add("skin-tone", spec)
+    assert folder.report("--task", "skin-tone") == 0
+    lines = folder.compared("skin-tone")
+    assert lines["fitzpatrick17k", "auc", "swift:mask=hard"]["verdict"] == "setting not said"
+    assert lines["fitzpatrick17k", "auc", "swift:mask=random"]["verdict"] == "not run"
+
+
 def test_settings_of_ablations_are_compared_too(folder: Folder) -> None:
     for spec in ("baseline", "swift", "swift:normalise=zscore"):
         folder.add("cxr-age", spec)

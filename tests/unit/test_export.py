@@ -10,10 +10,13 @@ import tarfile
 
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 
 from bench import taskfile
 from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
-from bench.report import tables
+from bench.report import sweeps, tables
+from bench.report.material import Material
+from bench.run.plan import folder
 from bench.share import archive
 from bench.share.archive import MANIFEST, pack, unpack
 from bench.share.definition import differences, from_toml, to_toml
@@ -348,15 +351,93 @@ def test_contents_that_are_not_as_bench_writes_them_are_refused(tmp_path, export
 
 
 def test_what_is_missing_elsewhere_is_made_by_the_task_that_came_along(tmp_path):
-    own = site("north", [item | {"cell": item["cell"] | {"task": "own"}} for item in site("north").cells], name="own")
-    pack(tmp_path / "own.tar.gz", *contents(own))
-    with opened(tmp_path / "own.tar.gz") as away:
-        assert away.run_line("bmft") == "bench run --task task.toml --methods bmft"
-        assert away.variant("epochs", 4) is None
+    file = tmp_path / "zqfolder" / "own.toml"
+    file.parent.mkdir()
+    file.write_text(to_toml(dataclasses.replace(TASK, name="own")))
+    for spec in (str(file), f"{file}:lr_head=0.5"):
+        pack(tmp_path / "own.tar.gz", *contents(with_variants(tmp_path / "results", spec=spec)))
+        assert not [name for name, data in members(tmp_path / "own.tar.gz").items() if b"zqfolder" in data]
+        with opened(tmp_path / "own.tar.gz") as away:
+            assert str(away.line(["bmft"]).handed_on) == "bench run --task task.toml --methods bmft"
+            assert away.variant("epochs", 4) is None
+            assert sweeps.missing_of_task(away, "external") == [], spec
+            assert set(sweeps.of_task(sweeps.variants(away, "external"))["x"]) == {0, 0.2, 0.4, 0.6, 0.8, 1}
     pack(tmp_path / "suite.tar.gz", *contents(site("north")))
     with opened(tmp_path / "suite.tar.gz") as away:
-        assert away.run_line("bmft") == "bench run --task phantom-cxr-age --methods bmft"
+        assert str(away.line(["bmft"]).handed_on) == "bench run --task phantom-cxr-age --methods bmft"
 
 
 def test_commands_of_a_task_without_runs_are_none(tmp_path):
     assert commands(dataclasses.replace(site("north").settings, results=tmp_path), TASK.name) == []
+
+
+def with_variants(results, least=0, images=200, spec=TASK.name):
+    """A site whose task was run with every number of epochs and every share of its external set."""
+    made, base = site("north"), taskfile.resolve(spec)
+    changed = [taskfile.vary(spec, field, value) for field in sweeps.OF_TASK for value in sweeps.values(base, field)]
+    known = {}
+    for one in dict.fromkeys([spec, *changed]):
+        task = taskfile.resolve(one)
+        cells = [cell(method, fold, "north") for method in ("baseline", "swift") for fold in (0, 1)]
+        for item in cells:
+            item["cell"] |= {"task": task.name}
+            item["data"]["external"]["n"] = round(images * task.external)
+            item["log"] = {"reset_share": 0.25 + item["cell"]["fold"], "images": ["zqfilm"]}
+        (results / "cells" / folder(task.name)).mkdir(parents=True, exist_ok=True)
+        settings = dataclasses.replace(made.settings, results=results, task=one)
+        info = dataclasses.replace(made.info, min_cell=least, name=task.name)
+        known[one] = Material(settings, task, info, cells, [], known=known)
+    return known[spec]
+
+
+def test_figures_over_variants_are_drawn_of_the_same_numbers_elsewhere(tmp_path):
+    home = with_variants(tmp_path / "results")
+    pack(tmp_path / "a.tar.gz", *contents(home))
+    inside = members(tmp_path / "a.tar.gz")
+    assert [name for name, data in inside.items() if b"zqfilm" in data] == []
+    with opened(tmp_path / "a.tar.gz") as away:
+        for field in sweeps.OF_TASK:
+            one, other = (sweeps.variants(material, field) for material in (home, away))
+            assert sorted(one) == sorted(map(float, sweeps.values(TASK, field)))
+            assert sweeps.images(other) == sweeps.images(one)
+            assert_frame_equal(sweeps.of_task(other), sweeps.of_task(one))
+            assert sweeps.missing_of_task(away, field) == []
+        assert [item["log"] for item in away.cells] == [{"reset_share": 0.25}, {"reset_share": 1.25}] * 2
+
+
+def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_path):
+    pack(tmp_path / "a.tar.gz", *contents(with_variants(tmp_path / "results", least=10, images=36)))
+    inside = [name for name in members(tmp_path / "a.tar.gz") if name.startswith("variants/external")]
+    assert {name.split("/")[1] for name in inside} == {f"external-{share}" for share in (0.0, 0.4, 0.6, 0.8)}
+    with opened(tmp_path / "a.tar.gz") as away:
+        (line,) = sweeps.missing_of_task(away, "external")
+        assert str(line.handed_on) == "bench run --task phantom-cxr-age --methods swift --ablate external"
+        assert sweeps.missing_of_task(away, "epochs") == []
+
+
+def test_what_one_fold_withholds_the_variants_of_all_withhold(tmp_path):
+    home = with_variants(tmp_path / "results", least=10)
+    home.cells[0]["scores"]["val"] = cell("swift", 0, "north", val=SMALL)["scores"]["val"]
+    left = [json.loads(data) for name, data in contents(home)[1].items() if name.startswith("variants/")]
+    assert len(left) == 4 * (len(sweeps.values(TASK, "epochs")) + len(sweeps.values(TASK, "external")) - 2)
+    assert {str(item["data"]["external"]) for item in left} == {str({"sha": f"north-external-{n}"}) for n in (0, 1)}
+    assert not any("images_forward" in item["cost"] for item in left)
+
+
+def test_the_logged_share_leaves_if_it_is_a_number():
+    told = cell("swift", 0, "north") | {"log": {"reset_share": "zqfilm"}}
+    assert "log" not in leaving([told], site("north").info)[0]
+
+
+@pytest.mark.parametrize(
+    ("task", "says"), [("phantom-cxr-sex", "holds another cell than its name says"), ("", "cells of 2 tasks")]
+)
+def test_a_variant_with_cells_of_another_task_is_refused(tmp_path, task, says):
+    about, files = contents(with_variants(tmp_path / "results"))
+    name = "variants/epochs-0/small/swift/f0-s0.json"
+    record = json.loads(files[name])
+    record["cell"]["task"] = task or f"{TASK.name}:epochs=1"
+    files[name] = json.dumps(record).encode()
+    pack(tmp_path / "a.tar.gz", about, files)
+    with pytest.raises(DataInvalid, match=says), opened(tmp_path / "a.tar.gz"):
+        pass

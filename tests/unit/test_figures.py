@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -184,6 +185,24 @@ def test_a_gain_is_the_difference_to_baseline_of_the_same_fold() -> None:
     wide = frame.pivot(index=keys, columns="spec", values="value")
     expected = (wide["m2"] - wide["baseline"]).loc[pd.MultiIndex.from_frame(gained[keys])]
     assert gained["value"].to_numpy() == pytest.approx(expected.to_numpy())
+
+
+@pytest.mark.parametrize("span", [1.2, 30, 120, 1e6])
+def test_labels_of_a_cost_are_there_and_do_not_run_into_each_other(span: float) -> None:
+    frame = by_fold([BASELINE, *TEN])
+    timed = frame["metric"] == "seconds"
+    frame.loc[timed, "value"] = np.geomspace(0.26, 0.26 * span, timed.sum())
+    with style.context(["default", figures.STYLE]):
+        figure = of_costs(frame)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        for panel in figure.axes[-3:]:
+            low, high = panel.get_xlim()
+            ticks = [*panel.xaxis.get_majorticklabels(), *panel.xaxis.get_minorticklabels()]
+            shown = [tick for tick in ticks if tick.get_text() and low <= tick.get_position()[0] <= high]
+            boxes = sorted((tick.get_window_extent() for tick in shown), key=lambda box: box.x0)
+            assert boxes
+            assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_a_line_is_the_mean_and_its_band_the_std_over_folds() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,7 @@ TEN = [
     *("diff_gda", "fair_prune", "diff_prune", "bmft", "swift"),
 ]
 GROUPS = {"positives": 25, "negatives": 75}
+FOLDERS = shlex.join(["--results", "no results", "--cache", "no cache"])
 
 
 def cells(task, *specs, folds=2, backbone=None, **values):
@@ -174,9 +176,10 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
     (item,) = selection.chosen(every, "table-8")
     assert item.count(root) == (10, 30)
     assert selection.lacking([item], root) == [
-        "table-8: 10 of 30 cells are there; this makes the others:",
-        "    bench run --task phantom-skin-tone --methods swift:steps=second",
-        "    bench run --task phantom-skin-sex --methods swift:steps=first,swift:steps=second,swift",
+        "table-8: 10 of 30 cells are there",
+        "all that is missing:",
+        f"    bench run --task phantom-skin-tone --methods swift:steps=second {FOLDERS}",
+        f"    bench run --task phantom-skin-sex --methods swift:steps=first,swift:steps=second,swift {FOLDERS}",
     ]
 
 
@@ -201,7 +204,7 @@ def test_another_backbone_is_another_table():
     assert first["backbone"].unique().tolist() == ["resnet50"]
     assert (first["mean"].notna().sum(), second["mean"].notna().sum()) == (10 * 6, 6)
     (item,) = selection.chosen(every, "table-2")
-    assert item.missing(root)[0].endswith("--backbone efficientnet_b3")
+    assert item.missing(root)[0].backbone == "efficientnet_b3"
     # The same cells stand where the published numbers stand: keys, sets and metrics agree.
     published = everything()
     keys = ["key", "task", "backbone", "test_set", "metric"]
@@ -242,11 +245,23 @@ def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
     lines = selection.listing(artefacts.artefacts(found), found)
     by_name = {line.split()[0]: place for place, line in enumerate(lines) if not line.startswith(" ")}
     assert re.fullmatch(r"table-7 +Table 7 +3 of 10 +how importances are normalised", lines[by_name["table-7"]])
-    assert lines[by_name["table-7"] + 1] == "    bench run --task phantom-cxr-age --methods swift:normalise=zscore"
-    assert lines[by_name["table-5"] + 1] == "    bench run --task phantom-cxr-age-groups --methods swift"
+    assert lines[by_name["table-7"] + 1] == (
+        f"    bench run --task phantom-cxr-age --methods swift:normalise=zscore,swift {FOLDERS}"
+    )
+    assert lines[by_name["table-5"] + 1] == (f"    bench run --task phantom-cxr-age-groups --methods swift {FOLDERS}")
     assert "5 of 10" in lines[by_name["table-5"]]
-    # Cells of every row are there, if not of every fold: it can be made.
-    assert not lines[by_name["main"] + 1].startswith(" ")
+    # It can be made of three folds; what is below it runs the others.
+    assert lines[by_name["main"] + 1].startswith("    bench run --task phantom-cxr-age --methods baseline,fullft_rw,")
+    everything = selection.everything(artefacts.artefacts(found), found)
+    own = [line for line in everything if " --task phantom-cxr-age " in line]
+    assert [re.findall("bench (run|tune)|(--ablate [a-z_]+|--force)", line) for line in own] == [
+        [("run", "")],
+        [("run", ""), ("", "--force")],
+        *([("run", ""), ("", f"--ablate {field}")] for field in ("epochs", "reset_share", "external")),
+        [("tune", "")],
+    ]
+    wanted = registry.split_specs(own[0].split(" --methods ")[1].split(" --results ")[0])
+    assert len(set(wanted)) == len(wanted) == 10 + 1 + 6 + 1 + 2 + 2
 
 
 @needs_latex

@@ -226,7 +226,7 @@ def test_what_must_not_stand_in_one_table() -> None:
             collect(cells, [], info)
 
     real = cell("A", 0) | {"synthetic": False}
-    refused("bench run --methods all --task demo")
+    refused("no results of demo: `bench run` makes them")
     refused("real and synthetic: never in one table", cell("Baseline", 0), real)
     refused("never in one table", real)
     refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))
@@ -337,6 +337,8 @@ def test_escapes() -> None:
         r"50 \% of a\_b \& c\#1 \{x\} \$y \textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
     assert tables.tex("a ± b → é\n<c>") == r"a $\pm$ b ? é $<$c$>$"
+    assert tables.md_prose("a_b: `bench run --x_y` it, 3 ` and 4") == r"a\_b: `bench run --x_y` it, 3 \` and 4"
+    assert tables.tex_prose("a_b: `bench run x_y` it") == r"a\_b: \texttt{bench run x\_y} it"
     assert tables.md("a|b *c* <d> _e_ & $f$") == r"a\|b \*c\* &lt;d&gt; \_e\_ &amp; \$f\$"
 
 

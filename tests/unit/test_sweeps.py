@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,9 @@ def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_te
 def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [cell(spec, fold, near=FEW) for spec in ("baseline", "swift") for fold in range(2)]
     found = material(tmp_path, {TASK: cells}, min_cell=10)
-    assert entry(found, "roc-far").missing(found) == [f"bench run --task {TASK} --methods all --force"]
+    assert [(line.methods, line.more) for line in entry(found, "roc-far").missing(found)] == [(("all",), ("--force",))]
+    nothing = material(tmp_path / "nothing", {TASK: []})
+    assert [line.more for line in entry(nothing, "roc-far").missing(nothing)] == [()]
     for item in cells[:3]:
         file = predictions_file(tmp_path, Cell(TASK, "small", item["cell"]["spec"], item["cell"]["fold"], 0))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -122,8 +125,9 @@ def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, fie
     found = material(tmp_path, {TASK: [cell(spec, 0) for spec in ("baseline", "swift")]})
     name = {"epochs": "figure-4", "external": "figure-7", "reset_share": "figure-6"}[field]
     (line,) = entry(found, name).missing(found)
-    args = cli._parser().parse_args([*line.split()[1:], "--results", str(tmp_path)])
+    args = cli._parser().parse_args(shlex.split(str(line))[1:])
     wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
+    assert launch.settings(args) == found.settings
     runs = ablate.ablation(args.ablate, wanted, launch.settings(args))
     made = {(settings.task, spec) for one, settings in runs for spec in one.methods.split(",")}
     if field == "reset_share":
@@ -136,7 +140,8 @@ def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, fie
 
 def test_a_setting_that_is_missing_keeps_the_figure_back(tmp_path: Path) -> None:
     found = external(tmp_path, ablate.EXTERNAL[1:])
-    assert entry(found, "figure-7").missing(found) == [f"bench run --task {TASK} --methods swift --ablate external"]
+    (line,) = entry(found, "figure-7").missing(found)
+    assert (line.methods, line.more) == (("swift",), ("--ablate", "external"))
 
 
 def test_the_star_stands_at_the_share_that_was_logged(tmp_path: Path) -> None:

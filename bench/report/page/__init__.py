@@ -21,13 +21,15 @@ from bench.report.aggregate import SYNTHETIC, Results
 from bench.report.checks import Cell, key_of, label_of
 from bench.report.comparison import withheld_from
 from bench.report.findings import findings
+from bench.report.lines import once
 from bench.report.notes import listed, reading
 from bench.report.page.embed import Picture, html, picture, policy
 from bench.report.page.provenance import provenance
-from bench.report.tables import blocks, heads, intervals, metric_titles
-from bench.run.plan import Settings, folder
+from bench.report.tables import blocks, heads, intervals, metric_titles, spans
+from bench.run.plan import folder
 
 if TYPE_CHECKING:
+    from bench.report.lines import Line
     from bench.report.material import Material
 
 NAME = "index.html"
@@ -36,12 +38,12 @@ NAME = "index.html"
 
 @dataclass(frozen=True)
 class Shown:
-    """An artefact as a page shows it: its files by suffix, and the lines that make what is missing."""
+    """An artefact as a page shows it: its files by suffix, and the lines that make the cells that are missing."""
 
     name: str
     says: str
     files: Mapping[str, bytes]
-    missing: Sequence[str] = ()
+    missing: Sequence[Line] = ()
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,8 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         sections=[_section(item) for name, item in shown.items() if name != MAIN],
         provenance=provenance(results, material.cells, material.task),
         failures=_failures(material.failures, material.cells),
-        missing=[
-            {"title": _title(item), "lines": [public(line, material.settings) for line in item.missing]}
-            for item in artefacts
-            if item.missing
-        ],
+        missing=[_title(item) for item in artefacts if item.missing],
+        lines=[str(line.handed_on) for line in once(line for item in artefacts for line in item.missing)],
         left_out=_left_out(material.left_out),
         unpublished=withheld_from(info).strip(),
     )
@@ -136,17 +135,6 @@ def _left_out(lines: Sequence[str]) -> list[str]:
 _LEFT_OUT = re.compile(r"(?:^|/)([\w.+@-]+/[\w.+@-]+/f\d+-s\d+)\.[a-z.]+: (.+?)(?:: |$)")
 
 
-def public(text: str, settings: Settings) -> str:
-    """Return a command without the folders of this machine: of a path that was given the last name is left."""
-    given = (settings.task.partition(":")[0], settings.splits, settings.baseline, *settings.plugins)
-    for path in sorted({str(path) for path in given if path}, key=len, reverse=True):
-        text = text.replace(path, Path(path).name)
-    return _FOLDERS.sub("", text)
-
-
-_FOLDERS = re.compile(r"(?<=')[~/][^']*/|(?<![^\s=])[~/][^\s']*/")
-
-
 def _section(item: Shown) -> _Section:
     drawn = picture(item.files["png"]) if "png" in item.files else None
     text = html(item.files["md"].decode()) if "md" in item.files else Markup()
@@ -174,9 +162,14 @@ def _named(cell: Cell) -> str:
     return f"{label_of(cell)}, {cell['backbone']}, fold {cell['fold']}, seed {cell['seed']}"
 
 
+def _prose(text: str) -> Markup:
+    """A sentence, a command in backticks as code."""
+    return Markup("").join(Markup("<code>{}</code>").format(part) if code else part for part, code in spans(text))
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         trim_blocks=True,
@@ -184,6 +177,8 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    environment.filters["prose"] = _prose
+    return environment
 
 
 def _render(name: str, **context: object) -> bytes:
