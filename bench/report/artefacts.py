@@ -38,6 +38,8 @@ class Artefact:
     paper: str = ""
     partial: bool = False
     """Made whatever is missing, which it says."""
+    drawn: bool = False
+    """A figure: matplotlib draws it, which takes seconds."""
     named_only: bool = False
     """Not made unless it is asked for by name: it shows images of patients."""
 
@@ -86,9 +88,14 @@ def artefacts(material: Material) -> list[Artefact]:
     """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
     return [
         Artefact(MAIN, "all methods on every test set", _main, _nothing_run, _all_methods),
-        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, _nothing_run, _all_methods),
+        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, _nothing_run, _all_methods, drawn=True),
         Artefact(
-            "cost-gain", "what methods take against what they change", drawn.cost_gain, _nothing_run, _all_methods
+            "cost-gain",
+            "what methods take against what they change",
+            drawn.cost_gain,
+            _nothing_run,
+            _all_methods,
+            drawn=True,
         ),
         Artefact("groups", "rates of every group and the images they rest on", _groups, _nothing_run, _all_methods),
         *(_roc(name) for name in material.info.ood),
@@ -106,22 +113,24 @@ def artefacts(material: Material) -> list[Artefact]:
 _FIGURE_4 = Artefact(
     "figure-4", "scores and costs against epochs of fine-tuning", drawn.epochs,
     partial(sweeps.missing_of_task, field=sweeps.EPOCHS), partial(sweeps.count_of_task, field=sweeps.EPOCHS),
-    "Figure 4",
+    "Figure 4", drawn=True,
 )  # fmt: skip
 _FIGURE_6 = Artefact(
     "figure-6", "scores against the share of the head that is reset", drawn.reset,
-    sweeps.missing_of_head, sweeps.count_of_head, "Figure 6",
+    sweeps.missing_of_head, sweeps.count_of_head, "Figure 6", drawn=True,
 )  # fmt: skip
 _FIGURE_7 = Artefact(
     "figure-7", "scores against the size of the external set", drawn.external,
     partial(sweeps.missing_of_task, field=sweeps.EXTERNAL), partial(sweeps.count_of_task, field=sweeps.EXTERNAL),
-    "Figure 7",
+    "Figure 7", drawn=True,
 )  # fmt: skip
 
 
 def _roc(name: str) -> Artefact:
     make = partial(drawn.roc, name=name)
-    return Artefact(f"roc-{folder(name)}", f"ROC curves by group on {name}", make, _no_predictions, _all_methods)
+    return Artefact(
+        f"roc-{folder(name)}", f"ROC curves by group on {name}", make, _no_predictions, _all_methods, drawn=True
+    )
 
 
 def _pictures(material: Material) -> list[Artefact]:
@@ -132,7 +141,8 @@ def _pictures(material: Material) -> list[Artefact]:
         return Artefact(
             f"figure-{number}", says, partial(picture_cells.figure, number=number),
             partial(picture_cells.missing, specs=specs, part=part),
-            partial(picture_cells.count, specs=specs, part=part), f"Figure {number}", named_only=patients,
+            partial(picture_cells.count, specs=specs, part=part), f"Figure {number}", drawn=True,
+            named_only=patients,
         )  # fmt: skip
 
     return [
