@@ -6,7 +6,6 @@ import dataclasses
 import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,12 +60,6 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
 
     There are none for defaults, for plugins from outside and for settings that the method no longer has.
     """
-    return list(_ablated(spec, tuple(plugins)))
-
-
-@cache
-def _ablated(spec: str, plugins: tuple[Path, ...]) -> list[str]:
-    # Every table of every variant of a task asks again.
     name = _name(spec)
     entry = registry.catalogue("method", plugins).get(name)
     if entry is None or not entry.module.startswith("bench."):

@@ -46,7 +46,7 @@ _taken: dict[str, tuple[Material, dict[str, Artefact]]] = {}
 
 
 def _take(material: Material) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with what it draws, once the first process has heard it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches both: it ends at once and without a word
     _taken[""] = material, {item.name: item for item in artefacts(material)}
 
 
