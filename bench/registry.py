@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -166,12 +166,17 @@ def _built_in(kind: str) -> dict[str, Entry]:
     return {file.stem: Entry(kind, file.stem, f"bench.{kind}s.{file.stem}", file) for file in files}
 
 
+@cache
+def _installed(kind: str) -> EntryPoints:
+    """Return the entry points of a kind: to find them, the metadata of every distribution is read."""
+    return entry_points(group=f"bench.{kind}s")
+
+
 def _survey(kind: str, plugins: Sequence[Path]) -> tuple[dict[str, Entry], dict[str, str]]:
     """Return the plugins of a kind by name, and what is wrong with those from outside that are left out."""
     found, broken = dict(_built_in(kind)), {}
-    points = entry_points(group=f"bench.{kind}s")
     outside: list[tuple[str, str, Path | None, str]]
-    outside = [(point.name, f"entry point {point.name} = {point.value}", None, point.value) for point in points]
+    outside = [(p.name, f"entry point {p.name} = {p.value}", None, p.value) for p in _installed(kind)]
     for path in plugins:
         file = path.resolve()
         if not file.is_file():

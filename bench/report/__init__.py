@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.report import artefacts
 from bench.report.aggregate import collect
 from bench.report.artefacts import ABLATION, Artefact
 from bench.report.checks import TaskInfo
+from bench.report.making import made_alone
 from bench.report.material import Material
 from bench.report.published_tables import NAME as PUBLISHED
 from bench.report.tuned import untuned
@@ -18,12 +19,17 @@ from bench.run.store import not_written
 __all__ = ["Material", "TaskInfo", "collect", "put", "untuned", "write"]
 
 
-def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
+def write(
+    material: Material,
+    folder: Path,
+    chosen: Sequence[Artefact] | None = None,
+    make: Callable[[Material, Sequence[Artefact]], Mapping[str, Mapping[str, bytes]]] = made_alone,
+) -> list[Path]:
     """Write the files of `chosen` artefacts into `folder` and return their paths; of all of the task if None.
 
     Those whose cells are missing are passed over. Without `chosen`, they are shown on the page too, and files of
     artefacts that were written before and are no more are removed. Each file is replaced at once, and only after all
-    of them could be made.
+    of them could be made. `make` is one of `bench.report.making`.
 
     Raises:
         BenchError: on cells that must not stand in one table (see `collect`).
@@ -36,7 +42,7 @@ def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = 
     making = [item for item in every if item.partial or not lacking[item.name]]
     if chosen is None:
         making = [item for item in making if not item.named_only]
-    made = {item.name: item.make(material) for item in making}
+    made = make(material, making)
     contents = {f"{name}.{kind}": data for name, files in made.items() for kind, data in files.items()}
     if chosen is not None:
         return put(folder, contents)

@@ -40,6 +40,8 @@ class Artefact:
     paper: str = ""
     partial: bool = False
     """Made whatever is missing, which it says."""
+    drawn: bool = False
+    """A figure: matplotlib draws it, which takes seconds."""
     named_only: bool = False
     """Not made unless it is asked for by name: it shows images of patients."""
 
@@ -97,8 +99,8 @@ def artefacts(material: Material) -> list[Artefact]:
     """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
     return [
         Artefact(MAIN, "all methods on every test set", _main, *_COMPARED),
-        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, *_COMPARED),
-        Artefact("cost-gain", "what methods take against what they change", drawn.cost_gain, *_COMPARED),
+        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, *_COMPARED, drawn=True),
+        Artefact("cost-gain", "what methods take against what they change", drawn.cost_gain, *_COMPARED, drawn=True),
         Artefact("groups", "rates of every group and the images they rest on", _groups, *_COMPARED),
         *(_roc(name) for name in material.info.ood),
         *paper_tables(blocks_of(material.settings.task, material.task)),
@@ -112,23 +114,29 @@ def artefacts(material: Material) -> list[Artefact]:
 _FIGURE_4 = Artefact(
     "figure-4", "scores and costs against epochs of fine-tuning", drawn.epochs,
     partial(sweeps.missing_of_task, field=sweeps.EPOCHS), partial(sweeps.count_of_task, field=sweeps.EPOCHS),
-    partial(sweeps.rest_of_task, field=sweeps.EPOCHS), "Figure 4",
+    partial(sweeps.rest_of_task, field=sweeps.EPOCHS), "Figure 4", drawn=True,
 )  # fmt: skip
 _FIGURE_6 = Artefact(
     "figure-6", "scores against the share of the head that is reset", drawn.reset,
-    sweeps.missing_of_head, sweeps.count_of_head, sweeps.rest_of_head, "Figure 6",
+    sweeps.missing_of_head, sweeps.count_of_head, sweeps.rest_of_head, "Figure 6", drawn=True,
 )  # fmt: skip
 _FIGURE_7 = Artefact(
     "figure-7", "scores against the size of the external set", drawn.external,
     partial(sweeps.missing_of_task, field=sweeps.EXTERNAL), partial(sweeps.count_of_task, field=sweeps.EXTERNAL),
-    partial(sweeps.rest_of_task, field=sweeps.EXTERNAL), "Figure 7",
+    partial(sweeps.rest_of_task, field=sweeps.EXTERNAL), "Figure 7", drawn=True,
 )  # fmt: skip
 
 
 def _roc(name: str) -> Artefact:
     make = partial(drawn.roc, name=name)
     return Artefact(
-        f"roc-{folder(name)}", f"ROC curves by group on {name}", make, _no_predictions, _all_methods, _all_rest
+        f"roc-{folder(name)}",
+        f"ROC curves by group on {name}",
+        make,
+        _no_predictions,
+        _all_methods,
+        _all_rest,
+        drawn=True,
     )
 
 
@@ -140,7 +148,8 @@ def _pictures(material: Material) -> list[Artefact]:
         return Artefact(
             f"figure-{number}", says, partial(picture_cells.figure, number=number),
             partial(picture_cells.missing, specs=specs, part=part),
-            partial(picture_cells.count, specs=specs, part=part), paper=f"Figure {number}", named_only=patients,
+            partial(picture_cells.count, specs=specs, part=part), paper=f"Figure {number}", drawn=True,
+            named_only=patients,
         )  # fmt: skip
 
     return [

@@ -13,6 +13,7 @@ from bench.report.across import NAME, Across, csv, markdown, sentences, theirs
 from bench.report.aggregate import Results
 from bench.report.artefacts import Artefact, artefacts, of_paper
 from bench.report.comparison import compare, withheld_from
+from bench.report.making import made_by_two
 from bench.report.material import Material, read
 from bench.report.published_tables import text
 from bench.report.selection import chosen, everything, lacking, listing
@@ -91,7 +92,7 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
 def report_material(material: Material, place: Path) -> Results:
     """Write and print the report of what was read of one task."""
     results = material.results
-    files = write(material, place)
+    files = write(material, place, make=made_by_two)
     compared = compare([material.results_of(table) for table in material.tables])
     terminal.show(results)
     print(text(compared) if compared else withheld_from(material.info), end="")

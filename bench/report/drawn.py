@@ -70,23 +70,23 @@ def roc(material: Material, name: str) -> Files:
     if name in material.results.withheld:
         return {}
     known = {(row.backbone, row.spec): row for row in material.results.rows}
-    parts: list[pd.DataFrame] = []
+    parts: list[tuple[dict[str, object], pd.DataFrame]] = []
     left_out: list[str] = []
     for item in material.tables[0].cells:
         cell = item["cell"]
         row = known[cell["backbone"], cell["spec"]]
         try:
-            scored = material.predictions(item)
+            scored = material.predictions(item, ["set", "a", "y", "logit"])
         except (OSError, ValueError) as error:
             left_out.append(f"{cell['spec']} f{cell['fold']} ({type(error).__name__})")
             continue
-        one = scored.loc[scored["set"] == name, ["a", "y", "logit"]]
-        parts.append(one.assign(**{k: getattr(row, k) for k in frames.METHOD}, fold=cell["fold"], seed=cell["seed"]))
+        named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell["fold"]}
+        parts.append((named, scored[scored["set"] == name]))
     if left_out:
         print(f"left out of the ROC curves, no predictions to read: {', '.join(left_out)}", file=sys.stderr)
     if not parts:
         return {}
-    curves = roc.curves(pd.concat(parts))
+    curves = roc.curves(parts)
     return _files(lambda: roc.draw(curves, material.info, name))
 
 

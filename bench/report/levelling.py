@@ -51,22 +51,25 @@ def flagging(column: Sequence[Row], cells: Sequence[Cell], info: TaskInfo, refer
     def gaps(row: Row) -> np.ndarray:
         return np.array([row.values.get(fold, np.nan) for fold in folds])
 
+    models: dict[tuple[str, str], list[Cell]] = {}
+    for item in cells:
+        models.setdefault((item["cell"]["backbone"], item["cell"]["spec"]), []).append(item)
+
     def flagged(row: Row) -> Row:
-        fares = _fares(row, cells, info, folds)
+        fares = _fares(row, models[row.backbone, row.spec], info, folds)
         return replace(row, levelled_down=levelled_down(gaps(row), gaps(base), fares, fared))
 
-    fared = _fares(base, cells, info, folds)
+    fared = _fares(base, models[base.backbone, base.spec], info, folds)
     return [row if row.excluded or row is base else flagged(row) for row in column]
 
 
 def _fares(row: Row, cells: Sequence[Cell], info: TaskInfo, folds: Sequence[int]) -> np.ndarray:
-    """Return how well each group fares in each fold (K, G), seeds of a fold averaged."""
+    """Return how well each group fares in each fold (K, G) in the cells of a row, seeds of a fold averaged."""
     found: dict[int, list[list[float]]] = {fold: [] for fold in folds}
     for item in cells:
-        cell = item["cell"]
-        if (cell["backbone"], cell["spec"]) == (row.backbone, row.spec) and row.set in item["scores"]:
+        if row.set in item["scores"]:
             groups = item["scores"][row.set]["groups"]
-            found[cell["fold"]].append([_fare(groups.get(name, {}), row.metric) for name in info.group_names])
+            found[item["cell"]["fold"]].append([_fare(groups.get(name, {}), row.metric) for name in info.group_names])
     nothing = [np.nan] * len(info.group_names)
     return np.array([np.mean(found[fold] or [nothing], axis=0) for fold in folds])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from bench import registry, taskfile
 from bench.api import Task
@@ -45,6 +46,10 @@ class Material:
     """Other tasks and variants that were read already, by spec."""
 
     @cached_property
+    def _averaged(self) -> dict[str, Results]:
+        return {}
+
+    @cached_property
     def tables(self) -> list[Table]:
         """What stands in the main table, then in that of each ablation."""
         return split(untuned(self.cells), untuned(self.failures), self.task.recipe, self.settings.plugins)
@@ -61,8 +66,10 @@ class Material:
         return self.results_of(self.tables[0])
 
     def results_of(self, table: Table) -> Results:
-        """Average the cells of one of `tables`; raises as `results`."""
-        return collect(table.cells, table.failures, replace(self.info, part=table.part))
+        """Average the cells of one of `tables`, each once; raises as `results`."""
+        if table.name not in self._averaged:
+            self._averaged[table.name] = collect(table.cells, table.failures, replace(self.info, part=table.part))
+        return self._averaged[table.name]
 
     @cached_property
     def redrawn(self) -> Redrawn:
@@ -94,9 +101,11 @@ class Material:
         found = self.other(spec) if spec == self.settings.task or place.is_dir() else None
         return found if found is not None and found.cells else None
 
-    def predictions(self, cell: Cell) -> pd.DataFrame:
-        """Read the predictions of a cell: set, image_id, y, a, logit and, of younger cells, group."""
-        return pd.read_parquet(predictions_file(self.settings.results, _place(cell)))
+    def predictions(self, cell: Cell, columns: list[str] | None = None) -> pd.DataFrame:
+        """Read the predictions of a cell, or some of their columns: set, image_id, y, a, logit and, if young, group."""
+        # Of files this small, threads and what pandas looks up beforehand take longer than the reading.
+        file = pq.ParquetFile(predictions_file(self.settings.results, _place(cell)))
+        return file.read(columns, use_threads=False).to_pandas(use_threads=False)
 
     def has_predictions(self, cell: Cell) -> bool:
         """Whether the predictions of a cell are there."""

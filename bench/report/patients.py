@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,19 @@ from bench.seeds import seed_of
 OLDER, GONE, UNREADABLE, OTHER = "of an older version", "that are not here", "that cannot be read", "of other images"
 """What predictions are that no interval is made of."""
 
+_IMAGES = ["set", "image_id", "y", "a", "group"]
 Spec = tuple[str, str]
 """Backbone and spec."""
 Read = Callable[[Cell], pd.DataFrame]
 Watch = Callable[[str, int, int], None]
+
+
+class _Model(NamedTuple):
+    """A cell, the images that it was scored on, a row each, and their logits."""
+
+    cell: Cell
+    images: pd.DataFrame
+    logit: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -46,11 +56,11 @@ def redraw(cells: Sequence[Cell], info: TaskInfo, read: Read, watch: Watch = lam
 
     Sets of which something is withheld are left out whole. The seed of a set is made of the names of task and set.
     """
-    frames, without = _readable(cells, read)
+    models, without = _readable(cells, read)
     gone = withheld(cells, info)
     draws, images, patients = {}, {}, {}
     for name in (name for name in info.ood if name not in gone):
-        sample, logits, wrong = _aligned(frames, name, len(info.group_names))
+        sample, logits, wrong = _aligned(models, name, len(info.group_names))
         if wrong:
             without[OTHER] = without.get(OTHER, frozenset()) | wrong
         if sample is None:
@@ -106,8 +116,9 @@ def _against(row: Row, base: Row, draws: Mapping[Spec, Mapping[str, Mapping[int,
     return interval(np.mean([first[fold] - second[fold] for fold in folds], axis=0))
 
 
-def _readable(cells: Sequence[Cell], read: Read) -> tuple[list[tuple[Cell, pd.DataFrame]], dict[str, frozenset[Spec]]]:
-    frames, without = [], {}
+def _readable(cells: Sequence[Cell], read: Read) -> tuple[list[_Model], dict[str, frozenset[Spec]]]:
+    models, without = [], {}
+    last: dict[int, pd.DataFrame] = {}
     for item in cells:
         try:
             frame = read(item)
@@ -117,26 +128,32 @@ def _readable(cells: Sequence[Cell], read: Read) -> tuple[list[tuple[Cell, pd.Da
             why = UNREADABLE
         else:
             if "group" in frame:
-                frames.append((item, frame))
+                images, before = frame[_IMAGES].reset_index(drop=True), last.get(item["cell"]["fold"])
+                # The models of a fold are of the same images, as a rule: they are kept, and sorted, once.
+                shared = last[item["cell"]["fold"]] = before if before is not None and before.equals(images) else images
+                models.append(_Model(item, shared, frame["logit"].to_numpy()))
                 continue
             why = OLDER
         without[why] = without.get(why, frozenset()) | {_spec(item)}
-    return frames, without
+    return models, without
 
 
 def _aligned(
-    frames: Sequence[tuple[Cell, pd.DataFrame]], name: str, groups: int
+    models: Sequence[_Model], name: str, groups: int
 ) -> tuple[Sample | None, list[tuple[Cell, np.ndarray]], frozenset[Spec]]:
     """What the first cell says of the images of a set, the logits of all cells of the same images, and the others."""
     first, logits, wrong = None, [], set()
-    for item, frame in frames:
-        table = frame[frame["set"] == name].sort_values("image_id", kind="stable").reset_index(drop=True)
-        if table.empty:
+    places: dict[int, tuple[np.ndarray, pd.DataFrame]] = {}
+    for item, images, logit in models:
+        if id(images) not in places:
+            table = images[images["set"] == name].sort_values("image_id", kind="stable")
+            places[id(images)] = table.index.to_numpy(), table.drop(columns="set").reset_index(drop=True)
+        rows, known = places[id(images)]
+        if known.empty:
             continue
-        known = table[["image_id", "y", "a", "group"]]
         first = known if first is None else first
-        if known.equals(first):
-            logits.append((item, table["logit"].to_numpy()))
+        if known is first or known.equals(first):
+            logits.append((item, logit[rows]))
         else:
             wrong.add(_spec(item))
     if first is None:

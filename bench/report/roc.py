@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from sklearn.metrics import roc_curve
 
 from bench.report.aggregate import BASELINE
 from bench.report.checks import TaskInfo
@@ -32,27 +31,36 @@ def curve(y: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, float, float]:
     """
     if not 0 < y.sum() < len(y):
         return np.full(len(GRID), math.nan), math.nan, math.nan
-    fpr, tpr, _ = roc_curve(y, logit)
+    order = np.argsort(-logit, kind="stable")
+    ranked, positive = logit[order], y[order] == 1
+    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(y) - 1)  # what ties is taken at once
+    tps = np.cumsum(positive)[ends]
+    fps = ends + 1 - tps
+    corners = np.concatenate([[True], (np.diff(fps, 2) != 0) | (np.diff(tps, 2) != 0), [True]])[: len(ends)]
+    fpr, tpr = (np.append(0, counts[corners]) / counts[-1] for counts in (fps, tps))
     return np.interp(GRID, fpr, tpr), float((logit[y == 0] > 0).mean()), float((logit[y == 1] > 0).mean())
 
 
-def curves(predictions: pd.DataFrame) -> pd.DataFrame:
+def curves(predictions: Iterable[tuple[Mapping[str, object], pd.DataFrame]]) -> pd.DataFrame:
     """Curves by method, group and fold from predictions of one test set.
 
-    `predictions` has the columns `METHOD`, fold, seed, a, y and logit. Gives `METHOD`, a, fold, fpr, tpr, and `at`,
-    true in the row of the operating point at 0.5. Seeds of a fold are averaged.
+    `predictions` are pairs of what a model is, `METHOD` and fold, and its columns a, y and logit. Gives `METHOD`, a,
+    fold, fpr, tpr, and `at`, true in the row of the operating point at 0.5. Seeds of a fold are averaged.
     """
     keys = [*METHOD, "a", "fold"]
-    parts = []
-    for values, part in predictions.groupby([*keys, "seed"], sort=True):
-        assert isinstance(values, tuple)
-        tpr, *point = curve(part["y"].to_numpy(), part["logit"].to_numpy())
-        named = dict(zip(keys, values, strict=False))
-        parts.append(
-            pd.DataFrame({**named, "place": range(len(GRID) + 1), "fpr": [*GRID, point[0]], "tpr": [*tpr, point[1]]})
-        )
-    found = pd.concat(parts).groupby([*keys, "place"], as_index=False)[["fpr", "tpr"]].mean()
-    return found.assign(at=found["place"] == len(GRID)).drop(columns="place")
+    models, fprs, tprs = [], [], []
+    for named, frame in predictions:
+        a, y, logit = (frame[column].to_numpy() for column in ("a", "y", "logit"))
+        for group in np.unique(a):
+            tpr, *point = curve(y[a == group], logit[a == group])
+            models.append({**named, "a": group})
+            fprs.append([*GRID, point[0]])
+            tprs.append([*tpr, point[1]])
+    by = [pd.DataFrame(models)[key] for key in keys]
+    fpr, tpr = (pd.DataFrame(values).groupby(by).mean() for values in (fprs, tprs))
+    found = fpr.index.to_frame(index=False).loc[np.repeat(np.arange(len(fpr)), len(GRID) + 1)].reset_index(drop=True)
+    at = np.tile(np.arange(len(GRID) + 1) == len(GRID), len(fpr))
+    return found.assign(fpr=fpr.to_numpy().ravel(), tpr=tpr.to_numpy().ravel(), at=at)
 
 
 def draw(frame: pd.DataFrame, info: TaskInfo, title: str) -> Figure:

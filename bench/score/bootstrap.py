@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +22,10 @@ from bench.score.metrics import gaps
 from bench.score.statistics import LEVEL
 
 DRAWS = 2000
-_AT_ONCE = 250_000
+_AT_ONCE = 1_000_000
 # Weights held at a time, few enough for a cache of the processor.
+_EXACT = 2**23
+# Up to here whole numbers and halves are the same in float32, which takes half as long.
 _BY_GROUP = {"min_auc": np.min, "gap_auc": np.ptp}
 
 
@@ -69,15 +72,18 @@ def replicates(
     Raises:
         UsageError: on a metric that is not made of AUCs and rates.
     """
-    models = [_Model(sample, logit, metrics) for logit in logits]
+    kind = np.float32 if sample.patients * int(np.bincount(sample.patient).max()) < _EXACT else np.float64
+    every = _Counts.of(sample, np.ones(len(sample.y), dtype=bool), kind)
+    models = [_Model(sample, logit, metrics, kind) for logit in logits]
     generator = np.random.default_rng(seed)
     values = np.empty((len(models), len(metrics), draws))
     step = max(1, _AT_ONCE // sample.patients)
     for start in range(0, draws, step):
         stop = min(start + step, draws)
-        weights = _weights(generator, sample.patients, stop - start)
+        weights = _weights(generator, sample.patients, stop - start).astype(kind)
+        images = every(weights)
         for place, model in enumerate(models):
-            values[place, :, start:stop] = model.values(weights)
+            values[place, :, start:stop] = model.values(weights, images)
         watch(stop, draws)
     return values
 
@@ -103,28 +109,27 @@ def _weights(generator: np.random.Generator, patients: int, draws: int) -> np.nd
     """How often each patient is in each draw, (P, draws)."""
     drawn = generator.integers(patients, size=(draws, patients))
     cells = drawn * draws + np.arange(draws)[:, None]
-    return np.bincount(cells.ravel(), minlength=patients * draws).reshape(patients, draws).astype(float)
+    return np.bincount(cells.ravel(), minlength=patients * draws).reshape(patients, draws)
 
 
 class _Model:
     """What a model's metrics are linear in, by patient: sorted and counted once, then weighted."""
 
-    def __init__(self, sample: Sample, logit: np.ndarray, metrics: Sequence[str]) -> None:
-        self.metrics, self.groups = metrics, sample.groups
-        code = sample.a.astype(np.int64) * 4 + sample.y * 2 + (logit > 0)
-        # Sparse, and not only for its size: a product of dense matrices waits for threads on a busy machine.
-        self.counts = _sparse(np.ones(len(code)), code, sample.patient, (4 * sample.groups, sample.patients))
+    def __init__(self, sample: Sample, logit: np.ndarray, metrics: Sequence[str], kind: type) -> None:
+        self.metrics = metrics
+        self.positives = _Counts.of(sample, logit > 0, kind)
         everyone = np.ones(len(logit), dtype=bool)
-        self.pooled = _Auc.of(sample, logit, everyone) if "auc" in metrics else None
-        by_group = [_Auc.of(sample, logit, sample.a == g) for g in range(sample.groups) if {*metrics} & {*_BY_GROUP}]
+        self.pooled = _Auc.of(sample, logit, everyone, kind) if "auc" in metrics else None
+        wanted = range(sample.groups) if {*metrics} & {*_BY_GROUP} else ()
+        by_group = [_Auc.of(sample, logit, sample.a == g, kind) for g in wanted]
         self.by_group = [auc for auc in by_group if auc]
 
-    def values(self, weights: np.ndarray) -> np.ndarray:
-        """Metrics under weights (P, B) of the patients, (metrics, B)."""
-        counts = (self.counts @ weights).reshape(self.groups, 2, 2, -1)
+    def values(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Metrics under weights (P, B) of the patients, (metrics, B); `images` (G, 2, B) of each group and class."""
+        positives = self.positives(weights)
         with np.errstate(invalid="ignore"):
-            selection = counts[:, :, 1].sum(axis=1) / counts.sum(axis=(1, 2))
-            fpr, tpr = (counts[:, label, 1] / counts[:, label].sum(axis=1) for label in (0, 1))
+            selection = positives.sum(axis=1) / images.sum(axis=1)
+            fpr, tpr = (positives[:, label] / images[:, label] for label in (0, 1))
         found = gaps(selection, tpr, fpr)
         nothing = np.full(weights.shape[1], np.nan)
         found["auc"] = self.pooled(weights) if self.pooled else nothing
@@ -135,6 +140,26 @@ class _Model:
         if unknown := [name for name in self.metrics if name not in found]:
             raise UsageError(f"no bootstrap of {', '.join(unknown)}: possible are {', '.join(found)}")
         return np.stack([np.broadcast_to(found[name], nothing.shape) for name in self.metrics])
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """How many of some images are of each group and class, as a function of weights."""
+
+    matrix: csr_array
+    groups: int
+
+    @classmethod
+    def of(cls, sample: Sample, chosen: np.ndarray, kind: type) -> _Counts:
+        """Count the chosen images."""
+        code = (sample.a.astype(np.int64) * 2 + sample.y)[chosen]
+        # Sparse, and not only for its size: a product of dense matrices waits for threads on a busy machine.
+        shape = (2 * sample.groups, sample.patients)
+        return cls(_sparse(np.ones(len(code), kind), code, sample.patient[chosen], shape), sample.groups)
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The counts of each draw, (G, 2, B)."""
+        return (self.matrix @ weights).reshape(self.groups, 2, -1).astype(float)
 
 
 @dataclass(frozen=True)
@@ -150,7 +175,7 @@ class _Auc:
     patient: np.ndarray
 
     @classmethod
-    def of(cls, sample: Sample, logit: np.ndarray, chosen: np.ndarray) -> _Auc | None:
+    def of(cls, sample: Sample, logit: np.ndarray, chosen: np.ndarray, kind: type) -> _Auc | None:
         """The AUC of the chosen images; None where they lack a class."""
         y, score, patient = sample.y[chosen] == 1, logit[chosen], sample.patient[chosen]
         if y.all() or not y.any():
@@ -160,15 +185,18 @@ class _Auc:
         order = np.argsort(score[y], kind="stable")
         rare, others = score[y][order], score[~y]
         places = np.concatenate([np.searchsorted(rare, others, side) for side in ("left", "right")])
-        halves, shape = np.full(len(places), 0.5), (len(rare) + 1, sample.patients)
+        halves, shape = np.full(len(places), 0.5, kind), (len(rare) + 1, sample.patients)
         return cls(_sparse(halves, places, np.tile(patient[~y], 2), shape), patient[y][order])
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """The AUC of each draw, (B,); NaN where it lacks a class."""
         below, rare = self.steps @ weights, weights[self.patient]
-        np.cumsum(below, axis=0, out=below)
+        for before, here in pairwise(below):
+            here += before  # a row at a time: `cumsum` goes down the columns, one number after the other
+        pairs = rare.sum(axis=0).astype(float) * below[-1]
+        ordered = np.einsum("ib,ib->b", rare, below[:-1], dtype=rare.dtype if pairs.max() < _EXACT else float)
         with np.errstate(invalid="ignore"):
-            return np.einsum("ib,ib->b", rare, below[:-1]) / (rare.sum(axis=0) * below[-1])
+            return ordered / pairs
 
 
 def _sparse(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:

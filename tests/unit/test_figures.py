@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench import registry
 from bench.report import TaskInfo, cost_gain, curves, figures, frames, roc, trade_off
@@ -46,14 +46,16 @@ def by_fold(methods: list[Name], folds: int = 5, seed: int = 0, backbones: tuple
     )
 
 
-def predictions(methods: list[Name], folds: int = 2, seed: int = 0, n: int = 60) -> pd.DataFrame:
+def predictions(
+    methods: list[Name], folds: int = 2, seed: int = 0, n: int = 60
+) -> list[tuple[dict[str, object], pd.DataFrame]]:
     rng = np.random.default_rng(seed)
     parts = []
     for method, fold in itertools.product(methods, range(folds)):
         y, a = rng.integers(0, 2, n), rng.integers(0, 2, n)
         one = pd.DataFrame({"y": y, "a": a, "logit": y + rng.normal(size=n)})
-        parts.append(one.assign(backbone="small", fold=fold, seed=0, **method._asdict()))
-    return pd.concat(parts)
+        parts.append(({"backbone": "small", "fold": fold, **method._asdict()}, one))
+    return parts
 
 
 def of_trade_off(frame: pd.DataFrame) -> Figure:
@@ -146,13 +148,16 @@ def test_a_roc_curve_has_the_area_and_the_rates_of_its_scores(seed: int) -> None
         # No point of the curve lies below a rate that a threshold reaches.
         fpr, reached = ((logit >= threshold)[y == label].mean() for label in (0, 1))
         assert tpr[fpr <= roc.GRID].min(initial=1) >= reached - 1e-9
+    fpr, reference, _ = roc_curve(y, logit)
+    assert (tpr == np.interp(roc.GRID, fpr, reference)).all()
     assert (fpr_half, tpr_half) == ((logit > 0)[y == 0].mean(), (logit > 0)[y == 1].mean())
 
 
 def test_a_group_without_a_class_has_no_curve() -> None:
-    frame = predictions([BASELINE])
-    frame.loc[frame["a"] == 1, "y"] = 0
-    found = roc.curves(frame)
+    models = predictions([BASELINE])
+    for _, frame in models:
+        frame.loc[frame["a"] == 1, "y"] = 0
+    found = roc.curves(models)
     assert found[found["a"] == 1]["tpr"].isna().all()
     assert found[found["a"] == 0]["tpr"].notna().all()
     figure = roc.draw(found, INFO, "near")
@@ -161,7 +166,7 @@ def test_a_group_without_a_class_has_no_curve() -> None:
 
 def test_seeds_are_averaged_within_a_fold() -> None:
     one, two = (predictions([BASELINE], folds=1, seed=seed) for seed in (0, 1))
-    both = roc.curves(pd.concat([one, two.assign(seed=1)]))
+    both = roc.curves([*one, *two])
     mean = (roc.curves(one)["tpr"] + roc.curves(two)["tpr"]) / 2
     assert both["tpr"].to_numpy() == pytest.approx(mean.to_numpy())
 

@@ -19,7 +19,9 @@ import pytest
 from bench.errors import BenchError, NotWritten
 from bench.report import TaskInfo, collect, figures, frames, tables, terminal, trade_off, write
 from bench.report.aggregate import SYNTHETIC, Results, tidy
+from bench.report.artefacts import artefacts
 from bench.report.findings import NO_GAIN, findings
+from bench.report.making import made_alone, made_by_two
 from bench.report.notes import reading
 from bench.score.definitions import METRICS
 from tests.latex import compile_tables, needs_latex
@@ -379,6 +381,19 @@ def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
         if file.stem == "cost-gain":
             continue  # it shows seconds
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
+@pytest.mark.slow
+def test_two_processes_make_what_one_makes_or_raise_what_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    given = material(noise(1), [], INFO)
+    making = [item for item in artefacts(given) if item.name in ("main", "trade-off", "cost-gain", "groups")]
+    one, two = made_alone(given, making), made_by_two(given, making)
+    assert list(one) == list(two) == [item.name for item in making]
+    assert one == two
+    unknown_to_the_other = dataclasses.replace(making[1], name="gone")
+    with pytest.raises(KeyError, match="gone"):
+        made_by_two(given, [making[0], unknown_to_the_other])
 
 
 def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
