@@ -5,11 +5,17 @@ The memory that is short is said to be so by the cells themselves; processes, po
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from bench.run import gpus
-from bench.run.launch import Slots
+from bench.run.launch import Slots, Wanted, prepare
+from bench.run.plan import Settings
+from bench.run.slurm import submit
 from tests.end_to_end.test_run import PLUGIN
 
 TIMED = """import os, pathlib, time, torch
@@ -155,3 +161,60 @@ def test_as_many_cells_share_the_gpus_as_cores_allow(monkeypatch, capsys):
     assert not capsys.readouterr().err
     assert Slots(gpus=("0", "1"), per_gpu=4).number(2) == 3
     assert "8 cells on 2 GPUs: 3, for each cell has 2 threads of its own" in capsys.readouterr().err
+
+
+BESIDE = """import os, pathlib, time
+        here = pathlib.Path(os.environ["SEEN"])
+        (here / f"{type(self).__name__} {os.getpid()}").touch()
+        while len(list(here.glob("O*"))) < 2 or os.environ.get("FOREVER"):
+            time.sleep(0.05)"""
+
+
+@pytest.fixture
+def job(place):
+    """What a SLURM job of one fold runs: a baseline, then two methods that wait for each other, two at a time."""
+    for name in ("One", "Other"):
+        (place.folder / f"{name.lower()}.py").write_text(PLUGIN.format(name=name, body=BESIDE))
+    (place.folder / "seen").mkdir()
+    plugins = tuple(place.folder / f"{name}.py" for name in ("one", "other"))
+    settings = Settings(
+        str(place.folder / "tiny.toml"), place.folder / "results", place.folder / ".cache", None, plugins
+    )
+    _, _, todo = prepare(Wanted("one,other", folds=(0,)), settings)
+    intent = submit.intent(submit.Array("baseline", (tuple(todo),), "", 60), settings, "tiny", False, 2)
+    (place.folder / "intent.json").write_text(json.dumps(intent))
+
+    def start(**environment):
+        return subprocess.Popen(
+            [sys.executable, "-m", "bench.run.worker", str(place.folder / "intent.json")], cwd=place.folder,
+            env={**os.environ, "SEEN": str(place.folder / "seen"), **environment}, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    return start
+
+
+def test_the_job_of_a_fold_computes_its_cells_beside_each_other_after_its_baseline(place, job):
+    process = job()
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    lines = [line.split()[:2] for line in said.splitlines() if line.startswith("tiny/")]
+    assert lines[0] == ["tiny/small/baseline/f0-s0", "done"]
+    assert sorted(lines[1:]) == [["tiny/small/one/f0-s0", "done"], ["tiny/small/other/f0-s0", "done"]]
+    assert len({file.name.split()[1] for file in (place.folder / "seen").iterdir()}) == 2
+
+
+def test_when_slurm_ends_such_a_job_all_that_ran_is_noted_and_no_process_is_left(place, job):
+    process, seen = job(FOREVER="1"), place.folder / "seen"
+    while process.poll() is None and len(list(seen.iterdir())) < 2:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGUSR2)  # as SLURM does: every process of the step hears it
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    for method in ("one", "other"):
+        error = json.loads((place.folder / f"results/cells/tiny/small/{method}/f0-s0.failed.json").read_text())["error"]
+        assert (error["kind"], error["class"]) == ("preempted", "JobEnded")
+    for file in seen.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.name.split()[1]), 0)
+    assert not list((place.folder / "results").rglob("*.lease.*"))
