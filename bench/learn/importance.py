@@ -50,8 +50,8 @@ def fisher_importances(
 
     for x, y, a in data.batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True)):
         both = fitted(net, len(x), partial(gradients, x, y, a), what="importances", log=run.log)
-        for total, found in zip((prediction, bias), both, strict=False):
-            _accumulate(total, found, kind)
+        for total in (prediction, bias)[: len(both)]:
+            _accumulate(total, both.pop(0), kind)  # gone before the next batch comes
         batches += 1
     return _divided(bias, batches), _divided(prediction, batches)
 
@@ -105,8 +105,8 @@ def weighted_squares(
     for index, pose in data.draws(size=CHUNK):
         sums = fitted(plain, len(index), partial(squares, index, pose), what="gradients by image", log=run.log)
         totals = totals or [_zeros(net) for _ in sums]
-        for total, found in zip(totals, sums, strict=True):
-            for name, value in found.items():
+        for total in totals:
+            for name, value in sums.pop(0).items():
                 total[name] += value
     run.count(forward=len(data), backward=len(data))
     return totals
@@ -155,10 +155,10 @@ def curvature(
 
     for index, pose in data.draws(size=run.recipe.batch):
         signs = torch.randint(0, 2, (len(index),), generator=rng)
-        found = fitted(
+        # No name for the images, which would keep them while the next ones come.
+        _accumulate(total, fitted(
             net, len(index), partial(gradients, index, data.images(index, pose), signs), what="curvature", log=run.log
-        )
-        _accumulate(total, found)
+        ))  # fmt: skip
         batches += 1
     return _divided(total, batches if kind == "batch" else len(data))
 
