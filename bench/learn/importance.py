@@ -90,24 +90,20 @@ def weighted_squares(
     by_image = torch.func.vmap(torch.func.grad_and_value(logit), in_dims=(None, 0))
     totals: list[Importance] = []
 
-    def squares(index: Tensor, pose: Tensor, size: int) -> list[Importance]:
-        sums: list[Importance] = []
-        for part, poses in zip(index.split(size), pose.split(size), strict=True):
-            gradients, z = by_image(parameters, data.images(part, poses))
-            rows = weigh(part, z)
-            sums = sums or [{} for _ in rows]
-            for name, gradient in gradients.items():
-                for total, row in zip(sums, rows.to(gradient), strict=True):
-                    found = torch.tensordot(row, gradient.square(), dims=1)
-                    total[name] = total[name] + found if name in total else found
-        return sums
+    def first(index: Tensor, pose: Tensor, size: int) -> tuple[dict[str, Tensor], Tensor]:
+        return by_image(parameters, data.images(index[:size], pose[:size]))
 
     for index, pose in data.draws(size=CHUNK):
-        sums = fitted(plain, len(index), partial(squares, index, pose), what="gradients by image", log=run.log)
-        totals = totals or [_zeros(net) for _ in sums]
-        for total in totals:
-            for name, value in sums.pop(0).items():
-                total[name] += value
+        while len(index):
+            gradients, z = fitted(
+                plain, len(index), partial(first, index, pose), what="gradients by image", log=run.log
+            )
+            weights = weigh(index[: len(z)], z)
+            totals = totals or [_zeros(net) for _ in weights]
+            for name, gradient in gradients.items():
+                for total, row in zip(totals, weights.to(gradient), strict=True):
+                    total[name] += torch.tensordot(row, gradient.square(), dims=1)
+            index, pose = index[len(z) :], pose[len(z) :]
     run.count(forward=len(data), backward=len(data))
     return totals
 
