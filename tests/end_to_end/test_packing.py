@@ -194,6 +194,7 @@ def job(place):
     return start
 
 
+@pytest.mark.slow
 def test_the_job_of_a_fold_computes_its_cells_beside_each_other_after_its_baseline(place, job):
     process = job()
     said, _ = process.communicate(timeout=120)
@@ -204,6 +205,7 @@ def test_the_job_of_a_fold_computes_its_cells_beside_each_other_after_its_baseli
     assert len({file.name.split()[1] for file in (place.folder / "seen").iterdir()}) == 2
 
 
+@pytest.mark.slow
 def test_when_slurm_ends_such_a_job_all_that_ran_is_noted_and_no_process_is_left(place, job):
     process, seen = job(FOREVER="1"), place.folder / "seen"
     while process.poll() is None and len(list(seen.iterdir())) < 2:
