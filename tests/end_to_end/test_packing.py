@@ -23,7 +23,7 @@ TIMED = """import os, pathlib, time, torch
         begun = time.time()
 
         def until(true):
-            for _ in range(600):
+            for _ in range(2400):
                 if true():
                     return
                 time.sleep(0.05)
