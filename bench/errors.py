@@ -9,6 +9,7 @@
     ├── NotWritten        1   a folder that cannot be written, or a full disk
     ├── PluginBroken      1   a plugin file that cannot be imported or breaks the contract
     ├── UndeclaredSplit   1   a method that reads a split it does not declare in `uses`
+    ├── BatchTooLarge     1   a batch that does not fit into memory and cannot be cut
     ├── EmptyGroup        1   a fold in which a method or a metric has no images of a group
     └── NonFinite         1   a model with NaN or infinite weights or logits
 
@@ -76,6 +77,10 @@ class PluginBroken(BenchError):
 
 class UndeclaredSplit(BenchError):
     """A method read a split that its `uses` does not name."""
+
+
+class BatchTooLarge(BenchError):
+    """A batch that does not fit into memory, where parts of it would be another method or do not fit either."""
 
 
 class EmptyGroup(BenchError):

@@ -8,6 +8,7 @@ of the selection rates, or the mean of the true and the false positive rates' si
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -77,10 +78,13 @@ def score_in_training_mode(net: nn.Module, data: Split, size: int) -> Tensor:
     """Return the logits (N,) of a network in training mode: dropout acts, and BatchNorm's statistics move.
 
     Raises:
+        BatchTooLarge: a batch does not fit into memory; parts of it would move the statistics elsewhere.
         NonFinite: where a logit is NaN or infinite.
     """
     net.train()
-    z = torch.cat([net(x) for x, _, _ in data.batches(size=size)])
+    what = f"evaluations on {data.name}"
+    batches = (batch.x for batch in data.batches(size=size))
+    z = torch.cat([learn.fitted(net, len(x), partial(learn.in_parts, net, x), what=what) for x in batches])
     if not torch.isfinite(z).all():
         raise NonFinite(f"logits on {data.name} are NaN or infinite")
     return z

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
 from bench.api import Method, Run, option
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ._selection import Standing
 
@@ -86,6 +87,14 @@ class DiffGda(Method):
         from ._selection import accuracy_floor, soft_gap
 
         net, data, size = run.model, run.split(self.data), run.recipe.batch
+
+        def descended(sign: float, x: Tensor, y: Tensor, a: Tensor, size: int) -> Tensor | None:
+            gap = soft_gap(self.proxy, learn.in_parts(partial(learn.trained_logits, net), x, size), y, a)
+            if gap is not None:
+                optimiser.zero_grad()
+                (sign * gap).backward()
+            return gap
+
         every = max(1, -(-len(data) // size) // self.evaluations)
         best, kept, smallest = copy.deepcopy(net), 0, float("inf")
         with learn.seeded(run.rng("dropout")):
@@ -104,12 +113,12 @@ class DiffGda(Method):
             )
             for step, (epoch, number, (x, y, a)) in enumerate(batches, 1):
                 run.progress(f"epoch {epoch + 1}/{self.epochs}")
-                gap = soft_gap(self.proxy, learn.trained_logits(net.train(), x), y, a)
+                gap = learn.fitted(
+                    net.train(), len(x), partial(descended, sign, x, y, a), what="gradients", log=run.log
+                )
                 if gap is None:
                     skipped += 1
                 else:
-                    optimiser.zero_grad()
-                    (sign * gap).backward()
                     optimiser.step()
                 if number % every:
                     continue

@@ -18,8 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from bench import learn
 from bench.api import Method, Run, option
 
 if TYPE_CHECKING:
@@ -125,24 +127,40 @@ class DiffPrune(Method):
         """Return, for all units (units,), the sum over batches of the mean saliency of the signed soft gap."""
         import torch
 
+        from bench.learn.losses import gradient_by_logits
+
         from ._selection import soft_gap
 
+        gap = partial(soft_gap, self.proxy)
         total, outputs = {layer: torch.zeros_like(layer.mask) for layer in layers}, {}
 
         def watch(layer: MaskedLayer, inputs: object, output: Tensor) -> Tensor:
             outputs[layer] = output if output.requires_grad else output.detach().requires_grad_(True)
             return outputs[layer].clone()  # the next layer may act in place
 
+        def saliencies(x: Tensor, y: Tensor, a: Tensor, size: int) -> list[Tensor]:
+            z, means = None, [torch.zeros_like(layer.mask) for layer in layers]
+            if size < len(x):
+                with torch.no_grad():
+                    z = learn.in_parts(net, x, size)
+            for start in range(0, len(x), size):
+                part = net(x[start : start + size])
+                z = part.detach() if z is None else z  # of the whole batch, whose gap it is
+                if gap(z, y, a) is None:
+                    return []
+                u = gradient_by_logits(gap, z, y, a)[start : start + size]
+                gradients = torch.autograd.grad(part, [outputs[layer] for layer in layers], u)
+                for layer, mean, gradient in zip(layers, means, gradients, strict=True):
+                    by_image = gradient * outputs[layer].detach() if self.saliency == "taylor" else gradient
+                    mean += by_image.mean(0).sum_to_size(layer.mask.shape) * (len(part) / len(x))
+            return means
+
         handles = [layer.register_forward_hook(watch) for layer in layers]
         try:
             for x, y, a in run.split(self.data).batches(size=run.recipe.batch):
-                gap = soft_gap(self.proxy, net(x), y, a)
-                if gap is None:
-                    continue
-                gradients = torch.autograd.grad(gap, [outputs[layer] for layer in layers])
-                for layer, gradient in zip(layers, gradients, strict=True):
-                    by_image = gradient * outputs[layer].detach() if self.saliency == "taylor" else gradient
-                    total[layer] += by_image.mean(0).sum_to_size(layer.mask.shape)
+                means = learn.fitted(net, len(x), partial(saliencies, x, y, a), what="saliencies", log=run.log)
+                for layer, mean in zip(layers, means, strict=False):  # none where the gap is not defined
+                    total[layer] += mean
         finally:
             for handle in handles:
                 handle.remove()

@@ -17,6 +17,8 @@ _HOME = {
     "finetune": "train",
     "FrozenFeatures": "train",
     "freeze": "train",
+    "fitted": "fit",
+    "in_parts": "fit",
     "trained_logits": "device",
     "seeded": "train",
     "fisher_importances": "importance",

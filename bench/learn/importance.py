@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.api import Run, Split
 from bench.errors import EmptyGroup
+from bench.learn.fit import fitted, in_parts
 from bench.learn.loss_terms import Terms, terms
 
 ImportanceKind = Literal["fisher", "fisher_per_sample", "gradient_sum", "gradient_absolute"]
@@ -18,6 +20,8 @@ CHUNK = 16
 """Images whose gradients are held at a time: 16 of a ResNet-50 are 1.5 GB."""
 Importance = dict[str, Tensor]
 """Name of a parameter -> tensor of its shape, not negative."""
+Gradients = tuple[Tensor, ...]
+"""In the order of the parameters."""
 
 
 def fisher_importances(
@@ -37,12 +41,17 @@ def fisher_importances(
     data = run.split(split)
     net.eval().requires_grad_(True)
     bias, prediction, batches = _zeros(net), _zeros(net), 0
-    for x, y, a in data.batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True)):
-        z = net(x)
+
+    def gradients(x: Tensor, y: Tensor, a: Tensor, size: int) -> list[Gradients]:
+        z = in_parts(net, x, size)
         proxy = of.proxy_gradient(z.detach(), y, a)
-        _accumulate(prediction, net, z, of.prediction_gradient(z.detach(), y), kind, again=proxy is not None)
-        if proxy is not None:
-            _accumulate(bias, net, z, proxy, kind, again=False)
+        first = _pulled_back(net, z, of.prediction_gradient(z.detach(), y), again=proxy is not None)
+        return [first] if proxy is None else [first, _pulled_back(net, z, proxy)]
+
+    for x, y, a in data.batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True)):
+        both = fitted(net, len(x), partial(gradients, x, y, a), what="importances", log=run.log)
+        for total in (prediction, bias)[: len(both)]:
+            _accumulate(total, both.pop(0), kind)  # gone before the next batch comes
         batches += 1
     return _divided(bias, batches), _divided(prediction, batches)
 
@@ -80,13 +89,21 @@ def weighted_squares(
 
     by_image = torch.func.vmap(torch.func.grad_and_value(logit), in_dims=(None, 0))
     totals: list[Importance] = []
+
+    def first(index: Tensor, pose: Tensor, size: int) -> tuple[dict[str, Tensor], Tensor]:
+        return by_image(parameters, data.images(index[:size], pose[:size]))
+
     for index, pose in data.draws(size=CHUNK):
-        gradients, z = by_image(parameters, data.images(index, pose))
-        weights = weigh(index, z)
-        totals = totals or [_zeros(net) for _ in weights]
-        for name, gradient in gradients.items():
-            for total, row in zip(totals, weights.to(gradient), strict=True):
-                total[name] += torch.tensordot(row, gradient.square(), dims=1)
+        while len(index):
+            gradients, z = fitted(
+                plain, len(index), partial(first, index, pose), what="gradients by image", log=run.log
+            )
+            weights = weigh(index[: len(z)], z)
+            totals = totals or [_zeros(net) for _ in weights]
+            for name, gradient in gradients.items():
+                for total, row in zip(totals, weights.to(gradient), strict=True):
+                    total[name] += torch.tensordot(row, gradient.square(), dims=1)
+            index, pose = index[len(z) :], pose[len(z) :]
     run.count(forward=len(data), backward=len(data))
     return totals
 
@@ -124,15 +141,20 @@ def curvature(
 
         return _divided(weighted_squares(run, net, data, weigh)[0], len(data))
     total, batches = _zeros(net), 0
-    for index, pose in data.draws(size=run.recipe.batch):
-        z = net(data.images(index, pose))
+
+    def gradients(index: Tensor, x: Tensor, signs: Tensor, size: int) -> Gradients:
+        z = in_parts(net, x, size)
         p = torch.sigmoid(z.detach())
         if kind == "batch":
-            u = weights[index] * (p - data.y[index]) / len(z)
-        else:
-            signs = torch.randint(0, 2, (len(z),), generator=rng).to(z) * 2 - 1
-            u = signs * (p * (1 - p) * weights[index]).sqrt()
-        _accumulate(total, net, z, u, again=False)
+            return _pulled_back(net, z, weights[index] * (p - data.y[index]) / len(z))
+        return _pulled_back(net, z, (signs.to(z) * 2 - 1) * (p * (1 - p) * weights[index]).sqrt())
+
+    for index, pose in data.draws(size=run.recipe.batch):
+        signs = torch.randint(0, 2, (len(index),), generator=rng)
+        # No name for the images, which would keep them while the next ones come.
+        _accumulate(total, fitted(
+            net, len(index), partial(gradients, index, data.images(index, pose), signs), what="curvature", log=run.log
+        ))  # fmt: skip
         batches += 1
     return _divided(total, batches if kind == "batch" else len(data))
 
@@ -141,10 +163,11 @@ def _zeros(net: nn.Module) -> Importance:
     return {name: torch.zeros_like(parameter) for name, parameter in net.named_parameters()}
 
 
-def _accumulate(
-    total: Importance, net: nn.Module, z: Tensor, u: Tensor, kind: ImportanceKind = "fisher", *, again: bool
-) -> None:
-    gradients = torch.autograd.grad(z, list(net.parameters()), u, retain_graph=again)
+def _pulled_back(net: nn.Module, z: Tensor, u: Tensor, *, again: bool = False) -> Gradients:
+    return torch.autograd.grad(z, list(net.parameters()), u, retain_graph=again)
+
+
+def _accumulate(total: Importance, gradients: Gradients, kind: ImportanceKind = "fisher") -> None:
     for name, gradient in zip(total, gradients, strict=True):
         if kind == "fisher":
             total[name].addcmul_(gradient, gradient)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from bench.api import Recipe, Run, Split
 from bench.errors import NonFinite
 from bench.learn.device import random_state, set_random_state, trained_logits
+from bench.learn.fit import fitted, in_parts
 from bench.learn.losses import Loss, defined_terms
 
 Part = Literal["features", "head"]
@@ -76,6 +78,7 @@ class FrozenFeatures:
 
     def __init__(self, features: nn.Module, split: Split, batch: int, run: Run | None = None, stage: str = "") -> None:
         self._features, self._split, self._batch, self._run = features, split, batch, run
+        self._what, self._log = f"{stage or 'head'}, frozen features", None if run is None else run.log
         self._poses = split.poses or 1
         self._seen = torch.zeros(len(split), self._poses, dtype=torch.bool)
         self._table = _Table(len(split), self._poses)
@@ -95,7 +98,11 @@ class FrozenFeatures:
         if self._run is not None and len(new) > len(wanted):
             self._run.count(forward=len(new) - len(wanted))
         for part in wanted.split(self._batch):
-            computed = self._features(self._split.images(part[:, 0], part[:, 1]))
+            computed = fitted(
+                self._features, len(part),
+                partial(in_parts, self._features, self._split.images(part[:, 0], part[:, 1])),
+                what=self._what, log=self._log,
+            )  # fmt: skip
             if not table.used:
                 # Room for every pose; memory that is never written is never taken.
                 table.values = computed.new_empty(self._poses * len(self._split), computed.shape[1])
@@ -173,9 +180,28 @@ def finetune(
         net.get_submodule("head").eval()
     if optimiser is None:
         optimiser = make_optimiser(run.recipe, list(names.values()), lr)
-    frozen = None
-    if cache and "features" not in train and extractor == "eval" and (data.poses is not None or not augment):
-        frozen = FrozenFeatures(net.get_submodule("features"), data, run.recipe.batch, run, stage)
+    features, head_of, frozen = net.get_submodule("features"), net.get_submodule("head"), None
+    still = "features" not in train and extractor == "eval"
+    if cache and still and (data.poses is not None or not augment):
+        frozen = FrozenFeatures(features, data, run.recipe.batch, run, stage)
+
+    def logits(x: Tensor, size: int) -> Tensor:
+        if still and size < len(x):
+            with torch.no_grad():
+                h = in_parts(partial(trained_logits, features), x, size)
+            return head_of(h).squeeze(1)
+        return in_parts(partial(trained_logits, net), x, size)
+
+    def pull_back(z: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor, Tensor | None]:
+        value = loss(z, y, a)
+        if value is not None:
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()
+        return z, value
+
+    def live(x: Tensor, y: Tensor, a: Tensor, size: int) -> tuple[Tensor, Tensor | None]:
+        return pull_back(logits(x, size), y, a)
+
     draws, facts = run.rng(stage), _Facts()
     steps = max(1, epochs * -(-len(data) // run.recipe.batch))
     falling = (schedule or run.recipe.schedule) == "cosine"
@@ -196,15 +222,14 @@ def finetune(
                     checkpoint.keep(parts)
                 y, a = data.y[index], data.a[index]
                 if frozen is not None:
-                    z = net.get_submodule("head")(frozen(index, variant)).squeeze(1)
+                    z, value = pull_back(head_of(frozen(index, variant)).squeeze(1), y, a)
                 else:
-                    z = trained_logits(net, data.images(index, variant))
-                value = loss(z, y, a)
+                    z, value = fitted(
+                        net, len(index), partial(live, data.images(index, variant), y, a), what=stage, log=run.log
+                    )
                 facts.add(z, y, a, value)
                 if value is None:
                     continue
-                optimiser.zero_grad(set_to_none=True)
-                value.backward()
                 _step(optimiser, names, mask, apply)
                 if decay is not None:
                     decay.step()

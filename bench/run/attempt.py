@@ -28,7 +28,7 @@ from bench.run.plan import (
     describe_cell,
 )
 
-Kind = Literal["started", "progress", "done", "failed", "blocked", "held"]
+Kind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Event:
     """What happened to a cell.
 
     `error` has class, kind, message and traceback where it failed. A cell is `blocked` where its baseline failed and
-    `held` where another process computes it; `text` says which. A `done` event without `record` means that somebody
+    `held` where another process computes it; `text` says which. It is `put back` where it had no memory beside others
+    on its GPU and will be tried alone. A `done` event without `record` means that somebody
     else did it.
     """
 

@@ -84,7 +84,7 @@ def run_cell(
     seconds = time.perf_counter() - started
 
     opened = {name: splits[name]() for name in ("val", *data.task.ood)}
-    logits = {name: _predict(model, split, cell.method) for name, split in opened.items()}
+    logits = {name: _predict(model, split, cell.method, run) for name, split in opened.items()}
     shown = b"" if data.selecting else _pictures(run, model, opened, logits, first=next(iter(data.task.ood)))
     groups = data.task.attribute.names
     sets = {name: (z, opened[name].y.cpu().numpy(), opened[name].a.cpu().numpy()) for name, z in logits.items()}
@@ -178,9 +178,9 @@ def _fingerprints(data: TaskData, fold: int, names: Iterable[str]) -> dict[str, 
     return found
 
 
-def _predict(model: nn.Module, split: ImageSplit, method: str) -> Any:
+def _predict(model: nn.Module, split: ImageSplit, method: str, run: CellRun) -> Any:
     try:
-        return predict(model, split).cpu().numpy()
+        return predict(model, split, run.log).cpu().numpy()
     except NonFinite as error:
         raise NonFinite(f"{method}: {error}") from None
 

@@ -83,7 +83,7 @@ class CellRun:
 
     def score(self, net: nn.Module, name: str) -> Tensor:
         """Return logits (N,) on a declared split."""
-        return predict(net, self.split(name))
+        return predict(net, self.split(name), self.log)
 
     def rng(self, stage: str, *, shared: bool = False) -> torch.Generator:
         """Return a generator seeded by (seed, task, fold, method, stage), without the method where shared."""

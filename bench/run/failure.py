@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Literal, get_args
 
-from bench.errors import DataError, EmptyGroup, NonFinite
+from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite
 
 Kind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -14,10 +14,12 @@ ATTEMPTS: dict[Kind, int] = {"node": 3, "preempted": 3, "timeout": 3}
 """Attempts that a run makes of a cell by itself; one for the kinds that are not named.
 
 A node that went and a job that was preempted say nothing about the cell; a job over its time resumes from the last
-checkpoint. Memory, data, NaN and errors of the code would end the same way again. Out of memory is not tried with half
-the batch: classes are counted and the proxies of the losses taken per batch, so that no method stays what it is.
+checkpoint. Memory, data, NaN and errors of the code would end the same way again: a batch is cut where it may be while
+the cell runs (`bench.learn.fit`), and a cell that shared its GPU has it to itself before it fails (`bench.run.pool`).
 `bench run` again, a person's word, tries all of them.
 """
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""What torch, the driver, and cuDNN or cuBLAS say where memory is short and no class of error does."""
 _SLURM: dict[str, Kind] = {
     "TIMEOUT": "timeout",
     "DEADLINE": "timeout",
@@ -33,7 +35,9 @@ _SLURM: dict[str, Kind] = {
 def classify(error: BaseException) -> Kind:
     """Return the kind of an error that ended a cell."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in str(error):
+    if isinstance(error, BatchTooLarge) or names & {"MemoryError", "OutOfMemoryError"}:
+        return "oom"
+    if any(text in str(error) for text in _NO_MEMORY):
         return "oom"
     if isinstance(error, NonFinite):
         return "nan"

@@ -60,7 +60,8 @@ def retry(results: Path, which: str, task: str | None) -> int:
             for part in _as_runs(mine, asked):
                 if on.get("on") == "slurm":
                     code |= print_submission(
-                        part, settings, name=str(on["profile"]), group_by=on["group_by"], dry_run=False
+                        part, settings, name=str(on["profile"]), group_by=on["group_by"],
+                        per_gpu=on.get("per_gpu", 1), dry_run=False,
                     )  # fmt: skip
                 else:
                     code |= launch.print_run(part, settings)

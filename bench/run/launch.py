@@ -63,18 +63,23 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Slots:
-    """Where cells run: how many at a time (None: as many as cores allow), and the GPUs they are dealt over."""
+    """Where cells run: how many at a time (None: as many as cores allow), the GPUs they are dealt over, and how many
+    share one (None: as many as `jobs` asks for, else one)."""
 
     jobs: int | None = None
     gpus: tuple[str, ...] = ()
+    per_gpu: int | None = None
 
     def number(self, threads: int) -> int:
         """Return how many cells run at a time, each on so many threads: never more threads than cores."""
         cores = max(1, (os.cpu_count() or 1) // threads)
-        wanted = self.jobs or (len(self.gpus) if self.gpus else cores)
+        wanted = self.jobs or (len(self.gpus) * (self.per_gpu or 1) if self.gpus else cores)
+        if self.gpus and self.per_gpu:
+            wanted = min(wanted, len(self.gpus) * self.per_gpu)
         if wanted > cores:
             threaded = f"{threads} thread{'s' if threads > 1 else ''}"
-            print(f"--jobs {wanted}: {cores}, for each cell has {threaded} of its own", file=sys.stderr)
+            asked = f"--jobs {wanted}" if self.jobs else f"{wanted} cells on {len(self.gpus)} GPUs"
+            print(f"{asked}: {cores}, for each cell has {threaded} of its own", file=sys.stderr)
         return min(wanted, cores)
 
 

@@ -16,12 +16,14 @@ import threading
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from bench.errors import NotWritten
 from bench.run import failure, store
-from bench.run.attempt import Event, attempt, describe_error, save_failure
+from bench.run.attempt import Event, attempt, describe_error, log_file, save_failure, write_log
+from bench.run.gpus import Sharing
 from bench.run.plan import BASELINE, PlannedCell, Settings
 
 ASK_AGAIN = 2.0
@@ -42,29 +44,37 @@ def run_pool(
     *,
     gpus: Sequence[str] = (),
     force: bool = False,
+    job: str = "",
 ) -> None:
     """Run all cells on `jobs` workers; `on_event` hears of everything, in this process.
 
     A method's cell waits for the baseline of its fold, and is reported as blocked where that failed; so are the
-    others of a method whose first `ALIKE` cells fail alike. With `gpus` each worker sees one of them. Ctrl-C once
-    starts no more cells and finishes those that run; twice stops at once.
+    others of a method whose first `ALIKE` cells fail alike. With `gpus` each worker sees one of them, and a cell that
+    has no memory beside others is tried again alone (`bench.run.gpus`). Ctrl-C once starts no more cells and finishes
+    those that run; twice stops at once. `job` is the SLURM job that this process is part of.
 
     Raises:
         KeyboardInterrupt: after either.
     """
-    waiting = _Waiting(list(cells))
+    waiting, sharing = _Waiting(list(cells)), Sharing()
     slots = range(min(jobs, len(cells)))
     seen = [gpus[i % len(gpus)] if gpus else "" for i in slots]
-    with _draining() as interrupted, _workers(settings, force, seen) as workers:
+    start = partial(_start, settings, force, job)
+    with _draining() as interrupted, _workers(start, seen) as workers:
         while True:
             for planned, why in waiting.blocked():
                 on_event(Event("blocked", planned, why))
-            for worker in workers:
-                ready = [] if interrupted() or worker.busy else waiting.ready()
+            for at in range(len(workers)):
+                worker = workers[at]
+                ready = [] if interrupted() or worker.busy else sharing.allowed(waiting.ready(), worker, workers)
                 if ready:
                     planned = choose(ready, worker.fold, {_fold(w.busy) for w in workers if w.busy})
                     waiting.cells.remove(planned)
-                    worker.busy, worker.fold = planned, _fold(planned)
+                    if planned in sharing.alone:
+                        _renew(workers, worker.gpu, start)
+                        worker = workers[at]
+                    sharing.start(planned, worker, workers)
+                    worker.fold = _fold(planned)
                     on_event(Event("started", planned))
                     worker.send(planned)
             busy = [worker for worker in workers if worker.busy]
@@ -74,11 +84,13 @@ def run_pool(
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 event = worker.receive(settings, force)
+                if event.error and sharing.put_back(event.planned, event.error["kind"], worker):
+                    event = _put_back(event, settings, worker.gpu)
                 if event.kind != "progress":
                     worker.busy = None
                     waiting.heard(event)
                 if worker.dead:
-                    workers[workers.index(worker)] = _start(settings, force, worker.gpu)
+                    workers[workers.index(worker)] = start(worker.gpu)
                 on_event(event)
         if interrupted():
             raise KeyboardInterrupt
@@ -128,8 +140,8 @@ class _Waiting:
     def heard(self, event: Event) -> None:
         """Learn how the attempt at a cell ended."""
         planned = event.planned
-        if event.kind == "held":
-            self.later[planned] = time.monotonic() + ASK_AGAIN
+        if event.kind in ("held", "put back"):
+            self.later[planned] = time.monotonic() + ASK_AGAIN if event.kind == "held" else 0.0
             self.cells.append(planned)
             return
         if event.kind in ("done", "failed"):
@@ -165,18 +177,35 @@ def _draining() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def _workers(settings: Settings, force: bool, gpus: Sequence[str]) -> Iterator[list[_Worker]]:
+def _workers(start: Callable[[str], _Worker], gpus: Sequence[str]) -> Iterator[list[_Worker]]:
     """Give a worker per slot; none of them is left in the end."""
     workers: list[_Worker] = []
     try:
         for gpu in gpus:
-            workers.append(_start(settings, force, gpu))
+            workers.append(start(gpu))
         yield workers
     finally:
         for worker in workers:
             worker.process.kill()
         for worker in workers:
             worker.process.join()
+
+
+def _renew(workers: list[_Worker], gpu: str, start: Callable[[str], _Worker]) -> None:
+    """Put new processes in the place of those that hold memory of a GPU; none of them is busy."""
+    for at, worker in enumerate(workers):
+        if worker.gpu == gpu and worker.used:
+            worker.process.kill()
+            worker.process.join()
+            workers[at] = start(gpu)
+
+
+def _put_back(event: Event, settings: Settings, gpu: str) -> Event:
+    """Return the event of a cell that goes back among those that wait, and take back that it failed."""
+    cell, text = event.planned.cell, f"no memory beside others: put back until it has GPU {gpu} for itself"
+    write_log(log_file(settings.results, cell), text)
+    store.failure_file(settings.results, cell).unlink(missing_ok=True)
+    return Event("put back", event.planned, text)
 
 
 def choose(ready: Sequence[PlannedCell], last: Fold | None, busy: Container[Fold]) -> PlannedCell:
@@ -205,6 +234,8 @@ class _Worker:
     fold: Fold | None = None
     """Of the cell that it works on or worked on last."""
     dead: bool = False
+    used: bool = False
+    shared: bool = False
 
     def send(self, planned: PlannedCell) -> None:
         # A worker that died while idle is found out by the next `receive`.
@@ -230,11 +261,11 @@ class _Worker:
             return Event("failed", self.busy, error=error)
 
 
-def _start(settings: Settings, force: bool, gpu: str) -> _Worker:
+def _start(settings: Settings, force: bool, job: str, gpu: str) -> _Worker:
     # Spawned, not forked: a fork copies locks that other threads of this process may hold.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, settings, force), daemon=True)
+    process = context.Process(target=_work, args=(theirs, settings, force, job), daemon=True)
     with _visible(gpu):
         process.start()
     theirs.close()
@@ -256,16 +287,19 @@ def _visible(gpu: str) -> Iterator[None]:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def _work(pipe: Connection, settings: Settings, force: bool) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+def _work(pipe: Connection, settings: Settings, force: bool, job: str) -> None:
+    # Ctrl-C, and the signals by which SLURM ends a job, reach the whole group; the parent decides.
+    for number in (signal.SIGINT, *((signal.SIGTERM, signal.SIGUSR2) if job else ())):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError):
         while True:
             planned = pipe.recv()
             try:
                 event = attempt(
-                    planned, settings, lambda text, p=planned: pipe.send(Event("progress", p, text)), force=force
-                )
+                    planned, settings, lambda text, p=planned: pipe.send(Event("progress", p, text)), job=job,
+                    force=force,
+                )  # fmt: skip
             except NotWritten as error:
                 event = Event("failed", planned, error=describe_error(error))
             pipe.send(event)

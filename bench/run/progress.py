@@ -86,6 +86,8 @@ def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
             if event.kind in ("started", "progress"):
                 progress.update(bar, where=f"{short(event)} {event.text}  ({jobs} jobs)")
                 return
+            if event.kind in ("held", "put back"):
+                return
             progress.update(bar, advance=1)
             if event.error is not None:
                 message = event.error["message"].partition("\n")[0]

@@ -15,7 +15,7 @@ KEPT = 50
 """Runs of a task that are remembered, the newest last."""
 
 
-def remember(wanted: Wanted, settings: Settings, task: str, on: dict[str, str | None]) -> None:
+def remember(wanted: Wanted, settings: Settings, task: str, on: dict[str, Any]) -> None:
     """Keep a run of `task` and where it ran (`on`); the same run is kept once."""
     file = _file(settings.results, task)
     run = {"wanted": {**asdict(wanted), "force": False}, "settings": settings_texts(settings), "on": on}

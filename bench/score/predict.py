@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from bench.api import Split
 from bench.errors import NonFinite, PluginBroken
+from bench.learn.fit import fitted, in_parts
 
 BATCH = 256
 
 
 @torch.no_grad()
-def predict(net: nn.Module, split: Split) -> Tensor:
+def predict(net: nn.Module, split: Split, log: Callable[..., None] | None = None) -> Tensor:
     """Return the logits (N,) of all images of a split, in order: evaluation mode, no augmentation.
 
+    `log` hears of batches that had to be cut, as `run.log` does.
+
     Raises:
+        BatchTooLarge: as `bench.learn.fit.fitted`.
         PluginBroken: where the model does not return one logit per image.
         NonFinite: where a logit is NaN or infinite.
     """
     net.eval()
-    parts = []
-    for x, _, _ in split.batches(size=BATCH):
-        z = net(x)
-        if not isinstance(z, Tensor) or z.shape != (len(x),):
-            shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-            raise PluginBroken(f"logits of shape ({len(x)},) expected for {len(x)} images, the model gave {shape}")
-        parts.append(z.float())
+    what, one = f"predictions on {split.name}", partial(_logits, net)
+    parts = [fitted(net, len(x), partial(in_parts, one, x), what=what, log=log) for x, *_ in split.batches(size=BATCH)]
     logits = torch.cat(parts)
     wrong = int((~torch.isfinite(logits)).sum())
     if wrong:
         raise NonFinite(f"{wrong} of {len(logits)} logits on {split.name} are NaN or infinite")
     return logits
+
+
+def _logits(net: nn.Module, x: Tensor) -> Tensor:
+    z = net(x)
+    if not isinstance(z, Tensor) or z.shape != (len(x),):
+        shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+        raise PluginBroken(f"logits of shape ({len(x)},) expected for {len(x)} images, the model gave {shape}")
+    return z.float()

@@ -20,6 +20,11 @@ def add_cells(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=positive, help="cells at a time (default: one per GPU, else cores / threads of the recipe)"
     )
     parser.add_argument("--gpus", type=words, default=(), help="such as 0,1: each cell sees one of them")
+    parser.add_argument(
+        "--per-gpu", type=positive, metavar="N",
+        help="cells that share a GPU, one of --gpus or of all that are visible (default: 1); a cell that has no memory "
+        "beside others is tried again alone",
+    )  # fmt: skip
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bench.errors import UsageError
 from bench.run.objective import OBJECTIVES
 from bench.verbs.arguments import add_cells, add_folders, positive
+
+if TYPE_CHECKING:
+    from bench.run import launch
 
 
 def add(verbs: Any) -> None:
@@ -60,16 +64,29 @@ def _run(args: argparse.Namespace) -> int:
     if args.on == "slurm":
         from bench.run.slurm.submit import print_submission
 
-        how = {"name": args.profile, "group_by": args.group_by, "dry_run": args.dry_run}
+        if args.per_gpu and args.group_by != "fold":
+            raise UsageError(
+                f"--per-gpu {args.per_gpu} on SLURM needs --group-by fold: a job per cell has its GPU for one cell"
+            )
+        how = {
+            "name": args.profile, "group_by": args.group_by, "per_gpu": args.per_gpu or 1, "dry_run": args.dry_run
+        }  # fmt: skip
         return max([print_submission(*run, **how) for run in runs])
     if args.dry_run:
         return max([launch.print_plan(*run) for run in runs])
-    return max([launch.print_run(*run, slots=launch.Slots(args.jobs, args.gpus)) for run in runs])
+    slots = _slots(args)
+    return max([launch.print_run(*run, slots=slots) for run in runs])
 
 
 def _tune(args: argparse.Namespace) -> int:
     from bench.run import launch, tune
 
     wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds)
-    slots = launch.Slots(args.jobs, args.gpus)
+    slots = _slots(args)
     return tune.print_tune(wanted, launch.settings(args), trials=args.trials, objective=args.objective, slots=slots)
+
+
+def _slots(args: argparse.Namespace) -> launch.Slots:
+    from bench.run import gpus, launch
+
+    return launch.Slots(args.jobs, args.gpus or (gpus.visible() if args.per_gpu else ()), args.per_gpu)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.slurm.conftest import CLUSTER, METHODS, answers, shell
+from tests.slurm.conftest import CLUSTER, METHODS, PROFILE, answers, shell
 
 FULL = ("run", "--methods", "all", "--task", "phantom-cxr-age")
 
@@ -39,6 +39,14 @@ def test_the_demo_on_slurm_is_the_demo_here_byte_for_byte(cluster, place_of):
     for file in tables:
         other = cluster.folder / file.relative_to(here.folder)
         pd.testing.assert_frame_equal(pd.read_parquet(file), pd.read_parquet(other), check_exact=True)
+    cluster.done_once()
+
+
+def test_cells_of_a_fold_share_the_gpu_of_its_job(cluster, local):
+    cluster.profile("mine.toml", text=PROFILE.replace("cpus_per_task = 1", "cpus_per_task = 2"))
+    cluster.submit("--group-by", "fold", "--per-gpu", "2")
+    cluster.complete("--group-by", "fold", "--per-gpu", "2")
+    assert cluster.untimed() == local.table
     cluster.done_once()
 
 

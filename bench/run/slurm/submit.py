@@ -79,8 +79,8 @@ def arrays(
 
 
 def print_submission(
-    wanted: Wanted, settings: Settings, *, name: str, group_by: GroupBy, dry_run: bool
-) -> int:  # fmt: skip
+    wanted: Wanted, settings: Settings, *, name: str, group_by: GroupBy, per_gpu: int = 1, dry_run: bool
+) -> int:
     """Submit what is missing of a run and is not in the queue; or print what would be. Return the exit code.
 
     Raises:
@@ -96,7 +96,9 @@ def print_submission(
         data, cells, todo = prepare(wanted, settings)
         store.clear_temporaries(settings.results, data.task.name, settings.cache)
         store_splits(data, settings.results)
-        remember(wanted, settings, data.task.name, {"on": "slurm", "profile": name, "group_by": group_by})
+        remember(
+            wanted, settings, data.task.name, {"on": "slurm", "profile": name, "group_by": group_by, "per_gpu": per_gpu}
+        )
     task = data.task.name
     in_queue = queued(settings.results, task)
     found = states.standings(todo, settings.results, in_queue)
@@ -112,7 +114,7 @@ def print_submission(
     if dry_run:
         _print_plan(planned, chosen, settings, under_way)
         return 0
-    jobs, why = _submit(planned, chosen, settings, task, wanted.force)
+    jobs, why = _submit(planned, chosen, settings, task, wanted.force, per_gpu)
     submitted = sum(len(cells) for array, _ in jobs for cells in array.tasks)
     done = len(cells) - len(todo)
     parts = [f"{done} of {len(cells)} cells done", f"{submitted} submitted in {len(jobs)} arrays"]
@@ -128,7 +130,7 @@ def _under_way(planned: PlannedCell, found: Mapping[Any, states.Standing], in_qu
 
 
 def _submit(
-    planned: Sequence[Array], chosen: Profile, settings: Settings, task: str, force: bool
+    planned: Sequence[Array], chosen: Profile, settings: Settings, task: str, force: bool, per_gpu: int
 ) -> tuple[list[tuple[Array, str]], str]:
     jobs: list[tuple[Array, str]] = []
     where: dict[str, str] = {
@@ -141,7 +143,7 @@ def _submit(
         folder = settings.results / "slurm" / name
         dependency = f"afterok:{where[array.after]}" if array.after else ""
         text = _text(array, chosen, name, folder, dependency)
-        log.write_intent(settings.results, name, intent(array, settings, task, force), text)
+        log.write_intent(settings.results, name, intent(array, settings, task, force, per_gpu), text)
         try:
             job = commands.sbatch(folder / "script.sh")
         except commands.LimitReached as error:
@@ -153,7 +155,7 @@ def _submit(
     return jobs, "their baselines were not taken"
 
 
-def intent(array: Array, settings: Settings, task: str, force: bool) -> dict[str, Any]:
+def intent(array: Array, settings: Settings, task: str, force: bool, per_gpu: int = 1) -> dict[str, Any]:
     """Return what a job needs to know, as it is written beside its script: names, paths and numbers."""
     tasks = [[{"path": str(p.cell), "hash": p.hash, **asdict(p.cell)} for p in cells] for cells in array.tasks]
     return {
@@ -161,6 +163,7 @@ def intent(array: Array, settings: Settings, task: str, force: bool) -> dict[str
         "minutes": array.minutes,
         "settings": {**settings_texts(settings), "results": str(settings.results)},
         "force": force,
+        "per_gpu": per_gpu,
         "code": environment.code(settings.plugins),
         "tasks": tasks,
     }
