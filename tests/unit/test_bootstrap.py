@@ -10,6 +10,7 @@ from scipy import stats
 from scipy.special import ndtr
 
 from bench.errors import UsageError
+from bench.score import bootstrap
 from bench.score.bootstrap import Sample, interval, replicates
 from bench.score.metrics import auc_of_sorted, evaluate
 
@@ -44,6 +45,16 @@ def test_draws_do_not_depend_on_how_many_are_made_or_on_other_models() -> None:
     whole = replicates(sample, list(logits), ("auc", "spd"), 5, draws=1000)
     np.testing.assert_array_equal(whole[2:, 1:, :7], replicates(sample, [logits[2]], ("spd",), 5, draws=7))
     assert not np.array_equal(whole[:, :, :7], replicates(sample, list(logits), ("auc", "spd"), 6, draws=7))
+
+
+@pytest.mark.parametrize("exact", [0, 10_000])
+def test_draws_are_the_same_bits_in_either_precision(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    sample = Sample(rng.integers(2, size=400), rng.integers(2, size=400), rng.permutation(400) // 2, 2)
+    logits = [rng.normal(size=400).round(1)]
+    single = replicates(sample, logits, EVERY, 5, draws=200)
+    monkeypatch.setattr(bootstrap, "_EXACT", exact)  # 0: all in float64; 10,000: the sum of products alone
+    np.testing.assert_array_equal(single, replicates(sample, logits, EVERY, 5, draws=200))
 
 
 def test_a_draw_without_a_class_of_a_group_is_nan_and_counted_out() -> None:
