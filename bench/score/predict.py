@@ -20,14 +20,17 @@ def predict(net: nn.Module, split: Split) -> Tensor:
         NonFinite: where a logit is NaN or infinite.
     """
     net.eval()
-    parts = []
+    logits, done = torch.empty(0), 0
     for x, _, _ in split.batches(size=BATCH):
         z = net(x)
         if not isinstance(z, Tensor) or z.shape != (len(x),):
             shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
             raise PluginBroken(f"logits of shape ({len(x)},) expected for {len(x)} images, the model gave {shape}")
-        parts.append(z.float())
-    logits = torch.cat(parts)
+        if not done:
+            # Made before all others are: small results kept between the large ones that are freed would split the heap.
+            logits = torch.empty(len(split), device=z.device)
+        logits[done : done + len(z)] = z
+        done += len(z)
     wrong = int((~torch.isfinite(logits)).sum())
     if wrong:
         raise NonFinite(f"{wrong} of {len(logits)} logits on {split.name} are NaN or infinite")
