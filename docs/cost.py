@@ -148,8 +148,8 @@ def table(trained: float, forward: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measured(rates: Rates, cores: int) -> str:
-    """Hours by part, all tasks, on so many cores that compute a cell each, as Markdown.
+def hours_by_part(rates: Rates, cores: int) -> dict[str, float]:
+    """Hours of the parts of all tasks on so many cores that compute a cell each.
 
     The rates are those of one core at 224 pixels; work is taken to grow with the number of pixels.
     """
@@ -158,6 +158,12 @@ def measured(rates: Rates, cores: int) -> str:
         for name, work in parts(study).items():
             each = [work.hours(*rates[backbone]) / len(study.backbones) for backbone in study.backbones]
             hours[name] = hours.get(name, 0.0) + sum(each) * (study.pixels / 224) ** 2 / cores
+    return hours
+
+
+def measured(rates: Rates, cores: int) -> str:
+    """The rates and `hours_by_part` as Markdown; no GPU has been measured."""
+    hours = hours_by_part(rates, cores)
     lines = ["| backbone | T, one core | F, one core | T, GPU | F, GPU |", "| --- | ---: | ---: | ---: | ---: |"]
     lines += [f"| {name} | {t:.1f} | {f:.1f} | {NONE} | {NONE} |" for name, (t, f) in rates.items()]
     lines += ["", f"| part, all tasks | hours on {cores} cores | GPU hours |", "| --- | ---: | ---: |"]

@@ -73,8 +73,8 @@ def faults(rows: Iterable[Claim], points: Sequence[Point]) -> list[str]:
             continue
         n, seconds, megabytes = columns(mine)
         for claim, values, unit in ((row.seconds, seconds, "seconds"), (row.megabytes, megabytes, "MB")):
-            bent = slope(n, values) if claim == "straight" else 1.0
-            if not LOW <= bent <= HIGH:
+            bent = slope(n, values) if "straight" in claim else 1.0
+            if (claim == "straight" and not LOW <= bent <= HIGH) or bent > HIGH:
                 found.append(f"{row.what}: {unit} grow with slope {bent:.2f}, {LOW} to {HIGH} is a straight line")
             if claim == "flat" and max(values) - values[0] > FLAT:
                 more = max(values) - values[0]

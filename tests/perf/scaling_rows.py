@@ -32,7 +32,7 @@ ENOUGH = 5.0
 BUSY = 0.1
 """Cores that others may use while a point is measured before it is said of it."""
 
-Growth = Literal["straight", "flat", "any"]
+Growth = Literal["straight", "at most straight", "flat", "any"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Row:
 
 
 ROWS = (
-    Row("tables, folds and external sets", "images", IMAGES, work.tables),
-    Row("building the image cache", "images", IMAGES, work.building),
+    Row("tables, folds and external sets", "images", IMAGES, work.tables, megabytes="at most straight"),
+    Row("building the image cache", "images", IMAGES, work.building, megabytes="at most straight"),
     Row("reading an epoch's batches", "images", IMAGES, work.reading, megabytes="flat"),
     Row("scoring predictions", "images", IMAGES, work.scoring, megabytes="flat"),
     Row("training an epoch, and predicting", "images", IMAGES, work.epoch, megabytes="flat", trains=True),
@@ -63,7 +63,7 @@ ROWS = (
     Row("choice of what is pruned", "parameters", PARAMETERS, work.pruning),
     Row("bench run --dry-run", "cells", CELLS, work.plan, megabytes="flat"),
     Row("bench status", "cells", CELLS, work.status, megabytes="flat"),
-    Row("bench report", "cells", REPORTED, work.report, megabytes="any", times=1),
+    Row("bench report", "cells", REPORTED, work.report, megabytes="at most straight", times=1),
     *(
         Row(
             f"{backbone}, {how}",

@@ -53,8 +53,10 @@ TRAINED = 32
 
 def tables(folder: Path, images: int) -> Work:
     """Read the table of a source of so many images, cut its folds, draw their external sets, hash all of them."""
-    source = Rows(dataset=TASKS[TASK].source.dataset.replace("images=2400", f"images={images}"))
-    task = dataclasses.replace(TASKS[TASK], source=source)
+    given = TASKS[TASK]
+    source = Rows(dataset=given.source.dataset.replace("images=2400", f"images={images}"))
+    tests = {name: Rows(dataset=rows.dataset.replace("images=2000", "images=100")) for name, rows in given.ood.items()}
+    task = dataclasses.replace(given, source=source, ood=tests)
 
     def work() -> None:
         data = task_data(task, None)
