@@ -9,10 +9,15 @@ The work is counted as in `cost` of a cell's JSON; tests/unit/test_cost.py holds
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 FOLDS, BACKBONES = 5, 2
 BATCH = 128
+SKIN, FILMS = ("resnet50", "efficientnet_b3"), ("resnet50", "densenet121")
+Rates = Mapping[str, tuple[float, float]]
+"""Backbone -> images a second trained on, and forward."""
+NONE = "not measured"
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,14 @@ class Study:
     pretraining: int
     epochs: int
     adam: bool
+    backbones: tuple[str, ...] = FILMS
+    pixels: int = 224
 
 
 # SWiFT, Section 4.1 and Table 1; external sets where the paper gives a size. Test sets as the suite uses them.
 STUDIES = (
-    Study("skin-tone", 45_489, 11_374, 3_600, 16_577 + 656, 200, 20, adam=False),
-    Study("skin-gender", 45_489, 11_374, 11_000, 1_011 + 1_494, 200, 20, adam=False),
+    Study("skin-tone", 45_489, 11_374, 3_600, 16_577 + 656, 200, 20, adam=False, backbones=SKIN, pixels=256),
+    Study("skin-gender", 45_489, 11_374, 11_000, 1_011 + 1_494, 200, 20, adam=False, backbones=SKIN, pixels=256),
     Study("cxr-gender", 61_502, 15_376, 14_950, 21_011 + 10_814, 100, 10, adam=True),
     Study("cxr-age", 61_502, 15_376, 10_360, 21_011 + 10_814, 100, 10, adam=True),
 )
@@ -138,6 +145,30 @@ def table(trained: float, forward: float) -> str:
         for name, work in methods(study).items():
             by_method[name] = by_method.get(name, Work()) + work * (FOLDS * BACKBONES)
     lines += [_row(name, None, work, trained, forward) for name, work in by_method.items()]
+    return "\n".join(lines) + "\n"
+
+
+def hours_by_part(rates: Rates, cores: int) -> dict[str, float]:
+    """Hours of the parts of all tasks on so many cores that compute a cell each.
+
+    The rates are those of one core at 224 pixels; work is taken to grow with the number of pixels.
+    """
+    hours: dict[str, float] = {}
+    for study in STUDIES:
+        for name, work in parts(study).items():
+            each = [work.hours(*rates[backbone]) / len(study.backbones) for backbone in study.backbones]
+            hours[name] = hours.get(name, 0.0) + sum(each) * (study.pixels / 224) ** 2 / cores
+    return hours
+
+
+def measured(rates: Rates, cores: int) -> str:
+    """The rates and `hours_by_part` as Markdown; no GPU has been measured."""
+    hours = hours_by_part(rates, cores)
+    lines = ["| backbone | T, one core | F, one core | T, GPU | F, GPU |", "| --- | ---: | ---: | ---: | ---: |"]
+    lines += [f"| {name} | {t:.1f} | {f:.1f} | {NONE} | {NONE} |" for name, (t, f) in rates.items()]
+    lines += ["", f"| part, all tasks | hours on {cores} cores | GPU hours |", "| --- | ---: | ---: |"]
+    lines += [f"| {name} | {spent:,.0f} | {NONE} |" for name, spent in hours.items()]
+    lines.append(f"| **all** | {sum(hours.values()):,.0f} | {NONE} |")
     return "\n".join(lines) + "\n"
 
 

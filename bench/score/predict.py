@@ -28,8 +28,14 @@ def predict(net: nn.Module, split: Split, log: Callable[..., None] | None = None
     """
     net.eval()
     what, one = f"predictions on {split.name}", partial(_logits, net)
-    parts = [fitted(net, len(x), partial(in_parts, one, x), what=what, log=log) for x, *_ in split.batches(size=BATCH)]
-    logits = torch.cat(parts)
+    logits, done = torch.empty(0), 0
+    for x, *_ in split.batches(size=BATCH):
+        z = fitted(net, len(x), partial(in_parts, one, x), what=what, log=log)
+        if not done:
+            # Made before all others are: small results kept between the large ones that are freed would split the heap.
+            logits = torch.empty(len(split), device=z.device)
+        logits[done : done + len(z)] = z
+        done += len(z)
     wrong = int((~torch.isfinite(logits)).sum())
     if wrong:
         raise NonFinite(f"{wrong} of {len(logits)} logits on {split.name} are NaN or infinite")

@@ -6,44 +6,32 @@ import sys
 import pytest
 
 SCRIPT = """
-import sys, threading, time
-from functools import partial
+import sys
 from pathlib import Path
-import numpy as np, torch
+import torch
 from bench import learn
-from bench.run import cell
 from bench.score.predict import predict
+from tests.perf.memory import peak
 from tests.perf.sizes import a_run, cached, network
 
-def anonymous():
-    # Pages of the image cache belong to the disk and can be dropped: they are not the worker's.
-    with open("/proc/self/status") as file:
-        return int(next(line for line in file if line.startswith("RssAnon")).split()[1]) / 1024
-
-peak, images = [0.0], int(sys.argv[2])
-
-def watch():
-    while True:
-        peak[0] = max(peak[0], anonymous())
-        time.sleep(0.005)
-
-threading.Thread(target=watch, daemon=True).start()
+images = int(sys.argv[2])
 torch.set_num_threads(1)
-net = network("small")
-if images:
-    split = cached(Path(sys.argv[1]), "images", images, size=64, channels=1)
-    run = a_run(net, {"images": lambda: split}, batch=128)
-    learn.finetune(run, net, loss=learn.blend(0.9), split="images", epochs=1, lr=1e-4)
-    predict(net, split)
-else:  # model, activations of training and of scoring, optimiser
-    optimiser, x = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9), torch.randn(128, 3, 64, 64)
-    for _ in range(20):
-        optimiser.zero_grad()
-        net.train()(x).sum().backward()
-        optimiser.step()
-    with torch.no_grad():
-        net.eval()(torch.randn(256, 3, 64, 64))
-print(peak[0])
+with peak() as most:
+    net = network("small")
+    if images:
+        split = cached(Path(sys.argv[1]), "images", images, size=64, channels=1)
+        run = a_run(net, {"images": lambda: split}, batch=128)
+        learn.finetune(run, net, loss=learn.blend(0.9), split="images", epochs=1, lr=1e-4)
+        predict(net, split)
+    else:  # model, activations of training and of scoring, optimiser
+        optimiser, x = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9), torch.randn(128, 3, 64, 64)
+        for _ in range(20):
+            optimiser.zero_grad()
+            net.train()(x).sum().backward()
+            optimiser.step()
+        with torch.no_grad():
+            net.eval()(torch.randn(256, 3, 64, 64))
+print(most[0])
 """
 
 

@@ -59,5 +59,16 @@ def test_hours_by_hand(cost):
     assert (work.trained + work.forward / 3) / skin.external == pytest.approx(13.6, abs=0.05)
 
 
+def test_hours_at_the_rates_of_each_backbone_by_hand(cost):
+    """Ten times as fast on ResNet-50: half of every part takes a tenth; skin images have 1.306 times the pixels."""
+    alike = dict.fromkeys(("resnet50", "densenet121", "efficientnet_b3"), (1.0, 1.0))
+    hours = lambda rates, cores: cost.hours_by_part(rates, cores)["baselines"]  # noqa: E731
+    baselines = (2 * 90.978e6 * (256 / 224) ** 2 + 2 * 61.502e6) / 3600
+    assert hours(alike, 1) == pytest.approx(baselines)
+    assert hours(alike, 2) == pytest.approx(baselines / 2)
+    assert hours({**alike, "resnet50": (10.0, 10.0)}, 1) == pytest.approx(0.55 * baselines)
+    assert f"| baselines | {baselines / 2:,.0f} | not measured |" in cost.measured(alike, 2)
+
+
 def test_the_page_shows_what_the_script_prints(cost):
     assert cost.table(1000, 1000) in (DOCS / "cost.md").read_text(encoding="utf-8")

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from bench import learn
-from bench.checks import RECIPE, random_net, random_run
+from bench.checks import RECIPE, random_net, random_run, random_split
 from bench.errors import NonFinite
 from bench.methods.bmft import BMFT
 from bench.methods.fullft_fdr import FullFTFDR
 from bench.methods.fullft_reg import FullFTReg
 from bench.methods.fullft_rw import FullFTRW
 from bench.methods.swift import SWiFT
+from bench.score.predict import BATCH, predict
 
 ADAM = dataclasses.replace(RECIPE, optimiser="adam")
 NO_DECAY = dataclasses.replace(RECIPE, weight_decay=0.0)
@@ -286,3 +287,11 @@ def test_a_listener_hears_the_loss_of_every_epoch():
     learn.finetune(run, run.model, loss=learn.blend(1.0), split="external", epochs=3, lr=1e-3, after_epoch=heard.append)
     assert heard == run.facts["finetune"]["loss"]
     assert len(heard) == 3
+
+
+def test_predictions_are_those_of_each_image_in_order():
+    """More images than one batch, and a last batch that is smaller."""
+    split, net = random_split("test", images=2 * BATCH + 7), random_net()
+    with torch.no_grad():
+        alone = [net(split.images(torch.tensor([i]))) for i in range(len(split))]
+    torch.testing.assert_close(predict(net, split), torch.cat(alone), rtol=1e-4, atol=1e-6)
