@@ -46,5 +46,5 @@ def _panel(panel: Axes, rows: Sequence[Claim], points: Sequence[Point], *, memor
             highest = n[-1], values[-1]
     if highest is not None:
         # Above all others, so that it hides none.
-        n = np.array([highest[0] / 100, highest[0]])
+        n = np.array([highest[0] / 10, highest[0]])
         panel.plot(n, 2 * highest[1] * n / highest[0], **{**REFERENCE, "color": "0.4"}, label="slope 1")
