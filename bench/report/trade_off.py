@@ -134,7 +134,7 @@ def _panel(panel: Axes, here: pd.DataFrame, styles: Mapping[str, Style], dashes:
         label, place, pale = str(name), (mean["auc"], mean["gap"]), mean["pale"]
         folds, look = here[here["label"] == label], styles[label]
         panel.plot(
-            folds["auc"], folds["gap"], linestyle="none", markersize=3, markeredgewidth=0, alpha=PALE, zorder=2, **look
+            folds["auc"], folds["gap"], linestyle="none", markersize=3, markeredgewidth=0, alpha=0.75, zorder=2, **look
         )
         if shape := ellipse(folds["auc"].tolist(), folds["gap"].tolist()):
             width, alpha = (1.2, 1) if label in front.index else (0.8, PALE)
