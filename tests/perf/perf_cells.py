@@ -58,8 +58,8 @@ def test_ten_thousand_cells_in_three_seconds(many, words):
 
 
 def test_two_cells_at_a_time_are_faster_than_one(tmp_path):
-    """The demo with three methods on two folds, by turns; images are decoded before."""
-    words = ("--methods", "swift,bmft,fullft-rw", "--folds", "0,1", "--task", TASK)
+    """The demo with one method on two folds, by turns; images are decoded before."""
+    words = ("--methods", "swift", "--folds", "0,1", "--task", TASK)
     base = [sys.executable, "-m", "bench.cli"]
     subprocess.run([*base, "prepare", TASK, "--cache", str(tmp_path / "0")], check=True, stdout=subprocess.DEVNULL)
     ratios = []
@@ -74,7 +74,7 @@ def test_two_cells_at_a_time_are_faster_than_one(tmp_path):
             run = [*base, "run", *words, "--jobs", jobs, "--results", str(folder), "--cache", str(cache)]
             done = subprocess.run(run, check=True, capture_output=True, text=True)
             seconds[jobs] = time.perf_counter() - begun
-            assert "8 of 8 cells done, 8 computed" in done.stdout
+            assert "4 of 4 cells done, 4 computed" in done.stdout
         ratios.append(seconds["2"] / seconds["1"])
     print(f"\ntwo cells at a time / one: {sorted(ratios)[1]:.3f} (0.8); {json.dumps([round(r, 3) for r in ratios])}")
     assert sorted(ratios)[1] <= 0.8
