@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import pandas as pd
+import numpy as np
 
 from bench.report import frames, sweeps
 from bench.report.aggregate import COST
@@ -70,18 +70,23 @@ def roc(material: Material, name: str) -> Files:
     if name in material.results.withheld:
         return {}
     known = {(row.backbone, row.spec): row for row in material.results.rows}
-    parts: list[tuple[dict[str, object], pd.DataFrame]] = []
+    parts: list[tuple[dict[str, object], dict[str, np.ndarray]]] = []
+    places: dict[int, np.ndarray] = {}
     left_out: list[str] = []
     for item in material.tables[0].cells:
         cell = item["cell"]
         row = known[cell["backbone"], cell["spec"]]
         try:
-            scored = material.predictions(item, ["set", "a", "y", "logit"])
+            images, logit = material.scored(item)
         except (OSError, ValueError) as error:
             left_out.append(f"{cell['spec']} f{cell['fold']} ({type(error).__name__})")
             continue
         named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell["fold"]}
-        parts.append((named, scored[scored["set"] == name]))
+        if id(images) not in places:
+            places[id(images)] = np.flatnonzero(images["set"] == name)
+        rows = places[id(images)]
+        columns = {column: images[column].to_numpy()[rows] for column in ("a", "y")}
+        parts.append((named, {**columns, "logit": logit[rows]}))
     if left_out:
         print(f"left out of the ROC curves, no predictions to read: {', '.join(left_out)}", file=sys.stderr)
     if not parts:

@@ -6,11 +6,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from bench import registry, taskfile
 from bench.api import Task
@@ -20,10 +18,10 @@ from bench.report.ablations import Table, split
 from bench.report.aggregate import Results, collect
 from bench.report.checks import MORE_GROUPS, TWO_GROUPS, Cell, TaskInfo, Undefined, is_tuned
 from bench.report.lines import Line
-from bench.report.patients import Redrawn, over_patients, redraw
+from bench.report.patients import Redrawn, Watch, joined, over_patients, redraw
+from bench.report.predictions import Predictions, place_of, read_table
 from bench.report.reading import read_cells
 from bench.report.tuned import untuned
-from bench.run.plan import Cell as Place
 from bench.run.plan import Settings, build_method, folder, undefined
 from bench.run.progress import counting
 from bench.run.store import predictions_file
@@ -72,10 +70,19 @@ class Material:
         return self._averaged[table.name]
 
     @cached_property
+    def redraws(self) -> dict[str, Redrawn]:
+        """What was redrawn so far, by test set."""
+        return {}
+
+    def redraw(self, name: str, watch: Watch = lambda name, done, total: None) -> Redrawn:
+        """Draw the patients of a test set again, for all cells: seconds to a minute."""
+        return redraw(self.cells, replace(self.info, ood=(name,)), self.scored, watch)
+
+    @cached_property
     def redrawn(self) -> Redrawn:
-        """The patients of the test sets drawn again, for all cells: seconds to a minute, with a bar on stderr."""
+        """The patients of every test set drawn again, with a bar on stderr where it was not done before."""
         with counting("patients redrawn", "draws") as watch:
-            return redraw(self.cells, self.info, self.predictions, watch)
+            return joined(self.redraws.get(name) or self.redraw(name, watch) for name in self.info.ood)
 
     def tested(self, results: Results) -> Results:
         """Add intervals and p over patients to any table of this task."""
@@ -101,19 +108,22 @@ class Material:
         found = self.other(spec) if spec == self.settings.task or place.is_dir() else None
         return found if found is not None and found.cells else None
 
-    def predictions(self, cell: Cell, columns: list[str] | None = None) -> pd.DataFrame:
-        """Read the predictions of a cell, or some of their columns: set, image_id, y, a, logit and, if young, group."""
-        # Of files this small, threads and what pandas looks up beforehand take longer than the reading.
-        file = pq.ParquetFile(predictions_file(self.settings.results, _place(cell)))
-        return file.read(columns, use_threads=False).to_pandas(use_threads=False)
+    @cached_property
+    def scored(self) -> Predictions:
+        """Gives the predictions of a cell, images and logits apart; each file is read once."""
+        return Predictions(self.settings.results)
+
+    def predictions(self, cell: Cell) -> pd.DataFrame:
+        """Read the predictions of a cell: set, image_id, y, a, logit and, if young, group."""
+        return read_table(self.settings.results, place_of(cell)).to_pandas(use_threads=False)
 
     def has_predictions(self, cell: Cell) -> bool:
         """Whether the predictions of a cell are there."""
-        return predictions_file(self.settings.results, _place(cell)).is_file()
+        return predictions_file(self.settings.results, place_of(cell)).is_file()
 
     def pictures(self, cell: Cell) -> dict[str, np.ndarray] | None:
         """Read the class activation maps and importance strips of a cell; None where it has none."""
-        file = predictions_file(self.settings.results, _place(cell)).with_suffix(".pictures.npz")
+        file = predictions_file(self.settings.results, place_of(cell)).with_suffix(".pictures.npz")
         if not file.is_file():
             return None
         with np.load(file, allow_pickle=False) as stored:
@@ -200,8 +210,3 @@ def _undefined(task: Task, settings: Settings) -> tuple[Undefined, ...]:
     reasons = undefined(list(registry.catalogue("method", settings.plugins)), task, settings.plugins)
     methods = sorted(((name, build_method(name, settings.plugins)) for name in reasons), key=lambda item: item[1].row)
     return tuple(Undefined(name, method.title, method.row, reasons[name]) for name, method in methods)
-
-
-def _place(cell: dict[str, Any]) -> Place:
-    known = cell["cell"]
-    return Place(known["task"], known["backbone"], known["spec"], known["fold"], known["seed"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import NamedTuple
@@ -13,6 +13,7 @@ import pandas as pd
 from bench.report.aggregate import BASELINE, Results
 from bench.report.checks import Cell, TaskInfo
 from bench.report.notes import listed
+from bench.report.predictions import Scored
 from bench.report.ranking import Row, leading, reference_of
 from bench.report.small import withheld
 from bench.score.bootstrap import DRAWS, Interval, Sample, interval, replicates
@@ -22,19 +23,15 @@ from bench.seeds import seed_of
 OLDER, GONE, UNREADABLE, OTHER = "of an older version", "that are not here", "that cannot be read", "of other images"
 """What predictions are that no interval is made of."""
 
-_IMAGES = ["set", "image_id", "y", "a", "group"]
 Spec = tuple[str, str]
 """Backbone and spec."""
-Read = Callable[[Cell], pd.DataFrame]
+Read = Callable[[Cell], Scored]
 Watch = Callable[[str, int, int], None]
 
 
 class _Model(NamedTuple):
-    """A cell, the images that it was scored on, a row each, and their logits."""
-
     cell: Cell
-    images: pd.DataFrame
-    logit: np.ndarray
+    scored: Scored
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,18 @@ def redraw(cells: Sequence[Cell], info: TaskInfo, read: Read, watch: Watch = lam
         )  # fmt: skip
         draws[name] = _by_spec([cell for cell, _ in logits], values, info.columns)
         images[name], patients[name] = len(sample.y), sample.patients
+    return Redrawn(draws, images, patients, without)
+
+
+def joined(parts: Iterable[Redrawn]) -> Redrawn:
+    """Return what was redrawn of some test sets, each by itself, as one."""
+    draws, images, patients, without = {}, {}, {}, {}
+    for part in parts:
+        draws |= part.draws
+        images |= part.images
+        patients |= part.patients
+        for why, specs in part.without.items():
+            without[why] = without.get(why, frozenset()) | specs
     return Redrawn(draws, images, patients, without)
 
 
@@ -118,20 +127,16 @@ def _against(row: Row, base: Row, draws: Mapping[Spec, Mapping[str, Mapping[int,
 
 def _readable(cells: Sequence[Cell], read: Read) -> tuple[list[_Model], dict[str, frozenset[Spec]]]:
     models, without = [], {}
-    last: dict[int, pd.DataFrame] = {}
     for item in cells:
         try:
-            frame = read(item)
+            scored = read(item)
         except FileNotFoundError:
             why = GONE
         except (OSError, ValueError):  # half-written: pyarrow's errors are ValueErrors
             why = UNREADABLE
         else:
-            if "group" in frame:
-                images, before = frame[_IMAGES].reset_index(drop=True), last.get(item["cell"]["fold"])
-                # The models of a fold are of the same images, as a rule: they are kept, and sorted, once.
-                shared = last[item["cell"]["fold"]] = before if before is not None and before.equals(images) else images
-                models.append(_Model(item, shared, frame["logit"].to_numpy()))
+            if "group" in scored.images:
+                models.append(_Model(item, scored))
                 continue
             why = OLDER
         without[why] = without.get(why, frozenset()) | {_spec(item)}
@@ -144,7 +149,7 @@ def _aligned(
     """What the first cell says of the images of a set, the logits of all cells of the same images, and the others."""
     first, logits, wrong = None, [], set()
     places: dict[int, tuple[np.ndarray, pd.DataFrame]] = {}
-    for item, images, logit in models:
+    for item, (images, logit) in models:
         if id(images) not in places:
             table = images[images["set"] == name].sort_values("image_id", kind="stable")
             places[id(images)] = table.index.to_numpy(), table.drop(columns="set").reset_index(drop=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,16 +42,16 @@ def curve(y: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, float, float]:
     return np.interp(GRID, fpr, tpr), float((logit[y == 0] > 0).mean()), float((logit[y == 1] > 0).mean())
 
 
-def curves(predictions: Iterable[tuple[Mapping[str, object], pd.DataFrame]]) -> pd.DataFrame:
+def curves(predictions: Iterable[tuple[Mapping[str, object], Mapping[str, Any]]]) -> pd.DataFrame:
     """Curves by method, group and fold from predictions of one test set.
 
-    `predictions` are pairs of what a model is, `METHOD` and fold, and its columns a, y and logit. Gives `METHOD`, a,
+    `predictions` are pairs of what a model is, `METHOD` and fold, and its a, y and logit, each (N,). Gives `METHOD`, a,
     fold, fpr, tpr, and `at`, true in the row of the operating point at 0.5. Seeds of a fold are averaged.
     """
     keys = [*METHOD, "a", "fold"]
     models, fprs, tprs = [], [], []
-    for named, frame in predictions:
-        a, y, logit = (frame[column].to_numpy() for column in ("a", "y", "logit"))
+    for named, scored in predictions:
+        a, y, logit = (np.asarray(scored[column]) for column in ("a", "y", "logit"))
         for group in np.unique(a):
             tpr, *point = curve(y[a == group], logit[a == group])
             models.append({**named, "a": group})

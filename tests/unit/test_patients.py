@@ -18,6 +18,7 @@ from bench.report.artefacts import artefacts
 from bench.report.findings import findings
 from bench.report.notes import reading
 from bench.report.patients import over_patients, redraw
+from bench.report.predictions import Scored
 from bench.run.plan import Cell
 from bench.run.store import predictions_file
 from bench.score.bootstrap import Sample, interval, replicates
@@ -76,7 +77,11 @@ def stored(item: dict[str, Any]) -> pd.DataFrame:
 
 
 def redrawn(read: Any = stored, info: TaskInfo = INFO) -> Any:
-    return over_patients(collect(CELLS, [], info), redraw(CELLS, info, read))
+    def scored(item: dict[str, Any]) -> Scored:
+        frame = read(item)
+        return Scored(frame.drop(columns="logit").reset_index(drop=True), frame["logit"].to_numpy())
+
+    return over_patients(collect(CELLS, [], info), redraw(CELLS, info, scored))
 
 
 def rows(results: Any, metric: str = "eodds", name: str = "near") -> dict[str, Any]:
