@@ -76,6 +76,7 @@ def uninterrupted(place):
     return place
 
 
+@pytest.mark.slow
 def test_killed_three_times_the_run_ends_with_the_same_table(finished, place):
     survives(finished, place, seed=1, kills=3, longest=4.0, cells=22)
 

@@ -37,6 +37,7 @@ def whole_cells(place):
     return names
 
 
+@pytest.mark.slow
 def test_results_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     results, run = place.folder / "results", ("run", "--task", "tiny.toml", "--methods", "all")
     shutil.copytree(finished.folder / ".cache", place.folder / ".cache")

@@ -98,6 +98,7 @@ def run(place, methods, plugins, *words, code=0):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_cell_without_memory_beside_others_runs_again_when_the_gpu_is_its_own(place):
     for name, does in DOES.items():
         (place.folder / f"{name.lower()}.py").write_text(PLUGIN.format(name=name, body=TIMED.format(does=does)))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError, NotWritten
-from bench.report import TaskInfo, collect, figures, frames, tables, terminal, trade_off, write
+from bench.report import TaskInfo, collect, figures, frames, making, tables, terminal, trade_off, write
 from bench.report.aggregate import SYNTHETIC, Results, tidy
 from bench.report.artefacts import artefacts
 from bench.report.findings import NO_GAIN, findings
@@ -386,14 +386,24 @@ def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_make_what_one_makes_or_raise_what_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(making, "ENOUGH", 0)
     given = material(noise(1), [], INFO)
-    making = [item for item in artefacts(given) if item.name in ("main", "trade-off", "cost-gain", "groups")]
-    one, two = made_alone(given, making), made_by_two(given, making)
-    assert list(one) == list(two) == [item.name for item in making]
+    wanted = [item for item in artefacts(given) if item.name in ("main", "trade-off", "cost-gain", "groups")]
+    one, two = made_alone(given, wanted), made_by_two(given, wanted)
+    assert list(one) == list(two) == [item.name for item in wanted]
     assert one == two
-    unknown_to_the_other = dataclasses.replace(making[1], name="gone")
+    unknown_to_the_other = dataclasses.replace(wanted[1], name="gone")
     with pytest.raises(KeyError, match="gone"):
-        made_by_two(given, [making[0], unknown_to_the_other])
+        made_by_two(given, [wanted[0], unknown_to_the_other])
+
+
+def test_few_cells_start_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    given = material(noise(1), [], INFO)
+    monkeypatch.setattr(making, "ENOUGH", len(given.cells) + 1)
+    monkeypatch.setattr(making, "ProcessPoolExecutor", lambda *_: pytest.fail("a process was started"))
+    wanted = [item for item in artefacts(given) if item.name == "main"]
+    assert made_by_two(given, wanted) == made_alone(given, wanted)
 
 
 def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
