@@ -122,8 +122,8 @@ class Run(Protocol):
         """A split named in the method's `uses`; raises UndeclaredSplit for any other."""
         ...
 
-    def score(self, net: nn.Module, name: str) -> torch.Tensor:
-        """Logits (N,) of `net` on a declared split: evaluation mode, in order, no augmentation."""
+    def score(self, net: nn.Module, data: str | Split) -> torch.Tensor:
+        """Logits (N,) of `net` on a declared split, or a part of one: evaluation mode, in order, no augmentation."""
         ...
 
     def rng(self, stage: str, *, shared: bool = False) -> torch.Generator:

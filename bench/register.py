@@ -140,6 +140,9 @@ REGISTER: dict[str, Row] = {row.id: row for row in (
         ("fitzpatrick17k:unknown=light",)),
     Row("D42", "the loss that is logged", "not said", "a tensor with its graph: memory grows",
         "a number; no result depends on it", (), ("swift",), "bench.methods.swift"),
+    Row("D43", "images of DiffGda's and DiffPrune's evaluations", "not said", "the whole validation set",
+        "about 4,096 of a larger one, the same share of each label and group",
+        _each(("diff_gda", "diff_prune"), "evaluation_images=0"), ("diff_gda", "diff_prune")),
 )}
 # fmt: on
 

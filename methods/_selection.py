@@ -1,4 +1,4 @@
-"""Gap, threshold and balanced accuracy on the validation set, by which DiffGda and DiffPrune keep a state.
+"""Gap, threshold and balanced accuracy on validation images, by which DiffGda and DiffPrune keep a state.
 
 Paper: Marcinkevics et al. 2022. Code: i6092467/diff-bias-proxies, algorithms/biasGrad.py and utils/evaluation.py.
 Both take the sign and the size of one of three gaps, group 0 - group 1, as `proxy` says: of the true positive rates,
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import learn
-from bench.api import Split
+from bench.api import Run, Split
 from bench.errors import EmptyGroup, NonFinite
 
 Proxy = Literal["true_positive", "selection", "equalised_odds"]
@@ -31,6 +31,32 @@ class Standing:
 
     def facts(self) -> dict[str, float]:
         return {"threshold": self.threshold, "gap": self.gap, "balanced_accuracy": self.balanced_accuracy}
+
+
+def evaluated(run: Run, images: int) -> Split:
+    """Return the validation images on which states are compared: all, or of more than `images` (not 0) a part.
+
+    The part is the same for all methods and settings; how many of how many there are is logged.
+    """
+    val = part = run.split("val")
+    if 0 < images < len(val):
+        part = val.where(drawn(val.y, val.a, images, run.rng("evaluation images", shared=True)))
+    run.log(evaluated={"images": len(part), "of": len(val)})
+    return part
+
+
+def drawn(y: Tensor, a: Tensor, images: int, rng: torch.Generator) -> Tensor:
+    """Return as booleans (N,) which of N images are drawn: ceil(images / N x count) of each label in each group.
+
+    Rounded up, so that no label of a group is lost: they may be as many more as there are such pairs, less one.
+    """
+    pair = (2 * a + y.long()).cpu()
+    keep = torch.zeros(len(pair), dtype=torch.bool)
+    for one in pair.unique():
+        rows = (pair == one).nonzero().flatten()
+        share = -(-images * len(rows) // len(pair))
+        keep[rows[torch.randperm(len(rows), generator=rng)[:share]]] = True
+    return keep
 
 
 def strata(proxy: Proxy, y: Tensor) -> tuple[Tensor, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.api import Recipe
+from bench.api import Recipe, Split
 from bench.data.split import ImageSplit
 from bench.errors import UndeclaredSplit
 from bench.learn.device import on_cpu
@@ -81,9 +81,9 @@ class CellRun:
             self._opened[name] = self._splits[name]()
         return self._opened[name]
 
-    def score(self, net: nn.Module, name: str) -> Tensor:
-        """Return logits (N,) on a declared split."""
-        return predict(net, self.split(name), self.log)
+    def score(self, net: nn.Module, data: str | Split) -> Tensor:
+        """Return logits (N,) on a declared split, or a part of one."""
+        return predict(net, self.split(data) if isinstance(data, str) else data, self.log)
 
     def rng(self, stage: str, *, shared: bool = False) -> torch.Generator:
         """Return a generator seeded by (seed, task, fold, method, stage), without the method where shared."""
