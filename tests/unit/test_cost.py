@@ -28,9 +28,17 @@ def cost():
     return module
 
 
-@pytest.mark.parametrize("name", sorted(registry.catalogue("method")))
-def test_the_work_of_a_method_is_what_its_cells_count(cost, name):
-    method = build_method(name)
+@pytest.mark.parametrize(
+    ("spec", "evaluated"),
+    [
+        *((name, None) for name in sorted(registry.catalogue("method"))),
+        *((f"{name}:evaluation_images=16", 16) for name in ("diff_gda", "diff_prune")),
+    ],
+)
+def test_the_work_of_a_method_is_what_its_cells_count(cost, spec, evaluated, monkeypatch):
+    name, method = spec.partition(":")[0], build_method(spec)
+    if evaluated:
+        monkeypatch.setattr(cost, "EVALUATED", evaluated)
     sizes = {"train": 16, "val": VAL, "external": EXTERNAL}
     splits = {split: partial(random_split, split, images=sizes[split], gap=True) for split in SPLITS}
     recipe = dataclasses.replace(RECIPE, epochs=4)
@@ -45,6 +53,10 @@ def test_the_work_of_a_method_is_what_its_cells_count(cost, name):
     counted = run.passes.forward + backward * run.passes.backward
     # Poses are drawn: the head's features vary about their mean.
     assert 3 * work.trained + work.forward == pytest.approx(counted, rel=0.03 if name in SHARED else 0)
+
+
+def test_states_are_compared_on_as_many_images_as_the_methods_take(cost):
+    assert {build_method(name).evaluation_images for name in ("diff_gda", "diff_prune")} == {cost.EVALUATED}
 
 
 def test_hours_by_hand(cost):
