@@ -47,9 +47,11 @@ class Jpegs(Dataset):
         return (x - mean) / std, self.y[i], self.a[i]
 
 
-def batches(jpegs: Jpegs, size: int, *, shuffle: bool) -> Iterator[tuple[Tensor, ...]]:
-    """Yield one epoch of batches on the device."""
-    for batch in DataLoader(jpegs, batch_size=size, shuffle=shuffle, num_workers=2):
+def batches(
+    jpegs: Jpegs, size: int, *, shuffle: bool, rng: torch.Generator | None = None
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield one epoch of batches on the device; without `rng` torch's own, from which dropout draws, moves."""
+    for batch in DataLoader(jpegs, batch_size=size, shuffle=shuffle, num_workers=2, generator=rng):
         yield tuple(tensor.to(device()) for tensor in batch)
 
 

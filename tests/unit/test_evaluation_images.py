@@ -1,4 +1,4 @@
-"""On which validation images DiffGda and DiffPrune compare states: how they are drawn, and that nothing else is read."""
+"""On which validation images DiffGda and DiffPrune compare states: how they are drawn, and that no other is read."""
 
 import dataclasses
 import math

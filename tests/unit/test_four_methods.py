@@ -65,7 +65,8 @@ def test_presets_and_grids_are_settings_that_read_what_they_declare(name):
 
 
 @pytest.mark.parametrize(
-    ("cls", "rows"), [(LLFT, {"D37"}), (DiffGda, {"D32", "D33", "D43"}), (DiffPrune, {"D34", "D43"}), (FairPrune, {"D36"})]
+    ("cls", "rows"),
+    [(LLFT, {"D37"}), (DiffGda, {"D32", "D33", "D43"}), (DiffPrune, {"D34", "D43"}), (FairPrune, {"D36"})],
 )
 def test_options_name_the_rows_of_the_register_that_they_decide(cls, rows):
     assert {row for field in dataclasses.fields(cls) for row in field.metadata["register"]} == rows
