@@ -15,7 +15,7 @@ from dataclasses import dataclass
 FOLDS, BACKBONES = 5, 2
 BATCH = 128
 EVALUATED = 4096
-"""Validation images, of more, on which DiffGda and DiffPrune compare states; up to three more, which are left out here."""
+"""On so many validation images, or three more, DiffGda and DiffPrune compare states where there are more."""
 SKIN, FILMS = ("resnet50", "efficientnet_b3"), ("resnet50", "densenet121")
 Rates = Mapping[str, tuple[float, float]]
 """Backbone -> images a second trained on, and forward."""

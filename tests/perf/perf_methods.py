@@ -2,11 +2,6 @@
 
 import copy
 import dataclasses
-import itertools
-import json
-import statistics
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,22 +145,3 @@ def test_the_same_candidate_is_kept_from_the_cache_and_from_files(tmp_path, meth
         method.fit(run)
         kept.append(run.facts["kept_step"])
     assert kept[0] == kept[1] > 0
-
-
-def test_the_choice_on_a_part_of_the_validation_set(tmp_path):
-    """Printed, without a bar: in how many folds of a phantom a half and a quarter of 480 images keep the same step."""
-    parts, methods = (240, 120), ("diff_prune", "diff_gda")
-    specs = [spec for m in methods for spec in (m, *(f"{m}:evaluation_images={n}" for n in parts))]
-    words = ["--methods", ",".join(specs), "--results", str(tmp_path / "results"), "--cache", str(tmp_path / "cache")]
-    task = ["run", "--task", "phantom-cxr-age"]
-    subprocess.run([sys.executable, "-m", "bench.cli", *task, *words], check=True, capture_output=True)
-    stored = [json.loads(file.read_text()) for file in (tmp_path / "results" / "cells").rglob("f*-s0.json")]
-    cells = {(one["cell"]["spec"], one["cell"]["fold"]): one for one in stored}
-    for name, images in itertools.product(methods, parts):
-        pairs = [(cells[f"{name}:evaluation_images={images}", fold], cells[name, fold]) for fold in range(5)]
-        same = sum(part["log"]["kept_step"] == whole["log"]["kept_step"] for part, whole in pairs)
-        print(f"\n{name}, {images} of 480 images: the step that all keep in {same} of 5 folds", end="")
-        for hospital, metric in itertools.product(("ood_neutral", "ood_reversed"), ("auc", "eodds")):
-            more = [part["scores"][hospital][metric] - whole["scores"][hospital][metric] for part, whole in pairs]
-            mean, spread = statistics.mean(more), statistics.stdev(more)
-            print(f"; {metric} in {hospital} {mean:+.3f} ± {spread:.3f}", end="")
