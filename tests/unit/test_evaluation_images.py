@@ -65,7 +65,7 @@ def test_within_a_label_of_a_group_every_image_is_as_likely():
     assert len({tuple(drawn(y, a, 4, seeded(seed)).tolist()) for seed in range(50)}) > 30
 
 
-def test_both_methods_and_all_settings_see_the_same_images_in_order_and_folds_others():
+def test_both_methods_and_all_settings_see_the_same_images_in_order_and_seeds_others():
     uids = lambda *args, **names: evaluated(random_run(*args, **names), 16).uids.tolist()  # noqa: E731
     one = uids(DiffGda(), "diff_gda:lr=1e-3")
     assert one == uids(DiffPrune(), "diff_prune")
