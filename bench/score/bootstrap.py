@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,6 @@ from bench.score.statistics import LEVEL
 DRAWS = 2000
 _AT_ONCE = 1_000_000
 # Weights held at a time, few enough for a cache of the processor.
-_BLOCK = 16
 _EXACT = 2**23
 # Up to here whole numbers and halves are the same in float32, which takes half as long.
 _BY_GROUP = {"min_auc": np.min, "gap_auc": np.ptp}
@@ -166,9 +166,9 @@ class _Counts:
 class _Auc:
     """An AUC as a function of weights: for each image of the rarer class, the weight of the other below it.
 
-    `steps` (K * _BLOCK, P) has in row i the images of the other class between the image before i and i, of R in
-    ascending order, then those above all, then nothing; half of what ties with an image lies on either side of it.
-    `patient` (R,) is whose these images are.
+    `steps` (R + 1, P) has in row i the images of the other class between the image before i and i, of R in ascending
+    order, and in the last row those above all; half of what ties with an image lies on either side of it. `patient`
+    (R,) is whose these images are.
     """
 
     steps: csr_array
@@ -185,23 +185,16 @@ class _Auc:
         order = np.argsort(score[y], kind="stable")
         rare, others = score[y][order], score[~y]
         places = np.concatenate([np.searchsorted(rare, others, side) for side in ("left", "right")])
-        halves, rows = np.full(len(places), 0.5, kind), _BLOCK * (len(rare) // _BLOCK + 1)
-        return cls(_sparse(halves, places, np.tile(patient[~y], 2), (rows, sample.patients)), patient[y][order])
+        halves, shape = np.full(len(places), 0.5, kind), (len(rare) + 1, sample.patients)
+        return cls(_sparse(halves, places, np.tile(patient[~y], 2), shape), patient[y][order])
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """The AUC of each draw, (B,); NaN where it lacks a class."""
-        steps, shape = self.steps @ weights, (-1, _BLOCK, weights.shape[1])
-        rare = np.zeros_like(steps)
-        np.take(weights, self.patient, axis=0, out=rare[: len(self.patient)], mode="clip")
-        # Sums within blocks of rows by a product of matrices: all are of halves, so their order makes no difference.
-        within = np.tri(_BLOCK, dtype=weights.dtype) @ steps.reshape(shape)
-        blocks, before = rare.reshape(shape).sum(axis=1), np.zeros_like(within[:, -1])
-        for place in range(1, len(before)):
-            np.add(before[place - 1], within[place - 1, -1], out=before[place])
-        pairs = blocks.sum(axis=0).astype(float) * (before[-1] + within[-1, -1])
-        kind = rare.dtype if pairs.max() < _EXACT else float
-        ordered = np.einsum("ib,ib->b", rare, within.reshape(rare.shape), dtype=kind)
-        ordered = ordered + np.einsum("ib,ib->b", blocks, before, dtype=kind)
+        below, rare = self.steps @ weights, weights[self.patient]
+        for before, here in pairwise(below):
+            here += before  # a row at a time: `cumsum` goes down the columns, one number after the other
+        pairs = rare.sum(axis=0).astype(float) * below[-1]
+        ordered = np.einsum("ib,ib->b", rare, below[:-1], dtype=rare.dtype if pairs.max() < _EXACT else float)
         with np.errstate(invalid="ignore"):
             return ordered / pairs
 
