@@ -158,7 +158,7 @@ def _sleep(seconds: float) -> tuple[()]:
 
 @contextlib.contextmanager
 def _draining() -> Iterator[Callable[[], bool]]:
-    """Give whether Ctrl-C was pressed; pressed again it raises KeyboardInterrupt as usual."""
+    """Give whether Ctrl-C was pressed; pressed again it raises KeyboardInterrupt."""
     pressed: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -166,7 +166,8 @@ def _draining() -> Iterator[Callable[[], bool]]:
 
     def first(*_: object) -> None:
         pressed.append(1)
-        signal.signal(signal.SIGINT, before)
+        # Not what was there before: a shell lets what it starts in the background ignore the signal.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.write(2, b"\nfinishing the running cells; Ctrl-C again stops them\n")
 
     before = signal.signal(signal.SIGINT, first)

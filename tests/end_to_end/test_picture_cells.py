@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import pytest
+
 PICTURES = "results/cells/tiny/small/{}/f0-s0.pictures.npz"
 
 
@@ -42,6 +44,7 @@ def test_originals_come_from_the_image_cache_and_nothing_is_decoded_for_them(fin
     assert not (place.folder / ".cache/images").exists()
 
 
+@pytest.mark.slow
 def test_with_min_cell_no_figure_shows_a_single_image(finished, place):
     shutil.copytree(finished.folder / "results", place.folder / "results")
     words = ("report", "--task", "tiny.toml", "--min-cell", "3")
