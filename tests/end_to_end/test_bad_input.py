@@ -132,6 +132,7 @@ def records(place):
     return {name: json.loads(text) for name, text in place.cells().items()}
 
 
+@pytest.mark.slow
 def test_a_corrupt_image_is_named_and_left_out_of_all_cells(own):
     run = ("run", "--task", "own.toml", "--methods", "llft", "--data", ".")
     good = (own.folder / "17.png").read_bytes()

@@ -42,6 +42,7 @@ def test_methods_that_are_not_defined_are_said_once_and_fail_nothing(banded):
     assert plan.stdout.count("done") == 14
 
 
+@pytest.mark.slow
 def test_again_computes_nothing_and_writes_the_same_bytes(banded):
     before = banded.cells()
     again = banded.bench("run", "--task", "tiny.toml", "--methods", "all")

@@ -8,6 +8,7 @@ import pytest
 PICTURES = "results/cells/tiny/small/{}/f0-s0.pictures.npz"
 
 
+@pytest.mark.slow
 def test_what_is_missing_of_a_figure_is_said_and_the_line_that_is_printed_makes_it(finished, place):
     """As from cells that were computed before anything was kept."""
     for name in ("results", ".cache"):

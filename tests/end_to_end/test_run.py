@@ -35,6 +35,7 @@ def test_again_computes_nothing_and_writes_the_same_bytes(finished):
     assert finished.report() == finished.first_report
 
 
+@pytest.mark.slow
 def test_the_report_of_all_tasks_has_those_of_the_user_too(finished):
     told = finished.bench("report", "--all", "--reports", "all")
     assert "all/tiny/main.md" in told.stdout

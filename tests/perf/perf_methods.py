@@ -18,7 +18,7 @@ from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune
 from bench.methods.fair_prune import FairPrune, saliency, smallest
 from tests.perf import plain
-from tests.perf.sizes import SIZE, a_run, cached, network, sizes, wall
+from tests.perf.sizes import SIZE, a_run, bar, cached, network, sizes, wall
 
 pytestmark = pytest.mark.gpu
 
@@ -52,7 +52,7 @@ def test_curvature_in_one_pass_against_gradients_image_by_image(compare, tmp_pat
     assert np.isfinite(correlation)
     compare(
         "FairPrune's curvature: one pass / image by image (vmap)", lambda: curvatures("rademacher"),
-        lambda: curvatures("exact"), bar=0.5, pairs=sizes().pairs,
+        lambda: curvatures("exact"), bar=bar(0.4, 0.5), pairs=sizes().pairs,
     )  # fmt: skip
 
 

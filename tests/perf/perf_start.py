@@ -36,7 +36,7 @@ def test_start(compare, word):
             f"bench {word} / import torch",
             lambda: wall.append(start(bench, word)),
             lambda: start(sys.executable, "-c", "import torch"),
-            bar=0.5,
+            bar=0.15,
             pairs=9,
             clock=children,
         )
