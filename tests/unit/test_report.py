@@ -392,9 +392,14 @@ def test_two_processes_make_what_one_makes_or_raise_what_it_raises(monkeypatch: 
     one, two = made_alone(given, wanted), made_by_two(given, wanted)
     assert list(one) == list(two) == [item.name for item in wanted]
     assert one == two
-    unknown_to_the_other = dataclasses.replace(wanted[1], name="gone")
+
+    # Whichever process comes to it: its name is unknown to the other, and what makes it here raises the same.
+    def gone(_: Any) -> Any:
+        raise KeyError("gone")
+
+    raising = dataclasses.replace(wanted[1], name="gone", make=gone)
     with pytest.raises(KeyError, match="gone"):
-        made_by_two(given, [wanted[0], unknown_to_the_other])
+        made_by_two(given, [wanted[0], raising])
 
 
 def test_few_cells_start_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
