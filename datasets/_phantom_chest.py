@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.fft import irfft2, rfft2
 
 
 @dataclass(frozen=True)
@@ -93,6 +92,8 @@ def _band(size: int, fine: float, coarse: float) -> np.ndarray:
 
 def noise_band(rng: np.random.Generator, size: int, fine: float, coarse: float) -> np.ndarray:
     """Return noise (size, size) of unit variance between two widths, in pixels of a 64-pixel image."""
+    from scipy.fft import irfft2, rfft2  # late: takes a quarter of a second, and a plan draws no image
+
     white = rng.standard_normal((size, size), dtype=np.float32)
     return np.asarray(irfft2(rfft2(white) * _band(size, fine, coarse), s=(size, size)))
 

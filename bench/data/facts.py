@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.fft import dctn
 
 SIDE = 32
 """Pixels of the side to which an image is reduced before its perceptual hash is taken."""
@@ -50,6 +49,8 @@ def perceptual_hash(row: np.ndarray) -> str:
     Each bit tells whether one of the 64 lowest frequencies (DCT-II of the grey image at 32 x 32) is above their median;
     the constant term, which is brightness, counts for none and its bit stays 0.
     """
+    from scipy.fft import dctn  # takes a quarter of a second to import, and plans and reports need no hash
+
     grey = _picture(row).convert("L")
     small = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64)
     low = np.asarray(dctn(small, norm="ortho"))[:8, :8].reshape(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,8 +83,8 @@ def check(cells: Sequence[Cell], info: TaskInfo) -> None:
         raise BenchError(f"{info.name} has {words[info.synthetic]} data, its results {found}: never in one table")
     if any(item.get("smoke") or item["cell"].get("smoke") for item in cells):
         raise BenchError(f"results of {info.name} come from `--smoke`: they check that code runs and are no numbers")
-    keys = [key_of(item["cell"]) for item in cells]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
+    keys = Counter(key_of(item["cell"]) for item in cells)
+    twice = next((key for key, times in keys.items() if times > 1), None)
     if twice:
         raise BenchError(f"two results for {' '.join(str(part) for part in twice)}")
     for name in info.ood:

@@ -10,7 +10,6 @@ import numpy as np
 
 from bench.report import frames, sweeps
 from bench.report.aggregate import COST
-from bench.report.checks import Cell
 from bench.report.material import Material
 
 if TYPE_CHECKING:
@@ -95,9 +94,9 @@ def roc(material: Material, name: str) -> Files:
     return _files(lambda: roc.draw(curves, material.info, name))
 
 
-def predicted(material: Material) -> list[Cell]:
-    """The cells of the main table whose predictions are there."""
-    return [item for item in material.tables[0].cells if material.has_predictions(item)]
+def predicted(material: Material) -> bool:
+    """Whether the predictions of any cell of the main table are there."""
+    return any(material.has_predictions(item) for item in material.tables[0].cells)
 
 
 def _files(draw: Callable[[], Figure]) -> Files:

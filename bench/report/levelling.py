@@ -76,10 +76,11 @@ def _fares(row: Row, cells: Sequence[Cell], info: TaskInfo, folds: Sequence[int]
 
 def _fare(group: Mapping[str, Any], metric: str) -> float:
     """Return how well a group fares in what a metric is the gap of; NaN where an older cell does not say."""
-
-    def of(name: str) -> float:
-        return float(group.get(name, np.nan))
-
+    if metric == "gap_auc":
+        return group.get("auc", np.nan)
+    if metric == "eopp":
+        return group.get("tpr", np.nan)
+    if metric == "gap_calibration_error":
+        return 1 - group.get("calibration_error", np.nan)
     end = "_carried" if METRICS[metric].threshold == "carried" else ""
-    one = {"gap_auc": of("auc"), "eopp": of("tpr"), "gap_calibration_error": 1 - of("calibration_error")}
-    return one.get(metric, (of(f"tpr{end}") + 1 - of(f"fpr{end}")) / 2)
+    return (group.get(f"tpr{end}", np.nan) + 1 - group.get(f"fpr{end}", np.nan)) / 2

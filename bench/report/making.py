@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 
 from bench.report.artefacts import Artefact, artefacts
 from bench.report.material import Material
@@ -31,35 +33,51 @@ def made_by_two(material: Material, making: Sequence[Artefact]) -> dict[str, Fil
     """
     if (os.cpu_count() or 1) < 2 or len(material.cells) < ENOUGH:
         return made_alone(material, making)
-    figures, rest = ([item for item in making if item.drawn is drawn] for drawn in (True, False))
+    figures, rest = deque(item for item in making if item.drawn), [item for item in making if not item.drawn]
     sets = material.info.ood if rest else ()
+    half = (len(sets) + 1) // 2
+    made: dict[str, Files] = {}
+
+    def redraw_there() -> None:
+        for name in sets[half:]:
+            material.redraws[name] = pool.submit(_redraw, name).result()
+
+    def draw_there() -> None:
+        # One by one: what a pool was given it does not give back, and one process would wait for the other.
+        while item := _next(figures.popleft):
+            made[item.name] = pool.submit(_make, item.name).result()
+
+    def draw_here(until: Callable[[], bool]) -> None:
+        while not until() and (item := _next(figures.pop)):  # from the end, so that the two meet
+            made[item.name] = item.make(material)
+
     # Spawned, not forked: threads that were started here would be copied with their locks shut.
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _take, (material,))
+    thread = ThreadPoolExecutor(1)
     try:
-        redraws = {name: pool.submit(_redraw, name) for name in sets[(len(sets) + 1) // 2 :]}
-        waiting = {item.name: pool.submit(_make, item.name) for item in figures}
+        redrawn, drawn = thread.submit(redraw_there), thread.submit(draw_there)
         with counting("patients redrawn", "draws") as watch:
-            for name in sets[: (len(sets) + 1) // 2]:
+            for name in sets[:half]:
                 material.redraws[name] = material.redraw(name, watch)
-        made: dict[str, Files] = {}
-
-        def draw(item: Artefact) -> None:
-            # What has begun in the other process cannot be cancelled.
-            if waiting[item.name].cancel():
-                made[item.name] = item.make(material)
-
-        while figures and not all(future.done() for future in redraws.values()):
-            draw(figures.pop())  # from the end, so that the two meet
-        material.redraws.update({name: future.result() for name, future in redraws.items()})
+        draw_here(redrawn.done)
+        redrawn.result()
         made |= {item.name: item.make(material) for item in rest}
-        while figures:
-            draw(figures.pop())
-        made |= {name: future.result() for name, future in waiting.items() if name not in made}
+        draw_here(lambda: False)
+        drawn.result()
     except BrokenProcessPool:
+        figures.clear()
         return made_alone(material, making)  # most likely it was killed for want of memory; one needs less
     finally:
+        figures.clear()
         pool.shutdown(cancel_futures=True)
+        thread.shutdown()
     return {item.name: made[item.name] for item in making}
+
+
+def _next(take: Callable[[], Artefact]) -> Artefact | None:
+    with suppress(IndexError):
+        return take()
+    return None
 
 
 _taken: dict[str, tuple[Material, dict[str, Artefact]]] = {}

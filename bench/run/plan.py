@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ class Cell:
         """The spec of the parameters that it runs with."""
         return json.loads(self.choice)["chosen"] if self.choice else self.method
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The cell's place below `results/cells`, without ending."""
         return Path(folder(self.task), self.backbone, folder(self.method), f"f{self.fold}-s{self.seed}")
@@ -76,6 +76,7 @@ class Cell:
         return str(self.path)
 
 
+@cache
 def folder(spec: str) -> str:
     """Return the name of the folder of a method or task: `swift+epsilon-0.2`."""
     return re.sub(r"[^\w.+@-]", "_", spec.replace(":", "+").replace("=", "-").replace(",", "+"))

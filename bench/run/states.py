@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -52,12 +54,11 @@ def standings(
         queued: what the queue says, by the path of a cell.
     """
     queued = queued or {}
-    names = {folder: _names(results / "cells" / folder) for folder in {p.cell.path.parent for p in cells}}
+    names = cache(lambda folder: _names(results / "cells" / folder))
     found: dict[Cell, Standing] = {}
     for planned in cells:
-        found[planned.cell] = _standing(
-            planned, results, names[planned.cell.path.parent], queued.get(str(planned.cell))
-        )
+        cell = planned.cell
+        found[cell] = _standing(planned, results, names(cell.path.parent), queued.get(str(cell)))
     broken = {
         (cell.task, cell.backbone, cell.fold, cell.seed)
         for cell, standing in found.items()
@@ -94,7 +95,7 @@ def _standing(planned: PlannedCell, results: Path, names: frozenset[str], queued
 
 def _names(folder: Path) -> frozenset[str]:
     try:
-        return frozenset(entry.name for entry in folder.iterdir())
+        return frozenset(entry.name for entry in os.scandir(folder))  # `iterdir` would make paths
     except OSError:
         return frozenset()
 

@@ -139,6 +139,6 @@ def as_record(status: Status) -> dict[str, Any]:
 def typical_seconds(results: Path, cell: Cell) -> float | None:
     """Return the median time of the done cells of a method on the task and backbone of a cell, or None."""
     files = [file for file in store.cell_file(results, cell).parent.glob("f*.json") if ".failed" not in file.name]
-    records = [store.read_json(file) or {} for file in sorted(files)[:SAMPLE]]
+    records = [store.read_json(file) or {} for file in sorted(files, key=lambda file: file.name)[:SAMPLE]]
     times = [record["cost"]["seconds"] for record in records if "cost" in record]
     return statistics.median(times) if times else None

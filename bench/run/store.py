@@ -30,23 +30,22 @@ State = Literal["done", "stale", "failed", "pending"]
 
 def cell_file(results: Path, cell: Cell) -> Path:
     """Return where the JSON of a cell stands."""
-    path = results / "cells" / cell.path
-    return path.with_name(path.name + ".json")
+    return results / "cells" / f"{cell.path}.json"
 
 
 def failure_file(results: Path, cell: Cell) -> Path:
     """Return where the failure of a cell stands."""
-    return cell_file(results, cell).with_suffix(".failed.json")
+    return results / "cells" / f"{cell.path}.failed.json"
 
 
 def predictions_file(results: Path, cell: Cell) -> Path:
     """Return where the predictions of a cell stand."""
-    return cell_file(results, cell).with_suffix(".parquet")
+    return results / "cells" / f"{cell.path}.parquet"
 
 
 def pictures_file(results: Path, cell: Cell) -> Path:
     """Return where the pictures of a cell stand, if it has any."""
-    return cell_file(results, cell).with_suffix(".pictures.npz")
+    return results / "cells" / f"{cell.path}.pictures.npz"
 
 
 def state(results: Path, cell: Cell, expected: str) -> State:
