@@ -55,6 +55,7 @@ def made_by_two(material: Material, making: Sequence[Artefact]) -> dict[str, Fil
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _take, (material,))
     thread = ThreadPoolExecutor(1)
     try:
+        pool.submit(os.getpid)  # the process starts, and takes the material, before anything here changes it
         redrawn, drawn = thread.submit(redraw_there), thread.submit(draw_there)
         with counting("patients redrawn", "draws") as watch:
             for name in sets[:half]:

@@ -10,8 +10,9 @@ import math
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -400,6 +401,26 @@ def test_two_processes_make_what_one_makes_or_raise_what_it_raises(monkeypatch: 
     raising = dataclasses.replace(wanted[1], name="gone", make=gone)
     with pytest.raises(KeyError, match="gone"):
         made_by_two(given, [wanted[0], raising])
+
+
+class Taken(dict[str, Any]):
+    """A cell that says in which thread it was taken to another process."""
+
+    threads: ClassVar[list[threading.Thread]] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.threads.append(threading.current_thread())
+        return dict, (dict(self),)
+
+
+def test_the_second_process_starts_before_the_material_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what a dictionary holds would change while another thread takes it there."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(making, "ENOUGH", 0)
+    given = material([Taken(item) for item in noise(1)], [], INFO)
+    made_by_two(given, [item for item in artefacts(given) if item.name == "main"])
+    assert len(Taken.threads) >= len(given.cells)
+    assert set(Taken.threads) == {threading.main_thread()}
 
 
 def test_few_cells_start_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
