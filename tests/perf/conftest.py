@@ -45,7 +45,8 @@ def busy():
 def compare():
     """Time two callables by turns, print the ratio with its spread and hold it against the bar.
 
-    `warm=False` leaves out the first call of each that is not timed, where both are long and pay nothing once.
+    `warm=False` leaves out the first call of each that is not timed, where both are so long that what is paid once
+    does not count.
     """
 
     def compare(name, one, other, *, bar, pairs, clock=busy, warm=True):

@@ -60,6 +60,7 @@ def test_importances_from_one_forward_pass(compare, tmp_path):
         lambda: separate_passes(run, run.model),
         bar=0.85,
         pairs=3,
+        warm=device().type != "cpu",
     )
 
 
@@ -88,7 +89,7 @@ def test_head_on_cached_features(compare, tmp_path, epochs, allowed):
 
     compare(
         f"{epochs} epochs of the head: features cached / not cached", lambda: head(True), lambda: head(False),
-        bar=allowed, pairs=3,
+        bar=allowed, pairs=3, warm=device().type != "cpu",
     )  # fmt: skip
 
 
@@ -117,4 +118,5 @@ def test_nine_thresholds(compare, tmp_path):
         lambda: sweep(False),
         bar=bar(0.20, 0.25),
         pairs=3,
+        warm=device().type != "cpu",
     )

@@ -37,7 +37,7 @@ def test_start(compare, word):
             lambda: wall.append(start(bench, word)),
             lambda: start(sys.executable, "-c", "import torch"),
             bar=0.15,
-            pairs=5,
+            pairs=3,
             clock=children,
         )
     finally:

@@ -81,7 +81,7 @@ def test_an_epoch_from_the_cache_against_a_loader_that_decodes(compare, tmp_path
     # On the wall: the workers of the loader are processes of their own.
     compare(
         "an epoch from the image cache / from JPEGs, 2 workers, NCHW", lambda: epochs(run, net, "cache"), loader,
-        bar=bar(1 / 1.8, 1 / 5), pairs=3, clock=wall,
+        bar=bar(1 / 1.8, 1 / 5), pairs=3, clock=wall, warm=device().type != "cpu",
     )  # fmt: skip
 
 

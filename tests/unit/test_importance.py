@@ -105,3 +105,12 @@ def test_example_e():
     assert torch.equal(smallest(7 * s, 2), smallest(s, 2))
     assert torch.equal(saliency(theta, h_u, h_p, 0), saliency(theta, h_u, 0 * h_p, 0.9))
     assert smallest(torch.zeros(10), 4).sum() == 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_smallest_are_the_first_of_a_stable_sort(seed):
+    scores = torch.randint(-3, 4, (seed + 1,), generator=torch.Generator().manual_seed(seed)).float()
+    scores[scores == 3] = float("inf")
+    for count in range(len(scores) + 1):
+        expected = sorted(sorted(range(len(scores)), key=lambda i: scores[i].item())[:count])
+        assert smallest(scores, count).nonzero().flatten().tolist() == expected
