@@ -24,8 +24,10 @@ from bench.score.statistics import LEVEL
 DRAWS = 2000
 _AT_ONCE = 2_000_000
 # Weights held at a time. With fewer, calls of NumPy take longer than what they add up; with more, memory is slow.
-_EXACT = 2**23
-# Up to here whole numbers and halves are the same in float32, which takes half as long.
+_NARROW = 2**15 - 1
+# Up to here halves of images are counted in 16 bits, which takes half as long.
+_EXACT = 2**24
+# Up to here whole numbers are the same in float32.
 _BY_GROUP = {"min_auc": np.min, "gap_auc": np.ptp}
 
 
@@ -72,7 +74,8 @@ def replicates(
     Raises:
         UsageError: on a metric that is not made of AUCs and rates.
     """
-    kind = np.float32 if sample.patients * int(np.bincount(sample.patient).max()) < _EXACT else np.float64
+    most = 2 * sample.patients * int(np.bincount(sample.patient).max())
+    kind = np.int16 if most <= _NARROW else np.int32
     every = _Counts.of(sample, np.ones(len(sample.y), dtype=bool), kind)
     models = [_Model(sample, logit, metrics, kind) for logit in logits]
     generator = np.random.default_rng(seed)
@@ -167,7 +170,7 @@ class _Auc:
     """An AUC as a function of weights: for each run of positives, the weight of the negatives below it.
 
     Positives between which no negative lies are a run; runs ascend. `runs` (K, P) has their positives, row k of
-    `steps` (K, P) the negatives above run k - 1 and below run k; half of what ties with a run lies on either side.
+    `steps` (K, P) the halves of negatives above run k - 1 and below run k: two of each, one on either side of a tie.
     """
 
     steps: csr_array
@@ -185,7 +188,7 @@ class _Auc:
         begins[places] = True  # a run, at the first positive above a negative
         begins[0] = True
         run = np.cumsum(begins) - 1
-        shape, halves = (int(run[-1]) + 1, sample.patients), np.full(len(places), 0.5, kind)
+        shape, halves = (int(run[-1]) + 1, sample.patients), np.ones(len(places), kind)
         steps = _sparse(halves, run[places], np.tile(patient[~y], 2), shape)
         return cls(steps, _sparse(np.ones(len(order), kind), run[:-1], patient[y][order], shape))
 
@@ -194,10 +197,10 @@ class _Auc:
         below, runs = self.steps @ weights, self.runs @ weights
         for before, here in pairwise(below):
             here += before  # a row at a time: `cumsum` goes down the columns, one number after the other
-        pairs = images.prod(axis=0)
-        ordered = np.einsum("kb,kb->b", runs, below, dtype=runs.dtype if pairs.max() < _EXACT else float)
+        pairs = 2 * images.prod(axis=0)
+        exact = np.float32 if pairs.max() <= _EXACT else np.float64
         with np.errstate(invalid="ignore"):
-            return ordered / pairs
+            return np.einsum("kb,kb->b", runs.astype(exact), below.astype(exact)) / pairs
 
 
 def _sparse(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:

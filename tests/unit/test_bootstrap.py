@@ -47,14 +47,24 @@ def test_draws_do_not_depend_on_how_many_are_made_or_on_other_models() -> None:
     assert not np.array_equal(whole[:, :, :7], replicates(sample, list(logits), ("auc", "spd"), 6, draws=7))
 
 
-@pytest.mark.parametrize("exact", [0, 10_000])
-def test_draws_are_the_same_bits_in_either_precision(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "most"), [("_EXACT", 0), ("_EXACT", 10_000), ("_NARROW", 0)])
+def test_draws_are_the_same_bits_in_either_precision(name: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     sample = Sample(rng.integers(2, size=400), rng.integers(2, size=400), rng.permutation(400) // 2, 2)
     logits = [rng.normal(size=400).round(1)]
     single = replicates(sample, logits, EVERY, 5, draws=200)
-    monkeypatch.setattr(bootstrap, "_EXACT", exact)  # 0: all in float64; 10,000: the sum of products alone
+    monkeypatch.setattr(bootstrap, name, most)
     np.testing.assert_array_equal(single, replicates(sample, logits, EVERY, 5, draws=200))
+
+
+def test_more_halves_of_images_than_16_bits_count() -> None:
+    rng = np.random.default_rng(3)
+    y, a = rng.integers(2, size=40_000), np.arange(40_000) % 2
+    logit = (rng.normal(size=40_000) + 6 * y).astype(np.float32)  # nearly all negatives are below nearly all positives
+    values = replicates(Sample(y, a, np.arange(40_000), 2), [logit], ("auc",), 5, draws=3)
+    for draw, members in enumerate(drawn(5, 40_000, 3)):
+        scores = evaluate(logit[members], y[members], a[members], ["g0", "g1"])
+        assert values[0, 0, draw] == pytest.approx(scores["auc"])
 
 
 def test_a_draw_without_a_class_of_a_group_is_nan_and_counted_out() -> None:
