@@ -73,6 +73,7 @@ def test_results_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     assert place.untimed() == finished.untimed()
 
 
+@pytest.mark.slow
 def test_a_cache_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     cache, run = place.folder / ".cache", ("run", "--task", "tiny.toml", "--methods", "llft")
     mount(cache, "size=300k")

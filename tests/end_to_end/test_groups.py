@@ -86,6 +86,7 @@ def test_methods_do_fit_on_the_pair(banded):
         assert (one["logit"] != other["logit"]).any()
 
 
+@pytest.mark.slow
 def test_without_two_groups_of_some_size_every_method_is_the_baseline(place):
     rewrite(place, 'column = "age"\ncuts = [18.5, 19]\nnames = ["18", "18 too", "older"]\n')
     done = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pandas as pd
+import pytest
 import torch
 
 RUN = ("run", "--task", "tiny.toml", "--methods", "llft")
@@ -13,6 +14,7 @@ def records(place):
     return {name: json.loads(text) for name, text in place.cells().items()}
 
 
+@pytest.mark.slow
 def test_the_suites_own_weights_brought_back_give_the_same_predictions(finished, place):
     for name, record in records(finished).items():
         if "/baseline/" in name:

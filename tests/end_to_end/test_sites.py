@@ -11,6 +11,8 @@ import pytest
 
 from bench import cli
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bench(monkeypatch, capsys):

@@ -65,6 +65,7 @@ def test_images_from_the_cache_cost_little_over_a_resident_batch(compare, tmp_pa
     compare(
         "an epoch from the image cache / on one resident batch", lambda: epochs(run, net, "cache"),
         lambda: epochs(run, net, "resident"), bar=1 / 0.95, pairs=size.pairs,
+        warm=device().type != "cpu",
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path):
 
     compare(
         "a fine-tuning step of the suite / plain, float32, NCHW", lambda: epochs(run, net, "one"), plainly,
-        bar=bar(1 / 1.5, 1 / 2.5), pairs=size.pairs,
+        bar=bar(1 / 1.5, 1 / 2.5), pairs=size.pairs, warm=device().type != "cpu",
     )  # fmt: skip
 
 
