@@ -96,7 +96,7 @@ def test_head_on_cached_features(compare, tmp_path, epochs, allowed):
 @pytest.mark.gpu
 def test_nine_thresholds(compare, tmp_path):
     """Importances, the first step and the features of the second are those of all thresholds."""
-    split = on_device(random_split("external", images=128, size=64))
+    split = on_device(random_split("external", images=256, size=64))
     recipe = dataclasses.replace(RECIPE, batch=128, epochs=10)
     net, sweeps = random_net().to(device()), itertools.count()
 
