@@ -34,7 +34,7 @@ test-slurm: setup
 
 # Ratios of speeds; on an idle machine, nothing beside it. The first is of the CPU, whatever else there is.
 perf: setup
-	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -s tests/perf/perf_*.py
+	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -s --durations=40 tests/perf/perf_*.py
 
 # Against numbers of images, parameters and cells; eleven minutes. What is in OUT already is not measured again.
 OUT ?= results/scaling

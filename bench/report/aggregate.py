@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
+from operator import itemgetter
 from statistics import mean
 from typing import Any, Literal
 
@@ -162,10 +163,10 @@ def cost(cell: Cell) -> float:
 
 def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
     keys = ("backbone", "method", "label", "spec", "row", "set", "metric")
+    names_of = itemgetter(*keys)
     groups: dict[tuple[Any, ...], dict[int, list[dict[str, Any]]]] = {}
     for record in records:
-        folds = groups.setdefault(tuple(record[key] for key in keys), {})
-        folds.setdefault(record["fold"], []).append(record)
+        groups.setdefault(names_of(record), {}).setdefault(record["fold"], []).append(record)
     for names, folds in groups.items():
         # Seeds of a fold share its training images: they are one observation, not several.
         values = {fold: summary([item["value"] for item in items]).mean for fold, items in folds.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -91,6 +92,7 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
 
 def report_material(material: Material, place: Path) -> Results:
     """Write and print the report of what was read of one task."""
+    gc.freeze()  # records are kept to the end: to go through them for garbage again and again takes seconds
     results = material.results
     files = write(material, place, make=made_by_two)
     compared = compare([material.results_of(table) for table in material.tables])

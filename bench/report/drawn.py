@@ -70,7 +70,7 @@ def roc(material: Material, name: str) -> Files:
         return {}
     known = {(row.backbone, row.spec): row for row in material.results.rows}
     parts: list[tuple[dict[str, object], dict[str, np.ndarray]]] = []
-    places: dict[int, np.ndarray] = {}
+    places: dict[int, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
     left_out: list[str] = []
     for item in material.tables[0].cells:
         cell = item["cell"]
@@ -82,9 +82,9 @@ def roc(material: Material, name: str) -> Files:
             continue
         named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell["fold"]}
         if id(images) not in places:
-            places[id(images)] = np.flatnonzero(images["set"] == name)
-        rows = places[id(images)]
-        columns = {column: images[column].to_numpy()[rows] for column in ("a", "y")}
+            rows = np.flatnonzero(images["set"] == name)
+            places[id(images)] = rows, {column: images[column].to_numpy()[rows] for column in ("a", "y")}
+        rows, columns = places[id(images)]
         parts.append((named, {**columns, "logit": logit[rows]}))
     if left_out:
         print(f"left out of the ROC curves, no predictions to read: {', '.join(left_out)}", file=sys.stderr)

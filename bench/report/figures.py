@@ -141,8 +141,9 @@ def finite(value: float) -> float | None:
 
 def to_bytes(figure: Figure) -> dict[str, bytes]:
     """A figure as `pdf` and `png`, without the date and the version in which two runs would differ."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)  # once is enough; with "none" each file would be drawn twice
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)  # once is enough; with "none" each file would be drawn twice
     return {kind: _bytes(figure, kind, stamp) for kind, stamp in (("pdf", "CreationDate"), ("png", "Software"))}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -87,6 +88,7 @@ _taken: dict[str, tuple[Material, dict[str, Artefact]]] = {}
 def _take(material: Material) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches both: it ends at once and without a word
     _taken[""] = material, {item.name: item for item in artefacts(material)}
+    gc.freeze()  # as in `bench.report.command`
 
 
 def _make(name: str) -> Files:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -76,7 +77,7 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         patients=intervals(results),
         notes=reading(results),
         main_files=_files(shown[MAIN]) if MAIN in shown else (),
-        sections=[_section(item) for name, item in shown.items() if name != MAIN],
+        sections=_sections([item for name, item in shown.items() if name != MAIN]),
         provenance=provenance(results, material.cells, material.task),
         failures=_failures(material.failures, material.cells),
         missing=[_title(item) for item in artefacts if item.missing],
@@ -98,7 +99,7 @@ def index(every: Iterable[Results], across: Sequence[Shown] = ()) -> bytes:
         }
         for results in every
     ]
-    return _render("index.html.j2", tasks=tasks, sections=[_section(item) for item in across])
+    return _render("index.html.j2", tasks=tasks, sections=_sections(across))
 
 
 def found(results: Results) -> str:
@@ -135,10 +136,19 @@ def _left_out(lines: Sequence[str]) -> list[str]:
 _LEFT_OUT = re.compile(r"(?:^|/)([\w.+@-]+/[\w.+@-]+/f\d+-s\d+)\.[a-z.]+: (.+?)(?:: |$)")
 
 
-def _section(item: Shown) -> _Section:
-    drawn = picture(item.files["png"]) if "png" in item.files else None
-    text = html(item.files["md"].decode()) if "md" in item.files else Markup()
-    return _Section(item.name, _title(item), _files(item), drawn, text)
+def _sections(items: Sequence[Shown]) -> list[_Section]:
+    def drawn(item: Shown) -> Picture | None:
+        return picture(item.files["png"]) if "png" in item.files else None
+
+    def text(item: Shown) -> Markup:
+        return html(item.files["md"].decode()) if "md" in item.files else Markup()
+
+    with ThreadPoolExecutor() as pool:  # Pillow works without the interpreter's lock
+        pictures = list(pool.map(drawn, items))
+    return [
+        _Section(item.name, _title(item), _files(item), shown, text(item))
+        for item, shown in zip(items, pictures, strict=True)
+    ]
 
 
 def _title(item: Shown) -> str:
