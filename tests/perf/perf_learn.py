@@ -52,14 +52,14 @@ def separate_passes(run, net):
 def test_importances_from_one_forward_pass(compare, tmp_path):
     """A ResNet-50 at 224; nothing does better than 5/6 where backward costs twice forward."""
     check_importances()
-    images, batch = (8, 8) if device().type == "cpu" else (512, 64)
+    images, batch, pairs = (4, 4, 7) if device().type == "cpu" else (512, 64, 3)
     run = a_run(network(), {"external": lambda: cached(tmp_path, "external", images)}, batch=batch)
     compare(
         "importances: one forward, two backward / separate passes",
         lambda: learn.fisher_importances(run, run.model, "external"),
         lambda: separate_passes(run, run.model),
         bar=0.85,
-        pairs=3,
+        pairs=pairs,
         warm=device().type != "cpu",
     )
 
@@ -77,7 +77,7 @@ def check_importances():
 @pytest.mark.parametrize(("epochs", "allowed"), [(10, 0.65), (20, 0.45)])
 def test_head_on_cached_features(compare, tmp_path, epochs, allowed):
     """At 224 pixels, where the extractor is what takes time; the small one on a CPU."""
-    backbone, images, batch = ("small", 128, 32) if device().type == "cpu" else ("resnet50", 1024, 128)
+    backbone, images, batch = ("small", 64, 16) if device().type == "cpu" else ("resnet50", 1024, 128)
     run = a_run(network(backbone), {"external": lambda: cached(tmp_path, "external", images)}, batch=batch)
 
     def head(cache):
@@ -117,6 +117,6 @@ def test_nine_thresholds(compare, tmp_path):
         lambda: sweep(True),
         lambda: sweep(False),
         bar=bar(0.20, 0.25),
-        pairs=3,
+        pairs=1 if device().type == "cpu" else 3,
         warm=device().type != "cpu",
     )

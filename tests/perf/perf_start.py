@@ -38,6 +38,7 @@ def test_start(compare, word):
             lambda: start(sys.executable, "-c", "import torch"),
             bar=0.15,
             pairs=3,
+            warm=False,
             clock=children,
         )
     finally:

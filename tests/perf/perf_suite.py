@@ -100,11 +100,12 @@ def watched(spent, monkeypatch):
         yield
 
 
-def test_little_time_goes_into_anything_but_passes(tmp_path, images, monkeypatch):
-    """All cells of fold 0 in this process, after one that pays for imports; their images are decoded before."""
+def test_little_time_goes_into_anything_but_passes(tmp_path, images, whole, monkeypatch):
+    """All cells of fold 0 in this process, after one that pays for imports, on images and a baseline that are there."""
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "images").symlink_to(images)
+    (cache / "baselines").symlink_to(whole[0] / "cache" / "baselines")
     settings, spent = Settings(TASK, tmp_path / "results", cache, None), defaultdict(float)
     _, cells = plan_run(Wanted("all", folds=(0,)), settings)
     run_cell(cells[0], settings)

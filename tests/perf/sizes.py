@@ -49,7 +49,7 @@ def print_rate() -> None:
     """Print what of a bare product of matrices a training step does on a CPU: what is left for layouts to save."""
     if device().type != "cpu":
         return
-    net, x = network().train(), torch.randn(sizes().batch, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
+    net, x = network().train(), torch.randn(4, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
     one, other = torch.randn(2, 1536, 1536)
 
     def step() -> None:
