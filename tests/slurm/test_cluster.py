@@ -19,6 +19,51 @@ from tests.slurm.conftest import CLUSTER, METHODS, PROFILE, answers, shell
 DEMO = ("run", "--methods", "all", "--task", "phantom-cxr-age", "--folds", "0,1")
 
 
+@contextlib.contextmanager
+def drained():
+    """The node takes no jobs: what is submitted waits."""
+    shell("scontrol", "update", "nodename=localhost", "state=drain", "reason=test")
+    try:
+        yield
+    finally:
+        shell("scontrol", "update", "nodename=localhost", "state=resume")
+
+
+@contextlib.contextmanager
+def configured(daemons, **settings):
+    """The controller restarted with other values of slurm.conf, and with the old ones at the end."""
+    file = Path(os.environ["SLURM_CONF"])
+    before = after = file.read_text()
+    for name, value in settings.items():
+        after = re.sub(rf"(?m)^{name}=\d+", f"{name}={value}", after)
+    assert after != before
+    try:
+        _restart(daemons, file, after)
+        yield
+    finally:
+        _restart(daemons, file, before)
+
+
+def _restart(daemons, file, text):
+    daemons("stop", "slurmctld")
+    file.write_text(text)
+    daemons("start", "slurmctld")
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not answers("scontrol", "ping"):
+        time.sleep(0.3)
+
+
+def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):
+    """The first test, as jobs of before count until the controller forgets them: a minute or two."""
+    with configured(daemons, MaxJobCount="3", MinJobAge="2"), drained():
+        cluster.wait(until=lambda: not shell("squeue", "--noheader", "--states=all"), seconds=120)
+        first = cluster.submit()
+        assert re.search(r"2 submitted in 1 arrays, 4 left for later: the cluster takes no more jobs", first.stdout)
+    cluster.complete()
+    assert cluster.untimed() == local.table
+    cluster.done_once()
+
+
 def test_the_demo_on_slurm_is_the_demo_here_byte_for_byte(cluster, place_of):
     """All ten methods on two of the five folds: tables and predictions."""
     here = place_of("here")
@@ -172,16 +217,6 @@ def test_a_job_over_its_time_is_resumed_with_more(cluster):
     assert sorted(times, key=int) == ["1", "2", "10"]
 
 
-@contextlib.contextmanager
-def drained():
-    """The node takes no jobs: what is submitted waits."""
-    shell("scontrol", "update", "nodename=localhost", "state=drain", "reason=test")
-    try:
-        yield
-    finally:
-        shell("scontrol", "update", "nodename=localhost", "state=resume")
-
-
 def test_code_that_changed_while_jobs_waited_is_noted_in_their_records(cluster):
     plugin = cluster.folder / "sleeper.py"
     plugin.write_text(SLEEPER.replace("FOLDER", str(cluster.folder)))
@@ -199,17 +234,6 @@ def test_code_that_changed_while_jobs_waited_is_noted_in_their_records(cluster):
     assert noted["baseline"] is None
     assert "plugin sleeper.py" in noted["sleeper"]
     assert "the code is not that of the submission" in records["sleeper"].with_suffix(".log").read_text()
-
-
-def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):
-    with configured(daemons, MaxJobCount="3", MinJobAge="2"), drained():
-        # Jobs of before count until the controller forgets them.
-        cluster.wait(until=lambda: not shell("squeue", "--noheader", "--states=all"), seconds=120)
-        first = cluster.submit()
-        assert re.search(r"2 submitted in 1 arrays, 4 left for later: the cluster takes no more jobs", first.stdout)
-    cluster.complete()
-    assert cluster.untimed() == local.table
-    cluster.done_once()
 
 
 def test_a_job_that_is_told_to_end_goes_back_into_the_queue(cluster):
@@ -240,30 +264,6 @@ def test_a_failed_baseline_blocks_its_methods_and_retry_heals_them(cluster, loca
     cluster.wait()
     assert cluster.counts() == {"done": 6}
     assert cluster.untimed() == local.table
-
-
-@contextlib.contextmanager
-def configured(daemons, **settings):
-    """The controller restarted with other values of slurm.conf, and with the old ones at the end."""
-    file = Path(os.environ["SLURM_CONF"])
-    before = after = file.read_text()
-    for name, value in settings.items():
-        after = re.sub(rf"(?m)^{name}=\d+", f"{name}={value}", after)
-    assert after != before
-    try:
-        _restart(daemons, file, after)
-        yield
-    finally:
-        _restart(daemons, file, before)
-
-
-def _restart(daemons, file, text):
-    daemons("stop", "slurmctld")
-    file.write_text(text)
-    daemons("start", "slurmctld")
-    end = time.monotonic() + 30
-    while time.monotonic() < end and not answers("scontrol", "ping"):
-        time.sleep(0.3)
 
 
 def test_arrays_are_cut_to_the_largest_that_the_cluster_takes(cluster, daemons):
