@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from tests.end_to_end.test_run import PLUGIN
 
 SWALLOW = "import resource, torch; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, -1)); torch.ones(8 << 30)"
@@ -47,6 +49,7 @@ def test_a_method_whose_first_three_cells_fail_alike_is_not_started_again_in_thi
     assert "8 of 8 cells done, 4 computed, 0 recomputed" in place.bench(*words).stdout
 
 
+@pytest.mark.slow
 def test_pre_training_that_is_killed_goes_on_from_its_checkpoint(place, new_place):
     """SIGKILL of all processes while a fold is pre-trained; weights and results are those of a run left alone."""
     other = new_place("uninterrupted")

@@ -54,7 +54,7 @@ def furnish(place):
 
 @pytest.fixture(scope="module")
 def tuned(place_in, tmp_path_factory):
-    """The tiny task with untuned cells and their report, then tuned."""
+    """The tiny task with untuned cells and their report, then tuned: half a minute, so what takes it is slow."""
     place = furnish(place_in(tmp_path_factory.mktemp("tuned")))
     place.bench("run", *RUN)
     place.bench("report", *RUN[:2], *RUN[4:])
@@ -97,6 +97,7 @@ def scores(place, spec, fold):
     return roc_auc_score(held["y"], held["logit"]), gap, held["logit"].gt(0).nunique() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fold", [0, 1])
 def test_the_planted_value_is_chosen_for_every_fold_and_run_on_the_usual_sets(tuned, fold):
     one = record(tuned, "turn@tuned", fold)
@@ -115,6 +116,7 @@ def test_the_planted_value_is_chosen_for_every_fold_and_run_on_the_usual_sets(tu
     assert f"turn: 8 trials, {sum(counts)} images forward, 0 backward" in tuned.first.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fold", [0, 1])
 def test_the_choice_is_the_one_that_the_rule_makes_of_the_stored_logits(tuned, fold):
     grid = ["shift", *(f"shift:by={by}" for by in (-1.0, 0.2, 0.5))]
@@ -125,6 +127,7 @@ def test_the_choice_is_the_one_that_the_rule_makes_of_the_stored_logits(tuned, f
     assert record(tuned, "shift@tuned", fold)["tuned"]["chosen"] == next(s for s in feasible if table[s][1] == best)
 
 
+@pytest.mark.slow
 def test_again_computes_nothing_and_another_objective_no_trial(copy):
     trials, choices = tuning(copy)
     again = copy.bench("tune", *RUN)
@@ -137,6 +140,7 @@ def test_again_computes_nothing_and_another_objective_no_trial(copy):
     assert record(copy, "turn@tuned")["tuned"]["objective"] == "threshold"
 
 
+@pytest.mark.slow
 def test_the_main_table_stays_untuned(tuned, copy):
     copy.bench("report", *RUN[:2], *RUN[4:])
     made = files(copy.folder / "reports/tiny")
@@ -208,6 +212,7 @@ PEEKS = PLUGIN.format(
 """Declares a test set and reads it."""
 
 
+@pytest.mark.slow
 def test_no_test_image_is_in_reach_of_a_run(copy):
     (copy.folder / "peeks.py").write_text(PEEKS)
     words = ("--task", "tiny.toml", "--methods", "peeks", "--plugin", "peeks.py", "--folds", "0")
@@ -215,6 +220,7 @@ def test_no_test_image_is_in_reach_of_a_run(copy):
     assert "UndeclaredSplit: peeks reads the split 'ood_neutral'" in done.stderr
 
 
+@pytest.mark.slow
 def test_no_test_image_is_in_reach(copy):
     """A test set whose reading raises: all is chosen before anyone looks for it. A method that asks is refused."""
     text = (copy.folder / "tiny.toml").read_text()
