@@ -69,6 +69,7 @@ def test_the_demo_on_slurm_is_the_demo_here_byte_for_byte(cluster, place_of):
     here = place_of("here")
     here.bench(*DEMO, timeout=900)
     here.bench("report", "--task", "phantom-cxr-age")
+    shutil.copytree(here.folder / ".cache/images", cluster.folder / ".cache/images")
     cluster.profile("long.toml", time=60)
     submitted = cluster.bench(*DEMO, "--on", "slurm", "--profile", "long.toml", "--group-by", "fold")
     assert "0 of 22 cells done, 22 submitted in 1 arrays" in submitted.stdout
