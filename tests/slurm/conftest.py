@@ -1,5 +1,6 @@
 """A running SLURM: `eval "$(slurm/testcluster/up)"` starts one; without one all of these are skipped."""
 
+import contextlib
 import json
 import os
 import re
@@ -47,6 +48,40 @@ def daemon(verb, name):
 
 def shell(*words):
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@contextlib.contextmanager
+def drained():
+    """The node takes no jobs: what is submitted waits."""
+    shell("scontrol", "update", "nodename=localhost", "state=drain", "reason=test")
+    try:
+        yield
+    finally:
+        shell("scontrol", "update", "nodename=localhost", "state=resume")
+
+
+@contextlib.contextmanager
+def configured(daemons, **settings):
+    """The controller restarted with other values of slurm.conf, and with the old ones at the end."""
+    file = Path(os.environ["SLURM_CONF"])
+    before = after = file.read_text()
+    for name, value in settings.items():
+        after = re.sub(rf"(?m)^{name}=\d+", f"{name}={value}", after)
+    assert after != before
+    try:
+        _restart(daemons, file, after)
+        yield
+    finally:
+        _restart(daemons, file, before)
+
+
+def _restart(daemons, file, text):
+    daemons("stop", "slurmctld")
+    file.write_text(text)
+    daemons("start", "slurmctld")
+    end = time.monotonic() + 30
+    while time.monotonic() < end and not answers("scontrol", "ping"):
+        time.sleep(0.3)
 
 
 class ClusterPlace(Place):

@@ -1,6 +1,5 @@
 """Runs on a real one-node SLURM, disturbed in every way that a node and its controller can be."""
 
-import contextlib
 import json
 import os
 import re
@@ -9,48 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.slurm.conftest import CLUSTER, METHODS, PROFILE, answers, shell
+from tests.slurm.conftest import CLUSTER, METHODS, PROFILE, configured, drained, shell
 
 DEMO = ("run", "--methods", "all", "--task", "phantom-cxr-age", "--folds", "0,1")
-
-
-@contextlib.contextmanager
-def drained():
-    """The node takes no jobs: what is submitted waits."""
-    shell("scontrol", "update", "nodename=localhost", "state=drain", "reason=test")
-    try:
-        yield
-    finally:
-        shell("scontrol", "update", "nodename=localhost", "state=resume")
-
-
-@contextlib.contextmanager
-def configured(daemons, **settings):
-    """The controller restarted with other values of slurm.conf, and with the old ones at the end."""
-    file = Path(os.environ["SLURM_CONF"])
-    before = after = file.read_text()
-    for name, value in settings.items():
-        after = re.sub(rf"(?m)^{name}=\d+", f"{name}={value}", after)
-    assert after != before
-    try:
-        _restart(daemons, file, after)
-        yield
-    finally:
-        _restart(daemons, file, before)
-
-
-def _restart(daemons, file, text):
-    daemons("stop", "slurmctld")
-    file.write_text(text)
-    daemons("start", "slurmctld")
-    end = time.monotonic() + 30
-    while time.monotonic() < end and not answers("scontrol", "ping"):
-        time.sleep(0.3)
 
 
 def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):

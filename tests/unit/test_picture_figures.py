@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib import style
+from matplotlib.figure import Figure
 
 from bench.report.cams import NOT_TO_BE_SHOWN, cams, heat
 from bench.report.figures import STYLE, to_bytes
@@ -123,3 +124,23 @@ def test_the_same_frame_gives_the_same_bytes():
         lambda: masks_by_layer(strip_frame().query("kind == 'mask'"), of="SWiFT", synthetic=True),
     ):
         assert to_bytes(draw()) == to_bytes(draw())
+
+
+def test_files_are_drawn_as_matplotlib_lays_them_out():
+    """Panels lie where a whole drawing puts them, and not where they were made."""
+
+    def draw():
+        figure = Figure(figsize=(3, 2), layout="constrained")
+        for axis in figure.subplots(1, 2):
+            axis.plot([0, 1], [0, 1000], label="line")
+            axis.set_ylabel("a label\nof two lines")
+        figure.legend(loc="outside lower center", title="below")
+        return figure
+
+    made, written, drawn = draw(), draw(), draw()
+    to_bytes(written)
+    drawn.draw_without_rendering()
+    ours, theirs, before = (
+        [axis.get_position().extents.tolist() for axis in figure.axes] for figure in (written, drawn, made)
+    )
+    assert ours == theirs != before
