@@ -434,6 +434,11 @@ class Recipe:
         "Learning rate of fine-tuning; the public code makes a cosine schedule and never steps it.",
         register=("D40",),
     )
+    precision: Literal["device", "float32", "bfloat16"] = option(
+        "device",
+        "Of the passes that train, in pre-training too: the device's (bfloat16 autocast on a GPU, float32 on a CPU), "
+        "or one for all. On a CPU bfloat16 pays where it has instructions for it (avx512_bf16, amx_bf16).",
+    )
     threads: int = option(
         1, "CPU threads of one cell. Float sums depend on it, so it is fixed here and not by what is free.", low=1
     )

@@ -107,7 +107,7 @@ class DiffGda(Method):
         val = evaluated(run, self.evaluation_images)
 
         def descended(sign: float, x: Tensor, y: Tensor, a: Tensor, size: int) -> Tensor | None:
-            gap = soft_gap(self.proxy, learn.in_parts(partial(learn.trained_logits, net), x, size), y, a)
+            gap = soft_gap(self.proxy, learn.in_parts(partial(learn.trained_logits, run, net), x, size), y, a)
             if gap is not None:
                 optimiser.zero_grad()
                 (sign * gap).backward()

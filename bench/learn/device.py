@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import os
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-HALF = ("cuda",)
-"""Kinds of device on which networks are trained under bfloat16 autocast."""
+from bench.api import Recipe, Run
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 @cache
@@ -29,13 +32,30 @@ def device() -> torch.device:
     return torch.device("cuda")
 
 
-def trained_logits(net: nn.Module, x: Tensor) -> Tensor:
+def keep_memory() -> None:
+    """Let this process keep up to 512 MB that a pass frees for the next one, where its allocator is glibc's.
+
+    Of itself it hands them back to the kernel, which clears every page that is taken again: a sixth of a small
+    network's training. The peak stays what it was.
+    """
+    with suppress(AttributeError, OSError, TypeError):  # another allocator, another system
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most it allows
+        mallopt(_TRIM_THRESHOLD, 512 << 20)
+
+
+def halved(recipe: Recipe, kind: str) -> bool:
+    """Whether networks are trained under bfloat16 autocast on a kind of device, `cpu` or `cuda`."""
+    return recipe.precision == "bfloat16" or (recipe.precision == "device" and kind == "cuda")
+
+
+def trained_logits(run: Run, net: nn.Module, x: Tensor) -> Tensor:
     """Return the logits (B,) of a network that is being trained, in float32 or wider.
 
-    On a GPU the forward pass, and with it the backward pass, is in bfloat16 where autocast takes that for safe. Losses,
-    masks, importances, frozen features and predictions are in float32 everywhere.
+    Where the recipe's precision is bfloat16, the forward pass, and with it the backward pass, is in bfloat16 as far as
+    autocast takes that for safe. Losses, masks, importances, frozen features and predictions are in float32 everywhere.
     """
-    if x.device.type not in HALF:
+    if not halved(run.recipe, x.device.type):
         return net(x)
     with torch.autocast(x.device.type, dtype=torch.bfloat16):
         z = net(x)

@@ -188,9 +188,9 @@ def finetune(
     def logits(x: Tensor, size: int) -> Tensor:
         if still and size < len(x):
             with torch.no_grad():
-                h = in_parts(partial(trained_logits, features), x, size)
+                h = in_parts(partial(trained_logits, run, features), x, size)
             return head_of(h).squeeze(1)
-        return in_parts(partial(trained_logits, net), x, size)
+        return in_parts(partial(trained_logits, run, net), x, size)
 
     def pull_back(z: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor, Tensor | None]:
         value = loss(z, y, a)

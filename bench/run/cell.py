@@ -22,7 +22,7 @@ from bench.data.cache import ImageCache
 from bench.data.split import ImageSplit
 from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
-from bench.learn.device import device
+from bench.learn.device import device, keep_memory
 from bench.run import environment, pairing, pictures, store
 from bench.run.baseline import SEEN, load_baseline, take_baseline, train_baseline
 from bench.run.context import CellRun, Shelf, uncounted
@@ -55,6 +55,7 @@ def run_cell(
     if cell_hash(cell, data, settings.plugins) != planned.hash:
         raise DataInvalid(f"the images or the table of {cell.task} changed while it ran: run again")
     torch.set_num_threads(data.task.recipe.threads)
+    keep_memory()
     splits = open_splits(settings, data, cell.fold)
 
     file = checkpoint_file(settings.cache, cell, data)
@@ -103,7 +104,7 @@ def run_cell(
         "log": run.facts,
         "warnings": run.warnings,
         "baseline": {"sha256": baseline_sha},
-        "environment": environment.describe(),
+        "environment": environment.describe() | environment.precision(data.task.recipe),
         **({"tuned": json.loads(cell.choice)} if cell.choice else {}),
     }
     before_saving()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import bench
+from bench.api import Recipe
 
 
 @cache
@@ -24,7 +25,7 @@ def describe() -> dict[str, Any]:
     """
     import torch
 
-    from bench.learn.device import HALF, device
+    from bench.learn.device import device
 
     submitted = os.environ.get("BENCH_SUBMITTED_CODE")
     return {
@@ -35,9 +36,15 @@ def describe() -> dict[str, Any]:
         "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn")},
         "host": platform.node(),
         "device": torch.cuda.get_device_name() if device().type == "cuda" else platform.machine(),
-        "precision": "training under bfloat16 autocast" if device().type in HALF else "float32",
         **({"submitted": json.loads(submitted)} if submitted else {}),
     }
+
+
+def precision(recipe: Recipe) -> dict[str, str]:
+    """Return in which precision networks of this recipe are trained here."""
+    from bench.learn.device import device, halved
+
+    return {"precision": "training under bfloat16 autocast" if halved(recipe, device().type) else "float32"}
 
 
 def code(plugins: Sequence[Path] = ()) -> dict[str, str]:

@@ -25,9 +25,11 @@ TUNED = "@tuned"
 """End of a spec whose parameters `bench tune` chooses, fold by fold."""
 PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
-    *("augment", "batch", "reduction", "threads", "weight_counts"),
+    *("augment", "batch", "precision", "reduction", "threads", "weight_counts"),
 )
 """Fields of a recipe that change a baseline."""
+_LATER = {"precision": "device"}
+"""Fields that came after cells were stored: the value that those were computed with is not part of an identity."""
 PRETRAIN_SPLITS = {"last": ("train",), "best_inner": ("train_inner", "val_inner"), "reference": ("train", "val")}
 """`pretrain_checkpoint` -> the part trained on and, where an epoch is chosen, the part on which it is."""
 
@@ -210,7 +212,7 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
         "pixels": pixels,
         "backbone": cell.backbone,
         "weights": task.weights,
-        "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS},
+        "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS if name in recipe},
         "fold": cell.fold,
         "seed": cell.seed,
     }
@@ -246,7 +248,8 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
 @cache
 def _fields(settings: Recipe | Method) -> dict[str, Any]:
     # Thousands of cells share a few of them, and `asdict` copies deeply.
-    return dataclasses.asdict(settings)
+    fields = dataclasses.asdict(settings)
+    return {name: value for name, value in fields.items() if not (name in _LATER and value == _LATER[name])}
 
 
 def digest(identity: object) -> str:

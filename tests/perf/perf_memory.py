@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 import torch
 from bench import learn
+from bench.learn.device import keep_memory
 from bench.score.predict import predict
 from tests.perf.memory import peak
 from tests.perf.sizes import a_run, cached, network
@@ -20,6 +21,7 @@ torch.set_num_threads(1)
 with peak() as most:
     net = network("small")
     if images:
+        keep_memory()
         split = cached(Path(sys.argv[1]), "images", images, size=64, channels=1)
         run = a_run(net, {"images": lambda: split}, batch=128)
         learn.finetune(run, net, loss=learn.blend(0.9), split="images", epochs=1, lr=1e-4)
@@ -51,3 +53,39 @@ def test_a_worker_takes_little_over_model_and_activations_and_no_more_for_more_i
     )
     assert many - floor <= 300
     assert many - few <= 30
+
+
+TRAINING = """
+import sys, time
+import torch
+from bench import learn
+from bench.checks import random_split
+from bench.learn.device import keep_memory
+from bench.score.predict import predict
+from tests.perf.sizes import a_run, network
+
+torch.set_num_threads(1)
+if sys.argv[1] == "kept":
+    keep_memory()
+split = random_split("external", images=1024, size=64)
+run = a_run(network("small"), {"external": lambda: split}, batch=128)
+begun = time.process_time()
+for _ in range(3):
+    learn.finetune(run, run.model, loss=learn.blend(0.9), split="external", epochs=1, lr=1e-4)
+    predict(run.model, split)
+print(time.process_time() - begun)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other allocators are left as they are")
+def test_training_takes_less_time_where_memory_is_kept(compare):
+    spent = [0.0]
+
+    def train(word):
+        words = [sys.executable, "-c", TRAINING, word]
+        spent[0] += float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
+
+    compare(
+        "small network at 64, memory kept / handed back after every pass", lambda: train("kept"),
+        lambda: train("plain"), bar=0.95, pairs=5, warm=False, clock=lambda: spent[0],
+    )  # fmt: skip

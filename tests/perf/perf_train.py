@@ -18,7 +18,7 @@ from bench.learn import train
 from bench.learn.device import device
 from bench.methods.swift import SWiFT
 from tests.perf import plain
-from tests.perf.sizes import SIZE, a_run, bar, cached, coded, network, print_rate, sizes, wall
+from tests.perf.sizes import SIZE, a_run, bar, cached, coded, fastest, network, precisions, print_rate, sizes, wall
 
 pytestmark = pytest.mark.gpu
 
@@ -70,9 +70,23 @@ def test_images_from_the_cache_cost_little_over_a_resident_batch(compare, tmp_pa
     )  # fmt: skip
 
 
-def test_an_epoch_from_the_cache_against_a_loader_that_decodes(compare, tmp_path, jpegs):
-    size = sizes()
-    run = a_run(network(), {"cache": lambda: cached(tmp_path, "images", size.images)}, batch=size.batch)
+IN_EACH = pytest.mark.parametrize("precision", precisions())
+"""The bar is that of the fastest; the other ratio is printed."""
+
+
+def named(precision):
+    """As figures are named: float32 on a CPU that is asked for nothing else."""
+    return "float32" if precision == "device" and device().type == "cpu" else "bfloat16"
+
+
+def asked(precision, cpu, gpu):
+    return bar(cpu, gpu) if precision == fastest() else None
+
+
+@IN_EACH
+def test_an_epoch_from_the_cache_against_a_loader_that_decodes(compare, tmp_path, jpegs, precision):
+    size, splits = sizes(), {"cache": lambda: cached(tmp_path, "images", size.images)}
+    run = a_run(network(), splits, batch=size.batch, precision=precision)
     net, other = network(), plain.nchw(network()).train()
     optimiser, data = plain.sgd(other.parameters(), run.recipe, 1e-4), plainly(jpegs, augment=True)
 
@@ -82,15 +96,17 @@ def test_an_epoch_from_the_cache_against_a_loader_that_decodes(compare, tmp_path
 
     # On the wall: the workers of the loader are processes of their own.
     compare(
-        "an epoch from the image cache / from JPEGs, 2 workers, NCHW", lambda: epochs(run, net, "cache"), loader,
-        bar=bar(1 / 1.8, 1 / 5), pairs=2 if device().type == "cpu" else 3, clock=wall, warm=device().type != "cpu",
+        f"an epoch from the image cache, {named(precision)} / from JPEGs, 2 workers, NCHW",
+        lambda: epochs(run, net, "cache"), loader, bar=asked(precision, 1 / 1.8, 1 / 5),
+        pairs=2 if device().type == "cpu" else 3, clock=wall, warm=device().type != "cpu",
     )  # fmt: skip
 
 
-def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path):
+@IN_EACH
+def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path, precision):
     print_rate()
-    size = sizes()
-    run = a_run(network(), {"one": lambda: cached(tmp_path, "images", size.batch)}, batch=size.batch)
+    size, splits = sizes(), {"one": lambda: cached(tmp_path, "images", sizes().batch)}
+    run = a_run(network(), splits, batch=size.batch, precision=precision)
     net, other = network(), plain.nchw(network()).train()
     optimiser, one = plain.sgd(other.parameters(), run.recipe, 1e-4), run.split("one")
     batch = (one.images(torch.arange(size.batch)).contiguous(), one.y, one.a)
@@ -100,8 +116,9 @@ def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path):
             plain.train(other, optimiser, [batch], 0.9)
 
     compare(
-        "a fine-tuning step of the suite / plain, float32, NCHW", lambda: epochs(run, net, "one"), plainly,
-        bar=bar(1 / 1.5, 1 / 2.5), pairs=size.pairs, warm=device().type != "cpu",
+        f"a fine-tuning step of the suite, {named(precision)} / plain, float32, NCHW",
+        lambda: epochs(run, net, "one"), plainly, bar=asked(precision, 1 / 1.5, 1 / 2.5), pairs=size.pairs,
+        warm=device().type != "cpu",
     )  # fmt: skip
 
 
@@ -121,8 +138,9 @@ def check_the_reference():
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs):
-    """Ten epochs in all, the image cache built in the suite's time."""
+@IN_EACH
+def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs, precision):
+    """Ten epochs in all, the image cache built in the suite's time; on a CPU the bar is of float32."""
     check_the_reference()
     size, turns, start = sizes(), itertools.count(), network()
     # On a CPU one batch an epoch: the two ways take a minute.
@@ -138,7 +156,7 @@ def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs):
         cache = image_cache(Manifest(), "manifest", jpegs, table, **options)
         split = ImageSplit("external", cache.array, cache.rows(table["uid"]), y, a, paths, device=device())
         train._last.clear()
-        SWiFT().fit(a_run(start, {"external": lambda: split}, batch=size.batch))
+        SWiFT().fit(a_run(start, {"external": lambda: split}, batch=size.batch, precision=precision))
 
     def reference():
         recipe = a_run(start, {}, batch=size.batch).recipe
@@ -150,6 +168,6 @@ def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs):
             plain.swift(plain.nchw(copy.deepcopy(start)), epoch, recipe)
 
     compare(
-        "SWiFT from JPEGs, ten epochs / written plainly", suite, reference, bar=bar(1 / 2.5, 1 / 6),
-        pairs=pairs, clock=wall, warm=False,
+        f"SWiFT from JPEGs, ten epochs, {named(precision)} / written plainly", suite, reference,
+        bar=bar(1 / 2.5, 1 / 6) if precision == "device" else None, pairs=pairs, clock=wall, warm=False,
     )  # fmt: skip

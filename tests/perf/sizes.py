@@ -39,6 +39,18 @@ def sizes() -> Sizes:
     return ON_CPU if device().type == "cpu" else ON_GPU
 
 
+@cache
+def fastest() -> str:
+    """The precision in which this machine trains fastest: bfloat16 where a CPU has instructions for it, a GPU's own."""
+    known = torch.cpu.get_capabilities()
+    return "bfloat16" if device().type == "cpu" and (known["avx512_bf16"] or known["amx_bf16"]) else "device"
+
+
+def precisions() -> list[str]:
+    """What a step is measured in: the device's own precision and, where another is faster, that one."""
+    return list(dict.fromkeys(["device", fastest()]))
+
+
 def bar(cpu: float, gpu: float) -> float:
     """The bar that holds on this machine."""
     return cpu if device().type == "cpu" else gpu
@@ -115,8 +127,14 @@ def cached(folder: Path, name: str, images: int, *, size: int = SIZE, channels: 
 
 
 def a_run(
-    net: Net, splits: dict[str, Callable[[], ImageSplit]], *, batch: int, epochs: int = 10, shelf: Shelf | None = None
+    net: Net,
+    splits: dict[str, Callable[[], ImageSplit]],
+    *,
+    batch: int,
+    epochs: int = 10,
+    shelf: Shelf | None = None,
+    precision: str = "device",
 ) -> CellRun:
     """A cell with a network and splits."""
-    recipe = dataclasses.replace(RECIPE, batch=batch, epochs=epochs)
+    recipe = dataclasses.replace(RECIPE, batch=batch, epochs=epochs, precision=precision)
     return CellRun(net, recipe, splits, frozenset(splits), seed=0, task="perf", fold=0, method="perf", shelf=shelf)

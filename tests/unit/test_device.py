@@ -3,7 +3,12 @@
 No GPU is needed: `other_device` refuses what a GPU would refuse and computes on the CPU.
 """
 
+import dataclasses
 import functools
+import platform
+import resource
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -99,12 +104,23 @@ def test_what_is_written_lies_on_the_cpu_and_is_the_same_bytes():
     assert content == packed({"net": net.state_dict(), "steps": [torch.ones(2)], "epoch": 3})
 
 
-def test_training_is_in_bfloat16_where_a_gpu_is_and_nothing_else_is(monkeypatch):
+@pytest.mark.parametrize(
+    ("precision", "kind", "expected"),
+    [
+        ("device", "cuda", True), ("device", "cpu", False), ("float32", "cuda", False), ("float32", "cpu", False),
+        ("bfloat16", "cuda", True), ("bfloat16", "cpu", True),
+    ],
+)  # fmt: skip
+def test_precision_is_the_devices_unless_the_recipe_says_one(precision, kind, expected):
+    assert devices.halved(dataclasses.replace(RECIPE, precision=precision), kind) is expected
+
+
+def test_training_is_in_bfloat16_where_the_recipe_says_so_and_nothing_else_is():
     exact = fitted("cpu", "fullft_rw")[1]
     importances = learn.fisher_importances(a_run("cpu", "swift")[1], trained_net(), "external")
     seen = []
-    monkeypatch.setattr(devices, "HALF", ("cpu",))
-    run = a_run("cpu", "fullft_rw")[1]
+    halved = dataclasses.replace(RECIPE, precision="bfloat16")
+    run = a_run("cpu", "fullft_rw", recipe=halved)[1]
     run.model.features[3].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     loss = learn.objective(run, "external", 1.0)
 
@@ -122,9 +138,34 @@ def test_training_is_in_bfloat16_where_a_gpu_is_and_nothing_else_is(monkeypatch)
     assert set(seen) == {torch.float32}
     # bfloat16 has 8 bits: logits move, by far less than they spread.
     assert 0 < (rounded - exact).abs().max() < 0.05 * exact.std()
-    again = learn.fisher_importances(a_run("cpu", "swift")[1], trained_net(), "external")
+    again = learn.fisher_importances(a_run("cpu", "swift", recipe=halved)[1], trained_net(), "external")
     for one, other in zip(importances, again, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+FAULTS = """
+import resource, sys, torch
+from bench.learn.device import keep_memory
+if sys.argv[1] == "kept":
+    keep_memory()
+for turn in range(12):
+    if turn == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    taken = [torch.ones(6 * 2**20) for _ in range(8)]
+    del taken
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+"""Prints how many pages are taken anew where eight times 24 MB are taken and given back, ten times."""
+
+
+@pytest.mark.skipif(not platform.libc_ver()[0].startswith("glibc"), reason="another allocator than glibc's")
+def test_memory_that_a_pass_frees_is_kept_for_the_next_one():
+    def faults(word):
+        return int(subprocess.run([sys.executable, "-c", FAULTS, word], check=True, capture_output=True).stdout)
+
+    pages = 10 * 8 * 24 * 2**20 // resource.getpagesize()
+    assert faults("kept") < 0.01 * pages
+    assert faults("plain") > 0.5 * pages
 
 
 @pytest.mark.slow

@@ -189,6 +189,7 @@ def cell(data, method="swift"):
         ("folds=3", False),
         ("augment=chest_reference", False),
         ("batch=32", False),
+        ("precision=bfloat16", False),
         ("pretrain_epochs=2", False),
         ("pretrain_clip=0.5", False),
         ("pretrain_checkpoint=reference", False),
@@ -200,6 +201,15 @@ def test_a_variant_is_another_cell_and_shares_the_baseline_where_it_can(data, ch
     assert cell_hash(cell(base), base) != cell_hash(cell(variant), variant)
     same = baseline_identity(cell(base), base) == baseline_identity(cell(variant), variant)
     assert same == shared
+
+
+def test_what_came_after_stored_cells_does_not_make_them_stale(data, monkeypatch):
+    base, hashed = data(), []
+    monkeypatch.setattr("bench.run.plan.digest", lambda identity: hashed.append(identity) or "")
+    cell_hash(cell(base), base)
+    assert "epochs" in hashed[0]["recipe"]
+    assert "precision" not in hashed[0]["recipe"]
+    assert "precision" not in hashed[0]["baseline"]["recipe"]
 
 
 def test_all_fields_of_pre_training_define_a_baseline():
