@@ -17,7 +17,7 @@ from bench import learn, registry
 from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
 from bench.data.split import ImageSplit
 from bench.learn import device as devices
-from bench.run import baseline, cell
+from bench.run import baseline, cell, environment
 from bench.run.context import CellRun, Shelf, packed
 from bench.run.launch import Wanted, plan_run
 from bench.run.plan import Settings, build_method
@@ -53,9 +53,9 @@ def a_run(device, spec, shelf=None, recipe=RECIPE):
     return method, run
 
 
-def fitted(device, spec, shelf=None):
+def fitted(device, spec, shelf=None, recipe=RECIPE):
     """The facts that a method logs and the logits of the model that it returns."""
-    method, run = a_run(device, spec, shelf)
+    method, run = a_run(device, spec, shelf, recipe)
     logits = predict(method.fit(run), on(device, "test", seed=1))
     assert isinstance(logits, There) == (str(device) == "meta")
     return run.facts, logits.cpu()
@@ -113,6 +113,18 @@ def test_what_is_written_lies_on_the_cpu_and_is_the_same_bytes():
 )  # fmt: skip
 def test_precision_is_the_devices_unless_the_recipe_says_one(precision, kind, expected):
     assert devices.halved(dataclasses.replace(RECIPE, precision=precision), kind) is expected
+
+
+@pytest.mark.parametrize(("spec", "moved"), [("swift", True), ("diff_gda:epochs=1", True), ("fair_prune", False)])
+def test_methods_that_train_do_so_in_the_recipes_precision(spec, moved):
+    halved = dataclasses.replace(RECIPE, precision="bfloat16")
+    facts, rounded = (fitted("cpu", spec, recipe=recipe)[0] for recipe in (RECIPE, halved))
+    assert (repr(facts) != repr(rounded)) is moved
+
+
+def test_a_record_says_in_which_precision_its_network_was_trained():
+    said = [environment.precision(dataclasses.replace(RECIPE, precision=one)) for one in ("float32", "bfloat16")]
+    assert said == [{"precision": "float32"}, {"precision": "training under bfloat16 autocast"}]
 
 
 def test_training_is_in_bfloat16_where_the_recipe_says_so_and_nothing_else_is():
