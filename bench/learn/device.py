@@ -35,8 +35,8 @@ def device() -> torch.device:
 def keep_memory() -> None:
     """Let this process keep up to 512 MB that a pass frees for the next one, where its allocator is glibc's.
 
-    Of itself it hands them back to the kernel, which clears every page that is taken again: a sixth of a small
-    network's training. The peak stays what it was.
+    Of itself it hands them back to the kernel, which clears every page that is taken again: a tenth of a small
+    network's training (`make perf`). The peak stays what it was.
     """
     with suppress(AttributeError, OSError, TypeError):  # another allocator, another system
         mallopt = ctypes.CDLL(None).mallopt

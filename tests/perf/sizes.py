@@ -42,8 +42,10 @@ def sizes() -> Sizes:
 @cache
 def fastest() -> str:
     """The precision in which this machine trains fastest: bfloat16 where a CPU has instructions for it, a GPU's own."""
-    known = torch.cpu.get_capabilities()
-    return "bfloat16" if device().type == "cpu" and (known["avx512_bf16"] or known["amx_bf16"]) else "device"
+    if device().type != "cpu":
+        return "device"
+    known = torch.cpu.get_capabilities()  # other kinds of processor have other names
+    return "bfloat16" if known.get("avx512_bf16") or known.get("amx_bf16") else "device"
 
 
 def precisions() -> list[str]:

@@ -202,3 +202,19 @@ def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
             del one["cost"][volatile], other["cost"][volatile]
         assert one["cost"] == other["cost"]
         assert repr(one) == repr(other)
+
+
+@pytest.mark.slow
+def test_a_baseline_is_trained_in_the_recipes_precision_by_a_worker_that_keeps_memory(tmp_path, monkeypatch):
+    kept, made = [], {}
+    monkeypatch.setattr(cell, "keep_memory", lambda: kept.append(True))
+    for precision in ("device", "float32", "bfloat16"):
+        task = f"phantom-cxr-age:pretrain_epochs=1,epochs=2,external=0.1,precision={precision}"
+        settings = Settings(task, tmp_path / "results", tmp_path / "cache", None)
+        _, cells = plan_run(Wanted("baseline", folds=(0,)), settings)
+        made[precision] = cell.run_cell(cells[0], settings)
+    assert len(kept) == 3
+    weights = {precision: record["baseline"]["sha256"] for precision, record in made.items()}
+    assert weights["device"] == weights["float32"] != weights["bfloat16"]
+    said = [record["environment"]["precision"] for record in made.values()]
+    assert said == ["float32", "float32", "training under bfloat16 autocast"]
