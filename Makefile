@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 
-.PHONY: setup demo test test-slow test-slurm perf perf-scaling perf-gpu lint clean
+.PHONY: setup demo test test-slow test-slurm golden perf perf-scaling perf-gpu lint clean
 
 setup: $(STAMP)
 
@@ -31,6 +31,11 @@ test-slow: setup
 # On a real SLURM of one node, which is installed (as root, from Debian's packages), started and stopped again.
 test-slurm: setup
 	@trap slurm/testcluster/down EXIT; conf="$$(slurm/testcluster/up)" && eval "$$conf" && $(BIN)/python -m pytest -m slurm tests/slurm
+
+# The same tiny tasks with the code of REVISION and of the working tree: every number of cells, tables and figures.
+REVISION ?= HEAD~1
+golden: setup
+	$(BIN)/python -m tests.golden $(REVISION)
 
 # Ratios of speeds; on an idle machine, nothing beside it. The first is of the CPU, whatever else there is.
 perf: setup
