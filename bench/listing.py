@@ -175,7 +175,9 @@ def _metric(kind: str, name: str, plugins: Sequence[Path]) -> str:
     better = {"up": "higher is better", "down": "lower is better", None: "neither direction is better"}
     threshold = {"none": "none", "0.5": "0.5", "carried": "carried from validation, see bench/score/threshold.py"}
     facts = [
-        ("formula", metric.formula), ("", better[metric.direction]), ("threshold", threshold[metric.threshold]),
+        ("formula", metric.formula),
+        ("", better[metric.direction]),
+        ("threshold", threshold[metric.threshold]),
         ("version", str(metric.version)),
-    ]  # fmt: skip
+    ]
     return "\n".join([f"{metric.title}: {metric.says}", *_aligned(facts)])

@@ -10,9 +10,18 @@ from ._files import Files
 from ._tables import numbers, refuse
 
 OTHER_FINDINGS = (
-    "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation", "Pneumonia",
-    "Atelectasis", "Pleural Effusion", "Pleural Other", "Fracture",
-)  # fmt: skip
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+)
 FINDINGS = ("No Finding", "Pneumothorax", *OTHER_FINDINGS, "Support Devices")
 
 

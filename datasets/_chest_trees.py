@@ -12,9 +12,21 @@ from .phantom import Phantom
 Progress = Callable[[int, int], None]
 # The order of the columns in both releases.
 ORDER = (
-    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation",
-    "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices",
-)  # fmt: skip
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
 NIH_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
@@ -49,11 +61,17 @@ def mimic_cxr(root: Path, *, images: int, seed: int, progress: Progress) -> dict
     tree.write(
         "mimic-cxr-2.0.0-metadata.csv.gz",
         [
-            "dicom_id", "subject_id", "study_id", "PerformedProcedureStepDescription", "ViewPosition", "Rows",
-            "Columns", "StudyDate",
+            "dicom_id",
+            "subject_id",
+            "study_id",
+            "PerformedProcedureStepDescription",
+            "ViewPosition",
+            "Rows",
+            "Columns",
+            "StudyDate",
         ],
         films,
-    )  # fmt: skip
+    )
     tree.write("mimic-cxr-2.0.0-chexpert.csv.gz", ["subject_id", "study_id", *ORDER], labels)
     tree.write(
         "hosp/patients.csv.gz",

@@ -104,9 +104,14 @@ def read_table(file: Path, columns: Iterable[str], *, other_names: Mapping[str, 
             # Rows longer than the header would be cut, and their cells stand in the wrong columns.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             rows = pd.read_csv(
-                file, dtype="string", keep_default_na=False, na_values=[""], index_col=False, encoding="utf-8-sig",
+                file,
+                dtype="string",
+                keep_default_na=False,
+                na_values=[""],
+                index_col=False,
+                encoding="utf-8-sig",
                 compression="gzip" if zipped else None,
-            )  # fmt: skip
+            )
     except (ValueError, EOFError, OSError, zlib.error, pd.errors.ParserWarning) as error:
         raise DataInvalid(f"{file} is not a whole CSV table ({error}): download it again", code="D004") from error
     rows = rows.rename(columns={old: new for old, new in (other_names or {}).items() if new not in rows})

@@ -104,9 +104,15 @@ def _mean(image: np.ndarray) -> np.ndarray:
 
 
 def render(
-    size: int, hospital: str, person: np.random.Generator, shot: np.random.Generator, *, air: float, old: float,
+    size: int,
+    hospital: str,
+    person: np.random.Generator,
+    shot: np.random.Generator,
+    *,
+    air: float,
+    old: float,
     female: float,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Draw one film: uint8 (size, size).
 
     `person` gives the anatomy, `shot` all that differs between films of a person; what is drawn from them does
@@ -144,9 +150,17 @@ def render(
 
 
 def _lungs_and_lines(
-    x: np.ndarray, y: np.ndarray, anatomy: list[float], chance: list[float], *, width: float, breath: float,
-    extent: float, air: float, old: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    x: np.ndarray,
+    y: np.ndarray,
+    anatomy: list[float],
+    chance: list[float],
+    *,
+    width: float,
+    breath: float,
+    extent: float,
+    air: float,
+    old: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the lung fields, their part that shows markings, and ribs, folds and the finding, each like `x`."""
     aside, middle, half, apex = np.abs(x), 0.42 * width, 0.37 * width, -0.78 + 0.04 * anatomy[1]
     floor = 0.56 + breath + (0.13 / half**2) * (aside - middle) ** 2 - np.float32(0.05) * (x < 0)

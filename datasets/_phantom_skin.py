@@ -49,9 +49,16 @@ def linear_rgb(lightness: float, a: float, b: float) -> np.ndarray:
 
 
 def render(
-    size: int, hospital: str, person: np.random.Generator, shot: np.random.Generator, *, malignant: float,
-    skin_type: int, tone: float, male: float,
-) -> np.ndarray:  # fmt: skip
+    size: int,
+    hospital: str,
+    person: np.random.Generator,
+    shot: np.random.Generator,
+    *,
+    malignant: float,
+    skin_type: int,
+    tone: float,
+    male: float,
+) -> np.ndarray:
     """Draw one lesion: uint8 (size, size, 3), sRGB.
 
     `person` gives the skin, `shot` the lesion and the photograph; what is drawn from them does not depend on the
@@ -95,9 +102,14 @@ def _angle(skin_type: int, share: float) -> float:
 
 
 def _pigment(
-    size: int, shot: np.random.Generator, x: np.ndarray, y: np.ndarray, lesion: list[float], chance: list[float],
+    size: int,
+    shot: np.random.Generator,
+    x: np.ndarray,
+    y: np.ndarray,
+    lesion: list[float],
+    chance: list[float],
     severity: float,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the optical depth (size, size) of the pigment and the mask of the lesion in [0, 1]."""
     dx, dy = x - 0.08 * lesion[1], y - 0.08 * lesion[2]
     turn, ratio = math.pi * chance[0], 0.72 + 0.28 * chance[1]
@@ -124,9 +136,16 @@ def _pigment(
 
 
 def _extra_colours(
-    image: np.ndarray, mask: np.ndarray, x: np.ndarray, y: np.ndarray, lesion: list[float], chance: list[float],
-    severity: float, *, light: float,
-) -> np.ndarray:  # fmt: skip
+    image: np.ndarray,
+    mask: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    lesion: list[float],
+    chance: list[float],
+    severity: float,
+    *,
+    light: float,
+) -> np.ndarray:
     """Blend blobs of the three colours into the lesion; they are as bright as the skin around it allows."""
     for index, (colour, share) in enumerate(EXTRA_COLOURS):
         present, where, far, wide = chance[3 + 4 * index : 7 + 4 * index]

@@ -116,9 +116,16 @@ def fitzpatrick17k(root: Path, *, images: int, seed: int, progress: Progress) ->
             tree.picture(f"images/{file}", shot.path, cut=shot.number == 1)
         tree.count("" if there else "FILE_MISSING", ["fst", "dark"] if toneless else [])
     header = [
-        "md5hash", "fitzpatrick_scale", "fitzpatrick_centaur", "label", "nine_partition_label", "three_partition_label",
-        "qc", "url", "url_alphanum",
-    ]  # fmt: skip
+        "md5hash",
+        "fitzpatrick_scale",
+        "fitzpatrick_centaur",
+        "label",
+        "nine_partition_label",
+        "three_partition_label",
+        "qc",
+        "url",
+        "url_alphanum",
+    ]
     tree.write("fitzpatrick17k.csv", header, rows)
     return tree.facts("dark", "melanoma")
 
@@ -181,7 +188,16 @@ def pad_ufes_20(root: Path, *, images: int, seed: int, progress: Progress) -> di
             tree.picture(place, shot.path, rgba=shot.fault == 2)
         tree.count("" if there else "FILE_MISSING", ["female", "fst", "dark"] if bare else [])
     header = [
-        "patient_id", "lesion_id", "smoke", "age", "gender", "fitspatrick", "diagnostic", "itch", "img_id", "biopsed",
-    ]  # fmt: skip
+        "patient_id",
+        "lesion_id",
+        "smoke",
+        "age",
+        "gender",
+        "fitspatrick",
+        "diagnostic",
+        "itch",
+        "img_id",
+        "biopsed",
+    ]
     tree.write("metadata.csv", header, rows)
     return tree.facts("female", "melanoma")

@@ -42,9 +42,12 @@ class Chexpert(Dataset):
     citation = "Irvin et al., CheXpert: a large chest radiograph dataset with uncertainty labels, AAAI 2019."
     credentialed = True
     counts = Counts(
-        release="train.csv and valid.csv", rows=None, used=21_011, paper=21_040,
+        release="train.csv and valid.csv",
+        rows=None,
+        used=21_011,
+        paper=21_040,
         why="21,011 of train.csv; the other 29 can be from valid.csv",
-    )  # fmt: skip
+    )
     labels = ("pneumothorax",)
     attributes = ("female", "age")
 

@@ -45,19 +45,25 @@ class Ddi(Dataset):
     licence = "Stanford research use agreement: no commercial use, no redistribution"
     citation = "Daneshjou et al., Disparities in dermatology AI performance, Science Advances 8, eabq6147, 2022."
     counts = Counts(
-        release="ddi_metadata.csv", rows=656, used=656, paper=656, why="types III and IV are one class there",
-    )  # fmt: skip
+        release="ddi_metadata.csv",
+        rows=656,
+        used=656,
+        paper=656,
+        why="types III and IV are one class there",
+    )
     labels = ("melanoma", "malignant")
     attributes = ("dark",)
 
     tone: Literal["1234_vs_56", "12_vs_56", "12_vs_3456"] = option(
-        "1234_vs_56", says="Which types are compared, the dark ones last; 12_vs_56 leaves types 3 and 4 out.",
+        "1234_vs_56",
+        says="Which types are compared, the dark ones last; 12_vs_56 leaves types 3 and 4 out.",
         other="12_vs_56",
-    )  # fmt: skip
+    )
     label: Literal["malignant", "melanoma"] = option(
-        "malignant", says="What counts as melanoma: all malignant, or diseases that begin with the word (few).",
+        "malignant",
+        says="What counts as melanoma: all malignant, or diseases that begin with the word (few).",
         other="melanoma",
-    )  # fmt: skip
+    )
 
     def table(self, root: Path) -> pd.DataFrame:
         """Columns of the contract and diagnosis, melanoma (by `label`), malignant, skin_tone and dark (by `tone`).

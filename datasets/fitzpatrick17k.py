@@ -52,9 +52,12 @@ class Fitzpatrick17k(Dataset):
     licence = "CC BY-NC-SA 3.0"
     citation = "Groh et al., Evaluating deep neural networks trained on clinical images in dermatology, CVPRW 2021."
     counts = Counts(
-        release="fitzpatrick17k.csv", rows=16_577, used=16_577, paper=16_577,
+        release="fitzpatrick17k.csv",
+        rows=16_577,
+        used=16_577,
+        paper=16_577,
         why="565 are of unknown skin type and left out of tasks on tone, which the public code takes for light",
-    )  # fmt: skip
+    )
     labels = ("melanoma", "malignant")
     attributes = ("fst", "dark")
 

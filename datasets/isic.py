@@ -63,9 +63,12 @@ class Isic(Dataset):
     licence = "CC BY-NC 4.0 (2018 to 2020), CC0 (2017)"
     citation = "Rotemberg et al., A patient-centric dataset of images and metadata, Scientific Data 8, 34, 2021."
     counts = Counts(
-        release="2019 and 2020", rows=None, used=58_032, paper=56_863,
+        release="2019 and 2020",
+        rows=None,
+        used=58_032,
+        paper=56_863,
         why="one of each of 425 listed pairs is left out; what else the paper left out is not known",
-    )  # fmt: skip
+    )
     labels = ("melanoma",)
     attributes = ("female", "age", "fst", "dark")
 

@@ -48,9 +48,12 @@ class MimicCxr(Dataset):
     citation = "Johnson et al., MIMIC-CXR-JPG, a large publicly available database of chest radiographs, 2019."
     credentialed = True
     counts = Counts(
-        release="MIMIC-CXR-JPG 2.0.0", rows=377_110, used=None, paper=76_878,
+        release="MIMIC-CXR-JPG 2.0.0",
+        rows=377_110,
+        used=None,
+        paper=76_878,
         why="the rule is that which fits CheXpert and NIH; the paper names only the two classes",
-    )  # fmt: skip
+    )
     labels = ("pneumothorax",)
     attributes = ("female", "age")
 

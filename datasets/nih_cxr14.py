@@ -44,9 +44,12 @@ class NihCxr14(Dataset):
     licence = "free use with attribution to the NIH Clinical Center"
     citation = "Wang et al., ChestX-ray8: hospital-scale chest X-ray database and benchmarks, CVPR 2017."
     counts = Counts(
-        release="Data_Entry_2017_v2020.csv", rows=112_120, used=10_814, paper=10_815,
+        release="Data_Entry_2017_v2020.csv",
+        rows=112_120,
+        used=10_814,
+        paper=10_815,
         why="official test list, exclusive labels; the one film more is not known",
-    )  # fmt: skip
+    )
     labels = ("pneumothorax",)
     attributes = ("female", "age")
 

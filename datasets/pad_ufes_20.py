@@ -38,8 +38,12 @@ class PadUfes20(Dataset):
     licence = "CC BY 4.0"
     citation = "Pacheco et al., PAD-UFES-20: a skin lesion dataset, Data in Brief 32, 106221, 2020."
     counts = Counts(
-        release="metadata.csv", rows=2_298, used=2_298, paper=2_298, why="sex is known for 1,494 images alone",
-    )  # fmt: skip
+        release="metadata.csv",
+        rows=2_298,
+        used=2_298,
+        paper=2_298,
+        why="sex is known for 1,494 images alone",
+    )
     labels = ("melanoma", "malignant")
     attributes = ("female", "age", "fst", "dark")
 

@@ -118,10 +118,15 @@ class Phantom(Dataset):
                 self.size, self.hospital, person, shot, air=self.core * positive, old=old, female=self.cue * female
             )
         return _phantom_skin.render(
-            self.size, self.hospital, person, shot,
-            malignant=1.2 * self.core * (2 * positive - 1), skin_type=skin_type, tone=self.cue,
+            self.size,
+            self.hospital,
+            person,
+            shot,
+            malignant=1.2 * self.core * (2 * positive - 1),
+            skin_type=skin_type,
+            tone=self.cue,
             male=self.cue * (1 - female),
-        )  # fmt: skip
+        )
 
     @property
     def _tied(self) -> str:

@@ -22,9 +22,12 @@ class FullFineTuning(Method):
     """One stage of training."""
 
     params: Literal["all", "head"] = option(
-        "all", "What is trained; the routine that survives in SWiFT's code trains the head alone on skin images.",
-        source="TwoStageFinetune.py", register=("D21",), other="head",
-    )  # fmt: skip
+        "all",
+        "What is trained; the routine that survives in SWiFT's code trains the head alone on skin images.",
+        source="TwoStageFinetune.py",
+        register=("D21",),
+        other="head",
+    )
 
     @property
     def changes(self) -> frozenset[str]:  # type: ignore[override]
@@ -44,18 +47,28 @@ class Penalised(FullFineTuning):
     """Prediction loss and bias proxy, weighed by beta (Eq. 10)."""
 
     beta: float = option(
-        0.9, "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).", low=0, high=1,
-        source="SWiFT does not give it; BMFT's driver has 10/11", other=0.3,
-    )  # fmt: skip
+        0.9,
+        "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).",
+        low=0,
+        high=1,
+        source="SWiFT does not give it; BMFT's driver has 10/11",
+        other=0.3,
+    )
     proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
-        "paper", "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
-        source="BMFT's utils", register=("D26",), other="signed_half_logit",
-    )  # fmt: skip
+        "paper",
+        "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
+        source="BMFT's utils",
+        register=("D26",),
+        other="signed_half_logit",
+    )
     empty_cell: Literal["skip", "zero_mean"] = option(
-        "skip", "A class without one of the groups in a batch is left out, or the missing mean is 0.",
-        when={"proxy": ("signed_half_logit", "signed_half_score")}, source="BMFT's utils", register=("D26",),
+        "skip",
+        "A class without one of the groups in a batch is left out, or the missing mean is 0.",
+        when={"proxy": ("signed_half_logit", "signed_half_score")},
+        source="BMFT's utils",
+        register=("D26",),
         other="zero_mean",
-    )  # fmt: skip
+    )
 
     def loss(self, run: Run, split: str) -> Loss:
         """The loss of Eq. 10 over a split."""

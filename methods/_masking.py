@@ -23,9 +23,12 @@ class Masking(Method):
     """The parameters of the importance ratio."""
 
     importance: Literal["fisher", "fisher_per_sample", "gradient_sum", "gradient_absolute"] = option(
-        "fisher", "What a weight's importance is: its squared gradient per batch or per image, or the gradient itself.",
-        source="Eqs. 5-8; other paths of both public codes", register=("D39",), other="gradient_absolute",
-    )  # fmt: skip
+        "fisher",
+        "What a weight's importance is: its squared gradient per batch or per image, or the gradient itself.",
+        source="Eqs. 5-8; other paths of both public codes",
+        register=("D39",),
+        other="gradient_absolute",
+    )
     normalise: Literal["minmax", "zscore", "percentile"] = option(
         "minmax", "How importances are scaled before the ratio.", source="Eq. 9, Table 7", other="zscore"
     )
@@ -48,9 +51,12 @@ class Masking(Method):
         other=80.0,
     )
     scope: Literal["tensor", "module", "global"] = option(
-        "tensor", "What is scaled together: a parameter tensor, a layer, or the network.",
-        source="the paper says layer, its code does tensors", register=("D04",), other="global",
-    )  # fmt: skip
+        "tensor",
+        "What is scaled together: a parameter tensor, a layer, or the network.",
+        source="the paper says layer, its code does tensors",
+        register=("D04",),
+        other="global",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -43,44 +43,78 @@ class BMFT(Masking):
         "suite": {},
         "paper": {},
         "reference": {
-            "data": "reference", "proxy": "signed_half_logit", "empty_cell": "zero_mean", "head_decay": True,
+            "data": "reference",
+            "proxy": "signed_half_logit",
+            "empty_cell": "zero_mean",
+            "head_decay": True,
             "extractor_step2": "train",
         },
-    }  # fmt: skip
+    }
     search = {"rate": (0.1, 0.3, 0.5, 0.7, 0.9)}
 
     rate: float = option(
-        0.5, "Share of the extractor's weights that the first step may move.", low=0, high=1,
-        source="BMFT's driver: 50th percentile", register=("D25",), other=0.1,
-    )  # fmt: skip
+        0.5,
+        "Share of the extractor's weights that the first step may move.",
+        low=0,
+        high=1,
+        source="BMFT's driver: 50th percentile",
+        register=("D25",),
+        other=0.1,
+    )
     beta1: float = option(
-        0.0, "Weight of the prediction loss in the first step (Eq. 10).", low=0, high=1, source="BMFT's driver",
-        register=("D27",), other=0.5,
-    )  # fmt: skip
+        0.0,
+        "Weight of the prediction loss in the first step (Eq. 10).",
+        low=0,
+        high=1,
+        source="BMFT's driver",
+        register=("D27",),
+        other=0.5,
+    )
     beta2: float = option(
-        10 / 11, "Weight of the prediction loss in the second step; 10/11 is 1 : 0.1.", low=0, high=1,
-        source="BMFT's driver", register=("D27",), other=0.5,
-    )  # fmt: skip
+        10 / 11,
+        "Weight of the prediction loss in the second step; 10/11 is 1 : 0.1.",
+        low=0,
+        high=1,
+        source="BMFT's driver",
+        register=("D27",),
+        other=0.5,
+    )
     data: Literal["external", "reference"] = option(
-        "external", "Images of mask and first step; reference: the validation set, not augmented.",
-        source="BMFT's driver", register=("D24",), other="reference",
-    )  # fmt: skip
+        "external",
+        "Images of mask and first step; reference: the validation set, not augmented.",
+        source="BMFT's driver",
+        register=("D24",),
+        other="reference",
+    )
     proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
-        "paper", "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
-        source="BMFT's utils", register=("D26",), other="signed_half_logit",
-    )  # fmt: skip
+        "paper",
+        "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
+        source="BMFT's utils",
+        register=("D26",),
+        other="signed_half_logit",
+    )
     empty_cell: Literal["skip", "zero_mean"] = option(
-        "skip", "A class without one of the groups in a batch is left out, or the missing mean is 0.",
-        when={"proxy": SIGNED}, source="BMFT's utils", register=("D26",), other="zero_mean",
-    )  # fmt: skip
+        "skip",
+        "A class without one of the groups in a batch is left out, or the missing mean is 0.",
+        when={"proxy": SIGNED},
+        source="BMFT's utils",
+        register=("D26",),
+        other="zero_mean",
+    )
     head_decay: bool = option(
-        False, "The first step's optimiser holds the frozen head too: SGD's weight decay shrinks it.",
-        source="BMFT's driver", register=("D29",), other=True,
-    )  # fmt: skip
+        False,
+        "The first step's optimiser holds the frozen head too: SGD's weight decay shrinks it.",
+        source="BMFT's driver",
+        register=("D29",),
+        other=True,
+    )
     extractor_step2: Literal["eval", "train"] = option(
-        "eval", "Mode of the frozen extractor in the second step; train lets its BatchNorm statistics move.",
-        source="BMFT's driver", register=("D13",), other="train",
-    )  # fmt: skip
+        "eval",
+        "Mode of the frozen extractor in the second step; train lets its BatchNorm statistics move.",
+        source="BMFT's driver",
+        register=("D13",),
+        other="train",
+    )
 
     @property
     def uses(self) -> frozenset[str]:  # type: ignore[override]
@@ -107,15 +141,29 @@ class BMFT(Masking):
         run.log(mask=learn.mask_summary({name: mask[name] for name in names}))
         run.keep("mask", mask)
         learn.finetune(
-            run, net, train=("features", "head") if self.head_decay else ("features",), loss=of.blend(self.beta1),
-            split=split, epochs=first, lr=recipe.lr_extractor, mask=mask, augment=self.data == "external",
+            run,
+            net,
+            train=("features", "head") if self.head_decay else ("features",),
+            loss=of.blend(self.beta1),
+            split=split,
+            epochs=first,
+            lr=recipe.lr_extractor,
+            mask=mask,
+            augment=self.data == "external",
             stage="step 1",
-        )  # fmt: skip
+        )
         with torch.no_grad():
             for parameter in net.head.parameters():
                 parameter.zero_()
         loss = learn.objective(run, "external", self.beta2, proxy=self.proxy, empty=self.empty_cell)
         return learn.finetune(
-            run, net, train=("head",), loss=loss, split="external", epochs=second, lr=recipe.lr_head,
-            extractor=self.extractor_step2, stage="step 2",
-        )  # fmt: skip
+            run,
+            net,
+            train=("head",),
+            loss=loss,
+            split="external",
+            epochs=second,
+            lr=recipe.lr_head,
+            extractor=self.extractor_step2,
+            stage="step 2",
+        )

@@ -38,8 +38,10 @@ class LLFT(Method):
     changes = frozenset({"head"})
     row = 5
     presets: ClassVar = {
-        "suite": {}, "paper": {"budget": "recipe"}, "reference": {"prediction": "plain", "head_dropout": 0.0},
-    }  # fmt: skip
+        "suite": {},
+        "paper": {"budget": "recipe"},
+        "reference": {"prediction": "plain", "head_dropout": 0.0},
+    }
     search: ClassVar = {"alpha": (0.5, 1.0, 2.0, 5.0)}
 
     constraint: Literal["joint_rates", "eq10"] = option(
@@ -52,9 +54,14 @@ class LLFT(Method):
         2.0, "Weight of the joint-rate gap.", low=0, when={"constraint": "joint_rates"}, source=CODE, other=5.0
     )
     beta: float = option(
-        0.9, "Weight of the prediction loss; 1 - beta weighs the proxy (Eq. 10).", low=0, high=1,
-        when={"constraint": "eq10"}, source="SWiFT, Eq. 10", other=0.5,
-    )  # fmt: skip
+        0.9,
+        "Weight of the prediction loss; 1 - beta weighs the proxy (Eq. 10).",
+        low=0,
+        high=1,
+        when={"constraint": "eq10"},
+        source="SWiFT, Eq. 10",
+        other=0.5,
+    )
     prediction: Literal["weighted", "plain"] = option(
         "weighted", "Cross-entropy with the suite's class weights, or without.", source=f"SWiFT, Eq. 1; {CODE}"
     )

@@ -54,64 +54,115 @@ class SWiFT(Masking):
     search = {"epsilon": (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)}
 
     epsilon: float | None = option(
-        None, "Weight of the prediction loss in step 1, of the bias proxy in step 2; none: the recipe's.",
-        low=0, high=1, source="Section 3.4; `beta` of the code", other=0.5,
-    )  # fmt: skip
+        None,
+        "Weight of the prediction loss in step 1, of the bias proxy in step 2; none: the recipe's.",
+        low=0,
+        high=1,
+        source="Section 3.4; `beta` of the code",
+        other=0.5,
+    )
     epochs: int | None = option(
-        None, "Epochs of both steps in all; none: the recipe's. 0 gives the baseline.", low=0,
-        source="Figure 4", register=("D09",), other=4,
-    )  # fmt: skip
+        None,
+        "Epochs of both steps in all; none: the recipe's. 0 gives the baseline.",
+        low=0,
+        source="Figure 4",
+        register=("D09",),
+        other=4,
+    )
     mask: Literal["soft", "hard", "random", "ones"] = option(
-        "soft", "Mask of step 1: tanh of the ratio, its largest entries, uniform noise, or none.",
-        source="Eq. 9, Table 6", other="ones",
-    )  # fmt: skip
+        "soft",
+        "Mask of step 1: tanh of the ratio, its largest entries, uniform noise, or none.",
+        source="Eq. 9, Table 6",
+        other="ones",
+    )
     rate: float | None = option(
-        None, "Share of the extractor's weights that a hard mask lets move.", low=0, high=1, when={"mask": "hard"},
-        needed=True, source="Table 6", other=0.3,
-    )  # fmt: skip
+        None,
+        "Share of the extractor's weights that a hard mask lets move.",
+        low=0,
+        high=1,
+        when={"mask": "hard"},
+        needed=True,
+        source="Table 6",
+        other=0.3,
+    )
     random: Literal["uniform", "reference"] = option(
-        "uniform", "Noise of a random mask: U(0, 1), or Gaussians put through ratio and tanh.",
-        when={"mask": "random"}, source="Table 6; TwoStageFinetune.py", register=("D20",), other="reference",
-    )  # fmt: skip
+        "uniform",
+        "Noise of a random mask: U(0, 1), or Gaussians put through ratio and tanh.",
+        when={"mask": "random"},
+        source="Table 6; TwoStageFinetune.py",
+        register=("D20",),
+        other="reference",
+    )
     constant: Literal["raw", "zero", "neutral"] = option(
-        "raw", "The ratio where all importances are equal, as in the head's bias: of the raw values, 0, or 1.",
-        source="utils of SWiFT's code; BMFT's divides 0 by 0", register=("D05",), other="neutral",
-    )  # fmt: skip
+        "raw",
+        "The ratio where all importances are equal, as in the head's bias: of the raw values, 0, or 1.",
+        source="utils of SWiFT's code; BMFT's divides 0 by 0",
+        register=("D05",),
+        other="neutral",
+    )
     mask_data: Literal["external", "val"] = option(
-        "external", "Images on which importances are taken.", source="Section 3.3; TwoStageFinetune.py",
-        register=("D01",), other="val",
-    )  # fmt: skip
+        "external",
+        "Images on which importances are taken.",
+        source="Section 3.3; TwoStageFinetune.py",
+        register=("D01",),
+        other="val",
+    )
     apply: Literal["gradient", "update"] = option(
-        "gradient", "What the mask multiplies: the gradient, or the optimiser's update.", source="Eq. 11",
-        register=("D15", "D16"), other="update",
-    )  # fmt: skip
+        "gradient",
+        "What the mask multiplies: the gradient, or the optimiser's update.",
+        source="Eq. 11",
+        register=("D15", "D16"),
+        other="update",
+    )
     head_step1: Literal["train", "eval"] = option(
-        "train", "Mode of the frozen head in step 1: its dropout is on, or off.", source="TwoStageFinetune.py",
-        register=("D14",), other="eval",
-    )  # fmt: skip
+        "train",
+        "Mode of the frozen head in step 1: its dropout is on, or off.",
+        source="TwoStageFinetune.py",
+        register=("D14",),
+        other="eval",
+    )
     steps: Literal["both", "first", "second"] = option(
         "both", "Which steps are made; without the second the head is not reset.", source="Table 8", other="first"
     )
     reinit: Literal["partial", "full", "none"] = option(
-        "partial", "What of the head is set to 0 before step 2.", source="Eq. 12, Table 9", other="none",
+        "partial",
+        "What of the head is set to 0 before step 2.",
+        source="Eq. 12, Table 9",
+        other="none",
         when={"steps": ("both", "second")},
-    )  # fmt: skip
+    )
     reinit_scope: Literal["weight", "head_all", "reference"] = option(
-        "weight", "Entries at or above the mean mask: of the weight; of weight and bias; above it, tensor by tensor.",
-        when={"reinit": "partial"}, source="Eq. 12; TwoStageFinetune.py", register=("D07", "D08"), other="head_all",
-    )  # fmt: skip
+        "weight",
+        "Entries at or above the mean mask: of the weight; of weight and bias; above it, tensor by tensor.",
+        when={"reinit": "partial"},
+        source="Eq. 12; TwoStageFinetune.py",
+        register=("D07", "D08"),
+        other="head_all",
+    )
     reset_share: float | None = option(
-        None, "Reset this share of the head's weights, the largest ratios; none: those at or above the mean mask.",
-        low=0, high=1, when={"reinit": "partial", "reinit_scope": "weight"}, source="Figure 6", other=0.2,
-    )  # fmt: skip
+        None,
+        "Reset this share of the head's weights, the largest ratios; none: those at or above the mean mask.",
+        low=0,
+        high=1,
+        when={"reinit": "partial", "reinit_scope": "weight"},
+        source="Figure 6",
+        other=0.2,
+    )
     hard_head: Literal["soft", "full"] = option(
-        "soft", "Under a hard mask the head is reset by its soft mask, or wholly as in BMFT.", when={"mask": "hard"},
-        source="Table 6", other="full",
-    )  # fmt: skip
+        "soft",
+        "Under a hard mask the head is reset by its soft mask, or wholly as in BMFT.",
+        when={"mask": "hard"},
+        source="Table 6",
+        other="full",
+    )
     extractor_step2: Literal["eval", "train"] = option(
-        "eval", "Mode of the frozen extractor in step 2; train lets its BatchNorm statistics move.",
-        when={"steps": ("both", "second")}, source="TwoStageFinetune.py", register=("D13",), other="train",
-    )  # fmt: skip
+        "eval",
+        "Mode of the frozen extractor in step 2; train lets its BatchNorm statistics move.",
+        when={"steps": ("both", "second")},
+        source="TwoStageFinetune.py",
+        register=("D13",),
+        other="train",
+    )
 
     @property
     def uses(self) -> frozenset[str]:  # type: ignore[override]
@@ -150,9 +201,16 @@ class SWiFT(Masking):
         kind = "full" if self.mask == "hard" and self.hard_head == "full" else self.reinit
         run.log(**reset(net.linear, kind, mask, ranked, self.reinit_scope, self.reset_share))
         return learn.finetune(
-            run, net, train=("head",), loss=learn.objective(run, "external", 1 - epsilon), split="external",
-            epochs=second, lr=recipe.lr_head, extractor=self.extractor_step2, stage="step 2",
-        )  # fmt: skip
+            run,
+            net,
+            train=("head",),
+            loss=learn.objective(run, "external", 1 - epsilon),
+            split="external",
+            epochs=second,
+            lr=recipe.lr_head,
+            extractor=self.extractor_step2,
+            stage="step 2",
+        )
 
     def step_1(self, run: Run, net: nn.Module, mask: dict[str, Tensor] | None, epsilon: float, epochs: int) -> None:
         """Move the extractor through the mask; settings that differ only in what follows take one result."""
@@ -163,10 +221,18 @@ class SWiFT(Masking):
         def compute() -> dict[str, Tensor]:
             before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
             learn.finetune(
-                run, net, train=("features",), loss=learn.objective(run, "external", epsilon), split="external",
-                epochs=epochs, lr=run.recipe.lr_extractor, mask=mask, apply=self.apply, head=self.head_step1,
+                run,
+                net,
+                train=("features",),
+                loss=learn.objective(run, "external", epsilon),
+                split="external",
+                epochs=epochs,
+                lr=run.recipe.lr_extractor,
+                mask=mask,
+                apply=self.apply,
+                head=self.head_step1,
                 stage="step 1",
-            )  # fmt: skip
+            )
             if mask is not None:
                 moved = {name: mask[name] for name in extractor(mask)}
                 run.log(mask_displacement=learn.mask_displacement(moved, before, net.state_dict()))

@@ -102,9 +102,11 @@ def browser(folder: Path) -> Iterator[Page]:
     ]
     # Debian's start script complains of versions it cannot compare.
     process = subprocess.Popen(
-        ["bash", "-c", command, str(CHROMIUM), *options], pass_fds=(in_read, out_write), stderr=subprocess.DEVNULL,
+        ["bash", "-c", command, str(CHROMIUM), *options],
+        pass_fds=(in_read, out_write),
+        stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     os.close(in_read)
     os.close(out_write)
     try:

@@ -14,9 +14,21 @@ import numpy as np
 from PIL import Image
 
 FINDINGS = (
-    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema", "Consolidation",
-    "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture", "Support Devices",
-)  # fmt: skip
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
 
 
 def write_image(file, mode="RGB"):
@@ -60,8 +72,12 @@ ISIC_2020 = [  # name, patient, sex, age, diagnosis, target
     ("ISIC_9950004", "IP_9000002", "female", "50.0", "nevus", "0"),  # listed as a duplicate of the one before
 ]
 ISIC_TONES = [
-    ("ISIC_9900001", "1"), ("ISIC_9900002", "4"), ("ISIC_9900003", "6"), ("ISIC_9900004", "-1"), ("ISIC_9950001", "3"),
-]  # fmt: skip
+    ("ISIC_9900001", "1"),
+    ("ISIC_9900002", "4"),
+    ("ISIC_9900003", "6"),
+    ("ISIC_9900004", "-1"),
+    ("ISIC_9950001", "3"),
+]
 
 
 def isic(root, *, tones=False):
@@ -91,14 +107,21 @@ def isic(root, *, tones=False):
     write_table(
         root / "ISIC_2020_Training_GroundTruth_v2.csv",
         [
-            "image_name", "patient_id", "lesion_id", "sex", "age_approx", "anatom_site_general_challenge", "diagnosis",
-            "benign_malignant", "target",
+            "image_name",
+            "patient_id",
+            "lesion_id",
+            "sex",
+            "age_approx",
+            "anatom_site_general_challenge",
+            "diagnosis",
+            "benign_malignant",
+            "target",
         ],
         [
             [name, patient, f"IL_{name[-7:]}", sex, age, "torso", diagnosis, "benign", target]
             for name, patient, sex, age, diagnosis, target in ISIC_2020
         ],
-    )  # fmt: skip
+    )
     write_table(
         root / "ISIC_2020_Training_Duplicates.csv",
         ["image_name_1", "image_name_2"],
@@ -124,14 +147,21 @@ def fitzpatrick17k(root):
     write_table(
         root / "fitzpatrick17k.csv",
         [
-            "md5hash", "fitzpatrick_scale", "fitzpatrick_centaur", "label", "nine_partition_label",
-            "three_partition_label", "qc", "url", "url_alphanum",
+            "md5hash",
+            "fitzpatrick_scale",
+            "fitzpatrick_centaur",
+            "label",
+            "nine_partition_label",
+            "three_partition_label",
+            "qc",
+            "url",
+            "url_alphanum",
         ],
         [
             [name, fst, "1", label, nine, three, quality, url, re.sub(r"[^a-z0-9]", "", url) + ".jpg"]
             for name, fst, label, nine, three, quality, url in FITZPATRICK
         ],
-    )  # fmt: skip
+    )
     for name, *_ in FITZPATRICK[:-1]:
         names = {"f2": "F2.JPG", "f4": "httpswwwdermaamincoma4jpg.jpg"}
         write_image(root / "images" / names.get(name, f"{name}.jpg"))
@@ -248,12 +278,21 @@ CHEXPERT = [  # split, patient, study, film, sex, age, plane, view, findings
     ("train", "patient90001", "study1", "view1_frontal", "Female", "68", "Frontal", "AP", found(Pneumothorax="1.0")),
     ("train", "patient90001", "study1", "view2_lateral", "Female", "68", "Lateral", "", found(Pneumothorax="1.0")),
     ("train", "patient90002", "study2", "view1_frontal", "Unknown", "0", "Frontal", "PA", found(No_Finding="1.0")),
-    ("train", "patient90003", "study1", "view1_frontal", "Male", "90", "Frontal", "LL",
-     found(Pneumothorax="1.0", Fracture="1.0")),
+    (
+        "train",
+        "patient90003",
+        "study1",
+        "view1_frontal",
+        "Male",
+        "90",
+        "Frontal",
+        "LL",
+        found(Pneumothorax="1.0", Fracture="1.0"),
+    ),
     ("train", "patient90003", "study2", "view1_frontal", "Male", "90", "Frontal", "AP", found(Pneumothorax="-1.0")),
     ("train", "patient90003", "study3", "view1_frontal", "Male", "90", "Frontal", "AP", found(Support_Devices="1.0")),
     ("valid", "patient94541", "study1", "view1_frontal", "Male", "33", "Frontal", "PA", found(No_Finding="1.0")),
-]  # fmt: skip
+]
 
 
 def chexpert(root, *, batches=False):
@@ -309,6 +348,12 @@ def nih_cxr14(root):
 
 
 TREES = {
-    "isic": isic, "fitzpatrick17k": fitzpatrick17k, "ddi": ddi, "atlas": atlas, "pad_ufes_20": pad_ufes_20,
-    "mimic_cxr": mimic_cxr, "chexpert": chexpert, "nih_cxr14": nih_cxr14,
-}  # fmt: skip
+    "isic": isic,
+    "fitzpatrick17k": fitzpatrick17k,
+    "ddi": ddi,
+    "atlas": atlas,
+    "pad_ufes_20": pad_ufes_20,
+    "mimic_cxr": mimic_cxr,
+    "chexpert": chexpert,
+    "nih_cxr14": nih_cxr14,
+}

@@ -44,17 +44,46 @@ from bench.errors import BenchError
 from bench.run.plan import method_specs
 
 __all__ = [
-    "CHECKS", "RECIPE", "Broken", "NotApplicable", "Subject", "check_methods", "fitted", "logits", "outcome",
-    "random_net", "random_run", "random_split", "run_check", "trained_net",
-]  # fmt: skip
+    "CHECKS",
+    "RECIPE",
+    "Broken",
+    "NotApplicable",
+    "Subject",
+    "check_methods",
+    "fitted",
+    "logits",
+    "outcome",
+    "random_net",
+    "random_run",
+    "random_split",
+    "run_check",
+    "trained_net",
+]
 
 Check = Callable[[Subject], None]
 
 CHECKS: tuple[Check, ...] = (
-    check_docstring, check_declaration, check_spec, check_grids, check_refusals, check_splits, check_logits,
-    check_scores, check_repeats, check_leaks, check_random_state, check_baseline, check_data, check_changes,
-    check_choices, check_presets, check_parameters, check_pruned, check_rare_groups, check_state,
-)  # fmt: skip
+    check_docstring,
+    check_declaration,
+    check_spec,
+    check_grids,
+    check_refusals,
+    check_splits,
+    check_logits,
+    check_scores,
+    check_repeats,
+    check_leaks,
+    check_random_state,
+    check_baseline,
+    check_data,
+    check_changes,
+    check_choices,
+    check_presets,
+    check_parameters,
+    check_pruned,
+    check_rare_groups,
+    check_state,
+)
 
 
 def check_methods(names: Sequence[str], plugins: tuple[Path, ...] = ()) -> int:

@@ -27,9 +27,16 @@ from bench.run.plan import build_method
 from bench.score.predict import predict
 
 RECIPE = Recipe(
-    pretrain_optimiser="adam", pretrain_lr=1e-3, pretrain_epochs=1, optimiser="sgd", lr_extractor=1e-3, lr_head=1e-2,
-    epochs=2, epsilon=0.1, batch=16,
-)  # fmt: skip
+    pretrain_optimiser="adam",
+    pretrain_lr=1e-3,
+    pretrain_epochs=1,
+    optimiser="sgd",
+    lr_extractor=1e-3,
+    lr_head=1e-2,
+    epochs=2,
+    epsilon=0.1,
+    batch=16,
+)
 SPLITS = ("train", "val", "external")
 
 
@@ -186,9 +193,13 @@ def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Tria
         now = _random_states()
         moved = tuple(name for name in known if known[name] != now[name])
         return Trial(
-            model=uncounted(model), logits=logits(model), facts=copy.deepcopy(run.facts), baseline=baseline,
-            splits=opened, moved=moved,
-        )  # fmt: skip
+            model=uncounted(model),
+            logits=logits(model),
+            facts=copy.deepcopy(run.facts),
+            baseline=baseline,
+            splits=opened,
+            moved=moved,
+        )
     except Exception as error:  # a plugin may raise anything; that it does is the finding
         raise NoFit("fit", error) from error
     finally:

@@ -166,9 +166,16 @@ def cache_place(
     """Return the folder of the cache of exactly the images in `table`, and what it is made from."""
     table = _in_order(table)
     spec: dict[str, object] = {
-        "schema": SCHEMA, "dataset": dataset_spec, "version": dataset.version, "size": size, "channels": channels,
-        "crop": crop, "filter": "lanczos", "n": len(table), "images": _digest(table, root),
-    }  # fmt: skip
+        "schema": SCHEMA,
+        "dataset": dataset_spec,
+        "version": dataset.version,
+        "size": size,
+        "channels": channels,
+        "crop": crop,
+        "filter": "lanczos",
+        "n": len(table),
+        "images": _digest(table, root),
+    }
     key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", dataset_spec).strip("-.")[:60] or "dataset"
     return cache_dir / name / f"{size}x{size}x{channels}-{crop}-{key[:12]}", spec

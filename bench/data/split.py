@@ -111,9 +111,15 @@ class ImageSplit:
         at = keep.cpu().numpy()
         mask = keep.to(self.device)
         return ImageSplit(
-            self.name, self.array, self.rows[at], self.y[mask], self.a[mask], self.uids[at],
-            device=self.device, augmentation=self.augmentation,
-        )  # fmt: skip
+            self.name,
+            self.array,
+            self.rows[at],
+            self.y[mask],
+            self.a[mask],
+            self.uids[at],
+            device=self.device,
+            augmentation=self.augmentation,
+        )
 
 
 def _copy(values: Sequence[int] | np.ndarray | torch.Tensor) -> torch.Tensor:

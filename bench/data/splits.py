@@ -124,8 +124,9 @@ def read(file: Path, task: Task) -> pd.DataFrame:
     _refuse(table.loc[table["uid"].duplicated(), "uid"], file, "have more than one row")
     _refuse(
         table.loc[(table["fold"] == NO_PART) & (table["external"] > 0), "uid"],
-        file, "are in an external set but not in the validation part of a fold",
-    )  # fmt: skip
+        file,
+        "are in an external set but not in the validation part of a fold",
+    )
     table = table[COLUMNS].sort_values("uid", kind="stable", ignore_index=True)
     if "sha256" in header and (header.get("n"), header["sha256"]) != (len(table), sha256(table)):
         raise DataError(

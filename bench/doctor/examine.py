@@ -89,7 +89,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     try:
         data = task_data(
             task, settings.data, settings.plugins, manifest=settings.splits, baseline=settings.baseline
-        ).readable(settings.cache)  # fmt: skip
+        ).readable(settings.cache)
     except DataError as error:
         found.findings.append(Finding(error.code or "D099", "error", task.name, str(error)))
         return found
@@ -106,9 +106,11 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
 
 
 def _shown(rows: Rows, task: Task) -> str:
-    return rows.dataset if len(rows.dataset) < 40 else next(
-        (name for name, one in {"source": task.source, **task.ood}.items() if one is rows), rows.dataset
-    )  # fmt: skip
+    return (
+        rows.dataset
+        if len(rows.dataset) < 40
+        else next((name for name, one in {"source": task.source, **task.ood}.items() if one is rows), rows.dataset)
+    )
 
 
 def _root(name: str, dataset: Dataset, settings: Settings) -> Path:
@@ -183,17 +185,30 @@ def _indexes(
 
 
 def _decoded(
-    found: Examination, name: str, dataset: Dataset, spec: str, root: Path, table: pd.DataFrame, cache_dir: Path,
-    progress: Progress | None, how: Mapping[str, Any] | None = None,
-) -> pd.DataFrame | None:  # fmt: skip
+    found: Examination,
+    name: str,
+    dataset: Dataset,
+    spec: str,
+    root: Path,
+    table: pd.DataFrame,
+    cache_dir: Path,
+    progress: Progress | None,
+    how: Mapping[str, Any] | None = None,
+) -> pd.DataFrame | None:
     """Decode the images of a set into a cache and return its index; D022 for what cannot be read."""
     how = how or {"size": PREVIEW, "channels": 3, "crop": "none"}
     told = (lambda done, total: progress(name, done, total)) if progress else None
     try:
         cache = image_cache(
-            dataset, spec, root, table[["uid", "path"]], **how, cache_dir=cache_dir, jobs=os.cpu_count() or 1,
+            dataset,
+            spec,
+            root,
+            table[["uid", "path"]],
+            **how,
+            cache_dir=cache_dir,
+            jobs=os.cpu_count() or 1,
             progress=told,
-        )  # fmt: skip
+        )
     except DataError as error:
         found.findings.append(Finding("D022", "error", name, str(error)))
         return None

@@ -152,9 +152,16 @@ def curvature(
     for index, pose in data.draws(size=run.recipe.batch):
         signs = torch.randint(0, 2, (len(index),), generator=rng)
         # No name for the images, which would keep them while the next ones come.
-        _accumulate(total, fitted(
-            net, len(index), partial(gradients, index, data.images(index, pose), signs), what="curvature", log=run.log
-        ))  # fmt: skip
+        _accumulate(
+            total,
+            fitted(
+                net,
+                len(index),
+                partial(gradients, index, data.images(index, pose), signs),
+                what="curvature",
+                log=run.log,
+            ),
+        )
         batches += 1
     return _divided(total, batches if kind == "batch" else len(data))
 

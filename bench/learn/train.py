@@ -99,10 +99,12 @@ class FrozenFeatures:
             self._run.count(forward=len(new) - len(wanted))
         for part in wanted.split(self._batch):
             computed = fitted(
-                self._features, len(part),
+                self._features,
+                len(part),
                 partial(in_parts, self._features, self._split.images(part[:, 0], part[:, 1])),
-                what=self._what, log=self._log,
-            )  # fmt: skip
+                what=self._what,
+                log=self._log,
+            )
             if not table.used:
                 # Room for every pose; memory that is never written is never taken.
                 table.values = computed.new_empty(self._poses * len(self._split), computed.shape[1])

@@ -71,13 +71,16 @@ def ours(results: Iterable[Results]) -> Across | None:
     kept = [item for item in results if item.info.columns == TWO_GROUPS]
     records = [
         (
-            f"{item.info.name}, {row.backbone}, {row.set}", row.metric, row.method, row.label,
+            f"{item.info.name}, {row.backbone}, {row.set}",
+            row.metric,
+            row.method,
+            row.label,
             nan if row.excluded else row.mean,
         )
         for item in kept
         for row in item.rows
         if row.set in item.info.ood and row.metric in TWO_GROUPS and row.spec == row.method
-    ]  # fmt: skip
+    ]
     return _across("Results of this suite.", any(item.info.synthetic for item in kept), records)
 
 
@@ -87,11 +90,14 @@ def theirs() -> Across:
     rows = table[table["table"].isin(MAIN_TABLES)]
     records = [
         (
-            f"{item['task']}, {item['backbone']}, {item['test_set']}", item["metric"], item["key"], item["method"],
+            f"{item['task']}, {item['backbone']}, {item['test_set']}",
+            item["metric"],
+            item["key"],
+            item["method"],
             item["mean"],
         )
         for item in rows.to_dict("records")
-    ]  # fmt: skip
+    ]
     found = _across(f"Numbers as printed in {PAPER}, Tables 1-4; nothing was run here.", False, records)
     assert found is not None
     return found
@@ -149,13 +155,18 @@ def csv(across: Across) -> str:
     """One row per metric and method, full precision; NaN is empty."""
     rows = [
         {
-            "metric": item.metric, "blocks": item.blocks, "friedman": item.statistic, "p": item.p,
-            "critical_difference": item.difference, "method": name, "rank": rank,
+            "metric": item.metric,
+            "blocks": item.blocks,
+            "friedman": item.statistic,
+            "p": item.p,
+            "critical_difference": item.difference,
+            "method": name,
+            "rank": rank,
             "p_baseline": item.p_baseline.get(name, nan),
         }
         for item in across.ranked
         for name, rank in item.ranks.items()
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
 
 

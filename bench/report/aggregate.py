@@ -189,10 +189,21 @@ def _excluded(folds: Mapping[int, list[dict[str, Any]]]) -> Exclusion:
 
 def _undefined_row(item: Undefined, backbone: str, name: str, metric: str) -> Row:
     return Row(
-        backbone=backbone, method=item.method, label=item.title, spec=item.method, row=item.row, set=name,
-        metric=metric, direction=_direction(metric), values={}, mean=nan, std=nan, n=0, degenerate=0,
+        backbone=backbone,
+        method=item.method,
+        label=item.title,
+        spec=item.method,
+        row=item.row,
+        set=name,
+        metric=metric,
+        direction=_direction(metric),
+        values={},
+        mean=nan,
+        std=nan,
+        n=0,
+        degenerate=0,
         excluded="undefined",
-    )  # fmt: skip
+    )
 
 
 def _direction(metric: str) -> Literal["up", "down"] | None:

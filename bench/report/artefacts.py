@@ -89,10 +89,14 @@ def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
 def _elsewhere(item: Artefact, material: Material) -> Artefact:
     name = material.task.name
     return replace(
-        item, name=f"{item.name}-{folder(name)}", says=f"{item.says}, {name}", make=lambda _: item.make(material),
-        missing=lambda _: item.missing(material), count=lambda _: item.count(material),
+        item,
+        name=f"{item.name}-{folder(name)}",
+        says=f"{item.says}, {name}",
+        make=lambda _: item.make(material),
+        missing=lambda _: item.missing(material),
+        count=lambda _: item.count(material),
         rest=lambda _: item.rest(material),
-    )  # fmt: skip
+    )
 
 
 def artefacts(material: Material) -> list[Artefact]:
@@ -112,19 +116,35 @@ def artefacts(material: Material) -> list[Artefact]:
 
 
 _FIGURE_4 = Artefact(
-    "figure-4", "scores and costs against epochs of fine-tuning", drawn.epochs,
-    partial(sweeps.missing_of_task, field=sweeps.EPOCHS), partial(sweeps.count_of_task, field=sweeps.EPOCHS),
-    partial(sweeps.rest_of_task, field=sweeps.EPOCHS), "Figure 4", drawn=True,
-)  # fmt: skip
+    "figure-4",
+    "scores and costs against epochs of fine-tuning",
+    drawn.epochs,
+    partial(sweeps.missing_of_task, field=sweeps.EPOCHS),
+    partial(sweeps.count_of_task, field=sweeps.EPOCHS),
+    partial(sweeps.rest_of_task, field=sweeps.EPOCHS),
+    "Figure 4",
+    drawn=True,
+)
 _FIGURE_6 = Artefact(
-    "figure-6", "scores against the share of the head that is reset", drawn.reset,
-    sweeps.missing_of_head, sweeps.count_of_head, sweeps.rest_of_head, "Figure 6", drawn=True,
-)  # fmt: skip
+    "figure-6",
+    "scores against the share of the head that is reset",
+    drawn.reset,
+    sweeps.missing_of_head,
+    sweeps.count_of_head,
+    sweeps.rest_of_head,
+    "Figure 6",
+    drawn=True,
+)
 _FIGURE_7 = Artefact(
-    "figure-7", "scores against the size of the external set", drawn.external,
-    partial(sweeps.missing_of_task, field=sweeps.EXTERNAL), partial(sweeps.count_of_task, field=sweeps.EXTERNAL),
-    partial(sweeps.rest_of_task, field=sweeps.EXTERNAL), "Figure 7", drawn=True,
-)  # fmt: skip
+    "figure-7",
+    "scores against the size of the external set",
+    drawn.external,
+    partial(sweeps.missing_of_task, field=sweeps.EXTERNAL),
+    partial(sweeps.count_of_task, field=sweeps.EXTERNAL),
+    partial(sweeps.rest_of_task, field=sweeps.EXTERNAL),
+    "Figure 7",
+    drawn=True,
+)
 
 
 def _roc(name: str) -> Artefact:
@@ -146,11 +166,15 @@ def _pictures(material: Material) -> list[Artefact]:
 
     def entry(number: int, says: str, specs: Sequence[str], part: str, *, patients: bool = False) -> Artefact:
         return Artefact(
-            f"figure-{number}", says, partial(picture_cells.figure, number=number),
+            f"figure-{number}",
+            says,
+            partial(picture_cells.figure, number=number),
             partial(picture_cells.missing, specs=specs, part=part),
-            partial(picture_cells.count, specs=specs, part=part), paper=f"Figure {number}", drawn=True,
+            partial(picture_cells.count, specs=specs, part=part),
+            paper=f"Figure {number}",
+            drawn=True,
             named_only=patients,
-        )  # fmt: skip
+        )
 
     return [
         entry(3, "importances and mask over the parameters", picture_cells.MASKED, "strip/"),
@@ -207,9 +231,13 @@ def _ablation(table: Table) -> Artefact:
         return [] if table.cells else [material.line(specs)]
 
     return Artefact(
-        table.name, f"ablation of {table.part}", lambda material: _table(material, material.results_of(table)), missing,
-        partial(Material.count, specs=specs), partial(Material.rest, specs=specs),
-    )  # fmt: skip
+        table.name,
+        f"ablation of {table.part}",
+        lambda material: _table(material, material.results_of(table)),
+        missing,
+        partial(Material.count, specs=specs),
+        partial(Material.rest, specs=specs),
+    )
 
 
 def _tuned(material: Material) -> dict[str, bytes]:
@@ -236,5 +264,9 @@ def _published(material: Material) -> dict[str, bytes]:
 
 
 _PUBLISHED = Artefact(
-    PUBLISHED, "our numbers beside the published ones", _published, lambda _: [], _all_methods,
-)  # fmt: skip
+    PUBLISHED,
+    "our numbers beside the published ones",
+    _published,
+    lambda _: [],
+    _all_methods,
+)

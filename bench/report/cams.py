@@ -69,12 +69,16 @@ def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bo
         figure.text(*place, f"{row.group},\n{row.label}", va="center", ha="center", rotation=90, fontsize=7)
     positive = frame["positive"].iloc[0]
     figure.text(
-        0.5, 0.04 / height,
+        0.5,
+        0.04 / height,
         "Bright: speaks for the predicted class, each map from 0 to its own largest value; the line is at half of it.\n"
         f"p: probability of {positive}, ✗: wrong. "
         "Fold 0, seed 0. Of each group and class the image whose id has the smallest hash.",
-        ha="center", va="bottom", fontsize=7, linespacing=1.4,
-    )  # fmt: skip
+        ha="center",
+        va="bottom",
+        fontsize=7,
+        linespacing=1.4,
+    )
     heading = SYNTHETIC if synthetic else NOT_TO_BE_SHOWN
     figure.text(0.5, 1 - 0.06 / height, heading, ha="center", va="top", fontsize=9, fontweight="bold")
     return figure

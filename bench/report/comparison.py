@@ -94,11 +94,21 @@ def _line(item: dict[Hashable, Any], metric: str, row: Row | None, main: Results
     if row is None and item["key"] in settled:
         verdict = "setting not said"
     return Line(
-        backbone=item["backbone"], set=item["test_set"], metric=metric, spec=item["key"],
+        backbone=item["backbone"],
+        set=item["test_set"],
+        metric=metric,
+        spec=item["key"],
         label=label_of({"spec": item["key"], "title": item["method"]}),
-        ours=ours, ours_std=ours_std, ours_n=row.n if row else 0, published=theirs, published_std=std,
-        difference=difference, verdict=verdict, table=item["table"], note=item["note"],
-    )  # fmt: skip
+        ours=ours,
+        ours_std=ours_std,
+        ours_n=row.n if row else 0,
+        published=theirs,
+        published_std=std,
+        difference=difference,
+        verdict=verdict,
+        table=item["table"],
+        note=item["note"],
+    )
 
 
 def _why_not(row: Row | None, theirs: float, name: str, main: Results) -> str:

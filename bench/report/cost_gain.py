@@ -71,10 +71,13 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
     styles = styles_of(methods)
     figure.legend(
         handles=[Line2D([], [], label=name.label, **MEAN, **styles[name.label]) for name in methods],
-        loc="outside lower center", ncols=5, frameon=False, title_fontsize=8,
+        loc="outside lower center",
+        ncols=5,
+        frameon=False,
+        title_fontsize=8,
         title="Means over folds, bars ± std (ddof 1), of the difference to Baseline fold by fold. Dashed: no change.\n"
         "Pale: in some fold one class predicted.",
-    )  # fmt: skip
+    )
     head(figure, info.synthetic)
     return figure
 
@@ -87,7 +90,12 @@ def _panel(panel: Axes, gained: pd.DataFrame, spent: pd.DataFrame) -> None:
         gain = gained[gained["spec"] == name.spec]
         cost = spent[spent["spec"] == name.spec]["value"]
         panel.errorbar(
-            cost.mean(), gain["value"].mean(), xerr=finite(cost.std()), yerr=finite(gain["value"].std()),
-            elinewidth=0.7, alpha=PALE if gain["degenerate"].any() else 1, **{**MEAN, "markersize": 5},
+            cost.mean(),
+            gain["value"].mean(),
+            xerr=finite(cost.std()),
+            yerr=finite(gain["value"].std()),
+            elinewidth=0.7,
+            alpha=PALE if gain["degenerate"].any() else 1,
+            **{**MEAN, "markersize": 5},
             **styles[name.label],
-        )  # fmt: skip
+        )

@@ -31,9 +31,14 @@ from bench.score.definitions import METRICS
 _POINT: Style = {"markersize": 4, "markeredgewidth": 0.5, "markeredgecolor": "black"}
 _LINE: Style = {"linewidth": 1.1, **_POINT}
 _STAR: Style = {
-    "marker": "*", "markersize": 10, "linestyle": "none", "color": "white", "markeredgecolor": "black",
-    "markeredgewidth": 0.8, "zorder": 5,
-}  # fmt: skip
+    "marker": "*",
+    "markersize": 10,
+    "linestyle": "none",
+    "color": "white",
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.8,
+    "zorder": 5,
+}
 _ROW = 1.75  # inches
 
 
@@ -129,6 +134,10 @@ def _legend(figure: Figure, frame: pd.DataFrame, across: Across, *, reference: b
     counts = sorted({int(folds.min()), int(folds.max())})
     says = f"Lines: means over {' to '.join(map(str, counts))} folds. Bands and bars: ± std (ddof 1)."
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), title=says, title_fontsize=8,
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(4, len(handles)),
+        title=says,
+        title_fontsize=8,
         frameon=False,
-    )  # fmt: skip
+    )

@@ -28,9 +28,11 @@ def findings(results: Results) -> list[str]:
     none = [] if any(_gain(row) for row in results.rows if row.metric in _claimed(results)) else [NO_GAIN]
     places = [(backbone, name) for backbone in results.backbones for name in results.info.ood]
     return [
-        _tested(results), *_redrawn(results), *none,
+        _tested(results),
+        *_redrawn(results),
+        *none,
         *(_place(results, backbone, name) for backbone, name in places),
-    ]  # fmt: skip
+    ]
 
 
 def not_separable(column: Sequence[Row]) -> list[str]:

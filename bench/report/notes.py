@@ -70,9 +70,14 @@ def partial(results: Results) -> list[str]:
     """Rows that are undefined, degenerate, lack folds or failed, by name, and how many images cannot be read."""
     return [
         *note(results.withheld, results.info, IN_DOMAIN in results.withheld),
-        *_undefined(results), *_excluded(results), *_levelled(results), *_missing(results), *_outdated(results),
-        *_failed(results), *_unreadable(results),
-    ]  # fmt: skip
+        *_undefined(results),
+        *_excluded(results),
+        *_levelled(results),
+        *_missing(results),
+        *_outdated(results),
+        *_failed(results),
+        *_unreadable(results),
+    ]
 
 
 def _size(name: str, size: Size, results: Results) -> str:
@@ -171,10 +176,12 @@ def _levelled(results: Results) -> list[str]:
         for name, sets in found.items()
     ]
     fares = "AUC" if results.info.gap == "gap_auc" else "balanced accuracy"
+    if not names:
+        return []
     return [
-        f"{SIGN} Levelled down: the gap is smaller than Baseline's, but in {fares} the group that was better off lost "
-        f"and the other gained nothing, in the mean over folds: {listed(names)}."
-    ] if names else []  # fmt: skip
+        f"{SIGN} Levelled down: the gap is smaller than Baseline's, but in {fares} the group that was better off "
+        f"lost and the other gained nothing, in the mean over folds: {listed(names)}."
+    ]
 
 
 def _missing(results: Results) -> list[str]:

@@ -63,9 +63,12 @@ def redraw(cells: Sequence[Cell], info: TaskInfo, read: Read, watch: Watch = lam
         if sample is None:
             continue
         values = replicates(
-            sample, [logit for _, logit in logits], info.columns, seed_of("bootstrap", info.name, name),
+            sample,
+            [logit for _, logit in logits],
+            info.columns,
+            seed_of("bootstrap", info.name, name),
             watch=lambda done, total, name=name: watch(name, done, total),
-        )  # fmt: skip
+        )
         draws[name] = _by_spec([cell for cell, _ in logits], values, info.columns)
         images[name], patients[name] = len(sample.y), sample.patients
     return Redrawn(draws, images, patients, without)
@@ -108,11 +111,15 @@ def _compared(column: Sequence[Row], draws: Mapping[Spec, Mapping[str, Mapping[i
     adjusted = holm([item.p for item in found.values()])
     over = {
         spec: {
-            "ci_low": item.low, "ci_high": item.high, "p_patients": item.p, "p_patients_holm": p,
-            "error_patients": item.error, "draws": item.draws,
+            "ci_low": item.low,
+            "ci_high": item.high,
+            "p_patients": item.p,
+            "p_patients_holm": p,
+            "error_patients": item.error,
+            "draws": item.draws,
         }
         for (spec, item), p in zip(found.items(), adjusted, strict=True)
-    }  # fmt: skip
+    }
     return [replace(row, **over.get(row.spec, {})) for row in column]
 
 

@@ -65,11 +65,15 @@ def cam_frame(material: Material) -> pd.DataFrame:
         for uid, y, a, logit, weighted in zip(*columns, strict=True):
             rows.append(
                 {
-                    "method": cell["cell"]["title"], "image_id": str(uid),
-                    "group": info.group_names[a], "label": info.label_names[y], "positive": info.label_names[1],
-                    "logit": float(logit), "map": weighted,
+                    "method": cell["cell"]["title"],
+                    "image_id": str(uid),
+                    "group": info.group_names[a],
+                    "label": info.label_names[y],
+                    "positive": info.label_names[1],
+                    "logit": float(logit),
+                    "map": weighted,
                 }
-            )  # fmt: skip
+            )
     frame = pd.DataFrame(rows)
     shared = frame.groupby("image_id")["method"].transform("nunique") == frame["method"].nunique()
     return frame[shared].reset_index(drop=True)

@@ -115,9 +115,13 @@ def _line(axis: Axes, part: pd.DataFrame, group: int, look: Style) -> None:
 
 def _marker(group: int) -> Style:
     return {
-        "linestyle": "none", "markersize": 5, "markeredgecolor": "black", "markeredgewidth": 0.7,
-        "fillstyle": _FILLS[group % len(_FILLS)], "markerfacecoloralt": "white",
-    }  # fmt: skip
+        "linestyle": "none",
+        "markersize": 5,
+        "markeredgecolor": "black",
+        "markeredgewidth": 0.7,
+        "fillstyle": _FILLS[group % len(_FILLS)],
+        "markerfacecoloralt": "white",
+    }
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, groups: Sequence[str], title: str) -> None:
@@ -134,6 +138,10 @@ def _legend(figure: Figure, frame: pd.DataFrame, groups: Sequence[str], title: s
     says += "Markers: threshold 0.5."
     says += f" Without a curve, for want of a class: {', '.join(lacking)}." if lacking else ""
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), title=says, title_fontsize=8,
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(4, len(handles)),
+        title=says,
+        title_fontsize=8,
         frameon=False,
-    )  # fmt: skip
+    )

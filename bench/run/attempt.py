@@ -49,9 +49,13 @@ class Event:
 
 
 def attempt(
-    planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None = None, *, job: str = "",
+    planned: PlannedCell,
+    settings: Settings,
+    report: Callable[[str], None] | None = None,
+    *,
+    job: str = "",
     force: bool = False,
-) -> Event:  # fmt: skip
+) -> Event:
     """Compute a cell unless it is done (`force`: even so) or held, and leave its record or its failure on disk.
 
     Args:

@@ -78,9 +78,16 @@ def train_baseline(
         torch.manual_seed(seed_of(cell.seed, "baseline", cell.fold, "init"))
         net = build_net(cell.backbone, weights=data.task.weights).to(device())
     run = CellRun(
-        net, recipe, splits, frozenset({trained_on}), seed=cell.seed, task="baseline", fold=cell.fold,
-        method="baseline", report=report,
-    )  # fmt: skip
+        net,
+        recipe,
+        splits,
+        frozenset({trained_on}),
+        seed=cell.seed,
+        task="baseline",
+        fold=cell.fold,
+        method="baseline",
+        report=report,
+    )
     optimiser = _optimiser(recipe, run.model)
     best = _Best(run.model, splits[chosen_on[0]]()) if chosen_on else None
     plateau = ReduceLROnPlateau(optimiser, factor=0.1, patience=10) if recipe.pretrain_plateau else None
@@ -96,10 +103,18 @@ def train_baseline(
         file.with_suffix(".checkpoint"), {name: part for name, part in parts.items() if part is not None}, run.progress
     )
     learn.finetune(
-        run, run.model, loss=learn.objective(run, trained_on, 1.0), split=trained_on, epochs=recipe.pretrain_epochs,
-        lr=recipe.pretrain_lr, optimiser=optimiser, schedule="cosine" if recipe.pretrain_decay else "constant",
-        after_epoch=after_epoch, checkpoint=checkpoint, stage="pre-training",
-    )  # fmt: skip
+        run,
+        run.model,
+        loss=learn.objective(run, trained_on, 1.0),
+        split=trained_on,
+        epochs=recipe.pretrain_epochs,
+        lr=recipe.pretrain_lr,
+        optimiser=optimiser,
+        schedule="cosine" if recipe.pretrain_decay else "constant",
+        after_epoch=after_epoch,
+        checkpoint=checkpoint,
+        stage="pre-training",
+    )
     with replacing(file) as temporary:
         temporary.write_bytes(packed(run.model.state_dict() if best is None else best.state))
     checkpoint.remove()

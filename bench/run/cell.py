@@ -73,10 +73,17 @@ def run_cell(
     # Whatever a method declares: there is no way from it to a test set.
     fitting = {name: pairing.for_methods(splits, data)[name] for name in ("train", "val", "external")}
     run = CellRun(
-        baseline, data.task.recipe, fitting, method.uses, seed=cell.seed, task=cell.task,
-        fold=cell.fold, method=cell.method, report=report,
+        baseline,
+        data.task.recipe,
+        fitting,
+        method.uses,
+        seed=cell.seed,
+        task=cell.task,
+        fold=cell.fold,
+        method=cell.method,
+        report=report,
         shelf=_shelf(settings, data, cell, method, baseline_sha),
-    )  # fmt: skip
+    )
     if data.given is not None and cell.method == BASELINE:
         run.log(given_baseline=data.given.sha256(cell.fold))
         if data.given.shared:
@@ -118,9 +125,13 @@ def open_task(settings: Settings) -> TaskData:
     """Return the tables of the task, less the images that cannot be read; read once per process."""
     task = taskfile.resolve(settings.task)
     data = task_data(
-        task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits,
+        task,
+        settings.data,
+        settings.plugins,
+        selecting=settings.selecting,
+        manifest=settings.splits,
         baseline=settings.baseline,
-    )  # fmt: skip
+    )
     return data.readable(settings.cache)
 
 
@@ -138,9 +149,15 @@ def open_splits(settings: Settings, data: TaskData, fold: int) -> Splits:
         cached = caches.get(name, caches["source"])
         y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
         return ImageSplit(
-            name, cached.array, cached.rows(table["uid"]), y, a, uids, device=device(),
+            name,
+            cached.array,
+            cached.rows(table["uid"]),
+            y,
+            a,
+            uids,
+            device=device(),
             augmentation=data.task.recipe.augment,
-        )  # fmt: skip
+        )
 
     return {name: partial(split, name) for name in (*FOLD_SPLITS, *data.task.ood)}
 

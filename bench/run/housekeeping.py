@@ -60,9 +60,13 @@ def retry(results: Path, which: str, task: str | None) -> int:
             for part in _as_runs(mine, asked):
                 if on.get("on") == "slurm":
                     code |= print_submission(
-                        part, settings, name=str(on["profile"]), group_by=on["group_by"],
-                        per_gpu=on.get("per_gpu", 1), dry_run=False,
-                    )  # fmt: skip
+                        part,
+                        settings,
+                        name=str(on["profile"]),
+                        group_by=on["group_by"],
+                        per_gpu=on.get("per_gpu", 1),
+                        dry_run=False,
+                    )
                 else:
                     code |= launch.print_run(part, settings)
     if not chosen and which in ("failed", "stale"):

@@ -96,9 +96,13 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
     specs = method_specs(wanted.methods, settings.plugins, task.recipe)
     backbone = check_backbone(task, wanted.backbone)
     data = task_data(
-        task, settings.data, settings.plugins, selecting=settings.selecting, manifest=settings.splits,
+        task,
+        settings.data,
+        settings.plugins,
+        selecting=settings.selecting,
+        manifest=settings.splits,
         baseline=settings.baseline,
-    )  # fmt: skip
+    )
     data = data.readable(settings.cache)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
     if data.given is not None:

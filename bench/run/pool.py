@@ -298,9 +298,12 @@ def _work(pipe: Connection, settings: Settings, force: bool, job: str) -> None:
             planned = pipe.recv()
             try:
                 event = attempt(
-                    planned, settings, lambda text, p=planned: pipe.send(Event("progress", p, text)), job=job,
+                    planned,
+                    settings,
+                    lambda text, p=planned: pipe.send(Event("progress", p, text)),
+                    job=job,
                     force=force,
-                )  # fmt: skip
+                )
             except NotWritten as error:
                 event = Event("failed", planned, error=describe_error(error))
             pipe.send(event)

@@ -72,9 +72,14 @@ def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
 
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("ETA"), TimeRemainingColumn(), TextColumn("{task.fields[where]}"),
-    )  # fmt: skip
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[where]}"),
+    )
     with Progress(*columns, console=console) as progress:
         bars = {
             kind: progress.add_task(kind, total=total, where="", visible=total > 0)

@@ -73,9 +73,13 @@ def main(file: Path) -> int:
 
 
 def _together(
-    cells: list[PlannedCell], settings: Settings, job: str, hear: Callable[[Event], None], intent: dict[str, Any],
+    cells: list[PlannedCell],
+    settings: Settings,
+    job: str,
+    hear: Callable[[Event], None],
+    intent: dict[str, Any],
     per_gpu: int,
-) -> None:  # fmt: skip
+) -> None:
     """Compute the cells several at a time on the first GPU of the job, each in a process of its own."""
     from bench import taskfile
     from bench.run.launch import Slots
@@ -107,9 +111,15 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def _leave(
-    cells: Collection[PlannedCell], settings: Settings, job: str, number: signal.Signals, spent: float, minutes: int,
-    *, resumes: bool,
-) -> int:  # fmt: skip
+    cells: Collection[PlannedCell],
+    settings: Settings,
+    job: str,
+    number: signal.Signals,
+    spent: float,
+    minutes: int,
+    *,
+    resumes: bool,
+) -> int:
     """End because SLURM says so: back into the queue where that is worth it, else with a failure on disk.
 
     USR2 comes some time before the limit, and before a preemption; TERM at the limit, and with scancel. Over its time

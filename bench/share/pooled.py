@@ -73,13 +73,19 @@ def pooled(results: Mapping[str, Results]) -> list[Pooled]:
     sets = list(dict.fromkeys(name for one in results.values() for name in one.info.ood))
     rows = [
         Pooled(
-            backbone=backbone, set=name, metric=metric, direction=str(first.direction), method=first.method,
-            label=first.label, spec=spec, row=first.row,
+            backbone=backbone,
+            set=name,
+            metric=metric,
+            direction=str(first.direction),
+            method=first.method,
+            label=first.label,
+            spec=spec,
+            row=first.row,
             differences={site: rows[site].difference if site in rows else nan for site in results},
         )
         for (backbone, name, metric, spec), rows in shared.items()
         for first in [next(iter(rows.values()))]
-    ]  # fmt: skip
+    ]
     return sorted(
         rows, key=lambda row: (row.backbone, sets.index(row.set), list(METRICS).index(row.metric), row.row, row.spec)
     )
@@ -90,13 +96,23 @@ def pooled_csv(rows: Sequence[Pooled], results: Mapping[str, Results]) -> str:
     info = next(iter(results.values())).info
     records = [
         {
-            "task": info.name, "synthetic": info.synthetic, "backbone": row.backbone, "method": row.method,
-            "label": row.label, "spec": row.spec, "set": row.set, "metric": row.metric, "direction": row.direction,
-            "sites": len(row.known), "mean_difference": row.mean,
-            "lowest": min(row.known, default=nan), "highest": max(row.known, default=nan), "better": row.better,
+            "task": info.name,
+            "synthetic": info.synthetic,
+            "backbone": row.backbone,
+            "method": row.method,
+            "label": row.label,
+            "spec": row.spec,
+            "set": row.set,
+            "metric": row.metric,
+            "direction": row.direction,
+            "sites": len(row.known),
+            "mean_difference": row.mean,
+            "lowest": min(row.known, default=nan),
+            "highest": max(row.known, default=nan),
+            "better": row.better,
             **{f"difference at {site}": value for site, value in row.differences.items()},
         }
         for row in rows
-    ]  # fmt: skip
+    ]
     columns = [*COLUMNS, *(f"difference at {site}" for site in results)]
     return pd.DataFrame(records, columns=columns).to_csv(index=False, lineterminator="\n")

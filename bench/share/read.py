@@ -27,8 +27,10 @@ from bench.tasks import TASKS
 
 _FAILED = ".failed.json"
 _CELL = {"task": str, "backbone": str, "method": str, "title": str, "row": int, "spec": str, "parameters": dict} | {
-    "version": int, "fold": int, "seed": int
-}  # fmt: skip
+    "version": int,
+    "fold": int,
+    "seed": int,
+}
 _RECORD = {"cell": dict, "hash": str, "synthetic": bool, "scores": dict, "data": dict, "cost": dict}
 
 

@@ -76,13 +76,20 @@ def together_csv(rows: Sequence[Together], info: TaskInfo) -> str:
     """One row per backbone, set, method and metric; mean and std over folds, full precision; NaN is empty."""
     records = [
         {
-            "task": info.name, "synthetic": info.synthetic, "backbone": row.backbone, "method": row.method,
-            "label": row.label, "spec": row.spec, "set": row.set, "metric": metric, **value._asdict(),
+            "task": info.name,
+            "synthetic": info.synthetic,
+            "backbone": row.backbone,
+            "method": row.method,
+            "label": row.label,
+            "spec": row.spec,
+            "set": row.set,
+            "metric": metric,
+            **value._asdict(),
             "images": row.images,
         }
         for row in rows
         for metric, value in row.metrics.items()
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(records, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
 
 

@@ -21,10 +21,12 @@ def add_cells(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--gpus", type=words, default=(), help="such as 0,1: each cell sees one of them")
     parser.add_argument(
-        "--per-gpu", type=positive, metavar="N",
+        "--per-gpu",
+        type=positive,
+        metavar="N",
         help="cells that share a GPU, one of --gpus or of all that are visible (default: 1); a cell that has no memory "
         "beside others is tried again alone",
-    )  # fmt: skip
+    )
 
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +37,11 @@ def add_folders(parser: argparse.ArgumentParser) -> None:
         "--splits", type=Path, metavar="FILE", help="folds and external sets of a manifest (default: cut anew, alike)"
     )
     parser.add_argument(
-        "--baseline", type=Path, metavar="FILE",
+        "--baseline",
+        type=Path,
+        metavar="FILE",
         help="a trained model of your own (state dict; {fold} for one per fold) in place of pre-training",
-    )  # fmt: skip
+    )
     add_plugins(parser)
 
 
@@ -49,9 +53,12 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
 
 def add_min_cell(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--min-cell", type=positive, default=0, metavar="N",
+        "--min-cell",
+        type=positive,
+        default=0,
+        metavar="N",
         help="withhold counts and metrics by group where a group and class has fewer images (default: show all)",
-    )  # fmt: skip
+    )
 
 
 def numbers(text: str) -> tuple[int, ...]:

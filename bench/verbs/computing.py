@@ -35,9 +35,12 @@ def _add_run(verbs: Any) -> None:
         "--profile", default="plain", help="of slurm/, or a .toml file: what jobs ask for (default: plain)"
     )
     run.add_argument(
-        "--group-by", choices=("cell", "fold"), default="cell", metavar="unit",
+        "--group-by",
+        choices=("cell", "fold"),
+        default="cell",
+        metavar="unit",
         help="with --on slurm: a job per cell, or one per fold with its baseline and all methods (default: cell)",
-    )  # fmt: skip
+    )
     run.add_argument("--dry-run", action="store_true", help="print the cells and how each stands; compute nothing")
     add_folders(run)
 
@@ -48,9 +51,12 @@ def _add_tune(verbs: Any) -> None:
     add_cells(tune)
     tune.add_argument("--trials", type=positive, default=8, help="most per method and fold (default: 8)")
     tune.add_argument(
-        "--objective", choices=tuple(OBJECTIVES), default="constrained", metavar="objective",
+        "--objective",
+        choices=tuple(OBJECTIVES),
+        default="constrained",
+        metavar="objective",
         help=f"what is best: {', '.join(OBJECTIVES)} (default: constrained)",
-    )  # fmt: skip
+    )
     add_folders(tune)
 
 
@@ -68,9 +74,7 @@ def _run(args: argparse.Namespace) -> int:
             raise UsageError(
                 f"--per-gpu {args.per_gpu} on SLURM needs --group-by fold: a job per cell has its GPU for one cell"
             )
-        how = {
-            "name": args.profile, "group_by": args.group_by, "per_gpu": args.per_gpu or 1, "dry_run": args.dry_run
-        }  # fmt: skip
+        how = {"name": args.profile, "group_by": args.group_by, "per_gpu": args.per_gpu or 1, "dry_run": args.dry_run}
         return max([print_submission(*run, **how) for run in runs])
     if args.dry_run:
         return max([launch.print_plan(*run) for run in runs])

@@ -26,9 +26,12 @@ def _add_report(verbs: Any) -> None:
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
     add_min_cell(report)
     report.add_argument(
-        "--from", type=Path, dest="archive", metavar="FILE",
+        "--from",
+        type=Path,
+        dest="archive",
+        metavar="FILE",
         help="an archive of `bench export`, instead of results: needs neither its data nor its task",
-    )  # fmt: skip
+    )
     report.add_argument(
         "--published", action="store_true", help="statistics over the paper's own numbers instead, in REPORTS/published"
     )
@@ -84,9 +87,13 @@ def _report(args: argparse.Namespace) -> int:
     from bench.run import launch
 
     scopes = {
-        "--task": args.task, "--all": args.all, "--paper": args.paper, "--twins": args.twins,
-        "--published": args.published, "--from": args.archive,
-    }  # fmt: skip
+        "--task": args.task,
+        "--all": args.all,
+        "--paper": args.paper,
+        "--twins": args.twins,
+        "--published": args.published,
+        "--from": args.archive,
+    }
     given = [name for name, value in scopes.items() if value]
     if len(given) != 1:
         raise UsageError(f"{' and '.join(given) or 'a report of what'}: one of {', '.join(scopes)} is needed")

@@ -19,8 +19,14 @@ def test_less_and_less_of_the_external_set(place):
     assert len(list((place.folder / ".cache/baselines").glob("*.pt"))) == 1
 
     cells = place.folder / "results/cells"
-    shares = {0.0: "tiny+external-0.0", 0.2: "tiny+external-0.2", 0.4: "tiny+external-0.4", 0.6: "tiny+external-0.6",
-              0.8: "tiny+external-0.8", 1.0: "tiny"}  # fmt: skip
+    shares = {
+        0.0: "tiny+external-0.0",
+        0.2: "tiny+external-0.2",
+        0.4: "tiny+external-0.4",
+        0.6: "tiny+external-0.6",
+        0.8: "tiny+external-0.8",
+        1.0: "tiny",
+    }
     assert {folder.name for folder in cells.iterdir()} == set(shares.values())
     logits, sizes = {}, []
     for share, name in shares.items():

@@ -59,9 +59,13 @@ def test_pre_training_that_is_killed_goes_on_from_its_checkpoint(place, new_plac
     words, hurry = ("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0"), {"BENCH_CHECKPOINT_EVERY": "0"}
     other.bench(*words)
     process = subprocess.Popen(
-        place.command(*words), cwd=place.folder, start_new_session=True, env={**os.environ, **hurry},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        place.command(*words),
+        cwd=place.folder,
+        start_new_session=True,
+        env={**os.environ, **hurry},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     log = place.folder / "results/cells/tiny/small/baseline/f0-s0.log"
     while process.poll() is None and not (log.is_file() and "epoch 4/8" in log.read_text()):
         time.sleep(0.005)

@@ -16,11 +16,16 @@ RUN = ("run", "--task", "tiny.toml", "--methods", "llft,bmft", "--folds", "0")
 
 def start(place, *words, **environment):
     return subprocess.Popen(
-        place.command(*words), cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, **environment}, start_new_session=True,
+        place.command(*words),
+        cwd=place.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+        start_new_session=True,
         # As shells start what is put into the background.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    )  # fmt: skip
+    )
 
 
 def wait(condition, seconds=60):

@@ -93,9 +93,20 @@ def run(place, methods, plugins, *words, code=0):
     (place.folder / "seen").mkdir()
     files = [word for name in plugins for word in ("--plugin", f"{name.lower()}.py")]
     return place.bench(
-        "run", "--task", "tiny.toml", "--methods", methods, *files, "--gpus", "0", "--per-gpu", "2", *words, code=code,
+        "run",
+        "--task",
+        "tiny.toml",
+        "--methods",
+        methods,
+        *files,
+        "--gpus",
+        "0",
+        "--per-gpu",
+        "2",
+        *words,
+        code=code,
         SEEN=str(place.folder / "seen"),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.slow
@@ -155,9 +166,12 @@ def test_visible_gpus_are_those_of_the_environment_or_of_nvidia_smi(tmp_path, mo
 def test_as_many_cells_share_the_gpus_as_cores_allow(monkeypatch, capsys):
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     for slots, expected in (
-        (Slots(gpus=("0", "1")), 2), (Slots(gpus=("0", "1"), per_gpu=2), 4), (Slots(3, ("0", "1"), 2), 3),
-        (Slots(5, ("0", "1"), 2), 4), (Slots(5, ("0", "1")), 5),
-    ):  # fmt: skip
+        (Slots(gpus=("0", "1")), 2),
+        (Slots(gpus=("0", "1"), per_gpu=2), 4),
+        (Slots(3, ("0", "1"), 2), 3),
+        (Slots(5, ("0", "1"), 2), 4),
+        (Slots(5, ("0", "1")), 5),
+    ):
         assert slots.number(1) == expected
     assert not capsys.readouterr().err
     assert Slots(gpus=("0", "1"), per_gpu=4).number(2) == 3
@@ -187,10 +201,14 @@ def job(place):
 
     def start(**environment):
         return subprocess.Popen(
-            [sys.executable, "-m", "bench.run.worker", str(place.folder / "intent.json")], cwd=place.folder,
-            env={**os.environ, "SEEN": str(place.folder / "seen"), **environment}, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            [sys.executable, "-m", "bench.run.worker", str(place.folder / "intent.json")],
+            cwd=place.folder,
+            env={**os.environ, "SEEN": str(place.folder / "seen"), **environment},
+            text=True,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     return start
 

@@ -50,10 +50,14 @@ def studies(tmp_path_factory):
         task, rows = TASKS[name], []
         for seed in SEEDS:
             text = TEXT.format(
-                name=f"{name}-{seed}", channels=task.channels, source=task.source.dataset, seed=seed,
+                name=f"{name}-{seed}",
+                channels=task.channels,
+                source=task.source.dataset,
+                seed=seed,
                 neutral=task.ood["ood_neutral"].dataset,
-                label=coding(task.label), attribute=coding(task.attribute),
-            )  # fmt: skip
+                label=coding(task.label),
+                attribute=coding(task.attribute),
+            )
             file = folder / f"{name}-{seed}.toml"
             file.write_text(text)
             words = ["run", "--task", str(file), "--methods", methods, "--folds", FOLDS, "--jobs", "1"]

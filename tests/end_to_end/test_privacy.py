@@ -63,10 +63,13 @@ def hospital(new_place):
     i = np.arange(IMAGES)
     table = pd.DataFrame(
         {
-            "path": [f"zqfilm{k:04}.png" for k in i], "patient": [f"zqpat{k // 2:04}" for k in i],
-            "site": np.where(i // 2 % 4 == 3, "B", "A"), "ill": i // 2 % 3 // 2, "old": (i // 2 % 5 > 2).astype(int),
+            "path": [f"zqfilm{k:04}.png" for k in i],
+            "patient": [f"zqpat{k // 2:04}" for k in i],
+            "site": np.where(i // 2 % 4 == 3, "B", "A"),
+            "ill": i // 2 % 3 // 2,
+            "old": (i // 2 % 5 > 2).astype(int),
         }
-    )  # fmt: skip
+    )
     table.to_csv(place.folder / "films.csv", index=False)
     rng = np.random.default_rng(0)
     for name in table["path"]:

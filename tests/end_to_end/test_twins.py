@@ -44,12 +44,15 @@ epsilon = 0.1
 batch = 64
 """
 FILMS = {
-    "family": "chest", "channels": 1, "label": 'column = "pneumothorax"\nnames = ["no finding", "pneumothorax"]',
-}  # fmt: skip
+    "family": "chest",
+    "channels": 1,
+    "label": 'column = "pneumothorax"\nnames = ["no finding", "pneumothorax"]',
+}
 LESIONS = {
-    "family": "skin", "channels": 3,
+    "family": "skin",
+    "channels": 3,
     "label": 'column = "melanoma"\none = ["0"]\nzero = ["1"]\nnames = ["melanoma", "other lesion"]',
-}  # fmt: skip
+}
 SEX = {"tied": "sex", "attribute": 'column = "female"\nnames = ["male", "female"]'}
 TONE = {"tied": "tone", "attribute": 'column = "dark"\nnames = ["light", "dark"]'}
 AGE = {"tied": "age", "attribute": 'column = "age"\nabove = 65\nnames = ["up to 65", "over 65"]'}

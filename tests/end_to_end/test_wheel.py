@@ -38,9 +38,16 @@ def wheel(tmp_path_factory):
         (folder / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / "copy" / name)
     call(
-        sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), ".",
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder / "dist"),
+        ".",
         cwd=folder / "copy",
-    )  # fmt: skip
+    )
     (built,) = (folder / "dist").iterdir()
     return built
 
@@ -50,9 +57,18 @@ def installed(wheel, tmp_path_factory):
     """A folder into which the wheel, without its dependencies, is installed."""
     folder = tmp_path_factory.mktemp("installed")
     call(
-        sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(folder),
-        str(wheel), cwd=folder,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--target",
+        str(folder),
+        str(wheel),
+        cwd=folder,
+    )
     return folder
 
 

@@ -47,9 +47,13 @@ def test_ten_thousand_cells_in_three_seconds(many, words):
     for _ in range(3):
         begun = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "bench.cli", *words], cwd=many, capture_output=True, text=True, check=True,
+            [sys.executable, "-m", "bench.cli", *words],
+            cwd=many,
+            capture_output=True,
+            text=True,
+            check=True,
             env={**os.environ, "BENCH_CACHE": str(CACHE)},
-        )  # fmt: skip
+        )
         times.append(time.perf_counter() - begun)
     assert "10010" in done.stdout or done.stdout.count("done ") == 10010
     print(f"\nbench {words[0]}, 10,010 cells: {sorted(times)[1]:.2f} s on the wall (3 s)")

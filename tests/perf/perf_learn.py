@@ -27,9 +27,15 @@ def cell(images):
     split = on_device(random_split("external", images=images, size=64))
     recipe = dataclasses.replace(RECIPE, batch=128)
     return CellRun(
-        random_net().to(device()), recipe, {"external": lambda: split}, frozenset({"external"}), seed=0,
-        task="perf", fold=0, method="perf",
-    )  # fmt: skip
+        random_net().to(device()),
+        recipe,
+        {"external": lambda: split},
+        frozenset({"external"}),
+        seed=0,
+        task="perf",
+        fold=0,
+        method="perf",
+    )
 
 
 def separate_passes(run, net):
@@ -83,14 +89,25 @@ def test_head_on_cached_features(compare, tmp_path, epochs, allowed):
     def head(cache):
         train._last.clear()  # else the second time would find what the first computed
         learn.finetune(
-            run, run.model, train=("head",), loss=learn.blend(0.9), split="external", epochs=epochs, lr=1e-3,
-            stage="step 2", cache=cache,
-        )  # fmt: skip
+            run,
+            run.model,
+            train=("head",),
+            loss=learn.blend(0.9),
+            split="external",
+            epochs=epochs,
+            lr=1e-3,
+            stage="step 2",
+            cache=cache,
+        )
 
     compare(
-        f"{epochs} epochs of the head: features cached / not cached", lambda: head(True), lambda: head(False),
-        bar=allowed, pairs=3, warm=device().type != "cpu",
-    )  # fmt: skip
+        f"{epochs} epochs of the head: features cached / not cached",
+        lambda: head(True),
+        lambda: head(False),
+        bar=allowed,
+        pairs=3,
+        warm=device().type != "cpu",
+    )
 
 
 @pytest.mark.gpu
@@ -107,9 +124,16 @@ def test_nine_thresholds(compare, tmp_path):
             if not shared:
                 train._last.clear()
             run = CellRun(
-                net, recipe, {"external": lambda: split}, frozenset({"external"}), seed=0, task="perf", fold=0,
-                method="swift", shelf=shelf,
-            )  # fmt: skip
+                net,
+                recipe,
+                {"external": lambda: split},
+                frozenset({"external"}),
+                seed=0,
+                task="perf",
+                fold=0,
+                method="swift",
+                shelf=shelf,
+            )
             SWiFT(reset_share=share / 10).fit(run)
 
     compare(

@@ -87,6 +87,11 @@ def test_training_takes_less_time_where_memory_is_kept(compare):
         spent[0] += float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
     compare(
-        "small network at 64, memory kept / handed back after every pass", lambda: train("kept"),
-        lambda: train("plain"), bar=0.95, pairs=5, warm=False, clock=lambda: spent[0],
-    )  # fmt: skip
+        "small network at 64, memory kept / handed back after every pass",
+        lambda: train("kept"),
+        lambda: train("plain"),
+        bar=0.95,
+        pairs=5,
+        warm=False,
+        clock=lambda: spent[0],
+    )

@@ -51,9 +51,12 @@ def test_curvature_in_one_pass_against_gradients_image_by_image(compare, tmp_pat
     print(f"\nsaliencies of one pass and exact: rank correlation {correlation:.3f}, {shared:.1%} of the pruned alike")
     assert np.isfinite(correlation)
     compare(
-        "FairPrune's curvature: one pass / image by image (vmap)", lambda: curvatures("rademacher"),
-        lambda: curvatures("exact"), bar=bar(0.4, 0.5), pairs=sizes().pairs,
-    )  # fmt: skip
+        "FairPrune's curvature: one pass / image by image (vmap)",
+        lambda: curvatures("rademacher"),
+        lambda: curvatures("exact"),
+        bar=bar(0.4, 0.5),
+        pairs=sizes().pairs,
+    )
 
 
 class FromFiles(ImageSplit):
@@ -127,9 +130,13 @@ def test_evaluations_against_those_from_files(compare, skin_gender, method):
 
     compare(
         f"{method.title}: evaluations on a part from the cache / on all from files, NCHW",
-        lambda: fit(method, network(), lambda: val), plainly, bar=0.5, pairs=1 if device().type == "cpu" else 2,
-        clock=wall, warm=False,
-    )  # fmt: skip
+        lambda: fit(method, network(), lambda: val),
+        plainly,
+        bar=0.5,
+        pairs=1 if device().type == "cpu" else 2,
+        clock=wall,
+        warm=False,
+    )
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,10 @@ def test_bfloat16_moves_no_method_by_more_than_folds_do(tmp_path, images, whole)
         difference, spread = statistics.mean(half[i] - plain[i] for i in plain), statistics.stdev(plain.values())
         shares.append(abs(difference) / spread)
         print(f"\n{spec:<20} {name:<13} {metric:<6} {difference:+.4f}, spread over folds {spread:.4f}", end="")
-    print(f"\nbfloat16 less float32, in spreads over folds: median {statistics.median(shares):.2f}, "
-          f"largest {max(shares):.2f} (1) of {len(shares)}")  # fmt: skip
+    print(
+        f"\nbfloat16 less float32, in spreads over folds: median {statistics.median(shares):.2f}, "
+        f"largest {max(shares):.2f} (1) of {len(shares)}"
+    )
     assert max(shares) <= 1
 
 

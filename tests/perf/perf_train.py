@@ -64,10 +64,13 @@ def test_images_from_the_cache_cost_little_over_a_resident_batch(compare, tmp_pa
     }
     run, net = a_run(network(), splits, batch=size.batch), network()
     compare(
-        "an epoch from the image cache / on one resident batch", lambda: epochs(run, net, "cache"),
-        lambda: epochs(run, net, "resident"), bar=1 / 0.95, pairs=size.pairs,
+        "an epoch from the image cache / on one resident batch",
+        lambda: epochs(run, net, "cache"),
+        lambda: epochs(run, net, "resident"),
+        bar=1 / 0.95,
+        pairs=size.pairs,
         warm=device().type != "cpu",
-    )  # fmt: skip
+    )
 
 
 IN_EACH = pytest.mark.parametrize("precision", precisions())
@@ -97,9 +100,13 @@ def test_an_epoch_from_the_cache_against_a_loader_that_decodes(compare, tmp_path
     # On the wall: the workers of the loader are processes of their own.
     compare(
         f"an epoch from the image cache, {named(precision)} / from JPEGs, 2 workers, NCHW",
-        lambda: epochs(run, net, "cache"), loader, bar=asked(precision, 1 / 1.8, 1 / 5),
-        pairs=2 if device().type == "cpu" else 3, clock=wall, warm=device().type != "cpu",
-    )  # fmt: skip
+        lambda: epochs(run, net, "cache"),
+        loader,
+        bar=asked(precision, 1 / 1.8, 1 / 5),
+        pairs=2 if device().type == "cpu" else 3,
+        clock=wall,
+        warm=device().type != "cpu",
+    )
 
 
 @IN_EACH
@@ -117,9 +124,12 @@ def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path, precision):
 
     compare(
         f"a fine-tuning step of the suite, {named(precision)} / plain, float32, NCHW",
-        lambda: epochs(run, net, "one"), plainly, bar=asked(precision, 1 / 1.5, 1 / 2.5), pairs=size.pairs,
+        lambda: epochs(run, net, "one"),
+        plainly,
+        bar=asked(precision, 1 / 1.5, 1 / 2.5),
+        pairs=size.pairs,
         warm=device().type != "cpu",
-    )  # fmt: skip
+    )
 
 
 def check_the_reference():
@@ -168,6 +178,11 @@ def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs, precision):
             plain.swift(plain.nchw(copy.deepcopy(start)), epoch, recipe)
 
     compare(
-        f"SWiFT from JPEGs, ten epochs, {named(precision)} / written plainly", suite, reference,
-        bar=bar(1 / 2.5, 1 / 6) if precision == "device" else None, pairs=pairs, clock=wall, warm=False,
-    )  # fmt: skip
+        f"SWiFT from JPEGs, ten epochs, {named(precision)} / written plainly",
+        suite,
+        reference,
+        bar=bar(1 / 2.5, 1 / 6) if precision == "device" else None,
+        pairs=pairs,
+        clock=wall,
+        warm=False,
+    )

@@ -91,8 +91,10 @@ def complete(out: Path) -> list[Measured]:
             left = (time.monotonic() - begun) / sum(takes[:number]) * sum(takes[number:])
             print(
                 f"[{number}/{len(todo)}] {row.what}, {n:,} {row.unit}: {one.seconds:.3f} s, {one.MB:.0f} MB "
-                f"(ETA {clock(left)})", file=sys.stderr, flush=True,
-            )  # fmt: skip
+                f"(ETA {clock(left)})",
+                file=sys.stderr,
+                flush=True,
+            )
     return measured
 
 

@@ -194,8 +194,10 @@ def test_code_that_changed_while_jobs_waited_is_noted_in_their_records(cluster):
         plugin.write_text(plugin.read_text() + "# changed\n")
     cluster.wait()
     records = {name: cluster.folder / f"results/cells/tiny/small/{name}/f0-s0" for name in ("baseline", "sleeper")}
-    noted = {name: json.loads(file.with_suffix(".json").read_text())["environment"].get("submitted")
-             for name, file in records.items()}  # fmt: skip
+    noted = {
+        name: json.loads(file.with_suffix(".json").read_text())["environment"].get("submitted")
+        for name, file in records.items()
+    }
     assert noted["baseline"] is None
     assert "plugin sleeper.py" in noted["sleeper"]
     assert "the code is not that of the submission" in records["sleeper"].with_suffix(".log").read_text()
@@ -263,8 +265,12 @@ def test_a_job_can_submit(cluster):
 def test_the_page_for_cluster_users_works_as_written(cluster):
     """Every command of docs/cluster.md, one after the other."""
     page = (CLUSTER.parents[1] / "docs" / "cluster.md").read_text()
-    commands = [line[2:] for block in re.findall(r"```console\n(.*?)```", page, re.S) for line in block.splitlines()
-                if line.startswith("$ ")]  # fmt: skip
+    commands = [
+        line[2:]
+        for block in re.findall(r"```console\n(.*?)```", page, re.S)
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
     assert len(commands) >= 8
     (cluster.folder / "bin").mkdir()
     bench = cluster.folder / "bin" / "bench"
@@ -274,9 +280,14 @@ def test_the_page_for_cluster_users_works_as_written(cluster):
     for command in commands:
         done = subprocess.run(
             command.replace("phantom-cxr-age", "tiny.toml").replace("--methods all", "--methods swift"),
-            shell=True, cwd=cluster.folder, capture_output=True, text=True, timeout=300, check=False,
+            shell=True,
+            cwd=cluster.folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
             env={**os.environ, "PATH": f"{bench.parent}:{os.environ['PATH']}"},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         if "--on slurm" in command and "--dry-run" not in command:
             cluster.wait()

@@ -30,9 +30,13 @@ class There(Tensor):
     @staticmethod
     def __new__(cls, inner: Tensor) -> There:
         return Tensor._make_wrapper_subclass(
-            cls, inner.shape, strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
+            cls,
+            inner.shape,
+            strides=inner.stride(),
+            storage_offset=inner.storage_offset(),
+            dtype=inner.dtype,
             device=OTHER,
-        )  # fmt: skip
+        )
 
     def __init__(self, inner: Tensor) -> None:
         self.inner = inner

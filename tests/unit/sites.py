@@ -37,8 +37,16 @@ def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = N
         "schema": 1,
         "hash": f"{site}-{method}-{fold}",
         "cell": {
-            "task": TASK.name, "backbone": "small", "method": name, "title": name.title(), "row": ROWS[name],
-            "spec": method, "parameters": {"rate": 0.5}, "version": 1, "fold": fold, "seed": 0,
+            "task": TASK.name,
+            "backbone": "small",
+            "method": name,
+            "title": name.title(),
+            "row": ROWS[name],
+            "spec": method,
+            "parameters": {"rate": 0.5},
+            "version": 1,
+            "fold": fold,
+            "seed": 0,
         },
         "synthetic": False,
         "data": {
@@ -53,7 +61,7 @@ def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = N
         "warnings": [],
         "baseline": {"sha256": "b"},
         "environment": {"bench": "0.1.0", "python": "3.11", "host": "zqhost"},
-    }  # fmt: skip
+    }
 
 
 def site(name: str, cells: Sequence[dict[str, Any]] | None = None, /, **changes: Any) -> Material:

@@ -12,9 +12,14 @@ from tests.unit.materials import material
 
 RECIPE = RECIPES["small"]
 INFO = TaskInfo(
-    name="demo", says="Finding on demo images.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("younger", "older"), ood=("near",),
-)  # fmt: skip
+    name="demo",
+    says="Finding on demo images.",
+    synthetic=True,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near",),
+)
 TITLES = {"baseline": "Baseline", "swift": "SWiFT", "diff_prune": "DiffPrune"}
 OWN = '''"""Own: a method from outside.
 
@@ -134,14 +139,19 @@ def test_files_of_ablations(tmp_path):
     text = (tmp_path / "ablation-swift-steps.md").read_text()
     assert text.startswith("# demo: SWiFT, steps\n\n**SYNTHETIC")
     assert [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")][:4] == [
-        "| method", "| ---", "| Baseline", "| SWiFT",
-    ]  # fmt: skip
+        "| method",
+        "| ---",
+        "| Baseline",
+        "| SWiFT",
+    ]
     assert "| SWiFT (steps first) |" in text
     assert "DiffPrune" not in text
     assert "## What folds and patients support" in text
     assert "steps first" not in (tmp_path / "main.md").read_text()
-    labels = [(tmp_path / f"{name}.tex").read_text().partition("\\label{")[2].partition("}")[0] for name in
-              ("main", "ablation-swift-steps")]  # fmt: skip
+    labels = [
+        (tmp_path / f"{name}.tex").read_text().partition("\\label{")[2].partition("}")[0]
+        for name in ("main", "ablation-swift-steps")
+    ]
     assert labels == ["tab:demo-small", "tab:demo-small-SWiFT-steps"]
     before = {file: file.read_bytes() for file in files}
     write(material(found[::-1], [], INFO), tmp_path)

@@ -97,9 +97,12 @@ def test_an_epoch_cannot_be_chosen_on_one_class(world, tmp_path):
 def test_clipping_bounds_what_training_moves(world, tmp_path):
     """Plain SGD: no step is longer than rate times clip."""
     plain = {
-        "pretrain_optimiser": "sgd", "pretrain_momentum": 0.0, "pretrain_weight_decay": 0.0, "pretrain_epochs": 2,
+        "pretrain_optimiser": "sgd",
+        "pretrain_momentum": 0.0,
+        "pretrain_weight_decay": 0.0,
+        "pretrain_epochs": 2,
         "pretrain_lr": 0.1,
-    }  # fmt: skip
+    }
     start = trained(world, tmp_path, **{**plain, "pretrain_epochs": 0})
     weights = [name for name in start if "running" not in name and "num_batches" not in name]
     steps = 2 * -(-len(world[1]["train"]()) // 32)

@@ -141,9 +141,13 @@ def test_without_clusters_the_interval_is_scipys() -> None:
 
     for number, statistic in enumerate((difference(auc, y), difference(parity, a))):
         theirs = stats.bootstrap(
-            (np.arange(n),), statistic, n_resamples=2000, vectorized=False, method="percentile",
+            (np.arange(n),),
+            statistic,
+            n_resamples=2000,
+            vectorized=False,
+            method="percentile",
             rng=np.random.default_rng(4),
-        )  # fmt: skip
+        )
         ours = interval(values[0, number] - values[1, number])
         # Four errors of the difference of two such quantiles, each of 2,000 draws.
         slack = 4 * math.sqrt(2) * 0.06 * theirs.standard_error

@@ -24,10 +24,17 @@ def test_by_hand() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [rate_gap(0.5, 0, 9), rate_gap(0, 9, 9), rate_gap(1, 9, 9), rate_gap(math.nan, 9, 9),
-     fold_difference(0.1, 1, 5), fold_difference(0, 5, 5), fold_difference(math.nan, 5, 5)],
+    [
+        rate_gap(0.5, 0, 9),
+        rate_gap(0, 9, 9),
+        rate_gap(1, 9, 9),
+        rate_gap(math.nan, 9, 9),
+        fold_difference(0.1, 1, 5),
+        fold_difference(0, 5, 5),
+        fold_difference(math.nan, 5, 5),
+    ],
     ids=["no images", "rate 0", "rate 1", "no rate", "one fold", "no spread", "no std"],
-)  # fmt: skip
+)
 def test_what_cannot_be_said_is_nan(value: float) -> None:
     assert math.isnan(value)
 

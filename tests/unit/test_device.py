@@ -107,10 +107,14 @@ def test_what_is_written_lies_on_the_cpu_and_is_the_same_bytes():
 @pytest.mark.parametrize(
     ("precision", "kind", "expected"),
     [
-        ("device", "cuda", True), ("device", "cpu", False), ("float32", "cuda", False), ("float32", "cpu", False),
-        ("bfloat16", "cuda", True), ("bfloat16", "cpu", True),
+        ("device", "cuda", True),
+        ("device", "cpu", False),
+        ("float32", "cuda", False),
+        ("float32", "cpu", False),
+        ("bfloat16", "cuda", True),
+        ("bfloat16", "cpu", True),
     ],
-)  # fmt: skip
+)
 def test_precision_is_the_devices_unless_the_recipe_says_one(precision, kind, expected):
     assert devices.halved(dataclasses.replace(RECIPE, precision=precision), kind) is expected
 

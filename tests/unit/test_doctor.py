@@ -312,9 +312,11 @@ def test_phantoms_are_named_and_not_mixed_with_releases(tree, tmp_path, capsys):
     assert code == 0
     assert "D070 note source: SYNTHETIC DATA" in out
     (tmp_path / "mixed.toml").write_text(
-        TASK.replace('[ood.portable]\ndataset = "nih_cxr14"\nwhere = { source = ["AP"] }',
-                     '[ood.portable]\ndataset = "phantom:family=chest,hospital=ood_neutral,images=100,size=32"')
-    )  # fmt: skip
+        TASK.replace(
+            '[ood.portable]\ndataset = "nih_cxr14"\nwhere = { source = ["AP"] }',
+            '[ood.portable]\ndataset = "phantom:family=chest,hospital=ood_neutral,images=100,size=32"',
+        )
+    )
     code, found, _ = doctor(capsys, tmp_path / "mixed.toml", "--data", tree.parent)
     assert code == 3
     assert "D071" in {one[0] for one in found}

@@ -185,10 +185,13 @@ def test_paths_are_cut_down_to_their_last_part(given, left):
 
 def test_nothing_that_may_name_an_image_a_path_or_a_host_leaves_with_a_cell():
     planted = cell("swift", 0, "zq") | {
-        "log": {"images": ["zqfilm1"], "given_baseline": "sha"}, "warnings": ["zqfilm2 is odd"], "traceback": "zq.py",
+        "log": {"images": ["zqfilm1"], "given_baseline": "sha"},
+        "warnings": ["zqfilm2 is odd"],
+        "traceback": "zq.py",
         "environment": {"host": "zqhost", "bench": "1", "submitted": {"plugin zq.py": "1"}},
-        "predictions": {"file": "zq.parquet"}, "unheard_of": "zqnew",
-    }  # fmt: skip
+        "predictions": {"file": "zq.parquet"},
+        "unheard_of": "zqnew",
+    }
     planted["hash"] = planted["data"] = ""
     planted["data"] = {}
     failed = {"cell": planted["cell"], "error": {"class": "ValueError", "message": "zqfilm3", "traceback": "zq"}}

@@ -49,11 +49,19 @@ def test_a_process_that_a_signal_ended_has_a_kind(number, kind):
 @pytest.mark.parametrize(
     ("state", "kind"),
     [
-        ("TIMEOUT", "timeout"), ("NODE_FAIL", "node"), ("PREEMPTED", "preempted"), ("OUT_OF_MEMORY", "oom"),
-        ("OUT_OF_ME+", "oom"), ("CANCELLED by 1000", "cancelled"), ("CANCELLED+", "cancelled"), ("FAILED", "bug"),
-        ("COMPLETED", None), ("RUNNING", None), ("", None),
+        ("TIMEOUT", "timeout"),
+        ("NODE_FAIL", "node"),
+        ("PREEMPTED", "preempted"),
+        ("OUT_OF_MEMORY", "oom"),
+        ("OUT_OF_ME+", "oom"),
+        ("CANCELLED by 1000", "cancelled"),
+        ("CANCELLED+", "cancelled"),
+        ("FAILED", "bug"),
+        ("COMPLETED", None),
+        ("RUNNING", None),
+        ("", None),
     ],
-)  # fmt: skip
+)
 def test_a_state_of_slurm_has_a_kind(state, kind):
     assert of_slurm(state) == kind
 

@@ -25,9 +25,14 @@ from bench.report.figures import Name, dashes_of, styles_of
 from bench.run.plan import build_method
 
 INFO = TaskInfo(
-    name="demo", says="Finding.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("younger", "older"), ood=("near", "far"),
-)  # fmt: skip
+    name="demo",
+    says="Finding.",
+    synthetic=True,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near", "far"),
+)
 TEN = [Name(number, f"m{number}", f"m{number}", f"M{number}") for number in range(2, 11)]
 BASELINE = Name(1, "baseline", "baseline", "Baseline")
 grid = st.integers(0, 4).map(lambda value: value / 4)
@@ -77,8 +82,11 @@ def of_roc(frame: pd.DataFrame) -> Figure:
 
 
 DRAW: dict[str, Callable[[pd.DataFrame], Figure]] = {
-    "trade-off": of_trade_off, "cost-gain": of_costs, "curves": of_curves, "roc": of_roc
-}  # fmt: skip
+    "trade-off": of_trade_off,
+    "cost-gain": of_costs,
+    "curves": of_curves,
+    "roc": of_roc,
+}
 
 
 def drawn(name: str, frame: pd.DataFrame) -> Figure:

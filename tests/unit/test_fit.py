@@ -194,9 +194,14 @@ def test_where_batchnorm_takes_its_statistics_over_the_batch_nothing_is_cut(give
         finetuned(limited(random_net(), 15)[0], **given)
     assert classify(caught.value) == "oom"
     for part in (
-        "finetune: a batch of 16 images does not fit into memory", "features.1 takes its statistics over the batch",
-        "`batch` in the recipe", "smaller images", "backbone", "more memory", "--per-gpu",
-    ):  # fmt: skip
+        "finetune: a batch of 16 images does not fit into memory",
+        "features.1 takes its statistics over the batch",
+        "`batch` in the recipe",
+        "smaller images",
+        "backbone",
+        "more memory",
+        "--per-gpu",
+    ):
         assert part in str(caught.value)
 
 

@@ -23,10 +23,16 @@ TASK = Task(
     channels=3,
     crop="none",
     recipe=Recipe(
-        pretrain_optimiser="sgd", pretrain_lr=1, pretrain_epochs=1, optimiser="sgd", lr_extractor=1, lr_head=1,
-        epochs=2, epsilon=0.1,
+        pretrain_optimiser="sgd",
+        pretrain_lr=1,
+        pretrain_epochs=1,
+        optimiser="sgd",
+        lr_extractor=1,
+        lr_head=1,
+        epochs=2,
+        epsilon=0.1,
     ),
-)  # fmt: skip
+)
 
 
 def table(seed, groups, largest, sources=2):

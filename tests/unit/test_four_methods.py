@@ -134,9 +134,15 @@ def test_llft_with_the_recipes_budget_is_fine_tuning_of_the_head(beta):
     run, model = fit(LLFT(constraint="eq10", beta=beta, budget="recipe", initial="keep"))
     other = random_run(LLFT(), "x")
     learn.finetune(
-        other, other.model, train=("head",), loss=learn.blend(beta), split="external", epochs=RECIPE.epochs,
-        lr=RECIPE.lr_head, stage="head",
-    )  # fmt: skip
+        other,
+        other.model,
+        train=("head",),
+        loss=learn.blend(beta),
+        split="external",
+        epochs=RECIPE.epochs,
+        lr=RECIPE.lr_head,
+        stage="head",
+    )
     assert torch.equal(logits(model), logits(other.model))
     assert run.facts["head"]["steps"] == RECIPE.epochs * 96 // RECIPE.batch
 
@@ -169,11 +175,7 @@ def test_soft_gaps_by_hand():
 def test_measured_gaps_by_hand():
     """TPR .6 and .4, FPR .1 and .2, 7 of 20 and 5 of 20 selected."""
     counts = {(1, 0): (6, 4), (0, 0): (1, 9), (1, 1): (2, 3), (0, 1): (3, 12)}  # (class, group): (selected, not)
-    rows = [
-        (score, y, a)
-        for (y, a), (selected, rest) in counts.items()
-        for score in [3.0] * selected + [-3.0] * rest
-    ]  # fmt: skip
+    rows = [(score, y, a) for (y, a), (selected, rest) in counts.items() for score in [3.0] * selected + [-3.0] * rest]
     z, y, a = (torch.tensor(column) for column in zip(*rows, strict=True))
     y = y.float()
     for proxy, expected in (("true_positive", 0.2), ("selection", 0.1), ("equalised_odds", 0.05)):
@@ -256,11 +258,17 @@ def test_masks_of_ones_change_nothing_and_masks_of_zeros_silence_the_site(site, 
     layers = mask_layers(net, torch.zeros(1, 3, 32, 32), site, unit)
     units = sum(layer.mask.numel() for layer in layers)
     assert torch.equal(logits(net), logits(plain))
-    assert units == {
-        ("stem", "position"): 16 * 256, ("stem_activated", "position"): 16 * 256,
-        ("convolutions", "position"): 16 * 256 + 32 * 64 + 64 * 16 + 128 * 4, ("stem", "channel"): 16,
-        ("stem_activated", "channel"): 16, ("convolutions", "channel"): 16 + 32 + 64 + 128,
-    }[site, unit]  # fmt: skip
+    assert (
+        units
+        == {
+            ("stem", "position"): 16 * 256,
+            ("stem_activated", "position"): 16 * 256,
+            ("convolutions", "position"): 16 * 256 + 32 * 64 + 64 * 16 + 128 * 4,
+            ("stem", "channel"): 16,
+            ("stem_activated", "channel"): 16,
+            ("convolutions", "channel"): 16 + 32 + 64 + 128,
+        }[site, unit]
+    )
     set_masks(layers, torch.zeros(units))
     # The same silence by weights: no convolution, or a BatchNorm that sends 0 to the activation.
     silent = {"stem": ["0.weight"], "stem_activated": ["1.weight", "1.bias"]}

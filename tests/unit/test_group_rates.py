@@ -16,9 +16,14 @@ from bench.score.metrics import score_sets
 from tests.unit.materials import material
 
 INFO = TaskInfo(
-    name="phantom-cxr-age", says="Finding.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("younger", "older"), ood=("near", "far"),
-)  # fmt: skip
+    name="phantom-cxr-age",
+    says="Finding.",
+    synthetic=True,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near", "far"),
+)
 SIZES = {"val": (60, 40, 40, 30), "near": (50, 30, 40, 9), "far": (30, 20, 25, 12)}
 """Images of each set: younger healthy, younger ill, older healthy, older ill."""
 
@@ -29,11 +34,21 @@ def cell(method: str, fold: int, seed: int = 0) -> dict[str, Any]:
         y, a = np.repeat([0, 1, 0, 1], sizes), np.repeat([0, 0, 1, 1], sizes)
         sets[name] = (rng.normal(y - 0.3 * a, 1), y, a)
     return {
-        "cell": {"task": "phantom-cxr-age", "backbone": "small", "method": method.lower(), "spec": method.lower(),
-                 "title": method, "row": 1 + (method != "Baseline"), "fold": fold, "seed": seed},
-        "synthetic": True, "data": {"external": {"n": 100}}, "scores": score_sets(sets, INFO.group_names),
+        "cell": {
+            "task": "phantom-cxr-age",
+            "backbone": "small",
+            "method": method.lower(),
+            "spec": method.lower(),
+            "title": method,
+            "row": 1 + (method != "Baseline"),
+            "fold": fold,
+            "seed": seed,
+        },
+        "synthetic": True,
+        "data": {"external": {"n": 100}},
+        "scores": score_sets(sets, INFO.group_names),
         "cost": {"images_forward": 300, "images_backward": 0},
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture

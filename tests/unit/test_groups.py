@@ -172,9 +172,12 @@ def test_best_and_worst_are_the_first_of_equals(aucs, pair):
 def test_groups_with_few_images_of_a_class_are_not_chosen():
     few, many = LEAST - 1, LEAST + 1
     groups = {
-        "few positives": group(0.1, few, many), "a": group(0.8), "few negatives": group(0.99, many, few),
-        "b": group(0.7), "one class": group(math.nan, 0, many),
-    }  # fmt: skip
+        "few positives": group(0.1, few, many),
+        "a": group(0.8),
+        "few negatives": group(0.99, many, few),
+        "b": group(0.7),
+        "one class": group(math.nan, 0, many),
+    }
     chosen, aucs = choose(groups)
     assert chosen == Pair(best=1, worst=3)
     assert [name for name, auc in aucs.items() if math.isnan(auc)] == ["few positives", "few negatives", "one class"]
@@ -287,10 +290,16 @@ def test_overall_may_be_below_min():
 # --- report ------------------------------------------------------------------------------------
 
 INFO = TaskInfo(
-    name="demo", says="Finding on demo images.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("young", "middle", "old"), ood=("near",), columns=MORE_GROUPS,
+    name="demo",
+    says="Finding on demo images.",
+    synthetic=True,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("young", "middle", "old"),
+    ood=("near",),
+    columns=MORE_GROUPS,
     undefined=(Undefined("reg", "Reg", 2, "it reads val"), Undefined("last", "Last", 90, "it reads val")),
-)  # fmt: skip
+)
 
 
 def cell(title, fold, worst="old", near=None, **values):
@@ -300,11 +309,13 @@ def cell(title, fold, worst="old", near=None, **values):
     names = {"task": "demo", "backbone": "small", "method": title.lower(), "title": title, "spec": title.lower()}
     row = {"Baseline": 1, "Reg": 2, "A": 3}[title]
     return {
-        "cell": {**names, "row": row, "fold": fold, "seed": 0}, "synthetic": True,
+        "cell": {**names, "row": row, "fold": fold, "seed": 0},
+        "synthetic": True,
         "data": {"external": {"n": 100, "sha": "e"}, "near": {"n": 239, "sha": "n"}},
-        "scores": {"near": scores, "val": scores}, "cost": {"images_forward": 300, "images_backward": 150},
+        "scores": {"near": scores, "val": scores},
+        "cost": {"images_forward": 300, "images_backward": 150},
         "pair": {"worst": worst, "best": worst and "young", "auc": {}, "skipped": ["middle"] if fold == 1 else []},
-    }  # fmt: skip
+    }
 
 
 def five(near=None):

@@ -229,16 +229,28 @@ def test_isic(tmp_path):
     }
     used = rows[rows["drop"] == ""].rename(index=lambda name: name.removeprefix("ISIC_"))
     assert column(used, "melanoma") == {
-        "9900001": 0, "9900002": 1, "9900003_downsampled": 1, "9900004": 0, "9900005": 0,
-        "9950001": 0, "9950002": 1, "9950003": 0,
-    }  # fmt: skip
+        "9900001": 0,
+        "9900002": 1,
+        "9900003_downsampled": 1,
+        "9900004": 0,
+        "9900005": 0,
+        "9950001": 0,
+        "9950002": 1,
+        "9950003": 0,
+    }
     assert list(column(used, "female").values()) == [1, 0, 1, None, 0, 0, 0, None]
     assert list(column(used, "age").values()) == [55, None, 85, None, 30, 45, 45, None]
     assert list(used["source"]) == ["HAM", "HAM", "MSK", "BCN", "MSK", *["ISIC2020"] * 3]
     assert list(used["group"]) == [
-        "HAM_9000001", "HAM_9000001", "ISIC_9900003", "BCN_9000002", "MSK4_9000003",
-        "IP_9000001", "IP_9000001", "IP_9000002",
-    ]  # fmt: skip
+        "HAM_9000001",
+        "HAM_9000001",
+        "ISIC_9900003",
+        "BCN_9000002",
+        "MSK4_9000003",
+        "IP_9000001",
+        "IP_9000001",
+        "IP_9000002",
+    ]
     assert list(column(used, "fst").values()) == [1, 4, 6, None, None, 3, None, None]
     assert list(column(used, "dark").values()) == [0, 1, 1, None, None, 0, None, None]
     # The image of a name that both years have is that of 2019, and the suffix stays in the path.
@@ -367,10 +379,19 @@ def test_values_that_the_releases_do_not_have_are_refused(tmp_path, name, old, n
 def test_mimic_cxr(tmp_path):
     rows = table(tmp_path, "mimic_cxr")
     assert column(rows, "drop") == {
-        "d01": "", "d02": "NOT_FRONTAL", "d03": "", "d04": "LABEL_OTHER_FINDING", "d05": "LABEL_UNCERTAIN",
-        "d06": "NO_DEMOGRAPHICS_ROW", "d07": "LABEL_NONE", "d08": "LABEL_OTHER_FINDING", "d09": "",
-        "d10": "NOT_FRONTAL", "d11": "LABEL_OTHER_FINDING", "d12": "FILE_MISSING",
-    }  # fmt: skip
+        "d01": "",
+        "d02": "NOT_FRONTAL",
+        "d03": "",
+        "d04": "LABEL_OTHER_FINDING",
+        "d05": "LABEL_UNCERTAIN",
+        "d06": "NO_DEMOGRAPHICS_ROW",
+        "d07": "LABEL_NONE",
+        "d08": "LABEL_OTHER_FINDING",
+        "d09": "",
+        "d10": "NOT_FRONTAL",
+        "d11": "LABEL_OTHER_FINDING",
+        "d12": "FILE_MISSING",
+    }
     used = rows.loc[["d01", "d03", "d09"]]
     assert list(used["pneumothorax"]) == [1, 0, 1]
     assert list(used["female"]) == [1, 0, 1]
@@ -402,8 +423,14 @@ def test_mimic_cxr_refuses_two_rows_of_one_patient(tmp_path):
 def test_chexpert(tmp_path, batches):
     rows = table(tmp_path, "chexpert", batches=batches)
     assert list(rows["drop"]) == [
-        "", "NOT_FRONTAL", "", "LABEL_OTHER_FINDING", "LABEL_UNCERTAIN", "LABEL_OTHER_FINDING", "",
-    ]  # fmt: skip
+        "",
+        "NOT_FRONTAL",
+        "",
+        "LABEL_OTHER_FINDING",
+        "LABEL_UNCERTAIN",
+        "LABEL_OTHER_FINDING",
+        "",
+    ]
     used = rows[rows["drop"] == ""]
     assert list(used["pneumothorax"]) == [1, 0, 0]
     assert list(column(used, "female").values()) == [1, None, 0]

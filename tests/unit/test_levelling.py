@@ -20,9 +20,14 @@ from bench.report.notes import reading
 from bench.score.definitions import METRICS, VERSION
 
 INFO = TaskInfo(
-    name="demo", says="Finding.", synthetic=False, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("younger", "older"), ood=("near",),
-)  # fmt: skip
+    name="demo",
+    says="Finding.",
+    synthetic=False,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near",),
+)
 TITLES = {"baseline": "Baseline", "a": "A", "b": "B"}
 
 
@@ -40,12 +45,22 @@ def cell(method: str, fold: int, younger: dict, older: dict, version: int = VERS
     scores["groups"] = {"younger": younger, "older": older}
     row = list(TITLES).index(method)
     return {
-        "cell": {"task": "demo", "backbone": "small", "method": method, "spec": method, "title": TITLES[method],
-                 "row": row, "fold": fold, "seed": 0},
-        "synthetic": False, "data": {"external": {"n": 100}, "near": {"n": 200, "sha": "n"}},
-        "scores": {"near": scores}, "cost": {"images_forward": 300, "images_backward": 0},
+        "cell": {
+            "task": "demo",
+            "backbone": "small",
+            "method": method,
+            "spec": method,
+            "title": TITLES[method],
+            "row": row,
+            "fold": fold,
+            "seed": 0,
+        },
+        "synthetic": False,
+        "data": {"external": {"n": 100}, "near": {"n": 200, "sha": "n"}},
+        "scores": {"near": scores},
+        "cost": {"images_forward": 300, "images_backward": 0},
         "metrics_version": version,
-    }  # fmt: skip
+    }
 
 
 def flagged(results: Results) -> dict[str, list[str]]:
@@ -119,8 +134,10 @@ def test_it_is_told_by_a_column_a_sign_and_a_sentence() -> None:
     assert "0.100 ± 0.000**§ |" in tables.markdown(results)
     assert r"0.100 $\pm$ 0.000}$^\S$" in tables.latex(results)
     note = next(line for line in reading(results) if line.startswith("§ Levelled down"))
-    assert note.endswith("in balanced accuracy the group that was better off lost and the other gained nothing, in the "
-                         "mean over folds: A (near EOdds).")  # fmt: skip
+    assert note.endswith(
+        "in balanced accuracy the group that was better off lost and the other gained nothing, in the "
+        "mean over folds: A (near EOdds)."
+    )
     assert "§" not in tables.markdown(collect(levelling()[:3], [], INFO))
 
 

@@ -128,8 +128,9 @@ def test_all_reasons_are_said_at_once_with_exit_code_2():
 def test_three_sites_are_compared_each_with_each():
     found = conflicts({"a": site("a"), "b": changed("b", version=2), "c": site("c")})
     assert [line for line in found if "swift" in line] == [
-        "method: swift of version 1 at a, 2 at b", "method: swift of version 2 at b, 1 at c",
-    ]  # fmt: skip
+        "method: swift of version 1 at a, 2 at b",
+        "method: swift of version 2 at b, 1 at c",
+    ]
 
 
 def test_what_one_site_lacks_and_other_code_are_said():
@@ -150,18 +151,27 @@ def test_each_set_keeps_the_numbers_of_its_own_site_and_is_never_averaged_with_a
     merged = merge({"north": north, "south": south})
     found = {(r["set"], r["method"]): r for r in rows(merged, "merged.csv") if r["metric"] == "eodds"}
     assert {key: float(row["mean"]) for key, row in found.items() if "neutral" in key[0]} == {
-        ("north/ood_neutral", "baseline"): 0.2, ("north/ood_neutral", "swift"): 0.1,
-        ("south/ood_neutral", "baseline"): 0.5, ("south/ood_neutral", "swift"): 0.7,
-    }  # fmt: skip
+        ("north/ood_neutral", "baseline"): 0.2,
+        ("north/ood_neutral", "swift"): 0.1,
+        ("south/ood_neutral", "baseline"): 0.5,
+        ("south/ood_neutral", "swift"): 0.7,
+    }
     assert {row["n"] for row in found.values()} == {"2"}, "folds of one site"
     assert {(row["site"], row["set"].partition("/")[0]) for row in found.values()} == {
-        ("north", "north"), ("south", "south"),
-    }  # fmt: skip
+        ("north", "north"),
+        ("south", "south"),
+    }
 
 
 def test_over_sites_stands_the_plain_mean_of_each_sites_own_paired_difference():
-    north = of({("baseline", 0): {"eodds": 0.2}, ("baseline", 1): {"eodds": 0.3}, ("swift", 0): {"eodds": 0.1},
-                ("swift", 1): {"eodds": 0.3}})  # fmt: skip
+    north = of(
+        {
+            ("baseline", 0): {"eodds": 0.2},
+            ("baseline", 1): {"eodds": 0.3},
+            ("swift", 0): {"eodds": 0.1},
+            ("swift", 1): {"eodds": 0.3},
+        }
+    )
     south = of(
         {("baseline", f): {"eodds": 0.5} for f in (0, 1)} | {("swift", f): {"eodds": 0.7} for f in (0, 1)}, "south"
     )
@@ -202,8 +212,10 @@ def test_sets_of_other_names_are_not_taken_together():
     assert rows(merged, "pooled.csv") == []
     assert "No test set has one name at two sites" in files(merged)["merged.md"].decode()
     assert {r["set"] for r in rows(merged, "merged.csv") if r["role"] == "ood"} == {
-        "north/ood_neutral", "north/ood_reversed", "south/elsewhere",
-    }  # fmt: skip
+        "north/ood_neutral",
+        "north/ood_reversed",
+        "south/elsewhere",
+    }
 
 
 def test_what_one_site_withholds_is_in_no_file_and_no_mean():
@@ -254,8 +266,12 @@ def test_without_the_predictions_of_one_site_nothing_is_scored_together(tmp_path
 
 def test_a_set_that_one_site_withholds_is_not_scored_together(tmp_path):
     tables = {key: predictions("n", [-1, 1, 1, -1], Y, A) for key in KEYS}
-    north, south = (with_predictions(name, tmp_path, tables if name == "north" else {
-        key: predictions("s", [-1, 1, 1, -1], Y, A) for key in KEYS}) for name in ("north", "south"))  # fmt: skip
+    north, south = (
+        with_predictions(
+            name, tmp_path, tables if name == "north" else {key: predictions("s", [-1, 1, 1, -1], Y, A) for key in KEYS}
+        )
+        for name in ("north", "south")
+    )
     cells = [cell(m, f, "south", ood_neutral=SMALL) for m in ("baseline", "swift") for f in (0, 1)]
     merged = merge({"north": north, "south": dataclasses.replace(south, cells=cells)}, min_cell=10)
     assert {row.set for row in merged.together} == {"ood_reversed"}

@@ -21,9 +21,15 @@ from bench.tasks import TASKS
 from tests.browser import CHROMIUM, browser
 
 INFO = TaskInfo(
-    name="demo", says="Finding on demo images.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("younger", "older"), ood=("near", "far"), folds=3,
-)  # fmt: skip
+    name="demo",
+    says="Finding on demo images.",
+    synthetic=True,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near", "far"),
+    folds=3,
+)
 TITLES = ("Baseline", "Alpha", "Beta", "Gamma")
 EODDS = (0.3, 0.1, 0.2, 0.05)
 HOST, FOLDER, IMAGE = "ward-7-scanner", Path("/home/dr-no/study"), "patient00042.png"
@@ -46,22 +52,35 @@ def cell(title, fold, *, commit="a" * 40, near=(60, 40, 75, 25), eodds=None, hos
 
     return {
         "cell": {
-            "task": "demo", "backbone": "small", "method": title.lower(), "title": title, "row": row + 1,
-            "spec": title.lower(), "fold": fold, "seed": 0, "version": 3,
+            "task": "demo",
+            "backbone": "small",
+            "method": title.lower(),
+            "title": title,
+            "row": row + 1,
+            "spec": title.lower(),
+            "fold": fold,
+            "seed": 0,
+            "version": 3,
         },
         "synthetic": True,
         "data": {
-            "external": {"n": 173, "sha": f"e{fold}" * 20}, "near": {"n": sum(near), "sha": "b" * 40},
+            "external": {"n": 173, "sha": f"e{fold}" * 20},
+            "near": {"n": sum(near), "sha": "b" * 40},
             "far": {"n": 200, "sha": "f" * 40},
         },
         "baseline": {"sha256": f"{fold}" * 40},
         "environment": {
-            "bench": "0.1.0", "commit": commit, "changed_files": commit[0] == "b", "python": "3.11.7",
-            "versions": {"torch": "2.13.0"}, "host": host, "device": "x86_64",
+            "bench": "0.1.0",
+            "commit": commit,
+            "changed_files": commit[0] == "b",
+            "python": "3.11.7",
+            "versions": {"torch": "2.13.0"},
+            "host": host,
+            "device": "x86_64",
         },
         "scores": {"near": scores(near), "far": scores((60, 40, 75, 25)), "val": scores((60, 40, 75, 25))},
         "cost": {"images_forward": 519, "images_backward": 0},
-    }  # fmt: skip
+    }
 
 
 def cells(**given):

@@ -58,10 +58,17 @@ def material(spec, found, known=None, failures=(), min_cell=0):
     task = TASKS[spec]
     grouped = task.attribute.grouped
     info = TaskInfo(
-        name=task.name, says="Demo.", synthetic=spec.startswith("phantom"), label_names=task.label_names,
-        attribute_name=task.attribute.column, group_names=task.attribute.names, ood=tuple(task.ood), folds=task.folds,
-        columns=("auc", "min_auc", "gap_auc") if grouped else ("auc", "spd", "eodds"), min_cell=min_cell,
-    )  # fmt: skip
+        name=task.name,
+        says="Demo.",
+        synthetic=spec.startswith("phantom"),
+        label_names=task.label_names,
+        attribute_name=task.attribute.column,
+        group_names=task.attribute.names,
+        ood=tuple(task.ood),
+        folds=task.folds,
+        columns=("auc", "min_auc", "gap_auc") if grouped else ("auc", "spd", "eodds"),
+        min_cell=min_cell,
+    )
     known = {} if known is None else known
     settings = Settings(spec, Path("no results"), Path("no cache"), None)
     known[spec] = Material(settings, task, info, found, list(failures), known=known)
@@ -88,11 +95,14 @@ def test_layouts_are_those_of_the_published_numbers():
         assert list(found[number].rows) == TEN
         assert [part.sets for part in found[number].parts] == [2, 2]
     assert [(part.task, part.backbone, part.sets) for part in found[6].parts] == [
-        ("skin-tone", "resnet50", 1), ("skin-gender", "resnet50", 1),
-    ]  # fmt: skip
+        ("skin-tone", "resnet50", 1),
+        ("skin-gender", "resnet50", 1),
+    ]
     assert list(found[6].rows.values()) == [
-        "Random mask", *(f"Hard mask, rate {rate}" for rate in (0.1, 0.3, 0.5, 0.7, 0.9)), "SWiFT (soft mask)",
-    ]  # fmt: skip
+        "Random mask",
+        *(f"Hard mask, rate {rate}" for rate in (0.1, 0.3, 0.5, 0.7, 0.9)),
+        "SWiFT (soft mask)",
+    ]
     assert list(found[8].rows.items()) == [
         ("swift:steps=first", "Without step 2"),
         ("swift:steps=second", "Without step 1"),
@@ -155,8 +165,12 @@ def test_best_and_second_are_those_of_the_rows_that_are_shown():
     assert len(read) == 3 * 2 * 3
     first = read.to_dict("records")[0]
     assert [first[name] for name in ("key", "test_set", "metric", "mean", "n")] == [
-        "swift:reinit=none", "ood_neutral", "auc", 0.79, 2,
-    ]  # fmt: skip
+        "swift:reinit=none",
+        "ood_neutral",
+        "auc",
+        0.79,
+        2,
+    ]
 
 
 def test_what_was_not_run_is_said_and_the_command_that_runs_it():

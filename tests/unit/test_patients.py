@@ -29,9 +29,14 @@ from tests.latex import compile_tables, needs_latex
 from tests.unit.materials import material
 
 INFO = TaskInfo(
-    name="phantom-cxr-age", says="Finding.", synthetic=False, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("younger", "older"), ood=("near", "far"),
-)  # fmt: skip
+    name="phantom-cxr-age",
+    says="Finding.",
+    synthetic=False,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near", "far"),
+)
 METHODS = {"baseline": 1.0, "good": 0.1, "same": 0.97}
 """How far positives and negatives of the older lie too high."""
 
@@ -59,14 +64,20 @@ def cell(method: str, fold: int) -> dict[str, Any]:
     row = 1 + list(METHODS).index(method)
     return {
         "cell": {
-            "task": INFO.name, "backbone": "small", "method": method, "spec": method, "title": method.title(),
-            "row": row, "fold": fold, "seed": 0,
+            "task": INFO.name,
+            "backbone": "small",
+            "method": method,
+            "spec": method,
+            "title": method.title(),
+            "row": row,
+            "fold": fold,
+            "seed": 0,
         },
         "synthetic": False,
         "data": {"external": {"n": 100}, "near": {"sha": "n"}, "far": {"sha": "f"}},
         "scores": scores,
         "cost": {"images_forward": 300, "images_backward": 150},
-    }  # fmt: skip
+    }
 
 
 CELLS = [cell(method, fold) for method in METHODS for fold in range(3)]
@@ -256,11 +267,14 @@ def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
 def test_the_notes_say_what_could_have_been_found() -> None:
     notes = "\n".join(reading(redrawn()))
     groups = CELLS[0]["scores"]["near"]["groups"]
-    tpr = np.mean([
-        sum(g["true_positives"] for g in item["scores"]["near"]["groups"].values())
-        / sum(g["positives"] for g in item["scores"]["near"]["groups"].values())
-        for item in CELLS if item["cell"]["method"] == "baseline"
-    ])  # fmt: skip
+    tpr = np.mean(
+        [
+            sum(g["true_positives"] for g in item["scores"]["near"]["groups"].values())
+            / sum(g["positives"] for g in item["scores"]["near"]["groups"].values())
+            for item in CELLS
+            if item["cell"]["method"] == "baseline"
+        ]
+    )
     few, many = sorted(groups[name]["positives"] for name in INFO.group_names)
     least = 2.80158 * math.sqrt(tpr * (1 - tpr) * (1 / few + 1 / many))
     name = next(name for name in INFO.group_names if groups[name]["positives"] == few)

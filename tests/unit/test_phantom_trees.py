@@ -18,9 +18,15 @@ ROOT = Path(__file__).parents[2]
 NAMES = ("atlas", "chexpert", "ddi", "fitzpatrick17k", "isic", "mimic_cxr", "nih_cxr14", "pad_ufes_20")
 # The log odds ratio of attribute and label: tied in both source trees, none or reversed in the others.
 PLANTED = {
-    "atlas": 0.0, "chexpert": 0.0, "ddi": 0.6, "fitzpatrick17k": 0.0, "isic": -2.0, "mimic_cxr": 1.5,
-    "nih_cxr14": -0.8, "pad_ufes_20": -0.8,
-}  # fmt: skip
+    "atlas": 0.0,
+    "chexpert": 0.0,
+    "ddi": 0.6,
+    "fitzpatrick17k": 0.0,
+    "isic": -2.0,
+    "mimic_cxr": 1.5,
+    "nih_cxr14": -0.8,
+    "pad_ufes_20": -0.8,
+}
 NUISANCES = {
     "atlas": {"FILE_MISSING"},
     "chexpert": {"FILE_MISSING", "LABEL_OTHER_FINDING", "LABEL_UNCERTAIN", "NOT_FRONTAL"},
@@ -28,11 +34,16 @@ NUISANCES = {
     "fitzpatrick17k": {"FILE_MISSING"},
     "isic": {"DUP_LISTED", "DUP_NAME", "FILE_MISSING"},
     "mimic_cxr": {
-        "FILE_MISSING", "LABEL_NONE", "LABEL_OTHER_FINDING", "LABEL_UNCERTAIN", "NOT_FRONTAL", "NO_DEMOGRAPHICS_ROW",
+        "FILE_MISSING",
+        "LABEL_NONE",
+        "LABEL_OTHER_FINDING",
+        "LABEL_UNCERTAIN",
+        "NOT_FRONTAL",
+        "NO_DEMOGRAPHICS_ROW",
     },
     "nih_cxr14": {"FILE_MISSING", "LABEL_OTHER_FINDING", "NOT_IN_TEST_LIST"},
     "pad_ufes_20": {"FILE_MISSING"},
-}  # fmt: skip
+}
 
 
 def quiet(name, done, total):
@@ -245,7 +256,11 @@ def test_the_table_of_the_documentation_is_what_is_planted(trees):
     for name in NAMES:
         told = facts(trees / name)["planted"]
         cells = (
-            f"`{name}`", told["attribute"], told["label"], f"{told['log_odds']:+.1f}",
-            f"{told['p_label_given_0']:.3f}", f"{told['p_label_given_1']:.3f}",
-        )  # fmt: skip
+            f"`{name}`",
+            told["attribute"],
+            told["label"],
+            f"{told['log_odds']:+.1f}",
+            f"{told['p_label_given_0']:.3f}",
+            f"{told['p_label_given_1']:.3f}",
+        )
         assert f"| {' | '.join(cells)} |" in text

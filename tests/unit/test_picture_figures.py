@@ -48,11 +48,17 @@ def cam_frame(images=4):
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         {
-            "method": method, "image_id": f"id{i}", "group": f"group {i // 2}", "label": ["well", "ill"][i % 2],
-            "positive": "ill", "logit": logit, "map": [rng.normal(size=(2, 2))],
+            "method": method,
+            "image_id": f"id{i}",
+            "group": f"group {i // 2}",
+            "label": ["well", "ill"][i % 2],
+            "positive": "ill",
+            "logit": logit,
+            "map": [rng.normal(size=(2, 2))],
         }
-        for method, logit in (("Baseline", 2.0), ("SWiFT", -2.0)) for i in range(images)
-    ).assign(map=lambda frame: [cell[0] for cell in frame["map"]])  # fmt: skip
+        for method, logit in (("Baseline", 2.0), ("SWiFT", -2.0))
+        for i in range(images)
+    ).assign(map=lambda frame: [cell[0] for cell in frame["map"]])
 
 
 def test_each_row_names_its_image_and_each_map_what_was_predicted():

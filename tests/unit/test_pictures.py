@@ -133,9 +133,11 @@ def test_blocks_hold_every_parameter_of_the_extractor_once_and_in_order(backbone
 
 def test_a_strip_is_the_entries_of_a_block_or_means_of_runs_of_them():
     values = {
-        "features.0.weight": torch.arange(9.0).reshape(1, 1, 3, 3), "features.1.bias": torch.tensor([7.0]),
-        "features.3.weight": torch.arange(1024.0).reshape(16, 16, 2, 2), "head.1.weight": torch.ones(1, 2),
-    }  # fmt: skip
+        "features.0.weight": torch.arange(9.0).reshape(1, 1, 3, 3),
+        "features.1.bias": torch.tensor([7.0]),
+        "features.3.weight": torch.arange(1024.0).reshape(16, 16, 2, 2),
+        "head.1.weight": torch.ones(1, 2),
+    }
     strips = pictures.strips("mask", values)
     assert list(strips) == ["strip/mask/stem", "strip/mask/block1"]
     assert strips["strip/mask/stem"].tolist() == [*range(9), 7]

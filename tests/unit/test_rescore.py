@@ -58,9 +58,14 @@ def old(scores: dict) -> dict:
 def save(results: Path, fold: int = 0, task: str = "phantom-cxr-age", groups: int = 3) -> Path:
     cell, table = Cell(task, "small", "swift", fold, 0), predictions(fold, groups)
     record = {
-        "schema": SCHEMA, "hash": "ab12", "metrics_version": 1, "scores": old(scores_of(table, groups)),
-        "cell": {"task": task, "fold": fold}, "log": {"gamma": float("nan")}, "cost": {"seconds": 1.5},
-    }  # fmt: skip
+        "schema": SCHEMA,
+        "hash": "ab12",
+        "metrics_version": 1,
+        "scores": old(scores_of(table, groups)),
+        "cell": {"task": task, "fold": fold},
+        "log": {"gamma": float("nan")},
+        "cost": {"seconds": 1.5},
+    }
     store.save_cell(results, cell, record, table, b"")
     return store.cell_file(results, cell)
 
@@ -178,7 +183,7 @@ def newer(file):
         (of_no_version, "not a whole result: metrics_version 'two'"),
         (newer, "scored by a newer bench"),
     ],
-)  # fmt: skip
+)
 def test_a_cell_that_cannot_be_scored_is_named_and_left_and_the_rest_is_done(tmp_path, capsys, harm, says):
     file, sound = save(tmp_path), save(tmp_path, fold=1)
     harm(file)

@@ -81,8 +81,10 @@ def test_the_command_measures_nothing_again_and_fails_on_a_bent_line(tmp_path, c
     told = capsys.readouterr().err
     assert "scaling: scoring predictions: seconds grow with slope 1.9" in told
     assert sorted(file.name for file in tmp_path.glob("*.png")) == [
-        "scaling-cells.png", "scaling-images.png", "scaling-parameters.png",
-    ]  # fmt: skip
+        "scaling-cells.png",
+        "scaling-images.png",
+        "scaling-parameters.png",
+    ]
 
 
 def test_the_kept_measurements_have_every_point_and_are_straight():

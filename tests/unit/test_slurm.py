@@ -48,8 +48,9 @@ def test_of_done_baselines_nothing_is_waited_for_and_of_queued_ones_their_job_is
     assert [a.after for a in cut(methods, tmp_path)] == [""]
     waiting = {"t/small/baseline/f1-s0": Queued("7_1", "waiting"), "t/small/baseline/f0-s0": Queued("7_0", "gone")}
     assert [(a.after, len(a.tasks)) for a in cut(methods, tmp_path, in_queue=waiting)] == [
-        ("", 3), ("t/small/baseline/f1-s0", 3),
-    ]  # fmt: skip
+        ("", 3),
+        ("t/small/baseline/f1-s0", 3),
+    ]
 
 
 def test_a_job_per_fold_computes_its_baseline_first(tmp_path):
@@ -174,9 +175,10 @@ def test_a_controller_that_is_silent_is_asked_again_with_growing_waits(fake, tmp
     "said",
     [
         "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
-        "AssocMaxSubmitJobLimit", "QOSMaxSubmitJobPerUserLimit",
+        "AssocMaxSubmitJobLimit",
+        "QOSMaxSubmitJobPerUserLimit",
     ],
-)  # fmt: skip
+)
 def test_a_limit_on_jobs_is_no_error_of_the_script(fake, tmp_path, said):
     fake(sbatch=f'echo "sbatch: error: {said}" >&2; exit 1', squeue="exit 0")
     with pytest.raises(commands.LimitReached, match="takes no more jobs"):

@@ -15,9 +15,15 @@ from bench.score.definitions import METRICS
 from tests.unit.materials import material
 
 INFO = TaskInfo(
-    name="demo", says="Finding.", synthetic=False, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("younger", "older"), ood=("near", "far"), min_cell=10,
-)  # fmt: skip
+    name="demo",
+    says="Finding.",
+    synthetic=False,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near", "far"),
+    min_cell=10,
+)
 WIDE = {"younger": (60, 40), "older": (75, 25)}
 
 
@@ -28,19 +34,27 @@ def cell(method, fold, *, spec=None, **sets):
         named = {name: {"negatives": n, "positives": p, "n": n + p} for name, (n, p) in groups.items()}
         total = sum(group["n"] for group in named.values())
         return dict.fromkeys(METRICS, 0.3 + 0.01 * fold + 0.02 * (method == "swift")) | {
-            "degenerate": False, "n": total, "groups": named,
-        }  # fmt: skip
+            "degenerate": False,
+            "n": total,
+            "groups": named,
+        }
 
     return {
         "cell": {
-            "task": "demo", "backbone": "small", "method": method, "title": method.title(), "fold": fold, "seed": 0,
-            "row": 1 + (method == "swift"), "spec": spec or method,
+            "task": "demo",
+            "backbone": "small",
+            "method": method,
+            "title": method.title(),
+            "fold": fold,
+            "seed": 0,
+            "row": 1 + (method == "swift"),
+            "spec": spec or method,
         },
         "synthetic": False,
         "data": {"external": {"n": 4321}, "near": {"sha": "n"}, "far": {"sha": "f"}},
         "scores": {name: scores(sets.get(name, WIDE)) for name in ("near", "far", "val")},
         "cost": {"images_forward": 12963, "images_backward": 0},
-    }  # fmt: skip
+    }
 
 
 def cells(**sets):
@@ -52,9 +66,13 @@ def shown(results):
     stream = io.StringIO()
     show(results, stream)
     return {
-        "tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results),
-        "terminal": stream.getvalue(), "notes": "\n".join(reading(results)), "findings": "\n".join(findings(results)),
-    }  # fmt: skip
+        "tex": tables.latex(results),
+        "md": tables.markdown(results),
+        "csv": tables.csv(results),
+        "terminal": stream.getvalue(),
+        "notes": "\n".join(reading(results)),
+        "findings": "\n".join(findings(results)),
+    }
 
 
 def values(results):
@@ -75,8 +93,10 @@ def test_of_a_set_with_a_small_cell_its_size_and_pooled_auc_are_left():
         assert found["far", metric][0].startswith("0.33"), "another set is shown as ever"
     assert found["", "cost"][0] == "1.0"
     assert {name: sorted(size.cells) == [] for name, size in results.sizes.items()} == {
-        "near": True, "far": False, "val": False,
-    }  # fmt: skip
+        "near": True,
+        "far": False,
+        "val": False,
+    }
     texts = shown(results)
     assert "near: 264 images." in texts["notes"]
     assert "Withheld, for fewer than 10 images of a group and class: near. No count" in texts["notes"]
@@ -130,9 +150,15 @@ def test_one_fold_with_a_small_cell_of_val_hides_costs_whose_unit_is_the_externa
 
 def test_images_of_trials_are_not_counted_either():
     tuned = {
-        "holdout": {"n": 9}, "objective": "constrained", "chosen": "swift", "trials": 2, "failed": 1, "undefined": 0,
-        "images_forward": 7777, "images_backward": 5555,
-    }  # fmt: skip
+        "holdout": {"n": 9},
+        "objective": "constrained",
+        "chosen": "swift",
+        "trials": 2,
+        "failed": 1,
+        "undefined": 0,
+        "images_forward": 7777,
+        "images_backward": 5555,
+    }
     given = [cell("baseline", f, val=SMALL) for f in range(3)]
     given += [cell("swift", f, spec="swift@tuned", val=SMALL) | {"tuned": tuned} for f in range(3)]
     results = collect_tuned(given, [], INFO)

@@ -21,13 +21,27 @@ from bench.run.plan import Cell, baseline_identity, cell_hash, digest
 
 SPEC = "manifest:csv=films.csv,patient_column=patient"
 TASK = Task(
-    name="own", says="", source=Rows(dataset=SPEC, where={"site": ("A",)}),
+    name="own",
+    says="",
+    source=Rows(dataset=SPEC, where={"site": ("A",)}),
     ood={"b": Rows(dataset=SPEC, where={"site": ("B",)})},
-    label=Label(column="ill", names=("well", "ill")), attribute=Attribute(column="old", names=("young", "old")),
-    image_size=16, channels=3, crop="none", folds=2,
-    recipe=Recipe(pretrain_optimiser="sgd", pretrain_lr=1e-2, pretrain_epochs=1, optimiser="sgd",
-                  lr_extractor=1e-3, lr_head=1e-2, epochs=2, epsilon=0.1),
-)  # fmt: skip
+    label=Label(column="ill", names=("well", "ill")),
+    attribute=Attribute(column="old", names=("young", "old")),
+    image_size=16,
+    channels=3,
+    crop="none",
+    folds=2,
+    recipe=Recipe(
+        pretrain_optimiser="sgd",
+        pretrain_lr=1e-2,
+        pretrain_epochs=1,
+        optimiser="sgd",
+        lr_extractor=1e-3,
+        lr_head=1e-2,
+        epochs=2,
+        epsilon=0.1,
+    ),
+)
 N = 120
 SPLITS = ("train", "val", "external")
 
@@ -37,10 +51,13 @@ def films(root, order=range(N), *, age=False):
     i = np.array(list(order))
     table = pd.DataFrame(
         {
-            "path": [f"{k:03}.png" for k in i], "patient": [f"p{k // 2}" for k in i],
-            "site": np.where(i // 2 % 4 == 3, "B", "A"), "ill": i // 2 % 3 // 2, "old": (i // 2 % 5 > 2).astype(int),
+            "path": [f"{k:03}.png" for k in i],
+            "patient": [f"p{k // 2}" for k in i],
+            "site": np.where(i // 2 % 4 == 3, "B", "A"),
+            "ill": i // 2 % 3 // 2,
+            "old": (i // 2 % 5 > 2).astype(int),
         }
-    )  # fmt: skip
+    )
     if age:
         table["age"] = 30 + i // 2 % 5 * 12
     root.mkdir(parents=True, exist_ok=True)
@@ -81,10 +98,19 @@ def hashes(data, methods=("baseline", "swift", "fullft_reg")):
     return [cell_hash(Cell(data.task.name, "small", m, fold, 0), data) for m in methods for fold in (0, 1)]
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"protocol": "paper"}, {"balance": "reference"}, {"balance": "four_cells"}, {"deficit": "trim"},
-    {"external": 0.3}, {"external": 0.0}, {"polarity": "clinical"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"protocol": "paper"},
+        {"balance": "reference"},
+        {"balance": "four_cells"},
+        {"deficit": "trim"},
+        {"external": 0.3},
+        {"external": 0.0},
+        {"polarity": "clinical"},
+    ],
+)
 def test_the_own_cut_comes_back_with_the_same_tables_and_hashes(root, changes):
     task = dataclasses.replace(TASK, **changes)
     own = task_data(task, root)
@@ -131,8 +157,11 @@ def test_another_cut_has_other_hashes_and_an_external_set_by_the_rule(root):
     assert not set(hashes(other)) & set(hashes(own))
     assert other.split("external", 0)["a"].mean() == 0.5
     only_folds = file.with_name("own.csv")
-    only_folds.write_text(swapped.read_text().split("\n", 1)[0] + "\n" + cut.assign(fold=1 - cut["fold"])[
-        ["uid", "fold"]].to_csv(index=False))  # fmt: skip
+    only_folds.write_text(
+        swapped.read_text().split("\n", 1)[0]
+        + "\n"
+        + cut.assign(fold=1 - cut["fold"])[["uid", "fold"]].to_csv(index=False)
+    )
     assert hashes(task_data(TASK, root, manifest=only_folds)) == hashes(other)
 
 
@@ -186,36 +215,66 @@ def first(file, row=0):
     return frame(file)["uid"][row]
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
-    (edit(put("external", 0, 7)), "its 90 rows are not those that were written"),
-    (edit(lambda cut: cut[1:]), "its 89 rows are not those that were written .n 90"),
-    (of_rows(lambda cut: cut[1:]), "1 images of the table are not in the manifest, first 'manifest:films:000.png'"),
-    (of_rows(lambda cut: pd.concat([cut, pd.DataFrame({"uid": ["z", "y"], "fold": 0, "external": 0})])),
-     "2 images are not in the table of this machine .*, first 'y'"),
-    (of_rows(lambda cut: pd.concat([cut, cut[:1]])), "1 images have more than one row, first 'manifest:films:000.png'"),
-    (of_rows(lambda cut: put("fold", 0, 1 - cut["fold"][0])(cut)),
-     r"1 groups \(patients, lesions\) are in more than one fold, first 'films:p0'"),
-    (of_rows(put("fold", 2, 5)), "1 images have another fold than -1 to 1, first 'manifest:films:002.png'"),
-    (of_rows(put("external", 1, -2)), "1 images have another external than a whole number"),
-    (edit(put("external", 1, 0.5)), "1 images have another external than a whole number"),
-    (edit(put("fold", 1, "one")), "1 images have another fold than -1 to 1, first 'manifest:films:001.png'"),
-    (of_rows(lambda cut: cut.assign(fold=-1, external=1)), "90 images are in an external set but not in"),
-    (of_rows(lambda cut: cut.assign(fold=0)), "no image in fold 1 of 2"),
-    (of_rows(put("external", 3, -1)), "fold . has `external` for some of its images and not for others"),
-    (of_rows(lambda cut: cut.assign(external=0)), "the external set of fold 0 lacks images of a group and class"),
-    (edit(lambda cut: cut.rename(columns={"uid": "id"})), "no column 'uid'"),
-    (of_header(task="other"), 'is of task "other", "own" is asked for'),
-    (of_header(protocol="paper"), 'is of protocol "paper", "clean" is asked for'),
-    (of_header(external=0.2), "is of external 0.2, 1.0 is asked for"),
-    (of_header(n=3), "its 90 rows are not those that were written"),
-    (lambda file: file.write_text(file.read_text().split("\n", 1)[1]), "is no manifest of splits"),
-    (lambda file: file.write_bytes(b"PK\x03\x04\xff"), "cannot be read"),
-    (lambda file: file.write_text("# {}\n"), "its first line has no 'task', \"own\" expected"),
-], ids=[
-    "edited", "cut off", "image of the table", "image of the file", "twice", "patient", "no such fold", "below",
-    "part of an image", "word", "outside", "empty fold", "some", "no external set", "column", "task", "protocol",
-    "share", "n", "no header", "binary", "empty",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (edit(put("external", 0, 7)), "its 90 rows are not those that were written"),
+        (edit(lambda cut: cut[1:]), "its 89 rows are not those that were written .n 90"),
+        (of_rows(lambda cut: cut[1:]), "1 images of the table are not in the manifest, first 'manifest:films:000.png'"),
+        (
+            of_rows(lambda cut: pd.concat([cut, pd.DataFrame({"uid": ["z", "y"], "fold": 0, "external": 0})])),
+            "2 images are not in the table of this machine .*, first 'y'",
+        ),
+        (
+            of_rows(lambda cut: pd.concat([cut, cut[:1]])),
+            "1 images have more than one row, first 'manifest:films:000.png'",
+        ),
+        (
+            of_rows(lambda cut: put("fold", 0, 1 - cut["fold"][0])(cut)),
+            r"1 groups \(patients, lesions\) are in more than one fold, first 'films:p0'",
+        ),
+        (of_rows(put("fold", 2, 5)), "1 images have another fold than -1 to 1, first 'manifest:films:002.png'"),
+        (of_rows(put("external", 1, -2)), "1 images have another external than a whole number"),
+        (edit(put("external", 1, 0.5)), "1 images have another external than a whole number"),
+        (edit(put("fold", 1, "one")), "1 images have another fold than -1 to 1, first 'manifest:films:001.png'"),
+        (of_rows(lambda cut: cut.assign(fold=-1, external=1)), "90 images are in an external set but not in"),
+        (of_rows(lambda cut: cut.assign(fold=0)), "no image in fold 1 of 2"),
+        (of_rows(put("external", 3, -1)), "fold . has `external` for some of its images and not for others"),
+        (of_rows(lambda cut: cut.assign(external=0)), "the external set of fold 0 lacks images of a group and class"),
+        (edit(lambda cut: cut.rename(columns={"uid": "id"})), "no column 'uid'"),
+        (of_header(task="other"), 'is of task "other", "own" is asked for'),
+        (of_header(protocol="paper"), 'is of protocol "paper", "clean" is asked for'),
+        (of_header(external=0.2), "is of external 0.2, 1.0 is asked for"),
+        (of_header(n=3), "its 90 rows are not those that were written"),
+        (lambda file: file.write_text(file.read_text().split("\n", 1)[1]), "is no manifest of splits"),
+        (lambda file: file.write_bytes(b"PK\x03\x04\xff"), "cannot be read"),
+        (lambda file: file.write_text("# {}\n"), "its first line has no 'task', \"own\" expected"),
+    ],
+    ids=[
+        "edited",
+        "cut off",
+        "image of the table",
+        "image of the file",
+        "twice",
+        "patient",
+        "no such fold",
+        "below",
+        "part of an image",
+        "word",
+        "outside",
+        "empty fold",
+        "some",
+        "no external set",
+        "column",
+        "task",
+        "protocol",
+        "share",
+        "n",
+        "no header",
+        "binary",
+        "empty",
+    ],
+)
 def test_a_manifest_that_does_not_fit_is_refused(root, spoil, message):
     file = written(root)
     spoil(file)

@@ -19,9 +19,15 @@ from bench.taskfile import resolve
 
 TASK = "phantom-cxr-age"
 INFO = TaskInfo(
-    name=TASK, says="Finding.", synthetic=True, label_names=("healthy", "ill"), attribute_name="age",
-    group_names=("younger", "older"), ood=("near", "far"), folds=5,
-)  # fmt: skip
+    name=TASK,
+    says="Finding.",
+    synthetic=True,
+    label_names=("healthy", "ill"),
+    attribute_name="age",
+    group_names=("younger", "older"),
+    ood=("near", "far"),
+    folds=5,
+)
 WIDE = {"younger": {"negatives": 60, "positives": 40, "n": 100}, "older": {"negatives": 75, "positives": 25, "n": 100}}
 FEW = {**WIDE, "older": {"negatives": 95, "positives": 5, "n": 100}}
 
@@ -33,15 +39,22 @@ def cell(spec: str, fold: int, task: str = TASK, n: int = 350, auc: float = 0.8,
     title, row = ("SWiFT", 10) if method == "swift" else ("Baseline", 1)
     return {
         "cell": {
-            "task": task, "backbone": "small", "method": method, "title": title, "fold": fold, "seed": 0, "row": row,
-            "spec": spec, "parameters": {"reset_share": share} if method == "swift" else {},
+            "task": task,
+            "backbone": "small",
+            "method": method,
+            "title": title,
+            "fold": fold,
+            "seed": 0,
+            "row": row,
+            "spec": spec,
+            "parameters": {"reset_share": share} if method == "swift" else {},
         },
         "synthetic": True,
         "data": {"external": {"n": n}, "near": {"sha": "n"}, "far": {"sha": "f"}},
         "scores": {name: scores | {"groups": sets.get(name, WIDE)} for name in ("near", "far", "val")},
         "cost": {"images_forward": 3 * n, "images_backward": 0, "seconds": 1.0, "parameters_changed": 1.0},
         "log": {"reset_share": 0.4 + fold / 10} if spec == "swift" else {},
-    }  # fmt: skip
+    }
 
 
 def material(place: Path, given: dict[str, list[dict[str, Any]]], min_cell: int = 0) -> Material:
@@ -80,8 +93,13 @@ def test_the_curve_of_the_external_set_has_all_its_sizes(tmp_path: Path) -> None
     means = line.groupby("x")["value"].mean()
     assert means.to_dict() == pytest.approx({share: 0.81 + share / 10 for share in ablate.EXTERNAL})
     assert sweeps.images(sweeps.variants(found, "external")) == {
-        0.0: "0\n0", 0.2: "0.2\n70", 0.4: "0.4\n140", 0.6: "0.6\n210", 0.8: "0.8\n280", 1.0: "1\n350",
-    }  # fmt: skip
+        0.0: "0\n0",
+        0.2: "0.2\n70",
+        0.4: "0.4\n140",
+        0.6: "0.6\n210",
+        0.8: "0.8\n280",
+        1.0: "1\n350",
+    }
     item = entry(found, "figure-7")
     assert item.missing(found) == []
     assert item.count(found) == (18, 30)
@@ -94,8 +112,10 @@ def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_te
     assert sweeps.images(kept)[0.4] == "0.4"
     frame = sweeps.of_task(kept)
     assert set(zip(frame["set"], frame["metric"], strict=True)) == {
-        ("near", "auc"), ("val", "auc"), *(("far", metric) for metric in METRICS)
-    }  # fmt: skip
+        ("near", "auc"),
+        ("val", "auc"),
+        *(("far", metric) for metric in METRICS),
+    }
     results = found.results
     assert frames.costs(found.tables[0].cells, results).empty
     assert drawn.cost_gain(found) == {}

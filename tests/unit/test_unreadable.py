@@ -153,27 +153,45 @@ def test_want_of_memory_is_not_the_fault_of_a_file(films, monkeypatch):
 def test_folds_are_cut_before_images_are_left_out(films):
     root, cache_dir, table = films
     rows = table.assign(
-        path=table["path"], patient=[f"p{i // 2}" for i in range(40)], site=["A"] * 30 + ["B"] * 10,
-        ill=[i // 2 % 2 for i in range(40)], old=[i // 4 % 2 for i in range(40)],
-    )  # fmt: skip
+        path=table["path"],
+        patient=[f"p{i // 2}" for i in range(40)],
+        site=["A"] * 30 + ["B"] * 10,
+        ill=[i // 2 % 2 for i in range(40)],
+        old=[i // 4 % 2 for i in range(40)],
+    )
     rows.drop(columns="uid").to_csv(root / "films.csv", index=False)
     spec = "manifest:csv=films.csv,patient_column=patient"
     task = Task(
-        name="own", says="", source=Rows(dataset=spec, where={"site": ("A",)}),
+        name="own",
+        says="",
+        source=Rows(dataset=spec, where={"site": ("A",)}),
         ood={"b": Rows(dataset=spec, where={"site": ("B",)})},
-        label=Label(column="ill", names=("well", "ill")), attribute=Attribute(column="old", names=("young", "old")),
-        image_size=16, channels=3, crop="none", folds=2,
-        recipe=Recipe(pretrain_optimiser="sgd", pretrain_lr=1e-2, pretrain_epochs=1, optimiser="sgd",
-                      lr_extractor=1e-3, lr_head=1e-2, epochs=2, epsilon=0.1),
-    )  # fmt: skip
+        label=Label(column="ill", names=("well", "ill")),
+        attribute=Attribute(column="old", names=("young", "old")),
+        image_size=16,
+        channels=3,
+        crop="none",
+        folds=2,
+        recipe=Recipe(
+            pretrain_optimiser="sgd",
+            pretrain_lr=1e-2,
+            pretrain_epochs=1,
+            optimiser="sgd",
+            lr_extractor=1e-3,
+            lr_head=1e-2,
+            epochs=2,
+            epsilon=0.1,
+        ),
+    )
     damage(root, "07.png", "33.png")
     whole = task_data(task, root)
     assert whole.readable(cache_dir).unreadable == {"source": (), "b": ()}, "nothing is known before it is decoded"
     whole.caches(cache_dir)
     data = whole.readable(cache_dir)
     assert {name: [image.path for image in images] for name, images in data.unreadable.items()} == {
-        "source": ["07.png"], "b": ["33.png"],
-    }  # fmt: skip
+        "source": ["07.png"],
+        "b": ["33.png"],
+    }
     for name, path in (("source", "07.png"), ("b", "33.png")):
         kept = whole.tables[name][whole.tables[name]["path"] != path].reset_index(drop=True)
         pd.testing.assert_frame_equal(data.tables[name], kept)

@@ -38,11 +38,14 @@ CXR = "phantom-cxr-age"
         (f"{CXR}:", CXR),
         (f"{CXR}:preset=suite", CXR),
         (f"{CXR}:preset=paper,folds=3", f"{CXR}:folds=3,protocol=paper"),
-        (f"{CXR}:preset=reference,protocol=clean,augment=dihedral,pretrain_clip=none,pretrain_plateau=no,"
-         "pretrain_decay=yes,pretrain_checkpoint=last", f"{CXR}:balance=reference"),
+        (
+            f"{CXR}:preset=reference,protocol=clean,augment=dihedral,pretrain_clip=none,pretrain_plateau=no,"
+            "pretrain_decay=yes,pretrain_checkpoint=last",
+            f"{CXR}:balance=reference",
+        ),
         (f"{CXR}:pretrain_decay=no,pretrain_plateau=yes", f"{CXR}:pretrain_decay=False,pretrain_plateau=True"),
     ],
-)  # fmt: skip
+)
 def test_the_name_is_what_differs_sorted(spec, name):
     task = taskfile.resolve(spec)
     assert task.name == name
@@ -139,14 +142,31 @@ def test_a_task_file_is_held_to_ranges_and_names(own):
 def test_the_recipes_of_the_paper():
     skin, chest = RECIPES["skin"], RECIPES["chest"]
     assert skin == Recipe(
-        pretrain_optimiser="sgd", pretrain_lr=1e-4, pretrain_epochs=200, pretrain_momentum=0.9,
-        pretrain_weight_decay=5e-4, optimiser="sgd", lr_extractor=1e-4, lr_head=1e-3, momentum=0.9, weight_decay=5e-4,
-        epsilon=0.1, epochs=20, batch=128,
-    )  # fmt: skip
+        pretrain_optimiser="sgd",
+        pretrain_lr=1e-4,
+        pretrain_epochs=200,
+        pretrain_momentum=0.9,
+        pretrain_weight_decay=5e-4,
+        optimiser="sgd",
+        lr_extractor=1e-4,
+        lr_head=1e-3,
+        momentum=0.9,
+        weight_decay=5e-4,
+        epsilon=0.1,
+        epochs=20,
+        batch=128,
+    )
     assert chest == Recipe(
-        pretrain_optimiser="adam", pretrain_lr=1e-4, pretrain_epochs=100, optimiser="adam", lr_extractor=1e-6,
-        lr_head=1e-6, epsilon=0.01, epochs=10, batch=128,
-    )  # fmt: skip
+        pretrain_optimiser="adam",
+        pretrain_lr=1e-4,
+        pretrain_epochs=100,
+        optimiser="adam",
+        lr_extractor=1e-6,
+        lr_head=1e-6,
+        epsilon=0.01,
+        epochs=10,
+        batch=128,
+    )
 
 
 def test_ls_shows_every_field_with_its_choices():

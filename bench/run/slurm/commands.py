@@ -20,14 +20,29 @@ FIRST_WAIT = 1.0
 PATIENCE = 60
 """Seconds after which a command is taken for unanswered."""
 SILENT = (
-    "unable to contact slurm controller", "socket timed out", "connection refused", "connection timed out",
-    "connect failure", "communication connection failure", "zero bytes were transmitted or received",
-    "send/recv", "slurm backup controller in standby", "in maintenance",
-)  # fmt: skip
+    "unable to contact slurm controller",
+    "socket timed out",
+    "connection refused",
+    "connection timed out",
+    "connect failure",
+    "communication connection failure",
+    "zero bytes were transmitted or received",
+    "send/recv",
+    "slurm backup controller in standby",
+    "in maintenance",
+)
 LIMITED = (
-    "submitlimit", "submit limit", "maxsubmitjob", "job violates accounting/qos policy", "temporarily unable to accept",
-    "job count limit", "maxjobcount", "qosmax", "assocmax", "assocgrp",
-)  # fmt: skip
+    "submitlimit",
+    "submit limit",
+    "maxsubmitjob",
+    "job violates accounting/qos policy",
+    "temporarily unable to accept",
+    "job count limit",
+    "maxjobcount",
+    "qosmax",
+    "assocmax",
+    "assocgrp",
+)
 
 
 class NotAnswered(BenchError):
@@ -142,9 +157,14 @@ def _entry(line: str) -> Entry:
 def _run(*words: str) -> str:
     try:
         done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
             env=environment(),
-        )  # fmt: skip
+        )
     except FileNotFoundError:
         raise UsageError(
             f"{words[0]} is not on the PATH: log in to a node of the cluster, or run with --on local"

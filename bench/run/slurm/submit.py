@@ -108,9 +108,7 @@ def print_submission(
             print(f"cannot run: {planned.cell}: {planned.error}", file=sys.stderr)
     under_way = sum(p.error is None for p in todo) - len(left)
     largest = commands.max_array_size() if commands.available() else 1001
-    planned = arrays(
-        left, chosen, results=settings.results, group_by=group_by, largest=largest, in_queue=in_queue
-    )  # fmt: skip
+    planned = arrays(left, chosen, results=settings.results, group_by=group_by, largest=largest, in_queue=in_queue)
     if dry_run:
         _print_plan(planned, chosen, settings, under_way)
         return 0
@@ -174,7 +172,7 @@ def _text(array: Array, chosen: Profile, name: str, folder: Path, dependency: st
     command = f"{shlex.quote(sys.executable)} -m bench.run.worker {shlex.quote(str(folder / 'intent.json'))}"
     return script(
         longer, array.part, command=command, name=name, folder=folder, tasks=len(array.tasks), dependency=dependency
-    )  # fmt: skip
+    )
 
 
 def _print_plan(planned: Sequence[Array], chosen: Profile, settings: Settings, under_way: int) -> None:
@@ -187,9 +185,14 @@ def _print_plan(planned: Sequence[Array], chosen: Profile, settings: Settings, u
         print(f"{_words(array)}{after}, {array.minutes} min each, {cost}")
     if under_way:
         print(f"{under_way} cells are in the queue or running already")
-    print(f"{sum(len(a.tasks) for a in planned)} jobs in {len(planned)} arrays, "
-          + (f"about {total:.2f} GPU hours by the times of done cells" if known else "GPU hours not known before cells "
-             "of each method are done"))  # fmt: skip
+    print(
+        f"{sum(len(a.tasks) for a in planned)} jobs in {len(planned)} arrays, "
+        + (
+            f"about {total:.2f} GPU hours by the times of done cells"
+            if known
+            else "GPU hours not known before cells of each method are done"
+        )
+    )
     for part in ("baseline", "method"):
         first = next((array for array in planned if array.part == part), None)
         if first is not None:
