@@ -10,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures import PANEL_HEIGHT, REFERENCE, STYLE, TWO_COLUMNS, Name, dashes, styles_of, to_bytes
+from bench.report.figures.style import PANEL_HEIGHT, REFERENCE, STYLE, TWO_COLUMNS, Name, dashes, styles_of, to_bytes
 from tests.perf.scaling_fit import Claim, Point, columns, of_row, slope
 
 FAMILIES = ("images", "parameters", "cells")

@@ -23,19 +23,19 @@ from torch import Tensor, nn
 
 from bench import cli, learn
 from bench.api import Rows
+from bench.cells import store
 from bench.data.cache import image_cache
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.data.task_data import task_data
 from bench.datasets.manifest import Manifest
 from bench.learn.network import Net
+from bench.learn.predict import predict
 from bench.methods.fair_prune import FairPrune, saliency, smallest
-from bench.run import store
 from bench.run.context import CellRun
-from bench.run.launch import Wanted, plan_run
+from bench.run.history import remember
 from bench.run.plan import Settings
-from bench.run.runs import remember
+from bench.run.run_task import Wanted, plan_run
 from bench.score.metrics import score_sets
-from bench.score.predict import predict
 from bench.tasks import TASKS
 from tests.perf.perf_suite import copied
 from tests.perf.sizes import SIZE, a_run, cached, network

@@ -4,8 +4,8 @@ import pytest
 
 from bench.methods.swift import SWiFT
 from bench.report import TaskInfo, write
-from bench.report.ablations import ablated, split
-from bench.report.checks import label_of
+from bench.report.numbers.ablations import ablated, split
+from bench.report.numbers.task_info import label_of
 from bench.score.definitions import METRICS
 from bench.tasks import RECIPES
 from tests.unit.materials import material

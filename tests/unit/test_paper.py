@@ -11,10 +11,10 @@ import pytest
 from bench import registry, taskfile
 from bench.errors import UnknownName, UsageError
 from bench.report import artefacts, selection
-from bench.report.checks import TaskInfo
-from bench.report.material import Material
-from bench.report.paper import FIGURES, ITSELF, TWINS, blocks_of, layouts
-from bench.report.published import COLUMNS, everything
+from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
+from bench.report.numbers.published import COLUMNS, everything
+from bench.report.numbers.task_info import TaskInfo
+from bench.report.task_results import Material
 from bench.run.plan import Cell as Place
 from bench.run.plan import Settings, build_method, describe_cell
 from bench.score.definitions import METRICS
