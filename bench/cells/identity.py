@@ -117,9 +117,14 @@ def tuning_results(results: Path) -> Path:
     return results / "tuning"
 
 
+def runs_folder(results: Path) -> Path:
+    """Return the folder of the files of runs."""
+    return results / "runs"
+
+
 def runs_file(results: Path, task: str) -> Path:
     """Return the file of the runs of a task that were asked for."""
-    return results / "runs" / f"{slug(task)}.json"
+    return runs_folder(results) / f"{slug(task)}.json"
 
 
 def splits_file(results: Path, task: str) -> Path:

@@ -19,7 +19,7 @@ from bench.cells.identity import SCHEMA, TUNED, Cell
 from bench.errors import DataInvalid
 
 T = TypeVar("T")
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S")
 Leaves = Annotated[T, msgspec.Meta(extra={"leaves": "always"})]
 """A field that may leave the machine as it is."""
 Counted = Annotated[T, msgspec.Meta(extra={"leaves": "counted"})]
@@ -112,9 +112,9 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     images_forward: Counted[int] = 0
     images_backward: Counted[int] = 0
     holdout: Leaves[Images] = Images()
-    baseline: Numbers = Numbers()
+    baseline: Facts = Facts()
     """Scores of the baseline on the holdout."""
-    scores: dict[str, Numbers] = {}
+    scores: dict[str, Facts] = {}
     """Scores of each trial on the holdout, by spec."""
     identity: str = ""
     """What the choice depends on, hashed."""
@@ -160,17 +160,17 @@ class SetScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Where counts are suppressed in an export, numbers that would tell them are absent there, and 0 here.
     """
 
-    n: int = 0
-    positives: int = 0
-    metrics: Numbers = Numbers()
+    n: Leaves[int] = 0
+    positives: Leaves[int] = 0
+    metrics: Leaves[Numbers] = Numbers()
     """Metrics without groups."""
-    degenerate: bool = False
+    degenerate: Leaves[bool] = False
     """Every image is predicted as the same class, at the score 0.5."""
-    degenerate_carried: bool = False
+    degenerate_carried: Leaves[bool] = False
     """The same at the threshold that the model carries from validation."""
-    attributes: dict[str, AttributeScores] = {}
+    attributes: Leaves[dict[str, AttributeScores]] = {}
     """By attribute; the first is the one that is mitigated."""
-    suppressed: tuple[str, ...] = ()
+    suppressed: Leaves[tuple[str, ...]] = ()
     """Metrics that an export keeps to itself."""
 
     @property
@@ -224,13 +224,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """By set: in the file of the cell where it was exported, else in the file of the scores."""
     metrics_version: Leaves[int] = 0
 
+    @property
+    def external(self) -> int:
+        """Images of the external set; 0 without one, or where that is suppressed."""
+        return (self.data.get("external", _NOTHING)).n or 0
+
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An error that ended a cell."""
 
-    name: Leaves[str]
-    """Its class."""
-    kind: str = "bug"
+    name: Leaves[str] = msgspec.field(name="class")
+    kind: str = ""
     """See `bench.run.failure`."""
     message: str = ""
     traceback: str = ""
@@ -247,6 +251,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How often it was tried."""
     job: str = ""
     """The job of a cluster that tried it."""
+
+
+Item = TypeVar("Item", Record, Failure)
+"""A cell or a failure: both say which cell they are of."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -276,6 +284,11 @@ def decode(content: bytes, kind: type[S]) -> S:
         return msgspec.json.decode(content, type=kind, dec_hook=_read_numbers)
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise DataInvalid(f"not a whole {_WORDS.get(kind, 'result')}: {error}") from None
+
+
+def convert(value: object, kind: type[S]) -> S:
+    """Return what plain dictionaries and lists hold."""
+    return msgspec.convert(value, kind, dec_hook=_read_numbers)
 
 
 def identity_of(content: bytes) -> Identity | None:
@@ -311,6 +324,7 @@ def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
     )
 
 
+_NOTHING = Images()
 _IDENTITY = msgspec.json.Decoder(Identity)
 _WORDS: dict[type, str] = {Failure: "record of a failure", Scores: "file of scores", Choice: "choice"}
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bench.cells import store
-from bench.run.plan import SCHEMA, Cell
+from bench.cells.identity import Cell, SCHEMA
 from bench.score.metrics import score_sets
 
 GROUPS = ("up to 65", "over 65")

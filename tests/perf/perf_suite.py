@@ -17,7 +17,8 @@ from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.learn.network import Net
 from bench.run.compute_cell import run_cell
-from bench.run.plan import Cell, PlannedCell, Settings
+from bench.cells.identity import Cell
+from bench.run.plan import PlannedCell, Settings
 from bench.run.run_task import Wanted, plan_run
 from tests.perf.sizes import fastest
 

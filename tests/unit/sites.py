@@ -11,7 +11,8 @@ import pandas as pd
 
 from bench.cells.store import predictions_file
 from bench.report.task_results import Material, info_of
-from bench.run.plan import Cell, Settings
+from bench.cells.identity import Cell
+from bench.run.plan import Settings
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
 

@@ -14,7 +14,8 @@ from bench.cli import main
 from bench.report.figures import rank_diagram
 from bench.report.numbers import across_tasks
 from bench.report.numbers.published import published
-from bench.run.plan import SCHEMA, Cell, build_method, describe_cell
+from bench.cells.identity import Cell, SCHEMA
+from bench.run.plan import build_method, describe_cell
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
 

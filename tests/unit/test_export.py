@@ -17,7 +17,7 @@ from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
 from bench.report.figures import sweeps
 from bench.report.tables import main_table
 from bench.report.task_results import Material
-from bench.run.plan import folder
+from bench.cells.identity import slug
 from bench.share import archive
 from bench.share.archive import MANIFEST, pack, unpack
 from bench.share.export import commands, contents
@@ -387,7 +387,7 @@ def with_variants(results, least=0, images=200, spec=TASK.name):
             item["cell"] |= {"task": task.name}
             item["data"]["external"]["n"] = round(images * task.external)
             item["log"] = {"reset_share": 0.25 + item["cell"]["fold"], "images": ["zqfilm"]}
-        (results / "cells" / folder(task.name)).mkdir(parents=True, exist_ok=True)
+        (results / "cells" / slug(task.name)).mkdir(parents=True, exist_ok=True)
         settings = dataclasses.replace(made.settings, results=results, task=one)
         info = dataclasses.replace(made.info, min_cell=least, name=task.name)
         known[one] = Material(settings, task, info, cells, [], known=known)

@@ -12,7 +12,8 @@ import torch
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
 from bench.run.failure import ATTEMPTS, KINDS, classify, of_exit, of_slurm
 from bench.run.history import settings_texts
-from bench.run.plan import Cell, Settings
+from bench.cells.identity import Cell
+from bench.run.plan import Settings
 
 ERRORS = [
     (MemoryError(), "oom"),

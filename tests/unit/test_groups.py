@@ -25,7 +25,8 @@ from bench.report.numbers.task_info import MORE_GROUPS, Undefined
 from bench.report.tables import main_table, terminal
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
-from bench.run.plan import Cell, build_method, cell_hash, method_specs, plan, undefined
+from bench.cells.identity import Cell
+from bench.run.plan import build_method, cell_hash, method_specs, plan, undefined
 from bench.score.definitions import METRICS
 from bench.score.metrics import evaluate
 from bench.tasks import AGE_BANDS, SKIN_TYPES, TASKS

@@ -21,7 +21,7 @@ from bench.report.numbers.patient_intervals import over_patients, redraw
 from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
-from bench.run.plan import Cell
+from bench.cells.identity import Cell
 from bench.score.bootstrap import Sample, interval, replicates
 from bench.score.metrics import evaluate
 from bench.score.statistics import holm

@@ -15,7 +15,7 @@ from bench.learn.activation import activation_maps
 from bench.learn.network import BACKBONES, build_net
 from bench.methods._masked_layers import mask_layers, set_masks
 from bench.run import pictures
-from bench.run.plan import Cell
+from bench.cells.identity import Cell
 
 from .nets import settled
 

@@ -15,7 +15,7 @@ import pytest
 from bench.cells import store
 from bench.cli import main
 from bench.lease import lease
-from bench.run.plan import SCHEMA, Cell
+from bench.cells.identity import Cell, SCHEMA
 from bench.score.definitions import METRICS, VERSION
 from bench.score.metrics import score_sets
 

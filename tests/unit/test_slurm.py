@@ -14,7 +14,8 @@ from bench.run.launchers.slurm import commands, log
 from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
 from bench.run.launchers.slurm.queue import queued
 from bench.run.launchers.slurm.submit import arrays
-from bench.run.plan import Cell, PlannedCell
+from bench.cells.identity import Cell
+from bench.run.plan import PlannedCell
 
 
 def planned(method, fold, seed=0):

@@ -17,7 +17,8 @@ from bench.api import Attribute, Label, Recipe, Rows, Task
 from bench.data import split_manifest
 from bench.data.task_data import task_data
 from bench.errors import DataError, DataMissing
-from bench.run.plan import Cell, baseline_identity, cell_hash, digest
+from bench.cells.identity import Cell
+from bench.run.plan import baseline_identity, cell_hash, digest
 
 SPEC = "manifest:csv=films.csv,patient_column=patient"
 TASK = Task(

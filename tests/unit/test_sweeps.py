@@ -15,7 +15,8 @@ from bench.report import Material, TaskInfo, artefacts
 from bench.report.figures import sweeps, task_figures
 from bench.report.numbers import frames
 from bench.run import ablate, run_task
-from bench.run.plan import Cell, Settings, folder
+from bench.cells.identity import Cell, slug
+from bench.run.plan import Settings
 from bench.score.definitions import METRICS
 from bench.taskfile import resolve
 
@@ -65,7 +66,7 @@ def material(place: Path, given: dict[str, list[dict[str, Any]]], min_cell: int 
     known: dict[str, Material] = {}
     for spec, cells in given.items():
         task = resolve(spec)
-        (place / "cells" / folder(spec)).mkdir(parents=True)
+        (place / "cells" / slug(spec)).mkdir(parents=True)
         named = TaskInfo(**{**vars(INFO), "name": spec, "min_cell": min_cell})
         known[spec] = Material(Settings(spec, place, place / "cache", None), task, named, cells, [], known=known)
     return known.get(TASK) or Material(settings, resolve(TASK), INFO, [], [])

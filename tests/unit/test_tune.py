@@ -22,7 +22,8 @@ from bench.data.task_data import task_data
 from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, UnknownName, UsageError
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import Cell, Settings, cell_hash, describe_cell, method_specs
+from bench.cells.identity import Cell
+from bench.run.plan import Settings, cell_hash, describe_cell, method_specs
 from bench.run.tune import candidates, make_choice
 from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics

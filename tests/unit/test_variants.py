@@ -11,17 +11,8 @@ from bench.data.task_data import task_data
 from bench.errors import UnknownName, UsageError
 from bench.run import ablate
 from bench.run.launchers.local import choose
-from bench.run.plan import (
-    PRETRAIN_FIELDS,
-    Cell,
-    PlannedCell,
-    Settings,
-    baseline_identity,
-    cell_hash,
-    folder,
-    method_specs,
-    plan,
-)
+from bench.cells.identity import Cell, slug
+from bench.run.plan import PRETRAIN_FIELDS, PlannedCell, Settings, baseline_identity, cell_hash, method_specs, plan
 from bench.run.run_task import Wanted
 from bench.tasks import RECIPES, TASKS
 
@@ -60,7 +51,7 @@ def test_fields_go_to_the_task_or_its_recipe():
     assert dataclasses.replace(task, name=base.name, external=1.0, recipe=base.recipe) == base
     assert dataclasses.replace(task.recipe, epochs=10) == base.recipe
     assert (task.external, task.recipe.epochs) == (0.2, 20)
-    assert folder(task.name) == f"{CXR}+epochs-20+external-0.2"
+    assert slug(task.name) == f"{CXR}+epochs-20+external-0.2"
 
 
 def test_the_reference_preset_does_what_the_public_code_does():
