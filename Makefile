@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 
-.PHONY: setup demo test test-slow test-slurm golden perf perf-gpu lint clean
+.PHONY: setup demo test test-slow test-long test-slurm golden perf perf-gpu lint clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,11 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not slurm" tests
 
 test-slow: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not long" tests
+
+# The longest repetitions: CI leaves them out, so run them before an issue is closed.
+test-long: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long tests
 
 # On a real SLURM of one node, which is installed (as root, from Debian's packages), started and stopped again.
 test-slurm: setup
