@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import bench
 from bench.errors import BenchError, UnknownName, UsageError
-from bench.verbs import computing, data, life, plugins, reporting
+from bench.verbs import computing, inputs, life, plugins, reporting
 
 EPILOG = """examples:
   bench run --methods all --task phantom-cxr-age    ten methods, five folds; again = resume
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"bench {bench.__version__}")
     verbs = parser.add_subparsers(metavar="command", required=True, parser_class=_Parser)
 
-    for room in (computing, reporting, data, life, plugins):
+    for room in (computing, reporting, inputs, life, plugins):
         room.add(verbs)
     return parser
 

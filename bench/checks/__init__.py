@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from bench.checks.declared import check_declaration, check_docstring, check_grids, check_refusals, check_spec
-from bench.checks.fits import (
+from bench.checks.fit_checks import (
     check_baseline,
     check_data,
     check_leaks,
@@ -27,7 +27,7 @@ from bench.checks.fits import (
     check_splits,
     check_state,
 )
-from bench.checks.options import check_changes, check_choices, check_parameters, check_presets, check_pruned
+from bench.checks.option_checks import check_changes, check_choices, check_parameters, check_presets, check_pruned
 from bench.checks.subject import (
     RECIPE,
     Broken,

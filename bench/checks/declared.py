@@ -9,7 +9,7 @@ from typing import Any
 
 from bench import registry
 from bench.api import Method
-from bench.checks.settings import choices, completed, conditions, other_values, settings
+from bench.checks.setting_checks import choices, completed, conditions, other_values, settings
 from bench.checks.subject import RECIPE, SPLITS, Broken, NotApplicable, Subject
 from bench.errors import BenchError, UsageError
 

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from bench import learn
 from bench.api import Method, Recipe
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit, UsageError
 from bench.learn.network import Net, build_net
+from bench.learn.predict import predict
 from bench.run.context import CellRun, uncounted
 from bench.run.plan import build_method
-from bench.score.predict import predict
 
 RECIPE = Recipe(
     pretrain_optimiser="adam",

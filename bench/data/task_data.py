@@ -14,16 +14,16 @@ import pandas as pd
 
 from bench import registry
 from bench.api import Dataset, Rows, Task
-from bench.data import splits
+from bench.data import split_manifest
 from bench.data.cache import ImageCache, cache_place, image_cache, open_cache
 from bench.data.external import external_set
 from bench.data.folds import folds, image_folds
-from bench.data.given import GivenBaseline
+from bench.data.group_pair import Pair, of_pair
 from bench.data.holdout import HOLDOUT, held_out
-from bench.data.pair import Pair, of_pair
 from bench.data.phantom_tree import is_phantom
 from bench.data.table import fingerprint, keep_apart, sample_table
 from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed
+from bench.data.user_checkpoint import GivenBaseline
 from bench.errors import DataError, DataMissing, EmptyGroup
 from bench.seeds import family
 
@@ -106,7 +106,7 @@ class TaskData:
             inner = cut(train, 10, self.task) == 0
             return train[inner if name == "val_inner" else ~inner].reset_index(drop=True)
         source = self.tables["source"]
-        others = ~source["fold"].isin((fold, splits.NO_PART))
+        others = ~source["fold"].isin((fold, split_manifest.NO_PART))
         part = source[others if name == "train" else source["fold"] == fold].reset_index(drop=True)
         if self.selecting and name != "train":
             held = held_out(part, (0, family(self.task.name), fold), task=self.task)
@@ -114,7 +114,7 @@ class TaskData:
         if name != "external":
             return part
         # Of a validation part less its holdout, an external set is always drawn.
-        if not self.selecting and (manifest := splits.external_of(part)) is not None:
+        if not self.selecting and (manifest := split_manifest.external_of(part)) is not None:
             return manifest
         if self.task.attribute.grouped:
             part = self._of_pair(part, fold)
@@ -144,7 +144,7 @@ class TaskData:
             DataError: where one of them is in a split manifest that was given.
         """
         found = self.found_unreadable(cache_dir)
-        splits.check_readable(self.tables["source"], found["source"])
+        split_manifest.check_readable(self.tables["source"], found["source"])
         return replace(
             self, tables={name: _without(table, found[name]) for name, table in self.tables.items()}, unreadable=found
         )
@@ -210,7 +210,7 @@ def task_data(
 ) -> TaskData:
     """Read the tables of a task and cut its folds, or take them from a `manifest` of splits; images are not read.
 
-    `baseline` is a checkpoint of the user's own, see `bench.data.given`.
+    `baseline` is a checkpoint of the user's own, see `bench.data.user_checkpoint`.
 
     With `selecting` the result has no test set. Test sets of other datasets than the source's are not opened; of
     those of the same dataset only the groups are used, because no group of theirs may be trained on.
@@ -235,7 +235,7 @@ def task_data(
     if manifest is None:
         source["fold"] = cut(source, task.folds, task)
     else:
-        source = splits.given(source, splits.read(manifest, task), manifest, task)
+        source = split_manifest.given(source, split_manifest.read(manifest, task), manifest, task)
     given = GivenBaseline(baseline) if baseline else None
     if selecting:
         alone = replace(task, ood={HOLDOUT: task.source})

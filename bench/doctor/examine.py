@@ -18,10 +18,10 @@ from bench.api import Dataset, Rows, Task
 from bench.data.cache import cache_place, image_cache
 from bench.data.phantom_tree import is_phantom
 from bench.data.task_data import TaskData, task_data
-from bench.doctor import images
+from bench.doctor import check_images
+from bench.doctor.check_folds import fold_findings, smallest_cells
+from bench.doctor.check_table import Counts, counts_of, table_findings
 from bench.doctor.findings import LEVELS, Finding
-from bench.doctor.folds import fold_findings, smallest_cells
-from bench.doctor.table import Counts, counts_of, table_findings
 from bench.errors import DataError
 from bench.run.plan import Settings
 
@@ -64,11 +64,11 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
         with tempfile.TemporaryDirectory() as folder:
             index = _decoded(found, name, dataset, spec, _root(name, dataset, settings), used, Path(folder), progress)
         if index is not None:
-            found.findings += images.kinds(name, index)
+            found.findings += check_images.kinds(name, index)
             label = next(iter(dataset.labels), "")
             y = used[label] if label in used else pd.Series(0, index=used.index)
             told = used[["uid", "group"]].assign(y=y)
-            found.findings += images.duplicates(name, index.merge(told, on="uid", how="inner"))
+            found.findings += check_images.duplicates(name, index.merge(told, on="uid", how="inner"))
     return found
 
 
@@ -98,10 +98,10 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     _disk(found, data, settings)
     indexes = _indexes(found, data, settings, full, progress)
     for name, index in indexes.items():
-        found.findings += images.kinds(name, index)
-        found.findings += images.duplicates(name, index)
+        found.findings += check_images.kinds(name, index)
+        found.findings += check_images.duplicates(name, index)
     if "source" in indexes:
-        found.findings += images.overlaps(indexes)
+        found.findings += check_images.overlaps(indexes)
     return found
 
 

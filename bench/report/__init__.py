@@ -6,15 +6,15 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bench.cells.store import not_written
 from bench.report import artefacts
-from bench.report.aggregate import collect
 from bench.report.artefacts import ABLATION, Artefact
-from bench.report.checks import TaskInfo
-from bench.report.making import made_alone
-from bench.report.material import Material
-from bench.report.published_tables import NAME as PUBLISHED
-from bench.report.tuned import untuned
-from bench.run.store import not_written
+from bench.report.build import made_alone
+from bench.report.numbers.aggregate import collect
+from bench.report.numbers.task_info import TaskInfo
+from bench.report.tables.published_tables import NAME as PUBLISHED
+from bench.report.tables.tuned_table import untuned
+from bench.report.task_results import Material
 
 __all__ = ["Material", "TaskInfo", "collect", "put", "untuned", "write"]
 
@@ -29,7 +29,7 @@ def write(
 
     Those whose cells are missing are passed over. Without `chosen`, they are shown on the page too, and files of
     artefacts that were written before and are no more are removed. Each file is replaced at once, and only after all
-    of them could be made. `make` is one of `bench.report.making`.
+    of them could be made. `make` is one of `bench.report.build`.
 
     Raises:
         BenchError: on cells that must not stand in one table (see `collect`).

@@ -6,18 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench.report import drawn, groups, picture_cells, sweeps, tables
-from bench.report import paper_tables as paper
-from bench.report.ablations import MAIN, Table
-from bench.report.aggregate import Results
-from bench.report.comparison import Comparison, compare
-from bench.report.lines import FORCE, Line
-from bench.report.material import Material
-from bench.report.paper import FIGURES, Block, Layout, blocks, blocks_of, layouts
-from bench.report.published_tables import FORMATS
-from bench.report.published_tables import NAME as PUBLISHED
-from bench.report.tuned import PART as TUNED
-from bench.report.tuned import collect_tuned
+from bench.report.figures import picture_cells, sweeps
+from bench.report.figures import task_figures as drawn
+from bench.report.numbers.ablations import MAIN, Table
+from bench.report.numbers.aggregate import Results
+from bench.report.numbers.comparison import Comparison, compare
+from bench.report.numbers.paper_layout import FIGURES, Block, Layout, blocks, blocks_of, layouts
+from bench.report.rerun_commands import FORCE, Line
+from bench.report.tables import group_table
+from bench.report.tables import main_table as tables
+from bench.report.tables import paper_tables as paper
+from bench.report.tables.published_tables import FORMATS
+from bench.report.tables.published_tables import NAME as PUBLISHED
+from bench.report.tables.tuned_table import PART as TUNED
+from bench.report.tables.tuned_table import collect_tuned
+from bench.report.task_results import Material
 from bench.run.plan import folder, method_specs
 
 ABLATION = "ablation-"
@@ -194,8 +197,8 @@ def _main(material: Material) -> dict[str, bytes]:
 
 
 def _groups(material: Material) -> dict[str, bytes]:
-    table = groups.frame(material.results, material.tables[0].cells)
-    return {"md": groups.markdown(material.results, table).encode(), "csv": groups.csv(table).encode()}
+    table = group_table.frame(material.results, material.tables[0].cells)
+    return {"md": group_table.markdown(material.results, table).encode(), "csv": group_table.csv(table).encode()}
 
 
 def _nothing_run(material: Material) -> list[Line]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bench.errors import BenchError, NotWritten, UsageError
 from bench.report import put
-from bench.report.across import NAME, ours
-from bench.report.aggregate import Results
-from bench.report.command import report_task, write_across
+from bench.report.numbers.across_tasks import NAME, ours
+from bench.report.numbers.aggregate import Results
+from bench.report.reports import report_task, write_across
+from bench.run.history import remembered
 from bench.run.plan import Settings
-from bench.run.runs import remembered
 from bench.tasks import TASKS
 
 

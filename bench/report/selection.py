@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from bench.errors import UnknownName, UsageError
 from bench.report.artefacts import Artefact
-from bench.report.lines import once
-from bench.report.material import Material
+from bench.report.rerun_commands import once
+from bench.report.task_results import Material
 
 
 def chosen(every: Sequence[Artefact], only: str) -> list[Artefact]:

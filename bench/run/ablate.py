@@ -11,8 +11,8 @@ from bench import registry, taskfile
 from bench.api import Method, Task
 from bench.errors import UnknownName
 from bench.options import choices, options
-from bench.run.launch import Wanted
 from bench.run.plan import BASELINE, Settings, method_specs
+from bench.run.run_task import Wanted
 
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the external set (SWiFT, Fig. 7)."""

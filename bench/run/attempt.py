@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.cells import store
 from bench.errors import NotWritten
 from bench.lease import lease, mine
-from bench.run import failure, store
+from bench.run import failure
 from bench.run.plan import (
     BASELINE,
     Cell,
@@ -89,7 +90,7 @@ def _done(planned: PlannedCell, settings: Settings) -> bool:
 
 
 def _weights(planned: PlannedCell, settings: Settings) -> Path:
-    from bench.run.cell import open_task
+    from bench.run.compute_cell import open_task
 
     return checkpoint_file(settings.cache, planned.cell, open_task(settings))
 
@@ -99,7 +100,7 @@ class _TakenOver(Exception):
 
 
 def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None, job: str) -> Event:
-    from bench.run.cell import run_cell
+    from bench.run.compute_cell import run_cell
 
     cell, log = planned.cell, log_file(settings.results, planned.cell)
     write_log(log, f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 import bench
+from bench.cells.store import replacing
 from bench.errors import NotWritten
 from bench.learn.train import Stateful
 from bench.run.context import packed
-from bench.run.store import replacing
 
 EVERY = float(os.environ.get("BENCH_CHECKPOINT_EVERY", "600"))
 """Seconds between two checkpoints, the most work that is lost; the environment shortens it for tests."""

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Recipe, Split
-from bench.data.split import ImageSplit
+from bench.cells.store import replacing
+from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit
 from bench.learn.device import on_cpu
 from bench.learn.network import Net
+from bench.learn.predict import predict
 from bench.run import pictures
 from bench.run.plan import digest
-from bench.run.store import replacing
-from bench.score.predict import predict
 from bench.seeds import family, seed_of
 
 

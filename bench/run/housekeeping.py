@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.cells import store
 from bench.errors import DataMissing, UnknownName, UsageError
-from bench.run import launch, runs, store
+from bench.run import history, run_task
 from bench.run.attempt import log_file
+from bench.run.cell_states import State, holders
+from bench.run.launchers.slurm import commands
+from bench.run.launchers.slurm.log import submissions
+from bench.run.launchers.slurm.queue import jobs_of
+from bench.run.launchers.slurm.submit import print_submission
 from bench.run.plan import BASELINE, PlannedCell
-from bench.run.slurm import commands
-from bench.run.slurm.log import submissions
-from bench.run.slurm.queue import jobs_of
-from bench.run.slurm.submit import print_submission
-from bench.run.states import State, holders
 from bench.run.status import Status, status_of
 
 
@@ -54,8 +55,8 @@ def retry(results: Path, which: str, task: str | None) -> int:
     for status in status_of(results, task):
         wanted = _wanted(status, which)
         chosen += len(wanted)
-        for asked, settings, on in runs.remembered(results, status.task)[status.task]:
-            mine = [p for p in launch.plan_run(asked, settings)[1] if p.cell in {q.cell for q in wanted}]
+        for asked, settings, on in history.remembered(results, status.task)[status.task]:
+            mine = [p for p in run_task.plan_run(asked, settings)[1] if p.cell in {q.cell for q in wanted}]
             wanted = [p for p in wanted if p.cell not in {q.cell for q in mine}]
             for part in _as_runs(mine, asked):
                 if on.get("on") == "slurm":
@@ -68,7 +69,7 @@ def retry(results: Path, which: str, task: str | None) -> int:
                         dry_run=False,
                     )
                 else:
-                    code |= launch.print_run(part, settings)
+                    code |= run_task.print_run(part, settings)
     if not chosen and which in ("failed", "stale"):
         print(f"no cell is {which}")
     elif not chosen:
@@ -83,7 +84,7 @@ def _wanted(status: Status, which: str) -> list[PlannedCell]:
     return found if states else [p for p in status.planned if which in str(p.cell)]
 
 
-def _as_runs(cells: Sequence[PlannedCell], asked: launch.Wanted) -> list[launch.Wanted]:
+def _as_runs(cells: Sequence[PlannedCell], asked: run_task.Wanted) -> list[run_task.Wanted]:
     """Return runs of no more than these cells: one for each fold and seed."""
     folds: dict[tuple[int, int], list[str]] = {}
     for planned in cells:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.errors import PluginBroken
 from bench.learn.activation import activation_maps
 

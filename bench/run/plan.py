@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import registry
 from bench.api import Method, Recipe, Task
-from bench.data import pair
+from bench.data import group_pair
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, UnknownName, UsageError
 
@@ -46,9 +46,9 @@ class Settings:
     selecting: bool = False
     """Score on the holdout of each fold and have no test set (see `bench.data.holdout`)."""
     splits: Path | None = None
-    """A split manifest to take folds and external sets from (see `bench.data.splits`)."""
+    """A split manifest to take folds and external sets from (see `bench.data.split_manifest`)."""
     baseline: Path | None = None
-    """A checkpoint of the user's own (see `bench.data.given`)."""
+    """A checkpoint of the user's own (see `bench.data.user_checkpoint`)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Cell:
     fold: int
     seed: int
     choice: str = ""
-    """What `bench tune` chose for a tuned spec, as JSON (see `bench.run.choice`)."""
+    """What `bench tune` chose for a tuned spec, as JSON (see `bench.run.tuned_choice`)."""
 
     @property
     def runs(self) -> str:
@@ -226,7 +226,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
     if data.task.attribute.grouped:
         # The external set is not known before its baseline, but follows from it, from `val` and from the rule.
         used.discard("external")
-        chosen = {"pair": {**pair.RULE, "groups": len(data.task.attribute.names)}}
+        chosen = {"pair": {**group_pair.RULE, "groups": len(data.task.attribute.names)}}
     identity = {
         "baseline": baseline_identity(cell, data),
         "task": data.task.name,

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.run import runs, store
-from bench.run.launch import plan_run
+from bench.cells import store
+from bench.run import history
+from bench.run.cell_states import STATES, Standing, failure, last_line, standings
+from bench.run.launchers.slurm.queue import queued
 from bench.run.plan import Cell, PlannedCell
 from bench.run.progress import clock
-from bench.run.slurm.queue import queued
-from bench.run.states import STATES, Standing, failure, last_line, standings
+from bench.run.run_task import plan_run
 
 SAMPLE = 5
 """Done cells of a method whose time is looked at for the ETA."""
@@ -69,7 +70,7 @@ def status_of(results: Path, task: str | None = None) -> list[Status]:
         DataError: data that a task needs to be planned.
     """
     found = []
-    for name, asked in runs.remembered(results, task).items():
+    for name, asked in history.remembered(results, task).items():
         cells: dict[Cell, PlannedCell] = {}
         for wanted, settings, _ in asked:
             _, planned = plan_run(replace(wanted, force=False), settings)

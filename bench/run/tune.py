@@ -16,13 +16,13 @@ from typing import Any
 
 from bench import registry
 from bench.api import Method
+from bench.cells import store
 from bench.data.holdout import HOLDOUT
 from bench.errors import UnknownName, UsageError
-from bench.run import store
-from bench.run.choice import choice_file, choice_identity, selecting
-from bench.run.launch import ALL_CORES, Slots, Wanted, plan_run, print_run, run_task, tell
 from bench.run.objective import Scores, choose, scores_of
 from bench.run.plan import BASELINE, TUNED, Cell, Settings, build_method, method_specs
+from bench.run.run_task import ALL_CORES, Slots, Wanted, plan_run, print_run, run_task, tell
+from bench.run.tuned_choice import choice_file, choice_identity, selecting
 from bench.seeds import seed_of
 
 PASSES = ("images_forward", "images_backward")

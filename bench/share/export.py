@@ -24,21 +24,21 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from bench.data import splits
+from bench.data import split_manifest
 from bench.errors import BenchError, DataError, UnknownName, UsageError
-from bench.report import sweeps
-from bench.report.aggregate import IN_DOMAIN
 from bench.report.artefacts import ABLATION, MAIN, TUNED, artefacts
-from bench.report.material import Material, read
-from bench.report.small import withheld
+from bench.report.figures import sweeps
+from bench.report.numbers.aggregate import IN_DOMAIN
+from bench.report.numbers.suppression import withheld
+from bench.report.task_results import Material, read
+from bench.run.history import remembered
 from bench.run.plan import Settings, folder
-from bench.run.runs import remembered
 from bench.share.archive import pack
-from bench.share.definition import to_toml
-from bench.share.intervals import intervals
-from bench.share.leaving import arrived, leaving, leaving_failures, number_or_none, pathless
+from bench.share.interval_file import intervals
+from bench.share.privacy import arrived, leaving, leaving_failures, number_or_none, pathless
 from bench.share.received import INTERVALS, TASK, Received, variant_folder
 from bench.share.sites import key
+from bench.share.task_toml import to_toml
 
 TEXT = ("tex", "md", "csv")
 TABLES = (MAIN, ABLATION, TUNED)
@@ -166,7 +166,7 @@ def _splits(material: Material, *, predictions: bool) -> dict[str, bytes | Path]
     given, info = material.settings, material.info
     file = given.splits or given.results / "splits" / f"{folder(material.task.name)}.csv"
     try:
-        cut = splits.read(file, material.task)
+        cut = split_manifest.read(file, material.task)
     except DataError:  # none is written where there are no runs of this version
         return {}
     counted = IN_DOMAIN not in withheld(material.cells, info)
@@ -175,7 +175,7 @@ def _splits(material: Material, *, predictions: bool) -> dict[str, bytes | Path]
         | ({"external": int(part["external"].sum())} if counted and (part["external"] >= 0).all() else {})
         for fold, part in cut.groupby("fold")
     }
-    head = {**splits.rule(material.task), "n": len(cut), "sha256": splits.sha256(cut), "by_fold": folds}
+    head = {**split_manifest.rule(material.task), "n": len(cut), "sha256": split_manifest.sha256(cut), "by_fold": folds}
     return {SPLITS: _json(head)} | ({CUT: file} if predictions else {})
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from bench.errors import UsageError
-from bench.report import tables
-from bench.report.aggregate import Results
-from bench.report.checks import TaskInfo
-from bench.report.material import Material
-from bench.report.notes import listed
+from bench.report.numbers.aggregate import Results
+from bench.report.numbers.task_info import TaskInfo
+from bench.report.tables import main_table
+from bench.report.task_results import Material
+from bench.report.words.notes import listed
 from bench.share.pooled import Pooled, pooled
 from bench.share.sites import Sites, conflicts, remarks
 from bench.share.together import Together, together
@@ -67,7 +67,7 @@ def csv(merged: Merged) -> str:
     tables_of = []
     for site, results in merged.results.items():
         # As text: every digit stays as the report of the site has it.
-        table = pd.read_csv(io.StringIO(tables.csv(results)), dtype=str, keep_default_na=False)
+        table = pd.read_csv(io.StringIO(main_table.csv(results)), dtype=str, keep_default_na=False)
         table.insert(0, "site", site)
         tables_of.append(table.assign(set=[f"{site}/{name}" if name else "" for name in table["set"]]))
     return pd.concat(tables_of).to_csv(index=False, lineterminator="\n")

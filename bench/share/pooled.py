@@ -13,8 +13,8 @@ from math import isfinite, nan
 
 import pandas as pd
 
-from bench.report.aggregate import BASELINE, Results
-from bench.report.ranking import DECIMALS, Row
+from bench.report.numbers.aggregate import BASELINE, Results
+from bench.report.numbers.ranking import DECIMALS, Row
 from bench.score.definitions import METRICS
 
 COLUMNS = (

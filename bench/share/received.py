@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.report.aggregate import Results
-from bench.report.material import Material
-from bench.share.intervals import with_intervals
+from bench.report.numbers.aggregate import Results
+from bench.report.task_results import Material
+from bench.share.interval_file import with_intervals
 
 TASK = "task.toml"
 """The file of the definition of the task in an export, and what lines that make its cells call it."""

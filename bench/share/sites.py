@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.aggregate import BASELINE
-from bench.report.material import Material
-from bench.report.notes import listed
+from bench.report.numbers.aggregate import BASELINE
+from bench.report.task_results import Material
+from bench.report.words.notes import listed
 from bench.run.plan import folder
-from bench.share.definition import differences
+from bench.share.task_toml import differences
 
 Sites = Mapping[str, Material]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.aggregate import Results
-from bench.report.checks import TaskInfo
-from bench.report.material import Material
-from bench.report.ranking import Row
+from bench.report.numbers.aggregate import Results
+from bench.report.numbers.ranking import Row
+from bench.report.numbers.task_info import TaskInfo
+from bench.report.task_results import Material
 from bench.score.definitions import METRICS
 from bench.score.metrics import evaluate
 from bench.score.statistics import Summary, summary

@@ -10,7 +10,7 @@ from bench.run.objective import OBJECTIVES
 from bench.verbs.arguments import add_cells, add_folders, positive
 
 if TYPE_CHECKING:
-    from bench.run import launch
+    from bench.run import run_task
 
 
 def add(verbs: Any) -> None:
@@ -61,14 +61,14 @@ def _add_tune(verbs: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from bench.run import ablate, launch
+    from bench.run import ablate, run_task
 
-    wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
-    runs = [(wanted, launch.settings(args))]
+    wanted = run_task.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
+    runs = [(wanted, run_task.settings(args))]
     if args.ablate is not None:
         runs = ablate.ablation(args.ablate, *runs[0])
     if args.on == "slurm":
-        from bench.run.slurm.submit import print_submission
+        from bench.run.launchers.slurm.submit import print_submission
 
         if args.per_gpu and args.group_by != "fold":
             raise UsageError(
@@ -77,20 +77,21 @@ def _run(args: argparse.Namespace) -> int:
         how = {"name": args.profile, "group_by": args.group_by, "per_gpu": args.per_gpu or 1, "dry_run": args.dry_run}
         return max([print_submission(*run, **how) for run in runs])
     if args.dry_run:
-        return max([launch.print_plan(*run) for run in runs])
+        return max([run_task.print_plan(*run) for run in runs])
     slots = _slots(args)
-    return max([launch.print_run(*run, slots=slots) for run in runs])
+    return max([run_task.print_run(*run, slots=slots) for run in runs])
 
 
 def _tune(args: argparse.Namespace) -> int:
-    from bench.run import launch, tune
+    from bench.run import run_task, tune
 
-    wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds)
+    wanted = run_task.Wanted(args.methods, args.backbone, args.folds, args.seeds)
     slots = _slots(args)
-    return tune.print_tune(wanted, launch.settings(args), trials=args.trials, objective=args.objective, slots=slots)
+    return tune.print_tune(wanted, run_task.settings(args), trials=args.trials, objective=args.objective, slots=slots)
 
 
-def _slots(args: argparse.Namespace) -> launch.Slots:
-    from bench.run import gpus, launch
+def _slots(args: argparse.Namespace) -> run_task.Slots:
+    from bench.run import run_task
+    from bench.run.launchers import gpus
 
-    return launch.Slots(args.jobs, args.gpus or (gpus.visible() if args.per_gpu else ()), args.per_gpu)
+    return run_task.Slots(args.jobs, args.gpus or (gpus.visible() if args.per_gpu else ()), args.per_gpu)

@@ -82,9 +82,9 @@ def _add_metrics(verbs: Any) -> None:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from bench.report import command, every_task
-    from bench.report.paper import ITSELF, TWINS
-    from bench.run import launch
+    from bench.report import every_task, reports
+    from bench.report.numbers.paper_layout import ITSELF, TWINS
+    from bench.run import run_task
 
     scopes = {
         "--task": args.task,
@@ -101,38 +101,38 @@ def _report(args: argparse.Namespace) -> int:
         raise UsageError(f"{given[0]} is one report: without --list and --only")
     if args.only and args.all:
         raise UsageError("--only is of one report: name it by --task, --paper or --twins")
-    settings = launch.settings(args)
+    settings = run_task.settings(args)
     if args.published:
-        return command.report_published(args.reports)
+        return reports.report_published(args.reports)
     if args.archive:
-        from bench.share.command import report_archive
+        from bench.share.archive_reports import report_archive
 
         return report_archive(args.archive, args.reports, min_cell=args.min_cell)
     if args.paper or args.twins:
         names, place = (ITSELF, "paper") if args.paper else (TWINS, "phantom-twins")
         if args.list:
-            return command.list_paper(names, settings)
-        return command.report_paper(names, args.reports / place, settings, min_cell=args.min_cell, only=args.only)
+            return reports.list_paper(names, settings)
+        return reports.report_paper(names, args.reports / place, settings, min_cell=args.min_cell, only=args.only)
     if args.list:
-        return command.list_artefacts(every_task.with_results(settings) if args.all else [settings])
+        return reports.list_artefacts(every_task.with_results(settings) if args.all else [settings])
     if args.all:
         return every_task.report_all(settings, args.reports, min_cell=args.min_cell)
     if args.only:
-        return command.report_chosen(settings, args.reports, args.only, min_cell=args.min_cell)
-    command.report_task(settings, args.reports, min_cell=args.min_cell)
+        return reports.report_chosen(settings, args.reports, args.only, min_cell=args.min_cell)
+    reports.report_task(settings, args.reports, min_cell=args.min_cell)
     return 0
 
 
 def _export(args: argparse.Namespace) -> int:
-    from bench.run import launch
+    from bench.run import run_task
     from bench.share.export import export_task
 
     how = {"predictions": args.with_predictions, "min_cell": args.min_cell}
-    return export_task(launch.settings(args), args.out, **how)
+    return export_task(run_task.settings(args), args.out, **how)
 
 
 def _merge(args: argparse.Namespace) -> int:
-    from bench.share.command import merge_sites
+    from bench.share.archive_reports import merge_sites
 
     plugins = tuple(file.absolute() for file in args.plugin)
     how = {"names": args.names, "task": args.task, "out": args.out, "min_cell": args.min_cell, "plugins": plugins}
@@ -140,7 +140,7 @@ def _merge(args: argparse.Namespace) -> int:
 
 
 def _metrics(args: argparse.Namespace) -> int:
-    from bench.run.rescore import recompute
+    from bench.cells.rescore import recompute
 
     if not args.recompute:
         raise UsageError("metrics: give --recompute; `bench ls metrics` lists them")

@@ -6,11 +6,11 @@ import shutil
 import pandas as pd
 import pytest
 
-from bench.data.pair import LEAST
-from bench.run.cell import run_cell
-from bench.run.launch import Wanted, plan_run
+from bench.cells.store import predictions_file
+from bench.data.group_pair import LEAST
+from bench.run.compute_cell import run_cell
 from bench.run.plan import Settings
-from bench.run.store import predictions_file
+from bench.run.run_task import Wanted, plan_run
 
 DEFINED = ("baseline", "bmft", "fullft_fdr", "fullft_rw", "llft", "swift")
 BANDS = 'column = "age"\ncuts = [42, 66]\nnames = ["18 to 41", "42 to 65", "over 65"]\n'

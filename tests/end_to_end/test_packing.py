@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from bench.run import gpus
-from bench.run.launch import Slots, Wanted, prepare
+from bench.run.launchers import gpus
+from bench.run.launchers.slurm import submit
 from bench.run.plan import Settings
-from bench.run.slurm import submit
+from bench.run.run_task import Slots, Wanted, prepare
 from tests.end_to_end.test_run import PLUGIN
 
 TIMED = """import os, pathlib, time, torch
@@ -201,7 +201,7 @@ def job(place):
 
     def start(**environment):
         return subprocess.Popen(
-            [sys.executable, "-m", "bench.run.worker", str(place.folder / "intent.json")],
+            [sys.executable, "-m", "bench.run.launchers.slurm.worker", str(place.folder / "intent.json")],
             cwd=place.folder,
             env={**os.environ, "SEEN": str(place.folder / "seen"), **environment},
             text=True,

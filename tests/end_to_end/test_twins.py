@@ -7,10 +7,10 @@ import pytest
 
 from bench import cli
 from bench.report import artefacts
-from bench.report.command import report_paper
-from bench.report.lines import once
-from bench.report.material import read
-from bench.report.paper import TWINS
+from bench.report.numbers.paper_layout import TWINS
+from bench.report.reports import report_paper
+from bench.report.rerun_commands import once
+from bench.report.task_results import read
 from bench.run.plan import Settings
 from tests.latex import compile_tables, needs_latex
 

@@ -128,6 +128,6 @@ def test_a_new_method_is_written_and_found(bench, tmp_path):
 
 
 def test_published_numbers_are_found(installed, tmp_path):
-    program = "from bench.report.published import everything, sizes; print(len(everything()), sizes()['ddi'])"
+    program = "from bench.report.numbers.published import everything, sizes; print(len(everything()), sizes()['ddi'])"
     printed = call(sys.executable, "-P", "-c", program, cwd=tmp_path, PYTHONPATH=str(installed))
     assert printed.split() == ["558", "656"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.run import store
-from bench.run.launch import Wanted, plan_run
+from bench.cells import store
 from bench.run.plan import Settings
+from bench.run.run_task import Wanted, plan_run
 from tests.factory import record, scores
 
 SEEDS = ",".join(map(str, range(182)))
@@ -33,7 +33,7 @@ def many(tmp_path_factory):
         store.write_json(store.cell_file(settings.results, cell), stored)
         store.predictions_file(settings.results, planned.cell).touch()
     assert store.cell_file(settings.results, cells[0].cell).stat().st_size > 8000
-    from bench.run.runs import remember
+    from bench.run.history import remember
 
     remember(wanted, settings, TASK, {"on": "local"})
     return folder

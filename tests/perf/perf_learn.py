@@ -8,7 +8,7 @@ import torch
 
 from bench import learn
 from bench.checks import RECIPE, random_net, random_split
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.learn import train
 from bench.learn.device import device
 from bench.learn.losses import equalised_odds_proxy, prediction_loss

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from bench import learn
 from bench.learn.device import keep_memory
-from bench.score.predict import predict
+from bench.learn.predict import predict
 from tests.perf.memory import peak
 from tests.perf.sizes import a_run, cached, network
 
@@ -62,7 +62,7 @@ import torch
 from bench import learn
 from bench.checks import random_split
 from bench.learn.device import keep_memory
-from bench.score.predict import predict
+from bench.learn.predict import predict
 from tests.perf.sizes import a_run, network
 
 torch.set_num_threads(1)

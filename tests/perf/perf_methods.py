@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from bench import learn
 from bench.checks import random_split, trained_net
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.run import store
+from bench.cells import store
 from bench.run.plan import Cell
 from bench.score.metrics import score_sets
 from tests.factory import record

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from bench.data.split import ImageSplit
+from bench.cells import store
+from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.learn.network import Net
-from bench.run import store
-from bench.run.cell import run_cell
-from bench.run.launch import Wanted, plan_run
+from bench.run.compute_cell import run_cell
 from bench.run.plan import Cell, PlannedCell, Settings
+from bench.run.run_task import Wanted, plan_run
 from tests.factory import changed
 from tests.perf.sizes import fastest
 

@@ -12,7 +12,7 @@ from PIL import Image
 from bench import learn
 from bench.checks import random_net, random_split
 from bench.data.cache import image_cache
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.datasets.manifest import Manifest
 from bench.learn import train
 from bench.learn.device import device

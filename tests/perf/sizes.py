@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.checks import RECIPE
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.learn.network import Net, build_net
 from bench.run.context import CellRun, Shelf

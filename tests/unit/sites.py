@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.material import Material, info_of
+from bench.cells.store import predictions_file
+from bench.report.task_results import Material, info_of
 from bench.run.plan import Cell, Settings
-from bench.run.store import predictions_file
 from bench.tasks import TASKS
 from tests.factory import Record, record, scores
 

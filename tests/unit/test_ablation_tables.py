@@ -4,8 +4,8 @@ import pytest
 
 from bench.methods.swift import SWiFT
 from bench.report import write
-from bench.report.ablations import ablated, split
-from bench.report.checks import label_of
+from bench.report.numbers.ablations import ablated, split
+from bench.report.numbers.task_info import label_of
 from bench.tasks import RECIPES
 from tests import factory
 from tests.factory import task_info

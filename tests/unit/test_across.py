@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from bench.errors import UsageError
-from bench.score.across import cliques, critical_difference, friedman, signed_rank
+from bench.score.ranks import cliques, critical_difference, friedman, signed_rank
 
 # Demšar (2006), Table 5a, two-tailed Nemenyi test at 0.05 and 0.10.
 Q_05 = (1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164)

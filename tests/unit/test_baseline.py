@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from bench import taskfile
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup
-from bench.run import baseline, checkpoint
-from bench.run.baseline import train_baseline
-from bench.run.cell import open_splits, open_task
+from bench.learn.predict import predict
+from bench.run import checkpoint, pretraining
+from bench.run.compute_cell import open_splits, open_task
 from bench.run.plan import Cell, Settings
+from bench.run.pretraining import train_baseline
 from bench.score.metrics import auc_of_sorted
-from bench.score.predict import predict
 
 TASK = dataclasses.replace(
     taskfile.resolve("phantom-cxr-age:pretrain_decay=false,pretrain_lr=3e-3,pretrain_epochs=4,batch=32"),
@@ -53,7 +53,7 @@ def trained(world, folder, splits=None, **changes):
 
 
 def auc(state, split):
-    net = baseline.build_net("small")
+    net = pretraining.build_net("small")
     net.load_state_dict(state)
     z = predict(net, split).numpy()
     order = z.argsort(kind="stable")
@@ -116,7 +116,7 @@ def test_clipping_bounds_what_training_moves(world, tmp_path):
 def test_the_plateau_watches_the_training_loss(world, tmp_path, monkeypatch):
     seen = []
 
-    class Watched(baseline.ReduceLROnPlateau):
+    class Watched(pretraining.ReduceLROnPlateau):
         def __init__(self, optimiser, *, factor, patience):
             assert (factor, patience) == (0.1, 10)
             super().__init__(optimiser, factor=factor, patience=0, threshold=1e9, threshold_mode="abs")
@@ -125,7 +125,7 @@ def test_the_plateau_watches_the_training_loss(world, tmp_path, monkeypatch):
             super().step(loss)
             seen.append((loss, self.optimizer.param_groups[0]["lr"]))
 
-    monkeypatch.setattr(baseline, "ReduceLROnPlateau", Watched)
+    monkeypatch.setattr(pretraining, "ReduceLROnPlateau", Watched)
     fell = trained(world, tmp_path, pretrain_plateau=True)
     losses, rates = zip(*seen, strict=True)
     assert len(set(losses)) == 4
@@ -174,7 +174,7 @@ def impatient(monkeypatch):
     """Let the plateau lower the rate after every epoch but the first; return the list of the losses that it hears."""
     heard = []
 
-    class Impatient(baseline.ReduceLROnPlateau):
+    class Impatient(pretraining.ReduceLROnPlateau):
         def __init__(self, optimiser, *, factor, patience):
             super().__init__(optimiser, factor=factor, patience=0, threshold=1e9, threshold_mode="abs")
 
@@ -182,7 +182,7 @@ def impatient(monkeypatch):
             super().step(loss)
             heard.append(loss)
 
-    monkeypatch.setattr(baseline, "ReduceLROnPlateau", Impatient)
+    monkeypatch.setattr(pretraining, "ReduceLROnPlateau", Impatient)
     return heard
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from bench.cells.store import predictions_file
 from bench.cli import main
-from bench.report import across, diagram
-from bench.report.published import published
+from bench.report.figures import rank_diagram
+from bench.report.numbers import across_tasks
+from bench.report.numbers.published import published
 from bench.run.plan import Cell
-from bench.run.store import predictions_file
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
 from tests.factory import record, scores
@@ -224,6 +225,6 @@ def test_published_numbers_give_the_published_ranks(folder: Folder, capsys: pyte
 
 
 def test_the_diagram_is_the_same_twice_and_one_column_wide() -> None:
-    first, second = (diagram.diagram(across.theirs()) for _ in range(2))
+    first, second = (rank_diagram.diagram(across_tasks.theirs()) for _ in range(2))
     assert first == second
-    assert diagram.draw(across.theirs()).get_size_inches()[0] == 3.5
+    assert rank_diagram.draw(across_tasks.theirs()).get_size_inches()[0] == 3.5

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.score.detectable import POWER, fold_difference, from_error, rate_gap
+from bench.score.minimum_detectable import POWER, fold_difference, from_error, rate_gap
 from bench.score.statistics import LEVEL, paired
 
 

@@ -15,13 +15,13 @@ import torch
 
 from bench import learn, registry
 from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.learn import device as devices
-from bench.run import baseline, cell, environment
+from bench.learn.predict import predict
+from bench.run import compute_cell, environment, pretraining
 from bench.run.context import CellRun, Shelf, packed
-from bench.run.launch import Wanted, plan_run
 from bench.run.plan import Settings, build_method
-from bench.score.predict import predict
+from bench.run.run_task import Wanted, plan_run
 from tests.unit.other_device import There, other_device
 
 SHORT = {"diff_gda": "diff_gda:epochs=1", "diff_prune": "diff_prune:max_steps=2"}
@@ -191,11 +191,11 @@ def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
     task = "phantom-cxr-age:pretrain_epochs=1,epochs=2,external=0.1"
 
     def records(device, results):
-        monkeypatch.setattr(cell, "device", lambda: torch.device(device))
-        monkeypatch.setattr(baseline, "device", lambda: torch.device(device))
+        monkeypatch.setattr(compute_cell, "device", lambda: torch.device(device))
+        monkeypatch.setattr(pretraining, "device", lambda: torch.device(device))
         settings = Settings(task, results, results / "cache", None)
         _, cells = plan_run(Wanted("baseline,swift", folds=(0,)), settings)
-        return [cell.run_cell(planned, settings) for planned in cells]
+        return [compute_cell.run_cell(planned, settings) for planned in cells]
 
     here = records("cpu", tmp_path / "here")
     with other_device():
@@ -211,12 +211,12 @@ def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_baseline_is_trained_in_the_recipes_precision_by_a_worker_that_keeps_memory(tmp_path, monkeypatch):
     kept, made = [], {}
-    monkeypatch.setattr(cell, "keep_memory", lambda: kept.append(True))
+    monkeypatch.setattr(compute_cell, "keep_memory", lambda: kept.append(True))
     for precision in ("device", "float32", "bfloat16"):
         task = f"phantom-cxr-age:pretrain_epochs=1,epochs=2,external=0.1,precision={precision}"
         settings = Settings(task, tmp_path / "results", tmp_path / "cache", None)
         _, cells = plan_run(Wanted("baseline", folds=(0,)), settings)
-        made[precision] = cell.run_cell(cells[0], settings)
+        made[precision] = compute_cell.run_cell(cells[0], settings)
     assert len(kept) == 3
     weights = {precision: record["baseline"]["sha256"] for precision, record in made.items()}
     assert weights["device"] == weights["float32"] != weights["bfloat16"]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bench import cli
 from bench.doctor import findings
-from bench.doctor.images import NEAR, near_pairs
+from bench.doctor.check_images import NEAR, near_pairs
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -293,15 +293,15 @@ def test_an_empty_cell_of_a_task_and_an_external_set_that_cannot_be_are_errors(t
 
 
 def test_a_patient_on_two_sides_is_an_error(task, tree, tmp_path, capsys):
-    from bench.data import splits
-    from bench.run.launch import Wanted, plan_run
+    from bench.data import split_manifest
     from bench.run.plan import Settings
+    from bench.run.run_task import Wanted, plan_run
 
     settings = Settings(str(tmp_path / "mine.toml"), tmp_path / "results", tmp_path / "cache", tree.parent)
     data, _ = plan_run(Wanted("baseline"), settings)
-    cut = splits.cut_of(data)
+    cut = split_manifest.cut_of(data)
     cut.loc[cut.index[0], "fold"] = 1 - cut["fold"].iloc[0]
-    (tmp_path / "cut.csv").write_text(splits.manifest(data.task, cut))
+    (tmp_path / "cut.csv").write_text(split_manifest.manifest(data.task, cut))
     code, found, _ = task(capsys, "--splits", tmp_path / "cut.csv")
     assert code == 3
     assert ("D060", "error") in {one[:2] for one in found}

@@ -14,15 +14,16 @@ from pandas.testing import assert_frame_equal
 
 from bench import taskfile
 from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
-from bench.report import sweeps, tables
-from bench.report.material import Material
+from bench.report.figures import sweeps
+from bench.report.tables import main_table
+from bench.report.task_results import Material
 from bench.run.plan import folder
 from bench.share import archive
 from bench.share.archive import MANIFEST, pack, unpack
-from bench.share.definition import differences, from_toml, to_toml
 from bench.share.export import commands, contents
-from bench.share.leaving import leaving, leaving_failures, pathless
-from bench.share.read import opened
+from bench.share.privacy import leaving, leaving_failures, pathless
+from bench.share.read_export import opened
+from bench.share.task_toml import differences, from_toml, to_toml
 from bench.tasks import TASKS
 from tests.factory import GONE, changed, failure, scores
 from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
@@ -260,10 +261,10 @@ def test_what_was_exported_gives_the_tables_of_home(tmp_path, least):
     made = dataclasses.replace(made, cells=[first, *made.cells[1:]])
     about, files = contents(made)
     pack(tmp_path / "a.tar.gz", about, files)
-    for kind in (tables.csv, tables.markdown, tables.latex):
+    for kind in (main_table.csv, main_table.markdown, main_table.latex):
         with opened(tmp_path / "a.tar.gz") as away:
             assert kind(away.tested(away.results)) == kind(made.tested(made.results))
-    for kind, data in (("csv", tables.csv), ("md", tables.markdown), ("tex", tables.latex)):
+    for kind, data in (("csv", main_table.csv), ("md", main_table.markdown), ("tex", main_table.latex)):
         assert members(tmp_path / "a.tar.gz")[f"reports/main.{kind}"].decode() == data(made.tested(made.results))
 
 
@@ -279,16 +280,16 @@ def test_intervals_over_patients_travel_without_the_predictions_they_are_made_of
     small = [cell(m, f, "north", ood_neutral=SMALL) for m in ("baseline", "swift") for f in (0, 1)]
     home = dataclasses.replace(home, cells=small, info=dataclasses.replace(home.info, min_cell=least))
     pack(tmp_path / "a.tar.gz", *contents(home))
-    found = list(csv.DictReader(io.StringIO(tables.csv(home.tested(home.results)))))
+    found = list(csv.DictReader(io.StringIO(main_table.csv(home.tested(home.results)))))
     drawn = {row["set"] for row in found if row["draws"] not in ("", "0")}
     assert drawn == ({"ood_reversed"} if least else {"ood_neutral", "ood_reversed"})
     with opened(tmp_path / "a.tar.gz") as away:
-        for kind in (tables.csv, tables.markdown, tables.latex):
+        for kind in (main_table.csv, main_table.markdown, main_table.latex):
             assert kind(away.tested(away.results)) == kind(home.tested(home.results))
     with opened(tmp_path / "a.tar.gz", min_cell=10) as away:
-        rows = list(csv.DictReader(io.StringIO(tables.csv(away.tested(away.results)))))
+        rows = list(csv.DictReader(io.StringIO(main_table.csv(away.tested(away.results)))))
         assert {row["set"] for row in rows if row["draws"] not in ("", "0")} == {"ood_reversed"}
-        assert "ood_neutral 40 images" not in tables.markdown(away.tested(away.results))
+        assert "ood_neutral 40 images" not in main_table.markdown(away.tested(away.results))
     inside = members(tmp_path / "a.tar.gz")
     assert [name for name, data in inside.items() if b"zq" in data] == []
     assert len(inside["intervals.json"]) < 5000, "draws are thousands"
@@ -299,10 +300,10 @@ def test_elsewhere_more_can_be_withheld_and_never_less(tmp_path):
     pack(tmp_path / "careful.tar.gz", *contents(small_site(10, ood_neutral=SMALL)))
     careful = small_site(10, ood_neutral=SMALL)
     with opened(tmp_path / "open.tar.gz", min_cell=10) as away:
-        assert tables.csv(away.results) == tables.csv(careful.results)
+        assert main_table.csv(away.results) == main_table.csv(careful.results)
     with opened(tmp_path / "careful.tar.gz", min_cell=1) as away:
         assert away.info.min_cell == 10
-        assert tables.csv(away.results) == tables.csv(careful.results)
+        assert main_table.csv(away.results) == main_table.csv(careful.results)
 
 
 @pytest.fixture(scope="module")

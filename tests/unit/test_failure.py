@@ -11,8 +11,8 @@ import torch
 
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
 from bench.run.failure import ATTEMPTS, KINDS, classify, of_exit, of_slurm
+from bench.run.history import settings_texts
 from bench.run.plan import Cell, Settings
-from bench.run.runs import settings_texts
 
 ERRORS = [
     (MemoryError(), "oom"),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib import style
+from matplotlib import style as matplotlib_style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,8 +20,9 @@ from matplotlib.text import Text
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench import registry
-from bench.report import cost_gain, curves, figures, frames, roc, trade_off
-from bench.report.figures import Name, dashes_of, styles_of
+from bench.report.figures import cost_gain, curves, roc, style, trade_off
+from bench.report.figures.style import Name, dashes_of, styles_of
+from bench.report.numbers import frames
 from bench.run.plan import build_method
 from tests.factory import task_info
 
@@ -71,7 +72,7 @@ def of_curves(frame: pd.DataFrame) -> Figure:
 
 
 def of_roc(frame: pd.DataFrame) -> Figure:
-    return roc.draw(roc.curves(predictions(figures.names(frame), frame["fold"].nunique())), INFO, "near")
+    return roc.draw(roc.curves(predictions(style.names(frame), frame["fold"].nunique())), INFO, "near")
 
 
 DRAW: dict[str, Callable[[pd.DataFrame], Figure]] = {
@@ -83,7 +84,7 @@ DRAW: dict[str, Callable[[pd.DataFrame], Figure]] = {
 
 
 def drawn(name: str, frame: pd.DataFrame) -> Figure:
-    with style.context(["default", figures.STYLE]):
+    with matplotlib_style.context(["default", style.STYLE]):
         return DRAW[name](frame)
 
 
@@ -198,7 +199,7 @@ def test_labels_of_a_cost_are_there_and_do_not_run_into_each_other(span: float) 
     frame = by_fold([BASELINE, *TEN])
     timed = frame["metric"] == "seconds"
     frame.loc[timed, "value"] = np.geomspace(0.26, 0.26 * span, timed.sum())
-    with style.context(["default", figures.STYLE]):
+    with matplotlib_style.context(["default", style.STYLE]):
         figure = of_costs(frame)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
@@ -235,7 +236,7 @@ def test_letters_are_seven_points_or_more_in_one_or_two_columns(name: str) -> No
     figure.draw_without_rendering()
     letters = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_visible()]
     assert min(float(text.get_fontsize()) for text in letters if text.get_text()) >= 7
-    assert figure.get_figwidth() in (figures.ONE_COLUMN, figures.TWO_COLUMNS)
+    assert figure.get_figwidth() in (style.ONE_COLUMN, style.TWO_COLUMNS)
     assert figure.get_suptitle().startswith("SYNTHETIC")
     # Nothing is cut off at the edge of the page.
     box, page = figure.get_tightbbox(), figure.get_size_inches()

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from bench.data.given import GivenBaseline
+from bench.data.user_checkpoint import GivenBaseline
 from bench.errors import DataError, DataMissing
 from bench.learn._torchvision_without_operators import models
-from bench.learn.given import given_net, given_state
+from bench.learn.load_checkpoint import given_net, given_state
 from bench.learn.network import build_net
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from bench.report import collect
 from bench.report.artefacts import artefacts
-from bench.report.groups import RATES, csv, frame, markdown
+from bench.report.tables.group_table import RATES, csv, frame, markdown
 from bench.score.metrics import score_sets
 from tests.factory import GONE, changed, record, task_info
 from tests.unit.materials import material

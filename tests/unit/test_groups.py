@@ -14,14 +14,17 @@ from bench import listing, taskfile
 from bench.api import Attribute, Dataset, Label
 from bench.data.columns import coded
 from bench.data.external import external_set
-from bench.data.pair import LEAST, Pair, choose, of_pair
+from bench.data.group_pair import LEAST, Pair, choose, of_pair
 from bench.data.table import sample_table
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup, UnknownName, UsageError
-from bench.report import collect, frames, tables, terminal, trade_off
-from bench.report.checks import MORE_GROUPS, Undefined
-from bench.report.findings import findings
-from bench.report.notes import reading
+from bench.report import collect
+from bench.report.figures import trade_off
+from bench.report.numbers import frames
+from bench.report.numbers.task_info import MORE_GROUPS, Undefined
+from bench.report.tables import main_table, terminal
+from bench.report.words.conclusions import findings
+from bench.report.words.notes import reading
 from bench.run.plan import Cell, build_method, cell_hash, method_specs, plan, undefined
 from bench.score.metrics import evaluate
 from bench.tasks import AGE_BANDS, SKIN_TYPES, TASKS
@@ -260,7 +263,7 @@ def test_the_hash_holds_the_rule_and_not_the_pair(small_task, monkeypatch):
     cell = Cell("mine", "small", "swift", 0, 0)
     before = cell_hash(cell, small_task)
     assert cell_hash(cell, dataclasses.replace(small_task, pair=Pair(0, 1))) == before
-    monkeypatch.setattr("bench.data.pair.RULE", {"by": "auc of the baseline on val", "least": LEAST + 1})
+    monkeypatch.setattr("bench.data.group_pair.RULE", {"by": "auc of the baseline on val", "least": LEAST + 1})
     assert cell_hash(cell, small_task) != before
 
 
@@ -317,7 +320,7 @@ def five(near=None):
 
 
 def test_the_table_has_overall_min_and_gap_and_dashes():
-    page, text = (make(collect(five(), [], INFO)) for make in (tables.markdown, tables.latex))
+    page, text = (make(collect(five(), [], INFO)) for make in (main_table.markdown, main_table.latex))
     assert "| method | Overall AUC ↑ | Min AUC ↑ | Gap AUC ↓ | cost | folds |" in page
     assert "Disparities between young, middle and old (age)." in page
     lines = [line for line in page.splitlines() if line.startswith("| ")]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.checks import RECIPE, random_net, random_run, random_split
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.errors import EmptyGroup
 from bench.learn import importance, losses
 from bench.methods.bmft import BMFT

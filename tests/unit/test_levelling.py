@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.report import collect, tables
-from bench.report.aggregate import Results
-from bench.report.levelling import levelled_down
-from bench.report.notes import reading
+from bench.report import collect
+from bench.report.numbers.aggregate import Results
+from bench.report.numbers.levelling import levelled_down
+from bench.report.tables import main_table
+from bench.report.words.notes import reading
 from bench.score.definitions import METRICS, VERSION
 from tests.factory import Record, changed, record, scores, task_info
 
@@ -104,16 +105,16 @@ def levelling() -> list[Record]:
 
 def test_it_is_told_by_a_column_a_sign_and_a_sentence() -> None:
     results = collect(levelling(), [], INFO)
-    lines = list(csv.DictReader(io.StringIO(tables.csv(results))))
+    lines = list(csv.DictReader(io.StringIO(main_table.csv(results))))
     assert [line["metric"] for line in lines if line["levelled_down"] == "True"] == ["eodds", "eopp"]
-    assert "0.100 ± 0.000**§ |" in tables.markdown(results)
-    assert r"0.100 $\pm$ 0.000}$^\S$" in tables.latex(results)
+    assert "0.100 ± 0.000**§ |" in main_table.markdown(results)
+    assert r"0.100 $\pm$ 0.000}$^\S$" in main_table.latex(results)
     note = next(line for line in reading(results) if line.startswith("§ Levelled down"))
     assert note.endswith(
         "in balanced accuracy the group that was better off lost and the other gained nothing, in the "
         "mean over folds: A (near EOdds)."
     )
-    assert "§" not in tables.markdown(collect(levelling()[:3], [], INFO))
+    assert "§" not in main_table.markdown(collect(levelling()[:3], [], INFO))
 
 
 def test_a_degenerate_or_withheld_row_is_not_judged() -> None:
@@ -157,7 +158,7 @@ def test_one_class_at_half_does_not_exclude_a_gap_at_the_carried_threshold() -> 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_the_sign_compiles(tmp_path: Path) -> None:
     document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{main.tex}\end{document}"
-    (tmp_path / "main.tex").write_text(tables.latex(collect(levelling(), [], INFO)))
+    (tmp_path / "main.tex").write_text(main_table.latex(collect(levelling(), [], INFO)))
     (tmp_path / "page.tex").write_text(document)
     command = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)

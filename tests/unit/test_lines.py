@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.lines import CACHE, RESULTS, Line, once
-from bench.run.launch import settings
+from bench.report.rerun_commands import CACHE, RESULTS, Line, once
 from bench.run.plan import Settings
+from bench.run.run_task import settings
 from bench.verbs import computing, reporting
 
 TASK = "phantom-cxr-age"

@@ -9,7 +9,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.share.merge import merge
-from bench.share.page import files
+from bench.share.merged_page import files
 from bench.share.sites import conflicts, remarks
 from tests import factory
 from tests.unit.sites import GROUPS, TASK, WIDE, cell, predictions, site, with_predictions

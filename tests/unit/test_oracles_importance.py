@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.checks import RECIPE, random_run
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.learn import importance, masks
 from bench.methods.swift import SWiFT
 from tests.unit import nets, slow

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.aggregate import SYNTHETIC
 from bench.report.artefacts import artefacts
-from bench.report.lines import Line
-from bench.report.material import Material
+from bench.report.numbers.aggregate import SYNTHETIC
 from bench.report.page import NAME, Shown, found, index, page
 from bench.report.page.embed import html
-from bench.report.tables import markdown
+from bench.report.rerun_commands import Line
+from bench.report.tables.main_table import markdown
+from bench.report.task_results import Material
 from bench.run.plan import Settings
 from bench.tasks import TASKS
 from tests.browser import CHROMIUM, browser

@@ -11,9 +11,9 @@ import pytest
 from bench import registry, taskfile
 from bench.errors import UnknownName, UsageError
 from bench.report import artefacts, selection
-from bench.report.material import Material
-from bench.report.paper import FIGURES, ITSELF, TWINS, blocks_of, layouts
-from bench.report.published import COLUMNS, everything
+from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
+from bench.report.numbers.published import COLUMNS, everything
+from bench.report.task_results import Material
 from bench.run.plan import Settings, build_method
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS

@@ -13,14 +13,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bench.report import TaskInfo, collect, tables, write
+from bench.cells.predictions import Scored
+from bench.cells.store import predictions_file
+from bench.report import TaskInfo, collect, write
 from bench.report.artefacts import artefacts
-from bench.report.findings import findings
-from bench.report.notes import reading
-from bench.report.patients import over_patients, redraw
-from bench.report.predictions import Scored
+from bench.report.numbers.patient_intervals import over_patients, redraw
+from bench.report.tables import main_table
+from bench.report.words.conclusions import findings
+from bench.report.words.notes import reading
 from bench.run.plan import Cell
-from bench.run.store import predictions_file
 from bench.score.bootstrap import Sample, interval, replicates
 from bench.score.metrics import evaluate
 from bench.score.statistics import holm
@@ -109,7 +110,7 @@ def test_the_order_of_stored_images_and_how_patients_are_numbered_do_not_matter(
     def shuffled(item: dict[str, Any]) -> pd.DataFrame:
         return stored(item).sample(frac=1, random_state=item["cell"]["fold"])
 
-    assert tables.csv(redrawn(shuffled)) == tables.csv(redrawn())
+    assert main_table.csv(redrawn(shuffled)) == main_table.csv(redrawn())
 
 
 def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> None:
@@ -124,7 +125,7 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     row = rows(redrawn())["good"]
     shown = f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]*"
     block = page.partition("## Differences to Baseline over patients")[2].partition("## How to read")[0]
-    assert tables.md(shown) in block
+    assert main_table.md(shown) in block
     assert "### near" in block
     assert "| Baseline" not in block
     assert shown in text
@@ -140,7 +141,7 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
 
 @needs_latex
 def test_the_table_of_intervals_compiles(tmp_path) -> None:
-    (tmp_path / "main.tex").write_text(tables.latex(redrawn()))
+    (tmp_path / "main.tex").write_text(main_table.latex(redrawn()))
     compile_tables([tmp_path / "main.tex"], tmp_path)
 
 
@@ -176,7 +177,7 @@ def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
     results = redrawn(read)
     assert not any(row.draws for row in results.rows)
     assert "predictions of an older version: Baseline." in "\n".join(reading(results))
-    assert "Differences to Baseline over patients" not in tables.markdown(results)
+    assert "Differences to Baseline over patients" not in main_table.markdown(results)
 
 
 def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_patients() -> None:
@@ -225,7 +226,7 @@ def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, 
     assert rows(results, "auc", "far")["good"].draws == rows(results)["good"].draws == 2000
     assert math.isfinite(row.ci_low) is left
     assert f"fewest left: {row.draws} of 2000." in "\n".join(findings(results))
-    assert (f"too few draws ({row.draws})" in tables.latex(results)) is not left
+    assert (f"too few draws ({row.draws})" in main_table.latex(results)) is not left
 
 
 def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:

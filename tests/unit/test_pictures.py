@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
+from bench.cells.store import pictures_file, save_cell
 from bench.checks import random_net, random_split
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.errors import PluginBroken
 from bench.learn.activation import activation_maps
 from bench.learn.network import BACKBONES, build_net
 from bench.methods._masked_layers import mask_layers, set_masks
 from bench.run import pictures
 from bench.run.plan import Cell
-from bench.run.store import pictures_file, save_cell
 
 from .nets import settled
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
-from bench.report.published import COLUMNS, everything, published
+from bench.report.numbers.published import COLUMNS, everything, published
 from bench.run.plan import build_method
 from bench.tasks import TASKS
 from tests.published_reading import read

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from bench import taskfile
+from bench.cells.store import cell_file, failure_file, predictions_file, save_cell, save_failure, write_json
 from bench.data.task_data import task_data
-from bench.report.material import read
+from bench.report.task_results import read
 from bench.run.plan import Cell, Settings, cell_hash
-from bench.run.store import cell_file, failure_file, predictions_file, save_cell, save_failure, write_json
 from tests.end_to_end.conftest import TINY
 from tests.factory import failure, record, scores
 

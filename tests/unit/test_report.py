@@ -19,12 +19,15 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError, NotWritten
-from bench.report import TaskInfo, collect, figures, frames, making, tables, terminal, trade_off, write
-from bench.report.aggregate import SYNTHETIC, Results, tidy
+from bench.report import TaskInfo, build, collect, write
 from bench.report.artefacts import artefacts
-from bench.report.findings import NO_GAIN, findings
-from bench.report.making import made_alone, made_by_two
-from bench.report.notes import reading
+from bench.report.build import made_alone, made_by_two
+from bench.report.figures import style, trade_off
+from bench.report.numbers import frames
+from bench.report.numbers.aggregate import SYNTHETIC, Results, tidy
+from bench.report.tables import main_table, terminal
+from bench.report.words.conclusions import NO_GAIN, findings
+from bench.report.words.notes import reading
 from bench.score.definitions import METRICS
 from tests import factory
 from tests.factory import Record, changed, record, task_info
@@ -112,7 +115,7 @@ def test_mean_std_and_n_are_those_of_the_folds() -> None:
     aucs = [0.60, 0.62, 0.58, 0.61, 0.59]
     row = collect(table({"A": [scores(auc=auc) for auc in aucs]}), [], INFO).column("small", "near", "auc")[0]
     assert (row.mean, row.std, row.n) == (pytest.approx(0.6), pytest.approx(0.0158113883), 5)
-    assert tables.entry(row) == tables.Entry("0.600", "0.016", "", "")
+    assert main_table.entry(row) == main_table.Entry("0.600", "0.016", "", "")
 
 
 def test_a_degenerate_fold_takes_the_row_out_of_the_gaps() -> None:
@@ -125,7 +128,7 @@ def test_a_degenerate_fold_takes_the_row_out_of_the_gaps() -> None:
     row = results.column("small", "near", "eodds")[-1]
     assert (row.excluded, row.compared) == ("degenerate", False)
     assert "a small gap there means nothing: B (near 1 of 5 folds)." in "\n".join(reading(results))
-    assert "| 0.000 ± 0.000† |" in tables.markdown(results)
+    assert "| 0.000 ± 0.000† |" in main_table.markdown(results)
     assert "Not compared on EOdds: A, B †." in "\n".join(findings(results))
 
 
@@ -141,14 +144,14 @@ def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
     assert "layer_3" not in "".join(notes), "a message may name an image"
     assert "second line" not in notes
     assert "Failed: A" not in notes  # a later attempt made it good
-    assert next(line for line in tables.block(results, "small", ("near",)).lines if line.label == "B").folds == 3
+    assert next(line for line in main_table.block(results, "small", ("near",)).lines if line.label == "B").folds == 3
 
 
 def test_undefined_values_print_as_a_dash() -> None:
     cells = table({"Baseline": constant(eodds=math.nan), "A": constant(eodds=math.nan)})
     cells[0] = changed(cells[0], scores={"val": {"eodds": None}})
     results = collect(json.loads(json.dumps(cells)), [], INFO)
-    assert tables.entry(results.column("small", "near", "eodds")[0]) == tables.Entry("–", "")
+    assert main_table.entry(results.column("small", "near", "eodds")[0]) == main_table.Entry("–", "")
     assert "Not compared on EOdds: A." in "\n".join(findings(results))
 
 
@@ -175,7 +178,7 @@ def test_cost_is_epochs_of_full_fine_tuning() -> None:
     cells = [cell("A", 0), changed(cell("B", 0), data={"external": (0, "external")})]
     results = collect(cells, [], INFO)
     assert [row.mean for row in results.costs("small")] == pytest.approx([2.0, math.nan], nan_ok=True)
-    assert [line.cost for line in tables.block(results, "small", ("near",)).lines] == ["2.0", "–"]
+    assert [line.cost for line in main_table.block(results, "small", ("near",)).lines] == ["2.0", "–"]
 
 
 def test_sizes_say_what_one_image_weighs() -> None:
@@ -286,7 +289,7 @@ def test_without_baseline_nothing_is_compared() -> None:
 def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
     cells = table({"Baseline": [scores(eodds=0.2), scores(eodds=0.3)], "A": constant(2, eodds=0.125)})
     results = collect(cells, [], INFO)
-    text, page = tables.latex(results), tables.markdown(results)
+    text, page = main_table.latex(results), main_table.markdown(results)
     assert r"\textbf{0.125 $\pm$ 0.000}" in text
     assert r"\underline{0.250 $\pm$ 0.071}" in text
     assert "**0.125 ± 0.000**" in page
@@ -300,13 +303,13 @@ def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
     assert "**" not in in_domain
     assert "<ins>" not in in_domain
     real = dataclasses.replace(INFO, synthetic=False)
-    assert "SYNTHETIC" not in tables.markdown(collect([changed(item, synthetic=False) for item in cells], [], real))
+    assert "SYNTHETIC" not in main_table.markdown(collect([changed(item, synthetic=False) for item in cells], [], real))
 
 
 def test_csv_keeps_full_precision() -> None:
     results = collect(noise(3), [], INFO)
-    lines = list(csv.DictReader(io.StringIO(tables.csv(results))))
-    assert list(lines[0]) == tables.CSV
+    lines = list(csv.DictReader(io.StringIO(main_table.csv(results))))
+    assert list(lines[0]) == main_table.CSV
     assert len(lines) == 10 * (3 * len(METRICS) + 1)
     for name in ("mean", "std", "p_holm"):
         stored = [float(line[name] or "nan") for line in lines]
@@ -315,13 +318,13 @@ def test_csv_keeps_full_precision() -> None:
 
 
 def test_escapes() -> None:
-    assert tables.tex("50 % of a_b & c#1 {x} $y ~^\\") == (
+    assert main_table.tex("50 % of a_b & c#1 {x} $y ~^\\") == (
         r"50 \% of a\_b \& c\#1 \{x\} \$y \textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
-    assert tables.tex("a ± b → é\n<c>") == r"a $\pm$ b ? é $<$c$>$"
-    assert tables.md_prose("a_b: `bench run --x_y` it, 3 ` and 4") == r"a\_b: `bench run --x_y` it, 3 \` and 4"
-    assert tables.tex_prose("a_b: `bench run x_y` it") == r"a\_b: \texttt{bench run x\_y} it"
-    assert tables.md("a|b *c* <d> _e_ & $f$") == r"a\|b \*c\* &lt;d&gt; \_e\_ &amp; \$f\$"
+    assert main_table.tex("a ± b → é\n<c>") == r"a $\pm$ b ? é $<$c$>$"
+    assert main_table.md_prose("a_b: `bench run --x_y` it, 3 ` and 4") == r"a\_b: `bench run --x_y` it, 3 \` and 4"
+    assert main_table.tex_prose("a_b: `bench run x_y` it") == r"a\_b: \texttt{bench run x\_y} it"
+    assert main_table.md("a|b *c* <d> _e_ & $f$") == r"a\|b \*c\* &lt;d&gt; \_e\_ &amp; \$f\$"
 
 
 @needs_latex
@@ -333,7 +336,7 @@ def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
         for backbone in ("small", "res_net")
     ]
     failed = [factory.failure(cell("B", 3), "E", "/a_b: 5 % ✗ \x00 \\end{table}")]
-    (tmp_path / "main.tex").write_text(tables.latex(collect(cells, failed, dataclasses.replace(INFO, ood=sets))))
+    (tmp_path / "main.tex").write_text(main_table.latex(collect(cells, failed, dataclasses.replace(INFO, ood=sets))))
     compile_tables([tmp_path / "main.tex"], tmp_path)
 
 
@@ -365,7 +368,7 @@ def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_make_what_one_makes_or_raise_what_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(making, "ENOUGH", 0)
+    monkeypatch.setattr(build, "ENOUGH", 0)
     given = material(noise(1), [], INFO)
     wanted = [item for item in artefacts(given) if item.name in ("main", "trade-off", "cost-gain", "groups")]
     one, two = made_alone(given, wanted), made_by_two(given, wanted)
@@ -394,7 +397,7 @@ class Taken(dict[str, Any]):
 def test_the_second_process_starts_before_the_material_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else what a dictionary holds would change while another thread takes it there."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(making, "ENOUGH", 0)
+    monkeypatch.setattr(build, "ENOUGH", 0)
     given = material([Taken(item) for item in noise(1)], [], INFO)
     made_by_two(given, [item for item in artefacts(given) if item.name == "main"])
     assert len(Taken.threads) >= len(given.cells)
@@ -404,8 +407,8 @@ def test_the_second_process_starts_before_the_material_changes(monkeypatch: pyte
 def test_few_cells_start_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     given = material(noise(1), [], INFO)
-    monkeypatch.setattr(making, "ENOUGH", len(given.cells) + 1)
-    monkeypatch.setattr(making, "ProcessPoolExecutor", lambda *_: pytest.fail("a process was started"))
+    monkeypatch.setattr(build, "ENOUGH", len(given.cells) + 1)
+    monkeypatch.setattr(build, "ProcessPoolExecutor", lambda *_: pytest.fail("a process was started"))
     wanted = [item for item in artefacts(given) if item.name == "main"]
     assert made_by_two(given, wanted) == made_alone(given, wanted)
 
@@ -446,8 +449,8 @@ def test_the_figure_has_a_panel_per_set_and_says_what_is_synthetic() -> None:
 
 
 def test_a_method_looks_the_same_whichever_others_are_there() -> None:
-    everything = figures.styles_of(collect([cell(title, 0) for title in (*TITLES, "Own")], [], INFO).rows)
-    some = figures.styles_of(collect([cell("C", 0), cell("C:x=1", 0)], [], INFO).rows)
+    everything = style.styles_of(collect([cell(title, 0) for title in (*TITLES, "Own")], [], INFO).rows)
+    some = style.styles_of(collect([cell("C", 0), cell("C:x=1", 0)], [], INFO).rows)
     assert some["C"] == everything["C"]
     assert some["C (x 1)"] == everything["C"] | {"fillstyle": "none"}
     assert len({style["marker"] for style in everything.values()}) == 5
@@ -493,7 +496,8 @@ def test_the_terminal_line_names_what_is_not_separable() -> None:
 
 def test_no_module_imports_torch() -> None:
     code = (
-        "import sys, bench.score.metrics, bench.report.figures, bench.report.terminal, bench.report.tables;"
+        "import sys, bench.score.metrics, bench.report.figures.style,"
+        "bench.report.tables.terminal, bench.report.tables.main_table;"
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.cells import store
 from bench.cli import main
 from bench.lease import lease
-from bench.run import store
 from bench.run.plan import SCHEMA, Cell
 from bench.score.definitions import METRICS, VERSION
 from bench.score.metrics import score_sets

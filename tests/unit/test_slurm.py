@@ -9,12 +9,12 @@ import pytest
 import bench.methods
 from bench.errors import UnknownName, UsageError
 from bench.run import environment
+from bench.run.cell_states import Queued
+from bench.run.launchers.slurm import commands, log
+from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
+from bench.run.launchers.slurm.queue import queued
+from bench.run.launchers.slurm.submit import arrays
 from bench.run.plan import Cell, PlannedCell
-from bench.run.slurm import commands, log
-from bench.run.slurm.profile import Profile, profile, profiles, script, valid_keys
-from bench.run.slurm.queue import queued
-from bench.run.slurm.submit import arrays
-from bench.run.states import Queued
 
 
 def planned(method, fold, seed=0):

@@ -6,11 +6,14 @@ import io
 
 import pytest
 
-from bench.report import collect, frames, tables, trade_off, write
-from bench.report.findings import findings
-from bench.report.notes import reading
-from bench.report.terminal import show
-from bench.report.tuned import collect_tuned
+from bench.report import collect, write
+from bench.report.figures import trade_off
+from bench.report.numbers import frames
+from bench.report.tables import main_table
+from bench.report.tables.terminal import show
+from bench.report.tables.tuned_table import collect_tuned
+from bench.report.words.conclusions import findings
+from bench.report.words.notes import reading
 from bench.score.definitions import METRICS
 from tests.factory import WIDE, changed, record, scores, task_info
 from tests.unit.materials import material
@@ -36,9 +39,9 @@ def shown(results):
     stream = io.StringIO()
     show(results, stream)
     return {
-        "tex": tables.latex(results),
-        "md": tables.markdown(results),
-        "csv": tables.csv(results),
+        "tex": main_table.latex(results),
+        "md": main_table.markdown(results),
+        "csv": main_table.csv(results),
         "terminal": stream.getvalue(),
         "notes": "\n".join(reading(results)),
         "findings": "\n".join(findings(results)),
@@ -46,7 +49,7 @@ def shown(results):
 
 
 def values(results):
-    rows = csv.DictReader(io.StringIO(tables.csv(results)))
+    rows = csv.DictReader(io.StringIO(main_table.csv(results)))
     return {(row["set"], row["metric"]): (row["mean"], row["excluded"]) for row in rows if row["method"] == "swift"}
 
 

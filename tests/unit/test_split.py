@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.data.augment import STEPS, dihedral, mirror_and_rotation, normalise
-from bench.data.split import ImageSplit
+from bench.data.image_split import ImageSplit
 from bench.errors import UsageError
 
 N = 23

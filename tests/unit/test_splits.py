@@ -14,7 +14,7 @@ import pytest
 
 from bench import taskfile
 from bench.api import Attribute, Label, Recipe, Rows, Task
-from bench.data import splits
+from bench.data import split_manifest
 from bench.data.task_data import task_data
 from bench.errors import DataError, DataMissing
 from bench.run.plan import Cell, baseline_identity, cell_hash, digest
@@ -74,7 +74,7 @@ def root(tmp_path):
 
 def written(root, task=TASK):
     file = root.parent / "splits.csv"
-    file.write_text(splits.manifest(task, splits.cut_of(task_data(task, root))), encoding="utf-8")
+    file.write_text(split_manifest.manifest(task, split_manifest.cut_of(task_data(task, root))), encoding="utf-8")
     return file
 
 
@@ -85,7 +85,7 @@ def frame(file):
 def rewritten(file, cut, *, signed=True, task=TASK):
     """A manifest of other rows; unsigned, its first line has neither n nor sha256."""
     cut = cut.assign(external=cut["external"].fillna(-1).astype(int))
-    text = splits.manifest(task, cut)
+    text = split_manifest.manifest(task, cut)
     if not signed:
         line, rest = text.split("\n", 1)
         header = json.loads(line[2:])
@@ -181,7 +181,7 @@ def test_one_line_of_pandas_reads_it_and_an_editor_may_save_it_again(root):
 def test_an_id_comes_back_whatever_signs_it_has(tmp_path, uid):
     cut = pd.DataFrame({"uid": [uid, "x", "y"], "fold": [0, 1, 1], "external": [-1, 2, 0]})
     file = rewritten(tmp_path / "s.csv", cut)
-    assert splits.read(file, TASK)["uid"].tolist() == sorted([uid, "x", "y"])
+    assert split_manifest.read(file, TASK)["uid"].tolist() == sorted([uid, "x", "y"])
     assert uid in pd.read_csv(file, comment="#", dtype=str, keep_default_na=False)["uid"].tolist()
 
 
@@ -299,10 +299,10 @@ def test_a_variant_of_the_recipe_takes_the_manifest_of_its_task_and_one_of_the_c
     base = taskfile.resolve("phantom-cxr-age")
     file = tmp_path / "s.csv"
     cut = pd.DataFrame({"uid": list("abcde"), "fold": range(5), "external": 1})
-    file.write_text(splits.manifest(base, cut))
-    assert len(splits.read(file, taskfile.resolve("phantom-cxr-age:epochs=3"))) == 5
+    file.write_text(split_manifest.manifest(base, cut))
+    assert len(split_manifest.read(file, taskfile.resolve("phantom-cxr-age:epochs=3"))) == 5
     with pytest.raises(DataError, match=r"external 1\.0, 0\.2 is asked for"):
-        splits.read(file, taskfile.resolve("phantom-cxr-age:external=0.2"))
+        split_manifest.read(file, taskfile.resolve("phantom-cxr-age:external=0.2"))
 
 
 def test_groups_that_a_baseline_chooses_leave_the_external_set_to_the_rule(root):
@@ -326,18 +326,18 @@ def test_an_image_that_this_machine_cannot_read_is_named(root, tmp_path):
 
     bad = (unreadable(root, "manifest:films:004.png", "004.png", "truncated"),)
     with pytest.raises(DataError, match=r"1 images cannot be read on this machine \(truncated\).*'manifest:films:004"):
-        splits.check_readable(data.tables["source"], bad)
-    splits.check_readable(task_data(TASK, root).tables["source"], bad)
+        split_manifest.check_readable(data.tables["source"], bad)
+    split_manifest.check_readable(task_data(TASK, root).tables["source"], bad)
     # Where the manifest was made it could not be read either: it is in no part, there and here.
     here = task_data(TASK, root)
     table = here.tables["source"]
     kept = table[table["uid"] != bad[0].uid].reset_index(drop=True)
     lacking = dataclasses.replace(here, tables={**here.tables, "source": kept}, unreadable={"source": bad})
-    file.write_text(splits.manifest(TASK, splits.cut_of(lacking)))
+    file.write_text(split_manifest.manifest(TASK, split_manifest.cut_of(lacking)))
     cut = frame(file)
     assert cut.loc[cut["uid"] == bad[0].uid, "fold"].tolist() == [-1]
     there = task_data(TASK, root, manifest=file)
-    splits.check_readable(there.tables["source"], bad)
+    split_manifest.check_readable(there.tables["source"], bad)
     assert hashes(there) == hashes(lacking)
     assert all(bad[0].uid not in set(there.split(name, fold)["uid"]) for name in SPLITS for fold in (0, 1))
 
@@ -356,7 +356,7 @@ print(splits.sha256(splits.cut_of(task_data(TASK, Path(sys.argv[1])))))
 def test_the_same_cut_from_rows_in_another_order_with_another_hash_seed_and_in_another_locale(root, tmp_path):
     """The constant was written down once: a change of it is another cut, hence other results of every task."""
     golden = "f4e741af4890ecc2508eb1212f30bbbee5980a0f0c0e9f8d0543dfa25b171ed7"
-    assert splits.sha256(splits.cut_of(task_data(TASK, root))) == golden
+    assert split_manifest.sha256(split_manifest.cut_of(task_data(TASK, root))) == golden
     shuffled = films(tmp_path / "shuffled", np.random.default_rng(3).permutation(N))
     for seed, locale in (("1", "C"), ("2", "tr_TR.UTF-8")):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale, "PYTHONPATH": os.pathsep.join(sys.path)}

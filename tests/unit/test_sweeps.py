@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 
 from bench import cli
-from bench.report import Material, artefacts, drawn, frames, sweeps
-from bench.run import ablate, launch
+from bench.cells.store import predictions_file
+from bench.report import Material, artefacts
+from bench.report.figures import sweeps, task_figures
+from bench.report.numbers import frames
+from bench.run import ablate, run_task
 from bench.run.plan import Cell, Settings, folder
-from bench.run.store import predictions_file
 from bench.score.definitions import METRICS
 from bench.taskfile import resolve
 from tests.factory import WIDE, Record, record, scores, task_info
@@ -92,7 +94,7 @@ def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_te
     }
     results = found.results
     assert frames.costs(found.tables[0].cells, results).empty
-    assert drawn.cost_gain(found) == {}
+    assert task_figures.cost_gain(found) == {}
     assert set(frames.by_fold(results).query("set == 'near'")["metric"]) == {"auc"}
 
 
@@ -108,9 +110,9 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
         one = pd.DataFrame({"a": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
         pd.concat([one.assign(set="near"), one.assign(set="far")]).to_parquet(file)
     assert entry(found, "roc-far").missing(found) == []
-    assert drawn.roc(found, "near") == {}
+    assert task_figures.roc(found, "near") == {}
     assert capsys.readouterr().err == ""
-    assert set(drawn.roc(found, "far")) == {"pdf", "png"}
+    assert set(task_figures.roc(found, "far")) == {"pdf", "png"}
     assert "left out of the ROC curves, no predictions to read: swift f1 (FileNotFoundError)" in capsys.readouterr().err
 
 
@@ -120,9 +122,9 @@ def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, fie
     name = {"epochs": "figure-4", "external": "figure-7", "reset_share": "figure-6"}[field]
     (line,) = entry(found, name).missing(found)
     args = cli._parser().parse_args(shlex.split(str(line))[1:])
-    wanted = launch.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
-    assert launch.settings(args) == found.settings
-    runs = ablate.ablation(args.ablate, wanted, launch.settings(args))
+    wanted = run_task.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
+    assert run_task.settings(args) == found.settings
+    runs = ablate.ablation(args.ablate, wanted, run_task.settings(args))
     made = {(settings.task, spec) for one, settings in runs for spec in one.methods.split(",")}
     if field == "reset_share":
         assert made == {(TASK, "swift"), *((TASK, f"swift:reset_share={share / 10}") for share in range(1, 10))}

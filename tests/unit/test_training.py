@@ -10,12 +10,12 @@ import torch
 from bench import learn
 from bench.checks import RECIPE, random_net, random_run, random_split
 from bench.errors import NonFinite
+from bench.learn.predict import BATCH, predict
 from bench.methods.bmft import BMFT
 from bench.methods.fullft_fdr import FullFTFDR
 from bench.methods.fullft_reg import FullFTReg
 from bench.methods.fullft_rw import FullFTRW
 from bench.methods.swift import SWiFT
-from bench.score.predict import BATCH, predict
 
 ADAM = dataclasses.replace(RECIPE, optimiser="adam")
 NO_DECAY = dataclasses.replace(RECIPE, weight_decay=0.0)

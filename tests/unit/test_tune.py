@@ -15,16 +15,16 @@ from sklearn.metrics import balanced_accuracy_score
 
 from bench import registry
 from bench.api import Rows
+from bench.cells import store
 from bench.data.external import external_set
 from bench.data.holdout import HOLDOUT, held_out
 from bench.data.task_data import task_data
 from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, UnknownName, UsageError
-from bench.run import store
-from bench.run.choice import choice_file, choice_identity, with_choice
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
 from bench.run.plan import Cell, Settings, cell_hash, describe_cell, method_specs
 from bench.run.tune import candidates, make_choice
+from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
 from bench.tasks import TASKS
 from tests.factory import record

@@ -10,7 +10,7 @@ from bench.api import Recipe, Task
 from bench.data.task_data import task_data
 from bench.errors import UnknownName, UsageError
 from bench.run import ablate
-from bench.run.launch import Wanted
+from bench.run.launchers.local import choose
 from bench.run.plan import (
     PRETRAIN_FIELDS,
     Cell,
@@ -22,7 +22,7 @@ from bench.run.plan import (
     method_specs,
     plan,
 )
-from bench.run.pool import choose
+from bench.run.run_task import Wanted
 from bench.tasks import RECIPES, TASKS
 
 CXR = "phantom-cxr-age"

@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.report.ablations import MAIN
-from bench.report.aggregate import SYNTHETIC, Results
-from bench.report.checks import Cell, key_of, label_of
-from bench.report.comparison import withheld_from
-from bench.report.findings import findings
-from bench.report.lines import once
-from bench.report.notes import listed, reading
+from bench.report.numbers.ablations import MAIN
+from bench.report.numbers.aggregate import SYNTHETIC, Results
+from bench.report.numbers.comparison import withheld_from
+from bench.report.numbers.task_info import Cell, key_of, label_of
 from bench.report.page.embed import Picture, html, picture, policy
 from bench.report.page.provenance import provenance
-from bench.report.tables import blocks, heads, intervals, metric_titles, spans
+from bench.report.rerun_commands import once
+from bench.report.tables.main_table import blocks, heads, intervals, metric_titles, spans
+from bench.report.words.conclusions import findings
+from bench.report.words.notes import listed, reading
 from bench.run.plan import folder
 
 if TYPE_CHECKING:
-    from bench.report.lines import Line
-    from bench.report.material import Material
+    from bench.report.rerun_commands import Line
+    from bench.report.task_results import Material
 
 NAME = "index.html"
 """Name of the file, of a task and of all tasks."""

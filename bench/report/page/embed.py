@@ -16,7 +16,7 @@ from markupsafe import Markup
 from PIL import Image
 
 PRINT_DPI = 300
-"""Of the PNG files of `bench.report.figures`."""
+"""Of the PNG files of `bench.report.figures.style`."""
 SCREEN_DPI = 120
 """A figure of one column is 420 CSS pixels wide: its letters of 7 points are read without a magnifier."""
 SHARPNESS = 1.25

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.api import Recipe, Task
-from bench.report.aggregate import IN_DOMAIN, Results
-from bench.report.checks import Cell, key_of, label_of
-from bench.report.notes import listed
-from bench.report.small import number_of
+from bench.report.numbers.aggregate import IN_DOMAIN, Results
+from bench.report.numbers.suppression import number_of
+from bench.report.numbers.task_info import Cell, key_of, label_of
+from bench.report.words.notes import listed
 
 SHORT = 12
 """Digits of a hash that are shown."""
@@ -80,7 +80,7 @@ def _data(results: Results, cells: Sequence[Cell]) -> Grid:
 
 
 def _number(name: str, n: int | None, results: Results) -> str:
-    """The size of a set; of the parts of a source set with a small cell none is shown (see `bench.report.small`)."""
+    """The size of a set; of the parts of a source set with a small cell none is shown (see `numbers.suppression`)."""
     if n is None or (name not in results.info.ood and IN_DOMAIN in results.withheld):
         return NOT_SHOWN
     return number_of(n, results.info)

@@ -1,0 +1,108 @@
+"""Class activation maps beside the images that they are of (SWiFT, Figures 1 and 5; Zhou et al. 2016)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.report.numbers.aggregate import SYNTHETIC
+
+NOT_TO_BE_SHOWN = "Images of patients: not to be handed on"
+SIDE = 64
+"""Pixels of a map where the image is not at hand."""
+COLOURS, STRENGTH = "inferno", 0.55  # its lightness rises steadily: the map is the same one in greys
+WIDTH, HEAD, LABELS, FOOT, BETWEEN, GAP = 7.0, 0.45, 0.45, 0.42, 0.2, 0.04  # inches
+ONE_BELOW_THE_OTHER = 4
+"""More images than these go into two halves, side by side."""
+
+
+def heat(weighted: np.ndarray, logit: float, size: int) -> np.ndarray:
+    """Return how much each pixel speaks for the predicted class: (size, size) in [0, 1].
+
+    `weighted` (h, w) sums to the logit. Where class 0 is predicted its sign is turned; what speaks against the class
+    is 0, the rest is enlarged bilinearly and scaled to [0, 1]. A constant map gives zeros.
+    """
+    speaks = np.maximum(weighted if logit > 0 else -weighted, 0).astype(float)
+    for _ in range(2):  # rows, then columns
+        at = (np.arange(size) + 0.5) * len(speaks) / size - 0.5
+        speaks = np.array([np.interp(at, np.arange(len(speaks)), line) for line in speaks.T])
+    low, high = speaks.min(), speaks.max()
+    return (speaks - low) / (high - low) if high > low else np.zeros_like(speaks)
+
+
+def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bool) -> Figure:
+    """Draw a row per image and a column per method, under the matplotlib settings in force.
+
+    Args:
+        frame: a row per method and image, both in the order that they are drawn in: `method`, `image_id`, `group`,
+            `label`, `positive` (the name of class 1), `logit`, `map` (h, w).
+        images: uint8 (S, S, C) by image id; one that is not there is said to be not at hand.
+        synthetic: whether the images are generated; else the figure says that it shows patients.
+    """
+    methods, shown = list(dict.fromkeys(frame["method"])), list(dict.fromkeys(frame["image_id"]))
+    abreast = 1 if len(shown) <= ONE_BELOW_THE_OTHER else 2
+    down, wide = math.ceil(len(shown) / abreast), WIDTH / abreast
+    side = (wide - LABELS) / (1 + len(methods))
+    height = HEAD + FOOT + (side + BETWEEN) * down
+    figure = Figure(figsize=(WIDTH, height))
+    cells = {(row.method, row.image_id): row for row in frame.itertuples()}
+    for at, uid in enumerate(shown):
+        left, bottom = at // down * wide, height - HEAD - at % down * (side + BETWEEN) - side
+        for across, method in enumerate(["Original", *methods]):
+            x = left + LABELS + across * side + GAP / 2
+            panel = figure.add_axes((x / WIDTH, bottom / height, (side - GAP) / WIDTH, (side - GAP) / height))
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(False)
+            if at % down == 0:
+                panel.set_title(method, pad=3)
+            if across:
+                _map(panel, cells[method, uid], images.get(uid))
+            else:
+                _original(panel, images.get(uid))
+        row = cells[methods[0], uid]
+        place = (left + 0.2) / WIDTH, (bottom + side / 2) / height
+        figure.text(*place, f"{row.group},\n{row.label}", va="center", ha="center", rotation=90, fontsize=7)
+    positive = frame["positive"].iloc[0]
+    figure.text(
+        0.5,
+        0.04 / height,
+        "Bright: speaks for the predicted class, each map from 0 to its own largest value; the line is at half of it.\n"
+        f"p: probability of {positive}, ✗: wrong. "
+        "Fold 0, seed 0. Of each group and class the image whose id has the smallest hash.",
+        ha="center",
+        va="bottom",
+        fontsize=7,
+        linespacing=1.4,
+    )
+    heading = SYNTHETIC if synthetic else NOT_TO_BE_SHOWN
+    figure.text(0.5, 1 - 0.06 / height, heading, ha="center", va="top", fontsize=9, fontweight="bold")
+    return figure
+
+
+def _original(panel: Axes, image: np.ndarray | None) -> None:
+    if image is None:
+        panel.text(0.5, 0.5, "not at hand", ha="center", va="center", transform=panel.transAxes, color="0.4")
+    else:
+        panel.imshow(_grey(image) if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
+
+
+def _map(panel: Axes, row: object, image: np.ndarray | None) -> None:
+    if image is not None:
+        panel.imshow(_grey(image), cmap="gray", vmin=0, vmax=255)
+    strength = 1.0 if image is None else STRENGTH
+    weighted, logit = row.map, row.logit  # type: ignore[attr-defined]
+    found = heat(weighted, logit, SIDE if image is None else len(image))
+    panel.imshow(found, cmap=COLOURS, vmin=0, vmax=1, alpha=strength)
+    if found.any():  # in greys a bright place of the image could be taken for one of the map
+        panel.contour(found, levels=[0.5], colors="white", linewidths=0.7)
+    right = (logit > 0) == (row.label == row.positive)  # type: ignore[attr-defined]
+    panel.set_xlabel(f"p = {1 / (1 + np.exp(-logit)):.2f}{'' if right else ' ✗'}", labelpad=2, fontsize=7)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    return image.mean(axis=2)

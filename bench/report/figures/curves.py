@@ -1,0 +1,143 @@
+"""Curves of an ablation: accuracy and gaps against epochs, share of the head or images (SWiFT, Figs. 4, 6 and 7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from bench.report.figures.style import (
+    REFERENCE,
+    TWO_COLUMNS,
+    Style,
+    dashes_of,
+    head,
+    names,
+    place_titles,
+    say_empty,
+    styles_of,
+)
+from bench.report.numbers.aggregate import BASELINE
+from bench.report.numbers.frames import METHOD, spreads
+from bench.report.numbers.task_info import TaskInfo
+from bench.score.definitions import METRICS
+
+_POINT: Style = {"markersize": 4, "markeredgewidth": 0.5, "markeredgecolor": "black"}
+_LINE: Style = {"linewidth": 1.1, **_POINT}
+_STAR: Style = {
+    "marker": "*",
+    "markersize": 10,
+    "linestyle": "none",
+    "color": "white",
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.8,
+    "zorder": 5,
+}
+_ROW = 1.75  # inches
+
+
+@dataclass(frozen=True)
+class Across:
+    """The horizontal axis: its title, the words below its ticks, and what a star stands at, if there are stars."""
+
+    title: str
+    ticks: Mapping[float, str] = field(default_factory=dict)
+    star: str = ""
+
+
+def draw(frame: pd.DataFrame, info: TaskInfo, across: Across, costs: Mapping[str, str] | None = None) -> Figure:
+    """Draw a row of panels per test set and backbone, a panel per metric: means over folds, and ± std as a band.
+
+    `frame` has the columns of `frames.by_fold`, `x`, and optionally `own`, true where a point is a star and on no
+    line. Rows of Baseline become a dashed line. `costs`, metrics of set "" with their titles, make a last row.
+    """
+    others = frame[frame["spec"] != BASELINE]
+    tests = others[others["set"].isin(info.ood)]
+    order = {name: place for place, name in enumerate(info.ood)}
+    places = sorted(set(zip(tests["backbone"], tests["set"], strict=True)), key=lambda at: (at[0], order[at[1]]))
+    rows = [(place, info.columns) for place in places]
+    rows += [((backbone, ""), tuple(costs)) for backbone in sorted(set(tests["backbone"])) if costs]
+    rows = [row for row in rows if (others["set"] == row[0][1]).any()]
+    abreast = max(len(metrics) for _, metrics in rows)
+    figure = Figure(figsize=(TWO_COLUMNS, _ROW * len(rows) + 0.75), layout="constrained")
+    panels = figure.subplots(len(rows), abreast, squeeze=False)
+    titles = dict(zip(places, place_titles(places), strict=True))
+    for line, (place, metrics) in zip(panels, rows, strict=True):
+        here = frame[(frame["backbone"] == place[0]) & (frame["set"] == place[1])]
+        for panel, metric in zip(line, metrics, strict=False):
+            shown = here[(here["metric"] == metric) & here["value"].notna()]
+            _panel(panel, shown, across)
+            if shown.empty:
+                say_empty(panel, info)
+            panel.set_ylabel((costs or {}).get(metric) or _says(info, metric))
+        for panel in line[len(metrics) :]:
+            panel.remove()
+        line[0].set_title(titles.get(place, "Cost of a fold"), loc="left")
+    panels[-1][(len(rows[-1][1]) - 1) // 2].set_xlabel(across.title)
+    _legend(figure, others, across, reference=len(others) < len(frame))
+    head(figure, info.synthetic)
+    return figure
+
+
+def _panel(panel: Axes, frame: pd.DataFrame, across: Across) -> None:
+    methods = names(frame)
+    styles, dashes = styles_of(methods), dashes_of(methods)
+    own = frame["own"] if "own" in frame else pd.Series(False, index=frame.index)
+    reference = frame[frame["spec"] == BASELINE]
+    if len(reference):
+        panel.axhline(reference["value"].mean(), **REFERENCE)
+    points = frame[~own & (frame["spec"] != BASELINE)]
+    for label, line in spreads(points, [*METHOD, "x"]).groupby("label", sort=False):
+        look = styles[str(label)]
+        panel.fill_between(
+            line["x"], line["mean"] - line["std"], line["mean"] + line["std"], color=look["color"], alpha=0.15, lw=0
+        )
+        panel.plot(line["x"], line["mean"], linestyle=dashes[str(label)], **_LINE, **look)
+    for _, star in frame[own].groupby("label"):
+        x, y, width = star["x"].mean(), star["value"].mean(), star["value"].std()
+        if math.isfinite(width):
+            panel.errorbar(x, y, yerr=width, color="black", elinewidth=0.8, linestyle="none")
+        panel.plot(x, y, **_STAR)
+    if across.ticks:
+        panel.set_xticks(list(across.ticks), list(across.ticks.values()))
+    elif (frame["x"] % 1 == 0).all():
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.margins(x=0.05)
+    low, high = panel.get_ylim()
+    panel.set_ylim(bottom=max(low, -0.03 * high))  # nothing here is below 0; the lower half of a band may be
+
+
+def _says(info: TaskInfo, metric: str) -> str:
+    arrow = {"up": " ↑", "down": " ↓", None: ""}[METRICS[metric].direction]
+    return info.title(metric) + arrow
+
+
+def _legend(figure: Figure, frame: pd.DataFrame, across: Across, *, reference: bool) -> None:
+    drawn = frame[~frame["own"]] if "own" in frame else frame
+    methods = names(drawn)
+    styles, dashes = styles_of(methods), dashes_of(methods)
+    handles = [
+        Line2D([], [], linestyle=dashes[name.label], label=name.label, **_LINE, **styles[name.label])
+        for name in methods
+    ]
+    if across.star:
+        handles.append(Line2D([], [], label=across.star, **_STAR))
+    if reference:
+        handles.append(Line2D([], [], label="Baseline", **{**REFERENCE, "linewidth": 1}))
+    folds = frame.groupby("label")["fold"].nunique()
+    counts = sorted({int(folds.min()), int(folds.max())})
+    says = f"Lines: means over {' to '.join(map(str, counts))} folds. Bands and bars: ± std (ddof 1)."
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=min(4, len(handles)),
+        title=says,
+        title_fontsize=8,
+        frameon=False,
+    )

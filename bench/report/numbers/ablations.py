@@ -1,0 +1,94 @@
+"""Which table a row stands in: the main one, or that of an ablation."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench import registry
+from bench.api import Method, Recipe
+from bench.errors import BenchError
+from bench.report.numbers.aggregate import BASELINE
+from bench.report.numbers.task_info import Cell
+
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells and failures of one table; `name` is that of its files, `part` what it shows, empty for all."""
+
+    name: str
+    part: str
+    cells: list[Cell]
+    failures: list[Cell]
+
+
+def split(cells: Sequence[Cell], failures: Iterable[Cell], recipe: Recipe, plugins: Sequence[Path] = ()) -> list[Table]:
+    """Return the main table, then `ablation-<method>-<parameter>` for every ablation that shows more than that.
+
+    The main table has what `--methods all` runs under `recipe`, plugins from outside, and settings that belong to no
+    ablation. That of an ablation has its settings beside Baseline and the method's defaults.
+    """
+    cells, failures = list(cells), list(failures)
+    specs = {item["cell"]["spec"] for item in [*cells, *failures]}
+    titles = {item["cell"]["method"]: item["cell"]["title"] for item in [*cells, *failures]}
+    fields = {spec: ablated(spec, plugins) for spec in specs}
+    in_main = {spec for spec in specs if not fields[spec] or spec in _companions(spec, recipe, plugins)}
+
+    def table(name: str, part: str, rows: set[str]) -> Table:
+        def chosen(items: list[Cell]) -> list[Cell]:
+            return [item for item in items if item["cell"]["spec"] in rows]
+
+        return Table(name, part, chosen(cells), chosen(failures))
+
+    tables = [table(MAIN, "", in_main)]
+    for method, field in sorted({(_name(spec), field) for spec in specs for field in fields[spec]}):
+        settings = {spec for spec in specs if _name(spec) == method and field in fields[spec]}
+        if not settings <= in_main:
+            part = f"{titles[method]}, {field.replace('_', ' ')}"
+            tables.append(table(f"ablation-{method}-{field}", part, {BASELINE, method, *settings}))
+    return tables
+
+
+def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
+    """Return the parameters of whose ablation a setting is part: those whose `ablations` name it, or a single choice.
+
+    There are none for defaults, for plugins from outside and for settings that the method no longer has.
+    """
+    name = _name(spec)
+    entry = registry.catalogue("method", plugins).get(name)
+    if entry is None or not entry.module.startswith("bench."):
+        return []
+    try:
+        method = registry.build("method", spec, plugins)
+    except BenchError:
+        return []
+    assert isinstance(method, Method)
+    changed = [f.name for f in dataclasses.fields(method) if getattr(method, f.name) != f.default]
+    named = [field for field, settings in method.ablations.items() if spec in _specs(name, settings, plugins)]
+    kinds = typing.get_type_hints(type(method))
+    alone = len(changed) == 1 and changed[0] not in method.ablations and _has_choices(kinds[changed[0]])
+    return (named + changed if alone else named) if changed else []
+
+
+def _companions(spec: str, recipe: Recipe, plugins: Sequence[Path]) -> set[str]:
+    method = registry.build("method", _name(spec), plugins)
+    assert isinstance(method, Method)
+    return _specs(_name(spec), method.companions(recipe), plugins)
+
+
+def _specs(name: str, settings: Iterable[str], plugins: Sequence[Path]) -> set[str]:
+    return {registry.describe(name, registry.build("method", f"{name}:{text}", plugins)) for text in settings}
+
+
+def _has_choices(kind: Any) -> bool:
+    return kind is bool or typing.get_origin(kind) is Literal
+
+
+def _name(spec: str) -> str:
+    return spec.partition(":")[0]

@@ -1,0 +1,211 @@
+"""Methods over all tasks: mean ranks and what tests make of them, from our results or from the published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+
+import pandas as pd
+
+from bench.report.numbers.aggregate import BASELINE, SYNTHETIC, Results
+from bench.report.numbers.published import MAIN_TABLES, PAPER, everything
+from bench.report.numbers.ranking import DECIMALS
+from bench.report.numbers.task_info import TWO_GROUPS
+from bench.report.tables.main_table import md
+from bench.report.words.notes import listed
+from bench.score.definitions import METRICS
+from bench.score.ranks import cliques, critical_difference, friedman, signed_rank
+from bench.score.statistics import LEVEL, holm, separable
+
+NAME = "across"
+"""Name of the files."""
+FEW = 10
+"""The p of Friedman's test is rough with fewer blocks."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One metric over all blocks; `ranks` by method, best first; NaN where not tested.
+
+    `p_baseline` are the p against Baseline, Holm-adjusted, empty without it; `left_out` methods without a ranked
+    number in some block.
+    """
+
+    metric: str
+    blocks: int
+    ranks: dict[str, float]
+    p: float
+    statistic: float
+    difference: float
+    p_baseline: dict[str, float]
+    left_out: tuple[str, ...]
+    baseline: str
+
+    @property
+    def title(self) -> str:
+        """Title of the metric."""
+        return METRICS[self.metric].title
+
+    @property
+    def differs(self) -> bool:
+        """Whether the methods differ at all."""
+        return separable(self.p)
+
+
+@dataclass(frozen=True)
+class Across:
+    """All that is said of methods over tasks; `blocks` are named as task, backbone, test set."""
+
+    says: str
+    synthetic: bool
+    blocks: tuple[str, ...]
+    ranked: tuple[Ranked, ...]
+
+
+def ours(results: Iterable[Results]) -> Across | None:
+    """Rank the methods with default parameters over the tasks of two groups; None with fewer than two blocks.
+
+    All of `results` are real or all are synthetic. Rows that their table does not rank are not ranked here.
+    """
+    kept = [item for item in results if item.info.columns == TWO_GROUPS]
+    records = [
+        (
+            f"{item.info.name}, {row.backbone}, {row.set}",
+            row.metric,
+            row.method,
+            row.label,
+            nan if row.excluded else row.mean,
+        )
+        for item in kept
+        for row in item.rows
+        if row.set in item.info.ood and row.metric in TWO_GROUPS and row.spec == row.method
+    ]
+    return _across("Results of this suite.", any(item.info.synthetic for item in kept), records)
+
+
+def theirs() -> Across:
+    """Rank the methods over the paper's own numbers: Tables 1-4."""
+    table = everything()
+    rows = table[table["table"].isin(MAIN_TABLES)]
+    records = [
+        (
+            f"{item['task']}, {item['backbone']}, {item['test_set']}",
+            item["metric"],
+            item["key"],
+            item["method"],
+            item["mean"],
+        )
+        for item in rows.to_dict("records")
+    ]
+    found = _across(f"Numbers as printed in {PAPER}, Tables 1-4; nothing was run here.", False, records)
+    assert found is not None
+    return found
+
+
+def sentences(item: Ranked) -> list[str]:
+    """What the ranks of a metric support, in words."""
+    where = f"{item.title} over {item.blocks} blocks"
+    out = f" Left out, without a ranked number in every block: {listed(item.left_out)}." if item.left_out else ""
+    if not isfinite(item.p):
+        return [f"{where}: not tested; three methods with a number in every block and some difference are needed.{out}"]
+    ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in item.ranks.items())
+    rough = f" The p is rough with fewer than {FEW} blocks." if item.blocks < FEW else ""
+    lines = [f"{where}: Friedman p = {item.p:.2g}. Mean ranks: {ranks}.{rough}{out}"]
+    best, *others = item.ranks
+    if not item.differs:
+        return [*lines, f"No method is separable from another on {item.title} (p ≥ {LEVEL})."]
+    same = [name for name in others if item.ranks[name] - item.ranks[best] <= item.difference]
+    verdict = f"not separable from {listed(same)}" if same else "separable from every other method"
+    lines.append(f"First on {item.title}: {best}, {verdict} (Nemenyi, critical difference {item.difference:.2f}).")
+    if item.p_baseline:
+        found = [
+            f"{name} ({'better' if item.ranks[name] < item.ranks[item.baseline] else 'worse'})"
+            for name in item.ranks
+            if separable(item.p_baseline.get(name, nan))
+        ]
+        lines.append(f"Different from Baseline on {item.title} (Wilcoxon, Holm): {listed(found) or 'none'}.")
+    return lines
+
+
+def markdown(across: Across) -> str:
+    """The page: ranks, tests, and how to read them."""
+    lines = ["# Methods over tasks", ""]
+    lines += [f"**{SYNTHETIC}**", ""] if across.synthetic else []
+    lines += [across.says, ""]
+    for item in across.ranked:
+        lines += [f"## {item.title}", ""]
+        if item.ranks:
+            lines += ["| method | mean rank | p against Baseline |", "| --- | ---: | ---: |"]
+            lines += [f"| {md(name)} | {rank:.2f} | {_p(item, name)} |" for name, rank in item.ranks.items()] + [""]
+        for sentence in sentences(item):
+            lines += [md(sentence), ""]
+    notes = [
+        "Rank 1 is best. Within a block ties share their middle rank; means are ranked as the tables print them.",
+        f"Friedman's test says whether the methods differ at all (p < {LEVEL}); mean ranks further apart than the "
+        "critical difference differ (Nemenyi). p against Baseline: Wilcoxon's signed-rank test, exact, Holm-adjusted.",
+        "The tests take blocks for independent. Blocks of one test set, or of one baseline, are not: the evidence is "
+        "less than the p says.",
+        f"Blocks: {'; '.join(across.blocks)}.",
+    ]
+    return "\n".join([*lines, "## How to read this", "", *(f"- {md(note)}" for note in notes), ""])
+
+
+def csv(across: Across) -> str:
+    """One row per metric and method, full precision; NaN is empty."""
+    rows = [
+        {
+            "metric": item.metric,
+            "blocks": item.blocks,
+            "friedman": item.statistic,
+            "p": item.p,
+            "critical_difference": item.difference,
+            "method": name,
+            "rank": rank,
+            "p_baseline": item.p_baseline.get(name, nan),
+        }
+        for item in across.ranked
+        for name, rank in item.ranks.items()
+    ]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+
+
+def lines_of(item: Ranked) -> list[tuple[float, float]]:
+    """The sets of methods that are not separable from each other, as spans of mean ranks."""
+    return cliques(list(item.ranks.values()), item.difference if item.differs else float("inf"))
+
+
+def _across(says: str, synthetic: bool, records: Sequence[tuple[str, str, str, str, float]]) -> Across | None:
+    frame = pd.DataFrame(records, columns=["block", "metric", "method", "title", "mean"])
+    blocks = tuple(frame["block"].unique())
+    if len(blocks) < 2:
+        return None
+    ranked = tuple(_ranked(metric, frame[frame["metric"] == metric]) for metric in TWO_GROUPS)
+    return Across(says, synthetic, blocks, ranked)
+
+
+def _ranked(metric: str, records: pd.DataFrame) -> Ranked:
+    table = records.pivot(index="block", columns="title", values="mean").round(DECIMALS)
+    left_out = tuple(name for name in records["title"].unique() if table[name].isna().any())
+    table = table.drop(columns=list(left_out))
+    baseline = next(iter(records[records["method"] == BASELINE]["title"]), "")
+    blocks, methods = table.shape
+    if methods < 3 or not (direction := METRICS[metric].direction):
+        return Ranked(metric, blocks, {}, nan, nan, nan, {}, left_out, baseline)
+    found = friedman(table.to_numpy(), direction)
+    ranks = dict(sorted(zip(table.columns, found.ranks, strict=True), key=lambda pair: pair[1]))
+    difference = critical_difference(methods, blocks)
+    tested = _tested(table, baseline)
+    return Ranked(metric, blocks, ranks, found.p, found.statistic, difference, tested, left_out, baseline)
+
+
+def _tested(table: pd.DataFrame, baseline: str) -> dict[str, float]:
+    if baseline not in table.columns:
+        return {}
+    others = [name for name in table.columns if name != baseline]
+    return dict(zip(others, holm([signed_rank(table[name], table[baseline]) for name in others]), strict=True))
+
+
+def _p(item: Ranked, name: str) -> str:
+    p = item.p_baseline.get(name, nan)
+    return f"{p:.2g}" if isfinite(p) else "–"

@@ -1,0 +1,263 @@
+"""Cells to numbers: one value per cell, set and metric, then one row per method, set and metric."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import nan
+from operator import itemgetter
+from statistics import mean
+from typing import Any, Literal
+
+import pandas as pd
+
+from bench.report.numbers.group_pairs import Pair, pairs_of
+from bench.report.numbers.levelling import flagging
+from bench.report.numbers.ranking import Exclusion, Row, comparing, excluding, marking
+from bench.report.numbers.suppression import withheld
+from bench.report.numbers.task_info import Cell, TaskInfo, Undefined, check, key_of, label_of
+from bench.score.definitions import METRICS, current
+from bench.score.statistics import summary
+
+IN_DOMAIN = "val"
+TRAINED_ON = "source"
+COST = "cost"
+"""Name of the cost among the metrics: epochs of full fine-tuning on the external set."""
+BASELINE = "baseline"
+"""The method that every other is compared with: it is what the others start from."""
+SYNTHETIC = "SYNTHETIC PHANTOM DATA: these numbers say nothing about patients."
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a set is: fewest and most images over the cells, fewest by (group, label), none where withheld."""
+
+    low: int
+    high: int
+    cells: dict[tuple[str, int], int]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that tables and figures are made of; `rows` in the order of the table.
+
+    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold,
+    `unreadable` how many images of each set were left out because they cannot be read, `pairs` what each baseline
+    chose where the groups are without an order, `remarks` the notes that only this table needs, `withheld` the sets
+    of which little is shown and what is not (see `small`), `outdated` the cells that lack a metric as it is defined
+    today, by metric, `rates` how often each baseline predicts positive by
+    (backbone, set), among negatives and among positives. Where patients were redrawn (see `patients`), `patients` has
+    the images and patients of each set, and `seconds` p of the first row of a column against the second.
+    """
+
+    info: TaskInfo
+    rows: tuple[Row, ...]
+    sizes: dict[str, Size]
+    failures: tuple[dict[str, Any], ...]
+    folds: int
+    found: int
+    seeds: int
+    unreadable: dict[str, int]
+    pairs: tuple[Pair, ...] = ()
+    remarks: tuple[str, ...] = ()
+    withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    outdated: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
+    rates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    patients: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    seconds: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+
+    @property
+    def backbones(self) -> list[str]:
+        """Names of the backbones, sorted."""
+        return sorted({row.backbone for row in self.rows})
+
+    def column(self, backbone: str, name: str, metric: str) -> list[Row]:
+        """One column of the printed table: the rows of a backbone, set and metric."""
+        return [row for row in self.rows if (row.backbone, row.set, row.metric) == (backbone, name, metric)]
+
+    def costs(self, backbone: str) -> list[Row]:
+        """The column of costs, which every method has whichever sets it was scored on."""
+        return self.column(backbone, "", COST)
+
+
+def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: TaskInfo) -> Results:
+    """Average the cells of one task over folds, rank them and compare them with Baseline.
+
+    Only out-of-distribution sets are ranked and compared. Failures that a later attempt made good are dropped.
+
+    Raises:
+        BenchError: on cells that must not stand in one table (see `checks.check`).
+    """
+    check(cells, info)
+    done = {key_of(cell["cell"]) for cell in cells}
+    failed = sorted(
+        (item for item in failures if key_of(item["cell"]) not in done), key=lambda item: key_of(item["cell"])
+    )
+    folds = info.folds or len({item["cell"]["fold"] for item in [*cells, *failed]})
+    columns: dict[tuple[str, str, str], list[Row]] = {}
+    for row in _rows(_records(cells, info)):
+        columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
+    for key, column in columns.items():
+        column += [_undefined_row(item, *key) for item in info.undefined]
+        column.sort(key=lambda row: (row.row, row.method, row.spec))
+    rows: list[Row] = []
+    for (_, name, _), column in columns.items():
+        kept = excluding(column)
+        if name in info.ood:
+            kept = flagging(comparing(marking(kept), BASELINE, folds), cells, info, BASELINE)
+        rows += kept
+    return Results(
+        info=info,
+        rows=tuple(rows),
+        sizes=_sizes(cells, info),
+        failures=tuple(failed),
+        folds=folds,
+        found=max(len(row.values) for row in rows),
+        seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
+        unreadable=_unreadable(cells, info),
+        pairs=pairs_of(cells),
+        withheld=withheld(cells, info),
+        outdated=_outdated(cells),
+        rates=_rates(cells, info),
+    )
+
+
+def tidy(cells: Sequence[Cell], info: TaskInfo) -> pd.DataFrame:
+    """One row per cell, set and metric, in the order of the printed table; NaN where a cell lacks a score.
+
+    Columns: task, backbone, method, label, spec, row, fold, seed, set ("" for the cost), metric, value, degenerate,
+    withheld.
+    """
+    return pd.DataFrame(_records(cells, info))
+
+
+def _records(cells: Sequence[Cell], info: TaskInfo) -> list[dict[str, Any]]:
+    labels, gone = _labels(cells), withheld(cells, info)
+    records = []
+    for item in sorted(cells, key=lambda item: key_of(item["cell"])):
+        cell = item["cell"]
+        one = {name: cell[name] for name in ("task", "backbone", "method", "spec", "row", "fold", "seed")}
+        one["label"] = labels[cell["spec"]]
+        for name in (*info.ood, IN_DOMAIN):
+            scores = item["scores"].get(name, {})
+            for metric in METRICS:
+                kept, carried = metric not in gone.get(name, ()), METRICS[metric].threshold == "carried"
+                # By another definition it is another metric.
+                value = _number(scores.get(metric)) if kept and current(metric, item) else nan
+                degenerate = bool(scores.get("degenerate_carried" if carried else "degenerate", False))
+                shown = {"value": value, "degenerate": degenerate and kept, "withheld": not kept}
+                records.append(one | {"set": name, "metric": metric} | shown)
+        kept = IN_DOMAIN not in gone
+        shown = {"value": cost(item) if kept else nan, "degenerate": False, "withheld": not kept}
+        records.append(one | {"set": "", "metric": COST} | shown)
+    return records
+
+
+def cost(cell: Cell) -> float:
+    """Epochs of full fine-tuning on the external set: (forward + 2 backward) / (3 n) images; NaN if unknown."""
+    forward, backward = (_number(cell["cost"].get(f"images_{way}")) for way in ("forward", "backward"))
+    n = _number(cell["data"].get("external", {}).get("n"))
+    return (forward + 2 * backward) / (3 * n) if n else float("nan")
+
+
+def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
+    keys = ("backbone", "method", "label", "spec", "row", "set", "metric")
+    names_of = itemgetter(*keys)
+    groups: dict[tuple[Any, ...], dict[int, list[dict[str, Any]]]] = {}
+    for record in records:
+        groups.setdefault(names_of(record), {}).setdefault(record["fold"], []).append(record)
+    for names, folds in groups.items():
+        # Seeds of a fold share its training images: they are one observation, not several.
+        values = {fold: summary([item["value"] for item in items]).mean for fold, items in folds.items()}
+        mean, std, n = summary(list(values.values()))
+        yield Row(
+            **dict(zip(keys, names, strict=True)),
+            direction=_direction(names[-1]),
+            values=values,
+            mean=mean,
+            std=std,
+            n=n,
+            degenerate=sum(any(item["degenerate"] for item in items) for items in folds.values()),
+            excluded=_excluded(folds),
+        )
+
+
+def _excluded(folds: Mapping[int, list[dict[str, Any]]]) -> Exclusion:
+    return "withheld" if any(item["withheld"] for items in folds.values() for item in items) else ""
+
+
+def _undefined_row(item: Undefined, backbone: str, name: str, metric: str) -> Row:
+    return Row(
+        backbone=backbone,
+        method=item.method,
+        label=item.title,
+        spec=item.method,
+        row=item.row,
+        set=name,
+        metric=metric,
+        direction=_direction(metric),
+        values={},
+        mean=nan,
+        std=nan,
+        n=0,
+        degenerate=0,
+        excluded="undefined",
+    )
+
+
+def _direction(metric: str) -> Literal["up", "down"] | None:
+    return METRICS[metric].direction if metric in METRICS else None
+
+
+def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
+    sizes, gone = {}, withheld(cells, info)
+    for name in (*info.ood, IN_DOMAIN):
+        scores = [item["scores"][name] for item in cells if name in item["scores"]]
+        counts = {
+            (group, label): min(score["groups"][group][kind] for score in scores)
+            for group in info.group_names
+            for label, kind in enumerate(("negatives", "positives"))
+            if scores and name not in gone
+        }
+        if scores:
+            sizes[name] = Size(min(score["n"] for score in scores), max(score["n"] for score in scores), counts)
+    return sizes
+
+
+def _rates(cells: Sequence[Cell], info: TaskInfo) -> dict[tuple[str, str], tuple[float, float]]:
+    """FPR and TPR of the baselines over all groups of a test set, mean over folds and seeds."""
+    found: dict[tuple[str, str], list[list[float]]] = {}
+    for item in cells:
+        for name in info.ood if item["cell"]["spec"] == BASELINE else ():
+            groups = list(item["scores"].get(name, {"groups": {}})["groups"].values())
+            pairs = (("false_positives", "negatives"), ("true_positives", "positives"))
+            rates = [_share(sum(g.get(hit, 0) for g in groups), sum(g[kind] for g in groups)) for hit, kind in pairs]
+            found.setdefault((item["cell"]["backbone"], name), []).append(rates)
+    return {key: (mean(low), mean(high)) for key, rates in found.items() for low, high in [zip(*rates, strict=True)]}
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else nan
+
+
+def _unreadable(cells: Sequence[Cell], info: TaskInfo) -> dict[str, int]:
+    counts = {name: max(item.get("unreadable", {}).get(name, 0) for item in cells) for name in (TRAINED_ON, *info.ood)}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _outdated(cells: Sequence[Cell]) -> dict[str, tuple[Cell, ...]]:
+    ordered = sorted(cells, key=lambda item: key_of(item["cell"]))
+    found = {name: tuple(item for item in ordered if not current(name, item)) for name in METRICS}
+    return {name: items for name, items in found.items() if items}
+
+
+def _labels(cells: Sequence[Cell]) -> dict[str, str]:
+    """Labels of rows by spec, with the spec where two would be alike."""
+    names = {item["cell"]["spec"]: label_of(item["cell"]) for item in cells}
+    taken = list(names.values())
+    return {spec: f"{name} [{spec}]" if taken.count(name) > 1 else name for spec, name in names.items()}
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

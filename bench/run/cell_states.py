@@ -1,0 +1,132 @@
+"""In which state each cell of a run is: told by the files first, then by what SLURM says of its jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from bench.cells import store
+from bench.lease import Holder, holder
+from bench.run.attempt import log_file
+from bench.run.plan import BASELINE, Cell, PlannedCell
+
+State = Literal["done", "running", "submitted", "pending", "stale", "failed", "blocked"]
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """What SLURM says of the job of a cell; `kind` is how one ended that is `gone`, see `bench.run.failure`."""
+
+    job: str
+    state: Literal["waiting", "running", "gone"]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The state of a cell, and a word on it: who computes it, its job, or why it failed."""
+
+    state: State
+    note: str = ""
+
+
+def standings(
+    cells: Sequence[PlannedCell], results: Path, queued: Mapping[str, Queued] | None = None
+) -> dict[Cell, Standing]:
+    """Return the state of every cell.
+
+    done       its record has the hash of today
+    running    a process holds its lease, or its job runs
+    submitted  its job waits
+    stale      a record of other images, settings or code; or its process is gone and left neither result nor failure
+    failed     its failure is on disk
+    blocked    the baseline of its fold failed, or cannot be made
+    pending    none of these
+
+    Args:
+        cells: as planned.
+        results: the folder of results.
+        queued: what the queue says, by the path of a cell.
+    """
+    queued = queued or {}
+    names = cache(lambda folder: _names(results / "cells" / folder))
+    found: dict[Cell, Standing] = {}
+    for planned in cells:
+        cell = planned.cell
+        found[cell] = _standing(planned, results, names(cell.path.parent), queued.get(str(cell)))
+    broken = {
+        (cell.task, cell.backbone, cell.fold, cell.seed)
+        for cell, standing in found.items()
+        if cell.method == BASELINE and standing.state == "failed"
+    }
+    for cell, standing in found.items():
+        behind = (cell.task, cell.backbone, cell.fold, cell.seed) in broken
+        if behind and cell.method != BASELINE and standing.state in ("pending", "stale", "submitted"):
+            found[cell] = Standing("blocked", "its baseline failed")
+    return found
+
+
+def _standing(planned: PlannedCell, results: Path, names: frozenset[str], queued: Queued | None) -> Standing:
+    cell, stem = planned.cell, planned.cell.path.name
+    if planned.error is not None:
+        return Standing("failed", str(planned.error).partition("\n")[0])
+    kept = store.state(results, cell, planned.hash) if f"{stem}.json" in names else "pending"
+    if kept == "done":
+        return Standing("done")
+    leased = any(name.startswith(f".{stem}.lease.") for name in names)
+    by = holder(results / "cells" / cell.path) if leased else None
+    if by is not None:
+        return Standing("running", str(by))
+    if queued is not None and queued.state != "gone":
+        return Standing("running" if queued.state == "running" else "submitted", f"job {queued.job}")
+    if f"{stem}.failed.json" in names:
+        return Standing("failed", failure_line(results, cell))
+    if queued is not None:
+        return Standing("stale", f"job {queued.job} ended: {queued.kind}")
+    if leased:
+        return Standing("stale", "its process is gone")
+    return Standing("stale", "of other images, settings or code") if kept == "stale" else Standing("pending")
+
+
+def _names(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(entry.name for entry in os.scandir(folder))  # `iterdir` would make paths
+    except OSError:
+        return frozenset()
+
+
+def failure(results: Path, cell: Cell) -> dict[str, Any]:
+    """Return the stored error of a cell: class, kind, message, traceback and the number of its attempt."""
+    record = store.read_json(store.failure_file(results, cell)) or {}
+    error = record.get("error")
+    return {**(error if isinstance(error, dict) else {}), "attempt": record.get("attempt", 1)}
+
+
+def failure_line(results: Path, cell: Cell) -> str:
+    """Return one line on why a cell failed."""
+    error = failure(results, cell)
+    message = str(error.get("message", "")).partition("\n")[0]
+    return f"{error.get('kind', 'bug')}: {error.get('class', 'unknown')}: {message}"
+
+
+def last_line(results: Path, cell: Cell) -> str:
+    """Return the last line of a cell's log, without its time, or ""."""
+    try:
+        with log_file(results, cell).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 4096))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def holders(cells: Sequence[PlannedCell], results: Path) -> dict[Cell, Holder]:
+    """Return who computes which of the cells."""
+    found = {p.cell: holder(results / "cells" / p.cell.path) for p in cells}
+    return {cell: by for cell, by in found.items() if by is not None}

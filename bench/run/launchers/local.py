@@ -1,0 +1,317 @@
+"""Run cells in a few worker processes of this machine, baselines first; one failure stops nothing else.
+
+Workers live through many cells, because importing torch takes longer than a small cell. Each computes with
+the number of threads that the recipe fixes, so that results do not depend on how many run beside it. A worker
+that dies fails its cell alone and is replaced; all workers leave when this process goes, however it goes.
+A cell that another process computes is asked for again until it is done there or that process is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from bench.cells import store
+from bench.errors import NotWritten
+from bench.run import failure
+from bench.run.attempt import Event, attempt, describe_error, log_file, save_failure, write_log
+from bench.run.launchers.gpus import Sharing
+from bench.run.plan import BASELINE, PlannedCell, Settings
+
+ASK_AGAIN = 2.0
+"""Seconds after which a cell that another process holds is asked for again."""
+
+ALIKE = 3
+"""So many first cells of a method that fail with the same error keep its others from being started in this run."""
+
+Fold = tuple[int, int]
+"""Fold and seed: cells that agree in them start from one baseline."""
+
+
+def run_pool(
+    cells: Sequence[PlannedCell],
+    settings: Settings,
+    jobs: int,
+    on_event: Callable[[Event], None],
+    *,
+    gpus: Sequence[str] = (),
+    force: bool = False,
+    job: str = "",
+) -> None:
+    """Run all cells on `jobs` workers; `on_event` hears of everything, in this process.
+
+    A method's cell waits for the baseline of its fold, and is reported as blocked where that failed; so are the
+    others of a method whose first `ALIKE` cells fail alike. With `gpus` each worker sees one of them, and a cell that
+    has no memory beside others is tried again alone (`launchers.gpus`). Ctrl-C once starts no more cells and finishes
+    those that run; twice stops at once. `job` is the SLURM job that this process is part of.
+
+    Raises:
+        KeyboardInterrupt: after either.
+    """
+    waiting, sharing = _Waiting(list(cells)), Sharing()
+    slots = range(min(jobs, len(cells)))
+    seen = [gpus[i % len(gpus)] if gpus else "" for i in slots]
+    start = partial(_start, settings, force, job)
+    with _draining() as interrupted, _workers(start, seen) as workers:
+        while True:
+            for planned, why in waiting.blocked():
+                on_event(Event("blocked", planned, why))
+            for at in range(len(workers)):
+                worker = workers[at]
+                ready = [] if interrupted() or worker.busy else sharing.allowed(waiting.ready(), worker, workers)
+                if ready:
+                    planned = choose(ready, worker.fold, {_fold(w.busy) for w in workers if w.busy})
+                    waiting.cells.remove(planned)
+                    if planned in sharing.alone:
+                        _renew(workers, worker.gpu, start)
+                        worker = workers[at]
+                    sharing.start(planned, worker, workers)
+                    worker.fold = _fold(planned)
+                    on_event(Event("started", planned))
+                    worker.send(planned)
+            busy = [worker for worker in workers if worker.busy]
+            if not busy and (interrupted() or not waiting.cells):
+                break
+            # With a limit: neither an interruption nor a cell held elsewhere makes a pipe readable.
+            for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
+                worker = next(worker for worker in busy if worker.pipe is pipe)
+                event = worker.receive(settings, force)
+                if event.error and sharing.put_back(event.planned, event.error["kind"], worker):
+                    event = _put_back(event, settings, worker.gpu)
+                if event.kind != "progress":
+                    worker.busy = None
+                    waiting.heard(event)
+                if worker.dead:
+                    workers[workers.index(worker)] = start(worker.gpu)
+                on_event(event)
+        if interrupted():
+            raise KeyboardInterrupt
+
+
+@dataclass
+class _Waiting:
+    """Cells that are not started, and what is known of the baselines of their folds."""
+
+    cells: list[PlannedCell]
+    broken: set[Fold] = field(default_factory=set)
+    later: dict[PlannedCell, float] = field(default_factory=dict)
+    ends: dict[str, list[str]] = field(default_factory=dict)
+    """How the cells of each method ended: class of the error, or "" where they are done."""
+
+    def __post_init__(self) -> None:
+        self.unfinished = {_fold(p) for p in self.cells if p.cell.method == BASELINE}
+
+    def blocked(self) -> list[tuple[PlannedCell, str]]:
+        """Take out and return the cells that are not to be started, each with the reason."""
+        reasons = [(p, why) for p in self.cells if (why := self._reason(p))]
+        taken = {p for p, _ in reasons}
+        self.cells = [p for p in self.cells if p not in taken] if taken else self.cells
+        for planned in taken:
+            if planned.cell.method == BASELINE:
+                self.unfinished.discard(_fold(planned))
+                self.broken.add(_fold(planned))
+        return reasons
+
+    def _reason(self, planned: PlannedCell) -> str:
+        if planned.cell.method != BASELINE and _fold(planned) in self.broken:
+            return "its baseline failed"
+        first = self.ends.get(planned.cell.method, [])[:ALIKE]
+        if len(first) == ALIKE and first[0] and len(set(first)) == 1:
+            return f"the first {ALIKE} cells of {planned.cell.method} failed alike: {first[0]}"
+        return ""
+
+    def ready(self) -> list[PlannedCell]:
+        """Return the cells that may start now."""
+        now = time.monotonic()
+        return [
+            p
+            for p in self.cells
+            if (p.cell.method == BASELINE or _fold(p) not in self.unfinished) and self.later.get(p, 0.0) <= now
+        ]
+
+    def heard(self, event: Event) -> None:
+        """Learn how the attempt at a cell ended."""
+        planned = event.planned
+        if event.kind in ("held", "put back"):
+            self.later[planned] = time.monotonic() + ASK_AGAIN if event.kind == "held" else 0.0
+            self.cells.append(planned)
+            return
+        if event.kind in ("done", "failed"):
+            self.ends.setdefault(planned.cell.method, []).append(event.error["class"] if event.error else "")
+        if planned.cell.method == BASELINE:
+            self.unfinished.discard(_fold(planned))
+            self.broken |= {_fold(planned)} if event.kind == "failed" else set()
+
+
+def _sleep(seconds: float) -> tuple[()]:
+    time.sleep(seconds)
+    return ()
+
+
+@contextlib.contextmanager
+def _draining() -> Iterator[Callable[[], bool]]:
+    """Give whether Ctrl-C was pressed; pressed again it raises KeyboardInterrupt."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def first(*_: object) -> None:
+        pressed.append(1)
+        # Not what was there before: a shell lets what it starts in the background ignore the signal.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.write(2, b"\nfinishing the running cells; Ctrl-C again stops them\n")
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _workers(start: Callable[[str], _Worker], gpus: Sequence[str]) -> Iterator[list[_Worker]]:
+    """Give a worker per slot; none of them is left in the end."""
+    workers: list[_Worker] = []
+    try:
+        for gpu in gpus:
+            workers.append(start(gpu))
+        yield workers
+    finally:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.process.join()
+
+
+def _renew(workers: list[_Worker], gpu: str, start: Callable[[str], _Worker]) -> None:
+    """Put new processes in the place of those that hold memory of a GPU; none of them is busy."""
+    for at, worker in enumerate(workers):
+        if worker.gpu == gpu and worker.used:
+            worker.process.kill()
+            worker.process.join()
+            workers[at] = start(gpu)
+
+
+def _put_back(event: Event, settings: Settings, gpu: str) -> Event:
+    """Return the event of a cell that goes back among those that wait, and take back that it failed."""
+    cell, text = event.planned.cell, f"no memory beside others: put back until it has GPU {gpu} for itself"
+    write_log(log_file(settings.results, cell), text)
+    store.failure_file(settings.results, cell).unlink(missing_ok=True)
+    return Event("put back", event.planned, text)
+
+
+def choose(ready: Sequence[PlannedCell], last: Fold | None, busy: Container[Fold]) -> PlannedCell:
+    """Return the cell for a worker: a baseline, else one of the fold it was on, of a fold nobody is on, or any.
+
+    What settings of a fold have in common is then made once, not by two workers at the same time.
+    """
+    if ready[0].cell.method == BASELINE:
+        return ready[0]
+    own = (p for p in ready if _fold(p) == last)
+    free = (p for p in ready if _fold(p) not in busy)
+    return next(own, None) or next(free, None) or ready[0]
+
+
+def _fold(planned: PlannedCell) -> Fold:
+    return planned.cell.fold, planned.cell.seed
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    gpu: str = ""
+    """What it sees as its only GPU; "" leaves the choice to the system."""
+    busy: PlannedCell | None = None
+    fold: Fold | None = None
+    """Of the cell that it works on or worked on last."""
+    dead: bool = False
+    used: bool = False
+    shared: bool = False
+
+    def send(self, planned: PlannedCell) -> None:
+        # A worker that died while idle is found out by the next `receive`.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.pipe.send(planned)
+
+    def receive(self, settings: Settings, force: bool) -> Event:
+        assert self.busy is not None
+        try:
+            return replace(self.pipe.recv(), planned=self.busy)
+        except (EOFError, ConnectionResetError):
+            self.dead = True
+            self.process.join()
+            if not force and store.state(settings.results, self.busy.cell, self.busy.hash) == "done":
+                return Event("done", self.busy)  # it died after that, or before it saw that another run was faster
+            code = self.process.exitcode or 0
+            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            kind = failure.of_exit(code)
+            hint = "; the system kills a process so when memory is short" if kind == "oom" else ""
+            message = f"the worker ended by {how}{hint}"
+            error = {"class": "WorkerDied", "kind": kind, "message": message, "traceback": ""}
+            save_failure(self.busy, settings, error)
+            return Event("failed", self.busy, error=error)
+
+
+def _start(settings: Settings, force: bool, job: str, gpu: str) -> _Worker:
+    # Spawned, not forked: a fork copies locks that other threads of this process may hold.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, settings, force, job), daemon=True)
+    with _visible(gpu):
+        process.start()
+    theirs.close()
+    return _Worker(process, ours, gpu)
+
+
+@contextlib.contextmanager
+def _visible(gpu: str) -> Iterator[None]:
+    """Let a process that is started now see one GPU: it has to know before it imports torch."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    try:
+        yield
+    finally:
+        if gpu and before is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        elif before is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before
+
+
+def _work(pipe: Connection, settings: Settings, force: bool, job: str) -> None:
+    # Ctrl-C, and the signals by which SLURM ends a job, reach the whole group; the parent decides.
+    for number in (signal.SIGINT, *((signal.SIGTERM, signal.SIGUSR2) if job else ())):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError):
+        while True:
+            planned = pipe.recv()
+            try:
+                event = attempt(
+                    planned,
+                    settings,
+                    lambda text, p=planned: pipe.send(Event("progress", p, text)),
+                    job=job,
+                    force=force,
+                )
+            except NotWritten as error:
+                event = Event("failed", planned, error=describe_error(error))
+            pipe.send(event)
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

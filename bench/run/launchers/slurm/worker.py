@@ -1,0 +1,165 @@
+"""One task of an array of SLURM jobs: `python -m bench.run.launchers.slurm.worker results/slurm/NAME/intent.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bench.cells import store
+from bench.errors import BenchError, NotWritten
+from bench.run import environment, failure
+from bench.run.attempt import Event, attempt, log_file, save_failure, write_log
+from bench.run.history import settings_of
+from bench.run.plan import BASELINE, Cell, PlannedCell, Settings
+
+ASK_AGAIN = 5.0
+"""Seconds after which a cell that another process computes is asked for again."""
+NEAR = {signal.SIGUSR2: 0.5, signal.SIGTERM: 0.9}
+"""Share of the time limit after which a signal means that it is reached: USR2 comes some time before, TERM at it."""
+
+
+class _Ended(BaseException):
+    """SLURM wants the process to end; not an error of the cell, so no `except Exception` may keep it."""
+
+
+def main(file: Path) -> int:
+    """Compute the cells of this task, one after the other or several at a time; return 1 where one failed."""
+    intent = json.loads(file.read_text(encoding="utf-8"))
+    index, started = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")), time.monotonic()
+    job = f"{os.environ.get('SLURM_ARRAY_JOB_ID', '')}_{index}"
+    settings = settings_of(intent["settings"], Path(intent["settings"]["results"]))
+    changed = intent["code"] != environment.code(settings.plugins)
+    if changed:
+        os.environ["BENCH_SUBMITTED_CODE"] = json.dumps(intent["code"])
+    for number in NEAR:
+        signal.signal(number, _end)
+    cells = [
+        PlannedCell(Cell(**{name: entry[name] for name in Cell.__dataclass_fields__}), entry["hash"])
+        for entry in intent["tasks"][index]
+    ]
+    running, ended = set[PlannedCell](), list[str]()
+
+    def hear(event: Event) -> None:
+        if event.kind == "started":
+            running.add(event.planned)
+            if changed:
+                write_log(log_file(settings.results, event.planned.cell), "the code is not that of the submission")
+        elif event.kind == "progress":
+            print(event.text, flush=True)
+        else:
+            running.discard(event.planned)
+            ended.append(event.kind)
+            print(f"{event.planned.cell} {event.kind} {event.text}".rstrip(), flush=True)
+
+    per_gpu = intent.get("per_gpu", 1)
+    try:
+        if per_gpu > 1:
+            _together(cells, settings, job, hear, intent, per_gpu)
+        else:
+            for planned in cells:
+                hear(Event("started", planned))
+                hear(_one(planned, settings, job, intent["force"]))
+    except _Ended as end:
+        spent = time.monotonic() - started
+        resumes = "done" in ended or any(planned.cell.method == BASELINE for planned in running)
+        return _leave(running, settings, job, end.args[0], spent, intent["minutes"], resumes=resumes)
+    return int(any(kind in ("failed", "blocked") for kind in ended))
+
+
+def _together(
+    cells: list[PlannedCell],
+    settings: Settings,
+    job: str,
+    hear: Callable[[Event], None],
+    intent: dict[str, Any],
+    per_gpu: int,
+) -> None:
+    """Compute the cells several at a time on the first GPU of the job, each in a process of its own."""
+    from bench import taskfile
+    from bench.run.launchers.local import run_pool
+    from bench.run.run_task import Slots
+
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    gpus = (first,) if first else ()  # a job without a GPU is not given one
+    jobs = Slots(per_gpu, gpus).number(taskfile.resolve(settings.task).recipe.threads)
+    try:
+        run_pool(cells, settings, jobs, hear, gpus=gpus, force=intent["force"], job=job)
+    finally:
+        store.clear_temporaries(settings.results, intent["task"], settings.cache)
+
+
+def _one(planned: PlannedCell, settings: Settings, job: str, force: bool) -> Event:
+    while True:
+        event = attempt(planned, settings, lambda text: print(text, flush=True), job=job, force=force)
+        if event.kind != "held":
+            return event
+        print(f"{planned.cell} is computed by {event.text}, waiting", flush=True)
+        time.sleep(ASK_AGAIN)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    # SLURM tells the step and then the job: a second signal must not disturb the writing of why it ended.
+    for one in NEAR:
+        signal.signal(one, signal.SIG_IGN)
+    raise _Ended(signal.Signals(number))
+
+
+def _leave(
+    cells: Collection[PlannedCell],
+    settings: Settings,
+    job: str,
+    number: signal.Signals,
+    spent: float,
+    minutes: int,
+    *,
+    resumes: bool,
+) -> int:
+    """End because SLURM says so: back into the queue where that is worth it, else with a failure on disk.
+
+    USR2 comes some time before the limit, and before a preemption; TERM at the limit, and with scancel. Over its time
+    a job is worth another round of the same length only if it `resumes`: a method begins again, and would not end.
+    """
+    near = spent > NEAR[number] * 60 * minutes
+
+    def note(text: str) -> None:
+        for planned in cells:
+            write_log(log_file(settings.results, planned.cell), text)
+
+    if number == signal.SIGTERM and not near:
+        note("cancelled")
+        return 128 + number
+    kind: failure.Kind = "timeout" if near else "preempted"
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    worth = number == signal.SIGUSR2 and (resumes or kind == "preempted")
+    if worth and restarts + 1 < failure.ATTEMPTS[kind]:
+        note(f"{kind}: back into the queue")
+        try:
+            from bench.run.launchers.slurm import commands
+
+            commands.requeue(job)
+            return 0
+        except BenchError as error:
+            note(f"not taken back into the queue: {error}")
+    said = f"the job ended after {spent / 60:.0f} of {minutes} minutes; the next run gives it more time"
+    for planned in cells:
+        save_failure(planned, settings, {"class": "JobEnded", "kind": kind, "message": said, "traceback": ""}, job=job)
+    return 1
+
+
+def _main() -> Any:
+    try:
+        return main(Path(sys.argv[1]))
+    except NotWritten as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,321 @@
+"""A whole run: plan, skip what is done, prepare the images, compute the rest."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from bench import taskfile
+from bench.cells import store
+from bench.data import split_manifest
+from bench.data.task_data import TaskData, task_data
+from bench.errors import DataError, EmptyGroup, NotWritten
+from bench.run.attempt import Event, describe_error, save_failure
+from bench.run.launchers.local import run_pool
+from bench.run.plan import (
+    BASELINE,
+    PlannedCell,
+    Settings,
+    check_backbone,
+    checkpoint_file,
+    folder,
+    method_specs,
+    plan,
+    undefined,
+)
+from bench.run.progress import counting, watching
+from bench.run.tuned_choice import with_choice
+
+
+@dataclass
+class Outcome:
+    """What a run did. `recomputed` cells were done before and had to be made again (stale or forced)."""
+
+    planned: int = 0
+    done_before: int = 0
+    computed: int = 0
+    recomputed: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    """Cell -> one line on what went wrong and where the traceback is."""
+    blocked: dict[str, int] = field(default_factory=dict)
+    """Why cells were not started -> how many."""
+    warnings: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    """One paragraph for each set with images that cannot be read; all was computed without them."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run as it was asked for."""
+
+    methods: str
+    backbone: str | None = None
+    folds: tuple[int, ...] | None = None
+    seeds: tuple[int, ...] = (0,)
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Where cells run: how many at a time (None: as many as cores allow), the GPUs they are dealt over, and how many
+    share one (None: as many as `jobs` asks for, else one)."""
+
+    jobs: int | None = None
+    gpus: tuple[str, ...] = ()
+    per_gpu: int | None = None
+
+    def number(self, threads: int) -> int:
+        """Return how many cells run at a time, each on so many threads: never more threads than cores."""
+        cores = max(1, (os.cpu_count() or 1) // threads)
+        wanted = self.jobs or (len(self.gpus) * (self.per_gpu or 1) if self.gpus else cores)
+        if self.gpus and self.per_gpu:
+            wanted = min(wanted, len(self.gpus) * self.per_gpu)
+        if wanted > cores:
+            threaded = f"{threads} thread{'s' if threads > 1 else ''}"
+            asked = f"--jobs {wanted}" if self.jobs else f"{wanted} cells on {len(self.gpus)} GPUs"
+            print(f"{asked}: {cores}, for each cell has {threaded} of its own", file=sys.stderr)
+        return min(wanted, cores)
+
+
+ALL_CORES = Slots()
+
+
+def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
+    """Read the tables of the task and return them with all cells of the run; nothing is decoded or computed.
+
+    Raises:
+        UsageError, DataError: for anything wrong in what was asked for, before anything is computed.
+    """
+    task = taskfile.resolve(settings.task)
+    specs = method_specs(wanted.methods, settings.plugins, task.recipe)
+    backbone = check_backbone(task, wanted.backbone)
+    data = task_data(
+        task,
+        settings.data,
+        settings.plugins,
+        selecting=settings.selecting,
+        manifest=settings.splits,
+        baseline=settings.baseline,
+    )
+    data = data.readable(settings.cache)
+    folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
+    if data.given is not None:
+        for fold in folds:
+            data.given.file(fold)
+    complete = partial(with_choice, data=data, settings=settings)
+    return data, plan(
+        data, specs, backbone=backbone, folds=folds, seeds=wanted.seeds, plugins=settings.plugins, complete=complete
+    )
+
+
+def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings, *, force: bool) -> list[PlannedCell]:
+    """Return the cells to compute: not done, or stale, or forced; and the baselines whose weights they lack."""
+    todo = [p for p in cells if force or store.state(settings.results, p.cell, p.hash) != "done"]
+    needed = {(p.cell.fold, p.cell.seed) for p in todo}
+    for planned in cells:
+        cell = planned.cell
+        lacking = cell.method == BASELINE and planned not in todo and (cell.fold, cell.seed) in needed
+        if lacking and not checkpoint_file(settings.cache, cell, data).is_file():
+            todo.append(planned)
+    return sorted(todo, key=lambda p: p.cell.method != BASELINE)
+
+
+def prepare(
+    wanted: Wanted, settings: Settings, *, again: bool = True
+) -> tuple[TaskData, list[PlannedCell], list[PlannedCell]]:
+    """Return tables, cells and cells to compute, and decode the images that these need.
+
+    Where some of them turn out to be unreadable, all is planned `again` without them.
+    """
+    data, cells = plan_run(wanted, settings)
+    todo = pending(cells, data, settings, force=wanted.force)
+    print(heading(data, cells, todo), file=sys.stderr)
+    runnable = [p for p in todo if p.error is None]
+    if runnable:
+        _check_given(data, runnable)
+        store.check_writable(settings.results / "cells")
+        baselines = [checkpoint_file(settings.cache, p.cell, data) for p in runnable if p.cell.method == BASELINE]
+        if not all(file.is_file() for file in baselines):
+            store.check_writable(settings.cache / "baselines")
+        with counting("images") as progress:
+            data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
+        if again and data.found_unreadable(settings.cache) != data.unreadable:
+            return prepare(wanted, settings, again=False)
+    return data, cells, todo
+
+
+def _check_given(data: TaskData, cells: Sequence[PlannedCell]) -> None:
+    """Raise DataError for a baseline of the user's that does not fit, before images are decoded for it."""
+    if data.given is not None:
+        from bench.learn.load_checkpoint import given_state
+
+        for file in {data.given.file(p.cell.fold) for p in cells}:
+            given_state(file, cells[0].cell.backbone)
+
+
+def run_task(
+    wanted: Wanted,
+    settings: Settings,
+    *,
+    slots: Slots = ALL_CORES,
+    on_plan: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Compute what is missing of a run and return what was done; a failed cell stops no other.
+
+    Raises:
+        UsageError, DataError: before anything is computed.
+        NotWritten: where results or cache cannot be written any more.
+    """
+    data, cells, todo = prepare(wanted, settings)
+    if todo:
+        on_plan(data.task.name)
+    store.clear_temporaries(settings.results, data.task.name, settings.cache)
+    if not settings.selecting:
+        store_splits(data, settings.results)
+    was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
+    done, unreadable = len(cells) - len(todo), data.left_out(settings.cache)
+    outcome = Outcome(planned=len(cells), done_before=done, unreadable=unreadable)
+
+    def on_event(event: Event) -> None:
+        cell = event.planned.cell
+        if event.kind == "done" and event.record is None:
+            outcome.done_before += 1  # by another run, meanwhile
+        elif event.kind == "done":
+            outcome.computed += 1
+            outcome.recomputed += event.planned in was_done
+            outcome.warnings += [w for w in (event.record or {}).get("warnings", []) if w not in outcome.warnings]
+        elif event.kind == "blocked":
+            outcome.blocked[event.text] = outcome.blocked.get(event.text, 0) + 1
+        elif event.kind == "failed" and event.error is not None:
+            if event.error["class"] == NotWritten.__name__:
+                raise NotWritten(event.error["message"])
+            file = store.failure_file(settings.results, cell)
+            line = event.error["message"].partition("\n")[0]
+            outcome.failures[str(cell)] = f"{event.error['class']}: {line} (traceback in {file})"
+
+    runnable = [p for p in todo if p.error is None]
+    _say_undefined(wanted, data, settings)
+    outcome.warnings += _repeats(data, cells)
+    for planned in todo:
+        if planned.error is not None:
+            error = describe_error(planned.error)
+            save_failure(planned, settings, error)
+            on_event(Event("failed", planned, error=error))
+    if runnable:
+        jobs = slots.number(data.task.recipe.threads)
+        baselines = sum(p.cell.method == BASELINE for p in runnable)
+        with watching(baselines, len(runnable) - baselines, jobs) as watcher:
+
+            def both(event: Event) -> None:
+                on_event(event)
+                watcher(event)
+
+            try:
+                run_pool(runnable, settings, jobs, both, gpus=slots.gpus, force=wanted.force)
+            finally:
+                # Workers that were stopped in the middle of a cell clear nothing up themselves.
+                store.clear_temporaries(settings.results, data.task.name, settings.cache)
+    return outcome
+
+
+def store_splits(data: TaskData, results: Path) -> Path:
+    """Write the split manifest of a run beside its results, unless it stands there; return its file."""
+    file, cut = results / "splits" / f"{folder(data.task.name)}.csv", split_manifest.cut_of(data)
+    try:
+        same = split_manifest.sha256(split_manifest.read(file, data.task)) == split_manifest.sha256(cut)
+    except DataError:
+        same = False
+    if not same:
+        with store.replacing(file) as temporary:
+            temporary.write_text(split_manifest.manifest(data.task, cut), encoding="utf-8", newline="\n")
+    return file
+
+
+def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]) -> str:
+    """Return one line on what a run has before it."""
+    cell, folds = cells[0].cell, len({p.cell.fold for p in cells})
+    methods, first = len({p.cell.method for p in cells}), sum(p.cell.method == BASELINE for p in todo)
+    kind = "  SYNTHETIC" if data.synthetic else ""
+    return (
+        f"{data.task.name}{kind}  {cell.backbone} backbone, {folds} folds, {methods} methods: "
+        f"{len(cells)} cells, {len(cells) - len(todo)} done{f', {first} baselines first' if first else ''}"
+    )
+
+
+def _say_undefined(wanted: Wanted, data: TaskData, settings: Settings) -> None:
+    groups = len(data.task.attribute.names)
+    for spec, why in undefined(method_specs(wanted.methods, settings.plugins), data.task, settings.plugins).items():
+        print(f"left out: {spec} is not defined on {groups} groups: {why}", file=sys.stderr)
+
+
+def _repeats(data: TaskData, cells: Sequence[PlannedCell]) -> list[str]:
+    repeats = []
+    for fold in sorted({p.cell.fold for p in cells}):
+        # A fold that cannot be balanced fails with its own message.
+        with contextlib.suppress(EmptyGroup):
+            repeats.append(data.repeats(fold))
+    if not any(repeats):
+        return []
+    why = "the larger group has fewer images of a class than the smaller one"
+    if data.task.balance == "reference":
+        why = "the larger group is drawn with replacement"
+    return [f"external set: up to {max(repeats)} images per fold are repeats, because {why}"]
+
+
+def settings(args: argparse.Namespace) -> Settings:
+    """Return the settings that the options of the command line give."""
+    cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
+    folders = (args.results.absolute(), cache.absolute(), args.data.absolute() if args.data else None)
+    manifest = args.splits.absolute() if args.splits else None
+    baseline = args.baseline.absolute() if args.baseline else None
+    plugins = tuple(file.absolute() for file in args.plugin)
+    return Settings(args.task, *folders, plugins, splits=manifest, baseline=baseline)
+
+
+def print_plan(wanted: Wanted, settings: Settings) -> int:
+    """Print every cell and how it stands."""
+    data, cells = plan_run(wanted, settings)
+    _say_undefined(wanted, data, settings)
+    for text in data.left_out(settings.cache):
+        print(f"left out: {text}", file=sys.stderr)
+    for planned in cells:
+        how = "cannot run" if planned.error else store.state(settings.results, planned.cell, planned.hash)
+        print(f"{how:<10} {planned.cell}")
+    return 0
+
+
+def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -> int:
+    """Run, say on stderr what happens and on stdout what was done; return the exit code."""
+    from bench.run.history import remember
+
+    outcome = run_task(
+        wanted, settings, slots=slots, on_plan=lambda task: remember(wanted, settings, task, {"on": "local"})
+    )
+    code = tell(outcome)
+    parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
+    parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
+    parts += [f"{sum(outcome.blocked.values())} not started"] if outcome.blocked else []
+    parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
+    manifest = f" --splits {os.path.relpath(settings.splits)}" if settings.splits else ""
+    manifest += f" --baseline {os.path.relpath(settings.baseline)}" if settings.baseline else ""
+    print(f"{', '.join(parts)}. `bench report --task {settings.task}{manifest}` makes the tables.")
+    return code
+
+
+def tell(outcome: Outcome) -> int:
+    """Print what was left out, warnings and failures on stderr; return the exit code."""
+    for text in outcome.unreadable:
+        print(f"left out: {text}", file=sys.stderr)
+    for text in outcome.warnings:
+        print(f"warning: {text}", file=sys.stderr)
+    for cell, why in outcome.failures.items():
+        print(f"failed: {cell}: {why}", file=sys.stderr)
+    for why, number in outcome.blocked.items():
+        print(f"not started: {number} of the cells, {why}; the same command tries again", file=sys.stderr)
+    return 1 if outcome.failures or outcome.blocked or outcome.unreadable else 0

@@ -1,0 +1,64 @@
+"""What `bench tune` chose for a method on a fold: how it is stored, and whether it still holds.
+
+<results>/tuning/cells/<task>/<backbone>/<spec>/f0-s0.json      a trial: a cell scored on the holdout of its fold
+                                         <spec>@tuned/f0-s0.json   what was chosen, and from which trials
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.cells import store
+from bench.data.table import fingerprint
+from bench.data.task_data import TaskData
+from bench.errors import BenchError
+from bench.run.plan import TUNED, Cell, Settings, baseline_identity, build_method, digest
+
+
+def selecting(settings: Settings) -> Settings:
+    """Return the settings of the trials: no test set, and a folder of their own that no report reads."""
+    return dataclasses.replace(settings, results=settings.results / "tuning", selecting=True)
+
+
+def choice_file(settings: Settings, cell: Cell) -> Path:
+    """Return where the choice for a tuned cell stands."""
+    return store.cell_file(selecting(settings).results, dataclasses.replace(cell, choice=""))
+
+
+def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
+    """Hash what a choice depends on besides the objective and the number of trials.
+
+    It is the same for the data of the trials and for those of a run: holdout, validation and external set are
+    functions of the source set and the fold.
+    """
+    method = build_method(cell.method, plugins)
+    identity = {
+        "baseline": {**baseline_identity(cell, data), "train": data.fingerprint("train", cell.fold)},
+        "source": fingerprint(data.tables["source"]),
+        "recipe": dataclasses.asdict(data.task.recipe),
+        "version": method.version,
+        "parameters": dataclasses.asdict(method),
+        "search": {name: list(values) for name, values in method.search.items()},
+    }
+    return digest(identity)
+
+
+def with_choice(cell: Cell, data: TaskData, settings: Settings) -> Cell:
+    """Return a tuned cell with what was chosen for it; any other cell as it is.
+
+    Raises:
+        BenchError: nothing was chosen, or for other images, another recipe, version or grid than today's.
+    """
+    if not cell.method.endswith(TUNED):
+        return cell
+    plain = cell.method.removesuffix(TUNED)
+    again = f"`bench tune --task {settings.task} --methods {plain}` chooses"
+    choice = store.read_json(choice_file(settings, cell))
+    if choice is None:
+        raise BenchError(f"nothing is chosen for {plain} on fold {cell.fold}, seed {cell.seed}: {again}")
+    if choice.get("identity") != choice_identity(cell, data, settings.plugins):
+        raise BenchError(f"the choice for {plain} on fold {cell.fold}, seed {cell.seed} is stale: {again} again")
+    return dataclasses.replace(cell, choice=json.dumps(choice, sort_keys=True))
