@@ -18,6 +18,7 @@ from bench.lease import lease
 from bench.run.plan import SCHEMA, Cell
 from bench.score.definitions import METRICS, VERSION
 from bench.score.metrics import score_sets
+from tests.factory import record
 
 GROUPS = ("younger", "older", "Unknown")
 """Not in the order in which JSON keeps them."""
@@ -57,16 +58,9 @@ def old(scores: dict) -> dict:
 
 def save(results: Path, fold: int = 0, task: str = "phantom-cxr-age", groups: int = 3) -> Path:
     cell, table = Cell(task, "small", "swift", fold, 0), predictions(fold, groups)
-    record = {
-        "schema": SCHEMA,
-        "hash": "ab12",
-        "metrics_version": 1,
-        "scores": old(scores_of(table, groups)),
-        "cell": {"task": task, "fold": fold},
-        "log": {"gamma": float("nan")},
-        "cost": {"seconds": 1.5},
-    }
-    store.save_cell(results, cell, record, table, b"")
+    scores, log = old(scores_of(table, groups)), {"gamma": float("nan")}
+    stored = record("swift", fold, task=task, hash="ab12", metrics_version=1, scores=scores, log=log)
+    store.save_cell(results, cell, stored, table, b"")
     return store.cell_file(results, cell)
 
 

@@ -27,6 +27,7 @@ from bench.run.tune import candidates, make_choice
 from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
 from bench.tasks import TASKS
+from tests.factory import record
 
 # --- the holdout --------------------------------------------------------------------------------
 
@@ -279,7 +280,7 @@ def trial(auc, y_true=(1, 0, 1, 0), forward=10, backward=4):
     z = np.array(y_true) * 2.0 - 1
     scores = metrics.evaluate(z if auc else -z, np.array(y_true), np.array([0, 0, 1, 1]), ("m", "w"))
     cost = {"images_forward": forward, "images_backward": backward}
-    return {"scores": {HOLDOUT: scores}, "cost": cost, "data": {HOLDOUT: {"n": 4, "sha": "s"}}}
+    return record("m", scores={HOLDOUT: scores}, cost=cost, data={HOLDOUT: (4, "s")})
 
 
 def test_a_choice_counts_trials_and_images_and_names_what_was_never_chosen():
