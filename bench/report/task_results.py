@@ -12,10 +12,9 @@ import pandas as pd
 
 from bench import registry, taskfile
 from bench.api import Task
-from bench.cells.identity import cells_folder, pictures_file
+from bench.cells.identity import cells_folder, pictures_file, predictions_file
 from bench.cells.predictions import Predictions, read_table
 from bench.cells.record import Failure, Record
-from bench.cells.store import predictions_file
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError
 from bench.report.numbers.ablations import Table, split

@@ -82,6 +82,7 @@ def test_killed_three_times_the_run_ends_with_the_same_table(finished, place):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_fifty_times_the_run_ends_with_the_same_table(new_place, place):
     other = new_place("uninterrupted")
     for one in (other, place):

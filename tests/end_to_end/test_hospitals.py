@@ -48,8 +48,10 @@ def test_chest_films_run_from_files_to_report(place):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "names", "column"),
-    [("cxr-age", CHEST_TREES, "age"), ("skin-tone", SKIN_TREES, "dark")],
-    ids=["cxr-age", "skin-tone"],
+    [
+        pytest.param("cxr-age", CHEST_TREES, "age", id="cxr-age", marks=pytest.mark.long),
+        pytest.param("skin-tone", SKIN_TREES, "dark", id="skin-tone"),
+    ],
 )
 def test_all_methods_run_from_files_to_report(place, task, names, column):
     told = written(place, names, 240)

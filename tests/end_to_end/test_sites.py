@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import cli
+from tests import factory
 
 pytestmark = pytest.mark.slow
 
@@ -90,10 +91,10 @@ def test_neither_data_nor_task_nor_torch_are_needed_to_read_and_to_merge(archive
 
 def test_an_export_is_the_same_again_and_holds_no_prediction_path_or_host(sites, bench, tmp_path):
     # As after a failure on an image: none of it may leave.
-    error = {"class": "ValueError", "message": f"{sites[0]}/zqfilm.png", "traceback": "zqfilm", "kind": "bug"}
-    cell = json.loads((sites[0] / "results/cells/tiny/small/llft/f0-s0.json").read_text())["cell"]
+    cell = factory.changed(json.loads((sites[0] / "results/cells/tiny/small/llft/f0-s0.json").read_text()), seed=7)
+    planted = factory.failure(cell, "ValueError", f"{sites[0]}/zqfilm.png", traceback="zqfilm", kind="bug")
     failure = sites[0] / "results/cells/tiny/small/llft/f0-s7.failed.json"
-    failure.write_text(json.dumps({"cell": cell | {"seed": 7}, "error": error}))
+    failure.write_text(json.dumps(planted))
     try:
         for name in ("one.tar.gz", "two.tar.gz"):
             bench(sites[0], "export", "--task", "tiny.toml", "--out", tmp_path / name)

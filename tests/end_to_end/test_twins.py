@@ -81,6 +81,7 @@ def names(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, monkeypatch):
     settings = Settings("", tmp_path / "results", tmp_path / ".cache", None)
     place = tmp_path / "reports"

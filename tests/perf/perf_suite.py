@@ -12,14 +12,15 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from bench.cells import store
+from bench.cells.identity import Cell, cell_file, predictions_file
 from bench.data.image_split import ImageSplit
+from bench.files import write_json
 from bench.learn.device import device
 from bench.learn.network import Net
 from bench.run.compute_cell import run_cell
-from bench.cells.identity import Cell
 from bench.run.plan import PlannedCell, Settings
 from bench.run.run_task import Wanted, plan_run
+from tests.factory import changed
 from tests.perf.sizes import fastest
 
 TASK = "phantom-cxr-age"
@@ -65,7 +66,7 @@ def test_all_methods_on_five_folds_against_cells_alone(tmp_path, images, whole):
     )
     for planned in cells:
         shutil.rmtree(tmp_path / "alone" / "cache" / "shared", ignore_errors=True)
-        spent, said = seconds([*words, "--methods", planned.cell.method, "--folds", "0", "--jobs", "1"])
+        spent, said = seconds([*words, "--methods", planned.cell.spec, "--folds", "0", "--jobs", "1"])
         assert "1 computed" in said
         alone += spent
     ratio = together / (5 * alone)
@@ -181,11 +182,10 @@ def test_two_thousand_cells_are_reported_in_twenty_seconds(whole, tmp_path):
 def copied(settings: Settings, planned: PlannedCell) -> None:
     """Store the cell of fold 0 and seed 0 as one of another fold and seed."""
     cell = planned.cell
-    first = Cell(cell.task, cell.backbone, cell.method, 0, 0)
+    first = Cell(cell.task, cell.backbone, cell.spec, 0, 0)
     if cell == first:
         return
-    record = json.loads(store.cell_file(settings.results, first).read_text())
-    record["hash"] = planned.hash
-    record["cell"] |= {"fold": cell.fold, "seed": cell.seed}
-    store.write_json(store.cell_file(settings.results, cell), record)
-    shutil.copy(store.predictions_file(settings.results, first), store.predictions_file(settings.results, cell))
+    record = json.loads(cell_file(settings.results, first).read_text())
+    copy = changed(record, hash=planned.hash, fold=cell.fold, seed=cell.seed)
+    write_json(cell_file(settings.results, cell), copy)
+    shutil.copy(predictions_file(settings.results, first), predictions_file(settings.results, cell))

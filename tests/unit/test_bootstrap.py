@@ -197,6 +197,7 @@ def test_intervals_over_patients_cover_and_intervals_over_images_do_not() -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_coverage_is_near_95_in_100() -> None:
     found = coverage(2000, 1000, clustered=True)
     assert (abs(found - 0.95) < 0.02).all(), found

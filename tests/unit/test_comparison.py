@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell, predictions_file
 from bench.cli import main
 from bench.report.figures import rank_diagram
 from bench.report.numbers import across_tasks
 from bench.report.numbers.published import published
-from bench.cells.identity import Cell, SCHEMA
-from bench.run.plan import build_method, describe_cell
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
+from tests.factory import record, scores
 
 STEPS = (-2, -1, 0, 1, 2)
 """Five folds of these, times s, have mean 0 and a std (ddof 1) of 1.5811 s."""
@@ -34,28 +33,22 @@ class Folder:
         """Five folds that have the paper's means, plus `shift`; `given` are `synthetic`, `folds` and `degenerate`."""
         backbone = TASKS[task].backbones[0]
         paper = published(task, backbone)
-        groups = {name: {"positives": 100, "negatives": 100} for name in TASKS[task].attribute.names}
+        groups = dict.fromkeys(TASKS[task].attribute.names, (100, 100))
         for fold in range(given.get("folds", 5)):
             cell = Cell(task, backbone, spec, fold, 0)
-            scores = {}
+            sets = {}
             for name in (*TASKS[task].ood, "val"):
                 rows = paper[(paper["test_set"] == name) & (paper["key"] == spec)]
                 known = dict(zip(rows["metric"], rows["mean"], strict=True))
                 known["eodds_signed"] = known.get("eodds", 0.5)
                 values = {metric: known.get(metric, 0.5) + shift + step * STEPS[fold] for metric in METRICS}
-                n = SIZES.get(name, 400)
-                scores[name] = values | {"degenerate": given.get("degenerate", False), "n": n, "groups": groups}
-            record = {
-                "schema": SCHEMA,
-                "cell": describe_cell(cell, build_method(spec)),
-                "synthetic": given.get("synthetic", False),
-                "data": {name: {"n": scores[name]["n"], "sha": name} for name in TASKS[task].ood},
-                "scores": scores,
-                "cost": {"seconds": 1.0, "images_forward": 10, "images_backward": 5},
-            }
+                values |= {"n": SIZES.get(name, 400), "degenerate": given.get("degenerate", False)}
+                sets[name] = scores(groups, **values)
+            synthetic = given.get("synthetic", False)
+            stored = record(spec, fold, task=task, backbone=backbone, synthetic=synthetic, scores=sets)
             file = self.place / "cells" / cell.path.with_name(f"{cell.path.name}.json")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(record))
+            file.write_text(json.dumps(stored))
             predictions = predictions_file(self.place, cell)
             predictions.parent.mkdir(parents=True, exist_ok=True)
             predictions.touch()

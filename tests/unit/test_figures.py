@@ -20,21 +20,13 @@ from matplotlib.text import Text
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench import registry
-from bench.report import TaskInfo
 from bench.report.figures import cost_gain, curves, roc, style, trade_off
 from bench.report.figures.style import Name, dashes_of, styles_of
 from bench.report.numbers import frames
 from bench.run.plan import build_method
+from tests.factory import task_info
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-)
+INFO = task_info()
 TEN = [Name(number, f"m{number}", f"m{number}", f"M{number}") for number in range(2, 11)]
 BASELINE = Name(1, "baseline", "baseline", "Baseline")
 grid = st.integers(0, 4).map(lambda value: value / 4)

@@ -11,7 +11,8 @@ from bench.errors import UsageError
 from bench.share.merge import merge
 from bench.share.merged_page import files
 from bench.share.sites import conflicts, remarks
-from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
+from tests import factory
+from tests.unit.sites import GROUPS, TASK, WIDE, cell, predictions, site, with_predictions
 
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
 
@@ -27,10 +28,7 @@ def of(values, name="north", methods=("baseline", "swift")):
 
 def changed(name, **changes):
     """A site all of whose cells have these fields of `cell`, or of the record, changed."""
-    cells = site(name).cells
-    inside = {key: value for key, value in changes.items() if key in cells[0]["cell"]}
-    outside = {key: value for key, value in changes.items() if key not in inside}
-    return site(name, [{**item, **outside, "cell": item["cell"] | inside} for item in cells])
+    return site(name, [factory.changed(item, **changes) for item in site(name).cells])
 
 
 def test_two_sites_of_one_task_on_images_of_their_own_can_be_merged():
@@ -47,14 +45,14 @@ def test_a_site_given_twice_is_refused_by_its_images_and_its_cells():
 
 
 def test_the_same_images_under_another_hash_are_refused_too():
-    other = site("north", [{**item, "hash": "other"} for item in site("north").cells])
+    other = site("north", [factory.changed(item, hash="other") for item in site("north").cells])
     found = conflicts({"north": site("north"), "south": other})
     assert found[1].startswith("cells: 4 trained on the same images have one hash at north and another at south")
 
 
 def test_one_shared_test_set_under_another_name_is_enough():
-    cells = site("south").cells
-    cells[0]["data"]["ood_reversed"] = {"n": 200, "sha": "north-ood_neutral-"}
+    first, *others = site("south").cells
+    cells = [factory.changed(first, data={"ood_reversed": (200, "north-ood_neutral-")}), *others]
     assert conflicts({"north": site("north"), "south": site("south", cells)}) == [
         "images: north and south have the same in ood_neutral, ood_reversed"
     ]
@@ -204,10 +202,8 @@ def test_a_site_without_baseline_or_without_the_method_leaves_nothing_to_take_ov
 
 def test_sets_of_other_names_are_not_taken_together():
     ood = {"elsewhere": TASK.ood["ood_neutral"]}
-    cells = [
-        item | {"scores": {"val": item["scores"]["val"], "elsewhere": item["scores"]["ood_neutral"]}}
-        for item in site("south").cells
-    ]
+    sets = {"elsewhere": factory.scores(WIDE, value=0.4), "ood_neutral": factory.GONE, "ood_reversed": factory.GONE}
+    cells = [factory.changed(item, scores=sets) for item in site("south").cells]
     merged = merge({"north": site("north"), "south": site("south", cells, ood=ood)})
     assert rows(merged, "pooled.csv") == []
     assert "No test set has one name at two sites" in files(merged)["merged.md"].decode()

@@ -9,27 +9,17 @@ import pytest
 
 from bench.report.artefacts import artefacts
 from bench.report.numbers.aggregate import SYNTHETIC
-from bench.report.numbers.task_info import TaskInfo
 from bench.report.page import NAME, Shown, found, index, page
 from bench.report.page.embed import html
 from bench.report.rerun_commands import Line
 from bench.report.tables.main_table import markdown
 from bench.report.task_results import Material
 from bench.run.plan import Settings
-from bench.score.definitions import METRICS
 from bench.tasks import TASKS
 from tests.browser import CHROMIUM, browser
+from tests.factory import changed, failure, record, scores, task_info
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding on demo images.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-    folds=3,
-)
+INFO = task_info(says="Finding on demo images.", folds=3)
 TITLES = ("Baseline", "Alpha", "Beta", "Gamma")
 EODDS = (0.3, 0.1, 0.2, 0.05)
 HOST, FOLDER, IMAGE = "ward-7-scanner", Path("/home/dr-no/study"), "patient00042.png"
@@ -39,37 +29,23 @@ def cell(title, fold, *, commit="a" * 40, near=(60, 40, 75, 25), eodds=None, hos
     row = TITLES.index(title)
     value = EODDS[row] if eodds is None else eodds
 
-    def scores(counts):
-        named = {
-            "younger": {"negatives": counts[0], "positives": counts[1]},
-            "older": {"negatives": counts[2], "positives": counts[3]},
-        }
-        values = dict.fromkeys(METRICS, 0.5) | {
-            "auc": 0.8 - 0.01 * row + 0.001 * fold,
-            "eodds": value + 0.001 * fold * (row + 1),
-        }
-        return values | {"degenerate": False, "n": sum(counts), "groups": named}
+    def one(counts):
+        groups = {"younger": counts[:2], "older": counts[2:]}
+        gap = value + 0.001 * fold * (row + 1)
+        return scores(groups, auc=0.8 - 0.01 * row + 0.001 * fold, eodds=gap)
 
-    return {
-        "cell": {
-            "task": "demo",
-            "backbone": "small",
-            "method": title.lower(),
-            "title": title,
-            "row": row + 1,
-            "spec": title.lower(),
-            "fold": fold,
-            "seed": 0,
-            "version": 3,
-        },
-        "synthetic": True,
-        "data": {
-            "external": {"n": 173, "sha": f"e{fold}" * 20},
-            "near": {"n": sum(near), "sha": "b" * 40},
-            "far": {"n": 200, "sha": "f" * 40},
-        },
-        "baseline": {"sha256": f"{fold}" * 40},
-        "environment": {
+    return record(
+        title.lower(),
+        fold,
+        title=title,
+        row=row + 1,
+        version=3,
+        parameters={},
+        data={"external": (173, f"e{fold}" * 20), "near": (sum(near), "b" * 40), "far": (200, "f" * 40)},
+        scores={"near": one(near), "far": one((60, 40, 75, 25)), "val": one((60, 40, 75, 25))},
+        cost={"images_forward": 519, "images_backward": 0},
+        baseline={"sha256": f"{fold}" * 40},
+        environment={
             "bench": "0.1.0",
             "commit": commit,
             "changed_files": commit[0] == "b",
@@ -78,9 +54,7 @@ def cell(title, fold, *, commit="a" * 40, near=(60, 40, 75, 25), eodds=None, hos
             "host": host,
             "device": "x86_64",
         },
-        "scores": {"near": scores(near), "far": scores((60, 40, 75, 25)), "val": scores((60, 40, 75, 25))},
-        "cost": {"images_forward": 519, "images_backward": 0},
-    }
+    )
 
 
 def cells(**given):
@@ -158,10 +132,7 @@ def test_provenance_says_which_code_made_how_many_cells_and_of_which_data():
 
 
 def test_no_host_no_folder_and_no_image_is_named():
-    failure = {
-        "cell": cell("Gamma", 2)["cell"],
-        "error": {"class": "ValueError", "message": f"cannot read {IMAGE}", "traceback": f"{FOLDER}/{IMAGE}"},
-    }
+    failed = failure(cell("Gamma", 2), "ValueError", f"cannot read {IMAGE}", traceback=f"{FOLDER}/{IMAGE}")
     place = FOLDER / "results" / "cells" / "demo" / "small"
     left_out = (
         f"{place}/beta/f0-s0.json: cannot be checked: {FOLDER}/{IMAGE} is missing",
@@ -169,7 +140,7 @@ def test_no_host_no_folder_and_no_image_is_named():
         f"{place}/beta/{IMAGE}: not a file of a cell",
     )
     kept = [item for item in cells() if (item["cell"]["title"], item["cell"]["fold"]) != ("Gamma", 2)]
-    text = text_of(material(kept, failures=[failure], left_out=left_out))
+    text = text_of(material(kept, failures=[failed], left_out=left_out))
     assert "Failed: Gamma, small, fold 2, seed 0: ValueError." in text
     assert "<li>small/beta/f0-s0: cannot be checked.</li>" in text
     assert "<li>small/beta/f1-s0: not a whole record of a failure.</li>" in text
@@ -179,8 +150,7 @@ def test_no_host_no_folder_and_no_image_is_named():
 
 
 def test_a_failure_that_was_made_good_is_not_told():
-    failure = {"cell": cell("Gamma", 2)["cell"], "error": {"class": "ValueError"}}
-    assert "No cell failed." in text_of(material(cells(), failures=[failure]))
+    assert "No cell failed." in text_of(material(cells(), failures=[failure(cell("Gamma", 2))]))
 
 
 def test_small_cells_are_withheld_from_the_page_too():
@@ -195,16 +165,14 @@ def test_small_cells_are_withheld_from_the_page_too():
 
 
 def test_no_size_follows_from_a_validation_set_with_a_small_cell():
-    small = cells()
-    for item in small:
-        item["scores"]["val"]["groups"]["older"]["positives"] = 4
+    small = [changed(item, groups={"val": {"older": {"positives": 4}}}) for item in cells()]
     text = text_of(material(small, info={"min_cell": 10}))
     assert "<td>external</td><td>1</td><td>–</td>" in text
     assert "173" not in words_of(text)
 
 
 def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
-    old = [{**item, "metrics_version": 0} for item in cells()]
+    old = [changed(item, metrics_version=0) for item in cells()]
     given = material(
         old, left_out=("results/cells/tiny/small/swift/f0-s0.json: stale; `bench run` again <replaces> it",)
     )
@@ -216,7 +184,7 @@ def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
 
 def test_markup_in_names_is_text():
     evil = "<script>alert(1)</script>"
-    sneaky = [{**item, "cell": {**item["cell"], "title": item["cell"]["title"] + evil}} for item in cells()]
+    sneaky = [changed(item, title=item["cell"]["title"] + evil) for item in cells()]
     given = material(sneaky, info={"says": evil})
     text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings, (evil,)),))])
     assert evil not in text

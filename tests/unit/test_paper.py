@@ -13,23 +13,21 @@ from bench.errors import UnknownName, UsageError
 from bench.report import artefacts, selection
 from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
 from bench.report.numbers.published import COLUMNS, everything
-from bench.report.numbers.task_info import TaskInfo
 from bench.report.task_results import Material
-from bench.run.plan import Cell as Place
-from bench.run.plan import Settings, build_method, describe_cell
+from bench.run.plan import Settings, build_method
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
+from tests.factory import failure, record, scores, task_info
 from tests.latex import compile_tables, needs_latex
 
 TEN = [
     *("baseline", "fullft_rw", "fullft_reg", "fullft_fdr", "llft"),
     *("diff_gda", "fair_prune", "diff_prune", "bmft", "swift"),
 ]
-GROUPS = {"positives": 25, "negatives": 75}
 FOLDERS = shlex.join(["--results", "no results", "--cache", "no cache"])
 
 
-def cells(task, *specs, folds=2, backbone=None, **values):
+def cells(task, *specs, folds=2, backbone=None, groups=None):
     """Cells of a task of the suite: the AUC falls from spec to spec by 0.01, gaps rise by 0.01."""
     task = TASKS[task]
     made = []
@@ -37,19 +35,20 @@ def cells(task, *specs, folds=2, backbone=None, **values):
         metrics = {
             name: 0.1 + place / 100 if METRICS[name].direction == "down" else 0.8 - place / 100 for name in METRICS
         }
-        groups = dict.fromkeys(task.attribute.names, GROUPS)
-        scores = {**metrics, "degenerate": False, "n": 100 * len(groups), "groups": groups, **values}
-        for fold in range(folds):
-            cell = Place(task.name, backbone or task.backbones[0], spec, fold, 0)
-            made.append(
-                {
-                    "cell": describe_cell(cell, build_method(spec)),
-                    "synthetic": task.name.startswith("phantom"),
-                    "data": {"external": {"n": 40}},
-                    "scores": dict.fromkeys((*task.ood, "val"), scores),
-                    "cost": {"images_forward": 0, "images_backward": 0},
-                }
+        one = scores(groups or dict.fromkeys(task.attribute.names, (75, 25)), **metrics)
+        sets, where = dict.fromkeys((*task.ood, "val"), one), backbone or task.backbones[0]
+        made += [
+            record(
+                spec,
+                fold,
+                task=task.name,
+                backbone=where,
+                synthetic=task.name.startswith("phantom"),
+                scores=sets,
+                cost={"images_forward": 0, "images_backward": 0},
             )
+            for fold in range(folds)
+        ]
     return made
 
 
@@ -57,8 +56,8 @@ def material(spec, found, known=None, failures=(), min_cell=0):
     """Material of a task of the suite; `known` is that of others, so that nothing is read."""
     task = TASKS[spec]
     grouped = task.attribute.grouped
-    info = TaskInfo(
-        name=task.name,
+    info = task_info(
+        task.name,
         says="Demo.",
         synthetic=spec.startswith("phantom"),
         label_names=task.label_names,
@@ -199,8 +198,7 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
 
 def test_a_row_that_failed_is_not_called_not_run():
     done = cells("phantom-cxr-age", "swift", folds=5)
-    (failed,) = cells("phantom-cxr-age", "swift:normalise=zscore", folds=1)
-    failed["error"] = {"class": "NonFinite", "message": "at /home/someone"}
+    failed = failure(*cells("phantom-cxr-age", "swift:normalise=zscore", folds=1), message="at /home/someone")
     made = table("table-7", material("phantom-cxr-age", done, failures=[failed]))
     assert "| z-score | failed |" in made["md"]
     assert "Failed: SWiFT (normalise zscore), fold 0: NonFinite" in made["md"]
@@ -228,8 +226,8 @@ def test_another_backbone_is_another_table():
 
 
 def test_small_cells_are_withheld_here_too():
-    few = {"positives": 3, "negatives": 75}
-    found = cells("phantom-cxr-age", "swift", "swift:normalise=zscore", groups={"up to 65": few, "over 65": GROUPS})
+    few = {"up to 65": (75, 3), "over 65": (75, 25)}
+    found = cells("phantom-cxr-age", "swift", "swift:normalise=zscore", groups=few)
     made = table("table-7", material("phantom-cxr-age", found, min_cell=10))
     lines = [line for line in made["md"].splitlines() if line.startswith("| ")][2:]
     assert lines == [

@@ -13,31 +13,23 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from bench.cells.identity import Cell, predictions_file
 from bench.cells.predictions import Scored
-from bench.cells.store import predictions_file
 from bench.report import TaskInfo, collect, write
 from bench.report.artefacts import artefacts
 from bench.report.numbers.patient_intervals import over_patients, redraw
 from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
-from bench.cells.identity import Cell
 from bench.score.bootstrap import Sample, interval, replicates
 from bench.score.metrics import evaluate
 from bench.score.statistics import holm
 from bench.seeds import seed_of
+from tests.factory import Record, record, task_info
 from tests.latex import compile_tables, needs_latex
 from tests.unit.materials import material
 
-INFO = TaskInfo(
-    name="phantom-cxr-age",
-    says="Finding.",
-    synthetic=False,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-)
+INFO = task_info("phantom-cxr-age", synthetic=False)
 METHODS = {"baseline": 1.0, "good": 0.1, "same": 0.97}
 """How far positives and negatives of the older lie too high."""
 
@@ -56,29 +48,14 @@ def predictions(method: str, fold: int, images: int = 400) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def cell(method: str, fold: int) -> dict[str, Any]:
+def cell(method: str, fold: int) -> Record:
     frame = predictions(method, fold)
     scores = {
         str(name): evaluate(*(part[column].to_numpy() for column in ("logit", "y", "a")), INFO.group_names)
         for name, part in frame.groupby("set")
     }
     row = 1 + list(METHODS).index(method)
-    return {
-        "cell": {
-            "task": INFO.name,
-            "backbone": "small",
-            "method": method,
-            "spec": method,
-            "title": method.title(),
-            "row": row,
-            "fold": fold,
-            "seed": 0,
-        },
-        "synthetic": False,
-        "data": {"external": {"n": 100}, "near": {"sha": "n"}, "far": {"sha": "f"}},
-        "scores": scores,
-        "cost": {"images_forward": 300, "images_backward": 150},
-    }
+    return record(method, fold, task=INFO.name, row=row, synthetic=False, scores=scores)
 
 
 CELLS = [cell(method, fold) for method in METHODS for fold in range(3)]

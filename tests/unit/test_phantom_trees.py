@@ -104,7 +104,9 @@ def plugin_table(trees, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name == "mimic_cxr" else pytest.param(name, marks=pytest.mark.long) for name in NAMES]
+)
 def test_the_planted_correlation_is_that_of_the_written_tree(tmp_path, name):
     write([name], tmp_path, images=3000)
     y, old, told = plugin_table(tmp_path, name)

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cells.store import pictures_file, save_cell
+from bench.cells.identity import Cell, pictures_file
+from bench.cells.store import save_cell
 from bench.checks import random_net, random_split
 from bench.data.image_split import ImageSplit
 from bench.errors import PluginBroken
@@ -15,7 +16,6 @@ from bench.learn.activation import activation_maps
 from bench.learn.network import BACKBONES, build_net
 from bench.methods._masked_layers import mask_layers, set_masks
 from bench.run import pictures
-from bench.cells.identity import Cell
 
 from .nets import settled
 

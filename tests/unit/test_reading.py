@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 
 from bench import taskfile
-from bench.cells.store import cell_file, failure_file, predictions_file, save_cell, save_failure, write_json
+from bench.cells.identity import Cell, cell_file, failure_file, predictions_file
+from bench.cells.store import save_cell, save_failure
 from bench.data.task_data import task_data
+from bench.files import write_json
 from bench.report.task_results import read
-from bench.cells.identity import Cell
-from bench.run.plan import Settings, build_method, cell_hash, describe_cell
-from bench.score.definitions import METRICS
+from bench.run.plan import Settings, cell_hash
 from tests.end_to_end.conftest import TINY
+from tests.factory import failure, record, scores
 
-GROUPS = {name: {"positives": 20, "negatives": 30} for name in ("up to 65", "over 65")}
-SETS = ("ood_neutral", "ood_reversed", "val")
-SCORES = {**dict.fromkeys(METRICS, 0.25), "degenerate": False, "n": 100, "groups": GROUPS}
+SCORES = scores({"up to 65": (30, 20), "over 65": (30, 20)}, value=0.25)
+SETS = dict.fromkeys(("ood_neutral", "ood_reversed", "val"), SCORES)
 
 
 @pytest.fixture
@@ -34,17 +34,9 @@ def save(settings):
 
     def store(spec, fold=0, **changed):
         cell = Cell("tiny", "small", spec, fold, 0)
-        record = {
-            "schema": 1,
-            "hash": cell_hash(cell, data),
-            "cell": describe_cell(cell, build_method(spec)),
-            "synthetic": True,
-            "data": {"external": {"n": 40}},
-            "scores": dict.fromkeys(SETS, SCORES),
-            "cost": {"images_forward": 0, "images_backward": 0},
-        }
+        stored = {"task": "tiny", "hash": cell_hash(cell, data), "scores": SETS, **changed}
         table = pd.DataFrame({"set": ["val"], "image_id": ["a"], "y": [1], "a": [0], "logit": [0.5]})
-        save_cell(settings.results, cell, {**record, **changed}, table, b"")
+        save_cell(settings.results, cell, record(spec, fold, **stored), table, b"")
         return cell
 
     return store
@@ -57,7 +49,7 @@ def left_out(material):
 def test_whole_cells_are_read(settings, save):
     cells = [save(spec, fold) for spec in ("baseline", "swift") for fold in (0, 1)]
     material = read(settings)
-    assert [item["cell"]["spec"] for item in material.cells] == [cell.method for cell in cells]
+    assert [item["cell"]["spec"] for item in material.cells] == [cell.spec for cell in cells]
     assert material.left_out == ()
     assert material.predictions(material.cells[0])["logit"].tolist() == [0.5]
     assert material.pictures(material.cells[0]) is None
@@ -132,9 +124,8 @@ def test_predictions_that_are_gone_or_changed_take_their_cell_along(settings, sa
 
 def test_a_failure_of_another_place_is_named(settings, save):
     cell = save("baseline")
-    described = describe_cell(dataclasses.replace(cell, fold=1), build_method("baseline"))
-    record = {"cell": described, "error": {"class": "EmptyGroup", "message": "none"}}
-    save_failure(settings.results, dataclasses.replace(cell, fold=1), record)
+    failed = failure(record("baseline", 1, task="tiny"), "EmptyGroup")
+    save_failure(settings.results, dataclasses.replace(cell, fold=1), failed)
     assert len(read(settings).failures) == 1
     failure_file(settings.results, dataclasses.replace(cell, fold=1)).rename(failure_file(settings.results, cell))
     material = read(settings)

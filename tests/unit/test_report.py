@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,44 +29,25 @@ from bench.report.tables import main_table, terminal
 from bench.report.words.conclusions import NO_GAIN, findings
 from bench.report.words.notes import reading
 from bench.score.definitions import METRICS
+from tests import factory
+from tests.factory import Record, changed, record, task_info
 from tests.latex import compile_tables, needs_latex
 from tests.unit.materials import material
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding on demo images.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-)
+INFO = task_info(says="Finding on demo images.")
 TITLES = ("Baseline", "A", "B", "C")
-GROUPS = {
-    "younger": {"n": 100, "positives": 40, "negatives": 60},
-    "older": {"n": 100, "positives": 25, "negatives": 75},
-}
 
 
-def scores(degenerate: bool = False, **values: float) -> dict[str, Any]:
-    metrics = dict.fromkeys(METRICS, 0.5) | {"auc": 0.8, "spd": 0.2, "eodds": 0.2} | values
-    return metrics | {"degenerate": degenerate, "n": 200, "groups": GROUPS}
+def scores(degenerate: bool = False, groups: Mapping[str, factory.Group] = factory.WIDE, **values: float) -> Record:
+    return factory.scores(groups, **{"auc": 0.8, "spd": 0.2, "eodds": 0.2, "degenerate": degenerate} | values)
 
 
-def cell(title: str, fold: int, seed: int = 0, **sets: dict[str, Any]) -> dict[str, Any]:
+def cell(title: str, fold: int, seed: int = 0, **sets: Record) -> Record:
     """One cell; `sets` replaces the scores of `near`, `far` or `val`, `spec` and the like come from `title`."""
-    method, _, parameters = title.lower().partition(":")
-    row = 1 + TITLES.index(title.partition(":")[0]) if title.partition(":")[0] in TITLES else 100
-    return {
-        "cell": {
-            **{"task": "demo", "backbone": "small", "method": method, "title": title.partition(":")[0], "row": row},
-            **{"spec": f"{method}:{parameters}" if parameters else method, "fold": fold, "seed": seed},
-        },
-        "synthetic": True,
-        "data": {"external": {"n": 100, "sha": "e"}, "near": {"n": 200, "sha": "n"}, "far": {"n": 200, "sha": "f"}},
-        "scores": {"near": scores(), "far": scores(), "val": scores()} | sets,
-        "cost": {"seconds": 1.5, "images_forward": 300, "images_backward": 150},
-    }
+    name = title.partition(":")[0]
+    row = 1 + TITLES.index(name) if name in TITLES else 100
+    by_set = {"near": scores(), "far": scores(), "val": scores()} | sets
+    return record(title.lower(), fold, seed=seed, title=name, row=row, scores=by_set)
 
 
 def table(near: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -77,9 +59,8 @@ def constant(folds: int = 5, **values: float) -> list[dict[str, Any]]:
     return [scores(**values)] * folds
 
 
-def failure(title: str, fold: int) -> dict[str, Any]:
-    error = {"class": "NonFinite", "message": "features.layer_3 is NaN\nsecond line", "traceback": "..."}
-    return {"cell": cell(title, fold)["cell"], "error": error, "attempt": 1}
+def failure(title: str, fold: int) -> Record:
+    return factory.failure(cell(title, fold), message="features.layer_3 is NaN\nsecond line")
 
 
 def marks(results: Results, metric: str, name: str = "near") -> dict[str, str]:
@@ -168,7 +149,7 @@ def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
 
 def test_undefined_values_print_as_a_dash() -> None:
     cells = table({"Baseline": constant(eodds=math.nan), "A": constant(eodds=math.nan)})
-    cells[0]["scores"]["val"]["eodds"] = None
+    cells[0] = changed(cells[0], scores={"val": {"eodds": None}})
     results = collect(json.loads(json.dumps(cells)), [], INFO)
     assert main_table.entry(results.column("small", "near", "eodds")[0]) == main_table.Entry("–", "")
     assert "Not compared on EOdds: A." in "\n".join(findings(results))
@@ -194,8 +175,7 @@ def test_seeds_are_averaged_within_a_fold() -> None:
 
 
 def test_cost_is_epochs_of_full_fine_tuning() -> None:
-    cells = [cell("A", 0), cell("B", 0)]
-    cells[1]["data"]["external"]["n"] = 0
+    cells = [cell("A", 0), changed(cell("B", 0), data={"external": (0, "external")})]
     results = collect(cells, [], INFO)
     assert [row.mean for row in results.costs("small")] == pytest.approx([2.0, math.nan], nan_ok=True)
     assert [line.cost for line in main_table.block(results, "small", ("near",)).lines] == ["2.0", "–"]
@@ -205,13 +185,12 @@ def test_sizes_say_what_one_image_weighs() -> None:
     notes = "\n".join(reading(collect([cell("A", 0)], [], INFO)))
     assert "near: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)." in notes
     assert "In the smallest cell (older, ill) one image moves a rate by 4.0 points." in notes
-    few = cell("A", 0)
-    few["scores"]["far"] = scores() | {"groups": GROUPS | {"older": {"n": 5, "positives": 0, "negatives": 5}}}
+    few = cell("A", 0, far=scores(groups=factory.WIDE | {"older": (5, 0)}))
     assert "There is no image of older, ill" in "\n".join(reading(collect([few], [], INFO)))
 
 
 def test_images_that_cannot_be_read_are_counted_by_set() -> None:
-    cells = [cell("Baseline", 0) | {"unreadable": {"source": 1, "far": 2}}, cell("A", 0)]
+    cells = [changed(cell("Baseline", 0), unreadable={"source": 1, "far": 2}), cell("A", 0)]
     assert reading(collect(cells, [], INFO))[-2:] == [
         "1 image of source is left out: its file cannot be read.",
         "2 images of far are left out: their files cannot be read.",
@@ -222,7 +201,7 @@ def test_images_that_cannot_be_read_are_counted_by_set() -> None:
 def test_variants_and_equal_titles_are_told_apart() -> None:
     cells = [cell("A", 0), cell("A:mask=hard", 0)]
     assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A", "A (mask hard)"]
-    cells[1]["cell"] |= {"method": "z", "spec": "z"}
+    cells[1] = changed(cells[1], method="z", spec="z")
     assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A [a]", "A [z]"]
 
 
@@ -231,20 +210,18 @@ def test_what_must_not_stand_in_one_table() -> None:
         with pytest.raises(BenchError, match=match):
             collect(cells, [], info)
 
-    real = cell("A", 0) | {"synthetic": False}
+    real = changed(cell("A", 0), synthetic=False)
     refused("no results of demo: `bench run` makes them")
     refused("real and synthetic: never in one table", cell("Baseline", 0), real)
     refused("never in one table", real)
     refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))
     refused("two results", cell("A", 0), cell("A", 0))
-    refused("--smoke", cell("A", 0) | {"smoke": True})
-    other = cell("A", 1)
-    other["data"]["near"]["sha"] = "other"
+    refused("--smoke", changed(cell("A", 0), smoke=True))
+    other = changed(cell("A", 1), data={"near": (200, "other")})
     refused("different images of near", cell("A", 0), other)
-    fewer = cell("A", 1, far=scores() | {"groups": GROUPS | {"older": {"n": 99, "positives": 24, "negatives": 75}}})
+    fewer = cell("A", 1, far=scores(groups=factory.WIDE | {"older": (75, 24)}))
     refused("different images of far", cell("A", 0), fewer)
-    elsewhere = cell("A", 0)
-    elsewhere["cell"]["task"] = "other"
+    elsewhere = changed(cell("A", 0), task="other")
     refused("other", elsewhere)
     refused("no out-of-distribution set", cell("A", 0), info=dataclasses.replace(INFO, ood=()))
 
@@ -285,10 +262,12 @@ def test_what_is_not_separable_is_never_claimed() -> None:
 
 
 def test_a_row_out_of_the_ranking_is_never_claimed() -> None:
-    cells = noise(0, M1=(-0.25, -0.2), M2=(-0.25, 0.0))
-    for item in cells:
-        if item["cell"]["title"] == "M1" and item["cell"]["fold"] == 2:
-            item["scores"]["near"]["degenerate"] = True
+    cells = [
+        changed(item, scores={"near": {"degenerate": True}})
+        if (item["cell"]["title"], item["cell"]["fold"]) == ("M1", 2)
+        else item
+        for item in noise(0, M1=(-0.25, -0.2), M2=(-0.25, 0.0))
+    ]
     near, far = findings(collect(cells, [], INFO))[-2:]
     assert "EOdds is lower than Baseline's with M2 (" in near
     assert "Not compared on EOdds: M1 †." in near
@@ -324,7 +303,7 @@ def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
     assert "**" not in in_domain
     assert "<ins>" not in in_domain
     real = dataclasses.replace(INFO, synthetic=False)
-    assert "SYNTHETIC" not in main_table.markdown(collect([item | {"synthetic": False} for item in cells], [], real))
+    assert "SYNTHETIC" not in main_table.markdown(collect([changed(item, synthetic=False) for item in cells], [], real))
 
 
 def test_csv_keeps_full_precision() -> None:
@@ -351,13 +330,12 @@ def test_escapes() -> None:
 @needs_latex
 @pytest.mark.parametrize("sets", [("near", "far"), ("near", "far", "third_set")])
 def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
-    cells = []
-    for title in ("Baseline", "A&B_%$#{}~^\\<>|\"'é→≤œ", "A"):
-        for backbone in ("small", "res_net"):
-            item = cell(title, 0, third_set=scores(True))
-            item["cell"]["backbone"] = backbone
-            cells.append(item)
-    failed = [failure("B", 3) | {"error": {"class": "E", "message": "/a_b: 5 % ✗ \x00 \\end{table}"}}]
+    cells = [
+        changed(cell(title, 0, third_set=scores(True)), backbone=backbone)
+        for title in ("Baseline", "A&B_%$#{}~^\\<>|\"'é→≤œ", "A")
+        for backbone in ("small", "res_net")
+    ]
+    failed = [factory.failure(cell("B", 3), "E", "/a_b: 5 % ✗ \x00 \\end{table}")]
     (tmp_path / "main.tex").write_text(main_table.latex(collect(cells, failed, dataclasses.replace(INFO, ood=sets))))
     compile_tables([tmp_path / "main.tex"], tmp_path)
 

@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 from bench.cells import store
+from bench.cells.identity import SCHEMA, Cell, cell_file
 from bench.cli import main
+from bench.files import write_json
 from bench.lease import lease
-from bench.cells.identity import Cell, SCHEMA
 from bench.score.definitions import METRICS, VERSION
 from bench.score.metrics import score_sets
+from tests.factory import record
 
 GROUPS = ("younger", "older", "Unknown")
 """Not in the order in which JSON keeps them."""
@@ -57,17 +59,10 @@ def old(scores: dict) -> dict:
 
 def save(results: Path, fold: int = 0, task: str = "phantom-cxr-age", groups: int = 3) -> Path:
     cell, table = Cell(task, "small", "swift", fold, 0), predictions(fold, groups)
-    record = {
-        "schema": SCHEMA,
-        "hash": "ab12",
-        "metrics_version": 1,
-        "scores": old(scores_of(table, groups)),
-        "cell": {"task": task, "fold": fold},
-        "log": {"gamma": float("nan")},
-        "cost": {"seconds": 1.5},
-    }
-    store.save_cell(results, cell, record, table, b"")
-    return store.cell_file(results, cell)
+    scores, log = old(scores_of(table, groups)), {"gamma": float("nan")}
+    stored = record("swift", fold, task=task, hash="ab12", metrics_version=1, scores=scores, log=log)
+    store.save_cell(results, cell, stored, table, b"")
+    return cell_file(results, cell)
 
 
 def read(file: Path) -> dict:
@@ -75,7 +70,7 @@ def read(file: Path) -> dict:
 
 
 def change(file: Path, **values: object) -> None:
-    store.write_json(file, {**read(file), **values})
+    write_json(file, {**read(file), **values})
 
 
 def recompute(results: Path, *words: str) -> int:

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from bench.report import TaskInfo, collect, write
+from bench.report import collect, write
 from bench.report.figures import trade_off
 from bench.report.numbers import frames
 from bench.report.tables import main_table
@@ -15,49 +15,19 @@ from bench.report.tables.tuned_table import collect_tuned
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
 from bench.score.definitions import METRICS
+from tests.factory import WIDE, changed, record, scores, task_info
 from tests.unit.materials import material
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding.",
-    synthetic=False,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-    min_cell=10,
-)
-WIDE = {"younger": (60, 40), "older": (75, 25)}
+INFO = task_info(synthetic=False, min_cell=10)
 
 
 def cell(method, fold, *, spec=None, **sets):
     """A cell whose sets have images by group as (negatives, positives); all sets but those given are wide."""
 
-    def scores(groups):
-        named = {name: {"negatives": n, "positives": p, "n": n + p} for name, (n, p) in groups.items()}
-        total = sum(group["n"] for group in named.values())
-        return dict.fromkeys(METRICS, 0.3 + 0.01 * fold + 0.02 * (method == "swift")) | {
-            "degenerate": False,
-            "n": total,
-            "groups": named,
-        }
-
-    return {
-        "cell": {
-            "task": "demo",
-            "backbone": "small",
-            "method": method,
-            "title": method.title(),
-            "fold": fold,
-            "seed": 0,
-            "row": 1 + (method == "swift"),
-            "spec": spec or method,
-        },
-        "synthetic": False,
-        "data": {"external": {"n": 4321}, "near": {"sha": "n"}, "far": {"sha": "f"}},
-        "scores": {name: scores(sets.get(name, WIDE)) for name in ("near", "far", "val")},
-        "cost": {"images_forward": 12963, "images_backward": 0},
-    }
+    value = 0.3 + 0.01 * fold + 0.02 * (method == "swift")
+    by_set = {name: scores(sets.get(name, WIDE), value=value) for name in ("near", "far", "val")}
+    cost = {"images_forward": 12963, "images_backward": 0}
+    return record(spec or method, fold, synthetic=False, external=4321, scores=by_set, cost=cost)
 
 
 def cells(**sets):
@@ -163,7 +133,7 @@ def test_images_of_trials_are_not_counted_either():
         "images_backward": 5555,
     }
     given = [cell("baseline", f, val=SMALL) for f in range(3)]
-    given += [cell("swift", f, spec="swift@tuned", val=SMALL) | {"tuned": tuned} for f in range(3)]
+    given += [changed(cell("swift", f, spec="swift@tuned", val=SMALL), tuned=tuned) for f in range(3)]
     results = collect_tuned(given, [], INFO)
     assert results is not None
     notes = "\n".join(reading(results))

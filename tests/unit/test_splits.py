@@ -14,10 +14,10 @@ import pytest
 
 from bench import taskfile
 from bench.api import Attribute, Label, Recipe, Rows, Task
+from bench.cells.identity import Cell
 from bench.data import split_manifest
 from bench.data.task_data import task_data
 from bench.errors import DataError, DataMissing
-from bench.cells.identity import Cell
 from bench.run.plan import baseline_identity, cell_hash, digest
 
 SPEC = "manifest:csv=films.csv,patient_column=patient"

@@ -15,19 +15,20 @@ from sklearn.metrics import balanced_accuracy_score
 
 from bench import registry
 from bench.api import Rows
-from bench.cells import store
+from bench.cells.identity import Cell
 from bench.data.external import external_set
 from bench.data.holdout import HOLDOUT, held_out
 from bench.data.task_data import task_data
 from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, UnknownName, UsageError
+from bench.files import write_json
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
-from bench.cells.identity import Cell
 from bench.run.plan import Settings, cell_hash, describe_cell, method_specs
 from bench.run.tune import candidates, make_choice
 from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
 from bench.tasks import TASKS
+from tests.factory import record
 
 # --- the holdout --------------------------------------------------------------------------------
 
@@ -280,7 +281,7 @@ def trial(auc, y_true=(1, 0, 1, 0), forward=10, backward=4):
     z = np.array(y_true) * 2.0 - 1
     scores = metrics.evaluate(z if auc else -z, np.array(y_true), np.array([0, 0, 1, 1]), ("m", "w"))
     cost = {"images_forward": forward, "images_backward": backward}
-    return {"scores": {HOLDOUT: scores}, "cost": cost, "data": {HOLDOUT: {"n": 4, "sha": "s"}}}
+    return record("m", scores={HOLDOUT: scores}, cost=cost, data={HOLDOUT: (4, "s")})
 
 
 def test_a_choice_counts_trials_and_images_and_names_what_was_never_chosen():
@@ -306,7 +307,7 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     # Written with the data of the trials, read with those of a run.
     identity = choice_identity(cell, selecting, ())
     choice = {"chosen": "swift:epsilon=0.3", "objective": "linear", "identity": identity}
-    store.write_json(choice_file(settings, cell), choice)
+    write_json(choice_file(settings, cell), choice)
     ready = with_choice(cell, whole, settings)
     assert json.loads(ready.choice) == choice
     described = describe_cell(ready, registry.build("method", ready.runs))  # type: ignore[arg-type]
