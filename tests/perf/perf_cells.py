@@ -31,7 +31,7 @@ def many(tmp_path_factory):
     for planned in cells:
         cell = planned.cell
         stored = record(cell.spec, cell.fold, seed=cell.seed, task=TASK, hash=planned.hash, scores=filler)
-        write_json(cell_file(settings.results, cell), stored)
+        write_json(cell_file(settings.results, cell), stored)  # with its scores: no cell is larger
         predictions_file(settings.results, planned.cell).touch()
     assert cell_file(settings.results, cells[0].cell).stat().st_size > 8000
     from bench.run.history import remember

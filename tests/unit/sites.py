@@ -43,7 +43,7 @@ def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = N
         scores=scored,
         metrics_version=1,
         cost={"epochs_equivalent": 1.0},
-        baseline={"sha256": "b"},
+        baseline_sha256="b",
         environment={"bench": "0.1.0", "python": "3.11", "host": "zqhost"},
     )
 

@@ -340,7 +340,7 @@ def test_the_findings_are_about_gap_auc_and_overall_auc():
     assert "Not separable from Baseline on Overall AUC: A." in text[-1]
     assert "EOdds" not in " ".join(text)
     assert "Reg" not in " ".join(text), "why it has no numbers is said once, in the notes"
-    alone = [item for item in five() if item["cell"]["title"] == "Baseline"]
+    alone = [item for item in five() if item.cell.title == "Baseline"]
     assert findings(collect(alone, [], INFO)) == ["There are results of Baseline only: nothing is compared."]
 
 

@@ -105,7 +105,7 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
     nothing = material(tmp_path / "nothing", {TASK: []})
     assert [line.more for line in entry(nothing, "roc-far").missing(nothing)] == [()]
     for item in cells[:3]:
-        file = predictions_file(tmp_path, Cell(TASK, "small", item["cell"]["spec"], item["cell"]["fold"], 0))
+        file = predictions_file(tmp_path, Cell(TASK, "small", item.cell.spec, item.cell.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
         one = pd.DataFrame({"a": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
         pd.concat([one.assign(set="near"), one.assign(set="far")]).to_parquet(file)
