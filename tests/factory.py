@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.cells.identity import SCHEMA, TUNED, Cell
 from bench.cells.record import COUNTS, POOLED, Error, Failure, Record, SetScores, convert
+from bench.cells.store import read_cell
 from bench.registry import catalogue
 from bench.report import TaskInfo
 from bench.run.plan import build_method, describe_cell
@@ -97,6 +99,11 @@ def changed(item: Record, **changes: Any) -> Record:
     for key, value in changes.items():
         (found["cell"] if key in found["cell"] else found)[key] = value
     return _typed(found)
+
+
+def plain(file: Path) -> Plain:
+    """Return a stored cell and its scores as tests write them."""
+    return _plain(read_cell(file))
 
 
 def failure(of: Record, name: str = "NonFinite", message: str = "NaN", **error: Any) -> Failure:

@@ -11,6 +11,7 @@ from bench.data.group_pair import LEAST
 from bench.run.compute_cell import run_cell
 from bench.run.plan import Settings
 from bench.run.run_task import Wanted, plan_run
+from tests import factory
 
 DEFINED = ("baseline", "bmft", "fullft_fdr", "fullft_rw", "llft", "swift")
 BANDS = 'column = "age"\ncuts = [42, 66]\nnames = ["18 to 41", "42 to 65", "over 65"]\n'
@@ -61,12 +62,12 @@ def test_the_report_has_dashes_with_their_reason(banded):
 
 
 def test_every_cell_of_a_fold_has_the_pair_that_its_baseline_chose(banded):
-    cells = [json.loads(text) for text in banded.cells().values()]
+    cells = banded.records().values()
     pairs = {fold: [c["pair"] for c in cells if c["cell"]["fold"] == fold] for fold in (0, 1)}
     for fold, found in pairs.items():
         assert len(found) == len(DEFINED) + 1, "and SWiFT on updates"
         assert all(pair == found[0] for pair in found)
-        baseline = json.loads((banded.folder / f"results/cells/tiny/small/baseline/f{fold}-s0.json").read_text())
+        baseline = factory.plain(banded.folder / f"results/cells/tiny/small/baseline/f{fold}-s0.json")
         groups = baseline["scores"]["val"]["groups"]
         aucs = {n: g["auc"] for n, g in groups.items() if min(g["positives"], g["negatives"]) >= LEAST}
         assert len(aucs) == 3, "this test is about a choice among three"
@@ -82,7 +83,7 @@ def test_methods_do_fit_on_the_pair(banded):
             pd.read_parquet(banded.folder / f"results/cells/tiny/small/{name}/f0-s0.parquet")
             for name in ("baseline", method)
         )
-        assert sorted(one["a"].unique()) == [0, 1, 2]
+        assert sorted(one["a_age"].unique()) == [0, 1, 2]
         assert (one["logit"] != other["logit"]).any()
 
 
