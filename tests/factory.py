@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from bench.cells.identity import SCHEMA, TUNED, Cell
-from bench.cells.record import COUNTS, POOLED, Error, Failure, Record, SetScores, convert
+from bench.cells.record import COUNTS, POOLED, Error, Failure, Record, SetScores, decode
 from bench.cells.store import read_cell
+from bench.files import to_json
 from bench.registry import catalogue
 from bench.report import TaskInfo
 from bench.run.plan import build_method, describe_cell
@@ -108,18 +109,18 @@ def plain(file: Path) -> Plain:
 
 def failure(of: Record, name: str = "NonFinite", message: str = "NaN", **error: Any) -> Failure:
     """Return the failure of a cell whose error is of the class `name`."""
-    return Failure(cell=of.cell, error=Error(name=name, message=message, traceback="...", **error))
+    return Failure(cell=of.cell, error=Error(**{"name": name, "message": message, "traceback": "..."} | error))
 
 
 def set_scores(found: Plain) -> SetScores:
     """Return the scores of a set as they are stored."""
-    return convert(_nested(found), SetScores)
+    return decode(to_json(_nested(found)), SetScores)
 
 
 def _typed(found: Plain) -> Record:
     groups = next((one["groups"] for one in found["scores"].values() if one.get("groups")), {})
     nested = {name: _nested(one) for name, one in found["scores"].items()}
-    return convert({"attributes": {ATTRIBUTE: tuple(groups)}} | found | {"scores": nested}, Record)
+    return decode(to_json({"attributes": {ATTRIBUTE: list(groups)}} | found | {"scores": nested}), Record)
 
 
 def _nested(found: Plain) -> Plain:
@@ -130,6 +131,7 @@ def _nested(found: Plain) -> Plain:
         | {"metrics": {key: value for key, value in group.items() if key not in COUNTS}}
         for name, group in found.get("groups", {}).items()
     ]
+    own["positives"] = sum(group["positives"] for group in groups)
     metrics = {key: value for key, value in found.items() if key not in (*own, "groups")}
     pooled = {key: metrics.pop(key) for key in POOLED if key in metrics}
     return own | {"metrics": pooled, "attributes": {ATTRIBUTE: {"groups": groups, "metrics": metrics}}}

@@ -90,7 +90,7 @@ def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Re
     log = {name: item.log[name] for name in LOGGED if name in item.log}
     log = {name: value for name, value in log.items() if name != RESET or isinstance(value, float)}
     scores = {name: _scores(one, gone.get(name), min_cell) for name, one in item.scores.items()}
-    return _pathless(replace(kept, data=data, tuned=tuned, log=Facts(log), scores=scores))
+    return _pathless(replace(kept, data=data, tuned=tuned, log=Facts(log) if log else kept.log, scores=scores))
 
 
 def _scores(scores: SetScores, gone: frozenset[str] | None, min_cell: int) -> SetScores:

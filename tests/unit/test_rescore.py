@@ -15,13 +15,13 @@ import pytest
 
 from bench.cells import store
 from bench.cells.identity import SCHEMA, Cell, cell_file, scores_file
-from bench.cells.record import Scores, decode
+from bench.cells.record import Scores, decode, set_scores
 from bench.cli import main
 from bench.files import to_json, write_json
 from bench.lease import lease
 from bench.score.definitions import METRICS, VERSION
 from bench.score.metrics import score_sets
-from tests.factory import record, set_scores
+from tests.factory import record
 
 GROUPS = ("younger", "older", "Unknown")
 """Not in the order in which JSON keeps them."""
@@ -93,7 +93,7 @@ def test_old_scores_gain_the_new_metrics_and_nothing_of_the_cell_moves(tmp_path,
             assert list(one.groups) == list(GROUPS[:groups]), "in the order of the attribute"
             for metric in FIRST:
                 assert repr(one.metric(metric)) == repr(was.sets[name].metric(metric)), "to the last bit"
-        fresh = {name: set_scores(one) for name, one in scores_of(predictions(fold, groups), groups).items()}
+        fresh = {name: set_scores(one, "age") for name, one in scores_of(predictions(fold, groups), groups).items()}
         assert {n: to_json(one) for n, one in now.sets.items()} == {n: to_json(one) for n, one in fresh.items()}
         assert all(metric in to_json(now.sets["near"]).decode() for metric in METRICS)
 
