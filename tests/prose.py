@@ -35,7 +35,7 @@ def sentences_with(text: object, *keys: str) -> list[str]:
 def plain(text: object, *folders: "str | os.PathLike[str]", **values: object) -> str:
     """A text in which each folder reads `<tmp>`, and each value (a port, a process, a version) its name: `plain(out, tmp_path, port=port)`."""
     said = str(text)
-    for folder in sorted(map(os.fspath, folders), key=len, reverse=True):
+    for folder in sorted((os.fspath(folder) for folder in folders), key=len, reverse=True):
         said = said.replace(folder, "<tmp>")
     for name, value in values.items():
         said = said.replace(str(value), f"<{name}>")
