@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from tests.perf import scaling, scaling_fit
 from tests.perf.scaling_fit import Point, faults, slope
 from tests.perf.scaling_rows import ROWS
+from tests.prose import sentences_with
 
 TEN = (1_000, 3_000, 10_000, 30_000, 100_000)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -79,7 +81,9 @@ def test_the_command_measures_nothing_again_and_fails_on_a_bent_line(tmp_path, c
     scaling.write(tmp_path / "scaling.csv", bent)
     assert scaling.main(["--out", str(tmp_path)]) == 1
     told = capsys.readouterr().err
-    assert "scaling: scoring predictions: seconds grow with slope 1.9" in told
+    assert sentences_with(told, "1.9") == snapshot(
+        ["scaling: scoring predictions: seconds grow with slope 1.92, 0.8 to 1.2 is a straight line"]
+    )
     assert sorted(file.name for file in tmp_path.glob("*.png")) == [
         "scaling-cells.png",
         "scaling-images.png",
