@@ -21,15 +21,23 @@ def _lines(text: object) -> list[str]:
     return [line.rstrip() for part in parts for line in str(part).splitlines()]
 
 
+def _found(parts: list[str], keys: tuple[str, ...]) -> list[str]:
+    found = [part for part in parts if all(key in part for key in keys)]
+    assert found, f"nothing holds {' and '.join(keys)}; what is there:\n" + "\n".join(parts)
+    return found
+
+
 def lines_with(text: object, *keys: str) -> list[str]:
-    """The lines of a text, or of a list of texts, that hold every key, without spaces at their ends."""
-    return [line for line in _lines(text) if all(key in line for key in keys)]
+    """The lines of a text, or of a list of texts, that hold every key, without spaces at their ends.
+
+    There is at least one: an empty list would be rewritten as readily as any other, and then compare nothing.
+    """
+    return _found(_lines(text), keys)
 
 
 def sentences_with(text: object, *keys: str) -> list[str]:
-    """The sentences of a text, or of a list of texts, that hold every key; a sentence ends with its line, or with a full stop before a capital."""
-    sentences = [sentence.strip() for line in _lines(text) for sentence in END_OF_SENTENCE.split(line)]
-    return [sentence for sentence in sentences if all(key in sentence for key in keys)]
+    """The sentences that hold every key, one at least; a sentence ends with its line, or with a full stop before a capital."""
+    return _found([part.strip() for line in _lines(text) for part in END_OF_SENTENCE.split(line)], keys)
 
 
 def plain(text: object, *folders: "str | os.PathLike[str]", **values: object) -> str:
