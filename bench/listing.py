@@ -11,7 +11,7 @@ from typing import Any
 from bench import registry
 from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task
 from bench.data.phantom_tree import offers
-from bench.options import choices, options
+from bench.options import choices, conditions, options
 from bench.register import REGISTER, Row, concerning, find
 from bench.tasks import PRESETS, TASKS
 
@@ -90,13 +90,10 @@ def parameters(cls: type, bundle: object = None) -> list[tuple[str, str]]:
 
 
 def _details(field: dataclasses.Field[Any]) -> str:
-    conditions = [
-        f"{name}={' or '.join(map(str, values if isinstance(values, tuple) else (values,)))}"
-        for name, values in (field.metadata.get("when") or {}).items()
-    ]
+    read = [f"{name}={' or '.join(map(str, values))}" for name, values in conditions(field).items()]
     needed = " (must be given then)" if field.metadata.get("needed") else ""
     parts = [
-        f"read with {' and '.join(conditions)}{needed}" if conditions else "",
+        f"read with {' and '.join(read)}{needed}" if read else "",
         f"source: {field.metadata['source']}" if field.metadata.get("source") else "",
         f"register: {', '.join(_register(field))}" if _register(field) else "",
     ]

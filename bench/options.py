@@ -63,6 +63,12 @@ def choices(kind: Any) -> tuple[Any, ...]:
     return (False, True) if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
 
 
+def conditions(field: dataclasses.Field[Any]) -> dict[str, tuple[Any, ...]]:
+    """Return, for each option on which this one depends, the values with which this one is read."""
+    declared = field.metadata.get("when") or {}
+    return {name: allowed if isinstance(allowed, tuple) else (allowed,) for name, allowed in declared.items()}
+
+
 def check_options(bundle: Any) -> None:
     """Coerce the options of a frozen dataclass in place, then hold them to their ranges and conditions.
 
@@ -86,9 +92,7 @@ def check_options(bundle: Any) -> None:
 
 def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
     name, value = f"{type(bundle).__name__}.{field.name}", getattr(bundle, field.name)
-    conditions = field.metadata.get("when") or {}
-    for other, allowed in conditions.items():
-        values = allowed if isinstance(allowed, tuple) else (allowed,)
+    for other, values in conditions(field).items():
         if getattr(bundle, other) not in values:
             if value != field.default:
                 raise UsageError(
@@ -97,7 +101,7 @@ def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
                 )
             return
     if field.metadata.get("needed") and value is None:
-        given = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions)
+        given = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions(field))
         low, high = field.metadata.get("low"), field.metadata.get("high")
         bounds = f" ({low} to {high})" if low is not None and high is not None else ""
         raise UsageError(f"{name} is missing: {given} needs it{bounds}; {field.metadata['says']}")

@@ -110,7 +110,7 @@ def score_in_training_mode(net: nn.Module, data: Split, size: int) -> Tensor:
     net.train()
     what = f"evaluations on {data.name}"
     batches = (batch.x for batch in data.batches(size=size))
-    z = torch.cat([learn.fitted(net, len(x), partial(learn.in_parts, net, x), what=what) for x in batches])
+    z = torch.cat([learn.run_in_chunks(net, len(x), partial(learn.in_chunks, net, x), what=what) for x in batches])
     if not torch.isfinite(z).all():
         raise NonFinite(f"logits on {data.name} are NaN or infinite")
     return z

@@ -148,9 +148,8 @@ class BMFT(Masking):
             split=split,
             epochs=first,
             lr=recipe.lr_extractor,
-            mask=mask,
-            augment=self.data == "external",
             stage="step 1",
+            how=learn.Training(mask=mask, augment=self.data == "external"),
         )
         with torch.no_grad():
             for parameter in net.head.parameters():
@@ -164,6 +163,6 @@ class BMFT(Masking):
             split="external",
             epochs=second,
             lr=recipe.lr_head,
-            extractor=self.extractor_step2,
             stage="step 2",
+            how=learn.Training(extractor=self.extractor_step2),
         )

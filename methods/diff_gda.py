@@ -107,7 +107,7 @@ class DiffGda(Method):
         val = evaluated(run, self.evaluation_images)
 
         def descended(sign: float, x: Tensor, y: Tensor, a: Tensor, size: int) -> Tensor | None:
-            gap = soft_gap(self.proxy, learn.in_parts(partial(learn.trained_logits, run, net), x, size), y, a)
+            gap = soft_gap(self.proxy, learn.in_chunks(partial(learn.trained_logits, run, net), x, size), y, a)
             if gap is not None:
                 optimiser.zero_grad()
                 (sign * gap).backward()
@@ -131,7 +131,7 @@ class DiffGda(Method):
             )
             for step, (epoch, number, (x, y, a)) in enumerate(batches, 1):
                 run.progress(f"epoch {epoch + 1}/{self.epochs}")
-                gap = learn.fitted(
+                gap = learn.run_in_chunks(
                     net.train(), len(x), partial(descended, sign, x, y, a), what="gradients", log=run.log
                 )
                 if gap is None:

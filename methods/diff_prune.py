@@ -153,7 +153,7 @@ class DiffPrune(Method):
             z, means = None, [torch.zeros_like(layer.mask) for layer in layers]
             if size < len(x):
                 with torch.no_grad():
-                    z = learn.in_parts(net, x, size)
+                    z = learn.in_chunks(net, x, size)
             for start in range(0, len(x), size):
                 part = net(x[start : start + size])
                 z = part.detach() if z is None else z  # of the whole batch, whose gap it is
@@ -169,7 +169,7 @@ class DiffPrune(Method):
         handles = [layer.register_forward_hook(watch) for layer in layers]
         try:
             for x, y, a in run.split(self.data).batches(size=run.recipe.batch):
-                means = learn.fitted(net, len(x), partial(saliencies, x, y, a), what="saliencies", log=run.log)
+                means = learn.run_in_chunks(net, len(x), partial(saliencies, x, y, a), what="saliencies", log=run.log)
                 for layer, mean in zip(layers, means, strict=False):  # none where the gap is not defined
                     total[layer] += mean
         finally:

@@ -208,8 +208,8 @@ class SWiFT(Masking):
             split="external",
             epochs=second,
             lr=recipe.lr_head,
-            extractor=self.extractor_step2,
             stage="step 2",
+            how=learn.Training(extractor=self.extractor_step2),
         )
 
     def step_1(self, run: Run, net: nn.Module, mask: dict[str, Tensor] | None, epsilon: float, epochs: int) -> None:
@@ -228,10 +228,8 @@ class SWiFT(Masking):
                 split="external",
                 epochs=epochs,
                 lr=run.recipe.lr_extractor,
-                mask=mask,
-                apply=self.apply,
-                head=self.head_step1,
                 stage="step 1",
+                how=learn.Training(mask=mask, apply=self.apply, head=self.head_step1),
             )
             if mask is not None:
                 moved = {name: mask[name] for name in extractor(mask)}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.api import Run, Split
 from bench.errors import EmptyGroup
-from bench.learn.fit import fitted, in_parts
+from bench.learn.chunks import in_chunks, run_in_chunks
 from bench.learn.loss_terms import Terms, terms
 
 ImportanceKind = Literal["fisher", "fisher_per_sample", "gradient_sum", "gradient_absolute"]
@@ -43,13 +43,13 @@ def fisher_importances(
     bias, prediction, batches = _zeros(net), _zeros(net), 0
 
     def gradients(x: Tensor, y: Tensor, a: Tensor, size: int) -> list[Gradients]:
-        z = in_parts(net, x, size)
+        z = in_chunks(net, x, size)
         proxy = of.proxy_gradient(z.detach(), y, a)
         first = _pulled_back(net, z, of.prediction_gradient(z.detach(), y), again=proxy is not None)
         return [first] if proxy is None else [first, _pulled_back(net, z, proxy)]
 
     for x, y, a in data.batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True)):
-        both = fitted(net, len(x), partial(gradients, x, y, a), what="importances", log=run.log)
+        both = run_in_chunks(net, len(x), partial(gradients, x, y, a), what="importances", log=run.log)
         for total in (prediction, bias)[: len(both)]:
             _accumulate(total, both.pop(0), kind)  # gone before the next batch comes
         batches += 1
@@ -95,7 +95,7 @@ def weighted_squares(
 
     for index, pose in data.draws(size=CHUNK):
         while len(index):
-            gradients, z = fitted(
+            gradients, z = run_in_chunks(
                 plain, len(index), partial(first, index, pose), what="gradients by image", log=run.log
             )
             weights = weigh(index[: len(z)], z)
@@ -143,7 +143,7 @@ def curvature(
     total, batches = _zeros(net), 0
 
     def gradients(index: Tensor, x: Tensor, signs: Tensor, size: int) -> Gradients:
-        z = in_parts(net, x, size)
+        z = in_chunks(net, x, size)
         p = torch.sigmoid(z.detach())
         if kind == "batch":
             return _pulled_back(net, z, weights[index] * (p - data.y[index]) / len(z))
@@ -154,7 +154,7 @@ def curvature(
         # No name for the images, which would keep them while the next ones come.
         _accumulate(
             total,
-            fitted(
+            run_in_chunks(
                 net,
                 len(index),
                 partial(gradients, index, data.images(index, pose), signs),

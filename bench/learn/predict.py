@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.api import Split
 from bench.errors import NonFinite, PluginBroken
-from bench.learn.fit import fitted, in_parts
+from bench.learn.chunks import in_chunks, run_in_chunks
 
 BATCH = 256
 
@@ -22,7 +22,7 @@ def predict(net: nn.Module, split: Split, log: Callable[..., None] | None = None
     `log` hears of batches that had to be cut, as `run.log` does.
 
     Raises:
-        BatchTooLarge: as `bench.learn.fit.fitted`.
+        BatchTooLarge: as `bench.learn.chunks.run_in_chunks`.
         PluginBroken: where the model does not return one logit per image.
         NonFinite: where a logit is NaN or infinite.
     """
@@ -30,7 +30,7 @@ def predict(net: nn.Module, split: Split, log: Callable[..., None] | None = None
     what, one = f"predictions on {split.name}", partial(_logits, net)
     logits, done = torch.empty(0), 0
     for x, *_ in split.batches(size=BATCH):
-        z = fitted(net, len(x), partial(in_parts, one, x), what=what, log=log)
+        z = run_in_chunks(net, len(x), partial(in_chunks, one, x), what=what, log=log)
         if not done:
             # Made before all others are: small results kept between the large ones that are freed would split the heap.
             logits = torch.empty(len(split), device=z.device)

@@ -109,11 +109,13 @@ def train_baseline(
         split=trained_on,
         epochs=recipe.pretrain_epochs,
         lr=recipe.pretrain_lr,
-        optimiser=optimiser,
-        schedule="cosine" if recipe.pretrain_decay else "constant",
-        after_epoch=after_epoch,
-        checkpoint=checkpoint,
         stage="pre-training",
+        how=learn.Training(
+            optimiser=optimiser,
+            schedule="cosine" if recipe.pretrain_decay else "constant",
+            after_epoch=after_epoch,
+            checkpoint=checkpoint,
+        ),
     )
     with replacing(file) as temporary:
         temporary.write_bytes(packed(run.model.state_dict() if best is None else best.state))

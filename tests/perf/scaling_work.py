@@ -175,7 +175,14 @@ def masked_step(folder: Path, parameters: int) -> Work:
     run = _run(folder, parameters, 32)
     mask = _random(run.model)
     return lambda: learn.finetune(
-        run, run.model, loss=learn.blend(0.1), split="external", epochs=3, lr=1e-6, train=("features",), mask=mask
+        run,
+        run.model,
+        loss=learn.blend(0.1),
+        split="external",
+        epochs=3,
+        lr=1e-6,
+        train=("features",),
+        how=learn.Training(mask=mask),
     )
 
 
