@@ -43,17 +43,9 @@ class FullFineTuning(Method):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Penalised(FullFineTuning):
-    """Prediction loss and bias proxy, weighed by beta (Eq. 10)."""
+class BiasTerm(Method):
+    """The bias term of the loss: the proxy of the paper, or that of BMFT's public code."""
 
-    beta: float = option(
-        0.9,
-        "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).",
-        low=0,
-        high=1,
-        source="SWiFT does not give it; BMFT's driver has 10/11",
-        other=0.3,
-    )
     proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
         "paper",
         "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
@@ -68,6 +60,20 @@ class Penalised(FullFineTuning):
         source="BMFT's utils",
         register=("D26",),
         other="zero_mean",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalised(BiasTerm, FullFineTuning):
+    """Prediction loss and bias proxy, weighed by beta (Eq. 10)."""
+
+    beta: float = option(
+        0.9,
+        "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).",
+        low=0,
+        high=1,
+        source="SWiFT does not give it; BMFT's driver has 10/11",
+        other=0.3,
     )
 
     def loss(self, run: Run, split: str) -> Loss:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.learn.loss_terms import Terms
+    from bench.learn.losses import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,20 @@ class Masking(Method):
         if self.low >= self.high:
             name = type(self).__name__
             raise UsageError(f"{name}.low={self.low:g}, {name}.high={self.high:g}: low below high expected")
+
+    def train_head(self, run: Run, loss: Loss, epochs: int, extractor: Literal["eval", "train"]) -> nn.Module:
+        """Minimise a loss over the external set by the head alone: the second step of both methods."""
+        return learn.finetune(
+            run,
+            run.model,
+            train=("head",),
+            loss=loss,
+            split="external",
+            epochs=epochs,
+            lr=run.recipe.lr_head,
+            stage="step 2",
+            how=learn.Training(extractor=extractor),
+        )
 
     def ratio(
         self,

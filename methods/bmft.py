@@ -25,16 +25,15 @@ from typing import TYPE_CHECKING, Literal
 from bench import learn
 from bench.api import Run, option
 
+from ._full_fine_tuning import BiasTerm
 from ._masking import Masking
 
 if TYPE_CHECKING:
     from torch import nn
 
-SIGNED = ("signed_half_logit", "signed_half_score")
-
 
 @dataclass(frozen=True, kw_only=True)
-class BMFT(Masking):
+class BMFT(Masking, BiasTerm):
     """A hard mask over the extractor, a bias-only first step, a head from zero in the second."""
 
     title = "BMFT"
@@ -85,21 +84,6 @@ class BMFT(Masking):
         source="BMFT's driver",
         register=("D24",),
         other="reference",
-    )
-    proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
-        "paper",
-        "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
-        source="BMFT's utils",
-        register=("D26",),
-        other="signed_half_logit",
-    )
-    empty_cell: Literal["skip", "zero_mean"] = option(
-        "skip",
-        "A class without one of the groups in a batch is left out, or the missing mean is 0.",
-        when={"proxy": SIGNED},
-        source="BMFT's utils",
-        register=("D26",),
-        other="zero_mean",
     )
     head_decay: bool = option(
         False,
@@ -155,14 +139,4 @@ class BMFT(Masking):
             for parameter in net.head.parameters():
                 parameter.zero_()
         loss = learn.objective(run, "external", self.beta2, proxy=self.proxy, empty=self.empty_cell)
-        return learn.finetune(
-            run,
-            net,
-            train=("head",),
-            loss=loss,
-            split="external",
-            epochs=second,
-            lr=recipe.lr_head,
-            stage="step 2",
-            how=learn.Training(extractor=self.extractor_step2),
-        )
+        return self.train_head(run, loss, second, self.extractor_step2)

@@ -24,23 +24,21 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
-from bench.api import Method, Run, Split, option
+from bench.api import Run, Split, option
+
+from ._selection import CONFIG, Selecting, Standing, evaluated, measure, score_in_training_mode, soft_gap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ._selection import Standing
-
 CODE = "biasGrad.py, bias_gda_dataloaders"
-CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffGda(Method):
+class DiffGda(Selecting):
     """No prediction term: the state with the smallest gap is kept while the accuracy holds."""
 
     title = "DiffGda"
-    version = 2
     changes = frozenset({"extractor", "statistics", "head"})
     row = 6
     presets: ClassVar = {
@@ -58,12 +56,6 @@ class DiffGda(Method):
         "lr": (1e-5, 7.5e-6)
     }  # of the code's two tasks; the method chooses the rest itself, state by state
 
-    proxy: Literal["true_positive", "selection", "equalised_odds"] = option(
-        "true_positive",
-        "The gap that is measured and, on scores, descended: of true positive rates, of selection rates, or the mean "
-        "of the signed gaps of true and false positive rates.",
-        source="biasGrad.py, eod_diff and spd_diff; the third is ours",
-    )
     data: Literal["external", "val"] = option(
         "external", "The images of the gradients.", source=f"SWiFT; {CODE}", register=["D32"]
     )
@@ -76,20 +68,6 @@ class DiffGda(Method):
     lr: float = option(1e-5, "Learning rate of Adam.", low=0, source=CONFIG, other=1e-3)
     epochs: int = option(10, "Epochs over the data.", low=0, source=CONFIG, other=1)
     evaluations: int = option(5, "Evaluations on the validation set per epoch.", low=1, source=CONFIG, other=2)
-    evaluation_images: int = option(
-        4096,
-        "About how many validation images, the same each time and for both methods, states are compared on; 0: all.",
-        low=0,
-        source="ours; the code's are all",
-        register=["D43"],
-        other=16,
-    )
-    accuracy_drop: float = option(
-        0.02, "How much balanced accuracy a kept state may lose.", low=0, high=1, source="ours", other=1.0
-    )
-    accuracy_least: float = option(
-        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=LEAST, other=1.0
-    )
     accuracy_stop: float = option(
         0.52, "Balanced accuracy at which the search ends.", low=0, high=1, source=CODE, other=1.0
     )
@@ -100,8 +78,6 @@ class DiffGda(Method):
 
     def fit(self, run: Run) -> nn.Module:
         import torch
-
-        from ._selection import accuracy_floor, evaluated, soft_gap
 
         net, data, size = run.model, run.split(self.data), run.recipe.batch
         val = evaluated(run, self.evaluation_images)
@@ -117,7 +93,7 @@ class DiffGda(Method):
         best, kept, smallest = copy.deepcopy(net), 0, float("inf")
         with learn.seeded(run.rng("dropout")):
             first = self.standing(run, net, val)
-            floor = accuracy_floor(first, self.accuracy_drop, self.accuracy_least)
+            floor = self.floor(first)
             if first.balanced_accuracy >= floor:
                 # Copied once more: an evaluation in training mode has moved the statistics.
                 smallest, best = abs(first.gap), copy.deepcopy(net)
@@ -154,8 +130,6 @@ class DiffGda(Method):
 
     def standing(self, run: Run, net: nn.Module, val: Split) -> Standing:
         """Measure the network on validation images, in the mode that `evaluation` says."""
-        from ._selection import measure, score_in_training_mode
-
         train = self.evaluation == "train"
         z = score_in_training_mode(net, val, run.recipe.batch) if train else run.score(net, val)
         return measure(z, val.y, val.a, self.proxy)

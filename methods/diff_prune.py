@@ -24,7 +24,9 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
-from bench.api import Method, Run, option
+from bench.api import Run, option
+
+from ._selection import CONFIG, Selecting, evaluated, measure, soft_gap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,15 +34,13 @@ if TYPE_CHECKING:
     from ._masked_layers import MaskedLayer
 
 CODE = "pruning.py, eval_saliency_dataloaders"
-CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffPrune(Method):
+class DiffPrune(Selecting):
     """A unit is one scalar of a layer's output map, at one place of one channel, or a channel of it."""
 
     title = "DiffPrune"
-    version = 2
     changes = frozenset({"extractor"})
     row = 8
     presets: ClassVar = {
@@ -61,12 +61,6 @@ class DiffPrune(Method):
     saliency: Literal["gradient", "taylor"] = option(
         "gradient", "A unit's rank: the gap's gradient by it, or gradient times activation (ours).", source=CODE
     )
-    proxy: Literal["true_positive", "selection", "equalised_odds"] = option(
-        "true_positive",
-        "The gap that is measured and, on scores, differentiated: of true positive rates, of selection rates, or the "
-        "mean of the signed gaps of true and false positive rates.",
-        source=f"{CODE}; the third is ours",
-    )
     data: Literal["external", "val"] = option(
         "external", "The images of the saliencies.", source="SWiFT; main_ChestXRay.py"
     )
@@ -76,20 +70,6 @@ class DiffPrune(Method):
     max_steps: int = option(10, "Steps after the first.", low=0, source=CONFIG, other=2)
     dynamic: bool = option(
         True, "Take the saliencies anew on the pruned network before each step.", source=CONFIG, other=False
-    )
-    evaluation_images: int = option(
-        4096,
-        "About how many validation images, the same each time and for both methods, states are compared on; 0: all.",
-        low=0,
-        source="ours; the code's are all",
-        register=["D43"],
-        other=16,
-    )
-    accuracy_drop: float = option(
-        0.02, "How much balanced accuracy a kept state may lose.", low=0, high=1, source="ours", other=1.0
-    )
-    accuracy_least: float = option(
-        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=LEAST, other=1.0
     )
     accuracy_stop: float = option(
         0.55, "Balanced accuracy at which the search ends.", low=0, high=1, source="pruning.py", other=1.0
@@ -103,11 +83,10 @@ class DiffPrune(Method):
         import torch
 
         from ._masked_layers import mask_layers, set_masks
-        from ._selection import accuracy_floor, evaluated, measure
 
         net, val = run.model.eval().requires_grad_(False), evaluated(run, self.evaluation_images)
         first = measure(run.score(net, val), val.y, val.a, self.proxy)
-        floor = accuracy_floor(first, self.accuracy_drop, self.accuracy_least)
+        floor = self.floor(first)
         layers = mask_layers(net, next(iter(run.split(self.data).batches(size=1))).x, self.site, self.unit)
         mask = torch.cat([layer.mask.flatten() for layer in layers])
         best, smallest, kept = mask.clone(), float("inf"), 0
@@ -138,10 +117,6 @@ class DiffPrune(Method):
         """Return, for all units (units,), the sum over batches of the mean saliency of the signed soft gap."""
         import torch
 
-        from bench.learn.losses import gradient_by_logits
-
-        from ._selection import soft_gap
-
         gap = partial(soft_gap, self.proxy)
         total, outputs = {layer: torch.zeros_like(layer.mask) for layer in layers}, {}
 
@@ -159,7 +134,7 @@ class DiffPrune(Method):
                 z = part.detach() if z is None else z  # of the whole batch, whose gap it is
                 if gap(z, y, a) is None:
                     return []
-                u = gradient_by_logits(gap, z, y, a)[start : start + size]
+                u = learn.gradient_by_logits(gap, z, y, a)[start : start + size]
                 gradients = torch.autograd.grad(part, [outputs[layer] for layer in layers], u)
                 for layer, mean, gradient in zip(layers, means, gradients, strict=True):
                     by_image = gradient * outputs[layer].detach() if self.saliency == "taylor" else gradient

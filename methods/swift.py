@@ -200,17 +200,7 @@ class SWiFT(Masking):
             return net
         kind = "full" if self.mask == "hard" and self.hard_head == "full" else self.reinit
         run.log(**reset(net.linear, kind, mask, ranked, self.reinit_scope, self.reset_share))
-        return learn.finetune(
-            run,
-            net,
-            train=("head",),
-            loss=learn.objective(run, "external", 1 - epsilon),
-            split="external",
-            epochs=second,
-            lr=recipe.lr_head,
-            stage="step 2",
-            how=learn.Training(extractor=self.extractor_step2),
-        )
+        return self.train_head(run, learn.objective(run, "external", 1 - epsilon), second, self.extractor_step2)
 
     def step_1(self, run: Run, net: nn.Module, mask: dict[str, Tensor] | None, epsilon: float, epochs: int) -> None:
         """Move the extractor through the mask; settings that differ only in what follows take one result."""
