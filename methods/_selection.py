@@ -51,13 +51,13 @@ class Selecting(Method):
         0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=LEAST, other=1.0
     )
 
-    def floor(self, baseline: Standing) -> float:
+    def floor(self, baseline: Measured) -> float:
         """Return the balanced accuracy below which a state is not kept."""
         return max(self.accuracy_least, baseline.balanced_accuracy - self.accuracy_drop)
 
 
 @dataclass(frozen=True)
-class Standing:
+class Measured:
     """How a model stands: its threshold on scores, its signed gap (group 0 - group 1), its balanced accuracy."""
 
     threshold: float
@@ -114,7 +114,7 @@ def soft_gap(proxy: Proxy, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
     return torch.stack(defined).sum() / len(sets) if defined else None
 
 
-def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> Standing:
+def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> Measured:
     """Choose the first of the thresholds 0, 0.01, ..., 1 with the largest balanced accuracy; predict p > threshold.
 
     z, y, a are (N,). Raises EmptyGroup where a stratum of the gap lacks a group, or all images are of one class.
@@ -134,7 +134,7 @@ def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> 
     accuracy = (rate(positive) + 1 - rate(~positive)) / 2
     best = int((accuracy == accuracy.max()).nonzero()[0])
     gaps = [rate(zero)[best] - rate(one)[best] for zero, one in cells]
-    return Standing(float(grid[best]), float(sum(gaps) / len(gaps)), float(accuracy[best]))
+    return Measured(float(grid[best]), float(sum(gaps) / len(gaps)), float(accuracy[best]))
 
 
 def score_in_training_mode(net: nn.Module, data: Split, size: int) -> Tensor:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from bench import learn
 from bench.api import Run, Split, option
 
-from ._selection import CONFIG, Selecting, Standing, evaluated, measure, score_in_training_mode, soft_gap
+from ._selection import CONFIG, Measured, Selecting, evaluated, measure, score_in_training_mode, soft_gap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -92,7 +92,7 @@ class DiffGda(Selecting):
         every = max(1, -(-len(data) // size) // self.evaluations)
         best, kept, smallest = copy.deepcopy(net), 0, float("inf")
         with learn.seeded(run.rng("dropout")):
-            first = self.standing(run, net, val)
+            first = self.measured(run, net, val)
             floor = self.floor(first)
             if first.balanced_accuracy >= floor:
                 # Copied once more: an evaluation in training mode has moved the statistics.
@@ -116,19 +116,19 @@ class DiffGda(Selecting):
                     optimiser.step()
                 if number % every:
                     continue
-                standing = self.standing(run, net, val)
+                measured = self.measured(run, net, val)
                 path.append(
-                    {"step": step, "soft_gap": None if gap is None else float(gap.detach()), **standing.facts()}
+                    {"step": step, "soft_gap": None if gap is None else float(gap.detach()), **measured.facts()}
                 )
-                if abs(standing.gap) < smallest and standing.balanced_accuracy >= floor:
-                    smallest, kept, best = abs(standing.gap), step, copy.deepcopy(net)
-                if standing.balanced_accuracy <= self.accuracy_stop:
+                if abs(measured.gap) < smallest and measured.balanced_accuracy >= floor:
+                    smallest, kept, best = abs(measured.gap), step, copy.deepcopy(net)
+                if measured.balanced_accuracy <= self.accuracy_stop:
                     break
         run.log(first=first.facts(), floor=floor, path=path)
         run.log(kept_step=kept, kept_gap=smallest, steps=step, skipped_batches=skipped)
         return best.eval()
 
-    def standing(self, run: Run, net: nn.Module, val: Split) -> Standing:
+    def measured(self, run: Run, net: nn.Module, val: Split) -> Measured:
         """Measure the network on validation images, in the mode that `evaluation` says."""
         train = self.evaluation == "train"
         z = score_in_training_mode(net, val, run.recipe.batch) if train else run.score(net, val)

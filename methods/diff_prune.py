@@ -102,12 +102,12 @@ class DiffPrune(Selecting):
             taken = order[mask[order] > 0][:count]
             mask[taken] = 0
             set_masks(layers, mask)
-            standing = measure(run.score(net, val), val.y, val.a, self.proxy)
+            measured = measure(run.score(net, val), val.y, val.a, self.proxy)
             saliency = float(influence[taken].sum())
-            path.append({**standing.facts(), "pruned": int((mask == 0).sum()), "saliency": saliency})
-            if abs(standing.gap) < smallest and standing.balanced_accuracy >= floor:
-                smallest, kept, best = abs(standing.gap), step + 1, mask.clone()
-            if standing.balanced_accuracy <= self.accuracy_stop:
+            path.append({**measured.facts(), "pruned": int((mask == 0).sum()), "saliency": saliency})
+            if abs(measured.gap) < smallest and measured.balanced_accuracy >= floor:
+                smallest, kept, best = abs(measured.gap), step + 1, mask.clone()
+            if measured.balanced_accuracy <= self.accuracy_stop:
                 break
         set_masks(layers, best)
         run.log(path=path, floor=floor, kept_step=kept, pruned=int((best == 0).sum()), units=len(mask))

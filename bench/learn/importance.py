@@ -90,20 +90,20 @@ def weighted_squares(
     by_image = torch.func.vmap(torch.func.grad_and_value(logit), in_dims=(None, 0))
     totals: list[Importance] = []
 
-    def first(index: Tensor, pose: Tensor, size: int) -> tuple[dict[str, Tensor], Tensor]:
-        return by_image(parameters, data.images(index[:size], pose[:size]))
+    def first(index: Tensor, augmentation: Tensor, size: int) -> tuple[dict[str, Tensor], Tensor]:
+        return by_image(parameters, data.images(index[:size], augmentation[:size]))
 
-    for index, pose in data.draws(size=CHUNK):
+    for index, augmentation in data.draws(size=CHUNK):
         while len(index):
             gradients, z = run_in_chunks(
-                plain, len(index), partial(first, index, pose), what="gradients by image", log=run.log
+                plain, len(index), partial(first, index, augmentation), what="gradients by image", log=run.log
             )
             weights = weigh(index[: len(z)], z)
             totals = totals or [_zeros(net) for _ in weights]
             for name, gradient in gradients.items():
                 for total, row in zip(totals, weights.to(gradient), strict=True):
                     total[name] += torch.tensordot(row, gradient.square(), dims=1)
-            index, pose = index[len(z) :], pose[len(z) :]
+            index, augmentation = index[len(z) :], augmentation[len(z) :]
     run.count(forward=len(data), backward=len(data))
     return totals
 
@@ -149,7 +149,7 @@ def curvature(
             return _pulled_back(net, z, weights[index] * (p - data.y[index]) / len(z))
         return _pulled_back(net, z, (signs.to(z) * 2 - 1) * (p * (1 - p) * weights[index]).sqrt())
 
-    for index, pose in data.draws(size=run.recipe.batch):
+    for index, augmentation in data.draws(size=run.recipe.batch):
         signs = torch.randint(0, 2, (len(index),), generator=rng)
         # No name for the images, which would keep them while the next ones come.
         _accumulate(
@@ -157,7 +157,7 @@ def curvature(
             run_in_chunks(
                 net,
                 len(index),
-                partial(gradients, index, data.images(index, pose), signs),
+                partial(gradients, index, data.images(index, augmentation), signs),
                 what="curvature",
                 log=run.log,
             ),

@@ -13,7 +13,7 @@ from bench.learn import frozen_features
 from bench.learn.device import device
 from bench.learn.losses import equalised_odds_proxy, prediction_loss
 from bench.methods.swift import SWiFT
-from bench.run.context import CellRun, Shelf
+from bench.run.context import CellRun, SharedCache
 from tests.perf.sizes import a_run, bar, cached, network
 
 
@@ -118,7 +118,7 @@ def test_nine_thresholds(compare, tmp_path):
     net, sweeps = random_net().to(device()), itertools.count()
 
     def sweep(shared):
-        shelf = Shelf(tmp_path / str(next(sweeps)), {}) if shared else None
+        shared_cache = SharedCache(tmp_path / str(next(sweeps)), {}) if shared else None
         frozen_features._last.clear()
         for share in range(1, 10):
             if not shared:
@@ -132,7 +132,7 @@ def test_nine_thresholds(compare, tmp_path):
                 task="perf",
                 fold=0,
                 method="swift",
-                shelf=shelf,
+                shared_cache=shared_cache,
             )
             SWiFT(reset_share=share / 10).fit(run)
 
