@@ -1,4 +1,4 @@
-"""What the three FullFT methods have in common: every weight is trained, on one split, with one loss."""
+"""The common part of the three FullFT methods: every weight is trained on one split with one loss."""
 
 from __future__ import annotations
 
@@ -33,13 +33,17 @@ class FullFineTuning(Method):
     def changes(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({"head"} if self.params == "head" else {"extractor", "statistics", "head"})
 
-    def train(self, run: Run, split: str, loss: Loss, epochs: int) -> nn.Module:
-        """Minimise a loss over a split, all weights at the extractor's rate, or the head at its own."""
+    def loss(self, run: Run, split: str) -> Loss:
+        """Return the loss over a split: here the prediction loss alone."""
+        return learn.objective(run, split, 1.0)
+
+    def fit(self, run: Run) -> nn.Module:
+        (split,), recipe = self.uses, run.recipe
+        train, lr = ("features", "head"), recipe.lr_extractor
         if self.params == "head":
-            return learn.finetune(
-                run, run.model, train=("head",), loss=loss, split=split, epochs=epochs, lr=run.recipe.lr_head
-            )
-        return learn.finetune(run, run.model, loss=loss, split=split, epochs=epochs, lr=run.recipe.lr_extractor)
+            train, lr = ("head",), recipe.lr_head
+        loss = self.loss(run, split)
+        return learn.finetune(run, run.model, train=train, loss=loss, split=split, epochs=recipe.epochs, lr=lr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,9 @@ class BiasTerm(Method):
 class Penalised(BiasTerm, FullFineTuning):
     """Prediction loss and bias proxy, weighed by beta (Eq. 10)."""
 
+    presets = {"suite": {}, "paper": {}, "reference": REFERENCE}
+    search = {"beta": (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)}
+
     beta: float = option(
         0.9,
         "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).",
@@ -77,5 +84,5 @@ class Penalised(BiasTerm, FullFineTuning):
     )
 
     def loss(self, run: Run, split: str) -> Loss:
-        """The loss of Eq. 10 over a split."""
+        """Return the loss of Eq. 10 over a split."""
         return learn.objective(run, split, self.beta, proxy=self.proxy, empty=self.empty_cell)
