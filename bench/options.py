@@ -6,6 +6,7 @@ Methods, datasets, recipes and tasks declare theirs with `option`; a spec such a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
@@ -41,6 +42,10 @@ def option(
     return dataclasses.field(
         default=default, metadata={**facts, "source": source, "register": tuple(register), "other": other}
     )
+
+
+fraction = functools.partial(option, low=0, high=1)
+"""Declare a parameter from 0 to 1."""
 
 
 def options(cls: type) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Method, Run, option
+from bench.options import fraction
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,11 +75,9 @@ class Penalised(BiasTerm, FullFineTuning):
     presets = {"suite": {}, "paper": {}, "reference": REFERENCE}
     search = {"beta": (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)}
 
-    beta: float = option(
+    beta: float = fraction(
         0.9,
         "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).",
-        low=0,
-        high=1,
         source="SWiFT does not give it; BMFT's driver has 10/11",
         other=0.3,
     )

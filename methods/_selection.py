@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from bench import learn
 from bench.api import Method, Run, Split, option
 from bench.errors import EmptyGroup, NonFinite
+from bench.options import fraction
 
 if TYPE_CHECKING:
     import torch
@@ -44,12 +45,8 @@ class Selecting(Method):
         register=["D43"],
         other=16,
     )
-    accuracy_drop: float = option(
-        0.02, "How much balanced accuracy a kept state may lose.", low=0, high=1, source="ours", other=1.0
-    )
-    accuracy_least: float = option(
-        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=LEAST, other=1.0
-    )
+    accuracy_drop: float = fraction(0.02, "How much balanced accuracy a kept state may lose.", source="ours", other=1.0)
+    accuracy_least: float = fraction(0.55, "Balanced accuracy below which no state is kept.", source=LEAST, other=1.0)
 
     def floor(self, baseline: Measured) -> float:
         """Return the balanced accuracy below which a state is not kept."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Run, option
+from bench.options import fraction
 
 from ._full_fine_tuning import BiasTerm
 from ._masking import Masking
@@ -51,29 +52,23 @@ class BMFT(Masking, BiasTerm):
     }
     search = {"rate": (0.1, 0.3, 0.5, 0.7, 0.9)}
 
-    rate: float = option(
+    rate: float = fraction(
         0.5,
         "Share of the extractor's weights that the first step may move.",
-        low=0,
-        high=1,
         source="BMFT's driver: 50th percentile",
         register=("D25",),
         other=0.1,
     )
-    beta1: float = option(
+    beta1: float = fraction(
         0.0,
         "Weight of the prediction loss in the first step (Eq. 10).",
-        low=0,
-        high=1,
         source="BMFT's driver",
         register=("D27",),
         other=0.5,
     )
-    beta2: float = option(
+    beta2: float = fraction(
         10 / 11,
         "Weight of the prediction loss in the second step; 10/11 is 1 : 0.1.",
-        low=0,
-        high=1,
         source="BMFT's driver",
         register=("D27",),
         other=0.5,

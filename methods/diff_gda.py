@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
 from bench.api import Run, Split, option
+from bench.options import fraction
 
 from ._selection import CONFIG, Measured, Selecting, evaluated, measure, score_in_training_mode, soft_gap
 
@@ -68,9 +69,7 @@ class DiffGda(Selecting):
     lr: float = option(1e-5, "Learning rate of Adam.", low=0, source=CONFIG, other=1e-3)
     epochs: int = option(10, "Epochs over the data.", low=0, source=CONFIG, other=1)
     evaluations: int = option(5, "Evaluations on the validation set per epoch.", low=1, source=CONFIG, other=2)
-    accuracy_stop: float = option(
-        0.52, "Balanced accuracy at which the search ends.", low=0, high=1, source=CODE, other=1.0
-    )
+    accuracy_stop: float = fraction(0.52, "Balanced accuracy at which the search ends.", source=CODE, other=1.0)
 
     @property
     def uses(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
 from bench.api import Run, option
+from bench.options import fraction
 
 from ._selection import CONFIG, Selecting, evaluated, measure, soft_gap
 
@@ -64,16 +65,12 @@ class DiffPrune(Selecting):
     data: Literal["external", "val"] = option(
         "external", "The images of the saliencies.", source="SWiFT; main_ChestXRay.py"
     )
-    step: float = option(
-        0.002, "Share of the units switched off per step.", low=0, high=1, source="1,500 of 802,816", other=0.05
-    )
+    step: float = fraction(0.002, "Share of the units switched off per step.", source="1,500 of 802,816", other=0.05)
     max_steps: int = option(10, "Steps after the first.", low=0, source=CONFIG, other=2)
     dynamic: bool = option(
         True, "Take the saliencies anew on the pruned network before each step.", source=CONFIG, other=False
     )
-    accuracy_stop: float = option(
-        0.55, "Balanced accuracy at which the search ends.", low=0, high=1, source="pruning.py", other=1.0
-    )
+    accuracy_stop: float = fraction(0.55, "Balanced accuracy at which the search ends.", source="pruning.py", other=1.0)
 
     @property
     def uses(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
