@@ -1,4 +1,4 @@
-"""How SWiFT and BMFT weigh what matters to the bias against what matters to the prediction.
+"""The importance ratio of SWiFT and BMFT: importance to the bias over importance to the prediction.
 
 Paper: Yan et al., SWiFT, MELBA 2025:015, Eqs. 5-9. Code: vios-s/SWiFT and vios-s/BMFT.
 """
@@ -88,7 +88,7 @@ class Masking(Method):
         proxy: str = "paper",
         constant: Literal["raw", "zero", "neutral"] = "raw",
     ) -> dict[str, Tensor]:
-        """Return the importance ratio r of every parameter; the importances are made once per fold and split."""
+        """Return the importance ratio r of every parameter; importances are computed once per fold and split."""
 
         def compute() -> dict[str, Tensor]:
             pair = learn.fisher_importances(run, net, split, self.importance, of)

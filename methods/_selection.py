@@ -1,4 +1,4 @@
-"""Gap, threshold and balanced accuracy on validation images, by which DiffGda and DiffPrune keep a state.
+"""Gap, threshold and balanced accuracy on validation images, by which DiffGda and DiffPrune select a state.
 
 Paper: Marcinkevics et al. 2022. Code: i6092467/diff-bias-proxies, algorithms/biasGrad.py and utils/evaluation.py.
 Both take the sign and the size of one of three gaps, group 0 - group 1, as `proxy` says: of the true positive rates,
@@ -55,7 +55,7 @@ class Selecting(Method):
 
 @dataclass(frozen=True)
 class Measured:
-    """How a model stands: its threshold on scores, its signed gap (group 0 - group 1), its balanced accuracy."""
+    """A state on validation images: threshold on scores, signed gap (group 0 - group 1), balanced accuracy."""
 
     threshold: float
     gap: float
@@ -68,7 +68,7 @@ class Measured:
 def evaluated(run: Run, images: int) -> Split:
     """Return the validation images on which states are compared: all, or of more than `images` (not 0) a part.
 
-    The part is the same for all methods and settings; how many of how many there are is logged.
+    The part is the same for all methods and settings; its size and that of the whole are logged.
     """
     val = part = run.split("val")
     if 0 < images < len(val):
@@ -80,7 +80,8 @@ def evaluated(run: Run, images: int) -> Split:
 def drawn(y: Tensor, a: Tensor, images: int, rng: torch.Generator) -> Tensor:
     """Return as booleans (N,) which of N images are drawn: ceil(images / N x count) of each label in each group.
 
-    Rounded up, so that no label of a group is lost: they may be as many more as there are such pairs, less one.
+    Counts are rounded up, so that no label of a group is lost; the total may exceed `images` by one less than there are
+    such pairs.
     """
     import torch
 

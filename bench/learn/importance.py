@@ -1,4 +1,4 @@
-"""How much each weight matters: to the bias proxy, to the prediction loss, and to one group's loss."""
+"""Importance of each weight to the bias proxy, to the prediction loss, and to the loss of one group."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def fisher_importances(
 ) -> tuple[Importance, Importance]:
     """Return the importance of every parameter to the proxy and to the prediction loss (SWiFT, Eqs. 5-8).
 
-    `fisher` is the mean over batches of the squared gradient; `gradient_sum` and `gradient_absolute` that of the
-    gradient and of its absolute value, as other paths of the public code of SWiFT and of BMFT (D39); for
-    `fisher_per_sample` see there. Evaluation mode, no augmentation, batches drawn once in an order that all methods
-    share. Both importances come from one forward pass: the derivatives of the two losses by the logits are pulled
-    back through the same graph. A batch on which the proxy is undefined adds 0 to the first.
+    `fisher` is the mean over batches of the squared gradient; `gradient_sum` and `gradient_absolute` are the means of
+    the gradient and of its absolute value, as in other paths of the public code of SWiFT and of BMFT (D39); for
+    `fisher_per_sample` see that function. Evaluation mode, no augmentation, batches drawn once in an order that all
+    methods share. Both importances come from one forward pass: the derivatives of the two losses by the logits are
+    propagated back through the same graph. A batch on which the proxy is undefined adds 0 to the first.
     """
     of = terms(run, split) if of is None else of
     if kind == "fisher_per_sample":
