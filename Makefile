@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 
-.PHONY: setup demo test test-slow test-long test-slurm golden perf perf-gpu lint clean
+.PHONY: setup demo test test-slow test-long test-slurm snapshots golden perf perf-gpu lint clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,14 @@ test-long: setup
 # On a real SLURM of one node, which is installed (as root, from Debian's packages), started and stopped again.
 test-slurm: setup
 	@trap slurm/testcluster/down EXIT; conf="$$(slurm/testcluster/up)" && eval "$$conf" && $(BIN)/python -m pytest -m slurm tests/slurm
+
+# After a sentence of the product was improved: the expected texts of the tests become what it says now. Read the diff.
+# The first run fails where it rewrote; the second is of what failed. TESTS narrows it to some files.
+TESTS ?= $$(grep -rl --include='test_*.py' 'snapshot(' tests)
+REWRITE = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -p no:xdist -m "not slurm"
+snapshots: setup
+	-$(REWRITE) --inline-snapshot=fix $(TESTS)
+	$(REWRITE) --lf --lfnf=none $(TESTS) || test $$? = 5
 
 # The same tiny tasks with the code of REVISION and of the working tree: every number of cells, tables and figures.
 REVISION ?= HEAD~1

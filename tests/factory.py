@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bench.cells.identity import SCHEMA, TUNED, Cell
-from bench.cells.record import COUNTS, POOLED, Error, Failure, Record, SetScores, decode
+from bench.cells.record import COUNTS, Error, Failure, Record, SetScores, decode
 from bench.cells.store import read_cell
 from bench.files import to_json
 from bench.registry import catalogue
@@ -133,7 +133,7 @@ def _nested(found: Plain) -> Plain:
     ]
     own["positives"] = sum(group["positives"] for group in groups)
     metrics = {key: value for key, value in found.items() if key not in (*own, "groups")}
-    pooled = {key: metrics.pop(key) for key in POOLED if key in metrics}
+    pooled = {key: metrics.pop(key) for key in ("auc", "threshold_carried") if key in metrics}
     return own | {"metrics": pooled, "attributes": {ATTRIBUTE: {"groups": groups, "metrics": metrics}}}
 
 

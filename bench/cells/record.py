@@ -17,6 +17,7 @@ import msgspec
 
 from bench.cells.identity import SCHEMA, TUNED, Cell
 from bench.errors import DataInvalid
+from bench.score.definitions import METRICS
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -24,8 +25,6 @@ Leaves = Annotated[T, msgspec.Meta(extra={"leaves": "always"})]
 """A field that may leave the machine as it is."""
 Counted = Annotated[T, msgspec.Meta(extra={"leaves": "counted"})]
 """A field that tells the size of the external set, and leaves unless that is suppressed."""
-POOLED = ("auc", "threshold_carried")
-"""Scores of a set that no attribute enters."""
 COUNTS = ("n", "positives", "negatives", "true_positives", "false_positives")
 """Counts of a group."""
 
@@ -319,11 +318,12 @@ def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
         for name, counts in found["groups"].items()
     )
     plain = ("n", "degenerate", "degenerate_carried")
-    gaps = {key: value for key, value in found.items() if key not in (*plain, *POOLED, "groups")}
+    own = ("threshold_carried", *(name for name, metric in METRICS.items() if not metric.needs_attribute))
+    gaps = {key: value for key, value in found.items() if key not in (*plain, *own, "groups")}
     return SetScores(
         **{key: found[key] for key in plain},
         positives=sum(group.positives for group in groups),
-        metrics=Numbers({key: found[key] for key in POOLED}),
+        metrics=Numbers({key: found[key] for key in own}),
         attributes={attribute: AttributeScores(groups=groups, metrics=Numbers(gaps))},
     )
 

@@ -1,6 +1,7 @@
 """Which table a row stands in, and the files of ablations."""
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench.methods.swift import SWiFT
 from bench.report import write
@@ -9,6 +10,7 @@ from bench.report.numbers.task_info import label_of
 from bench.tasks import RECIPES
 from tests import factory
 from tests.factory import task_info
+from tests.prose import lines_with
 from tests.unit.materials import material
 
 RECIPE = RECIPES["small"]
@@ -124,7 +126,15 @@ def test_files_of_ablations(tmp_path):
     ]
     assert "| SWiFT (steps first) |" in text
     assert "DiffPrune" not in text
-    assert "## What folds and patients support" in text
+    assert lines_with(text, "## ") == snapshot(
+        [
+            "## small backbone",
+            "### near: out-of-distribution (n 200)",
+            "### val: in-domain, partly seen by the methods; not a test (n 200)",
+            "## How to read this",
+            "## What folds and patients support",
+        ]
+    )
     assert "steps first" not in (tmp_path / "main.md").read_text()
     labels = [
         (tmp_path / f"{name}.tex").read_text().partition("\\label{")[2].partition("}")[0]

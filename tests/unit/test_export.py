@@ -10,6 +10,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 from pandas.testing import assert_frame_equal
 
 from bench import taskfile
@@ -28,6 +29,7 @@ from bench.share.read_export import opened
 from bench.share.task_toml import differences, from_toml, to_toml
 from bench.tasks import TASKS
 from tests.factory import GONE, changed, failure, scores
+from tests.prose import plain
 from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
 
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
@@ -143,8 +145,9 @@ def test_a_header_that_claims_to_be_endless_is_not_read_into_memory(tmp_path):
         zipped.write(header.tobuf())
         zipped.write(bytes(3 * 2**20))
     (tmp_path / "out").mkdir()
-    with pytest.raises(DataInvalid, match="longer than it may be"):
+    with pytest.raises(DataInvalid) as error:
         unpack(tmp_path / "bomb.tar.gz", tmp_path / "out")
+    assert plain(error.value, tmp_path) == snapshot("<tmp>/bomb.tar.gz: a member that is longer than it may be")
 
 
 @pytest.mark.parametrize("size", [0, 1, 30, 200, -40])
@@ -167,8 +170,11 @@ def test_the_definition_of_a_task_comes_back_from_toml(task):
 
 
 def test_a_definition_of_a_later_version_is_refused_by_its_key():
-    with pytest.raises(UsageError, match="unknown key 'foldes' in here: did you mean folds"):
+    with pytest.raises(UsageError) as error:
         from_toml("foldes = 3\n" + to_toml(TASK), "here")
+    assert str(error.value) == snapshot(
+        "unknown key 'foldes' in here: did you mean folds? allowed: name, says, source, ood, label, attribute, image_size, channels, crop, recipe, backbones, weights, folds, protocol, polarity, external, balance, deficit"
+    )
 
 
 @pytest.mark.parametrize(

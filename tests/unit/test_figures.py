@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from matplotlib import style as matplotlib_style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,6 +26,7 @@ from bench.report.figures.style import Name, dashes_of, styles_of
 from bench.report.numbers import frames
 from bench.run.plan import build_method
 from tests.factory import task_info
+from tests.prose import sentences_with
 
 INFO = task_info()
 TEN = [Name(number, f"m{number}", f"m{number}", f"M{number}") for number in range(2, 11)]
@@ -163,7 +165,9 @@ def test_a_group_without_a_class_has_no_curve() -> None:
     assert found[found["a"] == 1]["tpr"].isna().all()
     assert found[found["a"] == 0]["tpr"].notna().all()
     figure = roc.draw(found, INFO, "near")
-    assert "for want of a class: older." in figure.legends[0].get_title().get_text()
+    assert sentences_with(figure.legends[0].get_title().get_text(), "older") == snapshot(
+        ["Without a curve, for want of a class: older."]
+    )
 
 
 def test_seeds_are_averaged_within_a_fold() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from bench.report import collect
 from bench.report.numbers.aggregate import Results
@@ -110,9 +111,8 @@ def test_it_is_told_by_a_column_a_sign_and_a_sentence() -> None:
     assert "0.100 ± 0.000**§ |" in main_table.markdown(results)
     assert r"0.100 $\pm$ 0.000}$^\S$" in main_table.latex(results)
     note = next(line for line in reading(results) if line.startswith("§ Levelled down"))
-    assert note.endswith(
-        "in balanced accuracy the group that was better off lost and the other gained nothing, in the "
-        "mean over folds: A (near EOdds)."
+    assert note == snapshot(
+        "§ Levelled down: the gap is smaller than Baseline's, but in balanced accuracy the group that was better off lost and the other gained nothing, in the mean over folds: A (near EOdds)."
     )
     assert "§" not in main_table.markdown(collect(levelling()[:3], [], INFO))
 
@@ -134,8 +134,9 @@ def test_of_a_metric_that_is_defined_anew_older_values_are_left_out_and_named() 
     assert np.isnan(row.values[2])
     assert results.column("small", "near", "auc")[0].n == 3, "what is defined as ever is tabulated"
     (note,) = [line for line in reading(results) if "version of the metrics" in line]
-    assert note.startswith("Scored by another version of the metrics, so that it does not enter Min TPR, Max ECE, ")
-    assert note.endswith(": Baseline (fold 2). `bench metrics --recompute` brings it up to date.")
+    assert note == snapshot(
+        "Scored by another version of the metrics, so that it does not enter Min TPR, Max ECE, Gap ECE, SPD carried, EOdds carried and Min TPR carried: Baseline (fold 2). `bench metrics --recompute` brings it up to date."
+    )
     assert all(METRICS[name].title in note for name in METRICS if METRICS[name].version > 1)
     assert "EOdds max" not in note
     cells = [changed(item, metrics_version=1) for item in cells]

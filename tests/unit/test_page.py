@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench.report.artefacts import artefacts
 from bench.report.numbers.aggregate import SYNTHETIC
@@ -18,6 +19,7 @@ from bench.run.plan import Settings
 from bench.tasks import TASKS
 from tests.browser import CHROMIUM, browser
 from tests.factory import changed, failure, record, scores, task_info
+from tests.prose import lines_with, sentences_with
 
 INFO = task_info(says="Finding on demo images.", folds=3)
 TITLES = ("Baseline", "Alpha", "Beta", "Gamma")
@@ -99,7 +101,11 @@ def words_of(text):
 def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
     text = text_of(material(cells()))
     assert text.count(f'<p class="synthetic">{SYNTHETIC}</p>') == 1
-    assert "3 of 3 folds. EOdds lower than Baseline&#39;s on near (Alpha, Beta and Gamma); far" in text
+    assert lines_with(text, "near", "far") == snapshot(
+        [
+            '<p class="headline">4 methods, 3 of 3 folds. EOdds lower than Baseline&#39;s on near (Alpha, Beta and Gamma); far (Alpha, Beta and Gamma).</p>'
+        ]
+    )
     assert text.count("<b>0.054 ± 0.004</b>") == 2, "the best of two test sets"
     assert text.count("<strong>0.054 ± 0.004</strong>") == 2, "and in the ablation's Markdown"
     assert text.count("<ins>0.102 ± 0.002</ins>") == 4
@@ -141,10 +147,14 @@ def test_no_host_no_folder_and_no_image_is_named():
     )
     kept = [item for item in cells() if (item.cell.title, item.cell.fold) != ("Gamma", 2)]
     text = text_of(material(kept, failures=[failed], left_out=left_out))
-    assert "Failed: Gamma, small, fold 2, seed 0: ValueError." in text
+    assert sentences_with(text, "ValueError", "0") == snapshot(
+        ["<p>Failed: Gamma, small, fold 2, seed 0: ValueError.</p>"]
+    )
     assert "<li>small/beta/f0-s0: cannot be checked.</li>" in text
-    assert "<li>small/beta/f1-s0: not a whole record of a failure.</li>" in text
-    assert "<li>1 file is of no cell.</li>" in text
+    assert sentences_with(text, "<li>small/beta/f1-s0") == snapshot(
+        ["<li>small/beta/f1-s0: not a whole record of a failure.</li>"]
+    )
+    assert sentences_with(text, "<li>1") == snapshot(["<li>1 file is of no cell.</li>"])
     for secret in (HOST, str(FOLDER), "dr-no", "patient00042"):
         assert secret not in text
 
@@ -178,7 +188,9 @@ def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
     )
     given = dataclasses.replace(given, cells=cells())
     text = text_of(given)
-    assert "stale; <code>bench run</code> again &lt;replaces&gt; it." in text
+    assert lines_with(text, "<code>bench run</code>", "&lt;replaces&gt;") == snapshot(
+        ["<li>small/swift/f0-s0: stale; <code>bench run</code> again &lt;replaces&gt; it.</li>"]
+    )
     assert "`" not in words_of(text)
 
 
@@ -204,11 +216,15 @@ def test_markdown_becomes_html_below_its_section_and_html_in_it_becomes_text():
 
 
 def test_the_line_of_a_task_says_where_a_gap_is_smaller_and_where_none_is():
-    assert found(material(cells()).results).startswith("4 methods, 3 of 3 folds. EOdds lower than Baseline's on near (")
+    assert found(material(cells()).results) == snapshot(
+        "4 methods, 3 of 3 folds. EOdds lower than Baseline's on near (Alpha, Beta and Gamma); far (Alpha, Beta and Gamma)."
+    )
     alike = [cell(title, fold, eodds=0.2) for title in TITLES for fold in range(3)]
-    assert found(material(alike).results).endswith("No method's reduction of EOdds is supported by the fold spread.")
+    assert found(material(alike).results) == snapshot(
+        "4 methods, 3 of 3 folds. No method's reduction of EOdds is supported by the fold spread."
+    )
     alone = material([cell("Baseline", 0)]).results
-    assert found(alone) == "1 method, 1 of 3 folds. Nothing is compared."
+    assert found(alone) == snapshot("1 method, 1 of 3 folds. Nothing is compared.")
 
 
 def test_the_index_links_every_task():

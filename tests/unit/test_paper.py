@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
 from bench import registry, taskfile
 from bench.errors import UnknownName, UsageError
@@ -19,6 +20,7 @@ from bench.score.definitions import METRICS
 from bench.tasks import TASKS
 from tests.factory import failure, record, scores, task_info
 from tests.latex import compile_tables, needs_latex
+from tests.prose import sentences_with
 
 TEN = [
     *("baseline", "fullft_rw", "fullft_reg", "fullft_fdr", "llft"),
@@ -179,7 +181,12 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
     made = table("table-8", root, every)
     blocks_of_table = made["md"].split("## ")
     assert blocks_of_table[1].startswith("phantom-skin-tone, small backbone")
-    assert "| Without step 1 | not run | not run | not run |" in blocks_of_table[1]
+    assert sentences_with(blocks_of_table[1], "Without") == snapshot(
+        [
+            "| Without step 2 | <ins>0.790 ± 0.000</ins> | <ins>0.110 ± 0.000</ins> | <ins>0.110 ± 0.000</ins> |",
+            "| Without step 1 | not run | not run | not run |",
+        ]
+    )
     assert "| SWiFT (both steps) | **0.800" in blocks_of_table[1]
     assert blocks_of_table[2].startswith("phantom-skin-sex")
     assert blocks_of_table[2].count(" not run |") == 9
@@ -201,7 +208,9 @@ def test_a_row_that_failed_is_not_called_not_run():
     failed = failure(*cells("phantom-cxr-age", "swift:normalise=zscore", folds=1), message="at /home/someone")
     made = table("table-7", material("phantom-cxr-age", done, failures=[failed]))
     assert "| z-score | failed |" in made["md"]
-    assert "Failed: SWiFT (normalise zscore), fold 0: NonFinite" in made["md"]
+    assert sentences_with(made["md"], "NonFinite") == snapshot(
+        ["- Failed: SWiFT (normalise zscore), fold 0: NonFinite (why: in the results)"]
+    )
     assert "someone" not in made["md"]
 
 
@@ -244,10 +253,16 @@ def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
     found = artefacts.artefacts(material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
     assert [item.name for item in selection.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
     assert len({item.name for item in found}) == len(found)
-    with pytest.raises(UnknownName, match="did you mean table-7"):
+    with pytest.raises(UnknownName) as error:
         selection.chosen(found, "tabel-7")
-    with pytest.raises(UsageError, match="name at least one of main, "):
+    assert str(error.value) == snapshot(
+        "unknown artefact 'tabel-7': did you mean table-7 or table-9 or table-8? allowed: main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned"
+    )
+    with pytest.raises(UsageError) as error:
         selection.chosen(found, " ,")
+    assert str(error.value) == snapshot(
+        "--only: name at least one of main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned"
+    )
 
 
 def test_the_list_says_how_much_is_there_and_what_makes_the_rest():

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
 from bench import cli
 from bench.cells.identity import Cell, predictions_file, slug
@@ -20,6 +21,7 @@ from bench.run.plan import Settings
 from bench.score.definitions import METRICS
 from bench.taskfile import resolve
 from tests.factory import WIDE, Record, record, scores, task_info
+from tests.prose import sentences_with
 
 TASK = "phantom-cxr-age"
 INFO = task_info(TASK, folds=5)
@@ -113,7 +115,9 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
     assert task_figures.roc(found, "near") == {}
     assert capsys.readouterr().err == ""
     assert set(task_figures.roc(found, "far")) == {"pdf", "png"}
-    assert "left out of the ROC curves, no predictions to read: swift f1 (FileNotFoundError)" in capsys.readouterr().err
+    assert sentences_with(capsys.readouterr().err, "ROC") == snapshot(
+        ["left out of the ROC curves, no predictions to read: swift f1 (FileNotFoundError)"]
+    )
 
 
 @pytest.mark.parametrize("field", ["epochs", "external", "reset_share"])
