@@ -41,7 +41,7 @@ class Facts(dict[str, Any]):
     """What a method logged: any JSON, in which null is NaN."""
 
 
-class Fit(Stored, kw_only=True):
+class Fit(Stored, frozen=True, kw_only=True):
     """What a cell is: one method with all its parameters on one fold."""
 
     task: Leaves[str]
@@ -71,14 +71,14 @@ class Fit(Stored, kw_only=True):
         return self.spec.endswith(TUNED)
 
 
-class Images(Stored, kw_only=True, omit_defaults=True):
+class Images(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """A set of images: how many, and the SHA-256 of its ids, labels and groups."""
 
     n: Counted[int | None] = None
     sha: Leaves[str] = ""
 
 
-class Cost(Stored, kw_only=True, omit_defaults=True):
+class Cost(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """What the method cost."""
 
     seconds: Leaves[float]
@@ -91,7 +91,7 @@ class Cost(Stored, kw_only=True, omit_defaults=True):
     """Share of the parameters in 0..1; None where the network has another shape."""
 
 
-class Pair(Stored, kw_only=True, omit_defaults=True):
+class Pair(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """The groups that make the external set of an attribute of several (see `bench.data.group_pair`)."""
 
     best: Leaves[str | None]
@@ -102,7 +102,7 @@ class Pair(Stored, kw_only=True, omit_defaults=True):
     """AUC of the baseline on the validation set, by group."""
 
 
-class Choice(Stored, kw_only=True, omit_defaults=True):
+class Choice(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """What `bench tune` chose for a method on a fold, and from what."""
 
     objective: Leaves[str]
@@ -123,7 +123,7 @@ class Choice(Stored, kw_only=True, omit_defaults=True):
     """What the choice depends on, hashed."""
 
 
-class Environment(Stored, kw_only=True, omit_defaults=True):
+class Environment(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """Where a cell was made."""
 
     bench: Leaves[str]
@@ -138,7 +138,7 @@ class Environment(Stored, kw_only=True, omit_defaults=True):
     precision: str = ""
 
 
-class GroupScores(Stored, kw_only=True):
+class GroupScores(Stored, frozen=True, kw_only=True):
     """One group of a set: counts at the score 0.5, rates and metrics within it."""
 
     name: Leaves[str]
@@ -150,14 +150,14 @@ class GroupScores(Stored, kw_only=True):
     metrics: Leaves[Numbers] = Numbers()
 
 
-class AttributeScores(Stored, kw_only=True):
+class AttributeScores(Stored, frozen=True, kw_only=True):
     """The groups of an attribute in its own order, and the metrics that compare them."""
 
     groups: Leaves[tuple[GroupScores, ...]]
     metrics: Leaves[Numbers]
 
 
-class SetScores(Stored, kw_only=True, omit_defaults=True):
+class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """The scores of one model on one set.
 
     Where counts are suppressed in an export, numbers that would tell them are absent there, and 0 here.
@@ -187,7 +187,7 @@ class SetScores(Stored, kw_only=True, omit_defaults=True):
         return self.metrics.get(name, gaps.get(name, nan))
 
 
-class Scores(Stored, kw_only=True):
+class Scores(Stored, frozen=True, kw_only=True):
     """What follows from the predictions of a cell: a file beside it, which can always be made again."""
 
     version: int
@@ -197,7 +197,7 @@ class Scores(Stored, kw_only=True):
     sets: dict[str, SetScores]
 
 
-class Record(Stored, kw_only=True, omit_defaults=True):
+class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """A cell: what it is, what it was made from, and what came of it. Its scores are in a file beside it."""
 
     schema: Leaves[int]
@@ -233,17 +233,17 @@ class Record(Stored, kw_only=True, omit_defaults=True):
         return (self.data.get("external", _NOTHING)).n or 0
 
 
-class Error(Stored, kw_only=True, omit_defaults=True):
+class Error(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """An error that ended a cell."""
 
     name: Leaves[str] = msgspec.field(name="class")
     kind: str = ""
-    """See `bench.run.failure`."""
+    """See `bench.run.attempt`."""
     message: str = ""
     traceback: str = ""
 
 
-class Failure(Stored, kw_only=True, omit_defaults=True):
+class Failure(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """Why a cell failed; it stays until an attempt succeeds."""
 
     cell: Leaves[Fit]
