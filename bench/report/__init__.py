@@ -10,10 +10,11 @@ from bench.cells.store import not_written
 from bench.report import artefacts
 from bench.report.artefacts import ABLATION, Artefact
 from bench.report.build import made_alone
+from bench.report.numbers.ablations import untuned
 from bench.report.numbers.aggregate import collect
 from bench.report.numbers.task_info import TaskInfo
+from bench.report.render.document import PART
 from bench.report.tables.published_tables import NAME as PUBLISHED
-from bench.report.tables.tuned_table import untuned
 from bench.report.task_results import Material
 
 __all__ = ["Material", "TaskInfo", "collect", "put", "untuned", "write"]
@@ -43,7 +44,7 @@ def write(
     if chosen is None:
         making = [item for item in making if not item.named_only]
     made = make(material, making)
-    contents = {f"{name}.{kind}": data for name, files in made.items() for kind, data in files.items()}
+    contents = {f"{name}.{kind}": data for name, files in made.items() for kind, data in files.items() if kind != PART}
     if chosen is not None:
         return put(folder, contents)
     told = [item for item in every if item.name in made or lacking[item.name]]

@@ -12,11 +12,11 @@ from bench.report.numbers.ablations import MAIN, Table
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.comparison import Comparison, compare
 from bench.report.numbers.paper_layout import FIGURES, Block, Layout, blocks, blocks_of, layouts
+from bench.report.render import document
+from bench.report.render.table import csv
 from bench.report.rerun_commands import FORCE, Line
-from bench.report.tables import group_table
-from bench.report.tables import main_table as tables
+from bench.report.tables import group_table, main_table, published_tables
 from bench.report.tables import paper_tables as paper
-from bench.report.tables.published_tables import FORMATS
 from bench.report.tables.published_tables import NAME as PUBLISHED
 from bench.report.tables.tuned_table import PART as TUNED
 from bench.report.tables.tuned_table import collect_tuned
@@ -72,7 +72,7 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> 
         return sum(there for there, _ in counts), sum(every for _, every in counts)
 
     def make(material: Material) -> dict[str, bytes]:
-        return paper.make(layout, made_of, material)
+        return _encoded(paper.make(layout, made_of, material))
 
     return Artefact(layout.name, layout.says, make, missing, count, rest, f"Table {layout.number}", partial)
 
@@ -188,8 +188,12 @@ def _pictures(material: Material) -> list[Artefact]:
 
 def _table(material: Material, table: Results) -> dict[str, bytes]:
     results = material.tested(table)
-    made = {"tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results)}
-    return {kind: text.encode() for kind, text in made.items()}
+    text = document.written(main_table.section(results))
+    return _encoded({"tex": main_table.latex(results), **text, "csv": main_table.csv(results)})
+
+
+def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {kind: text.encode() for kind, text in texts.items()}
 
 
 def _main(material: Material) -> dict[str, bytes]:
@@ -198,7 +202,7 @@ def _main(material: Material) -> dict[str, bytes]:
 
 def _groups(material: Material) -> dict[str, bytes]:
     table = group_table.frame(material.results, material.tables[0].cells)
-    return {"md": group_table.markdown(material.results, table).encode(), "csv": group_table.csv(table).encode()}
+    return _encoded({**document.written(group_table.section(material.results, table)), "csv": csv(table)})
 
 
 def _nothing_run(material: Material) -> list[Line]:
@@ -263,7 +267,10 @@ def _compared(material: Material) -> Comparison | None:
 
 def _published(material: Material) -> dict[str, bytes]:
     compared = _compared(material)
-    return {kind: make(compared).encode() for kind, make in FORMATS.items()} if compared else {}
+    if compared is None:
+        return {}
+    text = document.written(published_tables.section(compared))
+    return _encoded({**text, "csv": published_tables.csv(compared), "tex": published_tables.latex(compared)})
 
 
 _PUBLISHED = Artefact(

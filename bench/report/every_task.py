@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bench.errors import BenchError, NotWritten, UsageError
 from bench.report import put
-from bench.report.numbers.across_tasks import NAME, ours
+from bench.report.numbers.across_tasks import ours
 from bench.report.numbers.aggregate import Results
 from bench.report.reports import report_task, write_across
+from bench.report.tables.across_table import NAME
 from bench.run.history import remembered
 from bench.run.plan import Settings
 from bench.tasks import TASKS

@@ -12,11 +12,13 @@ from bench.errors import UsageError
 from bench.report import put, write
 from bench.report.artefacts import Artefact, artefacts, of_paper
 from bench.report.build import made_by_two
-from bench.report.numbers.across_tasks import NAME, Across, csv, markdown, sentences, theirs
+from bench.report.numbers.across_tasks import Across, theirs
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.comparison import compare, withheld_from
+from bench.report.render import document
 from bench.report.selection import chosen, everything, lacking, listing
-from bench.report.tables import terminal
+from bench.report.tables import across_table, terminal
+from bench.report.tables.across_table import NAME, sentences
 from bench.report.tables.published_tables import text
 from bench.report.task_results import Material, read
 from bench.run.plan import Settings, folder
@@ -123,10 +125,11 @@ def write_across(across: Across | None, reports: Path, name: str) -> dict[str, b
     """Write and print methods over tasks, and return the files by suffix; with too few remove those of before."""
     from bench.report.figures import rank_diagram
 
-    made = {"md": markdown(across).encode(), "csv": csv(across).encode()} if across else {}
+    texts = {**document.written(across_table.section(across)), "csv": across_table.csv(across)} if across else {}
+    made = {kind: text.encode() for kind, text in texts.items()}
     if across and any(item.ranks for item in across.ranked):
         made |= rank_diagram.diagram(across)
-    files = put(reports, {f"{name}.{kind}": data for kind, data in made.items()}, f"{name}.*")
+    files = put(reports, {f"{name}.{kind}": data for kind, data in made.items() if kind != document.PART}, f"{name}.*")
     for item in across.ranked if across else ():
         print(*sentences(item), sep="\n")
     for file in files:

@@ -16,12 +16,11 @@ from bench.cells.predictions import Predictions, place_of, read_table
 from bench.cells.store import predictions_file
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError
-from bench.report.numbers.ablations import Table, split
+from bench.report.numbers.ablations import Table, split, untuned
 from bench.report.numbers.aggregate import Results, collect
 from bench.report.numbers.patient_intervals import Redrawn, Watch, joined, over_patients, redraw
 from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, Cell, TaskInfo, Undefined, is_tuned
 from bench.report.rerun_commands import Line
-from bench.report.tables.tuned_table import untuned
 from bench.results.reading import read_cells
 from bench.run.plan import Settings, build_method, folder, undefined
 from bench.run.progress import counting

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from bench.report.numbers.aggregate import BASELINE
+from bench.report.render.text import listed
 from bench.report.task_results import Material
-from bench.report.words.notes import listed
 from bench.run.plan import folder
 from bench.share.task_toml import differences
 

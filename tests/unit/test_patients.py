@@ -18,6 +18,7 @@ from bench.cells.store import predictions_file
 from bench.report import TaskInfo, collect, write
 from bench.report.artefacts import artefacts
 from bench.report.numbers.patient_intervals import over_patients, redraw
+from bench.report.render.text import md
 from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
@@ -147,7 +148,7 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     row = rows(redrawn())["good"]
     shown = f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]*"
     block = page.partition("## Differences to Baseline over patients")[2].partition("## How to read")[0]
-    assert main_table.md(shown) in block
+    assert md(shown) in block
     assert "### near" in block
     assert "| Baseline" not in block
     assert shown in text

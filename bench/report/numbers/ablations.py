@@ -13,7 +13,7 @@ from bench import registry
 from bench.api import Method, Recipe
 from bench.errors import BenchError
 from bench.report.numbers.aggregate import BASELINE
-from bench.report.numbers.task_info import Cell
+from bench.report.numbers.task_info import Cell, is_tuned
 
 MAIN = "main"
 
@@ -26,6 +26,11 @@ class Table:
     part: str
     cells: list[Cell]
     failures: list[Cell]
+
+
+def untuned(items: Iterable[Cell]) -> list[Cell]:
+    """Return the cells or failures that belong in the main table."""
+    return [item for item in items if not is_tuned(item["cell"])]
 
 
 def split(cells: Sequence[Cell], failures: Iterable[Cell], recipe: Recipe, plugins: Sequence[Path] = ()) -> list[Table]:

@@ -15,7 +15,7 @@ from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.ranking import Row, leading, reference_of
 from bench.report.numbers.suppression import withheld
 from bench.report.numbers.task_info import Cell, TaskInfo
-from bench.report.words.notes import listed
+from bench.report.render.text import listed
 from bench.score.bootstrap import DRAWS, Interval, Sample, interval, replicates
 from bench.score.statistics import holm
 from bench.seeds import seed_of

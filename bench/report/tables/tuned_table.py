@@ -9,15 +9,10 @@ from typing import Any
 from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN, Results, collect
 from bench.report.numbers.suppression import number_of
 from bench.report.numbers.task_info import Cell, TaskInfo, is_tuned, label_of
-from bench.report.words.notes import listed
+from bench.report.render.text import listed
 
 PART = "tuned"
 """Name of the table and of its files."""
-
-
-def untuned(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The cells or failures that belong in the main table."""
-    return [item for item in items if not is_tuned(item["cell"])]
 
 
 def collect_tuned(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: TaskInfo) -> Results | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.data.group_pair import LEAST
 from bench.report.numbers.aggregate import COST, IN_DOMAIN, Results, Size
@@ -10,6 +10,7 @@ from bench.report.numbers.levelling import SIGN
 from bench.report.numbers.ranking import Exclusion
 from bench.report.numbers.suppression import note, number_of
 from bench.report.numbers.task_info import label_of
+from bench.report.render.text import listed
 from bench.report.words.detectable import smallest
 from bench.score.definitions import METRICS
 
@@ -21,12 +22,6 @@ REASONS: dict[Exclusion, str] = {
     "degenerate": "every image predicted as the same class; a small gap there means nothing",
     "incomplete": "fewer folds than other rows",
 }
-
-
-def listed(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    names = list(names)
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def spread(results: Results) -> str:
