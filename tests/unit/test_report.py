@@ -10,17 +10,14 @@ import math
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.errors import BenchError, NotWritten
-from bench.report import TaskInfo, build, collect, write
-from bench.report.artefacts import artefacts
-from bench.report.build import made_alone, made_by_two
+from bench.report import TaskInfo, collect, write
 from bench.report.figures import style, trade_off
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import SYNTHETIC, Results, tidy
@@ -389,54 +386,6 @@ def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
         if file.stem == "cost-gain":
             continue  # it shows seconds
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
-
-
-@pytest.mark.slow
-def test_two_processes_make_what_one_makes_or_raise_what_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(build, "ENOUGH", 0)
-    given = material(noise(1), [], INFO)
-    wanted = [item for item in artefacts(given) if item.name in ("main", "trade-off", "cost-gain", "groups")]
-    one, two = made_alone(given, wanted), made_by_two(given, wanted)
-    assert list(one) == list(two) == [item.name for item in wanted]
-    assert one == two
-
-    # Whichever process comes to it: its name is unknown to the other, and what makes it here raises the same.
-    def gone(_: Any) -> Any:
-        raise KeyError("gone")
-
-    raising = dataclasses.replace(wanted[1], name="gone", make=gone)
-    with pytest.raises(KeyError, match="gone"):
-        made_by_two(given, [wanted[0], raising])
-
-
-class Taken(dict[str, Any]):
-    """A cell that says in which thread it was taken to another process."""
-
-    threads: ClassVar[list[threading.Thread]] = []
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        self.threads.append(threading.current_thread())
-        return dict, (dict(self),)
-
-
-def test_the_second_process_starts_before_the_material_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else what a dictionary holds would change while another thread takes it there."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(build, "ENOUGH", 0)
-    given = material([Taken(item) for item in noise(1)], [], INFO)
-    made_by_two(given, [item for item in artefacts(given) if item.name == "main"])
-    assert len(Taken.threads) >= len(given.cells)
-    assert set(Taken.threads) == {threading.main_thread()}
-
-
-def test_few_cells_start_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    given = material(noise(1), [], INFO)
-    monkeypatch.setattr(build, "ENOUGH", len(given.cells) + 1)
-    monkeypatch.setattr(build, "ProcessPoolExecutor", lambda *_: pytest.fail("a process was started"))
-    wanted = [item for item in artefacts(given) if item.name == "main"]
-    assert made_by_two(given, wanted) == made_alone(given, wanted)
 
 
 def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 import seaborn as sns
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -137,6 +138,12 @@ def say_empty(panel: Axes, info: TaskInfo) -> None:
 def finite(value: float) -> float | None:
     """The length of an error bar, None where there is none."""
     return value if math.isfinite(value) else None
+
+
+def files(draw: Callable[[], Figure]) -> dict[str, bytes]:
+    """Return what a function draws as `pdf` and `png`, whatever the matplotlibrc of the user says."""
+    with style.context(["default", STYLE]):
+        return to_bytes(draw())
 
 
 def to_bytes(figure: Figure) -> dict[str, bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import NamedTuple
@@ -71,18 +71,6 @@ def redraw(cells: Sequence[Cell], info: TaskInfo, read: Read, watch: Watch = lam
         )
         draws[name] = _by_spec([cell for cell, _ in logits], values, info.columns)
         images[name], patients[name] = len(sample.y), sample.patients
-    return Redrawn(draws, images, patients, without)
-
-
-def joined(parts: Iterable[Redrawn]) -> Redrawn:
-    """Return what was redrawn of some test sets, each by itself, as one."""
-    draws, images, patients, without = {}, {}, {}, {}
-    for part in parts:
-        draws |= part.draws
-        images |= part.images
-        patients |= part.patients
-        for why, specs in part.without.items():
-            without[why] = without.get(why, frozenset()) | specs
     return Redrawn(draws, images, patients, without)
 
 

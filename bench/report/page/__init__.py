@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.report import named
 from bench.report.numbers.ablations import MAIN
 from bench.report.numbers.aggregate import SYNTHETIC, Results
 from bench.report.numbers.comparison import withheld_from
@@ -150,7 +151,7 @@ def _title(item: Shown) -> str:
 
 
 def _files(item: Shown) -> tuple[str, ...]:
-    return tuple(f"{item.name}.{suffix}" for suffix in item.files if suffix != PART)
+    return tuple(named(item.name, item.files))
 
 
 def _failures(failures: Sequence[Cell], cells: Sequence[Cell]) -> list[str]:
