@@ -23,6 +23,7 @@ from bench.report.figures.style import (
     Style,
     dashes_of,
     head,
+    legend,
     names,
     place_titles,
     say_empty,
@@ -155,6 +156,4 @@ def _legend(figure: Figure, labels: list[str], styles: Mapping[str, Style], colu
     ]
     says = "\n".join(line.replace(". ", ".\n", 1) if columns == 2 else line for line in lines)
     handles = [Line2D([], [], label=label, **MEAN, **styles[label]) for label in labels]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, title=says, title_fontsize=8, frameon=False
-    )
+    legend(figure, handles, says, columns=columns)
