@@ -238,9 +238,9 @@ def detectable(results: Results) -> list[str]:
     if not found:
         return []
     how = (
-        f"The smallest difference that could have been found, below, is one that a test at level {LEVEL} finds with "
-        f"probability {POWER}, before Holm. Gaps between groups: normal approximation, images taken as independent, "
-        "both groups at Baseline's rate. What is smaller can be there and stay unseen."
+        f"The minimum detectable effect, below, is the difference that a test at level {LEVEL} finds with probability "
+        f"{POWER}, before Holm. Gaps between groups: normal approximation, images taken as independent, both groups at "
+        "Baseline's rate. A smaller difference may exist and stay undetected."
     )
     return [how, *found]
 
@@ -248,7 +248,7 @@ def detectable(results: Results) -> list[str]:
 def _detectable_on(results: Results, backbone: str, name: str) -> str:
     said = [*_detectable_gaps(results, backbone, name), *_detectable_change(results, backbone, name)]
     where = f"{name}, {backbone}" if len(results.backbones) > 1 else name
-    return f"Smallest on {where}: {'; '.join(said)}." if said else ""
+    return f"Minimum detectable on {where}: {'; '.join(said)}." if said else ""
 
 
 def _detectable_gaps(results: Results, backbone: str, name: str) -> list[str]:
