@@ -11,6 +11,7 @@ from functools import partial
 from typing import Literal
 
 from bench import registry
+from bench.cells.identity import slug
 from bench.errors import UnknownName, UsageError
 from bench.report.figures import picture_figures, sweeps
 from bench.report.figures import task_figures as drawn
@@ -27,7 +28,7 @@ from bench.report.tables.tuned_table import PART as TUNED
 from bench.report.tables.tuned_table import collect_tuned
 from bench.report.task_results import Material
 from bench.run.ablate import ablations
-from bench.run.plan import build_method, folder, method_specs
+from bench.run.plan import build_method, method_specs
 
 ABLATION = "ablation-"
 
@@ -87,12 +88,12 @@ class Artefact:
 def artefacts(results: Material) -> list[Artefact]:
     """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
     names = tuple(method_specs("all", results.settings.plugins, results.task.recipe))
-    shown = tuple({item["cell"]["spec"] for item in results.tables[0].cells})
+    shown = tuple({item.cell.spec for item in results.tables[0].cells})
     main = [Need(names, named="all", also=shown)]
     scored = [replace(main[0], part=PREDICTIONS)]
-    tuned = tuple({item["cell"]["spec"] for item in results.tuned})
+    tuned = tuple({item.cell.spec for item in results.tuned})
     rocs = [
-        Artefact(f"roc-{folder(name)}", f"ROC curves by group on {name}", partial(drawn.roc, name=name), scored)
+        Artefact(f"roc-{slug(name)}", f"ROC curves by group on {name}", partial(drawn.roc, name=name), scored)
         for name in results.info.ood
     ]
     of_paper = [*_sweeps(results), *_pictures(results)]
@@ -118,7 +119,7 @@ def artefacts(results: Material) -> list[Artefact]:
 def of_paper(results: Material, names: Mapping[str, str]) -> list[Artefact]:
     """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
     figures = [
-        replace(item, name=f"{name}-{folder(names[task])}", says=f"{item.says}, {names[task]}", task=names[task])
+        replace(item, name=f"{name}-{slug(names[task])}", says=f"{item.says}, {names[task]}", task=names[task])
         for name, tasks in FIGURES.items()
         for task in tasks
         for item in artefacts(results.other(names[task]))
@@ -182,7 +183,7 @@ def _figure(
 
 
 def _ablation(table: Table) -> Artefact:
-    specs = dict.fromkeys(item["cell"]["spec"] for item in [*table.cells, *table.failures])
+    specs = dict.fromkeys(item.cell.spec for item in [*table.cells, *table.failures])
     return Artefact(
         table.name,
         f"ablation of {table.part}",

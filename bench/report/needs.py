@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from bench.cells.record import Record
 from bench.report.figures.sweeps import OF_TASK, variants
 from bench.report.numbers.aggregate import BASELINE
-from bench.report.numbers.task_info import Cell
 from bench.report.rerun_commands import FOLDS, FORCE, Line
 from bench.report.task_results import Material
 from bench.run.ablate import values
@@ -52,7 +52,7 @@ class Need:
     def any(self, results: Material, *, bare: bool = False) -> bool:
         """Whether one of the cells is there, on whichever backbone; `bare` where its part does not matter."""
         one, specs = self.of(results), {*self.specs, *self.also}
-        return any(c["cell"]["spec"] in specs and (bare or self._has(one, c)) for c in one.cells)
+        return any(c.cell.spec in specs and (bare or self._has(one, c)) for c in one.cells)
 
     def each(self, results: Material) -> bool:
         """Whether each of the specs has a cell in some fold."""
@@ -65,7 +65,7 @@ class Need:
         variants = self._variants(one)
         if len(variants) < self._wanted(one):
             return False
-        found = [{(item["cell"]["spec"], item["cell"]["backbone"]) for item in part.cells} for part in variants]
+        found = [{(item.cell.spec, item.cell.backbone) for item in part.cells} for part in variants]
         if self.ablate in OF_TASK:
             return any(spec != BASELINE for spec, _ in set.intersection(*found))
         backbones = {backbone for _, backbone in found[0]}
@@ -105,7 +105,7 @@ class Need:
         specs = list(dict.fromkeys(self.specs))
         if self.ablate in OF_TASK:
             others = [part for part in self._variants(one) if part is not one]
-            specs = sorted({c["cell"]["spec"] for part in others for c in part.cells} - {BASELINE}) or specs
+            specs = sorted({c.cell.spec for part in others for c in part.cells} - {BASELINE}) or specs
         left_out = undefined(specs, one.task, one.settings.plugins)
         return [spec for spec in specs if spec not in left_out]
 
@@ -114,14 +114,14 @@ class Need:
         network = self.backbone or one.task.backbones[0]
         found: dict[str, set[int]] = {spec: set() for spec in specs}
         for item in one.cells:
-            cell = item["cell"]
-            fits = cell["spec"] in found and cell["backbone"] == network
-            fits &= self.fold is None or (cell["fold"], cell["seed"]) == (self.fold, 0)
+            cell = item.cell
+            fits = cell.spec in found and cell.backbone == network
+            fits &= self.fold is None or (cell.fold, cell.seed) == (self.fold, 0)
             if fits and (bare or self._has(one, item)):
-                found[cell["spec"]].add(cell["fold"])
+                found[cell.spec].add(cell.fold)
         return found
 
-    def _has(self, one: Material, item: Cell) -> bool:
+    def _has(self, one: Material, item: Record) -> bool:
         if self.part == PREDICTIONS:
             return one.has_predictions(item)
         return not self.part or any(name.startswith(self.part) for name in one.pictures(item) or {})

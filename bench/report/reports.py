@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.cells.identity import cells_folder, slug
 from bench.errors import BenchError, NotWritten, UsageError
 from bench.report import named, put, write
 from bench.report.artefacts import Artefact, artefacts, chosen, everything, lacking, listing, of_paper
@@ -20,14 +21,14 @@ from bench.report.tables.across_table import NAME, sentences
 from bench.report.tables.published_tables import text
 from bench.report.task_results import Material, read
 from bench.run.history import remembered
-from bench.run.plan import Settings, folder
+from bench.run.plan import Settings
 from bench.tasks import TASKS
 
 
 def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0) -> int:
     """Write the artefacts of a task that `only` names, joined by commas; 1 where cells of one are missing."""
     material = read(settings, min_cell=min_cell)
-    return _write_chosen(material, artefacts(material), only, reports / folder(material.task.name))
+    return _write_chosen(material, artefacts(material), only, reports / slug(material.task.name))
 
 
 def report_paper(
@@ -90,7 +91,7 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
         BenchError: where there are no results, with the line that makes them.
     """
     material = read(settings, min_cell=min_cell)
-    return report_material(material, reports / folder(material.task.name))
+    return report_material(material, reports / slug(material.task.name))
 
 
 def report_material(material: Material, place: Path) -> Results:
@@ -166,7 +167,7 @@ def with_results(settings: Settings) -> list[Settings]:
         raise UsageError("--splits is the manifest of one task: name it by --task")
     if settings.baseline is not None:
         raise UsageError("--baseline is the checkpoint of one task: name it by --task")
-    cells = settings.results / "cells"
+    cells = cells_folder(settings.results)
     known = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
     own = {name: runs for name, runs in remembered(settings.results).items() if ":" not in name and name not in TASKS}
     found = [*known, *(runs[-1][1] for name, runs in own.items() if runs and (cells / name).is_dir())]

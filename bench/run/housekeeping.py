@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.cells import store
+from bench.cells.identity import BASELINE, cell_place, cells_folder
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.run import history, run_task
 from bench.run.attempt import log_file
@@ -20,7 +21,7 @@ from bench.run.launchers.slurm import commands
 from bench.run.launchers.slurm.log import submissions
 from bench.run.launchers.slurm.queue import jobs_of
 from bench.run.launchers.slurm.submit import print_submission
-from bench.run.plan import BASELINE, PlannedCell
+from bench.run.plan import PlannedCell
 from bench.run.status import Status, status_of
 
 
@@ -31,7 +32,7 @@ def print_log(results: Path, name: str, *, whole: bool) -> int:
         UnknownName: no cell with a log has this name, or several begin with it.
         DataMissing: there is no log at all.
     """
-    found = {str(file.relative_to(results / "cells").with_suffix("")): file for file in _logs(results)}
+    found = {str(file.relative_to(cells_folder(results)).with_suffix("")): file for file in _logs(results)}
     if not found:
         raise DataMissing(f"logs in {results / 'cells'}", get_it="They are written by `bench run`.")
     matching = [cell for cell in found if name in cell]
@@ -88,7 +89,7 @@ def _as_runs(cells: Sequence[PlannedCell], asked: run_task.Wanted) -> list[run_t
     """Return runs of no more than these cells: one for each fold and seed."""
     folds: dict[tuple[int, int], list[str]] = {}
     for planned in cells:
-        folds.setdefault((planned.cell.fold, planned.cell.seed), []).append(planned.cell.method)
+        folds.setdefault((planned.cell.fold, planned.cell.seed), []).append(planned.cell.spec)
     return [
         replace(asked, methods=",".join(methods) or BASELINE, folds=(fold,), seeds=(seed,))
         for (fold, seed), methods in folds.items()
@@ -119,7 +120,7 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
         remove += [file for cell in done if (file := log_file(results, cell)).is_file()]
         alive = holders(status.planned, results)
         for planned in status.planned:
-            place = results / "cells" / planned.cell.path
+            place = cell_place(results, planned.cell)
             if planned.cell not in alive:
                 remove += place.parent.glob(f".{place.name}.lease.*")
         if not dry_run:
@@ -137,7 +138,7 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
 
 
 def _logs(results: Path) -> list[Path]:
-    return sorted((results / "cells").rglob("*.log"))
+    return sorted(cells_folder(results).rglob("*.log"))
 
 
 def which(*, failed: bool, stale: bool, cell: str | None) -> str:

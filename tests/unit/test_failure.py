@@ -9,10 +9,11 @@ import sys
 import pytest
 import torch
 
+from bench.cells.identity import Cell
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
 from bench.run.failure import ATTEMPTS, KINDS, classify, of_exit, of_slurm
 from bench.run.history import settings_texts
-from bench.run.plan import Cell, Settings
+from bench.run.plan import Settings
 
 ERRORS = [
     (MemoryError(), "oom"),

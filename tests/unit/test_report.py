@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
+from bench.cells.record import decode
 from bench.errors import BenchError, NotWritten
+from bench.files import to_json
 from bench.report import TaskInfo, collect, write
 from bench.report.figures import style, trade_off
 from bench.report.numbers import frames
@@ -165,7 +167,7 @@ def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
 def test_undefined_values_print_as_a_dash() -> None:
     cells = table({"Baseline": constant(eodds=math.nan), "A": constant(eodds=math.nan)})
     cells[0] = changed(cells[0], scores={"val": {"eodds": None}})
-    results = collect(json.loads(json.dumps(cells)), [], INFO)
+    results = collect([decode(to_json(item), Record) for item in cells], [], INFO)
     undefined = main_table.entry(results.column("small", "near", "eodds")[0])
     assert markdown(Table([Column("EOdds")], [[undefined]])).endswith("\n| – |")
     assert sentences_with(findings(results), "EOdds") == snapshot(
@@ -254,7 +256,6 @@ def test_what_must_not_stand_in_one_table() -> None:
     refused("never in one table", real)
     refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))
     refused("two results", cell("A", 0), cell("A", 0))
-    refused("--smoke", changed(cell("A", 0), smoke=True))
     other = changed(cell("A", 1), data={"near": (200, "other")})
     refused("different images of near", cell("A", 0), other)
     fewer = cell("A", 1, far=scores(groups=factory.WIDE | {"older": (75, 24)}))
@@ -312,9 +313,7 @@ def test_what_is_not_separable_is_never_claimed() -> None:
 
 def test_a_row_out_of_the_ranking_is_never_claimed() -> None:
     cells = [
-        changed(item, scores={"near": {"degenerate": True}})
-        if (item["cell"]["title"], item["cell"]["fold"]) == ("M1", 2)
-        else item
+        changed(item, scores={"near": {"degenerate": True}}) if (item.cell.title, item.cell.fold) == ("M1", 2) else item
         for item in noise(0, M1=(-0.25, -0.2), M2=(-0.25, 0.0))
     ]
     near, far = findings(collect(cells, [], INFO))[-2:]

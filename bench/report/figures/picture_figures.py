@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from bench.cells.record import Record
 from bench.data.task_data import task_data
 from bench.errors import DataError
-from bench.report.numbers.task_info import Cell
 from bench.report.task_results import Material
 
 COMPARED = ("baseline", "llft", "diff_prune", "swift")
@@ -51,13 +51,11 @@ def figure_5(material: Material) -> dict[str, bytes]:
     return style.files(lambda: activation_maps.cams(frame, images, synthetic=info.synthetic))
 
 
-def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Cell]:
+def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Record]:
     """Return the cells of fold 0 and seed 0 by their spec, in the order of `specs`."""
     place = (0, 0, material.task.backbones[0])
     found = {
-        item["cell"]["spec"]: item
-        for item in material.cells
-        if (item["cell"]["fold"], item["cell"]["seed"], item["cell"]["backbone"]) == place
+        item.cell.spec: item for item in material.cells if (item.cell.fold, item.cell.seed, item.cell.backbone) == place
     }
     return {spec: found[spec] for spec in specs if spec in found}
 
@@ -82,7 +80,7 @@ def cam_frame(material: Material) -> pd.DataFrame:
         for uid, y, a, logit, weighted in zip(*columns, strict=True):
             rows.append(
                 {
-                    "method": cell["cell"]["title"],
+                    "method": cell.cell.title,
                     "image_id": str(uid),
                     "group": info.group_names[a],
                     "label": info.label_names[y],
@@ -113,5 +111,5 @@ def _images(material: Material, uids: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def _method(material: Material) -> str:
-    known = cells_of(material, MASKED)[MASKED[0]]["cell"]
-    return f"{known['title']}, {known['backbone']} backbone"
+    known = cells_of(material, MASKED)[MASKED[0]].cell
+    return f"{known.title}, {known.backbone} backbone"

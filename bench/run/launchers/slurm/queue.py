@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench.cells.identity import cells_folder
 from bench.run import failure
 from bench.run.cell_states import Queued
 from bench.run.launchers.slurm import commands
@@ -54,7 +55,7 @@ def _by_cell(results: Path, known: list[Submission], entries: list[commands.Entr
 
 
 def _ended(results: Path, cell: str) -> bool:
-    place = results / "cells" / cell
+    place = cells_folder(results) / cell
     return any(place.with_name(place.name + ending).is_file() for ending in (".json", ".failed.json"))
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.cells import store
+from bench.cells.identity import BASELINE, slurm_folder
 from bench.run import cell_states, environment
 from bench.run.cell_states import Queued
 from bench.run.history import remember, settings_texts
 from bench.run.launchers.slurm import commands, log
 from bench.run.launchers.slurm.profile import Part, Profile, profile, script
 from bench.run.launchers.slurm.queue import queued
-from bench.run.plan import BASELINE, PlannedCell, Settings
+from bench.run.plan import PlannedCell, Settings
 from bench.run.run_task import Wanted, heading, pending, plan_run, prepare, store_splits
 from bench.run.status import typical_seconds
 
@@ -53,10 +54,10 @@ def arrays(
         largest: tasks that an array may have.
         in_queue: jobs by the path of a cell: a baseline may be in the queue already, a job over its time be gone.
     """
-    first = {_fold(p): str(p.cell) for p in todo if p.cell.method == BASELINE}
+    first = {_fold(p): str(p.cell) for p in todo if p.cell.spec == BASELINE}
 
     def after(planned: PlannedCell) -> str:
-        if planned.cell.method == BASELINE or (group_by == "fold" and _fold(planned) in first):
+        if planned.cell.spec == BASELINE or (group_by == "fold" and _fold(planned) in first):
             return ""
         baseline = str(replace(planned.cell, method=BASELINE, choice=""))
         waits = baseline in in_queue and in_queue[baseline].state != "gone"
@@ -64,11 +65,11 @@ def arrays(
 
     tasks: list[tuple[PlannedCell, ...]] = [(p,) for p in todo]
     if group_by == "fold":
-        order = sorted(todo, key=lambda p: (_fold(p), p.cell.method != BASELINE))
+        order = sorted(todo, key=lambda p: (_fold(p), p.cell.spec != BASELINE))
         tasks = [tuple(cells) for _, cells in groupby(order, key=_fold)]
     found: dict[tuple[Part, str, int], list[tuple[PlannedCell, ...]]] = {}
     for cells in tasks:
-        part: Part = "baseline" if cells[0].cell.method == BASELINE else "method"
+        part: Part = "baseline" if cells[0].cell.spec == BASELINE else "method"
         minutes = max(chosen.minutes_after(part, _times_over(p, results, in_queue)) for p in cells)
         found.setdefault((part, after(cells[0]), minutes), []).append(cells)
     result = [
@@ -139,7 +140,7 @@ def _submit(
         if array.after and array.after not in where:
             continue  # its baseline was not taken: neither would it be
         name = log.new_name()
-        folder = settings.results / "slurm" / name
+        folder = slurm_folder(settings.results) / name
         dependency = f"afterok:{where[array.after]}" if array.after else ""
         text = _text(array, chosen, name, folder, dependency)
         log.write_intent(settings.results, name, intent(array, settings, task, force, per_gpu), text)
@@ -199,12 +200,12 @@ def _print_plan(planned: Sequence[Array], chosen: Profile, settings: Settings, u
         if first is not None:
             dependency = "afterok:JOB_INDEX" if first.after else ""
             print(f"\n# the script of the first array of [{part}] in profile {chosen.name}")
-            print(_text(first, chosen, "bench-NAME", settings.results / "slurm" / "bench-NAME", dependency))
+            print(_text(first, chosen, "bench-NAME", slurm_folder(settings.results) / "bench-NAME", dependency))
 
 
 def _words(array: Array) -> str:
     cells = sum(map(len, array.tasks))
-    methods = list(dict.fromkeys(p.cell.method for task in array.tasks for p in task))
+    methods = list(dict.fromkeys(p.cell.spec for task in array.tasks for p in task))
     names = ", ".join(methods[:4]) + (f" and {len(methods) - 4} more" if len(methods) > 4 else "")
     folds = sorted({p.cell.fold for task in array.tasks for p in task})
     return f"{len(array.tasks)} tasks, {cells} cells ({names}; folds {', '.join(map(str, folds))})"
@@ -219,9 +220,9 @@ def _gpu_hours(array: Array, chosen: Profile, results: Path) -> float | None:
 
 
 def _times_over(planned: PlannedCell, results: Path, in_queue: Mapping[str, Queued]) -> int:
-    error, job = cell_states.failure(results, planned.cell), in_queue.get(str(planned.cell))
-    if error.get("kind") == "timeout":
-        return int(error["attempt"])
+    failure, job = cell_states.failure(results, planned.cell), in_queue.get(str(planned.cell))
+    if failure is not None and failure.error.kind == "timeout":
+        return failure.attempt
     # Killed before it could write so: the accounts tell.
     return int(job is not None and job.state == "gone" and job.kind == "timeout")
 
