@@ -17,12 +17,12 @@ from bench.cells.predictions import Predictions, read_table
 from bench.cells.record import Failure, Record
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError
-from bench.report.numbers.ablations import Table, split
+from bench.report.numbers.ablations import Table, split, untuned
 from bench.report.numbers.aggregate import Results, collect
-from bench.report.numbers.patient_intervals import Redrawn, Watch, joined, over_patients, redraw
+from bench.report.numbers.comparison import Comparison, compare
+from bench.report.numbers.patient_intervals import Redrawn, over_patients, redraw
 from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, TaskInfo, Undefined
 from bench.report.rerun_commands import Line
-from bench.report.tables.tuned_table import untuned
 from bench.results.reading import read_cells
 from bench.run.plan import Settings, build_method, undefined
 from bench.run.progress import counting
@@ -71,19 +71,15 @@ class Material:
         return self._averaged[table.name]
 
     @cached_property
-    def redraws(self) -> dict[str, Redrawn]:
-        """What was redrawn so far, by test set."""
-        return {}
-
-    def redraw(self, name: str, watch: Watch = lambda name, done, total: None) -> Redrawn:
-        """Draw the patients of a test set again, for all cells: seconds to a minute."""
-        return redraw(self.cells, replace(self.info, ood=(name,)), self.scored, watch)
+    def redrawn(self) -> Redrawn:
+        """The patients of every test set drawn again, with a bar on stderr."""
+        with counting("patients redrawn", "draws") as watch:
+            return redraw(self.cells, self.info, self.scored, watch)
 
     @cached_property
-    def redrawn(self) -> Redrawn:
-        """The patients of every test set drawn again, with a bar on stderr where it was not done before."""
-        with counting("patients redrawn", "draws") as watch:
-            return joined(self.redraws.get(name) or self.redraw(name, watch) for name in self.info.ood)
+    def compared(self) -> Comparison | None:
+        """The numbers of all tables beside the published ones; None where there are none to compare."""
+        return compare([self.results_of(table) for table in self.tables])
 
     def tested(self, results: Results) -> Results:
         """Add intervals and p over patients to any table of this task."""
@@ -130,35 +126,10 @@ class Material:
         with np.load(file, allow_pickle=False) as stored:
             return dict(stored)
 
-    def count(self, specs: Iterable[str], backbone: str | None = None) -> tuple[int, int]:
-        """Return how many folds of these specs are there, and how many there could be."""
-        wanted = self._defined(specs)
-        found = {(spec, item.cell.fold) for spec in wanted for item in self._of(spec, backbone)}
-        return len(found), len(wanted) * self.task.folds
-
-    def missing(self, specs: Iterable[str], backbone: str | None = None) -> list[Line]:
-        """Return the line that makes the specs that have no cell in any fold; nothing where each has one."""
-        lacking = [spec for spec in self._defined(specs) if not self._of(spec, backbone)]
-        return [self.line(lacking, backbone)] if lacking else []
-
-    def rest(self, specs: Iterable[str], backbone: str | None = None) -> list[Line]:
-        """Return the line that makes the specs that lack a cell in some fold; nothing where all are there."""
-        lacking = [spec for spec in self._defined(specs) if self.count([spec], backbone)[0] < self.task.folds]
-        return [self.line(lacking, backbone)] if lacking else []
-
     def line(self, methods: Iterable[str], backbone: str | None = None, *more: str, verb: str = "run") -> Line:
         """Return the line that makes cells of this task."""
         chosen = None if backbone == self.task.backbones[0] else backbone
         return Line(self.settings, tuple(methods), chosen, more, verb=verb)
-
-    def _of(self, spec: str, backbone: str | None) -> list[Record]:
-        network = backbone or self.task.backbones[0]
-        return [c for c in self.cells if c.cell.spec == spec and c.cell.backbone == network]
-
-    def _defined(self, specs: Iterable[str]) -> list[str]:
-        wanted = list(dict.fromkeys(specs))
-        left_out = undefined(wanted, self.task, self.settings.plugins)
-        return [spec for spec in wanted if spec not in left_out]
 
 
 def read(settings: Settings, *, min_cell: int = 0) -> Material:

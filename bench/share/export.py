@@ -100,7 +100,7 @@ def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str
     of = (material.settings, material.task, material.info)
     handed_on = Received(*of, cells, failures, intervals=over_patients)
     for item in artefacts(handed_on):
-        if item.name.startswith(TABLES) and not item.missing(handed_on):
+        if item.name.startswith(TABLES) and item.possible(handed_on):
             made = item.make(handed_on)
             files |= {f"reports/{item.name}.{kind}": made[kind] for kind in TEXT if kind in made}
     about = {

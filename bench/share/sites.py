@@ -11,8 +11,8 @@ import pandas as pd
 
 from bench.cells.record import Record
 from bench.report.numbers.aggregate import BASELINE
+from bench.report.render.text import listed
 from bench.report.task_results import Material
-from bench.report.words.notes import listed
 from bench.share.task_toml import differences
 
 Sites = Mapping[str, Material]

@@ -17,6 +17,7 @@ import pandas as pd
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.ranking import Row
 from bench.report.numbers.task_info import TaskInfo
+from bench.report.render import table
 from bench.report.task_results import Material
 from bench.score.definitions import METRICS
 from bench.score.metrics import evaluate
@@ -90,7 +91,7 @@ def together_csv(rows: Sequence[Together], info: TaskInfo) -> str:
         for row in rows
         for metric, value in row.metrics.items()
     ]
-    return pd.DataFrame(records, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
+    return table.csv(pd.DataFrame(records, columns=COLUMNS))
 
 
 def _cells(site: Material) -> dict[tuple[str, str, int, int], int]:

@@ -86,12 +86,12 @@ def test_each_published_number_stands_beside_ours(folder: Folder, capsys: pytest
     assert lines["chexpert", "auc", "bmft"]["verdict"] == "not run"
     assert lines["chexpert", "auc", "swift:normalise=zscore"]["verdict"] == "not run"
     printed = capsys.readouterr().out
-    assert "SWiFT                     0.893 ± 0.002  0.873 ± 0.003  +0.020      no" in printed
+    assert "SWiFT                     0.893 ± 0.002  0.873 ± 0.003      +0.020  no" in printed
     assert sentences_with(printed, "0.870") == snapshot(
-        ["BMFT                      not run        0.870 ± 0.004  –           not run"]
+        ["BMFT                            not run  0.870 ± 0.004           –  not run"]
     )
     assert "Not run: densenet121." in printed
-    assert "Baseline                  0.871 ± 0.002  0.871 ± 0.005  +0.000      yes" in printed
+    assert "Baseline                  0.871 ± 0.002  0.871 ± 0.005      +0.000  yes" in printed
     assert printed.count("0.025 ± 0.008") == 2  # the paper's EOdds, beside both of ours
     for kind in ("md", "tex"):
         page = (folder.place / "reports" / "cxr-age" / f"published.{kind}").read_text()

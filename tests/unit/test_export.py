@@ -18,6 +18,7 @@ from bench.cells.identity import SCHEMA, slug
 from bench.cells.record import Counted, Leaves, Record, decode
 from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
 from bench.files import to_json
+from bench.report.artefacts import artefacts
 from bench.report.figures import sweeps
 from bench.report.tables import main_table
 from bench.report.task_results import Material
@@ -389,7 +390,7 @@ def test_what_is_missing_elsewhere_is_made_by_the_task_that_came_along(tmp_path)
         with opened(tmp_path / "own.tar.gz") as away:
             assert str(away.line(["bmft"]).handed_on) == "bench run --task task.toml --methods bmft"
             assert away.variant("epochs", 4) is None
-            assert sweeps.missing_of_task(away, "external") == [], spec
+            assert figure(away, "external").missing(away) == [], spec
             assert set(sweeps.of_task(sweeps.variants(away, "external"))["x"]) == {0, 0.2, 0.4, 0.6, 0.8, 1}
     pack(tmp_path / "suite.tar.gz", *contents(site("north")))
     with opened(tmp_path / "suite.tar.gz") as away:
@@ -425,6 +426,11 @@ def with_variants(results, least=0, images=200, spec=TASK.name):
     return known[spec]
 
 
+def figure(material, field):
+    name = {"epochs": "figure-4", "external": "figure-7"}[field]
+    return next(item for item in artefacts(material) if item.name == name)
+
+
 def test_figures_over_variants_are_drawn_of_the_same_numbers_elsewhere(tmp_path):
     home = with_variants(tmp_path / "results")
     pack(tmp_path / "a.tar.gz", *contents(home))
@@ -436,7 +442,7 @@ def test_figures_over_variants_are_drawn_of_the_same_numbers_elsewhere(tmp_path)
             assert sorted(one) == sorted(map(float, sweeps.values(TASK, field)))
             assert sweeps.images(other) == sweeps.images(one)
             assert_frame_equal(sweeps.of_task(other), sweeps.of_task(one))
-            assert sweeps.missing_of_task(away, field) == []
+            assert figure(away, field).missing(away) == []
         assert [item.log for item in away.cells] == [{"reset_share": 0.25}, {"reset_share": 1.25}] * 2
 
 
@@ -445,9 +451,9 @@ def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_pa
     inside = [name for name in members(tmp_path / "a.tar.gz") if name.startswith("variants/external")]
     assert {name.split("/")[1] for name in inside} == {f"external-{share}" for share in (0.0, 0.4, 0.6, 0.8)}
     with opened(tmp_path / "a.tar.gz") as away:
-        (line,) = sweeps.missing_of_task(away, "external")
+        (line,) = figure(away, "external").missing(away)
         assert str(line.handed_on) == "bench run --task phantom-cxr-age --methods swift --ablate external"
-        assert sweeps.missing_of_task(away, "epochs") == []
+        assert figure(away, "epochs").missing(away) == []
 
 
 def test_what_one_fold_withholds_the_variants_of_all_withhold(tmp_path):

@@ -449,7 +449,7 @@ def test_the_notes_say_pairs_sizes_and_what_is_undefined():
             "External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with 20 images of each class, chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); no pair, so that every method is the Baseline (fold 4).",
             "Min and Gap AUC are over 2 of 3 groups, without old, which lack a class.",
             "Min and Gap AUC are over 2 of 3 groups, without old, which lack a class.",
-            "Smallest on near: a difference to Baseline in Gap AUC of 0.004 over folds (median of the methods).",
+            "Minimum detectable on near: a difference to Baseline in Gap AUC of 0.004 over folds (median of the methods).",
         ]
     )
 

@@ -19,6 +19,7 @@ from bench.cells.predictions import Scored, write_predictions
 from bench.report import TaskInfo, collect, write
 from bench.report.artefacts import artefacts
 from bench.report.numbers.patient_intervals import over_patients, redraw
+from bench.report.render.text import md
 from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
@@ -126,7 +127,7 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     row = rows(redrawn())["good"]
     shown = f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]*"
     block = page.partition("## Differences to Baseline over patients")[2].partition("## How to read")[0]
-    assert main_table.md(shown) in block
+    assert md(shown) in block
     assert "### near" in block
     assert "| Baseline" not in block
     assert shown in text
@@ -197,8 +198,8 @@ def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
     assert not any(row.draws for row in results.rows)
     assert sentences_with(reading(results), "older", "Baseline") == snapshot(
         [
-            "Smallest on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds (median of the methods).",
-            "Smallest on far: with 72 images (older, ill), a TPR gap of 0.136 (at a rate of 0.896); with 108 images (older, healthy), an FPR gap of 0.169 (at a rate of 0.314); a difference to Baseline in EOdds of 0.049 over folds (median of the methods).",
+            "Minimum detectable on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds (median of the methods).",
+            "Minimum detectable on far: with 72 images (older, ill), a TPR gap of 0.136 (at a rate of 0.896); with 108 images (older, healthy), an FPR gap of 0.169 (at a rate of 0.314); a difference to Baseline in EOdds of 0.049 over folds (median of the methods).",
             "No interval over patients with predictions of an older version: Baseline.",
         ]
     )
@@ -279,7 +280,7 @@ def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
     for metric in INFO.columns:
         assert all(row.draws == 0 and math.isnan(row.p_patients) for row in rows(results, metric).values())
     assert "near 400" not in "\n".join(findings(results))
-    assert not any("Smallest on near" in note for note in reading(results))
+    assert not any("Minimum detectable on near" in note for note in reading(results))
 
 
 def test_the_notes_say_what_could_have_been_found() -> None:
@@ -301,5 +302,5 @@ def test_the_notes_say_what_could_have_been_found() -> None:
     errors = [row.error_patients for row in rows(redrawn()).values() if row.draws]
     assert f" {2.80158 * np.median(errors):.3f} " in smallest
     assert smallest == snapshot(
-        "Smallest on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds and 0.055 over patients (median of the methods)."
+        "Minimum detectable on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds and 0.055 over patients (median of the methods)."
     )

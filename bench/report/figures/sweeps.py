@@ -6,20 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench import registry
 from bench.cells.record import Fit, Record
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN
 from bench.report.numbers.suppression import number_of
-from bench.report.rerun_commands import Line
 from bench.report.task_results import Material
-from bench.run.ablate import ablations, values
-from bench.run.plan import build_method
+from bench.run.ablate import values
 
 EPOCHS, EXTERNAL, RESET = "epochs", "external", "reset_share"
 OF_TASK = (EPOCHS, EXTERNAL)
 """Fields of a task that a figure is drawn against; each value is a variant of the task."""
-ABLATE = "--ablate"
 
 
 def variants(material: Material, field: str) -> dict[float, Material]:
@@ -61,59 +57,6 @@ def of_head(material: Material) -> pd.DataFrame:
             own = kept.merge(_shares(table.cells), on=["backbone", "spec", "fold"])
             parts += [line.assign(own=False), own.assign(own=True), kept[kept["spec"] == BASELINE].assign(own=False)]
     return pd.concat(parts, ignore_index=True).drop_duplicates()
-
-
-def missing_of_task(material: Material, field: str) -> list[Line]:
-    """The line that makes an ablation of the task; none where a method has all its values on a backbone."""
-    found = variants(material, field)
-    specs = [_specs(one) for one in found.values()]
-    whole = len(found) == len(values(material.task, field)) and set.intersection(*specs)
-    return [] if whole else rest_of_task(material, field)
-
-
-def rest_of_task(material: Material, field: str) -> list[Line]:
-    """The line that makes all of it: of the methods that have values already, or else of those that are ablated."""
-    started = sorted(
-        {spec for one in variants(material, field).values() if one is not material for spec, _ in _specs(one)}
-    )
-    return [material.line(started or _ablated(), None, ABLATE, field)]
-
-
-def missing_of_head(material: Material) -> list[Line]:
-    """The line that makes the ablation of the share that is reset; none where a method has all its settings."""
-    have = _specs(material)
-    for method in _ablated(RESET):
-        wanted = [method, *ablations(method, material.settings.plugins)[RESET]]
-        if any({(spec, backbone) for spec in wanted} <= have for backbone in {backbone for _, backbone in have}):
-            return []
-    return rest_of_head(material)
-
-
-def rest_of_head(material: Material) -> list[Line]:
-    """The line that makes all of it."""
-    return [material.line(_ablated(RESET), None, ABLATE, RESET)]
-
-
-def count_of_task(material: Material, field: str) -> tuple[int, int]:
-    """How many cells of the ablation are there, of the methods that are ablated on their own, and how many could be."""
-    counts = [one.count(_ablated()) for one in variants(material, field).values()]
-    return sum(count for count, _ in counts), len(values(material.task, field)) * material.count(_ablated())[1]
-
-
-def count_of_head(material: Material) -> tuple[int, int]:
-    """The same for the share that is reset."""
-    return material.count(spec for method in _ablated(RESET) for spec in [method, *ablations(method)[RESET]])
-
-
-def _specs(material: Material) -> set[tuple[str, str]]:
-    cells = [item.cell for item in material.cells]
-    return {(cell.spec, cell.backbone) for cell in cells if cell.spec != BASELINE}
-
-
-def _ablated(field: str = "") -> list[str]:
-    """The methods that say which of their settings are compared, or those that say so of a parameter."""
-    said = {name: build_method(name).ablations for name in registry.catalogue("method")}
-    return [name for name, settings in said.items() if settings and (not field or field in settings)]
 
 
 def _as_default(frame: pd.DataFrame, cell: Fit) -> pd.DataFrame:

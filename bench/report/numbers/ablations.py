@@ -28,6 +28,11 @@ class Table:
     failures: list[Failure]
 
 
+def untuned(items: Iterable[Item]) -> list[Item]:
+    """Return the cells or failures that belong in the main table."""
+    return [item for item in items if not item.cell.tuned]
+
+
 def split(
     cells: Sequence[Record], failures: Iterable[Failure], recipe: Recipe, plugins: Sequence[Path] = ()
 ) -> list[Table]:

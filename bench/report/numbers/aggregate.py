@@ -13,10 +13,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.cells.record import Failure, Record, SetScores
-from bench.report.numbers.group_pairs import Pair, pairs_of
 from bench.report.numbers.levelling import flagging
 from bench.report.numbers.ranking import Exclusion, Row, comparing, excluding, marking
-from bench.report.numbers.suppression import withheld
+from bench.report.numbers.suppression import Pair, pairs_of, withheld
 from bench.report.numbers.task_info import TaskInfo, Undefined, check, key_of, label_of
 from bench.score.definitions import METRICS, current
 from bench.score.statistics import summary
@@ -95,8 +94,9 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
     done = {key_of(cell.cell) for cell in cells}
     failed = sorted((item for item in failures if key_of(item.cell) not in done), key=lambda item: key_of(item.cell))
     folds = info.folds or len({item.cell.fold for item in [*cells, *failed]})
+    gone = withheld(cells, info)
     columns: dict[tuple[str, str, str], list[Row]] = {}
-    for row in _rows(_records(cells, info)):
+    for row in _rows(_records(cells, info, gone)):
         columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
     for key, column in columns.items():
         column += [_undefined_row(item, *key) for item in info.undefined]
@@ -110,14 +110,14 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
     return Results(
         info=info,
         rows=tuple(rows),
-        sizes=_sizes(cells, info),
+        sizes=_sizes(cells, info, gone),
         failures=tuple(failed),
         folds=folds,
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item.cell)[:-1] for item in cells).values()),
         unreadable=_unreadable(cells, info),
         pairs=pairs_of(cells),
-        withheld=withheld(cells, info),
+        withheld=gone,
         outdated=_outdated(cells),
         rates=_rates(cells, info),
     )
@@ -129,12 +129,11 @@ def tidy(cells: Sequence[Record], info: TaskInfo) -> pd.DataFrame:
     Columns: task, backbone, method, label, spec, row, fold, seed, set ("" for the cost), metric, value, degenerate,
     withheld.
     """
-    return pd.DataFrame(_records(cells, info))
+    return pd.DataFrame(_records(cells, info, withheld(cells, info)))
 
 
-def _records(cells: Sequence[Record], info: TaskInfo) -> list[dict[str, Any]]:
-    labels, gone = _labels(cells), withheld(cells, info)
-    records = []
+def _records(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> list[dict[str, Any]]:
+    labels, records = _labels(cells), []
     for item in sorted(cells, key=lambda item: key_of(item.cell)):
         cell = item.cell
         one = {name: getattr(cell, name) for name in ("task", "backbone", "method", "spec", "row", "fold", "seed")}
@@ -209,8 +208,8 @@ def _direction(metric: str) -> Literal["up", "down"] | None:
     return METRICS[metric].direction if metric in METRICS else None
 
 
-def _sizes(cells: Sequence[Record], info: TaskInfo) -> dict[str, Size]:
-    sizes, gone = {}, withheld(cells, info)
+def _sizes(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> dict[str, Size]:
+    sizes = {}
     for name in (*info.ood, IN_DOMAIN):
         scores = [item.scores[name] for item in cells if name in item.scores]
         counts = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.ranking import Row, leading, reference_of
 from bench.report.numbers.suppression import withheld
 from bench.report.numbers.task_info import TaskInfo
-from bench.report.words.notes import listed
+from bench.report.render.text import listed
 from bench.score.bootstrap import DRAWS, Interval, Sample, interval, replicates
 from bench.score.statistics import holm
 from bench.seeds import seed_of
@@ -74,18 +74,6 @@ def redraw(
         )
         draws[name] = _by_spec([cell for cell, _ in logits], values, info.columns)
         images[name], patients[name] = len(sample.y), sample.patients
-    return Redrawn(draws, images, patients, without)
-
-
-def joined(parts: Iterable[Redrawn]) -> Redrawn:
-    """Return what was redrawn of some test sets, each by itself, as one."""
-    draws, images, patients, without = {}, {}, {}, {}
-    for part in parts:
-        draws |= part.draws
-        images |= part.images
-        patients |= part.patients
-        for why, specs in part.without.items():
-            without[why] = without.get(why, frozenset()) | specs
     return Redrawn(draws, images, patients, without)
 
 

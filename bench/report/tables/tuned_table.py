@@ -5,19 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from bench.cells.record import Failure, Item, Record
+from bench.cells.record import Failure, Record
 from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN, Results, collect
 from bench.report.numbers.suppression import number_of
 from bench.report.numbers.task_info import TaskInfo, label_of
-from bench.report.words.notes import listed
+from bench.report.render.text import listed
 
 PART = "tuned"
 """Name of the table and of its files."""
-
-
-def untuned(items: Iterable[Item]) -> list[Item]:
-    """The cells or failures that belong in the main table."""
-    return [item for item in items if not item.cell.tuned]
 
 
 def collect_tuned(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo) -> Results | None:
