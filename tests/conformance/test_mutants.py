@@ -9,7 +9,7 @@ import pytest
 
 from bench import registry
 from bench.checks import CHECKS, Subject, outcome
-from bench.learn.network import Net
+from bench.net import Net
 from bench.templates import write_method
 
 HERE = Path(__file__).parent
