@@ -44,8 +44,8 @@ def test_the_first_line_says_what_it_is(kind):
 
 
 def test_tables_are_read_without_torch():
-    modules = "table, folds, external, cache, workers"
-    code = f"import sys; from bench import decode; from bench.data import {modules}; from bench.datasets import manifest, ham10000; "
+    modules = "import decode; from bench.data import table, folds, external, cache, workers"
+    code = f"import sys; from bench {modules}; from bench.datasets import manifest, ham10000; "
     subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)
 
 

@@ -61,7 +61,7 @@ def test_presets_and_grids_are_settings_that_read_what_they_declare(name):
         assert set(run._opened) == cls(**values).uses
     for values in itertools.product(*cls.search.values()):
         method = cls(**dict(zip(cls.search, values, strict=True)))
-        assert registry.build("method", registry.describe(name, method)) == method
+        assert registry.METHODS.build(registry.describe(name, method)) == method
 
 
 @pytest.mark.parametrize(
