@@ -21,7 +21,7 @@ from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune
 from bench.methods.swift import SWiFT
 from bench.net import Net
-from bench.run.failure import classify
+from bench.run.attempt import classify
 
 IMAGES = 96  # of a random split
 

@@ -74,10 +74,10 @@ def test_a_row_without_an_option_is_documented(row):
     assert row.id in (inspect.getdoc(importlib.import_module(row.documented)) or "")
 
 
-@pytest.mark.parametrize("kind", ["method", "dataset"])
+@pytest.mark.parametrize("kind", [registry.METHODS, registry.DATASETS], ids=lambda kind: kind.kind)
 def test_what_plugins_declare_is_in_the_register(kind):
-    for name in registry.catalogue(kind):
-        for row, fields in declared(registry.load(kind, name)).items():
+    for name in kind.catalogue():
+        for row, fields in declared(kind.load(name)).items():
             assert row in REGISTER, f"{name}: {', '.join(fields)}"
 
 
