@@ -7,23 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.cells import store
-from bench.run import launchers
+from bench.run import launchers, run_task
 from bench.run.cell_states import cell_statuses
 from bench.run.history import remember
 from bench.run.launchers import LOCAL, Launcher, Work
 from bench.run.plan import Settings
-from bench.run.run_task import (
-    ALL_CORES,
-    Slots,
-    Wanted,
-    heading,
-    pending,
-    plan_run,
-    prepare,
-    print_plan,
-    print_run,
-    store_splits,
-)
+from bench.run.run_task import ALL_CORES, Slots, Wanted
 
 
 def start_run(
@@ -48,23 +37,23 @@ def start_run(
     """
     launcher = launchers.chosen(on, settings.plugins)
     if dry_run and not launcher.queues:
-        return print_plan(wanted, settings)
+        return run_task.print_plan(wanted, settings)
     slots = launcher.slots(slots)
     if launcher.queues:
         return _submit(wanted, settings, launcher, {**on, "per_gpu": slots.per_gpu}, dry_run=dry_run)
-    return print_run(wanted, settings, slots=slots, on=on)
+    return run_task.print_run(wanted, settings, slots=slots, on=on)
 
 
 def _submit(wanted: Wanted, settings: Settings, launcher: Launcher, on: Mapping[str, Any], *, dry_run: bool) -> int:
     """Submit what is missing of a run and is not in a queue; or print what would be. Return the exit code."""
     if dry_run:
-        data, cells = plan_run(wanted, settings)
-        todo = pending(cells, data, settings, force=wanted.force)
-        print(heading(data, cells, todo), file=sys.stderr)
+        data, cells = run_task.plan_run(wanted, settings)
+        todo = run_task.pending(cells, data, settings, force=wanted.force)
+        print(run_task.heading(data, cells, todo), file=sys.stderr)
     else:
-        data, cells, todo = prepare(wanted, settings)
+        data, cells, todo = run_task.prepare(wanted, settings)
         store.clear_temporaries(settings.results, data.task.name, settings.cache)
-        store_splits(data, settings.results)
+        run_task.store_splits(data, settings.results)
         remember(wanted, settings, data.task.name, dict(on))
     for planned in todo:
         if planned.error is not None:
