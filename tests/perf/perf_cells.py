@@ -11,6 +11,7 @@ import pytest
 from bench.cells import store
 from bench.run.plan import Settings
 from bench.run.run_task import Wanted, plan_run
+from tests.factory import record, scores
 
 SEEDS = ",".join(map(str, range(182)))
 TASK = "phantom-cxr-age"
@@ -25,10 +26,11 @@ def many(tmp_path_factory):
     wanted = Wanted("all", seeds=tuple(range(182)))
     _, cells = plan_run(wanted, settings)
     assert len(cells) == 10010
-    filler = {f"set {i}": {f"score {j}": 0.123456789 for j in range(30)} for i in range(12)}
+    filler = {f"set {i}": scores(value=0.123456789) for i in range(12)}
     for planned in cells:
-        record = {"schema": 1, "hash": planned.hash, "scores": filler, "cost": {"seconds": 3.0}}
-        store.write_json(store.cell_file(settings.results, planned.cell), record)
+        cell = planned.cell
+        stored = record(cell.method, cell.fold, seed=cell.seed, task=TASK, hash=planned.hash, scores=filler)
+        store.write_json(store.cell_file(settings.results, cell), stored)
         store.predictions_file(settings.results, planned.cell).touch()
     assert store.cell_file(settings.results, cells[0].cell).stat().st_size > 8000
     from bench.run.history import remember

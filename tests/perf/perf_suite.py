@@ -19,6 +19,7 @@ from bench.net import Net
 from bench.run.compute_cell import run_cell
 from bench.run.plan import Cell, PlannedCell, Settings
 from bench.run.run_task import Wanted, plan_run
+from tests.factory import changed
 from tests.perf.sizes import fastest
 
 TASK = "phantom-cxr-age"
@@ -184,7 +185,6 @@ def copied(settings: Settings, planned: PlannedCell) -> None:
     if cell == first:
         return
     record = json.loads(store.cell_file(settings.results, first).read_text())
-    record["hash"] = planned.hash
-    record["cell"] |= {"fold": cell.fold, "seed": cell.seed}
-    store.write_json(store.cell_file(settings.results, cell), record)
+    copy = changed(record, hash=planned.hash, fold=cell.fold, seed=cell.seed)
+    store.write_json(store.cell_file(settings.results, cell), copy)
     shutil.copy(store.predictions_file(settings.results, first), store.predictions_file(settings.results, cell))

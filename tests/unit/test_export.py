@@ -10,6 +10,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 from pandas.testing import assert_frame_equal
 
 from bench import taskfile
@@ -25,6 +26,8 @@ from bench.share.privacy import leaving, leaving_failures, pathless
 from bench.share.read_export import opened
 from bench.share.task_toml import differences, from_toml, to_toml
 from bench.tasks import TASKS
+from tests.factory import GONE, changed, failure, scores
+from tests.prose import plain
 from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
 
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
@@ -139,8 +142,9 @@ def test_a_header_that_claims_to_be_endless_is_not_read_into_memory(tmp_path):
         zipped.write(header.tobuf())
         zipped.write(bytes(3 * 2**20))
     (tmp_path / "out").mkdir()
-    with pytest.raises(DataInvalid, match="longer than it may be"):
+    with pytest.raises(DataInvalid) as error:
         unpack(tmp_path / "bomb.tar.gz", tmp_path / "out")
+    assert plain(error.value, tmp_path) == snapshot("<tmp>/bomb.tar.gz: a member that is longer than it may be")
 
 
 @pytest.mark.parametrize("size", [0, 1, 30, 200, -40])
@@ -163,8 +167,11 @@ def test_the_definition_of_a_task_comes_back_from_toml(task):
 
 
 def test_a_definition_of_a_later_version_is_refused_by_its_key():
-    with pytest.raises(UsageError, match="unknown key 'foldes' in here: did you mean folds"):
+    with pytest.raises(UsageError) as error:
         from_toml("foldes = 3\n" + to_toml(TASK), "here")
+    assert str(error.value) == snapshot(
+        "unknown key 'foldes' in here: did you mean folds? allowed: name, says, source, ood, label, attribute, image_size, channels, crop, recipe, backbones, weights, folds, protocol, polarity, external, balance, deficit"
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,18 +192,19 @@ def test_paths_are_cut_down_to_their_last_part(given, left):
 
 
 def test_nothing_that_may_name_an_image_a_path_or_a_host_leaves_with_a_cell():
-    planted = cell("swift", 0, "zq") | {
-        "log": {"images": ["zqfilm1"], "given_baseline": "sha"},
-        "warnings": ["zqfilm2 is odd"],
-        "traceback": "zq.py",
-        "environment": {"host": "zqhost", "bench": "1", "submitted": {"plugin zq.py": "1"}},
-        "predictions": {"file": "zq.parquet"},
-        "unheard_of": "zqnew",
-    }
-    planted["hash"] = planted["data"] = ""
-    planted["data"] = {}
-    failed = {"cell": planted["cell"], "error": {"class": "ValueError", "message": "zqfilm3", "traceback": "zq"}}
-    trained = {**planted, "log": {"images": ["zqfilm1"]}}
+    planted = changed(
+        cell("swift", 0, "zq"),
+        hash="",
+        log={"images": ["zqfilm1"], "given_baseline": "sha"},
+        warnings=["zqfilm2 is odd"],
+        traceback="zq.py",
+        environment={"host": "zqhost", "bench": "1", "submitted": {"plugin zq.py": "1"}},
+        predictions={"file": "zq.parquet"},
+        unheard_of="zqnew",
+        data=dict.fromkeys(("train", "external", "val", *TASK.ood), GONE),
+    )
+    failed = failure(planted, "ValueError", "zqfilm3", traceback="zq")
+    trained = changed(planted, log={"images": ["zqfilm1"]})
     left = [*leaving([planted, trained], site("north").info), *leaving_failures([failed])]
     assert "zq" not in json.dumps(left)
     assert left[0]["log"] == {"given_baseline": "sha"}
@@ -244,7 +252,7 @@ def test_a_small_cell_of_val_hides_the_size_of_the_external_set_and_what_counts_
     stays = {"objective": "o", "chosen": "swift", "trials": 2, "failed": 0, "undefined": 0}
     goes = {"images_forward": 777, "images_backward": 555, "scores": {"swift": {"eodds": 0.123}}}
     tuned = {**stays, **goes, "holdout": {"n": 9, "sha": "s"}}
-    cells = [{**item, "pair": pair, "tuned": tuned, "external_repeats": 3} for item in made.cells]
+    cells = [changed(item, pair=pair, tuned=tuned, external_repeats=3) for item in made.cells]
     left = leaving(cells, made.info)[0]
     assert left["pair"] == {"best": "a", "worst": "b", "skipped": []}
     assert left["tuned"] == {**stays, "holdout": {"n": None}}
@@ -255,8 +263,8 @@ def test_a_small_cell_of_val_hides_the_size_of_the_external_set_and_what_counts_
 def test_what_was_exported_gives_the_tables_of_home(tmp_path, least):
     tiny = {GROUPS[0]: (2, 1), GROUPS[1]: (1, 2)}
     made = small_site(least, ood_neutral=SMALL, ood_reversed=tiny)
-    for name in TASK.ood:
-        made.cells[0]["scores"][name]["degenerate"] = True
+    first = changed(made.cells[0], scores={name: {"degenerate": True} for name in TASK.ood})
+    made = dataclasses.replace(made, cells=[first, *made.cells[1:]])
     about, files = contents(made)
     pack(tmp_path / "a.tar.gz", about, files)
     for kind in (main_table.csv, main_table.markdown, main_table.latex):
@@ -378,15 +386,21 @@ def test_commands_of_a_task_without_runs_are_none(tmp_path):
 def with_variants(results, least=0, images=200, spec=TASK.name):
     """A site whose task was run with every number of epochs and every share of its external set."""
     made, base = site("north"), taskfile.resolve(spec)
-    changed = [taskfile.vary(spec, field, value) for field in sweeps.OF_TASK for value in sweeps.values(base, field)]
+    varied = [taskfile.vary(spec, field, value) for field in sweeps.OF_TASK for value in sweeps.values(base, field)]
     known = {}
-    for one in dict.fromkeys([spec, *changed]):
+    for one in dict.fromkeys([spec, *varied]):
         task = taskfile.resolve(one)
-        cells = [cell(method, fold, "north") for method in ("baseline", "swift") for fold in (0, 1)]
-        for item in cells:
-            item["cell"] |= {"task": task.name}
-            item["data"]["external"]["n"] = round(images * task.external)
-            item["log"] = {"reset_share": 0.25 + item["cell"]["fold"], "images": ["zqfilm"]}
+        external = round(images * task.external)
+        cells = [
+            changed(
+                cell(method, fold, "north"),
+                task=task.name,
+                data={"external": (external, f"north-external-{fold}")},
+                log={"reset_share": 0.25 + fold, "images": ["zqfilm"]},
+            )
+            for method in ("baseline", "swift")
+            for fold in (0, 1)
+        ]
         (results / "cells" / folder(task.name)).mkdir(parents=True, exist_ok=True)
         settings = dataclasses.replace(made.settings, results=results, task=one)
         info = dataclasses.replace(made.info, min_cell=least, name=task.name)
@@ -421,7 +435,8 @@ def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_pa
 
 def test_what_one_fold_withholds_the_variants_of_all_withhold(tmp_path):
     home = with_variants(tmp_path / "results", least=10)
-    home.cells[0]["scores"]["val"] = cell("swift", 0, "north", val=SMALL)["scores"]["val"]
+    small = changed(home.cells[0], scores={"val": scores(SMALL, value=0.4)})
+    home = dataclasses.replace(home, cells=[small, *home.cells[1:]])
     left = [json.loads(data) for name, data in contents(home)[1].items() if name.startswith("variants/")]
     assert len(left) == 4 * (len(sweeps.values(TASK, "epochs")) + len(sweeps.values(TASK, "external")) - 2)
     assert {str(item["data"]["external"]) for item in left} == {str({"sha": f"north-external-{n}"}) for n in (0, 1)}
@@ -429,7 +444,7 @@ def test_what_one_fold_withholds_the_variants_of_all_withhold(tmp_path):
 
 
 def test_the_logged_share_leaves_if_it_is_a_number():
-    told = cell("swift", 0, "north") | {"log": {"reset_share": "zqfilm"}}
+    told = changed(cell("swift", 0, "north"), log={"reset_share": "zqfilm"})
     assert "log" not in leaving([told], site("north").info)[0]
 
 
@@ -439,8 +454,7 @@ def test_the_logged_share_leaves_if_it_is_a_number():
 def test_a_variant_with_cells_of_another_task_is_refused(tmp_path, task, says):
     about, files = contents(with_variants(tmp_path / "results"))
     name = "variants/epochs-0/small/swift/f0-s0.json"
-    record = json.loads(files[name])
-    record["cell"]["task"] = task or f"{TASK.name}:epochs=1"
+    record = changed(json.loads(files[name]), task=task or f"{TASK.name}:epochs=1")
     files[name] = json.dumps(record).encode()
     pack(tmp_path / "a.tar.gz", about, files)
     with pytest.raises(DataInvalid, match=says), opened(tmp_path / "a.tar.gz"):

@@ -9,21 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.report import TaskInfo, collect
+from bench.report import collect
 from bench.report.artefacts import artefacts
 from bench.report.tables.group_table import RATES, csv, frame, markdown
 from bench.score.metrics import score_sets
+from tests.factory import GONE, changed, record, task_info
 from tests.unit.materials import material
 
-INFO = TaskInfo(
-    name="phantom-cxr-age",
-    says="Finding.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-)
+INFO = task_info("phantom-cxr-age")
 SIZES = {"val": (60, 40, 40, 30), "near": (50, 30, 40, 9), "far": (30, 20, 25, 12)}
 """Images of each set: younger healthy, younger ill, older healthy, older ill."""
 
@@ -33,22 +26,8 @@ def cell(method: str, fold: int, seed: int = 0) -> dict[str, Any]:
     for name, sizes in SIZES.items():
         y, a = np.repeat([0, 1, 0, 1], sizes), np.repeat([0, 0, 1, 1], sizes)
         sets[name] = (rng.normal(y - 0.3 * a, 1), y, a)
-    return {
-        "cell": {
-            "task": "phantom-cxr-age",
-            "backbone": "small",
-            "method": method.lower(),
-            "spec": method.lower(),
-            "title": method,
-            "row": 1 + (method != "Baseline"),
-            "fold": fold,
-            "seed": seed,
-        },
-        "synthetic": True,
-        "data": {"external": {"n": 100}},
-        "scores": score_sets(sets, INFO.group_names),
-        "cost": {"images_forward": 300, "images_backward": 0},
-    }
+    row, sets = 1 + (method != "Baseline"), score_sets(sets, INFO.group_names)
+    return record(method.lower(), fold, task=INFO.name, seed=seed, row=row, scores=sets)
 
 
 @pytest.fixture
@@ -95,9 +74,8 @@ def test_what_rests_on_fewer_than_ten_images_is_marked_and_nothing_else(cells: l
 
 
 def test_a_rate_without_images_is_undefined_and_not_zero(cells: list[dict[str, Any]]) -> None:
-    for item in cells:
-        older = item["scores"]["near"]["groups"]["older"]
-        older |= {"positives": 0, "tpr": float("nan"), "auc": float("nan")}
+    nothing = {"positives": 0, "tpr": float("nan"), "auc": float("nan")}
+    cells = [changed(item, groups={"near": {"older": nothing}}) for item in cells]
     results = collect(cells, [], INFO)
     table = frame(results, cells)
     (row,) = rows(table, method="a", set="near", group="older", rate="tpr").to_dict("records")
@@ -107,8 +85,7 @@ def test_a_rate_without_images_is_undefined_and_not_zero(cells: list[dict[str, A
 
 
 def test_cells_of_older_metrics_lack_only_what_came_later(cells: list[dict[str, Any]]) -> None:
-    for item in cells:
-        del item["scores"]["near"]["groups"]["older"]["calibration_error"]
+    cells = [changed(item, groups={"near": {"older": {"calibration_error": GONE}}}) for item in cells]
     table = rows(frame(collect(cells, [], INFO), cells), method="a", set="near", group="older").set_index("rate")
     assert table["folds"].to_dict()["calibration_error"] == 0
     assert table["folds"].to_dict()["tpr"] == 3

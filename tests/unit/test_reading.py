@@ -6,18 +6,18 @@ import math
 
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
 from bench import taskfile
 from bench.cells.store import cell_file, failure_file, predictions_file, save_cell, save_failure, write_json
 from bench.data.task_data import task_data
 from bench.report.task_results import read
-from bench.run.plan import Cell, Settings, build_method, cell_hash, describe_cell
-from bench.score.definitions import METRICS
+from bench.run.plan import Cell, Settings, cell_hash
 from tests.end_to_end.conftest import TINY
+from tests.factory import failure, record, scores
 
-GROUPS = {name: {"positives": 20, "negatives": 30} for name in ("up to 65", "over 65")}
-SETS = ("ood_neutral", "ood_reversed", "val")
-SCORES = {**dict.fromkeys(METRICS, 0.25), "degenerate": False, "n": 100, "groups": GROUPS}
+SCORES = scores({"up to 65": (30, 20), "over 65": (30, 20)}, value=0.25)
+SETS = dict.fromkeys(("ood_neutral", "ood_reversed", "val"), SCORES)
 
 
 @pytest.fixture
@@ -33,17 +33,9 @@ def save(settings):
 
     def store(spec, fold=0, **changed):
         cell = Cell("tiny", "small", spec, fold, 0)
-        record = {
-            "schema": 1,
-            "hash": cell_hash(cell, data),
-            "cell": describe_cell(cell, build_method(spec)),
-            "synthetic": True,
-            "data": {"external": {"n": 40}},
-            "scores": dict.fromkeys(SETS, SCORES),
-            "cost": {"images_forward": 0, "images_backward": 0},
-        }
+        stored = {"task": "tiny", "hash": cell_hash(cell, data), "scores": SETS, **changed}
         table = pd.DataFrame({"set": ["val"], "image_id": ["a"], "y": [1], "a": [0], "logit": [0.5]})
-        save_cell(settings.results, cell, {**record, **changed}, table, b"")
+        save_cell(settings.results, cell, record(spec, fold, **stored), table, b"")
         return cell
 
     return store
@@ -83,19 +75,21 @@ def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
     material = read(settings)
     assert [item["cell"]["fold"] for item in material.cells] == [0]
     assert material.failures == []
-    assert left_out(material) == [
-        "notes.txt: not a file of a cell",
-        "f0-s0 (copy).json: not a file of a cell",
-        "f1-s0.json: not a whole result",
-        "f2-s0.json: not a whole result",
-        "f3-s0.json: schema 99, 1 expected",
-        "f0-s0, whose place is another",
-        "f5-s0.json: not a whole result",
-        "f6-s0.json: not a whole result",
-        "f7-s0.json: not a whole result",
-        "f8-s0.failed.json: not a whole record of a failure",
-        "summary.json: not a file of a cell",
-    ]
+    assert left_out(material) == snapshot(
+        [
+            "notes.txt: not a file of a cell",
+            "f0-s0 (copy).json: not a file of a cell",
+            "f1-s0.json: not a whole result",
+            "f2-s0.json: not a whole result",
+            "f3-s0.json: schema 99, 1 expected",
+            "f0-s0, whose place is another",
+            "f5-s0.json: not a whole result",
+            "f6-s0.json: not a whole result",
+            "f7-s0.json: not a whole result",
+            "f8-s0.failed.json: not a whole record of a failure",
+            "summary.json: not a file of a cell",
+        ]
+    )
     assert capsys.readouterr().err.count("left out: ") == len(material.left_out)
     assert material.results.column("small", "ood_neutral", "auc")[0].n == 1
 
@@ -109,7 +103,7 @@ def test_stale_cells_are_not_averaged_with_fresh_ones(settings, save):
         scores={name: {**SCORES, "auc": 1.0} for name in SETS},
     )
     material = read(settings)
-    assert left_out(material) == ["f1-s0.json: stale; `bench run` again replaces it"]
+    assert left_out(material) == snapshot(["f1-s0.json: stale; `bench run` again replaces it"])
     row = material.results.column("small", "ood_neutral", "auc")[0]
     assert (row.mean, row.n) == (0.25, 1)
     assert math.isnan(row.std)
@@ -122,23 +116,24 @@ def test_predictions_that_are_gone_or_changed_take_their_cell_along(settings, sa
     file = predictions_file(settings.results, Cell("tiny", "small", "baseline", 1, 0))
     file.write_bytes(file.read_bytes()[:-7])
     material = read(settings)
-    assert left_out(material) == [
-        "f0-s0.json: its predictions are missing",
-        "f1-s0.json: its predictions are not those that it was stored with",
-    ]
+    assert left_out(material) == snapshot(
+        [
+            "f0-s0.json: its predictions are missing",
+            "f1-s0.json: its predictions are not those that it was stored with",
+        ]
+    )
     assert not material.cells
 
 
 def test_a_failure_of_another_place_is_named(settings, save):
     cell = save("baseline")
-    described = describe_cell(dataclasses.replace(cell, fold=1), build_method("baseline"))
-    record = {"cell": described, "error": {"class": "EmptyGroup", "message": "none"}}
-    save_failure(settings.results, dataclasses.replace(cell, fold=1), record)
+    failed = failure(record("baseline", 1, task="tiny"), "EmptyGroup")
+    save_failure(settings.results, dataclasses.replace(cell, fold=1), failed)
     assert len(read(settings).failures) == 1
     failure_file(settings.results, dataclasses.replace(cell, fold=1)).rename(failure_file(settings.results, cell))
     material = read(settings)
     assert material.failures == []
-    assert left_out(material) == ["f1-s0, whose place is another"]
+    assert left_out(material) == snapshot(["f1-s0, whose place is another"])
 
 
 def test_a_variant_is_read_once_and_only_where_it_has_cells(settings, save):

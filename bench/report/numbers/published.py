@@ -42,6 +42,6 @@ def sizes() -> dict[str, int]:
 
 @cache
 def _read(name: str) -> pd.DataFrame:
-    installed = Path(__file__).parents[1] / "published"
-    folder = installed if installed.is_dir() else Path(__file__).parents[2] / "results" / "published"
+    installed = Path(__file__).parents[2] / "published"
+    folder = installed if installed.is_dir() else Path(__file__).parents[3] / "results" / "published"
     return pd.read_csv(folder / name, keep_default_na=False, na_values={"mean": [""], "std": [""]})
