@@ -67,7 +67,8 @@ def _submit(wanted: Wanted, settings: Settings, launcher: Launcher, on: Mapping[
     per_gpu = on["per_gpu"] or 1
     work = Work(data.task.name, left, settings, wanted.force, per_gpu=per_gpu, queued=queued)
     if dry_run:
-        print(*launcher.preview(work), sep="\n")
+        for line in launcher.preview(work):
+            print(line)
         if under_way:
             print(f"{under_way} cells are in the queue or running already")
         return 0
