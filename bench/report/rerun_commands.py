@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import taskfile
-from bench.run.plan import BASELINE, Settings, method_specs
+from bench.cells.identity import BASELINE
+from bench.run.plan import Settings, method_specs
 
 RESULTS, CACHE = Path("results"), Path(".cache")
 """Where `bench run` has its folders unless it is told otherwise, or by BENCH_CACHE."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from bench import registry, taskfile
 from bench.api import Task
+from bench.cells.identity import BASELINE
 from bench.errors import UnknownName
 from bench.options import choices, options
-from bench.run.plan import BASELINE, Settings, method_specs
+from bench.run.plan import Settings, method_specs
 from bench.run.run_task import Wanted
 
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

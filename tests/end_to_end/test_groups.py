@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import predictions_file
 from bench.data.group_pair import LEAST
 from bench.run.compute_cell import run_cell
 from bench.run.plan import Settings
@@ -130,8 +130,8 @@ def logits_of_all_methods(place, name, attribute):
     file = place.folder / name / "tiny.toml"
     settings = Settings(str(file), file.parent / "results", place.folder / ".cache", None)
     _, cells = plan_run(Wanted("all", folds=(0,)), settings)
-    records = {planned.cell.method: run_cell(planned, settings) for planned in cells}
-    tables = {p.cell.method: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
+    records = {planned.cell.spec: run_cell(planned, settings) for planned in cells}
+    tables = {p.cell.spec: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
     return {method: table["logit"].tolist() for method, table in tables.items()}, records["swift"].get("pair")
 
 

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell, predictions_file
 from bench.cli import main
 from bench.report.figures import rank_diagram
 from bench.report.numbers import across_tasks
 from bench.report.numbers.published import published
-from bench.run.plan import Cell
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
 from tests.factory import record, scores

@@ -46,7 +46,7 @@ def test_every_rate_has_its_mean_and_spread_and_what_it_rests_on(cells: list[dic
     assert len(table) == 2 * 3 * 2 * len(RATES)
     for rate, images in (("selection_rate", 49), ("tpr", 9), ("fpr", 40), ("auc", 9), ("calibration_error", 49)):
         (row,) = rows(table, method="a", set="near", group="older", rate=rate).to_dict("records")
-        values = [item["scores"]["near"]["groups"]["older"][rate] for item in cells[3:]]
+        values = [item.scores["near"].groups["older"].metrics[rate] for item in cells[3:]]
         assert row["mean"] == pytest.approx(np.mean(values))
         assert row["std"] == pytest.approx(np.std(values, ddof=1))
         assert (row["images"], row["few"], row["folds"], row["role"]) == (images, images < 10, 3, "ood")
@@ -56,7 +56,7 @@ def test_every_rate_has_its_mean_and_spread_and_what_it_rests_on(cells: list[dic
 def test_seeds_of_a_fold_are_one_observation() -> None:
     cells = [cell("Baseline", fold, seed) for fold in range(2) for seed in range(2)]
     (row,) = rows(frame(collect(cells, [], INFO), cells), set="far", group="younger", rate="tpr").to_dict("records")
-    values = np.array([item["scores"]["far"]["groups"]["younger"]["tpr"] for item in cells]).reshape(2, 2)
+    values = np.array([item.scores["far"].groups["younger"].metrics["tpr"] for item in cells]).reshape(2, 2)
     assert (row["mean"], row["folds"]) == (pytest.approx(values.mean()), 2)
     assert row["std"] == pytest.approx(values.mean(axis=1).std(ddof=1))
 

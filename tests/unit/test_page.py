@@ -145,7 +145,7 @@ def test_no_host_no_folder_and_no_image_is_named():
         f"{place}/beta/f1-s0.failed.json: not a whole record of a failure",
         f"{place}/beta/{IMAGE}: not a file of a cell",
     )
-    kept = [item for item in cells() if (item["cell"]["title"], item["cell"]["fold"]) != ("Gamma", 2)]
+    kept = [item for item in cells() if (item.cell.title, item.cell.fold) != ("Gamma", 2)]
     text = text_of(material(kept, failures=[failed], left_out=left_out))
     assert sentences_with(text, "ValueError", "0") == snapshot(
         ["<p>Failed: Gamma, small, fold 2, seed 0: ValueError.</p>"]
@@ -196,7 +196,7 @@ def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
 
 def test_markup_in_names_is_text():
     evil = "<script>alert(1)</script>"
-    sneaky = [changed(item, title=item["cell"]["title"] + evil) for item in cells()]
+    sneaky = [changed(item, title=item.cell.title + evil) for item in cells()]
     given = material(sneaky, info={"says": evil})
     text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings, (evil,)),))])
     assert evil not in text

@@ -311,9 +311,7 @@ def test_what_is_not_separable_is_never_claimed() -> None:
 
 def test_a_row_out_of_the_ranking_is_never_claimed() -> None:
     cells = [
-        changed(item, scores={"near": {"degenerate": True}})
-        if (item["cell"]["title"], item["cell"]["fold"]) == ("M1", 2)
-        else item
+        changed(item, scores={"near": {"degenerate": True}}) if (item.cell.title, item.cell.fold) == ("M1", 2) else item
         for item in noise(0, M1=(-0.25, -0.2), M2=(-0.25, 0.0))
     ]
     near, far = findings(collect(cells, [], INFO))[-2:]

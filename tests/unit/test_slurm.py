@@ -9,6 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 import bench.methods
+from bench.cells.identity import Cell
 from bench.errors import UnknownName, UsageError
 from bench.run import environment
 from bench.run.launchers import Queued
@@ -16,7 +17,7 @@ from bench.run.launchers.slurm import commands, log
 from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
 from bench.run.launchers.slurm.queue import queued
 from bench.run.launchers.slurm.submit import arrays
-from bench.run.plan import Cell, PlannedCell
+from bench.run.plan import PlannedCell
 from tests.prose import plain
 
 
@@ -29,7 +30,7 @@ ALL = [*(planned("baseline", f) for f in (0, 1)), *(planned(m, f) for f in (0, 1
 
 
 def shape(found):
-    return [(a.part, [[str(p.cell.method) for p in task] for task in a.tasks], a.after) for a in found]
+    return [(a.part, [[str(p.cell.spec) for p in task] for task in a.tasks], a.after) for a in found]
 
 
 def cut(todo, tmp_path, **given):
@@ -60,7 +61,7 @@ def test_a_job_per_fold_computes_its_baseline_first(tmp_path):
     fold = ["baseline", "swift", "bmft", "llft"]
     assert shape(cut(ALL[::-1], tmp_path, group_by="fold"))[0][2] == ""
     assert [sorted(task, key=fold.index) for task in shape(cut(ALL, tmp_path, group_by="fold"))[0][1]] == [fold, fold]
-    assert all(task[0].cell.method == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
+    assert all(task[0].cell.spec == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
 
 
 @pytest.mark.parametrize(("largest", "sizes"), [(2500, [2500]), (1000, [1000, 1000, 500]), (8, [8] * 312 + [4])])
