@@ -12,7 +12,7 @@ from bench.cells.identity import SCHEMA, TUNED, Cell
 from bench.cells.record import COUNTS, Error, Failure, Record, SetScores, decode
 from bench.cells.store import read_cell
 from bench.files import to_json
-from bench.registry import catalogue
+from bench.registry import METHODS
 from bench.report import TaskInfo
 from bench.run.plan import build_method, describe_cell
 from bench.score.definitions import METRICS, VERSION
@@ -23,7 +23,7 @@ Group = tuple[int, int] | Mapping[str, Any]
 """Negatives and positives, or all that is known of a group."""
 
 WIDE: dict[str, Group] = {"younger": (60, 40), "older": (75, 25)}
-KNOWN = frozenset(catalogue("method"))
+KNOWN = frozenset(METHODS.catalogue())
 ATTRIBUTE = "age"
 GONE = object()
 """What `changed` takes out."""

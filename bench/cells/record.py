@@ -238,7 +238,7 @@ class Error(Stored, frozen=True, kw_only=True, omit_defaults=True):
 
     name: Leaves[str] = msgspec.field(name="class")
     kind: str = ""
-    """See `bench.run.attempt`."""
+    """See `FailureKind` in `bench.run.attempt`."""
     message: str = ""
     traceback: str = ""
 

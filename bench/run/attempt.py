@@ -13,18 +13,21 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.cells import store
 from bench.cells.identity import BASELINE, cell_place, log_file
 from bench.cells.record import Error, Failure, Record
-from bench.errors import NotWritten
+from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite, NotWritten
 from bench.files import not_written
 from bench.lease import lease, mine
-from bench.run import failure
 from bench.run.plan import PlannedCell, Settings, build_method, checkpoint_file, describe_cell
 
-Kind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
+EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
+FailureKind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
+FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""What torch, the driver, and cuDNN or cuBLAS say where memory is short and no class of error does."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Event:
     else did it.
     """
 
-    kind: Kind
+    kind: EventKind
     planned: PlannedCell
     text: str = ""
     record: Record | None = None
@@ -139,10 +142,22 @@ def describe_error(error: Exception) -> Error:
     """Return an error as the file of a failed cell holds it."""
     return Error(
         name=type(error).__name__,
-        kind=failure.classify(error),
+        kind=classify(error),
         message=str(error) or repr(error),
         traceback="".join(traceback.format_exception(error)),
     )
+
+
+def classify(error: BaseException) -> FailureKind:
+    """Return the kind of an error that ended a cell."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, BatchTooLarge) or names & {"MemoryError", "OutOfMemoryError"}:
+        return "oom"
+    if any(text in str(error) for text in _NO_MEMORY):
+        return "oom"
+    if isinstance(error, NonFinite):
+        return "nan"
+    return "data" if isinstance(error, DataError | EmptyGroup) else "bug"
 
 
 def write_log(file: Path, text: str) -> None:

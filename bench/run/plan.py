@@ -112,7 +112,7 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
     specs: list[str] = []
     for spec in registry.split_specs(text):
         if spec == "all":
-            found = registry.catalogue("method", plugins)
+            found = registry.METHODS.catalogue(plugins)
             for _, name in sorted((_row(name, plugins), name) for name in found):
                 beside = build_method(name, plugins).companions(recipe) if recipe else ()
                 specs += [name, *(_canonical(f"{name}:{setting}", plugins) for setting in beside)]
@@ -125,14 +125,12 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
 
 def _canonical(spec: str, plugins: Sequence[Path]) -> str:
     plain = spec.removesuffix(TUNED)
-    canonical = registry.describe(plain.partition(":")[0], registry.build("method", plain, plugins))
+    canonical = registry.describe(plain.partition(":")[0], registry.METHODS.build(plain, plugins))
     return canonical + TUNED if plain != spec else canonical
 
 
 def _row(name: str, plugins: Sequence[Path]) -> int:
-    method = registry.load("method", name, plugins)
-    assert issubclass(method, Method)
-    return method.row
+    return registry.METHODS.load(name, plugins).row
 
 
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
@@ -142,9 +140,7 @@ def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
 
 @cache
 def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
-    method = registry.build("method", spec.removesuffix(TUNED), plugins)
-    assert isinstance(method, Method)
-    return method
+    return registry.METHODS.build(spec.removesuffix(TUNED), plugins)
 
 
 def check_backbone(task: Task, backbone: str | None) -> str:

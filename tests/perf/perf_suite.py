@@ -16,7 +16,7 @@ from bench.cells.identity import Cell, cell_file, predictions_file
 from bench.cells.store import read_cell, save_cell
 from bench.data.image_split import ImageSplit
 from bench.learn.device import device
-from bench.learn.network import Net
+from bench.net import Net
 from bench.run.compute_cell import run_cell
 from bench.run.plan import PlannedCell, Settings
 from bench.run.run_task import Wanted, plan_run

@@ -12,7 +12,7 @@ from bench.cells.identity import Cell, slug
 from bench.data.task_data import task_data
 from bench.errors import UnknownName, UsageError
 from bench.run import ablate
-from bench.run.launchers.local import choose
+from bench.run.launchers.local.pool import choose
 from bench.run.plan import PRETRAIN_FIELDS, PlannedCell, Settings, baseline_identity, cell_hash, method_specs, plan
 from bench.run.run_task import Wanted
 from bench.tasks import RECIPES, TASKS
