@@ -1,4 +1,4 @@
-"""Names to plugins, and `swift:mask=hard,rho=0.3` to parameters and back.
+"""Names to plugins, and specs such as `swift:mask=hard,rho=0.3` to plugins with these parameters.
 
 Every file of `methods/` and `datasets/` whose name does not start with `_` is a plugin named like the
 file. Others come by `--plugin FILE.py` or by the entry-point groups `bench.methods` and `bench.datasets`.
@@ -23,7 +23,8 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.api import Dataset, Method, Plugin
-from bench.errors import DataMissing, PluginBroken, UnknownName, UsageError
+from bench.errors import DataMissing, PluginBroken, UnknownName
+from bench.spec import canonical, name_of, parse
 
 BASES: dict[str, type[Plugin]] = {"method": Method, "dataset": Dataset}
 
@@ -75,11 +76,11 @@ def load(kind: str, name: str, plugins: Sequence[Path] = ()) -> type[Plugin]:
         PluginBroken: with the traceback of the import, or what the file lacks.
     """
     entries, broken = _survey(kind, plugins)
-    if _canonical(name) not in entries:
-        if _canonical(name) in broken:
-            raise PluginBroken(broken[_canonical(name)])
+    if canonical(name) not in entries:
+        if canonical(name) in broken:
+            raise PluginBroken(broken[canonical(name)])
         raise UnknownName(kind, name, entries)
-    entry = entries[_canonical(name)]
+    entry = entries[canonical(name)]
     module_name, _, attribute = entry.module.partition(":")
     try:
         module = sys.modules.get(module_name) or importlib.import_module(module_name)
@@ -100,63 +101,17 @@ def build(kind: str, spec: str, plugins: Sequence[Path] = ()) -> Plugin:
         UnknownName: for the name, a parameter or a choice, with the nearest right spelling.
         UsageError: for a value of the wrong type or out of range.
     """
-    name, _, given = spec.partition(":")
+    name = name_of(spec)
     cls = load(kind, name, plugins)
     fields = [field.name for field in dataclasses.fields(cls)]
-    values = settings(given, [*fields, "preset"], "parameter", name)
+    values = parse(spec).allowed([*fields, "preset"])
     preset = values.pop("preset", None)
     if preset is not None and preset not in cls.presets:
         raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
     return cls(**{**(cls.presets[preset] if preset else {}), **values})
 
 
-def settings(given: str, allowed: Sequence[str], kind: str, name: str) -> dict[str, str]:
-    """Return what `mask=hard,rho=0.3` gives; `kind` and `name` say in messages what the keys are and of what.
-
-    Raises:
-        UsageError: a piece without `=`, or a key twice.
-        UnknownName: a key that is not allowed.
-    """
-    values: dict[str, str] = {}
-    for piece in filter(None, given.split(",")):
-        key, equals, value = piece.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals:
-            raise UsageError(f"'{piece}' in '{name}:{given}': write {kind}=value")
-        if key not in allowed:
-            raise UnknownName(kind, key, allowed, where=f" of {name}")
-        if key in values:
-            raise UsageError(f"'{name}:{given}' gives {key} twice")
-        values[key] = value.strip()
-    return values
-
-
-def describe(name: str, plugin: Plugin) -> str:
-    """Return the canonical spec: the name, then the parameters that differ from their defaults."""
-    changed = [
-        f"{field.name}={getattr(plugin, field.name)}"
-        for field in dataclasses.fields(plugin)
-        if getattr(plugin, field.name) != field.default
-    ]
-    return _canonical(name) + (":" + ",".join(changed) if changed else "")
-
-
-def split_specs(text: str) -> list[str]:
-    """Split `swift:mask=hard,rho=0.3,bmft` into `swift:mask=hard,rho=0.3` and `bmft`."""
-    specs: list[str] = []
-    for piece in filter(None, (part.strip() for part in text.split(","))):
-        if specs and "=" in piece and ":" not in piece:
-            specs[-1] += f",{piece}" if ":" in specs[-1] else f":{piece}"
-        else:
-            specs.append(piece)
-    return specs
-
-
 _FILE_PREFIX = "bench_plugin_"
-
-
-def _canonical(name: str) -> str:
-    return name.strip().lower().replace("-", "_")
 
 
 @cache
@@ -181,9 +136,9 @@ def _survey(kind: str, plugins: Sequence[Path]) -> tuple[dict[str, Entry], dict[
         file = path.resolve()
         if not file.is_file():
             raise DataMissing(f"plugin {file}", get_it="`bench new method NAME` writes one.")
-        outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + _canonical(file.stem)))
+        outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + canonical(file.stem)))
     for given, where, file, target in outside:
-        name, (module_name, _, attribute) = _canonical(given), target.partition(":")
+        name, (module_name, _, attribute) = canonical(given), target.partition(":")
         module = _imported(module_name, file)
         if isinstance(module, str):
             broken[name] = f"{where} is left out:\n{module}"

@@ -12,6 +12,7 @@ from bench.api import Method
 from bench.checks.setting_checks import choices, completed, conditions, other_values, settings
 from bench.checks.subject import RECIPE, SPLITS, Broken, NotApplicable, Subject
 from bench.errors import BenchError, UsageError
+from bench.spec import describe
 
 PARTS = ("extractor", "statistics", "head")
 
@@ -44,7 +45,7 @@ def check_declaration(subject: Subject) -> None:
 def check_spec(subject: Subject) -> None:
     """A spec names the parameters that differ from the defaults, and gives them back."""
     for method in settings(subject.method):
-        spec = registry.describe(subject.name, method)
+        spec = describe(subject.name, method)
         if registry.build("method", spec, subject.plugins) != method:
             raise Broken(f"{spec} reads back as another setting: keep values that a command line can carry")
 

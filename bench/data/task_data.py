@@ -25,7 +25,7 @@ from bench.data.table import fingerprint, keep_apart, sample_table
 from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed
 from bench.data.user_checkpoint import GivenBaseline
 from bench.errors import DataError, DataMissing, EmptyGroup
-from bench.seeds import family
+from bench.spec import describe, name_of
 
 FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
 """Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
@@ -109,7 +109,7 @@ class TaskData:
         others = ~source["fold"].isin((fold, split_manifest.NO_PART))
         part = source[others if name == "train" else source["fold"] == fold].reset_index(drop=True)
         if self.selecting and name != "train":
-            held = held_out(part, (0, family(self.task.name), fold), task=self.task)
+            held = held_out(part, (0, name_of(self.task.name), fold), task=self.task)
             part = part[held == (name == HOLDOUT)].reset_index(drop=True)
         if name != "external":
             return part
@@ -118,7 +118,7 @@ class TaskData:
             return manifest
         if self.task.attribute.grouped:
             part = self._of_pair(part, fold)
-        return external_set(part, (0, family(self.task.name), fold, self.task.attribute.column), task=self.task)
+        return external_set(part, (0, name_of(self.task.name), fold, self.task.attribute.column), task=self.task)
 
     def _of_pair(self, validation: pd.DataFrame, fold: int) -> pd.DataFrame:
         if self.pair is None:
@@ -221,7 +221,7 @@ def task_data(
     """
     rows = {"source": task.source, **task.ood}
     if selecting:
-        rows = {name: row for name, row in rows.items() if _dataset(row) == _dataset(task.source)}
+        rows = {name: row for name, row in rows.items() if name_of(row.dataset) == name_of(task.source.dataset)}
     sources = {name: _source(row, data_dir, plugins) for name, row in rows.items()}
     kinds = {name: source.synthetic for name, source in sources.items()}
     if len(set(kinds.values())) > 1:
@@ -243,10 +243,6 @@ def task_data(
     return TaskData(task, sources, {**tables, "source": source}, given=given)
 
 
-def _dataset(rows: Rows) -> str:
-    return rows.dataset.partition(":")[0]
-
-
 def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
     """Return the fold (N,) of every row under the protocol of the task."""
     return folds(table, n, task=task) if task.protocol == "clean" else image_folds(table, n, task=task)
@@ -261,7 +257,7 @@ def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
 
 
 def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
-    name = _dataset(rows)
+    name = name_of(rows.dataset)
     dataset = registry.build("dataset", rows.dataset, plugins)
     assert isinstance(dataset, Dataset)
     folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))
@@ -273,4 +269,4 @@ def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Sourc
             get_it=f"{dataset.access} Then pass --data DIR or set BENCH_DATA to the folder that holds {name}/.",
             code="D001",
         )
-    return Source(dataset, registry.describe(name, dataset), root)
+    return Source(dataset, describe(name, dataset), root)

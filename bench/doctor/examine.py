@@ -24,6 +24,7 @@ from bench.doctor.check_table import Counts, counts_of, table_findings
 from bench.doctor.findings import LEVELS, Finding
 from bench.errors import DataError
 from bench.run.plan import Settings
+from bench.spec import name_of
 
 PREVIEW = 64
 """Pixels of the side to which images are decoded for a source that is looked at without a task."""
@@ -57,7 +58,7 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
     found = Examination(spec)
     dataset = registry.build("dataset", spec, settings.plugins)
     assert isinstance(dataset, Dataset)
-    name = spec.partition(":")[0]
+    name = name_of(spec)
     table = _source(found, name, dataset, _root(name, dataset, settings))
     if table is not None and full:
         used = table[table["drop"].fillna("") == ""]
@@ -77,7 +78,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     found = Examination(task.name)
     seen: set[str] = set()
     for rows in (task.source, *task.ood.values()):
-        name = rows.dataset.partition(":")[0]
+        name = name_of(rows.dataset)
         if rows.dataset in seen:
             continue
         seen.add(rows.dataset)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench import taskfile
 from bench.run.plan import BASELINE, Settings, method_specs
+from bench.spec import name_of
 
 RESULTS, CACHE = Path("results"), Path(".cache")
 """Where `bench run` has its folders unless it is told otherwise, or by BENCH_CACHE."""
@@ -57,7 +58,7 @@ def cache_folder() -> Path:
 
 def elsewhere(settings: Settings) -> Settings:
     """Return settings for a line that is read on another machine."""
-    base = taskfile.parse(settings.task)[0]
+    base = name_of(settings.task)
     return replace(
         settings,
         task=Path(base).name + settings.task.removeprefix(base),

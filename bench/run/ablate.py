@@ -13,6 +13,7 @@ from bench.errors import UnknownName
 from bench.options import choices, options
 from bench.run.plan import BASELINE, Settings, method_specs
 from bench.run.run_task import Wanted
+from bench.spec import Spec, parse
 
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the external set (SWiFT, Fig. 7)."""
@@ -47,18 +48,18 @@ def ablation(field: str, wanted: Wanted, settings: Settings) -> list[tuple[Wante
 
 def ablations(spec: str, plugins: Sequence[Path] = ()) -> dict[str, list[str]]:
     """Return parameter -> specs of all its settings, for a method with what its spec sets besides."""
-    name, _, given = spec.partition(":")
-    method = registry.load("method", name, plugins)
+    given = parse(spec)
+    method = registry.load("method", given.name, plugins)
     assert issubclass(method, Method)
     kinds = options(method)
     found = {field: [f"{field}={value}" for value in choices(kind)] for field, kind in kinds.items()}
     found.update({field: list(settings) for field, settings in method.ablations.items()})
-    fixed = registry.settings(given, [*kinds], "parameter", name)
-    return {
-        field: [_spec(name, {**fixed, **registry.settings(text, [*kinds], "parameter", name)}) for text in texts]
-        for field, texts in found.items()
-        if texts
-    }
+    fixed = given.allowed(kinds)
+
+    def setting(text: str) -> str:
+        return str(Spec(given.name, {**fixed, **parse(f"{given.name}:{text}").allowed(kinds)}))
+
+    return {field: [setting(text) for text in texts] for field, texts in found.items() if texts}
 
 
 def values(task: Task, field: str) -> tuple[Any, ...]:
@@ -69,7 +70,3 @@ def values(task: Task, field: str) -> tuple[Any, ...]:
         grid = {(part * task.recipe.pretrain_epochs + 500) // 1000 for part in EPOCHS}
         return tuple(sorted(grid | {task.recipe.epochs}))
     return choices(taskfile.FIELDS[field])
-
-
-def _spec(name: str, values: dict[str, str]) -> str:
-    return f"{name}:{','.join(f'{key}={value}' for key, value in values.items())}"

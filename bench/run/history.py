@@ -10,6 +10,7 @@ from bench.cells import store
 from bench.errors import DataInvalid, UnknownName
 from bench.run.plan import Settings, folder
 from bench.run.run_task import Wanted
+from bench.spec import name_of
 
 KEPT = 50
 """Runs of a task that are remembered, the newest last."""
@@ -55,8 +56,9 @@ def settings_texts(settings: Settings) -> dict[str, Any]:
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     # The results are where this is read, wherever that is by then.
     del values["results"]
-    task, colon, variant = settings.task.partition(":")
-    values["task"] = (str(Path(task).absolute()) if task.endswith(".toml") else task) + colon + variant
+    base = name_of(settings.task)
+    if base.endswith(".toml"):
+        values["task"] = str(Path(base).absolute()) + settings.task.removeprefix(base)
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     return {**plain, "plugins": [str(file) for file in settings.plugins]}
 

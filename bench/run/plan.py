@@ -17,12 +17,11 @@ from bench.api import Method, Recipe, Task
 from bench.data import group_pair
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, UnknownName, UsageError
+from bench.spec import describe, name_of, split_specs, tuned, untuned
 
 SCHEMA = 1
 """Of the cell's JSON; bumped when it or the harness changes in a way that changes numbers."""
 BASELINE = "baseline"
-TUNED = "@tuned"
-"""End of a spec whose parameters `bench tune` chooses, fold by fold."""
 PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
     *("augment", "batch", "precision", "reduction", "threads", "weight_counts"),
@@ -149,7 +148,7 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
         UnknownName, UsageError: before anything is computed.
     """
     specs: list[str] = []
-    for spec in registry.split_specs(text):
+    for spec in split_specs(text):
         if spec == "all":
             found = registry.catalogue("method", plugins)
             for _, name in sorted((_row(name, plugins), name) for name in found):
@@ -163,9 +162,9 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
 
 
 def _canonical(spec: str, plugins: Sequence[Path]) -> str:
-    plain = spec.removesuffix(TUNED)
-    canonical = registry.describe(plain.partition(":")[0], registry.build("method", plain, plugins))
-    return canonical + TUNED if plain != spec else canonical
+    plain = untuned(spec)
+    canonical = describe(name_of(plain), registry.build("method", plain, plugins))
+    return tuned(canonical) if plain != spec else canonical
 
 
 def _row(name: str, plugins: Sequence[Path]) -> int:
@@ -181,7 +180,7 @@ def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
 
 @cache
 def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
-    method = registry.build("method", spec.removesuffix(TUNED), plugins)
+    method = registry.build("method", untuned(spec), plugins)
     assert isinstance(method, Method)
     return method
 
@@ -236,7 +235,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
             name: [source.spec, source.dataset.version] for name, source in data.sources.items() if name != "source"
         },
         "recipe": _fields(data.task.recipe),
-        "method": cell.method.partition(":")[0],
+        "method": name_of(cell.method),
         "version": method.version,
         "parameters": _fields(method),
         "fold": cell.fold,
@@ -267,7 +266,7 @@ def describe_cell(cell: Cell, method: Method) -> dict[str, Any]:
     return {
         "task": cell.task,
         "backbone": cell.backbone,
-        "method": cell.method.removesuffix(TUNED).partition(":")[0],
+        "method": name_of(cell.method),
         "title": method.title,
         "row": method.row,
         "spec": cell.method,

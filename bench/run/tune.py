@@ -14,16 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import registry
 from bench.api import Method
 from bench.cells import store
 from bench.data.holdout import HOLDOUT
 from bench.errors import UnknownName, UsageError
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import BASELINE, TUNED, Cell, Settings, build_method, method_specs
+from bench.run.plan import BASELINE, Cell, Settings, build_method, method_specs
 from bench.run.run_task import ALL_CORES, Slots, Wanted, plan_run, print_run, run_task, tell
 from bench.run.tuned_choice import choice_file, choice_identity, selecting
 from bench.seeds import seed_of
+from bench.spec import TUNED, describe, is_tuned, parse, tuned
 
 PASSES = ("images_forward", "images_backward")
 """What the trials cost, next to their number."""
@@ -39,15 +39,14 @@ def candidates(spec: str, most: int, plugins: Sequence[Path] = ()) -> list[str]:
         UnknownName, UsageError: a parameter or value of `search` that the method does not have.
     """
     method = build_method(spec, plugins)
-    name, _, given = spec.partition(":")
-    fixed = {piece.partition("=")[0] for piece in given.split(",")}
+    given = parse(spec)
     fields = {field.name: field for field in dataclasses.fields(method)}
     for parameter in method.search:
         if parameter not in fields:
-            raise UnknownName("parameter", parameter, fields, where=f" in the search of {name}")
-    grid = {parameter: values for parameter, values in method.search.items() if parameter not in fixed}
+            raise UnknownName("parameter", parameter, fields, where=f" in the search of {given.name}")
+    grid = {parameter: values for parameter, values in method.search.items() if parameter not in given.options}
     combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
-    specs = [registry.describe(name, _setting(method, combination)) for combination in combinations]
+    specs = [describe(given.name, _setting(method, combination)) for combination in combinations]
     others = [one for one in dict.fromkeys(specs) if one != spec]
     drawn = sorted(others, key=lambda one: seed_of("search", one))[: most - 1]
     return [spec, *(one for one in others if one in drawn)]
@@ -77,7 +76,7 @@ def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: st
         DataError: where images are missing; those of test sets are looked for after the choices are stored.
     """
     specs = [spec for spec in method_specs(wanted.methods, settings.plugins) if spec != BASELINE]
-    if not specs or any(spec.endswith(TUNED) for spec in specs):
+    if not specs or any(is_tuned(spec) for spec in specs):
         raise UsageError(
             f"--methods {wanted.methods}: name methods besides baseline, without {TUNED}, such as swift, or all"
         )
@@ -89,7 +88,7 @@ def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: st
     code = tell(outcome)
     for line in lacking:
         print(line, file=sys.stderr)
-    final = dataclasses.replace(wanted, methods=",".join(spec + TUNED for spec in specs))
+    final = dataclasses.replace(wanted, methods=",".join(map(tuned, specs)))
     return max(code, 1 if lacking else 0, print_run(final, settings, slots=slots))
 
 
@@ -103,7 +102,7 @@ def _choose_all(trial_run: Wanted, tries: Mapping[str, Sequence[str]], settings:
             continue  # the plan leaves out what is not defined on the groups of the task
         chosen = []
         for base in [cell for cell in done if cell.method == BASELINE]:
-            cell = dataclasses.replace(base, method=spec + TUNED)
+            cell = dataclasses.replace(base, method=tuned(spec))
             records = {one: done[dataclasses.replace(base, method=one)] for one in tried}
             choice = make_choice(records, done[base], objective)
             if isinstance(choice, str):

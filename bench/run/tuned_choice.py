@@ -15,7 +15,8 @@ from bench.cells import store
 from bench.data.table import fingerprint
 from bench.data.task_data import TaskData
 from bench.errors import BenchError
-from bench.run.plan import TUNED, Cell, Settings, baseline_identity, build_method, digest
+from bench.run.plan import Cell, Settings, baseline_identity, build_method, digest
+from bench.spec import is_tuned, untuned
 
 
 def selecting(settings: Settings) -> Settings:
@@ -52,9 +53,9 @@ def with_choice(cell: Cell, data: TaskData, settings: Settings) -> Cell:
     Raises:
         BenchError: nothing was chosen, or for other images, another recipe, version or grid than today's.
     """
-    if not cell.method.endswith(TUNED):
+    if not is_tuned(cell.method):
         return cell
-    plain = cell.method.removesuffix(TUNED)
+    plain = untuned(cell.method)
     again = f"`bench tune --task {settings.task} --methods {plain}` chooses"
     choice = store.read_json(choice_file(settings, cell))
     if choice is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import registry, taskfile
+from bench import taskfile
 from bench.errors import UnknownName, UsageError
 from bench.report import artefacts, selection
 from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
@@ -18,6 +18,7 @@ from bench.report.task_results import Material
 from bench.run.plan import Cell as Place
 from bench.run.plan import Settings, build_method, describe_cell
 from bench.score.definitions import METRICS
+from bench.spec import describe, name_of, split_specs
 from bench.tasks import TASKS
 from tests.latex import compile_tables, needs_latex
 
@@ -110,7 +111,7 @@ def test_layouts_are_those_of_the_published_numbers():
     ]
     for layout in layouts():
         for spec in layout.rows:
-            assert registry.describe(spec.partition(":")[0], build_method(spec)) == spec
+            assert describe(name_of(spec), build_method(spec)) == spec
 
 
 def test_every_task_of_the_paper_has_its_twin():
@@ -274,7 +275,7 @@ def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
         *([("run", ""), ("", f"--ablate {field}")] for field in ("epochs", "reset_share", "external")),
         [("tune", "")],
     ]
-    wanted = registry.split_specs(own[0].split(" --methods ")[1].split(" --results ")[0])
+    wanted = split_specs(own[0].split(" --methods ")[1].split(" --results ")[0])
     assert len(set(wanted)) == len(wanted) == 10 + 1 + 6 + 1 + 2 + 2
 
 

@@ -103,7 +103,7 @@ def test_it_is_taken_before_the_external_set_is_cut(whole, selecting, fold):
 
 
 def test_variants_of_a_task_hold_out_the_same_images(selecting):
-    variant = task_data(dataclasses.replace(SMALL, name="small@n=10"), None, selecting=True)
+    variant = task_data(dataclasses.replace(SMALL, name="small:n=10"), None, selecting=True)
     assert uids(variant, HOLDOUT, 0) == uids(selecting, HOLDOUT, 0)
 
 

@@ -14,6 +14,7 @@ from bench.api import Method, Recipe
 from bench.errors import BenchError
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.task_info import Cell
+from bench.spec import describe, name_of
 
 MAIN = "main"
 
@@ -47,8 +48,8 @@ def split(cells: Sequence[Cell], failures: Iterable[Cell], recipe: Recipe, plugi
         return Table(name, part, chosen(cells), chosen(failures))
 
     tables = [table(MAIN, "", in_main)]
-    for method, field in sorted({(_name(spec), field) for spec in specs for field in fields[spec]}):
-        settings = {spec for spec in specs if _name(spec) == method and field in fields[spec]}
+    for method, field in sorted({(name_of(spec), field) for spec in specs for field in fields[spec]}):
+        settings = {spec for spec in specs if name_of(spec) == method and field in fields[spec]}
         if not settings <= in_main:
             part = f"{titles[method]}, {field.replace('_', ' ')}"
             tables.append(table(f"ablation-{method}-{field}", part, {BASELINE, method, *settings}))
@@ -60,7 +61,7 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
 
     There are none for defaults, for plugins from outside and for settings that the method no longer has.
     """
-    name = _name(spec)
+    name = name_of(spec)
     entry = registry.catalogue("method", plugins).get(name)
     if entry is None or not entry.module.startswith("bench."):
         return []
@@ -77,18 +78,14 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
 
 
 def _companions(spec: str, recipe: Recipe, plugins: Sequence[Path]) -> set[str]:
-    method = registry.build("method", _name(spec), plugins)
+    method = registry.build("method", name_of(spec), plugins)
     assert isinstance(method, Method)
-    return _specs(_name(spec), method.companions(recipe), plugins)
+    return _specs(name_of(spec), method.companions(recipe), plugins)
 
 
 def _specs(name: str, settings: Iterable[str], plugins: Sequence[Path]) -> set[str]:
-    return {registry.describe(name, registry.build("method", f"{name}:{text}", plugins)) for text in settings}
+    return {describe(name, registry.build("method", f"{name}:{text}", plugins)) for text in settings}
 
 
 def _has_choices(kind: Any) -> bool:
     return kind is bool or typing.get_origin(kind) is Literal
-
-
-def _name(spec: str) -> str:
-    return spec.partition(":")[0]

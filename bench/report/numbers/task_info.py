@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError
-from bench.run.plan import TUNED
 from bench.score.definitions import METRICS
+from bench.spec import is_tuned as _tuned
+from bench.spec import label
 
 Cell = dict[str, Any]
 
@@ -101,19 +102,12 @@ def key_of(cell: Cell) -> tuple[Any, ...]:
 
 def label_of(cell: Cell) -> str:
     """Title of a row, with what its spec sets in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
-    given = cell["spec"].removesuffix(TUNED).partition(":")[2]
-    parameters = [_words(*setting.split("=", 1)) for setting in given.split(",") if setting]
-    parameters += ["tuned"] if is_tuned(cell) else []
-    return f"{cell['title']} ({', '.join(parameters)})" if parameters else cell["title"]
-
-
-def _words(name: str, value: str) -> str:
-    return f"{name.replace('_', ' ')} { {'True': 'yes', 'False': 'no'}.get(value, value) }"
+    return label(cell["title"], cell["spec"])
 
 
 def is_tuned(cell: Cell) -> bool:
     """Whether the parameters of a cell were chosen by `bench tune`."""
-    return cell["spec"].endswith(TUNED)
+    return _tuned(cell["spec"])
 
 
 def _images(item: Cell, name: str) -> tuple[Any, ...]:
