@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ._tables import CLASSES, TONES
 from ._trees import Tree
-from .isic import CLASSES, TONES
 from .phantom import Phantom
 
 Progress = Callable[[int, int], None]

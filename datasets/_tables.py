@@ -11,6 +11,10 @@ from bench.errors import DataInvalid, DataMissing
 from ._files import Files
 
 SEX = {"female": 1, "f": 1, "male": 0, "m": 0, "unknown": None}
+CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
+"""Columns of diagnoses in the tables of ISIC 2019."""
+TONES = "isic_train_20-19-18-17.csv"
+"""The table of skin types of ISIC's images."""
 
 
 def coded(rows: pd.DataFrame, column: str, codes: Mapping[str, int | None]) -> pd.Series:

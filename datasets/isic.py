@@ -27,13 +27,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.api import Counts, Dataset, option
 
 from ._files import Files, files_below
-from ._tables import SEX, coded, dark, joined, numbers, placed, reasons, skin_type, years
+from ._tables import CLASSES, SEX, TONES, coded, dark, joined, numbers, placed, reasons, skin_type, years
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
-TONES = "isic_train_20-19-18-17.csv"
 NEEDED = {
     "2019": (("ISIC_2019_Training_GroundTruth.csv",), ("image", *CLASSES)),
     "2019 metadata": (("ISIC_2019_Training_Metadata.csv",), ("image", "age_approx", "lesion_id", "sex")),

@@ -258,8 +258,7 @@ def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
 
 def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
     name = name_of(rows.dataset)
-    dataset = registry.build("dataset", rows.dataset, plugins)
-    assert isinstance(dataset, Dataset)
+    dataset = registry.DATASETS.build(rows.dataset, plugins)
     folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))
     # The user's own table is looked up from the data folder itself; every other source has its own folder in it.
     root = folder if name == "manifest" else folder / name

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.api import Dataset
-from bench.data.decode import fit
 from bench.data.facts import Facts, facts
+from bench.decode import fit
 from bench.errors import BenchError
 
 ALONE = 1.0

@@ -56,8 +56,7 @@ class Examination:
 def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Progress | None = None) -> Examination:
     """Examine one source by itself."""
     found = Examination(spec)
-    dataset = registry.build("dataset", spec, settings.plugins)
-    assert isinstance(dataset, Dataset)
+    dataset = registry.DATASETS.build(spec, settings.plugins)
     name = name_of(spec)
     table = _source(found, name, dataset, _root(name, dataset, settings))
     if table is not None and full:
@@ -82,8 +81,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
         if rows.dataset in seen:
             continue
         seen.add(rows.dataset)
-        dataset = registry.build("dataset", rows.dataset, settings.plugins)
-        assert isinstance(dataset, Dataset)
+        dataset = registry.DATASETS.build(rows.dataset, settings.plugins)
         _source(found, _shown(rows, task), dataset, _root(name, dataset, settings))
     if any(finding.level == "error" and finding.code < "D020" for finding in found.findings):
         return found

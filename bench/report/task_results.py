@@ -207,6 +207,6 @@ def info_of(task: Task, *, synthetic: bool, undefined: tuple[Undefined, ...] = (
 def _undefined(task: Task, settings: Settings) -> tuple[Undefined, ...]:
     if not task.attribute.grouped:
         return ()
-    reasons = undefined(list(registry.catalogue("method", settings.plugins)), task, settings.plugins)
+    reasons = undefined(list(registry.METHODS.catalogue(settings.plugins)), task, settings.plugins)
     methods = sorted(((name, build_method(name, settings.plugins)) for name in reasons), key=lambda item: item[1].row)
     return tuple(Undefined(name, method.title, method.row, reasons[name]) for name, method in methods)

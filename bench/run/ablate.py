@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry, taskfile
-from bench.api import Method, Task
+from bench.api import Task
 from bench.errors import UnknownName
 from bench.options import choices, options
 from bench.run.plan import BASELINE, Settings, method_specs
@@ -49,8 +49,7 @@ def ablation(field: str, wanted: Wanted, settings: Settings) -> list[tuple[Wante
 def ablations(spec: str, plugins: Sequence[Path] = ()) -> dict[str, list[str]]:
     """Return parameter -> specs of all its settings, for a method with what its spec sets besides."""
     given = parse(spec)
-    method = registry.load("method", given.name, plugins)
-    assert issubclass(method, Method)
+    method = registry.METHODS.load(given.name, plugins)
     kinds = options(method)
     found = {field: [f"{field}={value}" for value in choices(kind)] for field, kind in kinds.items()}
     found.update({field: list(settings) for field, settings in method.ablations.items()})

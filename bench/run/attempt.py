@@ -13,12 +13,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bench.cells import store
-from bench.errors import NotWritten
+from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite, NotWritten
 from bench.lease import lease, mine
-from bench.run import failure
 from bench.run.plan import (
     BASELINE,
     Cell,
@@ -29,7 +28,11 @@ from bench.run.plan import (
     describe_cell,
 )
 
-Kind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
+EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
+FailureKind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
+FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""What torch, the driver, and cuDNN or cuBLAS say where memory is short and no class of error does."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Event:
     else did it.
     """
 
-    kind: Kind
+    kind: EventKind
     planned: PlannedCell
     text: str = ""
     record: dict[str, Any] | None = None
@@ -144,10 +147,22 @@ def describe_error(error: Exception) -> dict[str, str]:
     """Return class, kind, message and traceback, as they are stored in a failed cell's file."""
     return {
         "class": type(error).__name__,
-        "kind": failure.classify(error),
+        "kind": classify(error),
         "message": str(error) or repr(error),
         "traceback": "".join(traceback.format_exception(error)),
     }
+
+
+def classify(error: BaseException) -> FailureKind:
+    """Return the kind of an error that ended a cell."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, BatchTooLarge) or names & {"MemoryError", "OutOfMemoryError"}:
+        return "oom"
+    if any(text in str(error) for text in _NO_MEMORY):
+        return "oom"
+    if isinstance(error, NonFinite):
+        return "nan"
+    return "data" if isinstance(error, DataError | EmptyGroup) else "bug"
 
 
 def log_file(results: Path, cell: Cell) -> Path:

@@ -1,4 +1,4 @@
-"""In which state each cell of a run is: told by the files first, then by what SLURM says of its jobs."""
+"""In which state each cell of a run is: told by the files first, then by the queues of launchers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from bench.cells import store
 from bench.lease import Holder, holder
 from bench.run.attempt import log_file
+from bench.run.launchers import Queued
 from bench.run.plan import BASELINE, Cell, PlannedCell
 
 State = Literal["done", "running", "submitted", "pending", "stale", "failed", "blocked"]
@@ -19,25 +20,16 @@ STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
-class Queued:
-    """What SLURM says of the job of a cell; `kind` is how one ended that is `gone`, see `bench.run.failure`."""
-
-    job: str
-    state: Literal["waiting", "running", "gone"]
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Standing:
+class CellStatus:
     """The state of a cell, and a word on it: who computes it, its job, or why it failed."""
 
     state: State
     note: str = ""
 
 
-def standings(
+def cell_statuses(
     cells: Sequence[PlannedCell], results: Path, queued: Mapping[str, Queued] | None = None
-) -> dict[Cell, Standing]:
+) -> dict[Cell, CellStatus]:
     """Return the state of every cell.
 
     done       its record has the hash of today
@@ -55,42 +47,42 @@ def standings(
     """
     queued = queued or {}
     names = cache(lambda folder: _names(results / "cells" / folder))
-    found: dict[Cell, Standing] = {}
+    found: dict[Cell, CellStatus] = {}
     for planned in cells:
         cell = planned.cell
-        found[cell] = _standing(planned, results, names(cell.path.parent), queued.get(str(cell)))
+        found[cell] = _status(planned, results, names(cell.path.parent), queued.get(str(cell)))
     broken = {
         (cell.task, cell.backbone, cell.fold, cell.seed)
-        for cell, standing in found.items()
-        if cell.method == BASELINE and standing.state == "failed"
+        for cell, status in found.items()
+        if cell.method == BASELINE and status.state == "failed"
     }
-    for cell, standing in found.items():
+    for cell, status in found.items():
         behind = (cell.task, cell.backbone, cell.fold, cell.seed) in broken
-        if behind and cell.method != BASELINE and standing.state in ("pending", "stale", "submitted"):
-            found[cell] = Standing("blocked", "its baseline failed")
+        if behind and cell.method != BASELINE and status.state in ("pending", "stale", "submitted"):
+            found[cell] = CellStatus("blocked", "its baseline failed")
     return found
 
 
-def _standing(planned: PlannedCell, results: Path, names: frozenset[str], queued: Queued | None) -> Standing:
+def _status(planned: PlannedCell, results: Path, names: frozenset[str], queued: Queued | None) -> CellStatus:
     cell, stem = planned.cell, planned.cell.path.name
     if planned.error is not None:
-        return Standing("failed", str(planned.error).partition("\n")[0])
+        return CellStatus("failed", str(planned.error).partition("\n")[0])
     kept = store.state(results, cell, planned.hash) if f"{stem}.json" in names else "pending"
     if kept == "done":
-        return Standing("done")
+        return CellStatus("done")
     leased = any(name.startswith(f".{stem}.lease.") for name in names)
     by = holder(results / "cells" / cell.path) if leased else None
     if by is not None:
-        return Standing("running", str(by))
+        return CellStatus("running", str(by))
     if queued is not None and queued.state != "gone":
-        return Standing("running" if queued.state == "running" else "submitted", f"job {queued.job}")
+        return CellStatus("running" if queued.state == "running" else "submitted", f"job {queued.job}")
     if f"{stem}.failed.json" in names:
-        return Standing("failed", failure_line(results, cell))
+        return CellStatus("failed", failure_line(results, cell))
     if queued is not None:
-        return Standing("stale", f"job {queued.job} ended: {queued.kind}")
+        return CellStatus("stale", f"job {queued.job} ended: {queued.kind}")
     if leased:
-        return Standing("stale", "its process is gone")
-    return Standing("stale", "of other images, settings or code") if kept == "stale" else Standing("pending")
+        return CellStatus("stale", "its process is gone")
+    return CellStatus("stale", "of other images, settings or code") if kept == "stale" else CellStatus("pending")
 
 
 def _names(folder: Path) -> frozenset[str]:

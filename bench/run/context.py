@@ -18,8 +18,8 @@ from bench.cells.store import replacing
 from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit
 from bench.learn.device import on_cpu
-from bench.learn.network import Net
 from bench.learn.predict import predict
+from bench.net import Net
 from bench.run import pictures
 from bench.run.plan import digest
 from bench.seeds import seed_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,11 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[tuple[W
     if name not in found:
         raise UnknownName("run of task", task, found, where=f" in {results}")
     return {name: found[name]}
+
+
+def plugins(runs: Sequence[tuple[Wanted, Settings, Any]]) -> tuple[Path, ...]:
+    """Return the files that were given to these runs by `--plugin`, each once."""
+    return tuple(dict.fromkeys(file for _, settings, _ in runs for file in settings.plugins))
 
 
 def _file(results: Path, task: str) -> Path:

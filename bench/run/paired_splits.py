@@ -11,8 +11,8 @@ from typing import Any
 from bench.data import group_pair
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData
-from bench.learn.network import Net
 from bench.learn.predict import predict
+from bench.net import Net
 from bench.score import metrics
 
 Splits = Mapping[str, Callable[[], ImageSplit]]

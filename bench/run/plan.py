@@ -150,7 +150,7 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
     specs: list[str] = []
     for spec in split_specs(text):
         if spec == "all":
-            found = registry.catalogue("method", plugins)
+            found = registry.METHODS.catalogue(plugins)
             for _, name in sorted((_row(name, plugins), name) for name in found):
                 beside = build_method(name, plugins).companions(recipe) if recipe else ()
                 specs += [name, *(_canonical(f"{name}:{setting}", plugins) for setting in beside)]
@@ -163,14 +163,12 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
 
 def _canonical(spec: str, plugins: Sequence[Path]) -> str:
     plain = untuned(spec)
-    canonical = describe(name_of(plain), registry.build("method", plain, plugins))
+    canonical = describe(name_of(plain), registry.METHODS.build(plain, plugins))
     return tuned(canonical) if plain != spec else canonical
 
 
 def _row(name: str, plugins: Sequence[Path]) -> int:
-    method = registry.load("method", name, plugins)
-    assert issubclass(method, Method)
-    return method.row
+    return registry.METHODS.load(name, plugins).row
 
 
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
@@ -180,9 +178,7 @@ def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
 
 @cache
 def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
-    method = registry.build("method", untuned(spec), plugins)
-    assert isinstance(method, Method)
-    return method
+    return registry.METHODS.build(untuned(spec), plugins)
 
 
 def check_backbone(task: Task, backbone: str | None) -> str:

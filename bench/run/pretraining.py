@@ -21,9 +21,10 @@ from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup
 from bench.learn.device import device
 from bench.learn.load_checkpoint import given_state
-from bench.learn.network import Net, build_net
+from bench.learn.network import build_net
 from bench.learn.predict import predict
 from bench.learn.train import Stateful
+from bench.net import Net
 from bench.run.checkpoint import Checkpoint
 from bench.run.context import CellRun, packed
 from bench.run.plan import PRETRAIN_SPLITS, Cell

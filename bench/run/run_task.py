@@ -6,10 +6,11 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench import taskfile
 from bench.cells import store
@@ -17,7 +18,7 @@ from bench.data import split_manifest
 from bench.data.task_data import TaskData, task_data
 from bench.errors import DataError, EmptyGroup, NotWritten
 from bench.run.attempt import Event, describe_error, save_failure
-from bench.run.launchers.local import run_pool
+from bench.run.launchers import LOCAL, Work, chosen
 from bench.run.plan import (
     BASELINE,
     PlannedCell,
@@ -164,6 +165,7 @@ def run_task(
     settings: Settings,
     *,
     slots: Slots = ALL_CORES,
+    on: Mapping[str, Any] = LOCAL,
     on_plan: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
@@ -210,6 +212,7 @@ def run_task(
     if runnable:
         jobs = slots.number(data.task.recipe.threads)
         baselines = sum(p.cell.method == BASELINE for p in runnable)
+        work = Work(data.task.name, tuple(runnable), settings, wanted.force, jobs, slots.gpus, slots.per_gpu or 1)
         with watching(baselines, len(runnable) - baselines, jobs) as watcher:
 
             def both(event: Event) -> None:
@@ -217,7 +220,7 @@ def run_task(
                 watcher(event)
 
             try:
-                run_pool(runnable, settings, jobs, both, gpus=slots.gpus, force=wanted.force)
+                chosen(on, settings.plugins).submit(work, both)
             finally:
                 # Workers that were stopped in the middle of a cell clear nothing up themselves.
                 store.clear_temporaries(settings.results, data.task.name, settings.cache)
@@ -290,12 +293,12 @@ def print_plan(wanted: Wanted, settings: Settings) -> int:
     return 0
 
 
-def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -> int:
+def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES, on: Mapping[str, Any] = LOCAL) -> int:
     """Run, say on stderr what happens and on stdout what was done; return the exit code."""
     from bench.run.history import remember
 
     outcome = run_task(
-        wanted, settings, slots=slots, on_plan=lambda task: remember(wanted, settings, task, {"on": "local"})
+        wanted, settings, slots=slots, on=on, on_plan=lambda task: remember(wanted, settings, task, dict(on))
     )
     code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]

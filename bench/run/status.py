@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.cells import store
 from bench.run import history
-from bench.run.cell_states import STATES, Standing, failure, last_line, standings
-from bench.run.launchers.slurm.queue import queued
+from bench.run.cell_states import STATES, CellStatus, cell_statuses, failure, last_line
+from bench.run.launchers import queued
 from bench.run.plan import Cell, PlannedCell
 from bench.run.progress import clock
 from bench.run.run_task import plan_run
@@ -28,18 +28,20 @@ EVERY = 5.0
 
 
 @dataclass(frozen=True)
-class Status:
+class TaskStatus:
     """The cells of all runs of one task."""
 
     task: str
     results: Path
+    plugins: tuple[Path, ...]
+    """Files given by `--plugin` to its runs."""
     planned: tuple[PlannedCell, ...]
-    standings: Mapping[Cell, Standing]
+    cells: Mapping[Cell, CellStatus]
 
     @property
     def counts(self) -> dict[str, int]:
         """Cells by state; a state without cells is left out."""
-        found = Counter(standing.state for standing in self.standings.values())
+        found = Counter(status.state for status in self.cells.values())
         return {state: found[state] for state in STATES if found[state]}
 
     @property
@@ -56,13 +58,13 @@ class Status:
 
     def _by_method(self, *states: str) -> dict[str, list[Cell]]:
         found: dict[str, list[Cell]] = {}
-        for cell, standing in self.standings.items():
-            if standing.state in states:
+        for cell, status in self.cells.items():
+            if status.state in states:
                 found.setdefault(cell.method, []).append(cell)
         return found
 
 
-def status_of(results: Path, task: str | None = None) -> list[Status]:
+def status_of(results: Path, task: str | None = None) -> list[TaskStatus]:
     """Return the status of the runs of a task, or of all, in a folder of results.
 
     Raises:
@@ -76,7 +78,9 @@ def status_of(results: Path, task: str | None = None) -> list[Status]:
             _, planned = plan_run(replace(wanted, force=False), settings)
             cells.update({p.cell: p for p in planned})
         planned = tuple(cells.values())
-        found.append(Status(name, results, planned, standings(planned, results, queued(results, name))))
+        plugins = history.plugins(asked)
+        jobs = queued(results, name, plugins)
+        found.append(TaskStatus(name, results, plugins, planned, cell_statuses(planned, results, jobs)))
     return found
 
 
@@ -95,11 +99,11 @@ def print_status(results: Path, task: str | None, *, as_json: bool, watch: bool)
         time.sleep(EVERY)
 
 
-def lines(status: Status) -> list[str]:
+def lines(status: TaskStatus) -> list[str]:
     """Return the table of a task: a row per method, then failures and what to do about them."""
     rows: dict[str, Counter[str]] = {}
-    for cell, standing in status.standings.items():
-        rows.setdefault(cell.method, Counter())[standing.state] += 1
+    for cell, now in status.cells.items():
+        rows.setdefault(cell.method, Counter())[now.state] += 1
     states = list(status.counts)
     width = max(map(len, (*rows, status.task)))
     text = [f"{status.task:<{width}}  " + "  ".join(f"{state:>9}" for state in states)]
@@ -112,26 +116,26 @@ def lines(status: Status) -> list[str]:
     return [*text, ""]
 
 
-def _running(status: Status) -> list[str]:
-    found = [(cell, standing) for cell, standing in status.standings.items() if standing.state == "running"]
-    return [f"running   {c}  {s.note}  {last_line(status.results, c)}" for c, s in found[:SHOWN]]
+def _running(status: TaskStatus) -> list[str]:
+    found = [(cell, now) for cell, now in status.cells.items() if now.state == "running"]
+    return [f"running   {cell}  {now.note}  {last_line(status.results, cell)}" for cell, now in found[:SHOWN]]
 
 
-def _failures(status: Status) -> list[str]:
-    failed = [cell for cell, standing in status.standings.items() if standing.state == "failed"]
-    text = [f"failed    {c}  {status.standings[c].note}" for c in failed[:SHOWN]]
+def _failures(status: TaskStatus) -> list[str]:
+    failed = [cell for cell, now in status.cells.items() if now.state == "failed"]
+    text = [f"failed    {c}  {status.cells[c].note}" for c in failed[:SHOWN]]
     if failed:
         text += [f"          and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
         text += [f"`bench logs {failed[0]}` shows one, `bench retry --failed --task {status.task}` runs them again"]
     return text
 
 
-def as_record(status: Status) -> dict[str, Any]:
+def as_record(status: TaskStatus) -> dict[str, Any]:
     """Return the status as it is printed by `--json`."""
     cells = {}
-    for cell, standing in status.standings.items():
-        cells[str(cell)] = {"state": standing.state, "note": standing.note}
-        if standing.state == "failed":
+    for cell, now in status.cells.items():
+        cells[str(cell)] = {"state": now.state, "note": now.note}
+        if now.state == "failed":
             cells[str(cell)]["error"] = failure(status.results, cell)
             cells[str(cell)]["last_line"] = last_line(status.results, cell)
     return {"task": status.task, "counts": status.counts, "seconds_left": status.seconds_left, "cells": cells}

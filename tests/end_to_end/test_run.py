@@ -20,8 +20,8 @@ def test_all_methods_reach_the_table(finished):
     made |= {f"figure-{number}": ("pdf", "png") for number in (3, 5, 9)}
     assert {f"{name}.{kind}" for name, kinds in made.items() for kind in kinds} <= set(finished.first_report)
     table = finished.first_report["main.md"].decode()
-    for name in registry.catalogue("method"):
-        assert registry.load("method", name).title in table
+    for name in registry.METHODS.catalogue():
+        assert registry.METHODS.load(name).title in table
     # Ten methods, and the cure of what Adam does to SWiFT's mask.
     assert "SWiFT (apply update)" in table
     assert "SYNTHETIC" in table
@@ -46,7 +46,7 @@ def test_the_report_of_all_tasks_has_those_of_the_user_too(finished):
 def test_a_cell_says_what_it_is_and_keeps_its_predictions(finished):
     file = finished.folder / "results/cells/tiny/small/swift/f1-s0.json"
     record = json.loads(file.read_text())
-    assert record["cell"]["parameters"] == dataclasses.asdict(registry.build("method", "swift"))
+    assert record["cell"]["parameters"] == dataclasses.asdict(registry.METHODS.build("swift"))
     assert set(record["scores"]) == {"val", "ood_neutral", "ood_reversed"}
     assert set(record["data"]) == {"train", "val", "external", "ood_neutral", "ood_reversed"}
     predictions = pd.read_parquet(file.with_suffix(".parquet"))

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from bench.data.cache import image_cache
-from bench.data.decode import fit, read_image
 from bench.datasets.manifest import Manifest
+from bench.decode import fit, read_image
 
 SIZE = 224
 

@@ -15,7 +15,7 @@ import torch
 from bench.cells import store
 from bench.data.image_split import ImageSplit
 from bench.learn.device import device
-from bench.learn.network import Net
+from bench.net import Net
 from bench.run.compute_cell import run_cell
 from bench.run.plan import Cell, PlannedCell, Settings
 from bench.run.run_task import Wanted, plan_run

@@ -28,9 +28,9 @@ from bench.data.cache import image_cache
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import task_data
 from bench.datasets.manifest import Manifest
-from bench.learn.network import Net
 from bench.learn.predict import predict
 from bench.methods.fair_prune import FairPrune, saliency, smallest
+from bench.net import Net
 from bench.run.context import CellRun
 from bench.run.history import remember
 from bench.run.plan import Settings

@@ -31,7 +31,7 @@ def cost():
 @pytest.mark.parametrize(
     ("spec", "evaluated"),
     [
-        *((name, None) for name in sorted(registry.catalogue("method"))),
+        *((name, None) for name in sorted(registry.METHODS.catalogue())),
         *((f"{name}:evaluation_images=16", 16) for name in ("diff_gda", "diff_prune")),
     ],
 )

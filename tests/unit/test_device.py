@@ -26,7 +26,7 @@ from tests.unit.other_device import There, other_device
 
 SHORT = {"diff_gda": "diff_gda:epochs=1", "diff_prune": "diff_prune:max_steps=2"}
 SETTINGS = [
-    *(SHORT.get(name, name) for name in sorted(registry.catalogue("method"))),
+    *(SHORT.get(name, name) for name in sorted(registry.METHODS.catalogue())),
     "swift:mask=random",
     "swift:apply=update,extractor_step2=train",
     "swift:mask=hard,rate=0.3,importance=fisher_per_sample",

@@ -9,7 +9,7 @@ import pytest
 import bench.methods
 from bench.errors import UnknownName, UsageError
 from bench.run import environment
-from bench.run.cell_states import Queued
+from bench.run.launchers import Queued
 from bench.run.launchers.slurm import commands, log
 from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
 from bench.run.launchers.slurm.queue import queued

@@ -210,7 +210,7 @@ def test_of_a_large_grid_a_fixed_sample_is_tried_that_grows_with_the_budget(tmp_
 
 
 def test_every_method_of_the_suite_has_candidates():
-    for name in registry.catalogue("method"):
+    for name in registry.METHODS.catalogue():
         specs = candidates(name, 8)
         assert specs[0] == name
         assert 1 <= len(specs) <= 8
@@ -308,7 +308,7 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     store.write_json(choice_file(settings, cell), choice)
     ready = with_choice(cell, whole, settings)
     assert json.loads(ready.choice) == choice
-    described = describe_cell(ready, registry.build("method", ready.runs))  # type: ignore[arg-type]
+    described = describe_cell(ready, registry.METHODS.build(ready.runs))  # type: ignore[arg-type]
     assert (described["method"], described["spec"]) == ("swift", "swift@tuned")
     assert described["parameters"]["epsilon"] == 0.3
 

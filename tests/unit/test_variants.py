@@ -10,7 +10,7 @@ from bench.api import Recipe, Task
 from bench.data.task_data import task_data
 from bench.errors import UnknownName, UsageError
 from bench.run import ablate
-from bench.run.launchers.local import choose
+from bench.run.launchers.local.pool import choose
 from bench.run.plan import (
     PRETRAIN_FIELDS,
     Cell,

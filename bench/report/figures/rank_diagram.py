@@ -76,8 +76,8 @@ def _panel(panel: Axes, item: Ranked, height: float) -> None:
 
 def _looks(labels: Sequence[str]) -> dict[str, Style]:
     """Colour and marker as in every other figure; of rows that the registry does not know, those of own methods."""
-    methods = [registry.load("method", name) for name in registry.catalogue("method")]
-    rows = {method.title: method.row for method in methods if issubclass(method, Method)}
+    methods = [registry.METHODS.load(name) for name in registry.METHODS.catalogue()]
+    rows = {method.title: method.row for method in methods}
     return styles_of([Name(rows.get(label, Method.row), label, label, label) for label in labels])
 
 

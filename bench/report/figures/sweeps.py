@@ -112,7 +112,7 @@ def _specs(material: Material) -> set[tuple[str, str]]:
 
 def _ablated(field: str = "") -> list[str]:
     """The methods that say which of their settings are compared, or those that say so of a parameter."""
-    said = {name: build_method(name).ablations for name in registry.catalogue("method")}
+    said = {name: build_method(name).ablations for name in registry.METHODS.catalogue()}
     return [name for name, settings in said.items() if settings and (not field or field in settings)]
 
 

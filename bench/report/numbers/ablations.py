@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench import registry
-from bench.api import Method, Recipe
+from bench.api import Recipe
 from bench.errors import BenchError
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.task_info import Cell
@@ -62,14 +62,13 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
     There are none for defaults, for plugins from outside and for settings that the method no longer has.
     """
     name = name_of(spec)
-    entry = registry.catalogue("method", plugins).get(name)
+    entry = registry.METHODS.catalogue(plugins).get(name)
     if entry is None or not entry.module.startswith("bench."):
         return []
     try:
-        method = registry.build("method", spec, plugins)
+        method = registry.METHODS.build(spec, plugins)
     except BenchError:
         return []
-    assert isinstance(method, Method)
     changed = [f.name for f in dataclasses.fields(method) if getattr(method, f.name) != f.default]
     named = [field for field, settings in method.ablations.items() if spec in _specs(name, settings, plugins)]
     kinds = typing.get_type_hints(type(method))
@@ -78,13 +77,12 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
 
 
 def _companions(spec: str, recipe: Recipe, plugins: Sequence[Path]) -> set[str]:
-    method = registry.build("method", name_of(spec), plugins)
-    assert isinstance(method, Method)
+    method = registry.METHODS.build(name_of(spec), plugins)
     return _specs(name_of(spec), method.companions(recipe), plugins)
 
 
 def _specs(name: str, settings: Iterable[str], plugins: Sequence[Path]) -> set[str]:
-    return {describe(name, registry.build("method", f"{name}:{text}", plugins)) for text in settings}
+    return {describe(name, registry.METHODS.build(f"{name}:{text}", plugins)) for text in settings}
 
 
 def _has_choices(kind: Any) -> bool:

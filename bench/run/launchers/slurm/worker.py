@@ -14,8 +14,8 @@ from typing import Any
 
 from bench.cells import store
 from bench.errors import BenchError, NotWritten
-from bench.run import environment, failure
-from bench.run.attempt import Event, attempt, log_file, save_failure, write_log
+from bench.run import environment
+from bench.run.attempt import Event, FailureKind, attempt, log_file, save_failure, write_log
 from bench.run.history import settings_of
 from bench.run.plan import BASELINE, Cell, PlannedCell, Settings
 
@@ -23,6 +23,14 @@ ASK_AGAIN = 5.0
 """Seconds after which a cell that another process computes is asked for again."""
 NEAR = {signal.SIGUSR2: 0.5, signal.SIGTERM: 0.9}
 """Share of the time limit after which a signal means that it is reached: USR2 comes some time before, TERM at it."""
+ATTEMPTS: dict[FailureKind, int] = {"node": 3, "preempted": 3, "timeout": 3}
+"""Attempts that a run makes of a cell by itself; one for the kinds that are not named.
+
+A node that went and a job that was preempted say nothing about the cell; a job over its time resumes from the last
+checkpoint. Memory, data, NaN and errors of the code would end the same way again: a batch is cut where it may be while
+the cell runs (`bench.learn.fit`), and a cell that shared its GPU has it to itself before it fails (`launchers.local`).
+`bench run` again, a person's word, tries all of them.
+"""
 
 
 class _Ended(BaseException):
@@ -83,7 +91,7 @@ def _together(
 ) -> None:
     """Compute the cells several at a time on the first GPU of the job, each in a process of its own."""
     from bench import taskfile
-    from bench.run.launchers.local import run_pool
+    from bench.run.launchers.local.pool import run_pool
     from bench.run.run_task import Slots
 
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
@@ -135,10 +143,10 @@ def _leave(
     if number == signal.SIGTERM and not near:
         note("cancelled")
         return 128 + number
-    kind: failure.Kind = "timeout" if near else "preempted"
+    kind: FailureKind = "timeout" if near else "preempted"
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     worth = number == signal.SIGUSR2 and (resumes or kind == "preempted")
-    if worth and restarts + 1 < failure.ATTEMPTS[kind]:
+    if worth and restarts + 1 < ATTEMPTS[kind]:
         note(f"{kind}: back into the queue")
         try:
             from bench.run.launchers.slurm import commands

@@ -22,9 +22,8 @@ from multiprocessing.process import BaseProcess
 
 from bench.cells import store
 from bench.errors import NotWritten
-from bench.run import failure
-from bench.run.attempt import Event, attempt, describe_error, log_file, save_failure, write_log
-from bench.run.launchers.gpus import Sharing
+from bench.run.attempt import Event, FailureKind, attempt, describe_error, log_file, save_failure, write_log
+from bench.run.launchers.local.sharing import Sharing
 from bench.run.plan import BASELINE, PlannedCell, Settings
 
 ASK_AGAIN = 2.0
@@ -51,7 +50,7 @@ def run_pool(
 
     A method's cell waits for the baseline of its fold, and is reported as blocked where that failed; so are the
     others of a method whose first `ALIKE` cells fail alike. With `gpus` each worker sees one of them, and a cell that
-    has no memory beside others is tried again alone (`launchers.gpus`). Ctrl-C once starts no more cells and finishes
+    has no memory beside others is tried again alone (`sharing`). Ctrl-C once starts no more cells and finishes
     those that run; twice stops at once. `job` is the SLURM job that this process is part of.
 
     Raises:
@@ -255,12 +254,19 @@ class _Worker:
                 return Event("done", self.busy)  # it died after that, or before it saw that another run was faster
             code = self.process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            kind = failure.of_exit(code)
+            kind = kind_of_exit(code)
             hint = "; the system kills a process so when memory is short" if kind == "oom" else ""
             message = f"the worker ended by {how}{hint}"
             error = {"class": "WorkerDied", "kind": kind, "message": message, "traceback": ""}
             save_failure(self.busy, settings, error)
             return Event("failed", self.busy, error=error)
+
+
+def kind_of_exit(code: int) -> FailureKind:
+    """Return why a worker ended: by its exit code, which is negative for a signal."""
+    if code == -signal.SIGKILL:
+        return "oom"  # most likely: the system kills so when memory is short
+    return "cancelled" if code in (-signal.SIGTERM, -signal.SIGINT) else "bug"
 
 
 def _start(settings: Settings, force: bool, job: str, gpu: str) -> _Worker:
