@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import registry
+from bench import registry, taskfile
 from bench.api import Dataset, Rows, Task
 from bench.data import split_manifest
 from bench.data.cache import ImageCache, cache_place, image_cache, open_cache
@@ -25,6 +25,7 @@ from bench.data.table import fingerprint, keep_apart, sample_table
 from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed
 from bench.data.user_checkpoint import GivenBaseline
 from bench.errors import DataError, DataMissing, EmptyGroup
+from bench.settings import Settings
 from bench.spec import describe, name_of
 
 FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
@@ -241,6 +242,26 @@ def task_data(
         alone = replace(task, ood={HOLDOUT: task.source})
         return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True, given=given)
     return TaskData(task, sources, {**tables, "source": source}, given=given)
+
+
+def open_data(settings: Settings, *, unreadable: bool = False) -> TaskData:
+    """Read the tables of the task that the settings name.
+
+    Images that cannot be read are left out, unless `unreadable` is set.
+
+    Raises:
+        UnknownName, UsageError: for a task that does not exist, or a value that it cannot have.
+        DataError: as `task_data`.
+    """
+    data = task_data(
+        taskfile.resolve(settings.task),
+        settings.data,
+        settings.plugins,
+        selecting=settings.selecting,
+        manifest=settings.splits,
+        baseline=settings.baseline,
+    )
+    return data if unreadable else data.readable(settings.cache)
 
 
 def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:

@@ -13,8 +13,8 @@ from bench.doctor.check_table import as_record, waterfall
 from bench.doctor.examine import Examination, examine_dataset, examine_task, finite
 from bench.doctor.findings import CHECKS, LEVELS, Finding
 from bench.errors import UnknownName
-from bench.run.plan import Settings
 from bench.run.progress import counting
+from bench.settings import Settings
 from bench.spec import name_of
 from bench.tasks import TASKS
 

@@ -12,7 +12,7 @@ from bench.report.numbers.ablations import MAIN, Table
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.comparison import Comparison, compare
 from bench.report.numbers.paper_layout import FIGURES, Block, Layout, blocks, blocks_of, layouts
-from bench.report.rerun_commands import FORCE, Line
+from bench.report.rerun_commands import Line
 from bench.report.tables import group_table
 from bench.report.tables import main_table as tables
 from bench.report.tables import paper_tables as paper
@@ -208,7 +208,7 @@ def _nothing_run(material: Material) -> list[Line]:
 def _no_predictions(material: Material) -> list[Line]:
     # Cells of another site may come without.
     there = material.tables[0].cells
-    return [] if drawn.predicted(material) else [material.line(["all"], None, *[FORCE] * bool(there))]
+    return [] if drawn.predicted(material) else [material.line(["all"], force=bool(there))]
 
 
 def _every(material: Material) -> list[str]:

@@ -12,7 +12,7 @@ from bench.report.numbers.across_tasks import NAME, ours
 from bench.report.numbers.aggregate import Results
 from bench.report.reports import report_task, write_across
 from bench.run.history import remembered
-from bench.run.plan import Settings
+from bench.settings import Settings, command
 from bench.spec import name_of
 from bench.tasks import TASKS
 
@@ -48,13 +48,15 @@ def with_results(settings: Settings) -> list[Settings]:
         raise UsageError("--baseline is the checkpoint of one task: name it by --task")
     cells = settings.results / "cells"
     listed = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
-    own = {
-        name: runs for name, runs in remembered(settings.results).items() if name == name_of(name) and name not in TASKS
-    }
-    found = [*listed, *(runs[-1][1] for name, runs in own.items() if runs and (cells / name).is_dir())]
-    if not found:
-        raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
-    return found
+    own = [
+        runs[-1]
+        for name, runs in remembered(settings.results).items()
+        if runs and name == name_of(name) and name not in TASKS and (cells / name).is_dir()
+    ]
+    if not listed and not own:
+        hint = command("run", replace(settings, task="NAME"))
+        raise BenchError(f"no results in {settings.results}: `{hint}` makes those of the task NAME")
+    return [*listed, *own]
 
 
 def _over_tasks(every: list[Results], reports: Path) -> None:

@@ -19,7 +19,8 @@ from bench.report.selection import chosen, everything, lacking, listing
 from bench.report.tables import terminal
 from bench.report.tables.published_tables import text
 from bench.report.task_results import Material, read
-from bench.run.plan import Settings, folder
+from bench.run.plan import folder
+from bench.settings import Settings
 
 
 def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0) -> int:

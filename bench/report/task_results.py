@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from bench import registry, taskfile
 from bench.api import Task
 from bench.cells.predictions import Predictions, place_of, read_table
 from bench.cells.store import predictions_file
-from bench.data.task_data import TaskData, task_data
+from bench.data.task_data import TaskData, open_data
 from bench.errors import BenchError, DataError
 from bench.report.numbers.ablations import Table, split
 from bench.report.numbers.aggregate import Results, collect
@@ -23,8 +24,9 @@ from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, Cell, TaskIn
 from bench.report.rerun_commands import Line
 from bench.report.tables.tuned_table import untuned
 from bench.results.reading import read_cells
-from bench.run.plan import Settings, build_method, folder, undefined
+from bench.run.plan import build_method, folder, undefined
 from bench.run.progress import counting
+from bench.settings import Settings, of_task
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,10 @@ class Material:
         lacking = [spec for spec in self._defined(specs) if self.count([spec], backbone)[0] < self.task.folds]
         return [self.line(lacking, backbone)] if lacking else []
 
-    def line(self, methods: Iterable[str], backbone: str | None = None, *more: str, verb: str = "run") -> Line:
-        """Return the line that makes cells of this task."""
+    def line(self, methods: Iterable[str], backbone: str | None = None, *, verb: str = "run", **options: Any) -> Line:
+        """Return the line that makes cells of this task; `options` are further settings, such as `folds=(0,)`."""
         chosen = None if backbone == self.task.backbones[0] else backbone
-        return Line(self.settings, tuple(methods), chosen, more, verb=verb)
+        return Line(replace(of_task(self.settings), methods=",".join(methods), backbone=chosen, **options), verb)
 
     def _of(self, spec: str, backbone: str | None) -> list[Cell]:
         network = backbone or self.task.backbones[0]
@@ -167,9 +169,7 @@ def read(settings: Settings, *, min_cell: int = 0) -> Material:
     """
     task = taskfile.resolve(settings.task)
     try:
-        data = task_data(
-            task, settings.data, settings.plugins, manifest=settings.splits, baseline=settings.baseline
-        ).readable(settings.cache)
+        data = open_data(settings)
     except DataError as error:
         if settings.splits is not None:
             raise

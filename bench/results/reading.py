@@ -10,8 +10,9 @@ from typing import Any
 from bench.cells.store import cell_file, failure_file, predictions_file, read_json
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, UnknownName
-from bench.run.plan import SCHEMA, Cell, Settings, cell_hash, folder
+from bench.run.plan import SCHEMA, Cell, cell_hash, folder
 from bench.run.tuned_choice import with_choice
+from bench.settings import Settings
 
 Record = dict[str, Any]
 

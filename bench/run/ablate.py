@@ -11,8 +11,8 @@ from bench import registry, taskfile
 from bench.api import Task
 from bench.errors import UnknownName
 from bench.options import choices, options
-from bench.run.plan import BASELINE, Settings, method_specs
-from bench.run.run_task import Wanted
+from bench.run.plan import BASELINE, method_specs
+from bench.settings import Settings
 from bench.spec import Spec, parse
 
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -22,28 +22,32 @@ EPOCHS = (0, 25, 50, 100, 150, 200, 250, 300)
 0, 5 and 10 %; the rest is ours."""
 
 
-def ablation(field: str, wanted: Wanted, settings: Settings) -> list[tuple[Wanted, Settings]]:
+def ablation(settings: Settings) -> list[Settings]:
     """Return the runs of an ablation: one over settings of the methods, else one for each variant of the task.
+
+    Without a field to ablate it is the run itself.
 
     A parameter is ablated if every named method has it and says how, or can list its choices.
 
     Raises:
         UsageError: a value that is not allowed, or a field that cannot be ablated, with those that can.
     """
-    field = field.strip().replace("-", "_")
+    if settings.ablate is None:
+        return [settings]
+    field, settings = settings.ablate.strip().replace("-", "_"), dataclasses.replace(settings, ablate=None)
     task = taskfile.resolve(settings.task)
-    specs = [s for s in method_specs(wanted.methods, settings.plugins, task.recipe) if s != BASELINE]
+    specs = [s for s in method_specs(settings.methods, settings.plugins, task.recipe) if s != BASELINE]
     of_methods = [ablations(spec, settings.plugins) for spec in specs]
     if of_methods and all(field in found for found in of_methods):
         every = [one for spec, found in zip(specs, of_methods, strict=True) for one in (spec, *found[field])]
-        return [(dataclasses.replace(wanted, methods=",".join(dict.fromkeys(every))), settings)]
+        return [dataclasses.replace(settings, methods=",".join(dict.fromkeys(every)))]
     of_task = {name: values(task, name) for name in taskfile.FIELDS}
     if not of_task.get(field):
         shared = [name for name in of_methods[0] if all(name in found for found in of_methods)] if of_methods else []
         allowed = dict.fromkeys([*shared, *(name for name, values in of_task.items() if values)])
-        raise UnknownName("ablation", field, allowed, where=f" of {wanted.methods} on {settings.task}")
+        raise UnknownName("ablation", field, allowed, where=f" of {settings.methods} on {settings.task}")
     variants = dict.fromkeys(taskfile.vary(settings.task, field, value) for value in of_task[field])
-    return [(wanted, dataclasses.replace(settings, task=spec)) for spec in variants]
+    return [dataclasses.replace(settings, task=spec) for spec in variants]
 
 
 def ablations(spec: str, plugins: Sequence[Path] = ()) -> dict[str, list[str]]:

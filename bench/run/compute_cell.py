@@ -16,12 +16,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from bench import taskfile
 from bench.api import Method
 from bench.cells import store
 from bench.data.cache import ImageCache
 from bench.data.image_split import ImageSplit
-from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
+from bench.data.task_data import FOLD_SPLITS, TaskData, open_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.learn.device import device, keep_memory
 from bench.learn.predict import predict
@@ -33,7 +32,6 @@ from bench.run.plan import (
     SCHEMA,
     Cell,
     PlannedCell,
-    Settings,
     build_method,
     cell_hash,
     checkpoint_file,
@@ -42,6 +40,7 @@ from bench.run.plan import (
 from bench.run.pretraining import SEEN, load_baseline, take_baseline, train_baseline
 from bench.score.definitions import VERSION
 from bench.score.metrics import score_sets
+from bench.settings import Settings
 
 
 def run_cell(
@@ -124,16 +123,7 @@ def run_cell(
 @cache
 def open_task(settings: Settings) -> TaskData:
     """Return the tables of the task, less the images that cannot be read; read once per process."""
-    task = taskfile.resolve(settings.task)
-    data = task_data(
-        task,
-        settings.data,
-        settings.plugins,
-        selecting=settings.selecting,
-        manifest=settings.splits,
-        baseline=settings.baseline,
-    )
-    return data.readable(settings.cache)
+    return open_data(settings)
 
 
 @cache

@@ -34,23 +34,6 @@ PRETRAIN_SPLITS = {"last": ("train",), "best_inner": ("train_inner", "val_inner"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a worker needs besides a cell: a task by name or file, and folders. Strings and paths only."""
-
-    task: str
-    results: Path
-    cache: Path
-    data: Path | None
-    plugins: tuple[Path, ...] = ()
-    selecting: bool = False
-    """Score on the holdout of each fold and have no test set (see `bench.data.holdout`)."""
-    splits: Path | None = None
-    """A split manifest to take folds and external sets from (see `bench.data.split_manifest`)."""
-    baseline: Path | None = None
-    """A checkpoint of the user's own (see `bench.data.user_checkpoint`)."""
-
-
-@dataclass(frozen=True)
 class Cell:
     """One method on one fold: all that a worker is told."""
 

@@ -18,11 +18,13 @@ from bench.api import Method
 from bench.cells import store
 from bench.data.holdout import HOLDOUT
 from bench.errors import UnknownName, UsageError
+from bench.run import launchers
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import BASELINE, Cell, Settings, build_method, method_specs
-from bench.run.run_task import ALL_CORES, Slots, Wanted, plan_run, print_run, run_task, tell
+from bench.run.plan import BASELINE, Cell, build_method, method_specs
+from bench.run.run_task import plan_run, print_run, run_task, tell
 from bench.run.tuned_choice import choice_file, choice_identity, selecting
 from bench.seeds import seed_of
+from bench.settings import Settings
 from bench.spec import TUNED, describe, is_tuned, parse, tuned
 
 PASSES = ("images_forward", "images_backward")
@@ -68,34 +70,38 @@ def _setting(method: Method, combination: Mapping[str, Any]) -> Method:
     )
 
 
-def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: str, slots: Slots = ALL_CORES) -> int:
+def print_tune(settings: Settings, *, trials: int, objective: str) -> int:
     """Run the trials, store and print the choices, run the methods with them; return the exit code.
 
     Raises:
         UsageError: for anything wrong in what was asked for, before anything is computed.
         DataError: where images are missing; those of test sets are looked for after the choices are stored.
     """
-    specs = [spec for spec in method_specs(wanted.methods, settings.plugins) if spec != BASELINE]
+    specs = [spec for spec in method_specs(settings.methods, settings.plugins) if spec != BASELINE]
     if not specs or any(is_tuned(spec) for spec in specs):
         raise UsageError(
-            f"--methods {wanted.methods}: name methods besides baseline, without {TUNED}, such as swift, or all"
+            f"--methods {settings.methods}: name methods besides baseline, without {TUNED}, such as swift, or all"
         )
+    settings = launchers.chosen(settings).accept(settings)
     tries = {spec: candidates(spec, trials, settings.plugins) for spec in specs}
     print(f"selection by '{objective}', at most {trials} trials per method and fold", file=sys.stderr)
-    trial_run = dataclasses.replace(wanted, methods=",".join(one for some in tries.values() for one in some))
-    outcome = run_task(trial_run, selecting(settings), slots=slots)
+    every = ",".join(one for some in tries.values() for one in some)
+    trial_run = selecting(dataclasses.replace(settings, methods=every))
+    outcome = run_task(trial_run)
     lacking = [f"not chosen: {line}" for line in _choose_all(trial_run, tries, settings, objective)]
     code = tell(outcome)
     for line in lacking:
         print(line, file=sys.stderr)
-    final = dataclasses.replace(wanted, methods=",".join(map(tuned, specs)))
-    return max(code, 1 if lacking else 0, print_run(final, settings, slots=slots))
+    final = dataclasses.replace(settings, methods=",".join(map(tuned, specs)))
+    return max(code, 1 if lacking else 0, print_run(final))
 
 
-def _choose_all(trial_run: Wanted, tries: Mapping[str, Sequence[str]], settings: Settings, objective: str) -> list[str]:
+def _choose_all(
+    trial_run: Settings, tries: Mapping[str, Sequence[str]], settings: Settings, objective: str
+) -> list[str]:
     """Store and print the choice of every method, fold and seed; return a line for each for which there is none."""
-    data, planned = plan_run(trial_run, selecting(settings))
-    done = {p.cell: _trial(p.cell, p.hash, selecting(settings)) for p in planned}
+    data, planned = plan_run(trial_run)
+    done = {p.cell: _trial(p.cell, p.hash, trial_run) for p in planned}
     lacking, defined = [], {cell.method for cell in done}
     for spec, tried in tries.items():
         if spec not in defined:

@@ -15,7 +15,8 @@ from bench.cells import store
 from bench.data.table import fingerprint
 from bench.data.task_data import TaskData
 from bench.errors import BenchError
-from bench.run.plan import Cell, Settings, baseline_identity, build_method, digest
+from bench.run.plan import Cell, baseline_identity, build_method, digest
+from bench.settings import Settings, command
 from bench.spec import is_tuned, untuned
 
 
@@ -56,7 +57,7 @@ def with_choice(cell: Cell, data: TaskData, settings: Settings) -> Cell:
     if not is_tuned(cell.method):
         return cell
     plain = untuned(cell.method)
-    again = f"`bench tune --task {settings.task} --methods {plain}` chooses"
+    again = f"`{command('tune', dataclasses.replace(settings, methods=plain))}` chooses"
     choice = store.read_json(choice_file(settings, cell))
     if choice is None:
         raise BenchError(f"nothing is chosen for {plain} on fold {cell.fold}, seed {cell.seed}: {again}")

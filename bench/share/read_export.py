@@ -17,7 +17,8 @@ from bench.errors import BenchError, DataInvalid
 from bench.report.figures import sweeps
 from bench.report.numbers.task_info import TaskInfo, Undefined
 from bench.report.task_results import Material, info_of
-from bench.run.plan import SCHEMA, Settings, folder
+from bench.run.plan import SCHEMA, folder
+from bench.settings import Settings
 from bench.share.archive import unpack
 from bench.share.privacy import arrived
 from bench.share.received import INTERVALS, TASK, Received, variant_folder

@@ -9,8 +9,8 @@ import pytest
 from bench.cells.store import predictions_file
 from bench.data.group_pair import LEAST
 from bench.run.compute_cell import run_cell
-from bench.run.plan import Settings
-from bench.run.run_task import Wanted, plan_run
+from bench.run.run_task import plan_run
+from bench.settings import Settings
 
 DEFINED = ("baseline", "bmft", "fullft_fdr", "fullft_rw", "llft", "swift")
 BANDS = 'column = "age"\ncuts = [42, 66]\nnames = ["18 to 41", "42 to 65", "over 65"]\n'
@@ -104,8 +104,8 @@ def logits_of_all_methods(place, name, attribute):
     rewrite(place, attribute)
     shutil.copy(place.folder / "tiny.toml", place.folder / name)
     file = place.folder / name / "tiny.toml"
-    settings = Settings(str(file), file.parent / "results", place.folder / ".cache", None)
-    _, cells = plan_run(Wanted("all", folds=(0,)), settings)
+    settings = Settings(str(file), file.parent / "results", place.folder / ".cache", None, folds=(0,))
+    _, cells = plan_run(settings)
     records = {planned.cell.method: run_cell(planned, settings) for planned in cells}
     tables = {p.cell.method: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
     return {method: table["logit"].tolist() for method, table in tables.items()}, records["swift"].get("pair")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.cells import store
-from bench.run.plan import Settings
-from bench.run.run_task import Wanted, plan_run
+from bench.run.run_task import plan_run
+from bench.settings import Settings
 
 SEEDS = ",".join(map(str, range(182)))
 TASK = "phantom-cxr-age"
@@ -21,9 +21,8 @@ CACHE = Path(__file__).parents[2] / ".cache"
 def many(tmp_path_factory):
     """Results of 10,010 done cells: a record of the usual size each, and their run remembered."""
     folder = tmp_path_factory.mktemp("many")
-    settings = Settings(TASK, folder / "results", CACHE, None)
-    wanted = Wanted("all", seeds=tuple(range(182)))
-    _, cells = plan_run(wanted, settings)
+    settings = Settings(TASK, folder / "results", CACHE, None, seeds=tuple(range(182)))
+    _, cells = plan_run(settings)
     assert len(cells) == 10010
     filler = {f"set {i}": {f"score {j}": 0.123456789 for j in range(30)} for i in range(12)}
     for planned in cells:
@@ -33,7 +32,7 @@ def many(tmp_path_factory):
     assert store.cell_file(settings.results, cells[0].cell).stat().st_size > 8000
     from bench.run.history import remember
 
-    remember(wanted, settings, TASK, {"on": "local"})
+    remember(settings, TASK)
     return folder
 
 

@@ -33,9 +33,9 @@ from bench.methods.fair_prune import FairPrune, saliency, smallest
 from bench.net import Net
 from bench.run.context import CellRun
 from bench.run.history import remember
-from bench.run.plan import Settings
-from bench.run.run_task import Wanted, plan_run
+from bench.run.run_task import plan_run
 from bench.score.metrics import score_sets
+from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.perf.perf_suite import copied
 from tests.perf.sizes import SIZE, a_run, cached, network
@@ -218,13 +218,13 @@ def _seeds(cells: int) -> tuple[int, ...]:
 
 def fill(folder: Path, cells: int) -> None:
     """Write the records of done cells, of the usual size each, and remember their run."""
-    settings, wanted = _settings(folder), Wanted("all", seeds=_seeds(cells))
+    settings = dataclasses.replace(_settings(folder), seeds=_seeds(cells))
     filler = {f"set {i}": {f"score {j}": 0.123456789 for j in range(30)} for i in range(12)}
-    for planned in plan_run(wanted, settings)[1]:
+    for planned in plan_run(settings)[1]:
         record = {"schema": 1, "hash": planned.hash, "scores": filler, "cost": {"seconds": 3.0}}
         store.write_json(store.cell_file(settings.results, planned.cell), record)
         store.predictions_file(settings.results, planned.cell).touch()
-    remember(wanted, settings, TASK, {"on": "local"})
+    remember(settings, TASK)
 
 
 def _bench(*words: object) -> Work:
@@ -255,7 +255,7 @@ QUICK = f"{TASK}:epochs=2,pretrain_epochs=1"
 def copies(folder: Path, cells: int) -> None:
     """Store the cells of fold 0, computed once for all points, under other folds and seeds."""
     settings = _settings(folder, QUICK)
-    for planned in plan_run(Wanted("all", seeds=_seeds(cells)), settings)[1]:
+    for planned in plan_run(dataclasses.replace(settings, seeds=_seeds(cells)))[1]:
         copied(settings, planned)
 
 

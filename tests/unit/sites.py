@@ -11,8 +11,9 @@ import pandas as pd
 
 from bench.cells.store import predictions_file
 from bench.report.task_results import Material, info_of
-from bench.run.plan import Cell, Settings
+from bench.run.plan import Cell
 from bench.score.definitions import METRICS
+from bench.settings import Settings
 from bench.tasks import TASKS
 
 TASK = TASKS["phantom-cxr-age"]

@@ -15,8 +15,8 @@ from bench.report.page.embed import html
 from bench.report.rerun_commands import Line
 from bench.report.tables.main_table import markdown
 from bench.report.task_results import Material
-from bench.run.plan import Settings
 from bench.score.definitions import METRICS
+from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.browser import CHROMIUM, browser
 
@@ -102,7 +102,7 @@ def figure():
 
 def shown(material):
     """Two tables, a figure, and one whose cells are missing."""
-    line = Line(Settings(f"{FOLDER}/demo.toml", FOLDER, FOLDER, FOLDER), ("swift",), None, ("--ablate", "epochs"))
+    line = Line(Settings(f"{FOLDER}/demo.toml", FOLDER, FOLDER, FOLDER, methods="swift", ablate="epochs"))
     table = markdown(material.results).encode()
     return [
         Shown("main", "All methods.", {"md": table, "csv": b""}),
@@ -218,7 +218,7 @@ def test_markup_in_names_is_text():
     evil = "<script>alert(1)</script>"
     sneaky = [{**item, "cell": {**item["cell"], "title": item["cell"]["title"] + evil}} for item in cells()]
     given = material(sneaky, info={"says": evil})
-    text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings, (evil,)),))])
+    text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings).of([evil]),))])
     assert evil not in text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
 

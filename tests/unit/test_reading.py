@@ -11,8 +11,9 @@ from bench import taskfile
 from bench.cells.store import cell_file, failure_file, predictions_file, save_cell, save_failure, write_json
 from bench.data.task_data import task_data
 from bench.report.task_results import read
-from bench.run.plan import Cell, Settings, build_method, cell_hash, describe_cell
+from bench.run.plan import Cell, build_method, cell_hash, describe_cell
 from bench.score.definitions import METRICS
+from bench.settings import Settings
 from tests.end_to_end.conftest import TINY
 
 GROUPS = {name: {"positives": 20, "negatives": 30} for name in ("up to 65", "over 65")}

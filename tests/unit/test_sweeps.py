@@ -14,9 +14,10 @@ from bench.cells.store import predictions_file
 from bench.report import Material, TaskInfo, artefacts
 from bench.report.figures import sweeps, task_figures
 from bench.report.numbers import frames
-from bench.run import ablate, run_task
-from bench.run.plan import Cell, Settings, folder
+from bench.run import ablate
+from bench.run.plan import Cell, folder
 from bench.score.definitions import METRICS
+from bench.settings import Settings, of_task, read_settings
 from bench.taskfile import resolve
 
 TASK = "phantom-cxr-age"
@@ -127,9 +128,10 @@ def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_te
 def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [cell(spec, fold, near=FEW) for spec in ("baseline", "swift") for fold in range(2)]
     found = material(tmp_path, {TASK: cells}, min_cell=10)
-    assert [(line.methods, line.more) for line in entry(found, "roc-far").missing(found)] == [(("all",), ("--force",))]
+    (line,) = entry(found, "roc-far").missing(found)
+    assert (line.methods, line.settings.force) == (("all",), True)
     nothing = material(tmp_path / "nothing", {TASK: []})
-    assert [line.more for line in entry(nothing, "roc-far").missing(nothing)] == [()]
+    assert [line.settings.force for line in entry(nothing, "roc-far").missing(nothing)] == [False]
     for item in cells[:3]:
         file = predictions_file(tmp_path, Cell(TASK, "small", item["cell"]["spec"], item["cell"]["fold"], 0))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -148,10 +150,9 @@ def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, fie
     name = {"epochs": "figure-4", "external": "figure-7", "reset_share": "figure-6"}[field]
     (line,) = entry(found, name).missing(found)
     args = cli._parser().parse_args(shlex.split(str(line))[1:])
-    wanted = run_task.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
-    assert run_task.settings(args) == found.settings
-    runs = ablate.ablation(args.ablate, wanted, run_task.settings(args))
-    made = {(settings.task, spec) for one, settings in runs for spec in one.methods.split(",")}
+    settings = read_settings(args)
+    assert of_task(settings) == found.settings
+    made = {(run.task, spec) for run in ablate.ablation(settings) for spec in run.methods.split(",")}
     if field == "reset_share":
         assert made == {(TASK, "swift"), *((TASK, f"swift:reset_share={share / 10}") for share in range(1, 10))}
     else:
@@ -163,7 +164,7 @@ def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, fie
 def test_a_setting_that_is_missing_keeps_the_figure_back(tmp_path: Path) -> None:
     found = external(tmp_path, ablate.EXTERNAL[1:])
     (line,) = entry(found, "figure-7").missing(found)
-    assert (line.methods, line.more) == (("swift",), ("--ablate", "external"))
+    assert (line.methods, line.settings.ablate) == (("swift",), "external")
 
 
 def test_the_star_stands_at_the_share_that_was_logged(tmp_path: Path) -> None:

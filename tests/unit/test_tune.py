@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from math import nan
 from pathlib import Path
 from zlib import crc32
@@ -22,10 +23,11 @@ from bench.data.task_data import task_data
 from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, UnknownName, UsageError
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import Cell, Settings, cell_hash, describe_cell, method_specs
+from bench.run.plan import Cell, cell_hash, describe_cell, method_specs
 from bench.run.tune import candidates, make_choice
 from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
+from bench.settings import Settings
 from bench.tasks import TASKS
 
 # --- the holdout --------------------------------------------------------------------------------
@@ -320,7 +322,8 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
 
     recipe = dataclasses.replace(SMALL.recipe, lr_head=SMALL.recipe.lr_head * 2)
     changed = dataclasses.replace(whole, task=dataclasses.replace(SMALL, recipe=recipe))
-    with pytest.raises(BenchError, match="is stale: `bench tune --task small --methods swift` chooses again"):
+    line = f"bench tune --task small --methods swift --results {tmp_path} --cache {tmp_path}"
+    with pytest.raises(BenchError, match=re.escape(f"is stale: `{line}` chooses again")):
         with_choice(cell, changed, settings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.report.numbers.task_info import Cell
-from bench.report.rerun_commands import FOLDS, FORCE, Line
+from bench.report.rerun_commands import Line
 from bench.report.task_results import Material
 from bench.run.plan import undefined
 
@@ -41,8 +41,8 @@ def missing(material: Material, specs: Sequence[str], part: str) -> list[Line]:
     wanted, there = _wanted(material, specs), cells_of(material, specs)
     lacking = [spec for spec in wanted if spec not in there]
     bare = [spec for spec, cell in there.items() if not _has(material, cell, part)]
-    lines = [material.line(lacking, None, FOLDS, "0")] if lacking else []
-    return [*lines, material.line(bare, None, FOLDS, "0", FORCE)] if bare else lines
+    lines = [material.line(lacking, folds=(0,))] if lacking else []
+    return [*lines, material.line(bare, folds=(0,), force=True)] if bare else lines
 
 
 def count(material: Material, specs: Sequence[str], part: str) -> tuple[int, int]:

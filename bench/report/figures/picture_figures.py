@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from bench.data.task_data import task_data
+from bench.data.task_data import open_data
 from bench.errors import DataError
 from bench.report.figures.activation_maps import cams
 from bench.report.figures.picture_cells import COMPARED, MASKED, cells_of
@@ -83,9 +83,7 @@ def _images(material: Material, uids: Iterable[str]) -> dict[str, np.ndarray]:
     """Return the pixels of those images that are in the image cache; nothing is decoded."""
     given = material.settings
     try:
-        data = task_data(
-            material.task, given.data, given.plugins, manifest=given.splits, baseline=given.baseline
-        ).readable(given.cache)
+        data = open_data(given)
         cached = data.cached(next(iter(material.task.ood)), given.cache)
     except DataError:
         return {}

@@ -19,7 +19,6 @@ from bench.run.plan import build_method
 EPOCHS, EXTERNAL, RESET = "epochs", "external", "reset_share"
 OF_TASK = (EPOCHS, EXTERNAL)
 """Fields of a task that a figure is drawn against; each value is a variant of the task."""
-ABLATE = "--ablate"
 
 
 def variants(material: Material, field: str) -> dict[float, Material]:
@@ -76,7 +75,7 @@ def rest_of_task(material: Material, field: str) -> list[Line]:
     started = sorted(
         {spec for one in variants(material, field).values() if one is not material for spec, _ in _specs(one)}
     )
-    return [material.line(started or _ablated(), None, ABLATE, field)]
+    return [material.line(started or _ablated(), ablate=field)]
 
 
 def missing_of_head(material: Material) -> list[Line]:
@@ -91,7 +90,7 @@ def missing_of_head(material: Material) -> list[Line]:
 
 def rest_of_head(material: Material) -> list[Line]:
     """The line that makes all of it."""
-    return [material.line(_ablated(RESET), None, ABLATE, RESET)]
+    return [material.line(_ablated(RESET), ablate=RESET)]
 
 
 def count_of_task(material: Material, field: str) -> tuple[int, int]:

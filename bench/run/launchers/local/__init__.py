@@ -14,14 +14,14 @@ from bench.run.launchers import Launcher, Work
 
 if TYPE_CHECKING:
     from bench.run.attempt import Event
-    from bench.run.run_task import Slots
+    from bench.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Local(Launcher):
     """Worker processes on this machine, on its cores or GPUs."""
 
-    def slots(self, asked: Slots) -> Slots:
+    def accept(self, asked: Settings) -> Settings:
         """Deal the cells over all GPUs that are visible, where `--per-gpu` comes without `--gpus`."""
         if not asked.per_gpu or asked.gpus:
             return asked
@@ -33,7 +33,7 @@ class Local(Launcher):
         """Compute the cells in `work.jobs` processes; raises KeyboardInterrupt after Ctrl-C."""
         from bench.run.launchers.local.pool import run_pool
 
-        run_pool(work.cells, work.settings, work.jobs, hear, gpus=work.gpus, force=work.force)
+        run_pool(work.cells, work.settings, work.jobs, hear)
 
     def cancel(self, results: Path, task: str | None) -> str:
         """Stop the runs on this machine that compute cells of these results."""

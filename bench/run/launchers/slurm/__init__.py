@@ -20,7 +20,7 @@ from bench.run.launchers import Launcher, Queued, Submitted, Work
 
 if TYPE_CHECKING:
     from bench.run.attempt import Event
-    from bench.run.run_task import Slots
+    from bench.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Slurm(Launcher):
     profile: str = option("plain", "A profile of `slurm/`, or a .toml file: what jobs ask for.")
     group_by: Literal["cell", "fold"] = option("cell", "A job per cell, or one per fold: baseline and all methods.")
 
-    def slots(self, asked: Slots) -> Slots:
+    def accept(self, asked: Settings) -> Settings:
         """Refuse a profile that is not valid, and cells that share a GPU where each cell is a job."""
         from bench.run.launchers.slurm.profile import profile
 
