@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
 
-.PHONY: setup demo test test-slow test-slurm golden perf perf-scaling perf-gpu lint clean
+.PHONY: setup demo test test-slow test-long test-slurm snapshots golden perf perf-gpu lint clean
 
 setup: $(STAMP)
 
@@ -26,11 +26,23 @@ test: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not slurm" tests
 
 test-slow: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not long" tests
+
+# The longest repetitions: CI leaves them out, so run them before an issue is closed.
+test-long: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long tests
 
 # On a real SLURM of one node, which is installed (as root, from Debian's packages), started and stopped again.
 test-slurm: setup
 	@trap slurm/testcluster/down EXIT; conf="$$(slurm/testcluster/up)" && eval "$$conf" && $(BIN)/python -m pytest -m slurm tests/slurm
+
+# After a sentence of the product was improved: the expected texts of the tests become what it says now. Read the diff.
+# The first run fails where it rewrote; the second is of what failed. TESTS narrows it to some files.
+TESTS ?= $$(grep -rl --include='test_*.py' 'snapshot(' tests)
+REWRITE = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -q -p no:xdist -m "not slurm"
+snapshots: setup
+	-$(REWRITE) --inline-snapshot=fix $(TESTS)
+	$(REWRITE) --lf --lfnf=none $(TESTS) || test $$? = 5
 
 # The same tiny tasks with the code of REVISION and of the working tree: every number of cells, tables and figures.
 REVISION ?= HEAD~1
@@ -40,11 +52,6 @@ golden: setup
 # Ratios of speeds; on an idle machine, nothing beside it. The first is of the CPU, whatever else there is.
 perf: setup
 	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -s --durations=40 tests/perf/perf_*.py
-
-# Against numbers of images, parameters and cells; eleven minutes. What is in OUT already is not measured again.
-OUT ?= results/scaling
-perf-scaling: setup
-	$(BIN)/python -m tests.perf.scaling --out $(OUT)
 
 perf-gpu: setup
 	$(BIN)/python -m pytest -s -m gpu -rs tests/perf/perf_*.py

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.cells.store import not_written
+from bench.files import not_written, replacing
 from bench.report import artefacts
 from bench.report.artefacts import ABLATION, Artefact
 from bench.report.build import made_alone
@@ -65,16 +64,9 @@ def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
         for old in (file for pattern in stale for file in folder.glob(pattern)):
             if old.name not in contents:
                 old.unlink()
-        return [_replace(folder / name, data) for name, data in contents.items()]
+        for name, data in contents.items():
+            with replacing(folder / name) as temporary:
+                temporary.write_bytes(data)
     except OSError as error:
         raise not_written(folder, error.errno) from error
-
-
-def _replace(path: Path, data: bytes) -> Path:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return [folder / name for name in contents]

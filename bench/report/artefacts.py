@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from bench.cells.identity import slug
 from bench.report.figures import picture_cells, sweeps
 from bench.report.figures import task_figures as drawn
 from bench.report.numbers.ablations import MAIN, Table
@@ -21,7 +22,7 @@ from bench.report.tables.published_tables import NAME as PUBLISHED
 from bench.report.tables.tuned_table import PART as TUNED
 from bench.report.tables.tuned_table import collect_tuned
 from bench.report.task_results import Material
-from bench.run.plan import folder, method_specs
+from bench.run.plan import method_specs
 
 ABLATION = "ablation-"
 
@@ -93,7 +94,7 @@ def _elsewhere(item: Artefact, material: Material) -> Artefact:
     name = material.task.name
     return replace(
         item,
-        name=f"{item.name}-{folder(name)}",
+        name=f"{item.name}-{slug(name)}",
         says=f"{item.says}, {name}",
         make=lambda _: item.make(material),
         missing=lambda _: item.missing(material),
@@ -153,7 +154,7 @@ _FIGURE_7 = Artefact(
 def _roc(name: str) -> Artefact:
     make = partial(drawn.roc, name=name)
     return Artefact(
-        f"roc-{folder(name)}",
+        f"roc-{slug(name)}",
         f"ROC curves by group on {name}",
         make,
         _no_predictions,
@@ -228,7 +229,7 @@ _COMPARED = (_nothing_run, _all_methods, _all_rest)
 
 
 def _ablation(table: Table) -> Artefact:
-    specs = list(dict.fromkeys(item["cell"]["spec"] for item in [*table.cells, *table.failures]))
+    specs = list(dict.fromkeys(item.cell.spec for item in [*table.cells, *table.failures]))
 
     def missing(material: Material) -> list[Line]:
         return [] if table.cells else [material.line(specs)]
@@ -254,7 +255,7 @@ def _nothing_tuned(material: Material) -> list[Line]:
 
 
 def _tuned_cells(material: Material) -> tuple[int, int]:
-    return material.count({item["cell"]["spec"] for item in material.tuned})
+    return material.count({item.cell.spec for item in material.tuned})
 
 
 def _compared(material: Material) -> Comparison | None:

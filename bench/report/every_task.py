@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from bench.cells.identity import cells_folder
 from bench.errors import BenchError, NotWritten, UsageError
 from bench.report import put
 from bench.report.numbers.across_tasks import NAME, ours
@@ -46,7 +47,7 @@ def with_results(settings: Settings) -> list[Settings]:
         raise UsageError("--splits is the manifest of one task: name it by --task")
     if settings.baseline is not None:
         raise UsageError("--baseline is the checkpoint of one task: name it by --task")
-    cells = settings.results / "cells"
+    cells = cells_folder(settings.results)
     listed = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
     own = [
         runs[-1]

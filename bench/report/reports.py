@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.cells.identity import slug
 from bench.errors import UsageError
 from bench.report import put, write
 from bench.report.artefacts import Artefact, artefacts, of_paper
@@ -19,14 +20,13 @@ from bench.report.selection import chosen, everything, lacking, listing
 from bench.report.tables import terminal
 from bench.report.tables.published_tables import text
 from bench.report.task_results import Material, read
-from bench.run.plan import folder
 from bench.settings import Settings
 
 
 def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0) -> int:
     """Write the artefacts of a task that `only` names, joined by commas; 1 where cells of one are missing."""
     material = read(settings, min_cell=min_cell)
-    return _write_chosen(material, artefacts(material), only, reports / folder(material.task.name))
+    return _write_chosen(material, artefacts(material), only, reports / slug(material.task.name))
 
 
 def report_paper(
@@ -89,7 +89,7 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
         BenchError: where there are no results, with the line that makes them.
     """
     material = read(settings, min_cell=min_cell)
-    return report_material(material, reports / folder(material.task.name))
+    return report_material(material, reports / slug(material.task.name))
 
 
 def report_material(material: Material, place: Path) -> Results:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bench import taskfile
-from bench.run.plan import BASELINE, method_specs
+from bench.cells.identity import BASELINE
+from bench.run.plan import method_specs
 from bench.settings import Settings, command, elsewhere
 from bench.spec import split_specs
 

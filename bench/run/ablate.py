@@ -9,9 +9,10 @@ from typing import Any
 
 from bench import registry, taskfile
 from bench.api import Task
+from bench.cells.identity import BASELINE
 from bench.errors import UnknownName
 from bench.options import choices, options
-from bench.run.plan import BASELINE, method_specs
+from bench.run.plan import method_specs
 from bench.settings import Settings
 from bench.spec import Spec, parse
 

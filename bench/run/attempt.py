@@ -13,19 +13,15 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from bench.cells import store
+from bench.cells.identity import BASELINE, cell_place, log_file
+from bench.cells.record import Error, Failure, Record
 from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite, NotWritten
+from bench.files import not_written
 from bench.lease import lease, mine
-from bench.run.plan import (
-    BASELINE,
-    Cell,
-    PlannedCell,
-    build_method,
-    checkpoint_file,
-    describe_cell,
-)
+from bench.run.plan import PlannedCell, build_method, checkpoint_file, describe_cell
 from bench.settings import Settings
 
 EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
@@ -39,7 +35,7 @@ _NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALL
 class Event:
     """What happened to a cell.
 
-    `error` has class, kind, message and traceback where it failed. A cell is `blocked` where its baseline failed and
+    `error` says why it failed. A cell is `blocked` where its baseline failed and
     `held` where another process computes it; `text` says which. It is `put back` where it had no memory beside others
     on its GPU and will be tried alone. A `done` event without `record` means that somebody
     else did it.
@@ -48,8 +44,8 @@ class Event:
     kind: EventKind
     planned: PlannedCell
     text: str = ""
-    record: dict[str, Any] | None = None
-    error: dict[str, str] | None = None
+    record: Record | None = None
+    error: Error | None = None
 
 
 def attempt(
@@ -71,7 +67,7 @@ def attempt(
         NotWritten: where nothing can be written; no failure could be kept there either.
     """
     cell = planned.cell
-    place = store.cell_file(settings.results, cell).with_suffix("")
+    place = cell_place(settings.results, cell)
     try:
         with lease(place, job=job) as other:
             if other is not None:
@@ -80,14 +76,14 @@ def attempt(
                 return Event("done", planned)
             return _attempt(planned, settings, report, job)
     except OSError as error:
-        raise store.not_written(place.parent, error.errno) from error
+        raise not_written(place.parent, error.errno) from error
 
 
 def _done(planned: PlannedCell, settings: Settings) -> bool:
     """Tell whether nothing is to be done: the result of a baseline is of no use to others without its weights."""
     if store.state(settings.results, planned.cell, planned.hash) != "done":
         return False
-    return planned.cell.method != BASELINE or _weights(planned, settings).is_file()
+    return planned.cell.spec != BASELINE or _weights(planned, settings).is_file()
 
 
 def _weights(planned: PlannedCell, settings: Settings) -> Path:
@@ -107,7 +103,7 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
     write_log(log, f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")
 
     def still_mine() -> None:
-        if not mine(store.cell_file(settings.results, cell).with_suffix("")):
+        if not mine(cell_place(settings.results, cell)):
             raise _TakenOver
 
     def both(text: str) -> None:
@@ -116,7 +112,7 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
             report(text)
 
     try:
-        if cell.method != BASELINE and not _weights(planned, settings).is_file():
+        if cell.spec != BASELINE and not _weights(planned, settings).is_file():
             write_log(log, "blocked: its baseline is not there")
             return Event("blocked", planned, "its baseline is not there")
         record = run_cell(planned, settings, both, still_mine)
@@ -128,27 +124,27 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
     except Exception as error:  # whatever a plugin raises fails its own cell
         described = describe_error(error)
         save_failure(planned, settings, described, job=job)
-        write_log(log, described["traceback"].rstrip())
+        write_log(log, described.traceback.rstrip())
         return Event("failed", planned, error=described)
     write_log(log, "done")
     return Event("done", planned, record=record)
 
 
-def save_failure(planned: PlannedCell, settings: Settings, error: dict[str, str], *, job: str = "") -> Path:
+def save_failure(planned: PlannedCell, settings: Settings, error: Error, *, job: str = "") -> Path:
     """Write why a cell failed beside where its result would be."""
     described = describe_cell(planned.cell, build_method(planned.cell.runs, settings.plugins))
-    record = {"cell": described, "hash": planned.hash, "error": error, **({"job": job} if job else {})}
-    return store.save_failure(settings.results, planned.cell, record)
+    found = Failure(cell=described, hash=planned.hash, error=error, job=job)
+    return store.save_failure(settings.results, planned.cell, found)
 
 
-def describe_error(error: Exception) -> dict[str, str]:
-    """Return class, kind, message and traceback, as they are stored in a failed cell's file."""
-    return {
-        "class": type(error).__name__,
-        "kind": classify(error),
-        "message": str(error) or repr(error),
-        "traceback": "".join(traceback.format_exception(error)),
-    }
+def describe_error(error: Exception) -> Error:
+    """Return an error as the file of a failed cell holds it."""
+    return Error(
+        name=type(error).__name__,
+        kind=classify(error),
+        message=str(error) or repr(error),
+        traceback="".join(traceback.format_exception(error)),
+    )
 
 
 def classify(error: BaseException) -> FailureKind:
@@ -161,11 +157,6 @@ def classify(error: BaseException) -> FailureKind:
     if isinstance(error, NonFinite):
         return "nan"
     return "data" if isinstance(error, DataError | EmptyGroup) else "bug"
-
-
-def log_file(results: Path, cell: Cell) -> Path:
-    """Return where the log of a cell stands: all of its attempts, the last one at the end."""
-    return store.cell_file(results, cell).with_suffix(".log")
 
 
 def write_log(file: Path, text: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from bench.cells import store
+from bench.cells.identity import runs_file, runs_folder
 from bench.errors import DataInvalid, UnknownName
-from bench.run.plan import folder
+from bench.files import read_json, write_json
 from bench.settings import OPTIONS, Settings
 from bench.spec import name_of
 
@@ -26,9 +26,9 @@ def remember(settings: Settings, task: str) -> None:
     """
     here = settings.on == "local"
     kept = replace(settings, force=False, dry_run=False, jobs=None, gpus=(), per_gpu=None if here else settings.per_gpu)
-    run, file = as_record(kept), _file(settings.results, task)
+    run, file = as_record(kept), runs_file(settings.results, task)
     others = [one for one in _read(file) if _same(one) != _same(run)]
-    store.write_json(file, {"task": task, "runs": [*others, run][-KEPT:]})
+    write_json(file, {"task": task, "runs": [*others, run][-KEPT:]})
 
 
 def remembered(results: Path, task: str | None = None) -> dict[str, list[Settings]]:
@@ -39,8 +39,8 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[Setting
         DataInvalid: a run of another version.
     """
     found: dict[str, list[Settings]] = {}
-    for file in sorted((results / "runs").glob("*.json")):
-        record = store.read_json(file) or {}
+    for file in sorted(runs_folder(results).glob("*.json")):
+        record = read_json(file) or {}
         found[str(record.get("task", file.stem))] = [from_record(one, results) for one in _read(file)]
     if task is None:
         return found
@@ -56,12 +56,8 @@ def plugins(runs: Sequence[Settings]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(file for settings in runs for file in settings.plugins))
 
 
-def _file(results: Path, task: str) -> Path:
-    return results / "runs" / f"{folder(task)}.json"
-
-
 def _read(file: Path) -> list[dict[str, Any]]:
-    return [one for one in (store.read_json(file) or {}).get("runs", []) if isinstance(one, dict)]
+    return [one for one in (read_json(file) or {}).get("runs", []) if isinstance(one, dict)]
 
 
 def _same(run: dict[str, Any]) -> dict[str, Any]:
@@ -88,4 +84,4 @@ def from_record(record: dict[str, Any], results: Path) -> Settings:
     try:
         return msgspec.convert({**record, "results": str(results)}, Settings, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
-        raise DataInvalid(f"{results / 'runs'}: a run of another version ({error}): delete that folder") from None
+        raise DataInvalid(f"{runs_folder(results)}: a run of another version ({error}): delete that folder") from None

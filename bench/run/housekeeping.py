@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.cells import store
+from bench.cells.identity import BASELINE, cell_place, cells_folder
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.run import history, launchers, run_task
 from bench.run.attempt import log_file
 from bench.run.cell_states import State, holders
-from bench.run.plan import BASELINE, PlannedCell
+from bench.run.plan import PlannedCell
 from bench.run.start import start_run
 from bench.run.status import TaskStatus, status_of
 from bench.settings import Settings
@@ -26,7 +27,7 @@ def print_log(results: Path, name: str, *, whole: bool) -> int:
         UnknownName: no cell with a log has this name, or several begin with it.
         DataMissing: there is no log at all.
     """
-    found = {str(file.relative_to(results / "cells").with_suffix("")): file for file in _logs(results)}
+    found = {str(file.relative_to(cells_folder(results)).with_suffix("")): file for file in _logs(results)}
     if not found:
         raise DataMissing(f"logs in {results / 'cells'}", get_it="They are written by `bench run`.")
     matching = [cell for cell in found if name in cell]
@@ -73,7 +74,7 @@ def _as_runs(cells: Sequence[PlannedCell], asked: Settings) -> list[Settings]:
     """Return runs of no more than these cells: one for each fold and seed."""
     folds: dict[tuple[int, int], list[str]] = {}
     for planned in cells:
-        folds.setdefault((planned.cell.fold, planned.cell.seed), []).append(planned.cell.method)
+        folds.setdefault((planned.cell.fold, planned.cell.seed), []).append(planned.cell.spec)
     return [
         replace(asked, methods=",".join(methods) or BASELINE, folds=(fold,), seeds=(seed,))
         for (fold, seed), methods in folds.items()
@@ -95,7 +96,7 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
         remove += [file for cell in done if (file := log_file(results, cell)).is_file()]
         alive = holders(status.planned, results)
         for planned in status.planned:
-            place = results / "cells" / planned.cell.path
+            place = cell_place(results, planned.cell)
             if planned.cell not in alive:
                 remove += place.parent.glob(f".{place.name}.lease.*")
         if not dry_run:
@@ -112,7 +113,7 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
 
 
 def _logs(results: Path) -> list[Path]:
-    return sorted((results / "cells").rglob("*.log"))
+    return sorted(cells_folder(results).rglob("*.log"))
 
 
 def which(*, failed: bool, stale: bool, cell: str | None) -> str:

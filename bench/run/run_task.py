@@ -12,21 +12,14 @@ from pathlib import Path
 
 from bench import taskfile
 from bench.cells import store
+from bench.cells.identity import BASELINE, baselines_folder, cells_folder, splits_file
 from bench.data import split_manifest
 from bench.data.task_data import TaskData, open_data
 from bench.errors import DataError, EmptyGroup, NotWritten
+from bench.files import check_writable, replacing
 from bench.run.attempt import Event, describe_error, save_failure
 from bench.run.launchers import Work, chosen
-from bench.run.plan import (
-    BASELINE,
-    PlannedCell,
-    check_backbone,
-    checkpoint_file,
-    folder,
-    method_specs,
-    plan,
-    undefined,
-)
+from bench.run.plan import PlannedCell, check_backbone, checkpoint_file, method_specs, plan, undefined
 from bench.run.progress import counting, watching
 from bench.run.tuned_choice import with_choice
 from bench.settings import Settings, command
@@ -89,10 +82,10 @@ def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings) ->
     needed = {(p.cell.fold, p.cell.seed) for p in todo}
     for planned in cells:
         cell = planned.cell
-        lacking = cell.method == BASELINE and planned not in todo and (cell.fold, cell.seed) in needed
+        lacking = cell.spec == BASELINE and planned not in todo and (cell.fold, cell.seed) in needed
         if lacking and not checkpoint_file(settings.cache, cell, data).is_file():
             todo.append(planned)
-    return sorted(todo, key=lambda p: p.cell.method != BASELINE)
+    return sorted(todo, key=lambda p: p.cell.spec != BASELINE)
 
 
 def prepare(settings: Settings, *, again: bool = True) -> tuple[TaskData, list[PlannedCell], list[PlannedCell]]:
@@ -106,10 +99,10 @@ def prepare(settings: Settings, *, again: bool = True) -> tuple[TaskData, list[P
     runnable = [p for p in todo if p.error is None]
     if runnable:
         _check_given(data, runnable)
-        store.check_writable(settings.results / "cells")
-        baselines = [checkpoint_file(settings.cache, p.cell, data) for p in runnable if p.cell.method == BASELINE]
+        check_writable(cells_folder(settings.results))
+        baselines = [checkpoint_file(settings.cache, p.cell, data) for p in runnable if p.cell.spec == BASELINE]
         if not all(file.is_file() for file in baselines):
-            store.check_writable(settings.cache / "baselines")
+            check_writable(baselines_folder(settings.cache))
         with counting("images") as progress:
             data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
         if again and data.found_unreadable(settings.cache) != data.unreadable:
@@ -150,15 +143,17 @@ def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: N
         elif event.kind == "done":
             outcome.computed += 1
             outcome.recomputed += event.planned in was_done
-            outcome.warnings += [w for w in (event.record or {}).get("warnings", []) if w not in outcome.warnings]
+            outcome.warnings += [
+                w for w in (event.record.warnings if event.record else ()) if w not in outcome.warnings
+            ]
         elif event.kind == "blocked":
             outcome.blocked[event.text] = outcome.blocked.get(event.text, 0) + 1
         elif event.kind == "failed" and event.error is not None:
-            if event.error["class"] == NotWritten.__name__:
-                raise NotWritten(event.error["message"])
+            if event.error.name == NotWritten.__name__:
+                raise NotWritten(event.error.message)
             file = store.failure_file(settings.results, cell)
-            line = event.error["message"].partition("\n")[0]
-            outcome.failures[str(cell)] = f"{event.error['class']}: {line} (traceback in {file})"
+            line = event.error.message.partition("\n")[0]
+            outcome.failures[str(cell)] = f"{event.error.name}: {line} (traceback in {file})"
 
     runnable = [p for p in todo if p.error is None]
     _say_undefined(data, settings)
@@ -170,7 +165,7 @@ def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: N
             on_event(Event("failed", planned, error=error))
     if runnable:
         jobs = at_a_time(settings, data.task.recipe.threads)
-        baselines = sum(p.cell.method == BASELINE for p in runnable)
+        baselines = sum(p.cell.spec == BASELINE for p in runnable)
         work = Work(data.task.name, tuple(runnable), settings, jobs)
         with watching(baselines, len(runnable) - baselines, jobs) as watcher:
 
@@ -188,13 +183,13 @@ def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: N
 
 def store_splits(data: TaskData, results: Path) -> Path:
     """Write the split manifest of a run beside its results, unless it stands there; return its file."""
-    file, cut = results / "splits" / f"{folder(data.task.name)}.csv", split_manifest.cut_of(data)
+    file, cut = splits_file(results, data.task.name), split_manifest.cut_of(data)
     try:
         same = split_manifest.sha256(split_manifest.read(file, data.task)) == split_manifest.sha256(cut)
     except DataError:
         same = False
     if not same:
-        with store.replacing(file) as temporary:
+        with replacing(file) as temporary:
             temporary.write_text(split_manifest.manifest(data.task, cut), encoding="utf-8", newline="\n")
     return file
 
@@ -202,7 +197,7 @@ def store_splits(data: TaskData, results: Path) -> Path:
 def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]) -> str:
     """Return one line on what a run has before it."""
     cell, folds = cells[0].cell, len({p.cell.fold for p in cells})
-    methods, first = len({p.cell.method for p in cells}), sum(p.cell.method == BASELINE for p in todo)
+    methods, first = len({p.cell.spec for p in cells}), sum(p.cell.spec == BASELINE for p in todo)
     kind = "  SYNTHETIC" if data.synthetic else ""
     return (
         f"{data.task.name}{kind}  {cell.backbone} backbone, {folds} folds, {methods} methods: "
@@ -237,8 +232,9 @@ def print_plan(settings: Settings) -> int:
     for text in data.left_out(settings.cache):
         print(f"left out: {text}", file=sys.stderr)
     for planned in cells:
-        how = "cannot run" if planned.error else store.state(settings.results, planned.cell, planned.hash)
-        print(f"{how:<10} {planned.cell}")
+        how, why = store.state_and_reason(settings.results, planned.cell, planned.hash)
+        how = "cannot run" if planned.error else how
+        print(f"{how:<10} {planned.cell}" + (f"  {why}" if how == "stale" else ""))
     return 0
 
 

@@ -6,11 +6,10 @@ import sys
 from dataclasses import replace
 
 from bench.cells import store
-from bench.run import launchers
+from bench.run import launchers, run_task
 from bench.run.cell_states import cell_statuses
 from bench.run.history import remember
 from bench.run.launchers import Launcher, Work
-from bench.run.run_task import heading, pending, plan_run, prepare, print_plan, print_run, store_splits
 from bench.settings import Settings, command
 
 
@@ -22,21 +21,21 @@ def start_run(settings: Settings) -> int:
     """
     launcher = launchers.chosen(settings)
     if settings.dry_run and not launcher.queues:
-        return print_plan(settings)
+        return run_task.print_plan(settings)
     settings = launcher.accept(settings)
-    return _submit(settings, launcher) if launcher.queues else print_run(settings)
+    return _submit(settings, launcher) if launcher.queues else run_task.print_run(settings)
 
 
 def _submit(settings: Settings, launcher: Launcher) -> int:
     """Submit what is missing of a run and is not in a queue; or print what would be. Return the exit code."""
     if settings.dry_run:
-        data, cells = plan_run(settings)
-        todo = pending(cells, data, settings)
-        print(heading(data, cells, todo), file=sys.stderr)
+        data, cells = run_task.plan_run(settings)
+        todo = run_task.pending(cells, data, settings)
+        print(run_task.heading(data, cells, todo), file=sys.stderr)
     else:
-        data, cells, todo = prepare(settings)
+        data, cells, todo = run_task.prepare(settings)
         store.clear_temporaries(settings.results, data.task.name, settings.cache)
-        store_splits(data, settings.results)
+        run_task.store_splits(data, settings.results)
         remember(settings, data.task.name)
     for planned in todo:
         if planned.error is not None:
@@ -49,7 +48,8 @@ def _submit(settings: Settings, launcher: Launcher) -> int:
     under_way = len(runnable) - len(left)
     work = Work(data.task.name, left, settings, queued=queued)
     if settings.dry_run:
-        print(*launcher.preview(work), sep="\n")
+        for line in launcher.preview(work):
+            print(line)
         if under_way:
             print(f"{under_way} cells are in the queue or running already")
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import time
@@ -11,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cells import store
+from msgspec import to_builtins
+
+from bench.cells.identity import Cell, cell_file
+from bench.cells.record import Record, read
+from bench.errors import DataInvalid
 from bench.run import history
 from bench.run.cell_states import STATES, CellStatus, cell_statuses, failure, last_line
 from bench.run.launchers import queued
-from bench.run.plan import Cell, PlannedCell
+from bench.run.plan import PlannedCell
 from bench.run.progress import clock
 from bench.run.run_task import plan_run
 from bench.settings import Settings, command
@@ -61,7 +66,7 @@ class TaskStatus:
         found: dict[str, list[Cell]] = {}
         for cell, status in self.cells.items():
             if status.state in states:
-                found.setdefault(cell.method, []).append(cell)
+                found.setdefault(cell.spec, []).append(cell)
         return found
 
 
@@ -104,7 +109,7 @@ def lines(status: TaskStatus) -> list[str]:
     """Return the table of a task: a row per method, then failures and what to do about them."""
     rows: dict[str, Counter[str]] = {}
     for cell, now in status.cells.items():
-        rows.setdefault(cell.method, Counter())[now.state] += 1
+        rows.setdefault(cell.spec, Counter())[now.state] += 1
     states = list(status.counts)
     width = max(map(len, (*rows, status.task)))
     text = [f"{status.task:<{width}}  " + "  ".join(f"{state:>9}" for state in states)]
@@ -113,13 +118,18 @@ def lines(status: TaskStatus) -> list[str]:
     left = status.seconds_left
     if any(status.counts.get(state) for state in ("running", "submitted", "pending", "stale")):
         text += [f"ETA {clock(left)}, by the times of done cells" if left is not None else "ETA not known yet"]
-    text += _running(status) + _failures(status)
+    text += _running(status) + _stale(status) + _failures(status)
     return [*text, ""]
 
 
 def _running(status: TaskStatus) -> list[str]:
     found = [(cell, now) for cell, now in status.cells.items() if now.state == "running"]
     return [f"running   {cell}  {now.note}  {last_line(status.results, cell)}" for cell, now in found[:SHOWN]]
+
+
+def _stale(status: TaskStatus) -> list[str]:
+    notes = Counter(now.note for now in status.cells.values() if now.state == "stale")
+    return [f"stale     {count} cells: {note}" for note, count in notes.items()]
 
 
 def _failures(status: TaskStatus) -> list[str]:
@@ -139,14 +149,17 @@ def as_record(status: TaskStatus) -> dict[str, Any]:
     for cell, now in status.cells.items():
         cells[str(cell)] = {"state": now.state, "note": now.note}
         if now.state == "failed":
-            cells[str(cell)]["error"] = failure(status.results, cell)
+            found = failure(status.results, cell)
+            cells[str(cell)]["error"] = {**to_builtins(found.error), "attempt": found.attempt} if found else {}
             cells[str(cell)]["last_line"] = last_line(status.results, cell)
     return {"task": status.task, "counts": status.counts, "seconds_left": status.seconds_left, "cells": cells}
 
 
 def typical_seconds(results: Path, cell: Cell) -> float | None:
     """Return the median time of the done cells of a method on the task and backbone of a cell, or None."""
-    files = [file for file in store.cell_file(results, cell).parent.glob("f*.json") if ".failed" not in file.name]
-    records = [store.read_json(file) or {} for file in sorted(files, key=lambda file: file.name)[:SAMPLE]]
-    times = [record["cost"]["seconds"] for record in records if "cost" in record]
+    files = [file for file in cell_file(results, cell).parent.glob("f*.json") if file.name.count(".") == 1]
+    times = []
+    for file in sorted(files, key=lambda file: file.name)[:SAMPLE]:
+        with contextlib.suppress(DataInvalid):
+            times.append(read(file, Record).cost.seconds)
     return statistics.median(times) if times else None

@@ -11,9 +11,8 @@ weighs the classes moves scores away from how often the finding is there, so com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from bench.errors import UnknownName
 
@@ -118,7 +117,7 @@ METRICS: dict[str, Metric] = {
 }
 
 VERSION = max(metric.version for metric in METRICS.values())
-"""Stored with every cell as `metrics_version`. Who changes what a metric says gives it the next number."""
+"""Stored with the scores of every cell. Who changes what a metric says gives it the next number."""
 
 
 def metric(name: str) -> Metric:
@@ -128,7 +127,6 @@ def metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def current(name: str, record: Mapping[str, Any]) -> bool:
-    """Tell whether a cell's record holds a metric as it is defined today; one that does not say is taken to."""
-    version = record.get("metrics_version", VERSION)
-    return isinstance(version, int) and METRICS[name].version <= version <= VERSION
+def current(name: str, version: int) -> bool:
+    """Tell whether scores of a version hold a metric as it is defined today."""
+    return METRICS[name].version <= version <= VERSION

@@ -95,8 +95,8 @@ def together_csv(rows: Sequence[Together], info: TaskInfo) -> str:
 
 def _cells(site: Material) -> dict[tuple[str, str, int, int], int]:
     """Where the cells of a site are among its cells, by backbone, spec, fold and seed."""
-    cells = [item["cell"] for item in site.cells]
-    return {(cell["backbone"], cell["spec"], cell["fold"], cell["seed"]): at for at, cell in enumerate(cells)}
+    cells = [item.cell for item in site.cells]
+    return {(cell.backbone, cell.spec, cell.fold, cell.seed): at for at, cell in enumerate(cells)}
 
 
 def _row(row: Row, name: str, folds: Mapping[int, list[dict[str, Any]]], *, degenerate: bool) -> Together:

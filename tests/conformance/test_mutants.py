@@ -11,34 +11,9 @@ from bench import registry
 from bench.checks import CHECKS, Subject, outcome
 from bench.net import Net
 from bench.templates import write_method
+from tests.conformance.mutants import MUTANTS, SOUND, write
 
 HERE = Path(__file__).parent
-MUTANTS = {
-    "says_nothing": ("check_docstring", "has no Code:, Departures:"),
-    "no_dataclass": ("check_declaration", "parameter beta is none: put @dataclass"),
-    "comma_in_choice": ("check_spec", "terms=prediction,bias"),
-    "ablates_nothing": ("check_grids", "beta=1.5"),
-    "skips_validation": ("check_refusals", "beta=-1 is accepted, but it may be 0 at least"),
-    "reads_undeclared_split": ("check_splits", "reads the split 'train' but declares uses = {external}"),
-    "two_dimensions": ("check_logits", "logits of shape (96,) expected for 96 images, the model gave (96, 1)"),
-    "returns_scores": ("check_scores", "every output lies between 0 and 1"),
-    "draws_unseeded": ("check_repeats", "two fits with the same seed give different logits"),
-    "leaks_state": ("check_leaks", "other logits after another fit than alone"),
-    "draws_globally": ("check_random_state", "the global random state of torch moved"),
-    "patches_network": ("check_baseline", "the shared baseline gives other logits: patch no class"),
-    "moves_labels": ("check_data", "y of the split external changed"),
-    "trains_frozen_layer": (
-        "check_changes",
-        "changes features.0.weight (the extractor), but declares head, statistics",
-    ),
-    "moves_statistics": ("check_changes", "changes features.1.running_mean (the statistics), but declares head"),
-    "broken_choice": ("check_choices", "broken_choice:loss=gap raised AttributeError"),
-    "broken_preset": ("check_presets", "preset code cannot be built"),
-    "ignores_parameter": ("check_parameters", "rate changes neither logits nor logged facts"),
-    "prunes_wrong_count": ("check_pruned", "promises 32 entries, fit sets 33 to zero"),
-    "divides_by_group": ("check_rare_groups", "lack a class or a group"),
-    "forgets_mask": ("check_state", "keep masks as buffers, not as attributes"),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -57,16 +32,16 @@ def failed(found):
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_is_found_by_the_check_that_names_its_fault_and_by_no_other(name):
-    check, says = MUTANTS[name]
-    found = failed(verdicts(Subject(name, (HERE / "mutants" / f"{name}.py",))))
-    assert list(found) == [check], found
-    assert says in found[check]
+def test_a_mutant_is_found_by_the_check_that_names_its_fault_and_by_no_other(name, tmp_path):
+    found = failed(verdicts(Subject(name, (write(name, tmp_path),))))
+    assert list(found) == [MUTANTS[name].check], found
+    assert MUTANTS[name].says in found[MUTANTS[name].check]
 
 
-def test_every_mutant_is_listed_and_every_check_has_one():
-    assert {file.stem for file in (HERE / "mutants").glob("*.py")} == set(MUTANTS)
-    assert {check for check, _ in MUTANTS.values()} == {check.__name__ for check in CHECKS}
+def test_what_mutants_are_made_of_is_sound_and_every_check_has_one(tmp_path):
+    (tmp_path / "sound.py").write_text(SOUND)
+    assert failed(verdicts(Subject("sound", (tmp_path / "sound.py",)))) == {}
+    assert {mutant.check for mutant in MUTANTS.values()} == {check.__name__ for check in CHECKS}
 
 
 def test_a_sound_method_passes_and_no_check_applies_nowhere():
@@ -114,21 +89,21 @@ def install(folder, name, module, text):
 
 
 def assert_found(done, name):
-    check = next(check for check in CHECKS if check.__name__ == MUTANTS[name][0])
+    check = next(check for check in CHECKS if check.__name__ == MUTANTS[name].check)
     assert done.returncode == 1, done.stderr
     line, why = (line for line in done.stdout.splitlines() if not line.startswith(("ok", "none")))
     assert line.split(maxsplit=2) == ["FAIL", name, check.__doc__.splitlines()[0]]
-    assert MUTANTS[name][1] in why
+    assert MUTANTS[name].says in why
     assert "1 checks failed" in done.stderr
 
 
 def test_a_mutant_is_found_through_plugin(tmp_path):
-    file = HERE / "mutants" / "prunes_wrong_count.py"
+    file = write("prunes_wrong_count", tmp_path)
     assert_found(bench("check", "prunes-wrong-count", "--plugin", str(file), folder=tmp_path), "prunes_wrong_count")
 
 
 def test_a_mutant_is_found_through_its_entry_point(tmp_path):
-    install(tmp_path, "forgets-mask", "strangers_work", (HERE / "mutants" / "forgets_mask.py").read_text())
+    install(tmp_path, "forgets-mask", "strangers_work", MUTANTS["forgets_mask"].text("forgets_mask"))
     assert_found(bench("check", "forgets-mask", folder=tmp_path, path=[tmp_path]), "forgets_mask")
 
 

@@ -1,11 +1,20 @@
 """A task small enough to run many times: two folds of 32-pixel phantoms, one epoch of everything."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.prose import plain
+
+PROGRESS = re.compile(
+    r"^\[\d+/\d+\] .*?\(\d+\.\d s, ETA \d+:\d\d:\d\d\)\n|^[a-z ]+: [\w-]+, \d+ (?:images|draws)\n", re.M | re.S
+)
+"""Lines that come when a cell or the images of a set are done: in no order, and with seconds."""
+ENDED = re.compile(r"(\d+) of (\d+) cells done((?:, \d+ [a-z ]+)+)")
 
 TINY = """
 name = "tiny"
@@ -65,6 +74,18 @@ class Place:
         )
         assert code is None or done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def told(self, text: str) -> str:
+        """What was printed beside progress, with this folder as `<tmp>`: for snapshots."""
+        return plain(PROGRESS.sub("", text), self.folder)
+
+    @staticmethod
+    def ended(text: str) -> dict[str, int]:
+        """The numbers in the sentence with which a run ends, by their words; this is the one place that reads it."""
+        found = ENDED.search(text)
+        assert found, text
+        parts = (part.split(" ", 1) for part in found[3].split(", ")[1:])
+        return {"done": int(found[1]), "cells": int(found[2]), **{what: int(number) for number, what in parts}}
 
     def report(self) -> dict[str, bytes]:
         self.bench("report", "--task", "tiny.toml")

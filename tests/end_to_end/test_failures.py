@@ -7,8 +7,10 @@ import subprocess
 import time
 
 import pytest
+from inline_snapshot import snapshot
 
 from tests.end_to_end.test_run import PLUGIN
+from tests.prose import lines_with
 
 SWALLOW = "import resource, torch; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, -1)); torch.ones(8 << 30)"
 """Memory really runs out: within a limit of the process, so that nothing else of the machine is in want."""
@@ -27,12 +29,18 @@ def test_a_cell_without_memory_fails_alone(place):
     done = place.bench(
         "run", "--task", "tiny.toml", "--methods", "swallower,killer,llft", "--folds", "0", *plugins, code=1
     )
-    assert "2 of 4 cells done, 2 failed, 2 computed" in done.stdout
+    assert place.ended(done.stdout) == {"done": 2, "cells": 4, "failed": 2, "computed": 2, "recomputed": 0}
+    assert place.told(done.stdout) == snapshot(
+        "2 of 4 cells done, 2 failed, 2 computed, 0 recomputed. `bench report --task tiny.toml` makes the tables.\n"
+    )
     for method in ("swallower", "killer"):
         assert failure(place, method)["kind"] == "oom", method
     assert failure(place, "killer")["class"] == "WorkerDied"
-    assert "SIGKILL" in done.stderr
-    assert "when memory is short" in done.stderr
+    assert lines_with(place.told(done.stderr), "tiny/small/killer/f0-s0", "SIGKILL") == snapshot(
+        [
+            "failed: tiny/small/killer/f0-s0: WorkerDied: the worker ended by signal SIGKILL; the system kills a process so when memory is short (traceback in <tmp>/results/cells/tiny/small/killer/f0-s0.failed.json)"
+        ]
+    )
     assert failure(place, "swallower")["traceback"]
 
 
@@ -42,11 +50,19 @@ def test_a_method_whose_first_three_cells_fail_alike_is_not_started_again_in_thi
     (place.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="raise RuntimeError(f'{run}')"))
     words = ("run", "--task", "tiny.toml", "--methods", "raises", "--plugin", "raises.py")
     done = place.bench(*words, "--jobs", "1", code=1)
-    assert "4 of 8 cells done, 3 failed, 1 not started" in done.stdout
-    why = "the first 3 cells of raises failed alike: RuntimeError"
-    assert f"not started: 1 of the cells, {why}; the same command tries again" in done.stderr
+    ended = {"done": 4, "cells": 8, "failed": 3, "not started": 1, "computed": 4, "recomputed": 0}
+    assert place.ended(done.stdout) == ended
+    assert place.told(done.stdout) == snapshot(
+        "4 of 8 cells done, 3 failed, 1 not started, 4 computed, 0 recomputed. `bench report --task tiny.toml` makes the tables.\n"
+    )
+    why = [line for line in place.told(done.stderr).splitlines() if "raises" in line and "tiny/" not in line]
+    assert why == snapshot(
+        [
+            "not started: 1 of the cells, the first 3 cells of raises failed alike: RuntimeError; the same command tries again"
+        ]
+    )
     (place.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="pass"))
-    assert "8 of 8 cells done, 4 computed, 0 recomputed" in place.bench(*words).stdout
+    assert place.ended(place.bench(*words).stdout) == {"done": 8, "cells": 8, "computed": 4, "recomputed": 0}
 
 
 @pytest.mark.slow
@@ -72,7 +88,7 @@ def test_pre_training_that_is_killed_goes_on_from_its_checkpoint(place, new_plac
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert [file.suffix for file in (place.folder / ".cache/baselines").glob("[!.]*")] == [".checkpoint"]
-    assert "2 of 2 cells done, 2 computed, 0 recomputed" in place.bench(*words).stdout
+    assert place.ended(place.bench(*words).stdout) == {"done": 2, "cells": 2, "computed": 2, "recomputed": 0}
 
     second = log.read_text().partition("resumed at epoch ")[2]
     assert second

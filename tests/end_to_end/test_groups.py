@@ -5,12 +5,14 @@ import shutil
 
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import predictions_file
 from bench.data.group_pair import LEAST
 from bench.run.compute_cell import run_cell
 from bench.run.run_task import plan_run
 from bench.settings import Settings
+from tests.prose import lines_with, sentences_with
 
 DEFINED = ("baseline", "bmft", "fullft_fdr", "fullft_rw", "llft", "swift")
 BANDS = 'column = "age"\ncuts = [42, 66]\nnames = ["18 to 41", "42 to 65", "over 65"]\n'
@@ -33,12 +35,20 @@ def banded(new_place):
 
 
 def test_methods_that_are_not_defined_are_said_once_and_fail_nothing(banded):
-    assert "14 of 14 cells done, 14 computed, 0 recomputed" in banded.first.stdout
+    assert banded.ended(banded.first.stdout) == {"done": 14, "cells": 14, "computed": 14, "recomputed": 0}
+    once = lines_with(banded.told(banded.first.stderr), "3 groups")
+    assert once == snapshot(
+        [
+            "left out: fullft_reg is not defined on 3 groups: it reads the groups of val and is defined on two",
+            "left out: diff_gda is not defined on 3 groups: it reads the groups of val and is defined on two",
+            "left out: fair_prune is not defined on 3 groups: it reads the groups of val and is defined on two",
+            "left out: diff_prune is not defined on 3 groups: it reads the groups of val and is defined on two",
+        ]
+    )
     for name in ("fullft_reg", "diff_gda", "diff_prune", "fair_prune"):
-        line = f"left out: {name} is not defined on 3 groups: it reads the groups of val"
-        assert banded.first.stderr.count(line) == 1
+        assert len(lines_with(once, name)) == 1
     plan = banded.bench("run", "--task", "tiny.toml", "--dry-run")
-    assert "left out: fullft_reg" in plan.stderr
+    assert set(once) <= set(plan.stderr.splitlines())
     assert plan.stdout.count("done") == 14
 
 
@@ -46,17 +56,23 @@ def test_methods_that_are_not_defined_are_said_once_and_fail_nothing(banded):
 def test_again_computes_nothing_and_writes_the_same_bytes(banded):
     before = banded.cells()
     again = banded.bench("run", "--task", "tiny.toml", "--methods", "all")
-    assert "14 of 14 cells done, 0 computed, 0 recomputed" in again.stdout
+    assert banded.ended(again.stdout) == {"done": 14, "cells": 14, "computed": 0, "recomputed": 0}
     assert banded.cells() == before
     assert banded.report() == banded.first_report
 
 
 def test_the_report_has_dashes_with_their_reason(banded):
     page = banded.first_report["main.md"].decode()
-    assert "| method | Overall AUC ↑ | Min AUC ↑ | Gap AUC ↓ | cost | folds |" in page
+    assert lines_with(page, "| method |", "AUC ↑")[:1] == snapshot(
+        ["| method | Overall AUC ↑ | Min AUC ↑ | Gap AUC ↓ | cost | folds |"]
+    )
     for title in ("FullFT-Reg", "DiffGda", "FairPrune", "DiffPrune"):
         assert page.count(f"| {title} | – | – | – | – | – |") == 3
-    assert "Not defined on 3 groups: FullFT-Reg, DiffGda, FairPrune and DiffPrune: it reads the groups of val" in page
+    assert sentences_with(page, "3 groups", "FullFT-Reg") == snapshot(
+        [
+            "- – Not defined on 3 groups: FullFT-Reg, DiffGda, FairPrune and DiffPrune: it reads the groups of val and is defined on two."
+        ]
+    )
     assert "Missing" not in page
 
 
@@ -91,12 +107,20 @@ def test_without_two_groups_of_some_size_every_method_is_the_baseline(place):
     rewrite(place, 'column = "age"\ncuts = [18.5, 19]\nnames = ["18", "18 too", "older"]\n')
     done = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
     assert "2 of 2 cells done" in done.stdout
-    assert f"no two groups of 'age' have {LEAST} validation images of each class" in done.stderr
+    assert sentences_with(place.told(done.stderr), "'age'", str(LEAST)) == snapshot(
+        [
+            "warning: fold 0: no two groups of 'age' have 20 validation images of each class and different baseline AUCs: every method returns the baseline there"
+        ]
+    )
     folder = place.folder / "results/cells/tiny/small"
     one, other = (pd.read_parquet(folder / name / "f0-s0.parquet") for name in ("baseline", "swift"))
     pd.testing.assert_frame_equal(one, other)
     assert json.loads((folder / "swift/f0-s0.json").read_text())["pair"]["best"] is None
-    assert "no pair, so that every method is the Baseline (fold 0)" in place.report()["main.md"].decode()
+    assert sentences_with(place.report()["main.md"].decode(), "Baseline", "(fold 0)") == snapshot(
+        [
+            "- External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with 20 images of each class, chosen once per fold before fine-tuning: no pair, so that every method is the Baseline (fold 0)."
+        ]
+    )
 
 
 def logits_of_all_methods(place, name, attribute):
@@ -106,8 +130,8 @@ def logits_of_all_methods(place, name, attribute):
     file = place.folder / name / "tiny.toml"
     settings = Settings(str(file), file.parent / "results", place.folder / ".cache", None, folds=(0,))
     _, cells = plan_run(settings)
-    records = {planned.cell.method: run_cell(planned, settings) for planned in cells}
-    tables = {p.cell.method: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
+    records = {planned.cell.spec: run_cell(planned, settings) for planned in cells}
+    tables = {p.cell.spec: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
     return {method: table["logit"].tolist() for method, table in tables.items()}, records["swift"].get("pair")
 
 

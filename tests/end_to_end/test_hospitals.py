@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from inline_snapshot import snapshot
 
 # What a machine without weights and network lacks is changed by fields of the task; network and loaders stay its own.
 SCALED = "image_size=32,weights=none,folds=2,pretrain_epochs=1,epochs=2,batch=32"
@@ -48,8 +49,10 @@ def test_chest_films_run_from_files_to_report(place):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "names", "column"),
-    [("cxr-age", CHEST_TREES, "age"), ("skin-tone", SKIN_TREES, "dark")],
-    ids=["cxr-age", "skin-tone"],
+    [
+        pytest.param("cxr-age", CHEST_TREES, "age", id="cxr-age", marks=pytest.mark.long),
+        pytest.param("skin-tone", SKIN_TREES, "dark", id="skin-tone"),
+    ],
 )
 def test_all_methods_run_from_files_to_report(place, task, names, column):
     told = written(place, names, 240)
@@ -64,4 +67,6 @@ def test_a_phantom_in_the_place_of_one_release_is_refused(place):
     written(place, CHEST_TREES, 40)
     (place.folder / "data" / "nih_cxr14" / "PHANTOM.json").unlink()
     refused = place.bench("run", "--task", f"cxr-age:{SCALED}", "--data", "data", code=3)
-    assert "mixes generated images (source, chexpert) with real ones" in refused.stderr
+    assert place.told(refused.stderr) == snapshot(
+        "bench: task cxr-age:batch=32,epochs=2,folds=2,image_size=32,pretrain_epochs=1,weights=none mixes generated images (source, chexpert) with real ones\n"
+    )

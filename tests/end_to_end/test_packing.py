@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench.run.launchers import Work
 from bench.run.launchers.local import gpus
@@ -18,6 +19,7 @@ from bench.run.launchers.slurm import submit
 from bench.run.run_task import at_a_time, prepare
 from bench.settings import Settings
 from tests.end_to_end.test_run import PLUGIN
+from tests.prose import lines_with
 
 TIMED = """import os, pathlib, time, torch
         here, log = pathlib.Path(os.environ["SEEN"]), pathlib.Path("results/cells/tiny/small/greedy/f0-s0.log")
@@ -115,8 +117,12 @@ def test_a_cell_without_memory_beside_others_runs_again_when_the_gpu_is_its_own(
     for name, does in DOES.items():
         (place.folder / f"{name.lower()}.py").write_text(PLUGIN.format(name=name, body=TIMED.format(does=does)))
     done = run(place, "greedy,neighbour,third,glutton", DOES, "--folds", "0", code=1)
-    assert "4 of 5 cells done, 1 failed, 4 computed" in done.stdout
-    assert "glutton/f0-s0: OutOfMemoryError: no room anywhere" in done.stderr
+    assert place.ended(done.stdout) == {"done": 4, "cells": 5, "failed": 1, "computed": 4, "recomputed": 0}
+    assert lines_with(place.told(done.stderr), "tiny/small/glutton/f0-s0") == snapshot(
+        [
+            "failed: tiny/small/glutton/f0-s0: OutOfMemoryError: no room anywhere (traceback in <tmp>/results/cells/tiny/small/glutton/f0-s0.failed.json)"
+        ]
+    )
 
     (first, again), (beside,), (third,) = (intervals(place, name) for name in ("Greedy", "Neighbour", "Third"))
     assert first[0] < beside[1]
@@ -131,14 +137,19 @@ def test_a_cell_without_memory_beside_others_runs_again_when_the_gpu_is_its_own(
     assert not (folder / "greedy/f0-s0.failed.json").exists()
     failure = json.loads((folder / "glutton/f0-s0.failed.json").read_text())
     assert (failure["error"]["kind"], failure["attempt"]) == ("oom", 1)
-    assert "oom: OutOfMemoryError: no room anywhere" in place.bench("status").stdout
+    assert lines_with(place.told(place.bench("status").stdout), "tiny/small/glutton/f0-s0") == snapshot(
+        [
+            "failed    tiny/small/glutton/f0-s0  oom: OutOfMemoryError: no room anywhere",
+            "`bench logs tiny/small/glutton/f0-s0` shows one, `bench retry --failed --task tiny` runs them again",
+        ]
+    )
 
 
 @pytest.mark.slow
 def test_a_baseline_without_memory_beside_another_is_put_back_too(place):
     (place.folder / "patches.py").write_text(BASELINES)
     done = run(place, "baseline", ["Patches"], "--folds", "0,1")
-    assert "2 of 2 cells done, 2 computed" in done.stdout
+    assert place.ended(done.stdout) == {"done": 2, "cells": 2, "computed": 2, "recomputed": 0}
     assert attempts(place, "baseline") == 2
     assert (place.folder / "seen/tried").exists()
 
@@ -146,10 +157,13 @@ def test_a_baseline_without_memory_beside_another_is_put_back_too(place):
 def test_gpus_that_are_not_there_are_asked_for_by_name(place):
     words = ("run", "--task", "tiny.toml", "--per-gpu", "2")
     done = place.bench(*words, code=2, CUDA_VISIBLE_DEVICES="")
-    assert "no GPU is visible (CUDA_VISIBLE_DEVICES is ''): name them by --gpus 0,1" in done.stderr
-    assert "--jobs" in done.stderr
+    assert place.told(done.stderr) == snapshot(
+        "bench: --per-gpu: no GPU is visible (CUDA_VISIBLE_DEVICES is ''): name them by --gpus 0,1, or leave --per-gpu out; without a GPU, --jobs says how many cells run at a time\n"
+    )
     done = place.bench(*words, "--on", "slurm", code=2)
-    assert "--per-gpu 2 on SLURM needs --group-by fold" in done.stderr
+    assert place.told(done.stderr) == snapshot(
+        "bench: --per-gpu 2 on SLURM needs --group-by fold: a job per cell has its GPU for one cell\n"
+    )
     assert not (place.folder / "results").exists()
 
 
@@ -170,7 +184,7 @@ def test_as_many_cells_share_the_gpus_as_cores_allow(monkeypatch, capsys):
         assert at_a_time(Settings("t", jobs=jobs, gpus=("0", "1"), per_gpu=per_gpu), 1) == expected
     assert not capsys.readouterr().err
     assert at_a_time(Settings("t", gpus=("0", "1"), per_gpu=4), 2) == 3
-    assert "8 cells on 2 GPUs: 3, for each cell has 2 threads of its own" in capsys.readouterr().err
+    assert capsys.readouterr().err == snapshot("8 cells on 2 GPUs: 3, for each cell has 2 threads of its own\n")
 
 
 BESIDE = """import os, pathlib, time

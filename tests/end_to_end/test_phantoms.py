@@ -16,7 +16,11 @@ pytestmark = pytest.mark.slow
 SEEDS = (10, 11, 12)
 """Not 0 to 2, on which the generator was calibrated."""
 FOLDS = "0"
-PLANTED = ("phantom-cxr-age", "phantom-cxr-sex", "phantom-skin-tone")
+PLANTED = (
+    "phantom-cxr-age",
+    pytest.param("phantom-cxr-sex", marks=pytest.mark.long),
+    pytest.param("phantom-skin-tone", marks=pytest.mark.long),
+)
 TEXT = """
 name = "{name}"
 image_size = 64
@@ -88,6 +92,7 @@ def test_the_planted_gap_is_there_and_can_be_mitigated(studies, name):
         assert table.loc[method, "eodds"] <= 0.7 * table.loc["baseline", "eodds"], method
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["phantom-cxr-age-no-correlation", "phantom-cxr-age-no-cue"])
 def test_without_correlation_or_cue_there_is_no_gap(studies, name):
     assert studies(name, "baseline").loc["baseline", "eodds"] <= 0.05

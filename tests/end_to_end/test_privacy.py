@@ -1,12 +1,16 @@
 """What a user hands on, reports and what was printed, names no image and no patient; those stay in the results."""
 
 import io
+import re
 import tarfile
 
 import numpy as np
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 from PIL import Image
+
+from tests.prose import plain, sentences_with
 
 IMAGES = 96
 TOML = """
@@ -120,7 +124,9 @@ def test_a_report_repeats_no_message_that_names_images(hospital):
     reported = hospital.bench("report", *hospital.words, *plugin, "--reports", "after")
     assert named(reported.stdout + reported.stderr) == []
     notes = (hospital.folder / "after/own/main.md").read_text()
-    assert "Failed: Leaky, fold 0: ValueError (why: in the results)" in notes
+    assert sentences_with(notes, "Leaky, fold 0", "ValueError") == snapshot(
+        ["- Failed: Leaky, fold 0: ValueError (why: in the results)"]
+    )
     assert all(named(file.read_bytes().decode("latin-1")) == [] for file in (hospital.folder / "after/own").iterdir())
 
 
@@ -128,7 +134,7 @@ def test_a_cut_goes_to_another_folder_and_its_results_are_the_same(hospital, pla
     """The manifest is all that travels; a run with it where there are results already computes nothing."""
     manifest = hospital.folder / "results/splits/own.csv"
     again = hospital.bench("run", *hospital.words, "--methods", "swift", "--splits", str(manifest))
-    assert "4 of 4 cells done, 0 computed" in again.stdout
+    assert hospital.ended(again.stdout) == {"done": 4, "cells": 4, "computed": 0, "recomputed": 0}
     assert "--splits" in again.stdout, "the report is to be asked for with the same cut"
     cut = pd.read_csv(manifest, comment="#")
     header = manifest.read_text().split("\n", 1)[0]
@@ -136,11 +142,17 @@ def test_a_cut_goes_to_another_folder_and_its_results_are_the_same(hospital, pla
     turned = cut.assign(fold=1 - cut["fold"])[["uid", "fold"]].to_csv(index=False)
     own.write_text(header + "\n" + turned)
     refused = hospital.bench("run", *hospital.words, "--splits", str(own), code=3)
-    assert "its 72 rows are not those that were written" in refused.stderr
+    said = re.sub(r"sha256 [0-9a-f]+", "sha256 <hash>", plain(refused.stderr, hospital.folder, tmp_path))
+    assert said == snapshot(
+        "bench: <tmp>/own.csv: its 72 rows are not those that were written (n 72, sha256 <hash>...): take the file as it was written. For a cut of your own take sha256 out of the first line.\n"
+    )
     own.write_text(header.partition(', "n"')[0] + "}\n" + turned)
     stale = hospital.bench("run", *hospital.words, "--methods", "swift", "--splits", str(own), "--dry-run")
     assert [line.split()[0] for line in stale.stdout.splitlines()] == ["stale"] * 4
-    assert "no.csv not found" in hospital.bench("report", *hospital.words, "--splits", "no.csv", code=3).stderr
+    missing = hospital.bench("report", *hospital.words, "--splits", "no.csv", code=3)
+    assert hospital.told(missing.stderr) == snapshot(
+        "bench: splits <tmp>/no.csv not found. `bench run` writes them to splits/ in its results.\n"
+    )
 
 
 def test_an_export_names_no_image_and_no_patient_and_with_predictions_no_patient(hospital, tmp_path):

@@ -7,15 +7,20 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
 from bench import registry
 from bench.run.pictures import KINDS
+from tests.prose import lines_with
 
 MASKED = ("swift", "swift+apply-update", "bmft")
 
 
 def test_all_methods_reach_the_table(finished):
-    assert "22 of 22 cells done, 22 computed, 0 recomputed" in finished.first.stdout
+    assert finished.ended(finished.first.stdout) == {"done": 22, "cells": 22, "computed": 22, "recomputed": 0}
+    assert finished.told(finished.first.stdout) == snapshot(
+        "22 of 22 cells done, 22 computed, 0 recomputed. `bench report --task tiny.toml` makes the tables.\n"
+    )
     made = {"main": ("csv", "md", "tex"), "groups": ("csv", "md"), "trade-off": ("pdf", "png"), "index": ("html",)}
     made |= {f"figure-{number}": ("pdf", "png") for number in (3, 5, 9)}
     assert {f"{name}.{kind}" for name, kinds in made.items() for kind in kinds} <= set(finished.first_report)
@@ -30,7 +35,7 @@ def test_all_methods_reach_the_table(finished):
 def test_again_computes_nothing_and_writes_the_same_bytes(finished):
     before = finished.cells()
     again = finished.bench("run", "--task", "tiny.toml", "--methods", "all")
-    assert "22 of 22 cells done, 0 computed, 0 recomputed" in again.stdout
+    assert finished.ended(again.stdout) == {"done": 22, "cells": 22, "computed": 0, "recomputed": 0}
     assert finished.cells() == before
     assert finished.report() == finished.first_report
 
@@ -150,10 +155,26 @@ def test_plugins_that_raise_or_return_nan_fail_alone_and_keep_their_traceback(pl
     plugins = [word for name in ("raises", "gives_nan", "reads_train") for word in ("--plugin", f"{name}.py")]
     run = ("run", "--task", "tiny.toml", "--methods", "raises,gives-nan,reads-train,llft", "--folds", "0", *plugins)
     done = place.bench(*run, code=1)
-    assert "2 of 5 cells done, 3 failed" in done.stdout
-    assert "RuntimeError: the reason" in done.stderr
-    assert "NonFinite: gives_nan: 120 of 120 logits on val are NaN or infinite" in done.stderr
-    assert "UndeclaredSplit" in done.stderr
+    assert place.ended(done.stdout) == {"done": 2, "cells": 5, "failed": 3, "computed": 2, "recomputed": 0}
+    failed = {
+        "raises": snapshot(
+            [
+                "failed: tiny/small/raises/f0-s0: RuntimeError: the reason (traceback in <tmp>/results/cells/tiny/small/raises/f0-s0.failed.json)"
+            ]
+        ),
+        "gives_nan": snapshot(
+            [
+                "failed: tiny/small/gives_nan/f0-s0: NonFinite: gives_nan: 120 of 120 logits on val are NaN or infinite (traceback in <tmp>/results/cells/tiny/small/gives_nan/f0-s0.failed.json)"
+            ]
+        ),
+        "reads_train": snapshot(
+            [
+                "failed: tiny/small/reads_train/f0-s0: UndeclaredSplit: reads_train reads the split 'train' but declares uses = {external}: add it there if the method is defined on it (only train, val and external can be had) (traceback in <tmp>/results/cells/tiny/small/reads_train/f0-s0.failed.json)"
+            ]
+        ),
+    }
+    for name, says in failed.items():
+        assert lines_with(place.told(done.stderr), f"tiny/small/{name}/f0-s0") == says
     failure = json.loads((place.folder / "results/cells/tiny/small/raises/f0-s0.failed.json").read_text())
     assert "raise RuntimeError('the reason')" in failure["error"]["traceback"]
     assert failure["attempt"] == 1
@@ -165,7 +186,7 @@ def test_plugins_that_raise_or_return_nan_fail_alone_and_keep_their_traceback(pl
     for name in ("raises", "gives_nan", "reads_train"):
         (place.folder / f"{name}.py").write_text(PLUGIN.format(name=name.title().replace("_", ""), body="pass"))
     done = place.bench(*run)
-    assert "5 of 5 cells done, 3 computed, 0 recomputed" in done.stdout
+    assert place.ended(done.stdout) == {"done": 5, "cells": 5, "computed": 3, "recomputed": 0}
     assert not (place.folder / "results/cells/tiny/small/raises/f0-s0.failed.json").exists()
 
 
@@ -185,9 +206,11 @@ def test_a_failed_baseline_blocks_its_fold_alone(place):
     for file in checkpoints:
         file.write_bytes(b"not a checkpoint")
     done = place.bench("run", "--task", "tiny.toml", "--methods", "llft,swift", "--folds", "0", code=1)
-    assert "1 failed" in done.stdout
-    assert "2 not started" in done.stdout
-    assert "not started: 2 of the cells, its baseline failed; the same command tries again" in done.stderr
+    ended = {"done": 0, "cells": 3, "failed": 1, "not started": 2, "computed": 0, "recomputed": 0}
+    assert place.ended(done.stdout) == ended
+    assert [line for line in place.told(done.stderr).splitlines() if line.startswith("not started")] == snapshot(
+        ["not started: 2 of the cells, its baseline failed; the same command tries again"]
+    )
     assert "DataInvalid" in done.stderr
     for file, content in good.items():
         file.write_bytes(content)
@@ -199,14 +222,18 @@ def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_st
     shutil.copytree(finished.folder / ".cache", place.folder / ".cache")
     place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
     done = place.bench("run", "--task", "tiny.toml", "--methods", "swift:epsilon=0.3", "--folds", "0")
-    assert "2 of 2 cells done, 1 computed, 0 recomputed" in done.stdout
+    assert place.ended(done.stdout) == {"done": 2, "cells": 2, "computed": 1, "recomputed": 0}
     text = (place.folder / "tiny.toml").read_text()
     (place.folder / "tiny.toml").write_text(text.replace("lr_head = 1e-2", "lr_head = 2e-2"))
     plan = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0", "--dry-run")
     assert plan.stdout.count("stale") == 2
     report = place.bench("report", "--task", "tiny.toml", code=1)
-    assert "stale" in report.stderr
-    assert "`bench run --task tiny.toml --methods all` makes" in report.stderr
+    assert lines_with(place.told(report.stderr), "tiny/small/swift/f0-s0") == snapshot(
+        ["left out: <tmp>/results/cells/tiny/small/swift/f0-s0.json: stale; `bench run` again replaces it"]
+    )
+    assert lines_with(place.told(report.stderr), "--methods all") == snapshot(
+        ["bench: no results of tiny: `bench run --task tiny.toml --methods all` makes them"]
+    )
     done = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
     assert "2 recomputed" in done.stdout
 
@@ -214,5 +241,7 @@ def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_st
 def test_scores_of_finished_cells_come_out_again_as_they_are_from_their_predictions(finished):
     before = finished.cells()
     done = finished.bench("metrics", "--recompute", "--task", "tiny.toml")
-    assert done.stdout == f"0 of {len(before)} cells have new scores, 0 left as they are\n"
+    assert done.stdout.replace(f" {len(before)} ", " <cells> ") == snapshot(
+        "0 of <cells> cells have new scores, 0 left as they are\n"
+    )
     assert finished.cells() == before

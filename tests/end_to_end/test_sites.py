@@ -8,8 +8,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench import cli
+from tests import factory
+from tests.prose import plain
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +69,10 @@ def reports(folder):
 def test_elsewhere_the_report_has_the_bytes_of_home(sites, bench, tmp_path, least):
     archive = tmp_path / "tiny.tar.gz"
     said = bench(sites[0], "export", "--task", "tiny.toml", "--out", archive, *least)
-    assert said == f"4 cells, 0 failures. No id and no prediction of an image is in it.\n{archive}\n"
+    assert plain(said, tmp_path) == snapshot("""\
+4 cells, 0 failures. No id and no prediction of an image is in it.
+<tmp>/tiny.tar.gz
+""")
     bench(sites[0], "report", "--task", "tiny.toml", "--reports", tmp_path / "home", *least)
     bench(tmp_path, "report", "--from", archive, "--reports", "away")
     home, away = (reports(tmp_path / place / "tiny") for place in ("home", "away"))
@@ -90,10 +96,10 @@ def test_neither_data_nor_task_nor_torch_are_needed_to_read_and_to_merge(archive
 
 def test_an_export_is_the_same_again_and_holds_no_prediction_path_or_host(sites, bench, tmp_path):
     # As after a failure on an image: none of it may leave.
-    error = {"class": "ValueError", "message": f"{sites[0]}/zqfilm.png", "traceback": "zqfilm", "kind": "bug"}
-    cell = json.loads((sites[0] / "results/cells/tiny/small/llft/f0-s0.json").read_text())["cell"]
+    cell = factory.changed(json.loads((sites[0] / "results/cells/tiny/small/llft/f0-s0.json").read_text()), seed=7)
+    planted = factory.failure(cell, "ValueError", f"{sites[0]}/zqfilm.png", traceback="zqfilm", kind="bug")
     failure = sites[0] / "results/cells/tiny/small/llft/f0-s7.failed.json"
-    failure.write_text(json.dumps({"cell": cell | {"seed": 7}, "error": error}))
+    failure.write_text(json.dumps(planted))
     try:
         for name in ("one.tar.gz", "two.tar.gz"):
             bench(sites[0], "export", "--task", "tiny.toml", "--out", tmp_path / name)
@@ -140,7 +146,16 @@ def test_folders_of_results_say_the_same_as_archives_and_more_with_predictions(s
     named = ("--names", "north,south", "--out")
     bench(tmp_path, "merge", *folders, *named, "folders")
     of_folders = reports(tmp_path / "folders")
-    assert "Images of all sites together" in of_folders["merged.md"].decode(), "folders have the predictions"
+    headings = [line for line in of_folders["merged.md"].decode().splitlines() if line.startswith("## ")]
+    assert headings == snapshot(
+        [
+            "## small backbone",
+            "## Over sites",
+            "## Images of all sites together",
+            "## How to read this",
+            "## What the folds of each site support",
+        ]
+    ), "folders have the predictions"
     bench(sites[1], "export", "--task", "tiny.toml", "--with-predictions", "--out", tmp_path / "south.tar.gz")
     bench(tmp_path, "merge", folders[0], "south.tar.gz", *named, "mixed")
     assert reports(tmp_path / "mixed") == of_folders
@@ -153,9 +168,11 @@ def test_folders_of_results_say_the_same_as_archives_and_more_with_predictions(s
 
 def test_what_cannot_be_merged_is_said_at_once_and_nothing_is_written(sites, archives, bench, tmp_path):
     again = bench(tmp_path, "merge", archives[0], sites[0] / "results", "--names", "a,b", code=2)
-    assert "a and b cannot be merged:" in again
-    assert "  images: a and b have the same in external, ood_neutral, ood_reversed, train, val" in again
-    assert "  cells: 4 are at a and at b" in again
+    assert plain(again, tmp_path, sites[0]) == snapshot("""\
+bench: a and b cannot be merged:
+  images: a and b have the same in external, ood_neutral, ood_reversed, train, val
+  cells: 4 are at a and at b, first small/baseline/f0-s0: one site given twice?
+""")
     text = (sites[1] / "tiny.toml").read_text()
     (tmp_path / "tiny.toml").write_text(
         text.replace("above = 65", "above = 60").replace("\nepochs = 2", "\nepochs = 3")
@@ -164,28 +181,83 @@ def test_what_cannot_be_merged_is_said_at_once_and_nothing_is_written(sites, arc
     runs = tmp_path / "results/runs/tiny.json"
     runs.write_text(runs.read_text().replace(str(sites[1]), str(tmp_path)))
     stale = bench(tmp_path, "merge", archives[0], "results", "--names", "a,b", code=2)
-    assert "left out" in stale, "its cells are of the task as it was"
-    assert "task: attribute.above is 65.0 at a, 60.0 at b" in stale
-    assert "task: recipe.epochs is 2 at a, 3 at b" in stale
+    assert plain(stale, tmp_path, sites[0]) == snapshot("""\
+left out: <tmp>/results/cells/tiny/small/baseline/f0-s0.json: stale; `bench run` again replaces it
+left out: <tmp>/results/cells/tiny/small/baseline/f1-s0.json: stale; `bench run` again replaces it
+left out: <tmp>/results/cells/tiny/small/llft/f0-s0.json: stale; `bench run` again replaces it
+left out: <tmp>/results/cells/tiny/small/llft/f1-s0.json: stale; `bench run` again replaces it
+bench: a and b cannot be merged:
+  backbone: none that all sites ran (a: small; b: )
+  task: attribute.above is 65.0 at a, 60.0 at b
+  task: recipe.epochs is 2 at a, 3 at b
+  cells: schema 1 at a,  at b
+  metrics: version 2 at a,  at b: `bench metrics --recompute` brings cells up to date
+"""), "its cells are of the task as it was"
     assert not (tmp_path / "reports").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "says", "code"),
     [
-        (("merge", "NORTH"), "two sites or more expected", 2),
-        (("merge", "NORTH", "nowhere"), "site nowhere not found", 3),
-        (("merge", "NORTH", "SOUTH", "--names", "a"), "--names: 1 for 2 sites", 2),
-        (("merge", "NORTH", "SOUTH", "--names", "a,a"), "sites are called a, a: give each its own name", 2),
-        (("merge", "NORTH", "SOUTH", "--names", "a,../b"), "site '../b': letters, digits", 2),
-        (("merge", "NORTH", ".", "--names", "a,b"), "runs of one task expected, not of none", 2),
-        (("report", "--from", "NORTH", "--task", "tiny.toml"), "--task and --from", 2),
-        (("report", "--from", "tiny.toml"), "tiny.toml is no whole export", 1),
-        (("export", "--task", "tiny.toml"), "no results of tiny: `bench run --task tiny.toml --methods all` makes", 1),
-        (("export", "--task", "tiny.toml", "--with-predictions", "--min-cell", "5"), "leave out one of them", 2),
+        (
+            ("merge", "NORTH"),
+            snapshot(
+                "bench: merge: two sites or more expected, each an archive of `bench export` or a folder of results\n"
+            ),
+            2,
+        ),
+        (
+            ("merge", "NORTH", "nowhere"),
+            snapshot("bench: site nowhere not found. It is an archive of `bench export` or a folder of results.\n"),
+            3,
+        ),
+        (
+            ("merge", "NORTH", "SOUTH", "--names", "a"),
+            snapshot("bench: --names: 1 for 2 sites; one for each, in their order\n"),
+            2,
+        ),
+        (
+            ("merge", "NORTH", "SOUTH", "--names", "a,a"),
+            snapshot("bench: sites are called a, a: give each its own name by --names\n"),
+            2,
+        ),
+        (
+            ("merge", "NORTH", "SOUTH", "--names", "a,../b"),
+            snapshot("bench: site '../b': letters, digits, - and _ expected; --names gives others\n"),
+            2,
+        ),
+        (
+            ("merge", "NORTH", ".", "--names", "a,b"),
+            snapshot("bench: .: runs of one task expected, not of none: name one by --task, or export it there\n"),
+            2,
+        ),
+        (
+            ("report", "--from", "NORTH", "--task", "tiny.toml"),
+            snapshot(
+                "bench: --task and --from: one of --task, --all, --paper, --twins, --published, --from is needed\n"
+            ),
+            2,
+        ),
+        (
+            ("report", "--from", "tiny.toml"),
+            snapshot("bench: tiny.toml is no whole export: Not a gzipped file (b'\\nn')\n"),
+            1,
+        ),
+        (
+            ("export", "--task", "tiny.toml"),
+            snapshot("bench: no results of tiny: `bench run --task tiny.toml --methods all` makes them\n"),
+            1,
+        ),
+        (
+            ("export", "--task", "tiny.toml", "--with-predictions", "--min-cell", "5"),
+            snapshot(
+                "bench: --with-predictions hands on label and group of every image, which --min-cell is to withhold: leave out one of them\n"
+            ),
+            2,
+        ),
     ],
     ids=["one", "none", "few names", "same names", "path as name", "no runs", "task", "no archive", "no cells", "both"],
 )
 def test_a_wrong_command_says_what_is_wrong(archives, place, bench, words, says, code):
     given = [archives[("NORTH", "SOUTH").index(word)] if word in ("NORTH", "SOUTH") else word for word in words]
-    assert says in bench(place.folder, *given, code=code)
+    assert plain(bench(place.folder, *given, code=code), archives[0].parent, place.folder) == says

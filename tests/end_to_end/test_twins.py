@@ -4,6 +4,7 @@ import re
 import shlex
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench import cli
 from bench.report import artefacts
@@ -13,6 +14,7 @@ from bench.report.rerun_commands import once
 from bench.report.task_results import read
 from bench.settings import Settings
 from tests.latex import compile_tables, needs_latex
+from tests.prose import lines_with
 
 TWIN = """
 name = "{name}"
@@ -81,6 +83,7 @@ def names(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, monkeypatch):
     settings = Settings("", tmp_path / "results", tmp_path / ".cache", None)
     place = tmp_path / "reports"
@@ -106,7 +109,9 @@ def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, mo
     assert {item.name: item.missing(material) for item in every if item.missing(material)} == {}
     assert report_paper(names, place, settings, min_cell=0) == 0
     said = capsys.readouterr()
-    assert "table-8: 6 of 12 cells are there" in said.err, "of two folds one was run"
+    assert lines_with(said.err, "table-8", "6", "12") == snapshot(["table-8: 6 of 12 cells are there"]), (
+        "of two folds one was run"
+    )
     for item in every:
         kinds = {file.suffix for file in place.glob(f"{item.name}.*")}
         assert kinds == ({".tex", ".md", ".csv"} if item.name.startswith("table") else {".pdf", ".png"}), item.name
@@ -135,10 +140,12 @@ def test_reports_of_the_twins_and_the_paper_say_what_was_not_run(place):
     folder = place.folder / "reports/phantom-twins"
     assert sorted(file.stem for file in folder.glob("table-*.md")) == [f"table-{n}" for n in range(1, 10)]
     assert "SYNTHETIC PHANTOM DATA" in (folder / "table-7.md").read_text()
-    assert "| z-score | not run | not run | not run |" in (folder / "table-7.md").read_text()
-    assert "table-8: 0 of 30 cells are there" in done.stderr
-    *_, (head, *lines) = [part.splitlines() for part in re.split("(?=all that is missing:)", done.stderr)]
-    assert head == "all that is missing:"
+    assert lines_with((folder / "table-7.md").read_text(), "| z-score |") == snapshot(
+        ["| z-score | not run | not run | not run |", "| z-score | not run | not run | not run |"]
+    )
+    assert lines_with(done.stderr, "table-8") == snapshot(["table-8: 0 of 30 cells are there"])
+    (head, *lines) = done.stderr.splitlines()[-1 - len(lines_with(done.stderr, "    bench run ")) :]
+    assert head == snapshot("all that is missing:")
     assert len({shlex.join(line.split()[:4]) + line.partition("--ablate")[2] for line in lines}) == len(lines)
     (sex,) = [line for line in lines if "phantom-skin-sex" in line]
     assert {"swift:mask=random", "swift:steps=first", "swift"} <= set(sex.split("--methods ")[1].split(","))
@@ -147,20 +154,37 @@ def test_reports_of_the_twins_and_the_paper_say_what_was_not_run(place):
     assert re.search(r"^table-4 +Table 4 +0 of 100 ", listed, re.MULTILINE)
     assert "    bench run --task cxr-age --methods baseline," in listed
     one = place.bench("report", "--paper", "--only", "table-5", code=1)
-    assert "table-5: 0 of 20 cells are there" in one.stderr
+    assert lines_with(one.stderr, "table-5") == snapshot(["table-5: 0 of 20 cells are there"])
     assert "not run" in (place.folder / "reports/paper/table-5.md").read_text()
-    assert "did you mean table-" in place.bench("report", "--paper", "--only", "tabel-5", code=2).stderr
+    assert place.told(place.bench("report", "--paper", "--only", "tabel-5", code=2).stderr) == snapshot(
+        "bench: unknown artefact 'tabel-5': did you mean table-5 or table-9 or table-8? allowed: table-1, table-2, table-3, table-4, table-5, table-6, table-7, table-8, table-9, figure-3-skin-tone, figure-4-skin-tone, figure-4-cxr-age, figure-5-skin-tone, figure-6-skin-tone, figure-6-cxr-age, figure-7-skin-tone, figure-7-cxr-age, figure-8-skin-tone, figure-9-cxr-age\n"
+    )
 
 
 def test_one_report_at_a_time(place):
     for words, says in (
-        (("--paper", "--twins"), "--paper and --twins: one of --task, "),
-        (("--task", "tiny.toml", "--paper"), "--task and --paper: one of --task, "),
-        (("--only", "table-6"), "a report of what: one of --task, "),
-        (("--published", "--list"), "without --list and --only"),
+        (
+            ("--paper", "--twins"),
+            snapshot(
+                "bench: --paper and --twins: one of --task, --all, --paper, --twins, --published, --from is needed\n"
+            ),
+        ),
+        (
+            ("--task", "tiny.toml", "--paper"),
+            snapshot(
+                "bench: --task and --paper: one of --task, --all, --paper, --twins, --published, --from is needed\n"
+            ),
+        ),
+        (
+            ("--only", "table-6"),
+            snapshot(
+                "bench: a report of what: one of --task, --all, --paper, --twins, --published, --from is needed\n"
+            ),
+        ),
+        (("--published", "--list"), snapshot("bench: --published is one report: without --list and --only\n")),
     ):
         done = place.bench("report", *words, code=2)
-        assert says in done.stderr
+        assert place.told(done.stderr) == says
 
 
 @pytest.mark.slow
@@ -172,10 +196,12 @@ def test_one_task_has_its_tables_when_their_cells_are_there(place):
     # An --only that can be made, beside one that cannot.
     done = place.bench("report", "--task", "tiny.toml", "--only", "table-7,table-9", code=1)
     assert [line.rpartition("/")[2] for line in done.stdout.split()] == ["table-7.tex", "table-7.md", "table-7.csv"]
-    assert done.stderr.splitlines()[-4:] == [
-        "table-7: 2 of 4 cells are there",
-        "table-9: 1 of 6 cells are there",
-        "all that is missing:",
-        "    bench run --task tiny.toml --methods swift:normalise=zscore,swift,swift:reinit=none,swift:reinit=full",
-    ]
+    assert done.stderr.splitlines()[-4:] == snapshot(
+        [
+            "table-7: 2 of 4 cells are there",
+            "table-9: 1 of 6 cells are there",
+            "all that is missing:",
+            "    bench run --task tiny.toml --methods swift:normalise=zscore,swift,swift:reinit=none,swift:reinit=full",
+        ]
+    )
     assert "table-9" not in done.stdout

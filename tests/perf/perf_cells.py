@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.cells import store
+from bench.cells.identity import cell_file, predictions_file
+from bench.files import write_json
 from bench.run.run_task import plan_run
 from bench.settings import Settings
+from tests.factory import record, scores
 
 SEEDS = ",".join(map(str, range(182)))
 TASK = "phantom-cxr-age"
@@ -24,12 +26,13 @@ def many(tmp_path_factory):
     settings = Settings(TASK, folder / "results", CACHE, None, seeds=tuple(range(182)))
     _, cells = plan_run(settings)
     assert len(cells) == 10010
-    filler = {f"set {i}": {f"score {j}": 0.123456789 for j in range(30)} for i in range(12)}
+    filler = {f"set {i}": scores(value=0.123456789) for i in range(12)}
     for planned in cells:
-        record = {"schema": 1, "hash": planned.hash, "scores": filler, "cost": {"seconds": 3.0}}
-        store.write_json(store.cell_file(settings.results, planned.cell), record)
-        store.predictions_file(settings.results, planned.cell).touch()
-    assert store.cell_file(settings.results, cells[0].cell).stat().st_size > 8000
+        cell = planned.cell
+        stored = record(cell.spec, cell.fold, seed=cell.seed, task=TASK, hash=planned.hash, scores=filler)
+        write_json(cell_file(settings.results, cell), stored)  # with its scores: no cell is larger
+        predictions_file(settings.results, planned.cell).touch()
+    assert cell_file(settings.results, cells[0].cell).stat().st_size > 8000
     from bench.run.history import remember
 
     remember(settings, TASK)

@@ -80,7 +80,7 @@ class Fold:
     batch: int
 
 
-# skin-gender (docs/cost.py): of the paper's tasks the one that gains least, as most of its validation images are
+# skin-gender (docs/cost.md): of the paper's tasks the one that gains least, as most of its validation images are
 # evaluated on and its external set is the largest beside them. On a CPU scaled down, with 0.40 for its 0.36.
 SKIN_GENDER = Fold(11_374, 11_000, 4_096, 128) if device().type == "cuda" else Fold(20, 20, 8, 4)
 

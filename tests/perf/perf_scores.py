@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from bench.cells import store
-from bench.run.plan import SCHEMA, Cell
+from bench.cells.identity import Cell
 from bench.score.metrics import score_sets
+from tests.factory import record
 
 GROUPS = ("up to 65", "over 65")
 SETS = {"val": 2000, "ood_neutral": 4000, "ood_reversed": 4000}
@@ -37,14 +38,8 @@ def cells(tmp_path):
             for one in scores.values():
                 del one["min_tpr"]
             cell = Cell("phantom-cxr-age", "small", f"m{method}", fold, 0)
-            record = {
-                "schema": SCHEMA,
-                "hash": "0",
-                "metrics_version": 1,
-                "scores": scores,
-                "cell": {"task": cell.task},
-            }
-            store.save_cell(tmp_path, cell, record, table, b"")
+            stored = record(cell.spec, fold, task=cell.task, metrics_version=1, scores=scores)
+            store.save_cell(tmp_path, cell, stored, table, b"")
     return tmp_path
 
 

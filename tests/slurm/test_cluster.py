@@ -11,7 +11,9 @@ import time
 
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
+from tests.prose import lines_with
 from tests.slurm.conftest import CLUSTER, METHODS, PROFILE, configured, drained, shell
 
 DEMO = ("run", "--methods", "all", "--task", "phantom-cxr-age", "--folds", "0,1")
@@ -22,7 +24,10 @@ def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):
     with configured(daemons, MaxJobCount="3", MinJobAge="2"), drained():
         cluster.wait(until=lambda: not shell("squeue", "--noheader", "--states=all"), seconds=120)
         first = cluster.submit()
-        assert re.search(r"2 submitted in 1 arrays, 4 left for later: the cluster takes no more jobs", first.stdout)
+        said = re.sub(r"\(.*\)", "(<what sbatch says>)", first.stdout)
+        assert said == snapshot(
+            "0 of 6 cells done, 2 submitted in 1 arrays, 4 left for later: the cluster takes no more jobs for now (<what sbatch says>); the same command submits them when some are done. `bench status --task tiny.toml` shows how they stand, the same command resumes.\n"
+        )
     cluster.complete()
     assert cluster.untimed() == local.table
     cluster.done_once()
@@ -36,10 +41,14 @@ def test_the_demo_on_slurm_is_the_demo_here_byte_for_byte(cluster, place_of):
     shutil.copytree(here.folder / ".cache/images", cluster.folder / ".cache/images")
     cluster.profile("long.toml", time=60)
     submitted = cluster.bench(*DEMO, "--on", "slurm", "--profile", "long.toml", "--group-by", "fold")
-    assert "0 of 22 cells done, 22 submitted in 1 arrays" in submitted.stdout
+    assert submitted.stdout == snapshot(
+        "0 of 22 cells done, 22 submitted in 1 arrays. `bench status --task phantom-cxr-age` shows how they stand, the same command resumes.\n"
+    )
     cluster.wait(seconds=900)
     again = cluster.bench(*DEMO, "--on", "slurm", "--profile", "long.toml", "--group-by", "fold")
-    assert "22 of 22 cells done, 0 submitted" in again.stdout
+    assert again.stdout == snapshot(
+        "22 of 22 cells done, 0 submitted in 0 arrays. `bench status --task phantom-cxr-age` shows how they stand, the same command resumes.\n"
+    )
     cluster.bench("report", "--task", "phantom-cxr-age")
     for name in ("main.csv", "main.md", "main.tex"):
         ours, theirs = (p.folder / "reports/phantom-cxr-age" / name for p in (cluster, here))
@@ -62,11 +71,15 @@ def test_cells_of_a_fold_share_the_gpu_of_its_job(cluster, local):
 
 def test_jobs_are_submitted_in_seconds_and_wait_for_their_baselines(cluster, local):
     first = cluster.submit()
-    assert "0 of 6 cells done, 6 submitted in 3 arrays" in first.stdout
+    assert first.stdout == snapshot(
+        "0 of 6 cells done, 6 submitted in 3 arrays. `bench status --task tiny.toml` shows how they stand, the same command resumes.\n"
+    )
     queue = shell("squeue", "--noheader", "--format=%j %E")
     assert len(re.findall(r"bench-\w+ afterok:\d+_[01]", queue)) == 2
     # The shell that submitted has ended; a second one finds everything on its way.
-    assert "6 in the queue or running before" in cluster.submit().stdout
+    assert cluster.submit().stdout == snapshot(
+        "0 of 6 cells done, 0 submitted in 0 arrays, 6 in the queue or running before. `bench status --task tiny.toml` shows how they stand, the same command resumes.\n"
+    )
     assert set(cluster.counts()) <= {"running", "submitted", "done"}
     cluster.wait()
     assert cluster.counts() == {"done": 6}
@@ -87,7 +100,8 @@ def test_cancelled_jobs_are_resumed(cluster, local, how):
     if how == "scancel":
         subprocess.run(["scancel", "--user", str(os.getuid())], check=True)
     else:
-        assert re.search(r"[1-6] jobs cancelled, 0 runs", cluster.bench("cancel").stdout)
+        said = re.sub(r"^[1-6] ", "<jobs> ", cluster.bench("cancel").stdout)
+        assert said == snapshot("<jobs> jobs cancelled, 0 runs on this machine stopped\n")
     cluster.wait()
     assert cluster.counts() != {"done": 6}
     cluster.complete()
@@ -200,7 +214,8 @@ def test_code_that_changed_while_jobs_waited_is_noted_in_their_records(cluster):
     }
     assert noted["baseline"] is None
     assert "plugin sleeper.py" in noted["sleeper"]
-    assert "the code is not that of the submission" in records["sleeper"].with_suffix(".log").read_text()
+    logged = lines_with(records["sleeper"].with_suffix(".log").read_text(), " code ")
+    assert [line[21:] for line in logged] == snapshot(["the code is not that of the submission"])
 
 
 def test_a_job_that_is_told_to_end_goes_back_into_the_queue(cluster):
@@ -211,7 +226,7 @@ def test_a_job_that_is_told_to_end_goes_back_into_the_queue(cluster):
     cluster.wait()
     assert cluster.counts() == {"done": 2}
     log = (cluster.folder / "results/cells/tiny/small/sleeper/f0-s0.log").read_text()
-    assert "preempted: back into the queue" in log
+    assert [line[21:] for line in lines_with(log, "preempted")] == snapshot(["preempted: back into the queue"])
     assert log.count("attempt on") == 2
 
 
@@ -237,7 +252,9 @@ def test_arrays_are_cut_to_the_largest_that_the_cluster_takes(cluster, daemons):
     with configured(daemons, MaxArraySize="8"):
         submitted = cluster.submit("--folds", "0", methods="all")
         # A baseline, then ten methods in arrays of eight and two.
-        assert "0 of 11 cells done, 11 submitted in 3 arrays" in submitted.stdout
+        assert submitted.stdout == snapshot(
+            "0 of 11 cells done, 11 submitted in 3 arrays. `bench status --task tiny.toml` shows how they stand, the same command resumes.\n"
+        )
         cluster.complete("--folds", "0", methods="all")
     cluster.done_once()
 

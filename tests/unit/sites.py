@@ -9,12 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell, predictions_file
 from bench.report.task_results import Material, info_of
-from bench.run.plan import Cell
-from bench.score.definitions import METRICS
 from bench.settings import Settings
 from bench.tasks import TASKS
+from tests.factory import Record, record, scores
 
 TASK = TASKS["phantom-cxr-age"]
 GROUPS = TASK.attribute.names
@@ -22,50 +21,34 @@ WIDE = {GROUPS[0]: (60, 40), GROUPS[1]: (75, 25)}
 ROWS = {"baseline": 1, "llft": 5, "swift": 10}
 
 
-def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = None, **sets: Any) -> dict[str, Any]:
+def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = None, **sets: Any) -> Record:
     """A cell of a site whose scores are `values` (metric -> number) on every set, 0.4 where none is given.
 
     `sets` give images by group as (negatives, positives); all sets but those given are `WIDE`.
     """
     name = method.partition(":")[0]
-
-    def scores(groups: dict[str, tuple[int, int]]) -> dict[str, Any]:
-        table = {group: {"negatives": n, "positives": p, "n": n + p} for group, (n, p) in groups.items()}
-        total = sum(group["n"] for group in table.values())
-        return dict.fromkeys(METRICS, 0.4) | (values or {}) | {"degenerate": False, "n": total, "groups": table}
-
-    return {
-        "schema": 1,
-        "hash": f"{site}-{method}-{fold}",
-        "cell": {
-            "task": TASK.name,
-            "backbone": "small",
-            "method": name,
-            "title": name.title(),
-            "row": ROWS[name],
-            "spec": method,
-            "parameters": {"rate": 0.5},
-            "version": 1,
-            "fold": fold,
-            "seed": 0,
-        },
-        "synthetic": False,
-        "data": {
-            part: {"n": 200, "sha": f"{site}-{part}-{fold if part in ('train', 'external', 'val') else ''}"}
-            for part in ("train", "external", "val", *TASK.ood)
-        },
-        "unreadable": {},
-        "scores": {part: scores(sets.get(part, WIDE)) for part in (*TASK.ood, "val")},
-        "metrics_version": 1,
-        "cost": {"seconds": 1.0, "images_forward": 300, "images_backward": 150, "epochs_equivalent": 1.0},
-        "log": {},
-        "warnings": [],
-        "baseline": {"sha256": "b"},
-        "environment": {"bench": "0.1.0", "python": "3.11", "host": "zqhost"},
-    }
+    scored = {part: scores(sets.get(part, WIDE), value=0.4, **values or {}) for part in (*TASK.ood, "val")}
+    parts = ("train", "external", "val", *TASK.ood)
+    return record(
+        method,
+        fold,
+        task=TASK.name,
+        hash=f"{site}-{method}-{fold}",
+        title=name.title(),
+        row=ROWS[name],
+        parameters={"rate": 0.5},
+        version=1,
+        synthetic=False,
+        data={part: (200, f"{site}-{part}-{'' if part in TASK.ood else fold}") for part in parts},
+        scores=scored,
+        metrics_version=1,
+        cost={"epochs_equivalent": 1.0},
+        baseline_sha256="b",
+        environment={"bench": "0.1.0", "python": "3.11", "host": "zqhost"},
+    )
 
 
-def site(name: str, cells: Sequence[dict[str, Any]] | None = None, /, **changes: Any) -> Material:
+def site(name: str, cells: Sequence[Record] | None = None, /, **changes: Any) -> Material:
     """A site of its own images: Baseline and SWiFT in two folds, or these cells; `changes` are of its task."""
     made = [cell(method, fold, name) for method in ("baseline", "swift") for fold in (0, 1)]
     task = dataclasses.replace(TASK, **changes)

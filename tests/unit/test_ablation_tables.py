@@ -1,26 +1,20 @@
 """Which table a row stands in, and the files of ablations."""
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench.methods.swift import SWiFT
-from bench.report import TaskInfo, write
+from bench.report import write
 from bench.report.numbers.ablations import ablated, split
 from bench.report.numbers.task_info import label_of
-from bench.score.definitions import METRICS
 from bench.tasks import RECIPES
+from tests import factory
+from tests.factory import task_info
+from tests.prose import lines_with
 from tests.unit.materials import material
 
 RECIPE = RECIPES["small"]
-INFO = TaskInfo(
-    name="demo",
-    says="Finding on demo images.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near",),
-)
-TITLES = {"baseline": "Baseline", "swift": "SWiFT", "diff_prune": "DiffPrune"}
+INFO = task_info(says="Finding on demo images.", ood=("near",))
 OWN = '''"""Own: a method from outside.
 
 Paper: none.
@@ -48,30 +42,16 @@ class Own(Method):
 
 
 def cells(*specs, folds=2):
-    metrics = dict.fromkeys(METRICS, 0.5)
-    groups = {name: {"n": 100, "positives": 40, "negatives": 60} for name in INFO.group_names}
-    return [
-        {
-            "cell": {
-                **{"task": "demo", "backbone": "small", "method": spec.partition(":")[0], "fold": fold, "seed": 0},
-                **{"title": TITLES.get(spec.partition(":")[0], "Own"), "row": 1, "spec": spec},
-            },
-            "synthetic": True,
-            "data": {"external": {"n": 100, "sha": "e"}, "near": {"n": 200, "sha": "n"}},
-            "scores": {name: metrics | {"degenerate": False, "n": 200, "groups": groups} for name in ("near", "val")},
-            "cost": {"images_forward": 300, "images_backward": 150},
-        }
-        for spec in specs
-        for fold in range(folds)
-    ]
+    sets = {name: factory.scores() for name in ("near", "val")}
+    return [factory.record(spec, fold, row=1, scores=sets) for spec in specs for fold in range(folds)]
 
 
 def failure(spec):
-    return {"cell": cells(spec, folds=1)[0]["cell"], "error": {"class": "NonFinite", "message": "NaN", "traceback": ""}}
+    return factory.failure(*cells(spec, folds=1))
 
 
 def rows(tables):
-    return {table.name: sorted({item["cell"]["spec"] for item in [*table.cells, *table.failures]}) for table in tables}
+    return {table.name: sorted({item.cell.spec for item in [*table.cells, *table.failures]}) for table in tables}
 
 
 def test_a_single_choice_is_an_ablation_and_a_number_is_not():
@@ -128,7 +108,7 @@ def test_a_plugin_from_outside_stays_in_the_main_table(tmp_path):
     ],
 )
 def test_labels_name_parameters_in_words(spec, label):
-    assert label_of(cells(spec)[0]["cell"]) == label
+    assert label_of(factory.changed(*cells(spec.partition(":")[0], folds=1), spec=spec).cell) == label
 
 
 def test_files_of_ablations(tmp_path):
@@ -146,7 +126,15 @@ def test_files_of_ablations(tmp_path):
     ]
     assert "| SWiFT (steps first) |" in text
     assert "DiffPrune" not in text
-    assert "## What folds and patients support" in text
+    assert lines_with(text, "## ") == snapshot(
+        [
+            "## small backbone",
+            "### near: out-of-distribution (n 200)",
+            "### val: in-domain, partly seen by the methods; not a test (n 200)",
+            "## How to read this",
+            "## What folds and patients support",
+        ]
+    )
     assert "steps first" not in (tmp_path / "main.md").read_text()
     labels = [
         (tmp_path / f"{name}.tex").read_text().partition("\\label{")[2].partition("}")[0]

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 from scipy import stats
 
 from bench.errors import UsageError
@@ -48,10 +49,12 @@ def test_the_direction_decides_who_is_first() -> None:
 def test_what_cannot_be_ranked() -> None:
     assert math.isnan(friedman([[1, 2, 3]], "up").p)
     assert math.isnan(friedman([[1, 1, 1], [2, 2, 2]], "up").p)
-    with pytest.raises(UsageError, match="1 values are not finite"):
+    with pytest.raises(UsageError) as error:
         friedman([[1, 2, math.nan], [1, 2, 3]], "up")
-    with pytest.raises(UsageError, match="three or more methods"):
+    assert str(error.value) == snapshot("1 values are not finite: leave out the method or the block")
+    with pytest.raises(UsageError) as error:
         friedman([[1, 2], [1, 2]], "up")
+    assert str(error.value) == snapshot("values of shape (2, 2): blocks by three or more methods expected")
 
 
 def test_cliques_are_the_largest_sets_within_the_difference() -> None:

@@ -4,15 +4,16 @@ import dataclasses
 
 import pytest
 import torch
+from inline_snapshot import snapshot
 
 from bench import taskfile
+from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup
 from bench.learn.predict import predict
 from bench.run import checkpoint, pretraining
 from bench.run.compute_cell import open_splits, open_task
-from bench.run.plan import Cell
 from bench.run.pretraining import train_baseline
 from bench.score.metrics import auc_of_sorted
 from bench.settings import Settings
@@ -91,8 +92,11 @@ def test_best_inner_neither_trains_on_the_tenth_it_chooses_on_nor_sees_validatio
 def test_an_epoch_cannot_be_chosen_on_one_class(world, tmp_path):
     val = world[1]["val"]()
     splits = {**world[1], "val": lambda: val.where(val.y == 1)}
-    with pytest.raises(EmptyGroup, match="val has images of one class only"):
+    with pytest.raises(EmptyGroup) as error:
         trained(world, tmp_path, splits, pretrain_checkpoint="reference")
+    assert str(error.value) == snapshot(
+        "pretrain_checkpoint: val has images of one class only, on which no epoch can be chosen: take pretrain_checkpoint=last or fewer folds"
+    )
 
 
 def test_clipping_bounds_what_training_moves(world, tmp_path):

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inline_snapshot import snapshot
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell, predictions_file
 from bench.cli import main
 from bench.report.figures import rank_diagram
 from bench.report.numbers import across_tasks
 from bench.report.numbers.published import published
-from bench.run.plan import SCHEMA, Cell, build_method, describe_cell
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
+from tests.factory import record, scores
+from tests.prose import lines_with, plain, sentences_with
 
 STEPS = (-2, -1, 0, 1, 2)
 """Five folds of these, times s, have mean 0 and a std (ddof 1) of 1.5811 s."""
@@ -33,28 +35,22 @@ class Folder:
         """Five folds that have the paper's means, plus `shift`; `given` are `synthetic`, `folds` and `degenerate`."""
         backbone = TASKS[task].backbones[0]
         paper = published(task, backbone)
-        groups = {name: {"positives": 100, "negatives": 100} for name in TASKS[task].attribute.names}
+        groups = dict.fromkeys(TASKS[task].attribute.names, (100, 100))
         for fold in range(given.get("folds", 5)):
             cell = Cell(task, backbone, spec, fold, 0)
-            scores = {}
+            sets = {}
             for name in (*TASKS[task].ood, "val"):
                 rows = paper[(paper["test_set"] == name) & (paper["key"] == spec)]
                 known = dict(zip(rows["metric"], rows["mean"], strict=True))
                 known["eodds_signed"] = known.get("eodds", 0.5)
                 values = {metric: known.get(metric, 0.5) + shift + step * STEPS[fold] for metric in METRICS}
-                n = SIZES.get(name, 400)
-                scores[name] = values | {"degenerate": given.get("degenerate", False), "n": n, "groups": groups}
-            record = {
-                "schema": SCHEMA,
-                "cell": describe_cell(cell, build_method(spec)),
-                "synthetic": given.get("synthetic", False),
-                "data": {name: {"n": scores[name]["n"], "sha": name} for name in TASKS[task].ood},
-                "scores": scores,
-                "cost": {"seconds": 1.0, "images_forward": 10, "images_backward": 5},
-            }
+                values |= {"n": SIZES.get(name, 400), "degenerate": given.get("degenerate", False)}
+                sets[name] = scores(groups, **values)
+            synthetic = given.get("synthetic", False)
+            stored = record(spec, fold, task=task, backbone=backbone, synthetic=synthetic, scores=sets)
             file = self.place / "cells" / cell.path.with_name(f"{cell.path.name}.json")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(record))
+            file.write_text(json.dumps(stored))
             predictions = predictions_file(self.place, cell)
             predictions.parent.mkdir(parents=True, exist_ok=True)
             predictions.touch()
@@ -95,7 +91,9 @@ def test_each_published_number_stands_beside_ours(folder: Folder, capsys: pytest
     assert lines["chexpert", "auc", "swift:normalise=zscore"]["verdict"] == "not run"
     printed = capsys.readouterr().out
     assert "SWiFT                     0.893 ± 0.002  0.873 ± 0.003  +0.020      no" in printed
-    assert "BMFT                      not run        0.870 ± 0.004  –           not run" in printed
+    assert sentences_with(printed, "0.870") == snapshot(
+        ["BMFT                      not run        0.870 ± 0.004  –           not run"]
+    )
     assert "Not run: densenet121." in printed
     assert "Baseline                  0.871 ± 0.002  0.871 ± 0.005  +0.000      yes" in printed
     assert printed.count("0.025 ± 0.008") == 2  # the paper's EOdds, beside both of ours
@@ -131,7 +129,9 @@ def test_what_cannot_be_compared_says_why(folder: Folder, capsys: pytest.Capture
     assert lines["atlas", "spd", "bmft"]["verdict"] == "degenerate"
     assert lines["atlas", "auc", "bmft"]["verdict"] == "yes"
     out = capsys.readouterr().out
-    assert "pad_ufes_20: 1494 images here, 2298 in the paper: not the same images, not compared." in out
+    assert sentences_with(out, "2298") == snapshot(
+        ["pad_ufes_20: 1494 images here, 2298 in the paper: not the same images, not compared."]
+    )
     folder.add("cxr-gender", "baseline", folds=1)
     folder.report("--task", "cxr-gender")
     assert folder.compared("cxr-gender")["chexpert", "auc", "baseline"]["verdict"] == "one fold"
@@ -154,7 +154,9 @@ def test_never_beside_synthetic_data_and_old_files_go(folder: Folder, capsys: py
     capsys.readouterr()
     folder.report("--task", "cxr-age")
     out = capsys.readouterr().out
-    assert "Published numbers are of patients: they are not shown beside synthetic data." in out
+    assert sentences_with(out, "Published") == snapshot(
+        ["Published numbers are of patients: they are not shown beside synthetic data."]
+    )
     assert "0.871 ± 0.005" not in out
     assert not list((folder.place / "reports" / "cxr-age").glob("published.*"))
 
@@ -179,16 +181,26 @@ def test_all_tasks_together_rank_the_methods(folder: Folder, capsys: pytest.Capt
     # = 13, 5.5, 9, 12.5: (12 * 436.5 / 80 - 60) / (1 - 6 / 240) = 5.615 on 3 degrees of freedom.
     ranks = "SWiFT 1.38, BMFT 2.25, LLFT 3.12, Baseline 3.25"
     assert f"AUC over 4 blocks: Friedman p = 0.13. Mean ranks: {ranks}." in out
-    assert "Left out, without a ranked number in every block: FullFT-RW." in out
-    assert "SPD over 4 blocks: Friedman" in out
-    assert "number in every block: FullFT-RW and LLFT." in out
-    assert "No method is separable from another on AUC" in out
+    assert sentences_with(out, "FullFT-RW.") == snapshot(
+        [
+            "Not separable from Baseline on EOdds (paired, Holm): chexpert: not compared; nih_cxr14: FullFT-RW.",
+            "Left out, without a ranked number in every block: FullFT-RW.",
+        ]
+    )
+    assert sentences_with(out, "SPD", "Friedman") == snapshot(["SPD over 4 blocks: Friedman p = 0.47."])
+    assert sentences_with(out, "FullFT-RW", "LLFT") == snapshot(
+        [
+            "Left out, without a ranked number in every block: FullFT-RW and LLFT.",
+            "Left out, without a ranked number in every block: FullFT-RW and LLFT.",
+        ]
+    )
+    assert sentences_with(out, "AUC", "No") == snapshot(["No method is separable from another on AUC (p ≥ 0.05)."])
     assert {file.name for file in (folder.place / "reports").glob("across*")} == {
         f"across.{kind}" for kind in ("md", "csv", "pdf", "png")
     }
     page = (folder.place / "reports" / "index.html").read_text()
     assert [name in page for name in ("cxr-age/index.html", "cxr-gender/index.html", "across.csv")] == [True] * 3
-    assert "AUC over 4 blocks: Friedman p = 0.13." in page
+    assert sentences_with(page, "0.13") == snapshot(["<p>AUC over 4 blocks: Friedman p = 0.13."])
     assert page.count("data:image/webp") == 1
 
 
@@ -199,7 +211,9 @@ def test_a_task_that_cannot_be_reported_is_named_and_the_others_are(
     (folder.place / "cells" / "cxr-gender").mkdir()
     assert folder.report("--all") == 1
     told = capsys.readouterr()
-    assert "no report of cxr-gender: no results of cxr-gender" in told.err
+    assert plain(lines_with(told.err, "cxr-gender")[-1], folder.place) == snapshot(
+        "no report of cxr-gender: no results of cxr-gender: `bench run --task cxr-gender --methods all --results <tmp> --cache <tmp> --data <tmp>` makes them"
+    )
     assert "cxr-gender" not in (folder.place / "reports" / "index.html").read_text()
     assert (folder.place / "reports" / "cxr-age" / "index.html").is_file()
 
@@ -224,8 +238,14 @@ def test_synthetic_tasks_are_ranked_apart(folder: Folder) -> None:
 def test_published_numbers_give_the_published_ranks(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     assert folder.report("--published") == 0
     out = capsys.readouterr().out
-    assert "AUC over 16 blocks: Friedman p = 6.7e-14. Mean ranks: SWiFT 1.47, BMFT 2.88, Baseline 4.34," in out
-    assert "First on AUC: SWiFT, not separable from BMFT and Baseline (Nemenyi, critical difference 3.39)." in out
+    assert lines_with(out, "6.7e-14") == snapshot(
+        [
+            "AUC over 16 blocks: Friedman p = 6.7e-14. Mean ranks: SWiFT 1.47, BMFT 2.88, Baseline 4.34, FullFT-RW 5.16, FullFT-FDR 5.72, DiffGda 5.97, FullFT-Reg 6.16, LLFT 6.38, DiffPrune 7.34, FairPrune 9.59."
+        ]
+    )
+    assert sentences_with(out, "3.39", "AUC") == snapshot(
+        ["First on AUC: SWiFT, not separable from BMFT and Baseline (Nemenyi, critical difference 3.39)."]
+    )
     assert folder.report("--published", "--task", "cxr-age") == 2
 
 

@@ -1,8 +1,7 @@
-"""docs/cost.py: its work is what cells count, and docs/cost.md shows what it prints."""
+"""docs/cost.md: its formulas are what cells count, and its totals follow from its tables."""
 
 import dataclasses
-import importlib.util
-import sys
+import re
 from functools import partial
 from pathlib import Path
 
@@ -13,74 +12,62 @@ from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
 from bench.run.context import CellRun
 from bench.run.plan import build_method
 
-DOCS = Path(__file__).parents[2] / "docs"
-EXTERNAL, VAL = 64, 48
+PAGE = (Path(__file__).parents[2] / "docs/cost.md").read_text(encoding="utf-8")
+ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if line.startswith("| ")]
+WORK = {row[0]: row[2:] for row in ROWS if len(row) == 4}
+SIZES = ("train", "v", "e", "t", "pretraining", "E")
+TASKS = {row[0]: dict(zip(SIZES, row[1:], strict=True)) for row in ROWS if len(row) == 7 and row[1][0].isdigit()}
 SHARED = ("swift", "bmft")
 """Methods whose cells count the importances too."""
 
 
-@pytest.fixture(scope="module")
-def cost():
-    spec = importlib.util.spec_from_file_location("cost", DOCS / "cost.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["cost"] = module
-    spec.loader.exec_module(module)
-    return module
+def images(what, most=4096, **sizes):
+    """Images trained on and passed forward, by the formulas of the page; states are compared on `most` at most."""
+    known = {"p": 8 * (1 - (7 / 8) ** (sizes["E"] / 2)), "c": min(sizes["v"], most), **sizes}
+    return [eval(re.sub(r"(?<=\w) (?=[a-z])", " * ", text), {}, known) for text in WORK[what]]
 
 
 @pytest.mark.parametrize(
-    ("spec", "evaluated"),
+    ("spec", "most"),
     [
-        *((name, None) for name in sorted(registry.METHODS.catalogue())),
+        *((name, 4096) for name in sorted(registry.METHODS.catalogue()) if name != "baseline"),
         *((f"{name}:evaluation_images=16", 16) for name in ("diff_gda", "diff_prune")),
     ],
 )
-def test_the_work_of_a_method_is_what_its_cells_count(cost, spec, evaluated, monkeypatch):
+def test_the_images_of_a_method_are_what_its_cells_count(spec, most):
     name, method = spec.partition(":")[0], build_method(spec)
-    if evaluated:
-        monkeypatch.setattr(cost, "EVALUATED", evaluated)
-    sizes = {"train": 16, "val": VAL, "external": EXTERNAL}
+    sizes = {"train": 16, "val": 48, "external": 192}
     splits = {split: partial(random_split, split, images=sizes[split], gap=True) for split in SPLITS}
-    recipe = dataclasses.replace(RECIPE, epochs=4)
+    # Six batches an epoch: one evaluation of DiffGda after each, as on the tasks of the paper.
+    recipe = dataclasses.replace(RECIPE, epochs=4, batch=32)
     run = CellRun(trained_net(), recipe, splits, method.uses, seed=0, task="check", fold=0, method=name)
     method.fit(run)
 
-    study = cost.Study("check", 16, VAL, EXTERNAL, 0, 1, recipe.epochs, adam=False)
-    work = cost.methods(study, recipe.batch)[method.title]
-    work += cost.importances(study) if name in SHARED else cost.Work()
+    trained, forward = images(method.title, most, e=192, v=48, E=4)
+    forward += images("Importances", e=192, v=48, E=4)[1] if name in SHARED else 0
     # A backward pass counts as two forward ones; DiffPrune's ends at the first layer and counts as one.
     backward = 1 if name == "diff_prune" else 2
     counted = run.passes.forward + backward * run.passes.backward
-    # Poses are drawn: the head's features vary about their mean.
-    assert 3 * work.trained + work.forward == pytest.approx(counted, rel=0.03 if name in SHARED else 0)
+    # Augmented versions are drawn: the head's features vary about their mean.
+    assert 3 * trained + forward == pytest.approx(counted, rel=0.03 if name in SHARED else 0)
 
 
-def test_states_are_compared_on_as_many_images_as_the_methods_take(cost):
-    assert {build_method(name).evaluation_images for name in ("diff_gda", "diff_prune")} == {cost.EVALUATED}
+def test_states_are_compared_on_as_many_images_as_the_methods_take():
+    assert {build_method(name).evaluation_images for name in ("diff_gda", "diff_prune")} == {4096}
+    assert "*c* = min(*v*, 4096)" in PAGE
 
 
-def test_hours_by_hand(cost):
-    work = cost.Work(trained=7_200_000, forward=3_600_000)
-    assert work.hours(1000, 500) == 2 + 2
-    assert cost.distinct(10) == pytest.approx(5.9, abs=0.01)
-    # 29 batches, one evaluation in five: after 0, 5, ..., 25, ten times, and before the first.
-    assert cost.evaluations(3_600) == 61
-    # SWiFT on skin tone: mask 5/3, ten epochs, 5.9 poses: 13.6 epochs of full fine-tuning.
-    skin = cost.STUDIES[0]
-    work = cost.methods(skin)["SWiFT"] + cost.importances(skin)
-    assert (work.trained + work.forward / 3) / skin.external == pytest.approx(13.6, abs=0.05)
-
-
-def test_hours_at_the_rates_of_each_backbone_by_hand(cost):
-    """Ten times as fast on ResNet-50: half of every part takes a tenth; skin images have 1.306 times the pixels."""
-    alike = dict.fromkeys(("resnet50", "densenet121", "efficientnet_b3"), (1.0, 1.0))
-    hours = lambda rates, cores: cost.hours_by_part(rates, cores)["baselines"]  # noqa: E731
-    baselines = (2 * 90.978e6 * (256 / 224) ** 2 + 2 * 61.502e6) / 3600
-    assert hours(alike, 1) == pytest.approx(baselines)
-    assert hours(alike, 2) == pytest.approx(baselines / 2)
-    assert hours({**alike, "resnet50": (10.0, 10.0)}, 1) == pytest.approx(0.55 * baselines)
-    assert f"| baselines | {baselines / 2:,.0f} | not measured |" in cost.measured(alike, 2)
-
-
-def test_the_page_shows_what_the_script_prints(cost):
-    assert cost.table(1000, 1000) in (DOCS / "cost.md").read_text(encoding="utf-8")
+def test_the_totals_of_the_page_follow_from_its_tables():
+    folds, baselines, trained, forward = 10, 0, 0, 0
+    for name, columns in TASKS.items():
+        sizes = {key: int(value.replace(",", "")) for key, value in columns.items()}
+        # The first two rows are computed once per fold, the last by every cell.
+        cells = [what for what in list(WORK)[4:-1] if "apply" not in what or name.startswith("cxr")]
+        both = [images(what, **sizes) for what in ["Importances", *cells, *["Predictions"] * (len(cells) + 1)]]
+        baselines += folds * sizes["train"] * sizes["pretraining"]
+        trained += folds * sum(one for one, _ in both)
+        forward += folds * sum(other for _, other in both)
+    trained += baselines
+    assert f"Together {trained / 1e6:.1f} million images are trained on" in PAGE
+    assert f"{baselines / 1e6:.1f} million by the baselines, and {forward / 1e6:.1f} million pass forward" in PAGE
+    assert f"that is {(trained + forward) / 1000 / 3600:.1f} hours" in PAGE

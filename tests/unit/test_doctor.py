@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 from PIL import Image
 
 from bench import cli
 from bench.doctor import findings
 from bench.doctor.check_images import NEAR, near_pairs
+from tests.prose import sentences_with
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -222,7 +224,12 @@ def test_a_sound_tree_is_sound(tree, tmp_path, capsys):
     assert re.search(r"rows +160\b.*used +160\b", out, re.DOTALL)
     assert "pneumothorax: 80 of 160 (50.0%)" in out
     assert "80 groups" in out
-    assert "paper 10815, here 160, difference -10655: official test list" in out
+    assert sentences_with(out, "10815") == snapshot(
+        [
+            "paper 10815, here 160, difference -10655: official test list, exclusive labels; the one film more is not known",
+            "D050 note nih_cxr14: used 160; paper 10815; difference -10655: official test list, exclusive labels; the one film more is not known",
+        ]
+    )
 
 
 @pytest.mark.parametrize(("plant", "code", "level", "text"), FAULTS, ids=[fault[0].__name__ for fault in FAULTS])
@@ -271,7 +278,12 @@ def test_a_sound_task_shows_its_smallest_cells_and_room(task, capsys):
     assert code == 0
     assert {one[0] for one in found} <= {*USUAL, "D041", "D060"}
     assert all(one[1] != "error" for one in found)
-    assert re.search(r"smallest cell, fold 0, validation: .*: 10; one image moves its rate by 10\.0 points", out)
+    assert sentences_with(out, "fold 0", "10.0") == snapshot(
+        [
+            "smallest cell, fold 0, validation: no finding, men: 10; one image moves its rate by 10.0 points",
+            "D041 warning source: fold 0, validation: no finding, men has 10 images, one of them moves its rate by 10.0 points",
+        ]
+    )
     assert "image caches: 0.00 GB more" in out
 
 
@@ -282,7 +294,15 @@ def test_an_image_on_both_sides_of_a_task_is_an_error(task, tree, capsys):
     code, found, _ = task(capsys)
     assert code == 3
     assert ("D032", "error") in {one[:2] for one in found}
-    assert "1 images of portable are in the source (1 by pixels, 0 by name)" in str(found)
+    assert [one for one in found if one[0] == "D032"] == snapshot(
+        [
+            (
+                "D032",
+                "error",
+                "1 images of portable are in the source (1 by pixels, 0 by name) (nih_cxr14:99000000_000.png)",
+            )
+        ]
+    )
 
 
 def test_an_empty_cell_of_a_task_and_an_external_set_that_cannot_be_are_errors(task, tree, capsys):
@@ -372,7 +392,11 @@ def test_the_page_holds_every_code_with_its_cure():
 
 def test_an_unknown_name_has_its_nearest_spelling(capsys):
     assert cli.main(["doctor", "nih_cxr15"]) == 2
-    assert "did you mean nih_cxr14" in capsys.readouterr().err
+    assert sentences_with(capsys.readouterr().err, "nih_cxr14") == snapshot(
+        [
+            "bench: unknown task or dataset 'nih_cxr15': did you mean nih_cxr14 or mimic_cxr? allowed: phantom-cxr-age, phantom-cxr-sex, phantom-skin-tone, phantom-skin-sex, phantom-cxr-age-no-correlation, phantom-cxr-age-no-cue, phantom-cxr-age-no-core, phantom-cxr-age-groups, phantom-skin-tone-groups, ham10000-sex, ham10000-age, skin-tone, skin-gender, cxr-gender, cxr-age, skin-tone-groups, cxr-age-groups, atlas, chexpert, ddi, fitzpatrick17k, ham10000, isic, manifest, mimic_cxr, nih_cxr14, pad_ufes_20, phantom"
+        ]
+    )
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")

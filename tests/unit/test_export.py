@@ -10,26 +10,32 @@ import tarfile
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 from pandas.testing import assert_frame_equal
 
 from bench import taskfile
+from bench.cells.identity import SCHEMA, slug
+from bench.cells.record import Counted, Leaves, Record
 from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
+from bench.files import to_json
 from bench.report.figures import sweeps
 from bench.report.tables import main_table
 from bench.report.task_results import Material
-from bench.run.plan import folder
 from bench.share import archive
 from bench.share.archive import MANIFEST, pack, unpack
 from bench.share.export import commands, contents
-from bench.share.privacy import leaving, leaving_failures, pathless
+from bench.share.privacy import leaving, leaving_failures, pathless, permitted
 from bench.share.read_export import opened
 from bench.share.task_toml import differences, from_toml, to_toml
 from bench.tasks import TASKS
+from tests.factory import GONE, changed, failure, scores
+from tests.prose import plain
 from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
 
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
 HIDDEN = ("131", "67", "59", "198", "66", "190", "74")
 """Counts of SMALL by group, class or both."""
+RECORD = cell("swift", 0, "north")
 FILES = {"task.toml": b"name", "cells/small/swift/f0-s0.json": b"{}"}
 
 
@@ -139,8 +145,9 @@ def test_a_header_that_claims_to_be_endless_is_not_read_into_memory(tmp_path):
         zipped.write(header.tobuf())
         zipped.write(bytes(3 * 2**20))
     (tmp_path / "out").mkdir()
-    with pytest.raises(DataInvalid, match="longer than it may be"):
+    with pytest.raises(DataInvalid) as error:
         unpack(tmp_path / "bomb.tar.gz", tmp_path / "out")
+    assert plain(error.value, tmp_path) == snapshot("<tmp>/bomb.tar.gz: a member that is longer than it may be")
 
 
 @pytest.mark.parametrize("size", [0, 1, 30, 200, -40])
@@ -163,8 +170,11 @@ def test_the_definition_of_a_task_comes_back_from_toml(task):
 
 
 def test_a_definition_of_a_later_version_is_refused_by_its_key():
-    with pytest.raises(UsageError, match="unknown key 'foldes' in here: did you mean folds"):
+    with pytest.raises(UsageError) as error:
         from_toml("foldes = 3\n" + to_toml(TASK), "here")
+    assert str(error.value) == snapshot(
+        "unknown key 'foldes' in here: did you mean folds? allowed: name, says, source, ood, label, attribute, image_size, channels, crop, recipe, backbones, weights, folds, protocol, polarity, external, balance, deficit"
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,23 +195,39 @@ def test_paths_are_cut_down_to_their_last_part(given, left):
 
 
 def test_nothing_that_may_name_an_image_a_path_or_a_host_leaves_with_a_cell():
-    planted = cell("swift", 0, "zq") | {
-        "log": {"images": ["zqfilm1"], "given_baseline": "sha"},
-        "warnings": ["zqfilm2 is odd"],
-        "traceback": "zq.py",
-        "environment": {"host": "zqhost", "bench": "1", "submitted": {"plugin zq.py": "1"}},
-        "predictions": {"file": "zq.parquet"},
-        "unheard_of": "zqnew",
-    }
-    planted["hash"] = planted["data"] = ""
-    planted["data"] = {}
-    failed = {"cell": planted["cell"], "error": {"class": "ValueError", "message": "zqfilm3", "traceback": "zq"}}
-    trained = {**planted, "log": {"images": ["zqfilm1"]}}
-    left = [*leaving([planted, trained], site("north").info), *leaving_failures([failed])]
+    planted = changed(
+        cell("swift", 0, "zq"),
+        hash="",
+        log={"images": ["zqfilm1"], "given_baseline": "sha"},
+        warnings=["zqfilm2 is odd"],
+        environment={"host": "zqhost", "bench": "1", "python": "3", "submitted": {"plugin zq.py": "1"}},
+        predictions_sha256="zqsha",
+        data=dict.fromkeys(("train", "external", "val", *TASK.ood), GONE),
+    )
+    failed = failure(planted, "ValueError", "zqfilm3", traceback="zq")
+    trained = changed(planted, log={"images": ["zqfilm1"]})
+    left = stored([*leaving([planted, trained], site("north").info), *leaving_failures([failed])])
     assert "zq" not in json.dumps(left)
     assert left[0]["log"] == {"given_baseline": "sha"}
     assert left[2]["error"] == {"class": "ValueError"}
-    assert set(planted["scores"]) == set(left[0]["scores"])
+    assert set(planted.scores) == set(left[0]["scores"])
+
+
+def test_a_new_field_leaves_only_if_it_says_so():
+    class Newer(Record, kw_only=True):
+        quiet: str = ""
+        loud: Leaves[str] = ""
+        size: Counted[int] = 0
+
+    newer = Newer(**{name: getattr(RECORD, name) for name in Record.__struct_fields__}, quiet="a", loud="b", size=1)
+    left = permitted(newer)
+    assert (left.quiet, left.loud, left.size) == ("", "b", 1)
+    assert permitted(newer, counted=False).size == 0
+
+
+def stored(items):
+    """Cells or failures as an export holds them."""
+    return [json.loads(to_json(item)) for item in items]
 
 
 def small_site(least, **sets):
@@ -221,33 +247,32 @@ def numbers(value):
 @pytest.mark.parametrize("least", [8, 60])
 def test_no_count_that_a_report_would_withhold_is_in_a_cell(least):
     shown = small_site(0, ood_neutral=SMALL)
-    assert {"7", "59", "131"} <= numbers(leaving(shown.cells, shown.info)), "without the option they are there"
+    assert {"7", "59", "131"} <= numbers(stored(leaving(shown.cells, shown.info))), "without the option they are there"
     made = small_site(least, ood_neutral=SMALL)
-    for left in leaving(made.cells, made.info):
+    for left in stored(leaving(made.cells, made.info)):
         scores = left["scores"]["ood_neutral"]
-        shown = {"auc": 0.4, "degenerate": False, "n": 264}
-        assert scores == {**shown, "groups": {}, "withheld": scores["withheld"]}
-        assert "eodds" in scores["withheld"]
+        assert scores == {"n": 264, "metrics": {"auc": 0.4}, "suppressed": scores["suppressed"]}
+        assert "eodds" in scores["suppressed"]
         assert not numbers(left) & set(HIDDEN)
         # 40 and 25 are small too where 60 is the least.
-        assert bool(left["scores"]["ood_reversed"]["groups"]) == (least == 8)
+        assert ("attributes" in left["scores"]["ood_reversed"]) == (least == 8)
 
 
 def test_a_small_cell_of_val_hides_the_size_of_the_external_set_and_what_counts_it():
     made = small_site(10, val=SMALL)
-    left = leaving(made.cells, made.info)[0]
+    left = stored(leaving(made.cells, made.info))[0]
     assert left["data"]["external"] == {"sha": "north-external-0"}
     assert left["cost"] == {"seconds": 1.0}
-    assert left["scores"]["ood_neutral"]["eodds"] == 0.4
+    assert left["scores"]["ood_neutral"]["attributes"]["age"]["metrics"]["eodds"] == 0.4
     assert "external_repeats" not in left
     pair = {"best": "a", "worst": "b", "skipped": [], "auc": {"a": 0.9}}
     stays = {"objective": "o", "chosen": "swift", "trials": 2, "failed": 0, "undefined": 0}
     goes = {"images_forward": 777, "images_backward": 555, "scores": {"swift": {"eodds": 0.123}}}
     tuned = {**stays, **goes, "holdout": {"n": 9, "sha": "s"}}
-    cells = [{**item, "pair": pair, "tuned": tuned, "external_repeats": 3} for item in made.cells]
-    left = leaving(cells, made.info)[0]
+    cells = [changed(item, pair=pair, tuned=tuned, external_repeats=3) for item in made.cells]
+    left = stored(leaving(cells, made.info))[0]
     assert left["pair"] == {"best": "a", "worst": "b", "skipped": []}
-    assert left["tuned"] == {**stays, "holdout": {"n": None}}
+    assert left["tuned"] == {**stays, "holdout": {}}
     assert "external_repeats" not in left
 
 
@@ -255,8 +280,8 @@ def test_a_small_cell_of_val_hides_the_size_of_the_external_set_and_what_counts_
 def test_what_was_exported_gives_the_tables_of_home(tmp_path, least):
     tiny = {GROUPS[0]: (2, 1), GROUPS[1]: (1, 2)}
     made = small_site(least, ood_neutral=SMALL, ood_reversed=tiny)
-    for name in TASK.ood:
-        made.cells[0]["scores"][name]["degenerate"] = True
+    first = changed(made.cells[0], scores={name: {"degenerate": True} for name in TASK.ood})
+    made = dataclasses.replace(made, cells=[first, *made.cells[1:]])
     about, files = contents(made)
     pack(tmp_path / "a.tar.gz", about, files)
     for kind in (main_table.csv, main_table.markdown, main_table.latex):
@@ -322,10 +347,10 @@ FIRST = "cells/small/baseline/f0-s0.json"
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (edit(FIRST, schema=9), f"{FIRST.partition('/')[2]} is of schema 9, 1 expected"),
-        (edit(FIRST, scores=[]), "has no 'scores' as a cell has it"),
-        (edit(FIRST, cell={"task": "x"}), "has no 'backbone' as a cell has it"),
-        (lambda files: files.update({FIRST: b"[]"}), "is no record"),
+        (edit(FIRST, schema=9), f"{FIRST.partition('/')[2]}: schema 9, {SCHEMA} expected"),
+        (edit(FIRST, scores=[]), "not a whole result: Expected `object`, got `array` - at `$.scores`"),
+        (edit(FIRST, cell={"task": "x"}), "not a whole result: Object missing required field `backbone` - at `$.cell`"),
+        (lambda files: files.update({FIRST: b"[]"}), "not a whole result: Expected `object`, got `array`"),
         (
             lambda files: files.update({"cells/small/swift/f9-s0.json": files[FIRST]}),
             "holds another cell than its name",
@@ -378,16 +403,22 @@ def test_commands_of_a_task_without_runs_are_none(tmp_path):
 def with_variants(results, least=0, images=200, spec=TASK.name):
     """A site whose task was run with every number of epochs and every share of its external set."""
     made, base = site("north"), taskfile.resolve(spec)
-    changed = [taskfile.vary(spec, field, value) for field in sweeps.OF_TASK for value in sweeps.values(base, field)]
+    varied = [taskfile.vary(spec, field, value) for field in sweeps.OF_TASK for value in sweeps.values(base, field)]
     known = {}
-    for one in dict.fromkeys([spec, *changed]):
+    for one in dict.fromkeys([spec, *varied]):
         task = taskfile.resolve(one)
-        cells = [cell(method, fold, "north") for method in ("baseline", "swift") for fold in (0, 1)]
-        for item in cells:
-            item["cell"] |= {"task": task.name}
-            item["data"]["external"]["n"] = round(images * task.external)
-            item["log"] = {"reset_share": 0.25 + item["cell"]["fold"], "images": ["zqfilm"]}
-        (results / "cells" / folder(task.name)).mkdir(parents=True, exist_ok=True)
+        external = round(images * task.external)
+        cells = [
+            changed(
+                cell(method, fold, "north"),
+                task=task.name,
+                data={"external": (external, f"north-external-{fold}")},
+                log={"reset_share": 0.25 + fold, "images": ["zqfilm"]},
+            )
+            for method in ("baseline", "swift")
+            for fold in (0, 1)
+        ]
+        (results / "cells" / slug(task.name)).mkdir(parents=True, exist_ok=True)
         settings = dataclasses.replace(made.settings, results=results, task=one)
         info = dataclasses.replace(made.info, min_cell=least, name=task.name)
         known[one] = Material(settings, task, info, cells, [], known=known)
@@ -406,7 +437,7 @@ def test_figures_over_variants_are_drawn_of_the_same_numbers_elsewhere(tmp_path)
             assert sweeps.images(other) == sweeps.images(one)
             assert_frame_equal(sweeps.of_task(other), sweeps.of_task(one))
             assert sweeps.missing_of_task(away, field) == []
-        assert [item["log"] for item in away.cells] == [{"reset_share": 0.25}, {"reset_share": 1.25}] * 2
+        assert [item.log for item in away.cells] == [{"reset_share": 0.25}, {"reset_share": 1.25}] * 2
 
 
 def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_path):
@@ -421,7 +452,8 @@ def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_pa
 
 def test_what_one_fold_withholds_the_variants_of_all_withhold(tmp_path):
     home = with_variants(tmp_path / "results", least=10)
-    home.cells[0]["scores"]["val"] = cell("swift", 0, "north", val=SMALL)["scores"]["val"]
+    small = changed(home.cells[0], scores={"val": scores(SMALL, value=0.4)})
+    home = dataclasses.replace(home, cells=[small, *home.cells[1:]])
     left = [json.loads(data) for name, data in contents(home)[1].items() if name.startswith("variants/")]
     assert len(left) == 4 * (len(sweeps.values(TASK, "epochs")) + len(sweeps.values(TASK, "external")) - 2)
     assert {str(item["data"]["external"]) for item in left} == {str({"sha": f"north-external-{n}"}) for n in (0, 1)}
@@ -429,8 +461,8 @@ def test_what_one_fold_withholds_the_variants_of_all_withhold(tmp_path):
 
 
 def test_the_logged_share_leaves_if_it_is_a_number():
-    told = cell("swift", 0, "north") | {"log": {"reset_share": "zqfilm"}}
-    assert "log" not in leaving([told], site("north").info)[0]
+    told = changed(cell("swift", 0, "north"), log={"reset_share": "zqfilm"})
+    assert "log" not in stored(leaving([told], site("north").info))[0]
 
 
 @pytest.mark.parametrize(
@@ -439,8 +471,7 @@ def test_the_logged_share_leaves_if_it_is_a_number():
 def test_a_variant_with_cells_of_another_task_is_refused(tmp_path, task, says):
     about, files = contents(with_variants(tmp_path / "results"))
     name = "variants/epochs-0/small/swift/f0-s0.json"
-    record = json.loads(files[name])
-    record["cell"]["task"] = task or f"{TASK.name}:epochs=1"
+    record = changed(json.loads(files[name]), task=task or f"{TASK.name}:epochs=1")
     files[name] = json.dumps(record).encode()
     pack(tmp_path / "a.tar.gz", about, files)
     with pytest.raises(DataInvalid, match=says), opened(tmp_path / "a.tar.gz"):

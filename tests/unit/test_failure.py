@@ -9,13 +9,13 @@ import sys
 import pytest
 import torch
 
+from bench.cells.identity import Cell
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
 from bench.run.attempt import FAILURE_KINDS, classify
 from bench.run.history import as_record
 from bench.run.launchers.local.pool import kind_of_exit
 from bench.run.launchers.slurm.queue import kind_of_state
 from bench.run.launchers.slurm.worker import ATTEMPTS
-from bench.run.plan import Cell
 from bench.settings import Settings
 
 ERRORS = [

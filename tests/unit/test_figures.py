@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from matplotlib import style as matplotlib_style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,21 +21,14 @@ from matplotlib.text import Text
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench import registry
-from bench.report import TaskInfo
 from bench.report.figures import cost_gain, curves, roc, style, trade_off
 from bench.report.figures.style import Name, dashes_of, styles_of
 from bench.report.numbers import frames
 from bench.run.plan import build_method
+from tests.factory import task_info
+from tests.prose import sentences_with
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-)
+INFO = task_info()
 TEN = [Name(number, f"m{number}", f"m{number}", f"M{number}") for number in range(2, 11)]
 BASELINE = Name(1, "baseline", "baseline", "Baseline")
 grid = st.integers(0, 4).map(lambda value: value / 4)
@@ -171,7 +165,9 @@ def test_a_group_without_a_class_has_no_curve() -> None:
     assert found[found["a"] == 1]["tpr"].isna().all()
     assert found[found["a"] == 0]["tpr"].notna().all()
     figure = roc.draw(found, INFO, "near")
-    assert "for want of a class: older." in figure.legends[0].get_title().get_text()
+    assert sentences_with(figure.legends[0].get_title().get_text(), "older") == snapshot(
+        ["Without a curve, for want of a class: older."]
+    )
 
 
 def test_seeds_are_averaged_within_a_fold() -> None:

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+from inline_snapshot import snapshot
 from torch import nn
 
 from bench.data.user_checkpoint import GivenBaseline
@@ -11,6 +12,7 @@ from bench.errors import DataError, DataMissing
 from bench.learn._torchvision_without_operators import models
 from bench.learn.load_checkpoint import given_net, given_state
 from bench.learn.network import build_net
+from tests.prose import lines_with, plain, sentences_with
 
 
 @pytest.fixture
@@ -76,10 +78,12 @@ def test_what_does_not_fit_is_named_with_the_nearest_spelling(saved):
     with pytest.raises(DataError) as told:
         given_state(saved(state), "small")
     text = str(told.value)
-    assert "missing: features.3.weight (is it features.3.wieght?)" in text
+    assert sentences_with(text, "features.3.weight") == snapshot(
+        ["missing: features.3.weight (is it features.3.wieght?)"]
+    )
     assert "not expected: features.3.wieght" in text
     assert "features.0.weight: (16, 1, 3, 3), (16, 3, 3, 3) expected" in text
-    assert "1 missing, 1 not expected, 1 of another shape" in text
+    assert lines_with(text, "1 missing") == snapshot(["  in all 1 missing, 1 not expected, 1 of another shape"])
 
 
 def test_another_backbone_is_asked_for(saved):
@@ -89,10 +93,13 @@ def test_another_backbone_is_asked_for(saved):
         given_state(saved(theirs.state_dict()), "resnet50")
 
 
-def test_many_outputs_are_refused_with_the_cure(saved):
+def test_many_outputs_are_refused_with_the_cure(saved, tmp_path):
     theirs = models.resnet18(weights=None)
-    with pytest.raises(DataError, match=r"1000 outputs; one logit expected, or two classes. Keep the row"):
+    with pytest.raises(DataError) as error:
         given_state(saved(theirs.state_dict()), "resnet18")
+    assert plain(error.value, tmp_path) == snapshot(
+        "<tmp>/model.pt: its last layer has 1000 outputs; one logit expected, or two classes. Keep the row of the finding: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
+    )
 
 
 def test_whole_models_and_other_files_are_not_opened(saved, tmp_path):

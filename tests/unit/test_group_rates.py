@@ -9,21 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.report import TaskInfo, collect
+from bench.report import collect
 from bench.report.artefacts import artefacts
 from bench.report.tables.group_table import RATES, csv, frame, markdown
 from bench.score.metrics import score_sets
+from tests.factory import GONE, changed, record, task_info
 from tests.unit.materials import material
 
-INFO = TaskInfo(
-    name="phantom-cxr-age",
-    says="Finding.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-)
+INFO = task_info("phantom-cxr-age")
 SIZES = {"val": (60, 40, 40, 30), "near": (50, 30, 40, 9), "far": (30, 20, 25, 12)}
 """Images of each set: younger healthy, younger ill, older healthy, older ill."""
 
@@ -33,22 +26,8 @@ def cell(method: str, fold: int, seed: int = 0) -> dict[str, Any]:
     for name, sizes in SIZES.items():
         y, a = np.repeat([0, 1, 0, 1], sizes), np.repeat([0, 0, 1, 1], sizes)
         sets[name] = (rng.normal(y - 0.3 * a, 1), y, a)
-    return {
-        "cell": {
-            "task": "phantom-cxr-age",
-            "backbone": "small",
-            "method": method.lower(),
-            "spec": method.lower(),
-            "title": method,
-            "row": 1 + (method != "Baseline"),
-            "fold": fold,
-            "seed": seed,
-        },
-        "synthetic": True,
-        "data": {"external": {"n": 100}},
-        "scores": score_sets(sets, INFO.group_names),
-        "cost": {"images_forward": 300, "images_backward": 0},
-    }
+    row, sets = 1 + (method != "Baseline"), score_sets(sets, INFO.group_names)
+    return record(method.lower(), fold, task=INFO.name, seed=seed, row=row, scores=sets)
 
 
 @pytest.fixture
@@ -67,7 +46,7 @@ def test_every_rate_has_its_mean_and_spread_and_what_it_rests_on(cells: list[dic
     assert len(table) == 2 * 3 * 2 * len(RATES)
     for rate, images in (("selection_rate", 49), ("tpr", 9), ("fpr", 40), ("auc", 9), ("calibration_error", 49)):
         (row,) = rows(table, method="a", set="near", group="older", rate=rate).to_dict("records")
-        values = [item["scores"]["near"]["groups"]["older"][rate] for item in cells[3:]]
+        values = [item.scores["near"].groups["older"].metrics[rate] for item in cells[3:]]
         assert row["mean"] == pytest.approx(np.mean(values))
         assert row["std"] == pytest.approx(np.std(values, ddof=1))
         assert (row["images"], row["few"], row["folds"], row["role"]) == (images, images < 10, 3, "ood")
@@ -77,7 +56,7 @@ def test_every_rate_has_its_mean_and_spread_and_what_it_rests_on(cells: list[dic
 def test_seeds_of_a_fold_are_one_observation() -> None:
     cells = [cell("Baseline", fold, seed) for fold in range(2) for seed in range(2)]
     (row,) = rows(frame(collect(cells, [], INFO), cells), set="far", group="younger", rate="tpr").to_dict("records")
-    values = np.array([item["scores"]["far"]["groups"]["younger"]["tpr"] for item in cells]).reshape(2, 2)
+    values = np.array([item.scores["far"].groups["younger"].metrics["tpr"] for item in cells]).reshape(2, 2)
     assert (row["mean"], row["folds"]) == (pytest.approx(values.mean()), 2)
     assert row["std"] == pytest.approx(values.mean(axis=1).std(ddof=1))
 
@@ -95,9 +74,8 @@ def test_what_rests_on_fewer_than_ten_images_is_marked_and_nothing_else(cells: l
 
 
 def test_a_rate_without_images_is_undefined_and_not_zero(cells: list[dict[str, Any]]) -> None:
-    for item in cells:
-        older = item["scores"]["near"]["groups"]["older"]
-        older |= {"positives": 0, "tpr": float("nan"), "auc": float("nan")}
+    nothing = {"positives": 0, "tpr": float("nan"), "auc": float("nan")}
+    cells = [changed(item, groups={"near": {"older": nothing}}) for item in cells]
     results = collect(cells, [], INFO)
     table = frame(results, cells)
     (row,) = rows(table, method="a", set="near", group="older", rate="tpr").to_dict("records")
@@ -107,8 +85,7 @@ def test_a_rate_without_images_is_undefined_and_not_zero(cells: list[dict[str, A
 
 
 def test_cells_of_older_metrics_lack_only_what_came_later(cells: list[dict[str, Any]]) -> None:
-    for item in cells:
-        del item["scores"]["near"]["groups"]["older"]["calibration_error"]
+    cells = [changed(item, groups={"near": {"older": {"calibration_error": GONE}}}) for item in cells]
     table = rows(frame(collect(cells, [], INFO), cells), method="a", set="near", group="older").set_index("rate")
     assert table["folds"].to_dict()["calibration_error"] == 0
     assert table["folds"].to_dict()["tpr"] == 3

@@ -12,23 +12,24 @@ from sklearn.metrics import roc_auc_score
 
 from bench import listing, taskfile
 from bench.api import Attribute, Dataset, Label
+from bench.cells.identity import Cell
 from bench.data.columns import coded
 from bench.data.external import external_set
 from bench.data.group_pair import LEAST, Pair, choose, of_pair
 from bench.data.table import sample_table
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup, UnknownName, UsageError
-from bench.report import TaskInfo, collect
+from bench.report import collect
 from bench.report.figures import trade_off
 from bench.report.numbers import frames
 from bench.report.numbers.task_info import MORE_GROUPS, Undefined
 from bench.report.tables import main_table, terminal
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
-from bench.run.plan import Cell, build_method, cell_hash, method_specs, plan, undefined
-from bench.score.definitions import METRICS
+from bench.run.plan import build_method, cell_hash, method_specs, plan, undefined
 from bench.score.metrics import evaluate
 from bench.tasks import AGE_BANDS, SKIN_TYPES, TASKS
+from tests.factory import record, scores, task_info
 
 TONES = Attribute(column="fst", names=("light", "middle", "dark"), values=(("1", "2"), ("3",), ("4",)))
 
@@ -256,7 +257,7 @@ def small_task(tmp_path_factory):
 def test_a_plan_leaves_out_what_is_not_defined(small_task):
     cells = plan(small_task, method_specs("all"), backbone="small", folds=(0, 1), seeds=(0,))
     assert [p.error for p in cells] == [None] * 12
-    assert {p.cell.method for p in cells} == {"baseline", "fullft_rw", "fullft_fdr", "llft", "bmft", "swift"}
+    assert {p.cell.spec for p in cells} == {"baseline", "fullft_rw", "fullft_fdr", "llft", "bmft", "swift"}
 
 
 def test_the_hash_holds_the_rule_and_not_the_pair(small_task, monkeypatch):
@@ -292,12 +293,8 @@ def test_overall_may_be_below_min():
 
 # --- report ------------------------------------------------------------------------------------
 
-INFO = TaskInfo(
-    name="demo",
+INFO = task_info(
     says="Finding on demo images.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
     group_names=("young", "middle", "old"),
     ood=("near",),
     columns=MORE_GROUPS,
@@ -306,19 +303,11 @@ INFO = TaskInfo(
 
 
 def cell(title, fold, worst="old", near=None, **values):
-    counts = {"young": (40, 60), "middle": (near or 9, 30), "old": (0 if near == 0 else 25, 75)}
-    groups = {name: {"positives": p, "negatives": n} for name, (p, n) in counts.items()}
-    scores = dict.fromkeys(METRICS, 0.5) | values | {"degenerate": False, "n": 239, "groups": groups}
-    names = {"task": "demo", "backbone": "small", "method": title.lower(), "title": title, "spec": title.lower()}
+    counts = {"young": (60, 40), "middle": (30, near or 9), "old": (75, 0 if near == 0 else 25)}
+    sets = dict.fromkeys(("near", "val"), scores(counts, n=239, **values))
+    pair = {"worst": worst, "best": worst and "young", "auc": {}, "skipped": ["middle"] if fold == 1 else []}
     row = {"Baseline": 1, "Reg": 2, "A": 3}[title]
-    return {
-        "cell": {**names, "row": row, "fold": fold, "seed": 0},
-        "synthetic": True,
-        "data": {"external": {"n": 100, "sha": "e"}, "near": {"n": 239, "sha": "n"}},
-        "scores": {"near": scores, "val": scores},
-        "cost": {"images_forward": 300, "images_backward": 150},
-        "pair": {"worst": worst, "best": worst and "young", "auc": {}, "skipped": ["middle"] if fold == 1 else []},
-    }
+    return record(title.lower(), fold, title=title, row=row, scores=sets, pair=pair)
 
 
 def five(near=None):
@@ -351,7 +340,7 @@ def test_the_findings_are_about_gap_auc_and_overall_auc():
     assert "Not separable from Baseline on Overall AUC: A." in text[-1]
     assert "EOdds" not in " ".join(text)
     assert "Reg" not in " ".join(text), "why it has no numbers is said once, in the notes"
-    alone = [item for item in five() if item["cell"]["title"] == "Baseline"]
+    alone = [item for item in five() if item.cell.title == "Baseline"]
     assert findings(collect(alone, [], INFO)) == ["There are results of Baseline only: nothing is compared."]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from inline_snapshot import snapshot
 from PIL import Image
 
 from bench.data import building, workers
@@ -25,6 +26,7 @@ from bench.data.facts import perceptual_hash
 from bench.datasets.manifest import Manifest
 from bench.decode import fit, read_image
 from bench.errors import DataInvalid, NotWritten, UsageError
+from tests.prose import plain
 
 SIZE = 16
 
@@ -138,8 +140,11 @@ def test_rows_hold_the_images_of_their_uids(tmp_path):
     for uid, path, row in zip(table["uid"], table["path"], cache.rows(table["uid"]), strict=True):
         pixels = read_image(tmp_path / "images" / path)[:, 2:18]
         np.testing.assert_array_equal(cache.array[row], pixels, err_msg=uid)
-    with pytest.raises(DataInvalid, match="1 images are not in this cache, first 'elsewhere'"):
+    with pytest.raises(DataInvalid) as error:
         cache.rows(["manifest:m:001.png", "elsewhere"])
+    assert plain(error.value, tmp_path) == snapshot(
+        "<tmp>/cache/manifest/16x16x3-centre-30e0cf3e477d: 1 images are not in this cache, first 'elsewhere'"
+    )
     with pytest.raises(ValueError, match="read-only"):
         cache.array[0] = 0
 
@@ -431,8 +436,11 @@ def test_abandoned_folders_go_and_those_of_running_builds_stay(tmp_path):
 def test_a_full_disk_and_a_closed_folder_are_said(tmp_path, monkeypatch):
     table = save(tmp_path / "images")
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotWritten, match=r"cannot be written.*--cache or BENCH_CACHE"):
+    with pytest.raises(NotWritten) as error:
         build(tmp_path / "images", table, tmp_path / "file")
+    assert plain(error.value, tmp_path) == snapshot(
+        "image cache <tmp>/file/manifest/16x16x3-centre-30e0cf3e477d cannot be written (Not a directory): choose a folder by --cache or BENCH_CACHE"
+    )
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -443,8 +451,11 @@ def test_a_full_disk_and_a_closed_folder_are_said(tmp_path, monkeypatch):
             build(tmp_path / "images", table, tmp_path / "cache")
     with monkeypatch.context() as patch:
         patch.setattr(building.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
-        with pytest.raises(NotWritten, match=r"no space left.*0\.00 GB free"):
+        with pytest.raises(NotWritten) as error:
             build(tmp_path / "images", table, tmp_path / "cache")
+        assert plain(error.value, tmp_path) == snapshot(
+            "image cache <tmp>/cache/manifest/16x16x3-centre-30e0cf3e477d cannot be written (no space left: 0.00 GB needed, 0.00 GB free): choose a folder by --cache or BENCH_CACHE"
+        )
     build(tmp_path / "images", table, tmp_path / "cache")
     assert not leftovers(tmp_path / "cache")
 
@@ -456,8 +467,11 @@ def test_a_damaged_cache_is_not_read(tmp_path):
     (cache.folder / "images.npy").write_bytes(pixels[:-100])
     with pytest.raises(DataInvalid, match="delete it"):
         open_cache(cache.folder)
-    with pytest.raises(DataInvalid, match="not a complete image cache"):
+    with pytest.raises(DataInvalid) as error:
         open_cache(tmp_path / "nowhere")
+    assert plain(error.value, tmp_path) == snapshot(
+        "<tmp>/nowhere is not a complete image cache ([Errno 2] No such file or directory: '<tmp>/nowhere/cache.json'): delete it, it is built again"
+    )
 
 
 # --- poses and scaling -------------------------------------------------------------------------

@@ -52,29 +52,11 @@ def test_example_c():
 
 
 @pytest.mark.parametrize("batch", [16, 40])
-def test_both_terms_equal_two_separate_passes(batch):
-    recipe = dataclasses.replace(RECIPE, batch=batch)
-    run = random_run(BMFT(), "bmft", rare=True, recipe=recipe)
-    net, data = run.model, run.split("external")
-    bias, prediction = importance.fisher_importances(run, net, "external")
-    slow_bias = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
-    slow_prediction = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
-    batches = 0
-    for x, y, a in data.batches(size=batch, shuffle=True, rng=run.rng("fisher", shared=True)):
-        batches += 1
-        for total, loss in (
-            (slow_prediction, losses.prediction_loss(net(x), y)),
-            (slow_bias, losses.equalised_odds_proxy(net(x), y, a)),
-        ):
-            for (name, _), g in zip(
-                net.named_parameters(), torch.autograd.grad(loss, list(net.parameters())), strict=True
-            ):
-                total[name] += g**2
-    for fast, slow in ((bias, slow_bias), (prediction, slow_prediction)):
-        for name in fast:
-            torch.testing.assert_close(fast[name], slow[name] / batches, rtol=1e-4, atol=1e-12)
-    assert run.passes.forward == 96 * 3  # this test's two passes and the one of the suite
-    assert not net.training
+def test_both_terms_take_one_pass_and_leave_the_network_evaluating(batch):
+    run = random_run(BMFT(), "bmft", rare=True, recipe=dataclasses.replace(RECIPE, batch=batch))
+    importance.fisher_importances(run, run.model.train(), "external")
+    assert run.passes.forward == 96
+    assert not run.model.training
 
 
 def test_the_order_of_batches_is_shared_by_methods():

@@ -12,24 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
-from bench.report import TaskInfo, collect
+from bench.report import collect
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.levelling import levelled_down
 from bench.report.tables import main_table
 from bench.report.words.notes import reading
 from bench.score.definitions import METRICS, VERSION
+from tests.factory import Record, changed, record, scores, task_info
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding.",
-    synthetic=False,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near",),
-)
-TITLES = {"baseline": "Baseline", "a": "A", "b": "B"}
+INFO = task_info(synthetic=False, ood=("near",))
 
 
 def group(
@@ -39,29 +32,12 @@ def group(
     return counts | {"tpr_carried": carried[0], "fpr_carried": carried[1]}
 
 
-def cell(method: str, fold: int, younger: dict, older: dict, version: int = VERSION, **values: Any) -> dict[str, Any]:
+def cell(method: str, fold: int, younger: dict, older: dict, version: int = VERSION, **values: Any) -> Record:
     tpr, fpr = abs(younger["tpr"] - older["tpr"]), abs(younger["fpr"] - older["fpr"])
     made = {"eodds": (tpr + fpr) / 2, "eopp": tpr, "gap_auc": abs(younger["auc"] - older["auc"])}
-    scores = dict.fromkeys(METRICS, 0.5) | made | {"degenerate": False, "degenerate_carried": False, "n": 200} | values
-    scores["groups"] = {"younger": younger, "older": older}
-    row = list(TITLES).index(method)
-    return {
-        "cell": {
-            "task": "demo",
-            "backbone": "small",
-            "method": method,
-            "spec": method,
-            "title": TITLES[method],
-            "row": row,
-            "fold": fold,
-            "seed": 0,
-        },
-        "synthetic": False,
-        "data": {"external": {"n": 100}, "near": {"n": 200, "sha": "n"}},
-        "scores": {"near": scores},
-        "cost": {"images_forward": 300, "images_backward": 0},
-        "metrics_version": version,
-    }
+    near = scores({"younger": younger, "older": older}, **{"degenerate_carried": False} | made | values)
+    row = ("baseline", "a").index(method)
+    return record(method, fold, row=row, synthetic=False, scores={"near": near}, metrics_version=version)
 
 
 def flagged(results: Results) -> dict[str, list[str]]:
@@ -122,7 +98,7 @@ def test_each_gap_is_judged_by_what_it_is_a_gap_of() -> None:
     assert found == {name: ["A"] for name in ("eopp", "gap_auc", "eodds_carried", "gap_calibration_error")}
 
 
-def levelling() -> list[dict[str, Any]]:
+def levelling() -> list[Record]:
     base, worse = (group(0.8, 0.2), group(0.6, 0.3)), (group(0.7, 0.2), group(0.6, 0.3))
     cells = [cell("baseline", fold, *base) for fold in range(3)]
     return cells + [cell("a", fold, *worse) for fold in range(3)]
@@ -135,16 +111,15 @@ def test_it_is_told_by_a_column_a_sign_and_a_sentence() -> None:
     assert "0.100 ± 0.000**§ |" in main_table.markdown(results)
     assert r"0.100 $\pm$ 0.000}$^\S$" in main_table.latex(results)
     note = next(line for line in reading(results) if line.startswith("§ Levelled down"))
-    assert note.endswith(
-        "in balanced accuracy the group that was better off lost and the other gained nothing, in the "
-        "mean over folds: A (near EOdds)."
+    assert note == snapshot(
+        "§ Levelled down: the gap is smaller than Baseline's, but in balanced accuracy the group that was better off lost and the other gained nothing, in the mean over folds: A (near EOdds)."
     )
     assert "§" not in main_table.markdown(collect(levelling()[:3], [], INFO))
 
 
 def test_a_degenerate_or_withheld_row_is_not_judged() -> None:
     cells = levelling()
-    cells[-1]["scores"]["near"]["degenerate"] = True
+    cells[-1] = changed(cells[-1], scores={"near": {"degenerate": True}})
     assert "eodds" not in flagged(collect(cells, [], INFO))
     assert flagged(collect(levelling(), [], replace(INFO, min_cell=51))) == {}
 
@@ -152,19 +127,19 @@ def test_a_degenerate_or_withheld_row_is_not_judged() -> None:
 def test_of_a_metric_that_is_defined_anew_older_values_are_left_out_and_named() -> None:
     base = group(0.8, 0.2)
     cells = [cell("baseline", fold, base, base, min_tpr=0.7, auc=0.6 + fold) for fold in range(3)]
-    cells[2]["metrics_version"] = 1
+    cells[2] = changed(cells[2], metrics_version=1)
     results = collect(cells, [], INFO)
     (row,) = results.column("small", "near", "min_tpr")
     assert (row.values[0], row.n, row.mean) == (0.7, 2, 0.7)
     assert np.isnan(row.values[2])
     assert results.column("small", "near", "auc")[0].n == 3, "what is defined as ever is tabulated"
     (note,) = [line for line in reading(results) if "version of the metrics" in line]
-    assert note.startswith("Scored by another version of the metrics, so that it does not enter Min TPR, Max ECE, ")
-    assert note.endswith(": Baseline (fold 2). `bench metrics --recompute` brings it up to date.")
+    assert note == snapshot(
+        "Scored by another version of the metrics, so that it does not enter Min TPR, Max ECE, Gap ECE, SPD carried, EOdds carried and Min TPR carried: Baseline (fold 2). `bench metrics --recompute` brings it up to date."
+    )
     assert all(METRICS[name].title in note for name in METRICS if METRICS[name].version > 1)
     assert "EOdds max" not in note
-    for item in cells:
-        item["metrics_version"] = 1
+    cells = [changed(item, metrics_version=1) for item in cells]
     assert ": every cell. " in "\n".join(reading(collect(cells, [], INFO)))
 
 

@@ -4,10 +4,12 @@ import subprocess
 import sys
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench import registry
 from bench.listing import show
 from bench.register import REGISTER
+from tests.prose import sentences_with
 
 PLUGIN = '''"""Shrink: halve the head.
 
@@ -52,7 +54,7 @@ def after(listed, *expected):
 
 
 def test_a_method_with_its_parameters(listed):
-    assert listed[0] == "Shrink: halve the head."
+    assert listed[0] == snapshot("Shrink: halve the head.")
     after(
         listed,
         "parameters",
@@ -94,7 +96,9 @@ def test_the_register():
         "option swift:mask=random,random=reference",
         "methods swift",
     ]
-    assert "none; documented in bench.methods.bmft" in show("register", "D28")
+    assert sentences_with(show("register", "D28"), "bench.methods.bmft") == snapshot(
+        ["option   none; documented in bench.methods.bmft"]
+    )
 
 
 def test_a_metric_with_its_threshold_and_version():

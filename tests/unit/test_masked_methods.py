@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from inline_snapshot import snapshot
 
 from bench import learn, registry
 from bench.checks import RECIPE, logits, random_net, random_run, random_split
@@ -406,5 +407,8 @@ def test_presets_stand_for_their_parameters():
     given = registry.METHODS.build("swift:preset=reference,extractor_step2=eval")
     assert given == SWiFT(mask_data="val", reinit_scope="reference")
     assert describe("swift", given) == "swift:mask_data=val,reinit_scope=reference"
-    with pytest.raises(UnknownName, match="did you mean reference"):
+    with pytest.raises(UnknownName) as error:
         registry.METHODS.build("swift:preset=referense")
+    assert str(error.value) == snapshot(
+        "unknown preset 'referense' of swift: did you mean reference? allowed: suite, paper, reference"
+    )

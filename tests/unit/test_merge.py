@@ -6,12 +6,15 @@ import io
 import math
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench.errors import UsageError
 from bench.share.merge import merge
 from bench.share.merged_page import files
 from bench.share.sites import conflicts, remarks
-from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predictions
+from tests import factory
+from tests.prose import sentences_with
+from tests.unit.sites import GROUPS, TASK, WIDE, cell, predictions, site, with_predictions
 
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
 
@@ -27,10 +30,7 @@ def of(values, name="north", methods=("baseline", "swift")):
 
 def changed(name, **changes):
     """A site all of whose cells have these fields of `cell`, or of the record, changed."""
-    cells = site(name).cells
-    inside = {key: value for key, value in changes.items() if key in cells[0]["cell"]}
-    outside = {key: value for key, value in changes.items() if key not in inside}
-    return site(name, [{**item, **outside, "cell": item["cell"] | inside} for item in cells])
+    return site(name, [factory.changed(item, **changes) for item in site(name).cells])
 
 
 def test_two_sites_of_one_task_on_images_of_their_own_can_be_merged():
@@ -40,24 +40,28 @@ def test_two_sites_of_one_task_on_images_of_their_own_can_be_merged():
 
 def test_a_site_given_twice_is_refused_by_its_images_and_its_cells():
     found = conflicts({"north": site("north"), "again": site("north")})
-    assert found == [
-        "images: north and again have the same in external, ood_neutral, ood_reversed, train, val",
-        "cells: 4 are at north and at again, first small/baseline/f0-s0: one site given twice?",
-    ]
+    assert found == snapshot(
+        [
+            "images: north and again have the same in external, ood_neutral, ood_reversed, train, val",
+            "cells: 4 are at north and at again, first small/baseline/f0-s0: one site given twice?",
+        ]
+    )
 
 
 def test_the_same_images_under_another_hash_are_refused_too():
-    other = site("north", [{**item, "hash": "other"} for item in site("north").cells])
+    other = site("north", [factory.changed(item, hash="other") for item in site("north").cells])
     found = conflicts({"north": site("north"), "south": other})
-    assert found[1].startswith("cells: 4 trained on the same images have one hash at north and another at south")
+    assert found[1] == snapshot(
+        "cells: 4 trained on the same images have one hash at north and another at south, first small/baseline/f0-s0: other code, options or baselines"
+    )
 
 
 def test_one_shared_test_set_under_another_name_is_enough():
-    cells = site("south").cells
-    cells[0]["data"]["ood_reversed"] = {"n": 200, "sha": "north-ood_neutral-"}
-    assert conflicts({"north": site("north"), "south": site("south", cells)}) == [
-        "images: north and south have the same in ood_neutral, ood_reversed"
-    ]
+    first, *others = site("south").cells
+    cells = [factory.changed(first, data={"ood_reversed": (200, "north-ood_neutral-")}), *others]
+    assert conflicts({"north": site("north"), "south": site("south", cells)}) == snapshot(
+        ["images: north and south have the same in ood_neutral, ood_reversed"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,11 +99,9 @@ def test_sites_may_have_other_sources_and_other_words_for_the_task():
         ({"parameters": {"rate": 0.9}}, "method: swift with rate 0.5 at north, 0.9 at south"),
         ({"parameters": {}}, "method: swift with rate 0.5 at north, not set at south"),
         ({"metrics_version": 2}, "metrics: version 1 at north, 2 at south: `bench metrics --recompute` brings"),
-        ({"schema": 2}, "cells: schema 1 at north, 2 at south"),
-        ({"smoke": True}, "smoke: results of south come from `--smoke`"),
         ({"backbone": "resnet50"}, "backbone: none that all sites ran (north: small; south: resnet50)"),
     ],
-    ids=["version", "parameter", "missing parameter", "metrics", "schema", "smoke", "backbone"],
+    ids=["version", "parameter", "missing parameter", "metrics", "backbone"],
 )
 def test_cells_that_are_not_alike_are_refused(changes, says):
     found = conflicts({"north": site("north"), "south": changed("south", **changes)})
@@ -109,9 +111,9 @@ def test_cells_that_are_not_alike_are_refused(changes, says):
 def test_generated_beside_real_is_refused():
     other = site("south")
     made_up = dataclasses.replace(other, info=dataclasses.replace(other.info, synthetic=True))
-    assert conflicts({"north": site("north"), "south": made_up}) == [
-        "data: south generated, north real: never in one report"
-    ]
+    assert conflicts({"north": site("north"), "south": made_up}) == snapshot(
+        ["data: south generated, north real: never in one report"]
+    )
 
 
 def test_all_reasons_are_said_at_once_with_exit_code_2():
@@ -121,26 +123,36 @@ def test_all_reasons_are_said_at_once_with_exit_code_2():
         merge({"north": site("north"), "south": south})
     assert caught.value.exit_code == 2
     text = str(caught.value)
-    assert text.startswith("north and south cannot be merged:\n  task: image_size is 64")
+    assert text == snapshot("""\
+north and south cannot be merged:
+  task: image_size is 64 at north, 32 at south
+  method: baseline of version 1 at north, 2 at south
+  method: swift of version 1 at north, 2 at south
+  metrics: version 1 at north, 3 at south: `bench metrics --recompute` brings cells up to date\
+""")
     assert text.count("\n  ") == 4, "one for the pixels, two for the methods, one for the metrics"
 
 
 def test_three_sites_are_compared_each_with_each():
     found = conflicts({"a": site("a"), "b": changed("b", version=2), "c": site("c")})
-    assert [line for line in found if "swift" in line] == [
-        "method: swift of version 1 at a, 2 at b",
-        "method: swift of version 2 at b, 1 at c",
-    ]
+    assert [line for line in found if "swift" in line] == snapshot(
+        [
+            "method: swift of version 1 at a, 2 at b",
+            "method: swift of version 2 at b, 1 at c",
+        ]
+    )
 
 
 def test_what_one_site_lacks_and_other_code_are_said():
     north = site("north", [cell(m, f, "north") for m in ("baseline", "llft", "swift") for f in (0, 1)])
     south = changed("south", environment={"bench": "0.2.0"}, log={"given_baseline": "sha"})
-    assert remarks({"north": north, "south": south}) == [
-        "llft: not run at south.",
-        "Computed by different versions of bench (north: 0.1.0; south: 0.2.0).",
-        "Baseline is a model of the site's own at south, trained by the task at north.",
-    ]
+    assert remarks({"north": north, "south": south}) == snapshot(
+        [
+            "llft: not run at south.",
+            "Computed by different versions of bench (north: 0.1.0; south: 0.2.0).",
+            "Baseline is a model of the site's own at south, trained by the task at north.",
+        ]
+    )
 
 
 def test_each_set_keeps_the_numbers_of_its_own_site_and_is_never_averaged_with_another():
@@ -184,7 +196,16 @@ def test_over_sites_stands_the_plain_mean_of_each_sites_own_paired_difference():
     assert (found["sites"], found["better"]) == ("2", "1")
     page = files(merged)["merged.md"].decode()
     assert "| Swift | -0.050 | +0.200 | +0.075 | -0.050 to +0.200 | 1 of 2 |" in page
-    assert "Better than Baseline at every site: none." in page
+    assert sentences_with(page, "Better") == snapshot(
+        [
+            "Better than Baseline at every site: none.",
+            "Better than Baseline at every site: none.",
+            "Better than Baseline at every site: none.",
+            "Better than Baseline at every site: none.",
+            "Better than Baseline at every site: none.",
+            "Better than Baseline at every site: none.",
+        ]
+    )
 
 
 def test_a_higher_auc_is_better_and_a_higher_gap_is_not():
@@ -199,18 +220,23 @@ def test_a_site_without_baseline_or_without_the_method_leaves_nothing_to_take_ov
     merged = merge({"north": north, "south": site("south")})
     found = next(r for r in rows(merged, "pooled.csv") if r["metric"] == "auc")
     assert (found["sites"], found["mean_difference"]) == ("1", ""), "one site has no mean over sites"
-    assert "Without results of Baseline there are no differences: north." in files(merged)["merged.md"].decode()
+    assert sentences_with(files(merged)["merged.md"].decode(), "Baseline", "north") == snapshot(
+        ["Without results of Baseline there are no differences: north."]
+    )
 
 
 def test_sets_of_other_names_are_not_taken_together():
     ood = {"elsewhere": TASK.ood["ood_neutral"]}
-    cells = [
-        item | {"scores": {"val": item["scores"]["val"], "elsewhere": item["scores"]["ood_neutral"]}}
-        for item in site("south").cells
-    ]
+    sets = {"elsewhere": factory.scores(WIDE, value=0.4), "ood_neutral": factory.GONE, "ood_reversed": factory.GONE}
+    cells = [factory.changed(item, scores=sets) for item in site("south").cells]
     merged = merge({"north": site("north"), "south": site("south", cells, ood=ood)})
     assert rows(merged, "pooled.csv") == []
-    assert "No test set has one name at two sites" in files(merged)["merged.md"].decode()
+    over = files(merged)["merged.md"].decode().partition("## Over sites")[2].partition("##")[0]
+    assert over.strip() == snapshot("""\
+Difference to Baseline, each site's own: paired over its folds, on its own test set of that name. The mean is plain, one site one observation; how far the sites are apart stands beside it. A few sites carry no test and no interval, and sets of one name need not be alike.
+
+No test set has one name at two sites: nothing is taken over sites.\
+""")
     assert {r["set"] for r in rows(merged, "merged.csv") if r["role"] == "ood"} == {
         "north/ood_neutral",
         "north/ood_reversed",
@@ -230,7 +256,9 @@ def test_what_one_site_withholds_is_in_no_file_and_no_mean():
     for line in page.splitlines():
         if "ood_neutral" in line.replace("\\", "") and "264" in line:
             assert not [n for n in ("131", "67", "59", "198", "66", "190", "74") if n in line]
-    assert "Withheld, for fewer than 10 images of a group and class: ood\\_neutral." in page
+    assert sentences_with(page, "10") == snapshot(
+        ["- Withheld, for fewer than 10 images of a group and class: ood\\_neutral."]
+    )
 
 
 def test_the_highest_least_of_all_sites_holds_for_every_site():
@@ -254,7 +282,9 @@ def test_predictions_of_all_sites_are_scored_as_one_set(tmp_path):
     }
     assert (found["eodds"]["mean"], found["eodds"]["n"], found["eodds"]["images"]) == ("0.0", "2", "8")
     assert float(found["auc"]["mean"]) == 0.5
-    assert "Images of all sites together" in files(merged)["merged.md"].decode()
+    assert sentences_with(files(merged)["merged.md"].decode(), "Images") == snapshot(
+        ["## Images of all sites together"]
+    )
 
 
 def test_without_the_predictions_of_one_site_nothing_is_scored_together(tmp_path):
@@ -281,11 +311,15 @@ def test_ids_at_both_sites_are_the_same_images_where_label_and_group_agree(tmp_p
     tables = {key: predictions("x", [-1.0, 1, 1, -1], Y, A) for key in KEYS}
     other = {key: predictions("x", [-2.0, 1, 2, -1], Y, A) for key in KEYS}
     sites = {"north": with_predictions("north", tmp_path, tables), "south": with_predictions("south", tmp_path, other)}
-    assert conflicts(sites) == ["images: 12 ids of predictions are at north and at south, alike in label and group"]
+    assert conflicts(sites) == snapshot(
+        ["images: 12 ids of predictions are at north and at south, alike in label and group"]
+    )
     numbers = {key: predictions("x", [-2.0, 1, 2, -1], Y[::-1], A) for key in KEYS}
     sites["south"] = with_predictions("south", tmp_path, numbers)
     assert conflicts(sites) == []
-    assert "12 image ids are at north and at south, 12 of them with another label or group" in remarks(sites)[0]
+    assert remarks(sites)[0] == snapshot(
+        "12 image ids are at north and at south, 12 of them with another label or group: taken for running numbers of different images."
+    )
 
 
 def test_the_files_are_the_same_bytes_again():

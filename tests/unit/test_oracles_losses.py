@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from bench.learn import losses
@@ -58,6 +58,11 @@ def test_proxy(rows):
         assert derivative(loss, z) == expected
 
 
+ONE_GROUP = [(0.3, 1.0, 0), (-0.2, 0.0, 0)]
+
+
+@example(ONE_GROUP, 0.0)
+@example(ONE_GROUP, 0.5)
 @given(ROWS, BLENDS)
 def test_blend(rows, beta):
     columns, (z, y, a) = list(zip(*rows, strict=True)), tensors(rows)
@@ -67,6 +72,7 @@ def test_blend(rows, beta):
     if beta == 0 and not terms:
         assert loss is None
         return
+    assert loss is not None
     assert loss.item() == near(beta * slow.prediction_loss(*columns[:2]) + (1 - beta) * sum(map(abs, terms.values())))
 
 

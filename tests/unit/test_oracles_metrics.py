@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from bench.score.metrics import evaluate
 from tests.unit import slow
 
-NAMES = ("g0", "g1", "g2")
+NAMES = ("g0", "g1", "g2", "g3", "g4")
 # Logits of few values tie often, some exactly at the threshold.
 ROW = st.tuples(st.one_of(st.integers(-2, 2).map(float), st.floats(-5, 5)), st.integers(0, 1))
 RATES = {"selection_rate": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate}
@@ -32,7 +32,7 @@ RATES = {"selection_rate": selection_rate, "tpr": true_positive_rate, "fpr": fal
 @st.composite
 def tables(draw):
     """Logits, labels, groups and their number; in every second table a group or a class of it may be absent."""
-    count = draw(st.integers(2, 3))
+    count = draw(st.integers(2, 5))
     # One row would be no column to fairlearn.
     rows = draw(st.lists(st.tuples(ROW, st.integers(0, count - 1)), min_size=2, max_size=40))
     if draw(st.booleans()):

@@ -6,30 +6,22 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench.report.artefacts import artefacts
 from bench.report.numbers.aggregate import SYNTHETIC
-from bench.report.numbers.task_info import TaskInfo
 from bench.report.page import NAME, Shown, found, index, page
 from bench.report.page.embed import html
 from bench.report.rerun_commands import Line
 from bench.report.tables.main_table import markdown
 from bench.report.task_results import Material
-from bench.score.definitions import METRICS
 from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.browser import CHROMIUM, browser
+from tests.factory import changed, failure, record, scores, task_info
+from tests.prose import lines_with, sentences_with
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding on demo images.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-    folds=3,
-)
+INFO = task_info(says="Finding on demo images.", folds=3)
 TITLES = ("Baseline", "Alpha", "Beta", "Gamma")
 EODDS = (0.3, 0.1, 0.2, 0.05)
 HOST, FOLDER, IMAGE = "ward-7-scanner", Path("/home/dr-no/study"), "patient00042.png"
@@ -39,37 +31,23 @@ def cell(title, fold, *, commit="a" * 40, near=(60, 40, 75, 25), eodds=None, hos
     row = TITLES.index(title)
     value = EODDS[row] if eodds is None else eodds
 
-    def scores(counts):
-        named = {
-            "younger": {"negatives": counts[0], "positives": counts[1]},
-            "older": {"negatives": counts[2], "positives": counts[3]},
-        }
-        values = dict.fromkeys(METRICS, 0.5) | {
-            "auc": 0.8 - 0.01 * row + 0.001 * fold,
-            "eodds": value + 0.001 * fold * (row + 1),
-        }
-        return values | {"degenerate": False, "n": sum(counts), "groups": named}
+    def one(counts):
+        groups = {"younger": counts[:2], "older": counts[2:]}
+        gap = value + 0.001 * fold * (row + 1)
+        return scores(groups, auc=0.8 - 0.01 * row + 0.001 * fold, eodds=gap)
 
-    return {
-        "cell": {
-            "task": "demo",
-            "backbone": "small",
-            "method": title.lower(),
-            "title": title,
-            "row": row + 1,
-            "spec": title.lower(),
-            "fold": fold,
-            "seed": 0,
-            "version": 3,
-        },
-        "synthetic": True,
-        "data": {
-            "external": {"n": 173, "sha": f"e{fold}" * 20},
-            "near": {"n": sum(near), "sha": "b" * 40},
-            "far": {"n": 200, "sha": "f" * 40},
-        },
-        "baseline": {"sha256": f"{fold}" * 40},
-        "environment": {
+    return record(
+        title.lower(),
+        fold,
+        title=title,
+        row=row + 1,
+        version=3,
+        parameters={},
+        data={"external": (173, f"e{fold}" * 20), "near": (sum(near), "b" * 40), "far": (200, "f" * 40)},
+        scores={"near": one(near), "far": one((60, 40, 75, 25)), "val": one((60, 40, 75, 25))},
+        cost={"images_forward": 519, "images_backward": 0},
+        baseline={"sha256": f"{fold}" * 40},
+        environment={
             "bench": "0.1.0",
             "commit": commit,
             "changed_files": commit[0] == "b",
@@ -78,9 +56,7 @@ def cell(title, fold, *, commit="a" * 40, near=(60, 40, 75, 25), eodds=None, hos
             "host": host,
             "device": "x86_64",
         },
-        "scores": {"near": scores(near), "far": scores((60, 40, 75, 25)), "val": scores((60, 40, 75, 25))},
-        "cost": {"images_forward": 519, "images_backward": 0},
-    }
+    )
 
 
 def cells(**given):
@@ -125,7 +101,11 @@ def words_of(text):
 def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
     text = text_of(material(cells()))
     assert text.count(f'<p class="synthetic">{SYNTHETIC}</p>') == 1
-    assert "3 of 3 folds. EOdds lower than Baseline&#39;s on near (Alpha, Beta and Gamma); far" in text
+    assert lines_with(text, "near", "far") == snapshot(
+        [
+            '<p class="headline">4 methods, 3 of 3 folds. EOdds lower than Baseline&#39;s on near (Alpha, Beta and Gamma); far (Alpha, Beta and Gamma).</p>'
+        ]
+    )
     assert text.count("<b>0.054 ± 0.004</b>") == 2, "the best of two test sets"
     assert text.count("<strong>0.054 ± 0.004</strong>") == 2, "and in the ablation's Markdown"
     assert text.count("<ins>0.102 ± 0.002</ins>") == 4
@@ -158,29 +138,29 @@ def test_provenance_says_which_code_made_how_many_cells_and_of_which_data():
 
 
 def test_no_host_no_folder_and_no_image_is_named():
-    failure = {
-        "cell": cell("Gamma", 2)["cell"],
-        "error": {"class": "ValueError", "message": f"cannot read {IMAGE}", "traceback": f"{FOLDER}/{IMAGE}"},
-    }
+    failed = failure(cell("Gamma", 2), "ValueError", f"cannot read {IMAGE}", traceback=f"{FOLDER}/{IMAGE}")
     place = FOLDER / "results" / "cells" / "demo" / "small"
     left_out = (
         f"{place}/beta/f0-s0.json: cannot be checked: {FOLDER}/{IMAGE} is missing",
         f"{place}/beta/f1-s0.failed.json: not a whole record of a failure",
         f"{place}/beta/{IMAGE}: not a file of a cell",
     )
-    kept = [item for item in cells() if (item["cell"]["title"], item["cell"]["fold"]) != ("Gamma", 2)]
-    text = text_of(material(kept, failures=[failure], left_out=left_out))
-    assert "Failed: Gamma, small, fold 2, seed 0: ValueError." in text
+    kept = [item for item in cells() if (item.cell.title, item.cell.fold) != ("Gamma", 2)]
+    text = text_of(material(kept, failures=[failed], left_out=left_out))
+    assert sentences_with(text, "ValueError", "0") == snapshot(
+        ["<p>Failed: Gamma, small, fold 2, seed 0: ValueError.</p>"]
+    )
     assert "<li>small/beta/f0-s0: cannot be checked.</li>" in text
-    assert "<li>small/beta/f1-s0: not a whole record of a failure.</li>" in text
-    assert "<li>1 file is of no cell.</li>" in text
+    assert sentences_with(text, "<li>small/beta/f1-s0") == snapshot(
+        ["<li>small/beta/f1-s0: not a whole record of a failure.</li>"]
+    )
+    assert sentences_with(text, "<li>1") == snapshot(["<li>1 file is of no cell.</li>"])
     for secret in (HOST, str(FOLDER), "dr-no", "patient00042"):
         assert secret not in text
 
 
 def test_a_failure_that_was_made_good_is_not_told():
-    failure = {"cell": cell("Gamma", 2)["cell"], "error": {"class": "ValueError"}}
-    assert "No cell failed." in text_of(material(cells(), failures=[failure]))
+    assert "No cell failed." in text_of(material(cells(), failures=[failure(cell("Gamma", 2))]))
 
 
 def test_small_cells_are_withheld_from_the_page_too():
@@ -195,28 +175,28 @@ def test_small_cells_are_withheld_from_the_page_too():
 
 
 def test_no_size_follows_from_a_validation_set_with_a_small_cell():
-    small = cells()
-    for item in small:
-        item["scores"]["val"]["groups"]["older"]["positives"] = 4
+    small = [changed(item, groups={"val": {"older": {"positives": 4}}}) for item in cells()]
     text = text_of(material(small, info={"min_cell": 10}))
     assert "<td>external</td><td>1</td><td>–</td>" in text
     assert "173" not in words_of(text)
 
 
 def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
-    old = [{**item, "metrics_version": 0} for item in cells()]
+    old = [changed(item, metrics_version=0) for item in cells()]
     given = material(
         old, left_out=("results/cells/tiny/small/swift/f0-s0.json: stale; `bench run` again <replaces> it",)
     )
     given = dataclasses.replace(given, cells=cells())
     text = text_of(given)
-    assert "stale; <code>bench run</code> again &lt;replaces&gt; it." in text
+    assert lines_with(text, "<code>bench run</code>", "&lt;replaces&gt;") == snapshot(
+        ["<li>small/swift/f0-s0: stale; <code>bench run</code> again &lt;replaces&gt; it.</li>"]
+    )
     assert "`" not in words_of(text)
 
 
 def test_markup_in_names_is_text():
     evil = "<script>alert(1)</script>"
-    sneaky = [{**item, "cell": {**item["cell"], "title": item["cell"]["title"] + evil}} for item in cells()]
+    sneaky = [changed(item, title=item.cell.title + evil) for item in cells()]
     given = material(sneaky, info={"says": evil})
     text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings).of([evil]),))])
     assert evil not in text
@@ -236,11 +216,15 @@ def test_markdown_becomes_html_below_its_section_and_html_in_it_becomes_text():
 
 
 def test_the_line_of_a_task_says_where_a_gap_is_smaller_and_where_none_is():
-    assert found(material(cells()).results).startswith("4 methods, 3 of 3 folds. EOdds lower than Baseline's on near (")
+    assert found(material(cells()).results) == snapshot(
+        "4 methods, 3 of 3 folds. EOdds lower than Baseline's on near (Alpha, Beta and Gamma); far (Alpha, Beta and Gamma)."
+    )
     alike = [cell(title, fold, eodds=0.2) for title in TITLES for fold in range(3)]
-    assert found(material(alike).results).endswith("No method's reduction of EOdds is supported by the fold spread.")
+    assert found(material(alike).results) == snapshot(
+        "4 methods, 3 of 3 folds. No method's reduction of EOdds is supported by the fold spread."
+    )
     alone = material([cell("Baseline", 0)]).results
-    assert found(alone) == "1 method, 1 of 3 folds. Nothing is compared."
+    assert found(alone) == snapshot("1 method, 1 of 3 folds. Nothing is compared.")
 
 
 def test_the_index_links_every_task():

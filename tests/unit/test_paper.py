@@ -7,30 +7,31 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
 from bench import taskfile
 from bench.errors import UnknownName, UsageError
 from bench.report import artefacts, selection
 from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
 from bench.report.numbers.published import COLUMNS, everything
-from bench.report.numbers.task_info import TaskInfo
 from bench.report.task_results import Material
-from bench.run.plan import Cell as Place
-from bench.run.plan import Settings, build_method, describe_cell
+from bench.run.plan import build_method
 from bench.score.definitions import METRICS
+from bench.settings import Settings
 from bench.spec import describe, name_of, split_specs
 from bench.tasks import TASKS
+from tests.factory import failure, record, scores, task_info
 from tests.latex import compile_tables, needs_latex
+from tests.prose import sentences_with
 
 TEN = [
     *("baseline", "fullft_rw", "fullft_reg", "fullft_fdr", "llft"),
     *("diff_gda", "fair_prune", "diff_prune", "bmft", "swift"),
 ]
-GROUPS = {"positives": 25, "negatives": 75}
 FOLDERS = shlex.join(["--results", "no results", "--cache", "no cache"])
 
 
-def cells(task, *specs, folds=2, backbone=None, **values):
+def cells(task, *specs, folds=2, backbone=None, groups=None):
     """Cells of a task of the suite: the AUC falls from spec to spec by 0.01, gaps rise by 0.01."""
     task = TASKS[task]
     made = []
@@ -38,19 +39,20 @@ def cells(task, *specs, folds=2, backbone=None, **values):
         metrics = {
             name: 0.1 + place / 100 if METRICS[name].direction == "down" else 0.8 - place / 100 for name in METRICS
         }
-        groups = dict.fromkeys(task.attribute.names, GROUPS)
-        scores = {**metrics, "degenerate": False, "n": 100 * len(groups), "groups": groups, **values}
-        for fold in range(folds):
-            cell = Place(task.name, backbone or task.backbones[0], spec, fold, 0)
-            made.append(
-                {
-                    "cell": describe_cell(cell, build_method(spec)),
-                    "synthetic": task.name.startswith("phantom"),
-                    "data": {"external": {"n": 40}},
-                    "scores": dict.fromkeys((*task.ood, "val"), scores),
-                    "cost": {"images_forward": 0, "images_backward": 0},
-                }
+        one = scores(groups or dict.fromkeys(task.attribute.names, (75, 25)), **metrics)
+        sets, where = dict.fromkeys((*task.ood, "val"), one), backbone or task.backbones[0]
+        made += [
+            record(
+                spec,
+                fold,
+                task=task.name,
+                backbone=where,
+                synthetic=task.name.startswith("phantom"),
+                scores=sets,
+                cost={"images_forward": 0, "images_backward": 0},
             )
+            for fold in range(folds)
+        ]
     return made
 
 
@@ -58,8 +60,8 @@ def material(spec, found, known=None, failures=(), min_cell=0):
     """Material of a task of the suite; `known` is that of others, so that nothing is read."""
     task = TASKS[spec]
     grouped = task.attribute.grouped
-    info = TaskInfo(
-        name=task.name,
+    info = task_info(
+        task.name,
         says="Demo.",
         synthetic=spec.startswith("phantom"),
         label_names=task.label_names,
@@ -181,7 +183,12 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
     made = table("table-8", root, every)
     blocks_of_table = made["md"].split("## ")
     assert blocks_of_table[1].startswith("phantom-skin-tone, small backbone")
-    assert "| Without step 1 | not run | not run | not run |" in blocks_of_table[1]
+    assert sentences_with(blocks_of_table[1], "Without") == snapshot(
+        [
+            "| Without step 2 | <ins>0.790 ± 0.000</ins> | <ins>0.110 ± 0.000</ins> | <ins>0.110 ± 0.000</ins> |",
+            "| Without step 1 | not run | not run | not run |",
+        ]
+    )
     assert "| SWiFT (both steps) | **0.800" in blocks_of_table[1]
     assert blocks_of_table[2].startswith("phantom-skin-sex")
     assert blocks_of_table[2].count(" not run |") == 9
@@ -200,11 +207,12 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
 
 def test_a_row_that_failed_is_not_called_not_run():
     done = cells("phantom-cxr-age", "swift", folds=5)
-    (failed,) = cells("phantom-cxr-age", "swift:normalise=zscore", folds=1)
-    failed["error"] = {"class": "NonFinite", "message": "at /home/someone"}
+    failed = failure(*cells("phantom-cxr-age", "swift:normalise=zscore", folds=1), message="at /home/someone")
     made = table("table-7", material("phantom-cxr-age", done, failures=[failed]))
     assert "| z-score | failed |" in made["md"]
-    assert "Failed: SWiFT (normalise zscore), fold 0: NonFinite" in made["md"]
+    assert sentences_with(made["md"], "NonFinite") == snapshot(
+        ["- Failed: SWiFT (normalise zscore), fold 0: NonFinite (why: in the results)"]
+    )
     assert "someone" not in made["md"]
 
 
@@ -229,8 +237,8 @@ def test_another_backbone_is_another_table():
 
 
 def test_small_cells_are_withheld_here_too():
-    few = {"positives": 3, "negatives": 75}
-    found = cells("phantom-cxr-age", "swift", "swift:normalise=zscore", groups={"up to 65": few, "over 65": GROUPS})
+    few = {"up to 65": (75, 3), "over 65": (75, 25)}
+    found = cells("phantom-cxr-age", "swift", "swift:normalise=zscore", groups=few)
     made = table("table-7", material("phantom-cxr-age", found, min_cell=10))
     lines = [line for line in made["md"].splitlines() if line.startswith("| ")][2:]
     assert lines == [
@@ -247,10 +255,16 @@ def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
     found = artefacts.artefacts(material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
     assert [item.name for item in selection.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
     assert len({item.name for item in found}) == len(found)
-    with pytest.raises(UnknownName, match="did you mean table-7"):
+    with pytest.raises(UnknownName) as error:
         selection.chosen(found, "tabel-7")
-    with pytest.raises(UsageError, match="name at least one of main, "):
+    assert str(error.value) == snapshot(
+        "unknown artefact 'tabel-7': did you mean table-7 or table-9 or table-8? allowed: main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned"
+    )
+    with pytest.raises(UsageError) as error:
         selection.chosen(found, " ,")
+    assert str(error.value) == snapshot(
+        "--only: name at least one of main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned"
+    )
 
 
 def test_the_list_says_how_much_is_there_and_what_makes_the_rest():

@@ -13,31 +13,23 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from bench.cells.predictions import Scored
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell, predictions_file
+from bench.cells.predictions import Scored, write_predictions
 from bench.report import TaskInfo, collect, write
 from bench.report.artefacts import artefacts
 from bench.report.numbers.patient_intervals import over_patients, redraw
 from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
-from bench.run.plan import Cell
 from bench.score.bootstrap import Sample, interval, replicates
 from bench.score.metrics import evaluate
 from bench.score.statistics import holm
 from bench.seeds import seed_of
+from tests.factory import Record, record, task_info
 from tests.latex import compile_tables, needs_latex
 from tests.unit.materials import material
 
-INFO = TaskInfo(
-    name="phantom-cxr-age",
-    says="Finding.",
-    synthetic=False,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-)
+INFO = task_info("phantom-cxr-age", synthetic=False)
 METHODS = {"baseline": 1.0, "good": 0.1, "same": 0.97}
 """How far positives and negatives of the older lie too high."""
 
@@ -51,45 +43,30 @@ def predictions(method: str, fold: int, images: int = 400) -> pd.DataFrame:
         noise = rng.normal(size=images) + 0.05 * np.random.default_rng((place, fold, len(method))).normal(size=images)
         logit = 2.0 * y - 1 + METHODS[method] * a + noise
         ids = [f"{name}-{number:04d}" for number in range(images)]
-        columns = {"set": name, "image_id": ids, "y": y, "a": a, "logit": logit, "group": np.arange(images) // 2}
+        columns = {"set": name, "image_id": ids, "y": y, "a": a, "logit": logit, "cluster": np.arange(images) // 2}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 
-def cell(method: str, fold: int) -> dict[str, Any]:
+def cell(method: str, fold: int) -> Record:
     frame = predictions(method, fold)
     scores = {
         str(name): evaluate(*(part[column].to_numpy() for column in ("logit", "y", "a")), INFO.group_names)
         for name, part in frame.groupby("set")
     }
     row = 1 + list(METHODS).index(method)
-    return {
-        "cell": {
-            "task": INFO.name,
-            "backbone": "small",
-            "method": method,
-            "spec": method,
-            "title": method.title(),
-            "row": row,
-            "fold": fold,
-            "seed": 0,
-        },
-        "synthetic": False,
-        "data": {"external": {"n": 100}, "near": {"sha": "n"}, "far": {"sha": "f"}},
-        "scores": scores,
-        "cost": {"images_forward": 300, "images_backward": 150},
-    }
+    return record(method, fold, task=INFO.name, row=row, synthetic=False, scores=scores)
 
 
 CELLS = [cell(method, fold) for method in METHODS for fold in range(3)]
 
 
-def stored(item: dict[str, Any]) -> pd.DataFrame:
-    return predictions(item["cell"]["method"], item["cell"]["fold"])
+def stored(item: Record) -> pd.DataFrame:
+    return predictions(item.cell.method, item.cell.fold)
 
 
 def redrawn(read: Any = stored, info: TaskInfo = INFO) -> Any:
-    def scored(item: dict[str, Any]) -> Scored:
+    def scored(item: Record) -> Scored:
         frame = read(item)
         return Scored(frame.drop(columns="logit").reset_index(drop=True), frame["logit"].to_numpy())
 
@@ -129,18 +106,18 @@ def test_intervals_are_those_of_the_mean_difference_over_folds() -> None:
 
 
 def test_the_order_of_stored_images_and_how_patients_are_numbered_do_not_matter() -> None:
-    def shuffled(item: dict[str, Any]) -> pd.DataFrame:
-        return stored(item).sample(frac=1, random_state=item["cell"]["fold"])
+    def shuffled(item: Record) -> pd.DataFrame:
+        return stored(item).sample(frac=1, random_state=item.cell.fold)
 
     assert main_table.csv(redrawn(shuffled)) == main_table.csv(redrawn())
 
 
 def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> None:
     for item in CELLS:
-        known = item["cell"]
-        file = predictions_file(tmp_path, Cell(INFO.name, "small", known["spec"], known["fold"], 0))
+        known = item.cell
+        file = predictions_file(tmp_path, Cell(INFO.name, "small", known.spec, known.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
-        stored(item).to_parquet(file, index=False)
+        write_predictions(file, stored(item).rename(columns={"a": "a_age"}))
     given = material(CELLS, [], INFO, tmp_path)
     write(given, tmp_path / "report", [item for item in artefacts(given) if item.name == "main"])
     page, text = ((tmp_path / "report" / f"main.{kind}").read_text() for kind in ("md", "tex"))
@@ -168,10 +145,10 @@ def test_the_table_of_intervals_compiles(tmp_path) -> None:
 
 
 def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
-    def read(item: dict[str, Any]) -> pd.DataFrame:
+    def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
-        if item["cell"]["method"] == "good" and item["cell"]["fold"] == 2:
-            return frame.drop(columns="group")
+        if item.cell.method == "good" and item.cell.fold == 2:
+            return frame.drop(columns="cluster")
         return frame
 
     results = redrawn(read)
@@ -179,11 +156,11 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
     assert rows(results)["same"].draws == 2000
     assert "No interval over patients with predictions of an older version: Good." in "\n".join(reading(results))
 
-    def gone(item: dict[str, Any]) -> pd.DataFrame:
-        if item["cell"]["method"] == "same":
-            raise FileNotFoundError if item["cell"]["fold"] else pa.ArrowInvalid("half a file")
+    def gone(item: Record) -> pd.DataFrame:
+        if item.cell.method == "same":
+            raise FileNotFoundError if item.cell.fold else pa.ArrowInvalid("half a file")
         frame = stored(item)
-        return frame.assign(y=1 - frame["y"]) if item["cell"]["method"] == "good" else frame
+        return frame.assign(y=1 - frame["y"]) if item.cell.method == "good" else frame
 
     notes = "\n".join(reading(redrawn(gone)))
     assert "predictions that cannot be read: Same. `bench run --force` makes them anew." in notes
@@ -192,9 +169,9 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
 
 
 def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
-    def read(item: dict[str, Any]) -> pd.DataFrame:
+    def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
-        return frame.drop(columns="group") if item["cell"]["method"] == "baseline" else frame
+        return frame.drop(columns="cluster") if item.cell.method == "baseline" else frame
 
     results = redrawn(read)
     assert not any(row.draws for row in results.rows)
@@ -235,7 +212,7 @@ def test_every_way_of_being_separable_has_its_words(folds: float, patients: floa
 
 @pytest.mark.parametrize(("patients", "left"), [(1, False), (5, True)])
 def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, left: bool) -> None:
-    def read(item: dict[str, Any]) -> pd.DataFrame:
+    def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
         ill = frame[(frame["set"] == "far") & (frame["a"] == 1) & (frame["y"] == 1)]
         frame.loc[ill[ill["group"] > ill["group"].unique()[patients - 1]].index, "y"] = 0
@@ -254,7 +231,7 @@ def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, 
 def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
     info = dataclasses.replace(INFO, min_cell=70)
     few = min(
-        group[kind] for group in CELLS[0]["scores"]["near"]["groups"].values() for kind in ("positives", "negatives")
+        getattr(group, kind) for group in CELLS[0].scores["near"].groups.values() for kind in ("positives", "negatives")
     )
     assert few < 70
     results = redrawn(info=info)
@@ -267,18 +244,18 @@ def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
 
 def test_the_notes_say_what_could_have_been_found() -> None:
     notes = "\n".join(reading(redrawn()))
-    groups = CELLS[0]["scores"]["near"]["groups"]
+    groups = CELLS[0].scores["near"].groups
     tpr = np.mean(
         [
-            sum(g["true_positives"] for g in item["scores"]["near"]["groups"].values())
-            / sum(g["positives"] for g in item["scores"]["near"]["groups"].values())
+            sum(g.true_positives for g in item.scores["near"].groups.values())
+            / sum(g.positives for g in item.scores["near"].groups.values())
             for item in CELLS
-            if item["cell"]["method"] == "baseline"
+            if item.cell.method == "baseline"
         ]
     )
-    few, many = sorted(groups[name]["positives"] for name in INFO.group_names)
+    few, many = sorted(groups[name].positives for name in INFO.group_names)
     least = 2.80158 * math.sqrt(tpr * (1 - tpr) * (1 / few + 1 / many))
-    name = next(name for name in INFO.group_names if groups[name]["positives"] == few)
+    name = next(name for name in INFO.group_names if groups[name].positives == few)
     assert (
         f"Smallest on near: with {few} images ({name}, ill), a TPR gap of {least:.3f} (at a rate of {tpr:.3f})" in notes
     )

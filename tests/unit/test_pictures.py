@@ -5,9 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from inline_snapshot import snapshot
 from torch import nn
 
-from bench.cells.store import pictures_file, save_cell
+from bench.cells.identity import Cell, pictures_file
+from bench.cells.store import save_cell
 from bench.checks import random_net, random_split
 from bench.data.image_split import ImageSplit
 from bench.errors import PluginBroken
@@ -15,7 +17,7 @@ from bench.learn.activation import activation_maps
 from bench.learn.network import BACKBONES, build_net
 from bench.methods._masked_layers import mask_layers, set_masks
 from bench.run import pictures
-from bench.run.plan import Cell
+from tests.factory import record
 
 from .nets import settled
 
@@ -145,8 +147,9 @@ def test_a_strip_is_the_entries_of_a_block_or_means_of_runs_of_them():
     assert strips["strip/mask/block1"].dtype == "float32"
     uneven = pictures.strips("bias", {"features.0.weight": torch.ones(1000, 1, 1, 1)})["strip/bias/stem"]
     assert uneven.tolist() == [1.0] * 512
-    with pytest.raises(PluginBroken, match="one of bias, prediction, mask expected"):
+    with pytest.raises(PluginBroken) as error:
         pictures.strips("masks", values)
+    assert str(error.value) == snapshot("run.keep('masks', ...): one of bias, prediction, mask expected")
 
 
 def test_pictures_are_the_same_bytes_whenever_they_are_written(tmp_path, monkeypatch):
@@ -164,6 +167,6 @@ def test_pictures_of_before_do_not_outlive_their_cell(tmp_path):
 
     cell = Cell("task", "small", "swift", 0, 0)
     for content in (b"old", b"new", b""):
-        save_cell(tmp_path, cell, {}, pd.DataFrame({"logit": [0.0]}), content)
+        save_cell(tmp_path, cell, record("swift"), pd.DataFrame({"logit": [0.0]}), content)
         file = pictures_file(tmp_path, cell)
         assert (file.read_bytes() if file.exists() else b"") == content

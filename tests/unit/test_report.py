@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from inline_snapshot import snapshot
 
 from bench.errors import BenchError, NotWritten
 from bench.report import TaskInfo, build, collect, write
@@ -28,44 +30,26 @@ from bench.report.tables import main_table, terminal
 from bench.report.words.conclusions import NO_GAIN, findings
 from bench.report.words.notes import reading
 from bench.score.definitions import METRICS
+from tests import factory
+from tests.factory import Record, changed, record, task_info
 from tests.latex import compile_tables, needs_latex
+from tests.prose import lines_with, plain, sentences_with
 from tests.unit.materials import material
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding on demo images.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-)
+INFO = task_info(says="Finding on demo images.")
 TITLES = ("Baseline", "A", "B", "C")
-GROUPS = {
-    "younger": {"n": 100, "positives": 40, "negatives": 60},
-    "older": {"n": 100, "positives": 25, "negatives": 75},
-}
 
 
-def scores(degenerate: bool = False, **values: float) -> dict[str, Any]:
-    metrics = dict.fromkeys(METRICS, 0.5) | {"auc": 0.8, "spd": 0.2, "eodds": 0.2} | values
-    return metrics | {"degenerate": degenerate, "n": 200, "groups": GROUPS}
+def scores(degenerate: bool = False, groups: Mapping[str, factory.Group] = factory.WIDE, **values: float) -> Record:
+    return factory.scores(groups, **{"auc": 0.8, "spd": 0.2, "eodds": 0.2, "degenerate": degenerate} | values)
 
 
-def cell(title: str, fold: int, seed: int = 0, **sets: dict[str, Any]) -> dict[str, Any]:
+def cell(title: str, fold: int, seed: int = 0, **sets: Record) -> Record:
     """One cell; `sets` replaces the scores of `near`, `far` or `val`, `spec` and the like come from `title`."""
-    method, _, parameters = title.lower().partition(":")
-    row = 1 + TITLES.index(title.partition(":")[0]) if title.partition(":")[0] in TITLES else 100
-    return {
-        "cell": {
-            **{"task": "demo", "backbone": "small", "method": method, "title": title.partition(":")[0], "row": row},
-            **{"spec": f"{method}:{parameters}" if parameters else method, "fold": fold, "seed": seed},
-        },
-        "synthetic": True,
-        "data": {"external": {"n": 100, "sha": "e"}, "near": {"n": 200, "sha": "n"}, "far": {"n": 200, "sha": "f"}},
-        "scores": {"near": scores(), "far": scores(), "val": scores()} | sets,
-        "cost": {"seconds": 1.5, "images_forward": 300, "images_backward": 150},
-    }
+    name = title.partition(":")[0]
+    row = 1 + TITLES.index(name) if name in TITLES else 100
+    by_set = {"near": scores(), "far": scores(), "val": scores()} | sets
+    return record(title.lower(), fold, seed=seed, title=name, row=row, scores=by_set)
 
 
 def table(near: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -77,9 +61,8 @@ def constant(folds: int = 5, **values: float) -> list[dict[str, Any]]:
     return [scores(**values)] * folds
 
 
-def failure(title: str, fold: int) -> dict[str, Any]:
-    error = {"class": "NonFinite", "message": "features.layer_3 is NaN\nsecond line", "traceback": "..."}
-    return {"cell": cell(title, fold)["cell"], "error": error, "attempt": 1}
+def failure(title: str, fold: int) -> Record:
+    return factory.failure(cell(title, fold), message="features.layer_3 is NaN\nsecond line")
 
 
 def marks(results: Results, metric: str, name: str = "near") -> dict[str, str]:
@@ -146,9 +129,21 @@ def test_a_degenerate_fold_takes_the_row_out_of_the_gaps() -> None:
     assert marks(results, "auc")["B"] == "best"
     row = results.column("small", "near", "eodds")[-1]
     assert (row.excluded, row.compared) == ("degenerate", False)
-    assert "a small gap there means nothing: B (near 1 of 5 folds)." in "\n".join(reading(results))
+    assert sentences_with(reading(results), "near") == snapshot(
+        [
+            "near: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill).",
+            "† Gaps not ranked and not compared, every image predicted as the same class; a small gap there means nothing: B (near 1 of 5 folds).",
+        ]
+    )
     assert "| 0.000 ± 0.000† |" in main_table.markdown(results)
-    assert "Not compared on EOdds: A, B †." in "\n".join(findings(results))
+    assert sentences_with(findings(results), "EOdds") == snapshot(
+        [
+            "near: Not compared on EOdds: A, B †.",
+            "far: No method's reduction of EOdds is supported by the fold spread.",
+            "Not separable from Baseline on EOdds: A, B.",
+            "The best EOdds, Baseline (0.200), is not separable over folds from the next best, A (0.200).",
+        ]
+    )
 
 
 def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
@@ -157,9 +152,11 @@ def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
     assert marks(results, "eodds") == {"Baseline": "second", "A": "best", "B": ""}
     assert marks(results, "auc") == {"Baseline": "second", "A": "second", "B": "best"}
     notes = "\n".join(reading(results))
-    assert "fewer folds than other rows: B (near 3, far 3, val 3 of 5 folds)." in notes
+    assert sentences_with(notes, "near", "far") == snapshot(
+        ["‡ Gaps not ranked and not compared, fewer folds than other rows: B (near 3, far 3, val 3 of 5 folds)."]
+    )
     assert "Missing: B 3 of 5 folds." in notes
-    assert "Failed: B, fold 3: NonFinite (why: in the results)" in notes
+    assert sentences_with(notes, "NonFinite") == snapshot(["Failed: B, fold 3: NonFinite (why: in the results)"])
     assert "layer_3" not in "".join(notes), "a message may name an image"
     assert "second line" not in notes
     assert "Failed: A" not in notes  # a later attempt made it good
@@ -168,17 +165,24 @@ def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
 
 def test_undefined_values_print_as_a_dash() -> None:
     cells = table({"Baseline": constant(eodds=math.nan), "A": constant(eodds=math.nan)})
-    cells[0]["scores"]["val"]["eodds"] = None
+    cells[0] = changed(cells[0], scores={"val": {"eodds": None}})
     results = collect(json.loads(json.dumps(cells)), [], INFO)
     assert main_table.entry(results.column("small", "near", "eodds")[0]) == main_table.Entry("–", "")
-    assert "Not compared on EOdds: A." in "\n".join(findings(results))
+    assert sentences_with(findings(results), "EOdds") == snapshot(
+        [
+            "near: Not compared on EOdds: A.",
+            "far: No method's reduction of EOdds is supported by the fold spread.",
+            "Not separable from Baseline on EOdds: A.",
+            "The best EOdds, Baseline (0.200), is not separable over folds from the next best, A (0.200).",
+        ]
+    )
 
 
 def test_all_rows_with_the_same_missing_folds() -> None:
     cells = table({"Baseline": constant(2, eodds=0.2), "A": constant(2, eodds=0.1)})
     results = collect(cells, [], dataclasses.replace(INFO, folds=5))
-    assert reading(results)[0] == "mean ± std over 2 folds (ddof 1)."
-    assert "Missing: every row has 2 of 5 folds." in reading(results)
+    assert reading(results)[0] == snapshot("mean ± std over 2 folds (ddof 1).")
+    assert sentences_with(reading(results), "Missing") == snapshot(["Missing: every row has 2 of 5 folds."])
     assert marks(results, "eodds")["A"] == "best"
 
 
@@ -190,12 +194,13 @@ def test_seeds_are_averaged_within_a_fold() -> None:
     row = results.column("small", "near", "auc")[0]
     assert row.values == pytest.approx({0: 0.75, 1: 0.76})
     assert row.n == 2
-    assert "Values of 2 seeds are averaged within a fold." in reading(results)[0]
+    assert reading(results)[0] == snapshot(
+        "mean ± std over 2 folds (ddof 1). Values of 2 seeds are averaged within a fold."
+    )
 
 
 def test_cost_is_epochs_of_full_fine_tuning() -> None:
-    cells = [cell("A", 0), cell("B", 0)]
-    cells[1]["data"]["external"]["n"] = 0
+    cells = [cell("A", 0), changed(cell("B", 0), data={"external": (0, "external")})]
     results = collect(cells, [], INFO)
     assert [row.mean for row in results.costs("small")] == pytest.approx([2.0, math.nan], nan_ok=True)
     assert [line.cost for line in main_table.block(results, "small", ("near",)).lines] == ["2.0", "–"]
@@ -203,26 +208,37 @@ def test_cost_is_epochs_of_full_fine_tuning() -> None:
 
 def test_sizes_say_what_one_image_weighs() -> None:
     notes = "\n".join(reading(collect([cell("A", 0)], [], INFO)))
-    assert "near: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)." in notes
-    assert "In the smallest cell (older, ill) one image moves a rate by 4.0 points." in notes
-    few = cell("A", 0)
-    few["scores"]["far"] = scores() | {"groups": GROUPS | {"older": {"n": 5, "positives": 0, "negatives": 5}}}
-    assert "There is no image of older, ill" in "\n".join(reading(collect([few], [], INFO)))
+    assert sentences_with(notes, "near") == snapshot(
+        ["near: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)."]
+    )
+    assert sentences_with(notes, "4.0") == snapshot(
+        [
+            "In the smallest cell (older, ill) one image moves a rate by 4.0 points.",
+            "In the smallest cell (older, ill) one image moves a rate by 4.0 points.",
+            "In the smallest cell (older, ill) one image moves a rate by 4.0 points.",
+        ]
+    )
+    few = cell("A", 0, far=scores(groups=factory.WIDE | {"older": (5, 0)}))
+    assert sentences_with(reading(collect([few], [], INFO)), "There") == snapshot(
+        ["There is no image of older, ill: its rate, and the gaps made of it, are undefined."]
+    )
 
 
 def test_images_that_cannot_be_read_are_counted_by_set() -> None:
-    cells = [cell("Baseline", 0) | {"unreadable": {"source": 1, "far": 2}}, cell("A", 0)]
-    assert reading(collect(cells, [], INFO))[-2:] == [
-        "1 image of source is left out: its file cannot be read.",
-        "2 images of far are left out: their files cannot be read.",
-    ]
+    cells = [changed(cell("Baseline", 0), unreadable={"source": 1, "far": 2}), cell("A", 0)]
+    assert reading(collect(cells, [], INFO))[-2:] == snapshot(
+        [
+            "1 image of source is left out: its file cannot be read.",
+            "2 images of far are left out: their files cannot be read.",
+        ]
+    )
     assert not any("left out" in note for note in reading(collect(cells[1:], [], INFO)))
 
 
 def test_variants_and_equal_titles_are_told_apart() -> None:
     cells = [cell("A", 0), cell("A:mask=hard", 0)]
     assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A", "A (mask hard)"]
-    cells[1]["cell"] |= {"method": "z", "spec": "z"}
+    cells[1] = changed(cells[1], method="z", spec="z")
     assert [row.label for row in collect(cells, [], INFO).costs("small")] == ["A [a]", "A [z]"]
 
 
@@ -231,20 +247,18 @@ def test_what_must_not_stand_in_one_table() -> None:
         with pytest.raises(BenchError, match=match):
             collect(cells, [], info)
 
-    real = cell("A", 0) | {"synthetic": False}
+    real = changed(cell("A", 0), synthetic=False)
     refused("no results of demo: `bench run` makes them")
     refused("real and synthetic: never in one table", cell("Baseline", 0), real)
     refused("never in one table", real)
     refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))
     refused("two results", cell("A", 0), cell("A", 0))
-    refused("--smoke", cell("A", 0) | {"smoke": True})
-    other = cell("A", 1)
-    other["data"]["near"]["sha"] = "other"
+    refused("--smoke", changed(cell("A", 0), smoke=True))
+    other = changed(cell("A", 1), data={"near": (200, "other")})
     refused("different images of near", cell("A", 0), other)
-    fewer = cell("A", 1, far=scores() | {"groups": GROUPS | {"older": {"n": 99, "positives": 24, "negatives": 75}}})
+    fewer = cell("A", 1, far=scores(groups=factory.WIDE | {"older": (75, 24)}))
     refused("different images of far", cell("A", 0), fewer)
-    elsewhere = cell("A", 0)
-    elsewhere["cell"]["task"] = "other"
+    elsewhere = changed(cell("A", 0), task="other")
     refused("other", elsewhere)
     refused("no out-of-distribution set", cell("A", 0), info=dataclasses.replace(INFO, ood=()))
 
@@ -260,19 +274,30 @@ def test_a_large_gain_and_a_large_loss_are_both_said() -> None:
     text = findings(collect(cells, [], INFO))
     assert NO_GAIN not in text
     for paragraph in text[-2:]:
-        assert "EOdds is lower than Baseline's with M1 (-0." in paragraph
-        assert "EOdds is higher than Baseline's with M2 (+0." in paragraph
-        assert "AUC is lower than Baseline's with M3 (-0." in paragraph
-        assert "AUC is higher than Baseline's with M4 (+0." in paragraph
-        rest = "Not separable from Baseline on EOdds: M0, M3, M4, M5, M6, M7, M8."
-        assert rest in paragraph
+        for found in ("M1 (-0.", "M2 (+0.", "M3 (-0.", "M4 (+0."):
+            assert found in paragraph
+    assert text[-2:] == snapshot(
+        [
+            "near: EOdds is lower than Baseline's with M1 (-0.233, p < 0.001). EOdds is higher than Baseline's with M2 (+0.256, p < 0.001). Not separable from Baseline on EOdds: M0, M3, M4, M5, M6, M7, M8. The best EOdds, M1 (0.062), is separable over folds from Baseline, and separable over folds from the next best, M6 (0.292). AUC is lower than Baseline's with M3 (-0.198, p < 0.001). AUC is higher than Baseline's with M4 (+0.156, p < 0.001). Not separable from Baseline on AUC: M0, M1, M2, M5, M6, M7, M8. The best AUC, M4 (0.954), is separable over folds from Baseline, and separable over folds from the next best, M0 (0.813).",
+            "far: EOdds is lower than Baseline's with M1 (-0.260, p < 0.001). EOdds is higher than Baseline's with M2 (+0.237, p < 0.001). Not separable from Baseline on EOdds: M0, M3, M4, M5, M6, M7, M8. The best EOdds, M1 (0.024), is separable over folds from Baseline, and separable over folds from the next best, M5 (0.273). AUC is lower than Baseline's with M3 (-0.196, p < 0.001). AUC is higher than Baseline's with M4 (+0.116, p 0.031). Not separable from Baseline on AUC: M0, M1, M2, M5, M6, M7, M8. The best AUC, M4 (0.931), is separable over folds from Baseline, and separable over folds from the next best, M1 (0.816).",
+        ]
+    )
 
 
 def test_a_loss_alone_is_no_gain() -> None:
     text = findings(collect(noise(0, M2=(0.25, -0.2)), [], INFO))
     assert NO_GAIN in text
-    assert "No method's reduction of EOdds is supported by the fold spread." in text[-1]
-    assert "AUC is lower than Baseline's with M2" in text[-1]
+    assert sentences_with(text[-1], "EOdds") == snapshot(
+        [
+            "far: EOdds is higher than Baseline's with M2 (+0.237, p < 0.001).",
+            "No method's reduction of EOdds is supported by the fold spread.",
+            "Not separable from Baseline on EOdds: M0, M1, M3, M4, M5, M6, M7, M8.",
+            "The best EOdds, M5 (0.273), is not separable over folds from Baseline, and not separable over folds from the next best, M1 (0.274).",
+        ]
+    )
+    assert sentences_with(text[-1], "AUC", "M2") == snapshot(
+        ["AUC is lower than Baseline's with M2 (-0.214, p < 0.001)."]
+    )
 
 
 def test_what_is_not_separable_is_never_claimed() -> None:
@@ -285,25 +310,33 @@ def test_what_is_not_separable_is_never_claimed() -> None:
 
 
 def test_a_row_out_of_the_ranking_is_never_claimed() -> None:
-    cells = noise(0, M1=(-0.25, -0.2), M2=(-0.25, 0.0))
-    for item in cells:
-        if item["cell"]["title"] == "M1" and item["cell"]["fold"] == 2:
-            item["scores"]["near"]["degenerate"] = True
+    cells = [
+        changed(item, scores={"near": {"degenerate": True}}) if (item.cell.title, item.cell.fold) == ("M1", 2) else item
+        for item in noise(0, M1=(-0.25, -0.2), M2=(-0.25, 0.0))
+    ]
     near, far = findings(collect(cells, [], INFO))[-2:]
-    assert "EOdds is lower than Baseline's with M2 (" in near
-    assert "Not compared on EOdds: M1 †." in near
-    assert "AUC is lower than Baseline's with M1 (" in near
-    assert "EOdds is lower than Baseline's with M1 (" in far
+    assert sentences_with(near, "EOdds", "Baseline's") == snapshot(
+        ["near: EOdds is lower than Baseline's with M2 (-0.244, p < 0.001)."]
+    )
+    assert sentences_with(near, "EOdds", "M1") == snapshot(["Not compared on EOdds: M1 †."])
+    assert sentences_with(near, "AUC", "M1") == snapshot(["AUC is lower than Baseline's with M1 (-0.191, p 0.002)."])
+    assert sentences_with(far, "EOdds", "Baseline's") == snapshot(
+        ["far: EOdds is lower than Baseline's with M1 (-0.260, p < 0.001) and M2 (-0.263, p < 0.001)."]
+    )
 
 
 def test_a_degenerate_baseline_is_compared_with_nothing() -> None:
     cells = [cell("Baseline", fold, near=scores(True, eodds=0.0)) for fold in range(5)]
     cells += [cell("A", fold, near=scores(eodds=0.2 + 0.01 * fold)) for fold in range(5)]
-    assert "Baseline is degenerate there: nothing is compared on EOdds." in findings(collect(cells, [], INFO))[-2]
+    assert findings(collect(cells, [], INFO))[-2] == snapshot(
+        "near: Baseline is degenerate there: nothing is compared on EOdds. Not separable from Baseline on AUC: A. The best AUC, Baseline (0.800), is not separable over folds from the next best, A (0.800)."
+    )
 
 
 def test_without_baseline_nothing_is_compared() -> None:
-    assert findings(collect([cell("A", 0)], [], INFO)) == ["There are no results of Baseline: nothing is compared."]
+    assert findings(collect([cell("A", 0)], [], INFO)) == snapshot(
+        ["There are no results of Baseline: nothing is compared."]
+    )
     assert "Baseline only" in findings(collect([cell("Baseline", 0)], [], INFO))[0]
 
 
@@ -317,14 +350,19 @@ def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
     assert "<ins>0.250 ± 0.071</ins>" in page
     for content in (text, page):
         assert SYNTHETIC in content
-        assert "val: in-domain, partly seen by the methods; not a test" in content
         assert "over 2 folds (ddof 1)." in content
         assert "second" not in content.replace("second best", "")
+    assert [lines_with(content, "val", "in-domain") for content in (text, page)] == snapshot(
+        [
+            ["\\textit{val: in-domain, partly seen by the methods; not a test}\\\\[2pt]"],
+            ["### val: in-domain, partly seen by the methods; not a test (n 200)"],
+        ]
+    )
     in_domain = page.partition("val: in-domain")[2].partition("## How")[0]
     assert "**" not in in_domain
     assert "<ins>" not in in_domain
     real = dataclasses.replace(INFO, synthetic=False)
-    assert "SYNTHETIC" not in main_table.markdown(collect([item | {"synthetic": False} for item in cells], [], real))
+    assert "SYNTHETIC" not in main_table.markdown(collect([changed(item, synthetic=False) for item in cells], [], real))
 
 
 def test_csv_keeps_full_precision() -> None:
@@ -351,13 +389,12 @@ def test_escapes() -> None:
 @needs_latex
 @pytest.mark.parametrize("sets", [("near", "far"), ("near", "far", "third_set")])
 def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
-    cells = []
-    for title in ("Baseline", "A&B_%$#{}~^\\<>|\"'é→≤œ", "A"):
-        for backbone in ("small", "res_net"):
-            item = cell(title, 0, third_set=scores(True))
-            item["cell"]["backbone"] = backbone
-            cells.append(item)
-    failed = [failure("B", 3) | {"error": {"class": "E", "message": "/a_b: 5 % ✗ \x00 \\end{table}"}}]
+    cells = [
+        changed(cell(title, 0, third_set=scores(True)), backbone=backbone)
+        for title in ("Baseline", "A&B_%$#{}~^\\<>|\"'é→≤œ", "A")
+        for backbone in ("small", "res_net")
+    ]
+    failed = [factory.failure(cell("B", 3), "E", "/a_b: 5 % ✗ \x00 \\end{table}")]
     (tmp_path / "main.tex").write_text(main_table.latex(collect(cells, failed, dataclasses.replace(INFO, ood=sets))))
     compile_tables([tmp_path / "main.tex"], tmp_path)
 
@@ -445,8 +482,11 @@ def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch:
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotWritten, match="file cannot be written: "):
+    with pytest.raises(NotWritten) as error:
         write(material(noise(1), [], INFO), tmp_path / "file")
+    assert plain(error.value, tmp_path) == snapshot(
+        "<tmp>/file cannot be written: File exists. What is done stays done, the same command resumes."
+    )
 
 
 def test_a_file_is_replaced_never_written_over(tmp_path: Path) -> None:
@@ -463,7 +503,7 @@ def test_the_figure_has_a_panel_per_set_and_says_what_is_synthetic() -> None:
     results = collect(cells, [], INFO)
     figure = trade_off.draw(frames.by_fold(results), INFO, results.backbones)
     assert [panel.get_title() for panel in figure.axes] == ["near", "far"]
-    assert figure.axes[0].get_ylabel() == "EOdds (lower is better)"
+    assert figure.axes[0].get_ylabel() == snapshot("EOdds (lower is better)")
     assert figure.get_suptitle() == SYNTHETIC
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "A", "B"]
     assert len(figure.axes[0].patches) == 2
@@ -488,7 +528,9 @@ def test_the_terminal_table_in_plain_text() -> None:
     assert lines[2].split() == ["method", *["AUC", "SPD", "EOdds"] * 2, "cost"]
     assert lines[3].startswith("Baseline  1.000 ± .000*  ")
     assert ".125 ± .000‡" in lines[4]
-    assert lines[5].startswith("mean ± std over 5 folds (ddof 1). * best, + second of a column.")
+    assert lines[5] == snapshot(
+        "mean ± std over 5 folds (ddof 1). * best, + second of a column. Not separable from Baseline on EOdds (paired, Holm): not compared."
+    )
     assert len({line.index("cost") + 4 for line in lines[2:3]} | {len(line) for line in lines[2:5]}) == 1
 
 

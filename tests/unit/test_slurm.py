@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 import bench.methods
+from bench.cells.identity import Cell
 from bench.errors import UnknownName, UsageError
 from bench.run import environment
 from bench.run.launchers import Queued
@@ -14,7 +17,8 @@ from bench.run.launchers.slurm import commands, log
 from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
 from bench.run.launchers.slurm.queue import queued
 from bench.run.launchers.slurm.submit import arrays
-from bench.run.plan import Cell, PlannedCell
+from bench.run.plan import PlannedCell
+from tests.prose import plain
 
 
 def planned(method, fold, seed=0):
@@ -26,7 +30,7 @@ ALL = [*(planned("baseline", f) for f in (0, 1)), *(planned(m, f) for f in (0, 1
 
 
 def shape(found):
-    return [(a.part, [[str(p.cell.method) for p in task] for task in a.tasks], a.after) for a in found]
+    return [(a.part, [[str(p.cell.spec) for p in task] for task in a.tasks], a.after) for a in found]
 
 
 def cut(todo, tmp_path, **given):
@@ -57,7 +61,7 @@ def test_a_job_per_fold_computes_its_baseline_first(tmp_path):
     fold = ["baseline", "swift", "bmft", "llft"]
     assert shape(cut(ALL[::-1], tmp_path, group_by="fold"))[0][2] == ""
     assert [sorted(task, key=fold.index) for task in shape(cut(ALL, tmp_path, group_by="fold"))[0][1]] == [fold, fold]
-    assert all(task[0].cell.method == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
+    assert all(task[0].cell.spec == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
 
 
 @pytest.mark.parametrize(("largest", "sizes"), [(2500, [2500]), (1000, [1000, 1000, 500]), (8, [8] * 312 + [4])])
@@ -93,8 +97,11 @@ def test_more_time_ends_at_the_cap_of_the_profile_and_never_below_its_time(tmp_p
     assert [mine.minutes_after("method", over) for over in range(4)] == [60, 90, 100, 100]
     assert mine.minutes_after("baseline", 1) == 200
     file.write_text("longest_time = '2 days'\n")
-    with pytest.raises(UsageError, match=r"longest_time = '2 days' in .*whole number of minutes"):
+    with pytest.raises(UsageError) as error:
         profile(str(file))
+    assert plain(error.value, tmp_path) == snapshot(
+        "longest_time = '2 days' in <tmp>/mine.toml: a whole number of minutes from 1"
+    )
 
 
 def test_the_shipped_profiles_are_valid_and_become_scripts(tmp_path):
@@ -115,14 +122,23 @@ def test_the_shipped_profiles_are_valid_and_become_scripts(tmp_path):
 def test_a_wrong_key_or_table_is_refused_with_the_valid_ones(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text("[method]\npartitoin = 'gpu'\n")
-    with pytest.raises(UnknownName, match=r"unknown key 'partitoin' in \[method\] of .*did you mean partition") as told:
+    with pytest.raises(UnknownName) as told:
         profile(str(file))
+    assert plain(told.value, tmp_path) == snapshot(
+        "unknown key 'partitoin' in [method] of <tmp>/mine.toml: did you mean partition? allowed: account, additional_parameters, array_parallelism, constraint, cpus_per_gpu, cpus_per_task, exclude, exclusive, gpus_per_node, gpus_per_task, gres, mail_type, mail_user, mem, mem_per_cpu, mem_per_gpu, nodelist, nodes, ntasks_per_node, partition, qos, setup, signal_delay_s, srun_args, stderr_to_stdout, teardown, time, use_srun, wckey"
+    )
     assert all(key in str(told.value) for key in valid_keys())
     file.write_text("[methods]\ntime = 3\n")
-    with pytest.raises(UnknownName, match=r"unknown table .methods..*did you mean method"):
+    with pytest.raises(UnknownName) as error:
         profile(str(file))
-    with pytest.raises(UnknownName, match=r"unknown profile .plan..*did you mean plain"):
+    assert plain(error.value, tmp_path) == snapshot(
+        "unknown table 'methods' in <tmp>/mine.toml: did you mean method? allowed: baseline, method, longest_time"
+    )
+    with pytest.raises(UnknownName) as error:
         profile("plan")
+    assert plain(error.value, Path(__file__).parents[2]) == snapshot(
+        "unknown profile 'plan' in <tmp>/slurm (or give the path of a .toml file): did you mean plain? allowed: no-accounting, plain, small-arrays"
+    )
 
 
 @pytest.fixture
@@ -181,8 +197,9 @@ def test_a_controller_that_is_silent_is_asked_again_with_growing_waits(fake, tmp
 )
 def test_a_limit_on_jobs_is_no_error_of_the_script(fake, tmp_path, said):
     fake(sbatch=f'echo "sbatch: error: {said}" >&2; exit 1', squeue="exit 0")
-    with pytest.raises(commands.LimitReached, match="takes no more jobs"):
+    with pytest.raises(commands.LimitReached) as error:
         commands.sbatch(written(tmp_path) / "script.sh")
+    assert plain(error.value, said=said) == snapshot("the cluster takes no more jobs for now (sbatch: error: <said>)")
 
 
 def test_a_full_queue_is_a_limit_although_sbatch_goes_on_trying(fake, tmp_path, monkeypatch):
@@ -196,8 +213,9 @@ def test_a_full_queue_is_a_limit_although_sbatch_goes_on_trying(fake, tmp_path, 
 
 def test_what_the_cluster_refuses_is_a_usage_error_with_its_words(fake, tmp_path):
     fake(sbatch='echo "sbatch: error: invalid partition specified: gpus" >&2; exit 1')
-    with pytest.raises(UsageError, match=r"sbatch .*invalid partition specified: gpus"):
+    with pytest.raises(UsageError) as error:
         commands.sbatch(written(tmp_path) / "script.sh")
+    assert str(error.value) == snapshot("sbatch --parsable: sbatch: error: invalid partition specified: gpus")
 
 
 def test_a_number_that_is_used_again_is_not_taken_for_ours(fake, tmp_path):

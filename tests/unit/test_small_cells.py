@@ -5,8 +5,9 @@ import dataclasses
 import io
 
 import pytest
+from inline_snapshot import snapshot
 
-from bench.report import TaskInfo, collect, write
+from bench.report import collect, write
 from bench.report.figures import trade_off
 from bench.report.numbers import frames
 from bench.report.tables import main_table
@@ -15,49 +16,20 @@ from bench.report.tables.tuned_table import collect_tuned
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
 from bench.score.definitions import METRICS
+from tests.factory import WIDE, changed, record, scores, task_info
+from tests.prose import lines_with, sentences_with
 from tests.unit.materials import material
 
-INFO = TaskInfo(
-    name="demo",
-    says="Finding.",
-    synthetic=False,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-    min_cell=10,
-)
-WIDE = {"younger": (60, 40), "older": (75, 25)}
+INFO = task_info(synthetic=False, min_cell=10)
 
 
 def cell(method, fold, *, spec=None, **sets):
     """A cell whose sets have images by group as (negatives, positives); all sets but those given are wide."""
 
-    def scores(groups):
-        named = {name: {"negatives": n, "positives": p, "n": n + p} for name, (n, p) in groups.items()}
-        total = sum(group["n"] for group in named.values())
-        return dict.fromkeys(METRICS, 0.3 + 0.01 * fold + 0.02 * (method == "swift")) | {
-            "degenerate": False,
-            "n": total,
-            "groups": named,
-        }
-
-    return {
-        "cell": {
-            "task": "demo",
-            "backbone": "small",
-            "method": method,
-            "title": method.title(),
-            "fold": fold,
-            "seed": 0,
-            "row": 1 + (method == "swift"),
-            "spec": spec or method,
-        },
-        "synthetic": False,
-        "data": {"external": {"n": 4321}, "near": {"sha": "n"}, "far": {"sha": "f"}},
-        "scores": {name: scores(sets.get(name, WIDE)) for name in ("near", "far", "val")},
-        "cost": {"images_forward": 12963, "images_backward": 0},
-    }
+    value = 0.3 + 0.01 * fold + 0.02 * (method == "swift")
+    by_set = {name: scores(sets.get(name, WIDE), value=value) for name in ("near", "far", "val")}
+    cost = {"images_forward": 12963, "images_backward": 0}
+    return record(spec or method, fold, synthetic=False, external=4321, scores=by_set, cost=cost)
 
 
 def cells(**sets):
@@ -102,10 +74,16 @@ def test_of_a_set_with_a_small_cell_its_size_and_pooled_auc_are_left():
     }
     texts = shown(results)
     assert "near: 264 images." in texts["notes"]
-    assert "Withheld, for fewer than 10 images of a group and class: near. No count" in texts["notes"]
+    assert lines_with(texts["notes"], "10") == snapshot(
+        ["Withheld, for fewer than 10 images of a group and class: near. No count and no metric by group is shown."]
+    )
     assert "Withheld" in texts["terminal"]
-    assert "far: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)" in texts["notes"]
-    assert "Baseline is withheld there: nothing is compared on EOdds." in texts["findings"]
+    assert sentences_with(texts["notes"], "far") == snapshot(
+        ["far: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)."]
+    )
+    assert sentences_with(texts["findings"], "Baseline", "EOdds") == snapshot(
+        ["near: Baseline is withheld there: nothing is compared on EOdds."]
+    )
 
 
 @pytest.mark.parametrize("least", [8, 10, 60])
@@ -130,7 +108,9 @@ def test_nothing_changes_where_no_cell_is_small_and_without_the_option():
 def test_the_auc_goes_too_where_a_class_is_small_in_all_groups_together():
     results = collect(cells(near={"younger": (90, 4), "older": (80, 5)}), [], INFO)
     assert values(results)["near", "auc"] == ("", "withheld")
-    assert "nor is the AUC of near" in shown(results)["notes"]
+    assert sentences_with(shown(results)["notes"], "AUC") == snapshot(
+        ["No count and no metric by group is shown, nor is the AUC of near."]
+    )
 
 
 def test_a_set_smaller_than_the_least_is_said_to_be_so():
@@ -148,7 +128,9 @@ def test_one_fold_with_a_small_cell_of_val_hides_costs_whose_unit_is_the_externa
     assert found["", "cost"] == ("", "withheld")
     assert found["val", "eodds"] == ("", "withheld")
     assert found["near", "eodds"][0].startswith("0.33")
-    assert "Costs are not shown either" in shown(results)["notes"]
+    assert sentences_with(shown(results)["notes"], "Costs") == snapshot(
+        ["Costs are not shown either: the size of the external set follows from them."]
+    )
 
 
 def test_images_of_trials_are_not_counted_either():
@@ -163,16 +145,24 @@ def test_images_of_trials_are_not_counted_either():
         "images_backward": 5555,
     }
     given = [cell("baseline", f, val=SMALL) for f in range(3)]
-    given += [cell("swift", f, spec="swift@tuned", val=SMALL) | {"tuned": tuned} for f in range(3)]
+    given += [changed(cell("swift", f, spec="swift@tuned", val=SMALL), tuned=tuned) for f in range(3)]
     results = collect_tuned(given, [], INFO)
     assert results is not None
     notes = "\n".join(reading(results))
     assert "7777" not in notes
     assert "(<10 images)" in notes
-    assert "trials per fold: 2, 3 failed, never chosen. Chosen: swift (fold 0, 1 and 2)." in notes
+    assert lines_with(notes, "swift") == snapshot(
+        [
+            "Swift (tuned): objective constrained, trials per fold: 2, 3 failed, never chosen. Chosen: swift (fold 0, 1 and 2)."
+        ]
+    )
     plain = collect_tuned(given, [], dataclasses.replace(INFO, min_cell=0))
     assert plain is not None
-    assert "images in all of them: 23331 forward, 16665 backward; 3 failed, never chosen." in "\n".join(reading(plain))
+    assert sentences_with(reading(plain), "23331") == snapshot(
+        [
+            "Swift (tuned): objective constrained, trials per fold: 2, images in all of them: 23331 forward, 16665 backward; 3 failed, never chosen."
+        ]
+    )
 
 
 def test_a_report_of_nothing_but_small_sets_can_be_written(tmp_path):

@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
 from bench import taskfile
 from bench.api import Attribute, Label, Recipe, Rows, Task
+from bench.cells.identity import Cell
 from bench.data import split_manifest
 from bench.data.task_data import task_data
 from bench.errors import DataError, DataMissing
-from bench.run.plan import Cell, baseline_identity, cell_hash, digest
+from bench.run.plan import baseline_identity, cell_hash, digest
+from tests.prose import plain
 
 SPEC = "manifest:csv=films.csv,patient_column=patient"
 TASK = Task(
@@ -218,37 +221,118 @@ def first(file, row=0):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (edit(put("external", 0, 7)), "its 90 rows are not those that were written"),
-        (edit(lambda cut: cut[1:]), "its 89 rows are not those that were written .n 90"),
-        (of_rows(lambda cut: cut[1:]), "1 images of the table are not in the manifest, first 'manifest:films:000.png'"),
+        (
+            edit(put("external", 0, 7)),
+            snapshot(
+                "<tmp>/splits.csv: its 90 rows are not those that were written (n 90, sha256 f4e741af4890...): take the file as it was written. For a cut of your own take sha256 out of the first line."
+            ),
+        ),
+        (
+            edit(lambda cut: cut[1:]),
+            snapshot(
+                "<tmp>/splits.csv: its 89 rows are not those that were written (n 90, sha256 f4e741af4890...): take the file as it was written. For a cut of your own take sha256 out of the first line."
+            ),
+        ),
+        (
+            of_rows(lambda cut: cut[1:]),
+            snapshot("<tmp>/splits.csv: 1 images of the table are not in the manifest, first 'manifest:films:000.png'"),
+        ),
         (
             of_rows(lambda cut: pd.concat([cut, pd.DataFrame({"uid": ["z", "y"], "fold": 0, "external": 0})])),
-            "2 images are not in the table of this machine .*, first 'y'",
+            snapshot(
+                "<tmp>/splits.csv: 2 images are not in the table of this machine (no file, or another release or filter?), first 'y'"
+            ),
         ),
         (
             of_rows(lambda cut: pd.concat([cut, cut[:1]])),
-            "1 images have more than one row, first 'manifest:films:000.png'",
+            snapshot("<tmp>/splits.csv: 1 images have more than one row, first 'manifest:films:000.png'"),
         ),
         (
             of_rows(lambda cut: put("fold", 0, 1 - cut["fold"][0])(cut)),
-            r"1 groups \(patients, lesions\) are in more than one fold, first 'films:p0'",
+            snapshot("<tmp>/splits.csv: 1 groups (patients, lesions) are in more than one fold, first 'films:p0'"),
         ),
-        (of_rows(put("fold", 2, 5)), "1 images have another fold than -1 to 1, first 'manifest:films:002.png'"),
-        (of_rows(put("external", 1, -2)), "1 images have another external than a whole number"),
-        (edit(put("external", 1, 0.5)), "1 images have another external than a whole number"),
-        (edit(put("fold", 1, "one")), "1 images have another fold than -1 to 1, first 'manifest:films:001.png'"),
-        (of_rows(lambda cut: cut.assign(fold=-1, external=1)), "90 images are in an external set but not in"),
-        (of_rows(lambda cut: cut.assign(fold=0)), "no image in fold 1 of 2"),
-        (of_rows(put("external", 3, -1)), "fold . has `external` for some of its images and not for others"),
-        (of_rows(lambda cut: cut.assign(external=0)), "the external set of fold 0 lacks images of a group and class"),
-        (edit(lambda cut: cut.rename(columns={"uid": "id"})), "no column 'uid'"),
-        (of_header(task="other"), 'is of task "other", "own" is asked for'),
-        (of_header(protocol="paper"), 'is of protocol "paper", "clean" is asked for'),
-        (of_header(external=0.2), "is of external 0.2, 1.0 is asked for"),
-        (of_header(n=3), "its 90 rows are not those that were written"),
-        (lambda file: file.write_text(file.read_text().split("\n", 1)[1]), "is no manifest of splits"),
-        (lambda file: file.write_bytes(b"PK\x03\x04\xff"), "cannot be read"),
-        (lambda file: file.write_text("# {}\n"), "its first line has no 'task', \"own\" expected"),
+        (
+            of_rows(put("fold", 2, 5)),
+            snapshot("<tmp>/splits.csv: 1 images have another fold than -1 to 1, first 'manifest:films:002.png'"),
+        ),
+        (
+            of_rows(put("external", 1, -2)),
+            snapshot(
+                "<tmp>/splits.csv: 1 images have another external than a whole number of -1 or more, or nothing, first 'manifest:films:001.png'"
+            ),
+        ),
+        (
+            edit(put("external", 1, 0.5)),
+            snapshot(
+                "<tmp>/splits.csv: 1 images have another external than a whole number of -1 or more, or nothing, first 'manifest:films:001.png'"
+            ),
+        ),
+        (
+            edit(put("fold", 1, "one")),
+            snapshot("<tmp>/splits.csv: 1 images have another fold than -1 to 1, first 'manifest:films:001.png'"),
+        ),
+        (
+            of_rows(lambda cut: cut.assign(fold=-1, external=1)),
+            snapshot(
+                "<tmp>/splits.csv: 90 images are in an external set but not in the validation part of a fold, first 'manifest:films:000.png'"
+            ),
+        ),
+        (
+            of_rows(lambda cut: cut.assign(fold=0)),
+            snapshot("<tmp>/splits.csv: no image in fold 1 of 2"),
+        ),
+        (
+            of_rows(put("external", 3, -1)),
+            snapshot("<tmp>/splits.csv: fold 0 has `external` for some of its images and not for others"),
+        ),
+        (
+            of_rows(lambda cut: cut.assign(external=0)),
+            snapshot("<tmp>/splits.csv: the external set of fold 0 lacks images of a group and class"),
+        ),
+        (
+            edit(lambda cut: cut.rename(columns={"uid": "id"})),
+            snapshot("<tmp>/splits.csv: no column 'uid'; a manifest has uid, fold, external"),
+        ),
+        (
+            of_header(task="other"),
+            snapshot(
+                '<tmp>/splits.csv is of task "other", "own" is asked for: give the manifest of that, or run with task "other"'
+            ),
+        ),
+        (
+            of_header(protocol="paper"),
+            snapshot(
+                '<tmp>/splits.csv is of protocol "paper", "clean" is asked for: give the manifest of that, or run with protocol "paper"'
+            ),
+        ),
+        (
+            of_header(external=0.2),
+            snapshot(
+                "<tmp>/splits.csv is of external 0.2, 1.0 is asked for: give the manifest of that, or run with external 0.2"
+            ),
+        ),
+        (
+            of_header(n=3),
+            snapshot(
+                "<tmp>/splits.csv: its 90 rows are not those that were written (n 3, sha256 f4e741af4890...): take the file as it was written. For a cut of your own take sha256 out of the first line."
+            ),
+        ),
+        (
+            lambda file: file.write_text(file.read_text().split("\n", 1)[1]),
+            snapshot(
+                '<tmp>/splits.csv is no manifest of splits: its first line is to be like # {"task": "..."}; `bench run` writes one to splits/ in its results'
+            ),
+        ),
+        (
+            lambda file: file.write_bytes(b"PK\x03\x04\xff"),
+            snapshot(
+                "splits <tmp>/splits.csv cannot be read: 'utf-8' codec can't decode byte 0xff in position 4: invalid start byte"
+            ),
+        ),
+        (
+            lambda file: file.write_text("# {}\n"),
+            snapshot("<tmp>/splits.csv: its first line has no 'task', \"own\" expected"),
+        ),
     ],
     ids=[
         "edited",
@@ -278,8 +362,9 @@ def first(file, row=0):
 def test_a_manifest_that_does_not_fit_is_refused(root, spoil, message):
     file = written(root)
     spoil(file)
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(DataError) as caught:
         task_data(TASK, root, manifest=file)
+    assert plain(caught.value, root.parent) == message
     assert caught.value.exit_code == 3
     assert str(file) in str(caught.value)
 
@@ -301,11 +386,14 @@ def test_a_variant_of_the_recipe_takes_the_manifest_of_its_task_and_one_of_the_c
     cut = pd.DataFrame({"uid": list("abcde"), "fold": range(5), "external": 1})
     file.write_text(split_manifest.manifest(base, cut))
     assert len(split_manifest.read(file, taskfile.resolve("phantom-cxr-age:epochs=3"))) == 5
-    with pytest.raises(DataError, match=r"external 1\.0, 0\.2 is asked for"):
+    with pytest.raises(DataError) as error:
         split_manifest.read(file, taskfile.resolve("phantom-cxr-age:external=0.2"))
+    assert plain(error.value, tmp_path) == snapshot(
+        "<tmp>/s.csv is of external 1.0, 0.2 is asked for: give the manifest of that, or run with external 1.0"
+    )
 
 
-def test_groups_that_a_baseline_chooses_leave_the_external_set_to_the_rule(root):
+def test_groups_that_a_baseline_chooses_leave_the_external_set_to_the_rule(root, tmp_path):
     groups = Attribute(column="age", cuts=(45, 66), names=("young", "middle", "old"))
     task = dataclasses.replace(TASK, attribute=groups)
     root = films(root, age=True)
@@ -314,8 +402,11 @@ def test_groups_that_a_baseline_chooses_leave_the_external_set_to_the_rule(root)
     assert hashes(task_data(task, root, manifest=file), ["baseline", "swift"]) == hashes(
         task_data(task, root), ["baseline", "swift"]
     )
-    with pytest.raises(DataError, match="chosen by each baseline: leave `external` empty"):
+    with pytest.raises(DataError) as error:
         task_data(task, root, manifest=rewritten(file, frame(file).assign(external=1), task=task))
+    assert plain(error.value, tmp_path) == snapshot(
+        "<tmp>/splits.csv: the groups of the external set are chosen by each baseline: leave `external` empty"
+    )
 
 
 def test_an_image_that_this_machine_cannot_read_is_named(root, tmp_path):
@@ -325,8 +416,11 @@ def test_an_image_that_this_machine_cannot_read_is_named(root, tmp_path):
     from bench.data.unreadable import unreadable
 
     bad = (unreadable(root, "manifest:films:004.png", "004.png", "truncated"),)
-    with pytest.raises(DataError, match=r"1 images cannot be read on this machine \(truncated\).*'manifest:films:004"):
+    with pytest.raises(DataError) as error:
         split_manifest.check_readable(data.tables["source"], bad)
+    assert plain(error.value, tmp_path) == snapshot(
+        "<tmp>/splits.csv: 1 images cannot be read on this machine (truncated): replace their files, first 'manifest:films:004.png'"
+    )
     split_manifest.check_readable(task_data(TASK, root).tables["source"], bad)
     # Where the manifest was made it could not be read either: it is in no part, there and here.
     here = task_data(TASK, root)

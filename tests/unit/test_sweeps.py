@@ -2,72 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
 from bench import cli
-from bench.cells.store import predictions_file
-from bench.report import Material, TaskInfo, artefacts
+from bench.cells.identity import Cell, predictions_file, slug
+from bench.report import Material, artefacts
 from bench.report.figures import sweeps, task_figures
 from bench.report.numbers import frames
 from bench.run import ablate
-from bench.run.plan import Cell, folder
 from bench.score.definitions import METRICS
 from bench.settings import Settings, of_task, read_settings
 from bench.taskfile import resolve
+from tests.factory import WIDE, Record, record, scores, task_info
+from tests.prose import sentences_with
 
 TASK = "phantom-cxr-age"
-INFO = TaskInfo(
-    name=TASK,
-    says="Finding.",
-    synthetic=True,
-    label_names=("healthy", "ill"),
-    attribute_name="age",
-    group_names=("younger", "older"),
-    ood=("near", "far"),
-    folds=5,
-)
-WIDE = {"younger": {"negatives": 60, "positives": 40, "n": 100}, "older": {"negatives": 75, "positives": 25, "n": 100}}
-FEW = {**WIDE, "older": {"negatives": 95, "positives": 5, "n": 100}}
+INFO = task_info(TASK, folds=5)
+FEW = {**WIDE, "older": (95, 5)}
 
 
-def cell(spec: str, fold: int, task: str = TASK, n: int = 350, auc: float = 0.8, **sets: Any) -> dict[str, Any]:
-    method, _, given = spec.partition(":")
-    share = float(given.removeprefix("reset_share=")) if given else None
-    scores = dict.fromkeys(METRICS, 0.3) | {"auc": auc + fold / 100, "degenerate": False, "n": 200}
-    title, row = ("SWiFT", 10) if method == "swift" else ("Baseline", 1)
-    return {
-        "cell": {
-            "task": task,
-            "backbone": "small",
-            "method": method,
-            "title": title,
-            "fold": fold,
-            "seed": 0,
-            "row": row,
-            "spec": spec,
-            "parameters": {"reset_share": share} if method == "swift" else {},
-        },
-        "synthetic": True,
-        "data": {"external": {"n": n}, "near": {"sha": "n"}, "far": {"sha": "f"}},
-        "scores": {name: scores | {"groups": sets.get(name, WIDE)} for name in ("near", "far", "val")},
-        "cost": {"images_forward": 3 * n, "images_backward": 0, "seconds": 1.0, "parameters_changed": 1.0},
-        "log": {"reset_share": 0.4 + fold / 10} if spec == "swift" else {},
-    }
+def cell(spec: str, fold: int, task: str = TASK, n: int = 350, auc: float = 0.8, **sets: Any) -> Record:
+    by_set = {name: scores(sets.get(name, WIDE), value=0.3, auc=auc + fold / 100) for name in ("near", "far", "val")}
+    cost = {"images_forward": 3 * n, "images_backward": 0, "parameters_changed": 1.0}
+    log = {"reset_share": 0.4 + fold / 10} if spec == "swift" else {}
+    return record(spec, fold, task=task, external=n, scores=by_set, cost=cost, log=log)
 
 
-def material(place: Path, given: dict[str, list[dict[str, Any]]], min_cell: int = 0) -> Material:
+def material(place: Path, given: dict[str, list[Record]], min_cell: int = 0) -> Material:
     """The material of the task and of its variants, by spec; their cells stand nowhere."""
     settings = Settings(TASK, place, place / "cache", None)
     known: dict[str, Material] = {}
     for spec, cells in given.items():
         task = resolve(spec)
-        (place / "cells" / folder(spec)).mkdir(parents=True)
-        named = TaskInfo(**{**vars(INFO), "name": spec, "min_cell": min_cell})
+        (place / "cells" / slug(spec)).mkdir(parents=True)
+        named = dataclasses.replace(INFO, name=spec, min_cell=min_cell)
         known[spec] = Material(Settings(spec, place, place / "cache", None), task, named, cells, [], known=known)
     return known.get(TASK) or Material(settings, resolve(TASK), INFO, [], [])
 
@@ -133,7 +108,7 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
     nothing = material(tmp_path / "nothing", {TASK: []})
     assert [line.settings.force for line in entry(nothing, "roc-far").missing(nothing)] == [False]
     for item in cells[:3]:
-        file = predictions_file(tmp_path, Cell(TASK, "small", item["cell"]["spec"], item["cell"]["fold"], 0))
+        file = predictions_file(tmp_path, Cell(TASK, "small", item.cell.spec, item.cell.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
         one = pd.DataFrame({"a": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
         pd.concat([one.assign(set="near"), one.assign(set="far")]).to_parquet(file)
@@ -141,7 +116,9 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
     assert task_figures.roc(found, "near") == {}
     assert capsys.readouterr().err == ""
     assert set(task_figures.roc(found, "far")) == {"pdf", "png"}
-    assert "left out of the ROC curves, no predictions to read: swift f1 (FileNotFoundError)" in capsys.readouterr().err
+    assert sentences_with(capsys.readouterr().err, "ROC") == snapshot(
+        ["left out of the ROC curves, no predictions to read: swift f1 (FileNotFoundError)"]
+    )
 
 
 @pytest.mark.parametrize("field", ["epochs", "external", "reset_share"])

@@ -1,8 +1,6 @@
 """Selection: what is held out, which settings are tried, which is taken, and that no test image is in reach."""
 
 import dataclasses
-import json
-import re
 from math import nan
 from pathlib import Path
 from zlib import crc32
@@ -12,23 +10,27 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 from sklearn.metrics import balanced_accuracy_score
 
 from bench import registry
 from bench.api import Rows
-from bench.cells import store
+from bench.cells.identity import Cell
+from bench.cells.record import Choice, decode
 from bench.data.external import external_set
 from bench.data.holdout import HOLDOUT, held_out
 from bench.data.task_data import task_data
 from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, UnknownName, UsageError
+from bench.files import write_json
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import Cell, cell_hash, describe_cell, method_specs
+from bench.run.plan import cell_hash, describe_cell, method_specs
 from bench.run.tune import candidates, make_choice
 from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
 from bench.settings import Settings
 from bench.tasks import TASKS
+from tests.factory import record, set_scores
 
 # --- the holdout --------------------------------------------------------------------------------
 
@@ -63,8 +65,11 @@ def test_seed_task_and_fold_count(other):
 
 def test_too_few_patients_to_hold_some_out():
     table = validation(300)
-    with pytest.raises(DataInvalid, match=r"4 groups .* 5 are needed.*take fewer folds"):
+    with pytest.raises(DataInvalid) as error:
         held_out(table[table["group"].isin(["p0", "p1", "p2", "p3"])], (0, "t", 1))
+    assert str(error.value) == snapshot(
+        "the validation part has 4 groups (patients, lesions) and 5 are needed to hold a fifth of them out: take fewer folds"
+    )
 
 
 SMALL = dataclasses.replace(
@@ -150,8 +155,11 @@ def test_a_declared_test_set_is_refused():
     run = CellRun(
         build_net("small"), SMALL.recipe, {}, frozenset({"far"}), seed=0, task="small", fold=0, method="peeks"
     )
-    with pytest.raises(UndeclaredSplit, match="only train, val and external"):
+    with pytest.raises(UndeclaredSplit) as error:
         run.split("far")
+    assert str(error.value) == snapshot(
+        "peeks reads the split 'far' but declares uses = {far}: add it there if the method is defined on it (only train, val and external can be had)"
+    )
 
 
 # --- the settings that are tried ----------------------------------------------------------------
@@ -221,8 +229,11 @@ def test_every_method_of_the_suite_has_candidates():
 
 def test_a_grid_with_a_misspelt_parameter_or_a_wrong_value(tmp_path):
     name, plugins = gridded(tmp_path, '{"rl": (0.1,)}')
-    with pytest.raises(UnknownName, match="unknown parameter 'rl' in the search"):
+    with pytest.raises(UnknownName) as error:
         candidates(name, 8, plugins)
+    assert str(error.value) == snapshot(
+        "unknown parameter 'rl' in the search of gridded_2841361579: did you mean lr? allowed: lr, mask, share"
+    )
     name, plugins = gridded(tmp_path, '{"mask": ("hard",), "share": (2.0,)}')
     with pytest.raises(UsageError, match="allowed is 0 to 1"):
         candidates(name, 8, plugins)
@@ -270,9 +281,9 @@ def test_the_objective_by_hand(objective, settings, best):
 def test_scores_come_from_the_counts_of_both_groups():
     rng = np.random.default_rng(0)
     y, a, z = rng.integers(0, 2, 80), rng.integers(0, 2, 80), rng.normal(size=80)
-    one = scores_of(metrics.evaluate(z, y, a, ("m", "w")))
+    one = scores_of(set_scores(metrics.evaluate(z, y, a, ("m", "w"))))
     assert one.balanced_accuracy == pytest.approx(balanced_accuracy_score(y, z > 0))
-    alone = scores_of(metrics.evaluate(z, np.zeros(80, dtype=int), a, ("m", "w")))
+    alone = scores_of(set_scores(metrics.evaluate(z, np.zeros(80, dtype=int), a, ("m", "w"))))
     assert not alone.defined
 
 
@@ -281,17 +292,17 @@ def trial(auc, y_true=(1, 0, 1, 0), forward=10, backward=4):
     z = np.array(y_true) * 2.0 - 1
     scores = metrics.evaluate(z if auc else -z, np.array(y_true), np.array([0, 0, 1, 1]), ("m", "w"))
     cost = {"images_forward": forward, "images_backward": backward}
-    return {"scores": {HOLDOUT: scores}, "cost": cost, "data": {HOLDOUT: {"n": 4, "sha": "s"}}}
+    return record("m", scores={HOLDOUT: scores}, cost=cost, data={HOLDOUT: (4, "s")})
 
 
 def test_a_choice_counts_trials_and_images_and_names_what_was_never_chosen():
     trials = {"m": trial(0), "m:k=1": trial(1), "m:k=2": None, "m:k=3": trial(1, y_true=(0, 0, 1, 0))}
     choice = make_choice(trials, trial(1), "constrained")
-    assert isinstance(choice, dict)
-    assert choice["chosen"] == "m:k=1"
-    assert (choice["trials"], choice["failed"], choice["undefined"]) == (4, 1, 1)
-    assert (choice["images_forward"], choice["images_backward"]) == (30, 12)
-    assert choice["holdout"] == {"n": 4, "sha": "s"}
+    assert isinstance(choice, Choice)
+    assert choice.chosen == "m:k=1"
+    assert (choice.trials, choice.failed, choice.undefined) == (4, 1, 1)
+    assert (choice.images_forward, choice.images_backward) == (30, 12)
+    assert (choice.holdout.n, choice.holdout.sha) == (4, "s")
     assert "no baseline" in str(make_choice(trials, None, "constrained"))
     assert "no setting of 1" in str(make_choice({"m": None}, trial(1), "constrained"))
 
@@ -302,17 +313,21 @@ def test_a_choice_counts_trials_and_images_and_names_what_was_never_chosen():
 def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selecting):
     settings = Settings("small", tmp_path, tmp_path, None)
     cell = Cell("small", "small", "swift@tuned", 0, 0)
-    with pytest.raises(BenchError, match="nothing is chosen for swift on fold 0"):
+    with pytest.raises(BenchError) as error:
         with_choice(cell, whole, settings)
+    assert str(error.value) == snapshot(
+        "nothing is chosen for swift on fold 0, seed 0: `bench tune --task small --methods swift` chooses"
+    )
     # Written with the data of the trials, read with those of a run.
     identity = choice_identity(cell, selecting, ())
-    choice = {"chosen": "swift:epsilon=0.3", "objective": "linear", "identity": identity}
-    store.write_json(choice_file(settings, cell), choice)
+    counts = {"trials": 2, "failed": 0, "undefined": 0}
+    choice = Choice(chosen="swift:epsilon=0.3", objective="linear", identity=identity, **counts)
+    write_json(choice_file(settings, cell), choice)
     ready = with_choice(cell, whole, settings)
-    assert json.loads(ready.choice) == choice
-    described = describe_cell(ready, registry.METHODS.build(ready.runs))  # type: ignore[arg-type]
-    assert (described["method"], described["spec"]) == ("swift", "swift@tuned")
-    assert described["parameters"]["epsilon"] == 0.3
+    assert decode(ready.choice.encode(), Choice) == choice
+    described = describe_cell(ready, registry.METHODS.build(ready.runs))
+    assert (described.method, described.spec) == ("swift", "swift@tuned")
+    assert described.parameters["epsilon"] == 0.3
 
     other = Cell("small", "small", "swift:epsilon=0.3", 0, 0)
     assert with_choice(other, whole, settings) == other
@@ -322,13 +337,18 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
 
     recipe = dataclasses.replace(SMALL.recipe, lr_head=SMALL.recipe.lr_head * 2)
     changed = dataclasses.replace(whole, task=dataclasses.replace(SMALL, recipe=recipe))
-    line = f"bench tune --task small --methods swift --results {tmp_path} --cache {tmp_path}"
-    with pytest.raises(BenchError, match=re.escape(f"is stale: `{line}` chooses again")):
+    with pytest.raises(BenchError) as error:
         with_choice(cell, changed, settings)
+    assert str(error.value) == snapshot(
+        "the choice for swift on fold 0, seed 0 is stale: `bench tune --task small --methods swift` chooses again"
+    )
 
 
 def test_the_spec_of_a_tuned_method():
     assert method_specs("SWiFT@tuned,swift:epsilon=0.2@tuned") == ["swift@tuned", "swift:epsilon=0.2@tuned"]
     assert Cell("t", "small", "swift@tuned", 0, 0).path == Path("t/small/swift@tuned/f0-s0")
-    with pytest.raises(UnknownName, match="did you mean swift"):
+    with pytest.raises(UnknownName) as error:
         method_specs("swfit@tuned")
+    assert str(error.value) == snapshot(
+        "unknown method 'swfit': did you mean swift? allowed: baseline, bmft, diff_gda, diff_prune, fair_prune, fullft_fdr, fullft_reg, fullft_rw, llft, swift"
+    )

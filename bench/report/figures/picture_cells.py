@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.numbers.task_info import Cell
+from bench.cells.record import Record
 from bench.report.rerun_commands import Line
 from bench.report.task_results import Material
 from bench.run.plan import undefined
@@ -27,9 +27,9 @@ def figure(material: Material, number: int) -> dict[str, bytes]:
     }[number](material)
 
 
-def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Cell]:
+def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Record]:
     """Return the cells by their spec, in the order of `specs`."""
-    there = {item["cell"]["spec"]: item for item in material.cells if _shown(item, material)}
+    there = {item.cell.spec: item for item in material.cells if _shown(item, material)}
     return {spec: there[spec] for spec in specs if spec in there}
 
 
@@ -51,12 +51,12 @@ def count(material: Material, specs: Sequence[str], part: str) -> tuple[int, int
     return len(found), len(_wanted(material, specs))
 
 
-def _shown(item: Cell, material: Material) -> bool:
-    known = item["cell"]
-    return (known["fold"], known["seed"], known["backbone"]) == (0, 0, material.task.backbones[0])
+def _shown(item: Record, material: Material) -> bool:
+    known = item.cell
+    return (known.fold, known.seed, known.backbone) == (0, 0, material.task.backbones[0])
 
 
-def _has(material: Material, cell: Cell, part: str) -> bool:
+def _has(material: Material, cell: Record, part: str) -> bool:
     return any(name.startswith(part) for name in material.pictures(cell) or {})
 
 

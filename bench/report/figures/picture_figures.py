@@ -65,7 +65,7 @@ def cam_frame(material: Material) -> pd.DataFrame:
         for uid, y, a, logit, weighted in zip(*columns, strict=True):
             rows.append(
                 {
-                    "method": cell["cell"]["title"],
+                    "method": cell.cell.title,
                     "image_id": str(uid),
                     "group": info.group_names[a],
                     "label": info.label_names[y],
@@ -94,8 +94,8 @@ def _images(material: Material, uids: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def _method(material: Material) -> str:
-    known = cells_of(material, MASKED)[MASKED[0]]["cell"]
-    return f"{known['title']}, {known['backbone']} backbone"
+    known = cells_of(material, MASKED)[MASKED[0]].cell
+    return f"{known.title}, {known.backbone} backbone"
 
 
 def _drawn(draw: Callable[..., Figure], *given: Any, **named: Any) -> dict[str, bytes]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from bench import registry
+from bench.cells.record import Fit, Record
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN
 from bench.report.numbers.suppression import number_of
@@ -51,8 +51,8 @@ def of_head(material: Material) -> pd.DataFrame:
     parts = []
     for table in material.tables:
         if table.name.endswith(f"-{RESET}"):
-            cells = {item["cell"]["spec"]: item["cell"] for item in table.cells}
-            shares = {spec: cell["parameters"].get(RESET) for spec, cell in cells.items()}
+            cells = {item.cell.spec: item.cell for item in table.cells}
+            shares = {spec: cell.parameters.get(RESET) for spec, cell in cells.items()}
             frame = frames.by_fold(material.results_of(table))
             settings = {share: _as_default(frame, cells[spec]) for spec, share in shares.items() if share is not None}
             line = frames.along(settings)
@@ -105,8 +105,8 @@ def count_of_head(material: Material) -> tuple[int, int]:
 
 
 def _specs(material: Material) -> set[tuple[str, str]]:
-    cells = [item["cell"] for item in material.cells]
-    return {(cell["spec"], cell["backbone"]) for cell in cells if cell["spec"] != BASELINE}
+    cells = [item.cell for item in material.cells]
+    return {(cell.spec, cell.backbone) for cell in cells if cell.spec != BASELINE}
 
 
 def _ablated(field: str = "") -> list[str]:
@@ -115,17 +115,17 @@ def _ablated(field: str = "") -> list[str]:
     return [name for name, settings in said.items() if settings and (not field or field in settings)]
 
 
-def _as_default(frame: pd.DataFrame, cell: Mapping[str, Any]) -> pd.DataFrame:
+def _as_default(frame: pd.DataFrame, cell: Fit) -> pd.DataFrame:
     """The rows of a setting, named as the method: they are points of its line."""
-    return frame[frame["spec"] == cell["spec"]].assign(spec=cell["method"], label=cell["title"])
+    return frame[frame["spec"] == cell.spec].assign(spec=cell.method, label=cell.title)
 
 
-def _shares(cells: list[dict[str, Any]]) -> pd.DataFrame:
+def _shares(cells: Sequence[Record]) -> pd.DataFrame:
     """The share that each default cell logged, as `x` by backbone, spec and fold."""
     records = [
-        {**{name: item["cell"][name] for name in ("backbone", "spec", "fold")}, "x": item["log"][RESET]}
+        {**{name: getattr(item.cell, name) for name in ("backbone", "spec", "fold")}, "x": item.log[RESET]}
         for item in cells
-        if item["cell"]["spec"] == item["cell"]["method"] and RESET in item.get("log", {})
+        if item.cell.spec == item.cell.method and RESET in item.log
     ]
     found = pd.DataFrame(records, columns=["backbone", "spec", "fold", "x"])
     return found.groupby(["backbone", "spec", "fold"], as_index=False).mean()
@@ -134,6 +134,6 @@ def _shares(cells: list[dict[str, Any]]) -> pd.DataFrame:
 def _images(one: Material) -> str:
     if IN_DOMAIN in one.results.withheld:
         return ""
-    counts = [item["data"].get("external", {}).get("n", 0) for item in one.tables[0].cells]
+    counts = [item.external for item in one.tables[0].cells]
     mean = round(sum(counts) / len(counts))
     return f"\n{number_of(mean, one.info) if mean else 0}"

@@ -74,14 +74,14 @@ def roc(material: Material, name: str) -> Files:
     places: dict[int, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
     left_out: list[str] = []
     for item in material.tables[0].cells:
-        cell = item["cell"]
-        row = known[cell["backbone"], cell["spec"]]
+        cell = item.cell
+        row = known[cell.backbone, cell.spec]
         try:
             images, logit = material.scored(item)
         except (OSError, ValueError) as error:
-            left_out.append(f"{cell['spec']} f{cell['fold']} ({type(error).__name__})")
+            left_out.append(f"{cell.spec} f{cell.fold} ({type(error).__name__})")
             continue
-        named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell["fold"]}
+        named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell.fold}
         if id(images) not in places:
             rows = np.flatnonzero(images["set"] == name)
             places[id(images)] = rows, {column: images[column].to_numpy()[rows] for column in ("a", "y")}

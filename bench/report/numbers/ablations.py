@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from bench import registry
 from bench.api import Recipe
+from bench.cells.record import Failure, Item, Record
 from bench.errors import BenchError
 from bench.report.numbers.aggregate import BASELINE
-from bench.report.numbers.task_info import Cell
 from bench.spec import describe, name_of
 
 MAIN = "main"
@@ -25,25 +25,27 @@ class Table:
 
     name: str
     part: str
-    cells: list[Cell]
-    failures: list[Cell]
+    cells: list[Record]
+    failures: list[Failure]
 
 
-def split(cells: Sequence[Cell], failures: Iterable[Cell], recipe: Recipe, plugins: Sequence[Path] = ()) -> list[Table]:
+def split(
+    cells: Sequence[Record], failures: Iterable[Failure], recipe: Recipe, plugins: Sequence[Path] = ()
+) -> list[Table]:
     """Return the main table, then `ablation-<method>-<parameter>` for every ablation that shows more than that.
 
     The main table has what `--methods all` runs under `recipe`, plugins from outside, and settings that belong to no
     ablation. That of an ablation has its settings beside Baseline and the method's defaults.
     """
     cells, failures = list(cells), list(failures)
-    specs = {item["cell"]["spec"] for item in [*cells, *failures]}
-    titles = {item["cell"]["method"]: item["cell"]["title"] for item in [*cells, *failures]}
+    specs = {item.cell.spec for item in [*cells, *failures]}
+    titles = {item.cell.method: item.cell.title for item in [*cells, *failures]}
     fields = {spec: ablated(spec, plugins) for spec in specs}
     in_main = {spec for spec in specs if not fields[spec] or spec in _companions(spec, recipe, plugins)}
 
     def table(name: str, part: str, rows: set[str]) -> Table:
-        def chosen(items: list[Cell]) -> list[Cell]:
-            return [item for item in items if item["cell"]["spec"] in rows]
+        def chosen(items: list[Item]) -> list[Item]:
+            return [item for item in items if item.cell.spec in rows]
 
         return Table(name, part, chosen(cells), chosen(failures))
 

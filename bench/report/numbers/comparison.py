@@ -14,9 +14,9 @@ from typing import Any
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.published import PAPER, everything, published, sizes
 from bench.report.numbers.ranking import Row
-from bench.report.numbers.task_info import TaskInfo, label_of
+from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
-from bench.spec import name_of
+from bench.spec import label, name_of
 
 OTHER_IMAGES = 0.05
 """Sets whose numbers of images differ by a larger share are not the same set."""
@@ -99,7 +99,7 @@ def _line(item: dict[Hashable, Any], metric: str, row: Row | None, main: Results
         set=item["test_set"],
         metric=metric,
         spec=item["key"],
-        label=label_of({"spec": item["key"], "title": item["method"]}),
+        label=label(item["method"], item["key"]),
         ours=ours,
         ours_std=ours_std,
         ours_n=row.n if row else 0,

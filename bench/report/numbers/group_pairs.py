@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.report.numbers.task_info import Cell
+from bench.cells.record import Record
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Pair:
     skipped: tuple[str, ...]
 
 
-def pairs_of(cells: Sequence[Cell]) -> tuple[Pair, ...]:
+def pairs_of(cells: Sequence[Record]) -> tuple[Pair, ...]:
     """The pair of each baseline, once: all cells of a baseline hold the same."""
     pairs = set()
     for item in cells:
-        if chosen := item.get("pair"):
-            cell, groups = item["cell"], (chosen["worst"], chosen["best"], tuple(chosen["skipped"]))
-            pairs.add(Pair(cell["backbone"], cell["fold"], cell["seed"], *groups))
+        if chosen := item.pair:
+            cell, groups = item.cell, (chosen.worst, chosen.best, chosen.skipped)
+            pairs.add(Pair(cell.backbone, cell.fold, cell.seed, *groups))
     return tuple(sorted(pairs, key=lambda pair: (pair.backbone, pair.fold, pair.seed)))

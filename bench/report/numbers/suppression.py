@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.report.numbers.task_info import Cell, TaskInfo
+from bench.cells.record import Record
+from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 
 POOLED = "auc"
@@ -17,18 +18,18 @@ POOLED = "auc"
 COUNTS = ("negatives", "positives")
 
 
-def withheld(cells: Sequence[Cell], info: TaskInfo) -> dict[str, frozenset[str]]:
+def withheld(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[str]]:
     """Return the metrics that are not shown of each set with a cell of fewer than `min_cell` images in some fold.
 
     The pooled AUC is among them where a class has fewer in all groups together.
     """
     found: dict[str, frozenset[str]] = {}
     for item in cells:
-        for name, scores in item["scores"].items():
-            if "withheld" in scores:  # those of an export: what is not shown is not in it
-                found[name] = found.get(name, frozenset()) | frozenset(scores["withheld"])
+        for name, scores in item.scores.items():
+            if scores.suppressed:  # those of an export: what is not shown is not in it
+                found[name] = found.get(name, frozenset()) | frozenset(scores.suppressed)
                 continue
-            by_class = [[group[kind] for group in scores["groups"].values()] for kind in COUNTS]
+            by_class = [[getattr(group, kind) for group in scores.groups.values()] for kind in COUNTS]
             if min(min(counts) for counts in by_class) < info.min_cell:
                 few = min(sum(counts) for counts in by_class) < info.min_cell
                 gone = frozenset(METRICS) if few else frozenset(METRICS) - {POOLED}

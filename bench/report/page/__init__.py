@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.cells.identity import slug
+from bench.cells.record import Failure, Fit, Record
 from bench.report.numbers.ablations import MAIN
 from bench.report.numbers.aggregate import SYNTHETIC, Results
 from bench.report.numbers.comparison import withheld_from
-from bench.report.numbers.task_info import Cell, key_of, label_of
+from bench.report.numbers.task_info import key_of, label_of
 from bench.report.page.embed import Picture, html, picture, policy
 from bench.report.page.provenance import provenance
 from bench.report.rerun_commands import once
 from bench.report.tables.main_table import blocks, heads, intervals, metric_titles, spans
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import listed, reading
-from bench.run.plan import folder
 
 if TYPE_CHECKING:
     from bench.report.rerun_commands import Line
@@ -91,7 +92,7 @@ def index(every: Iterable[Results], across: Sequence[Shown] = ()) -> bytes:
     """Return the page that links those of several tasks, each with what was found in a line, and methods over them."""
     tasks = [
         {
-            "folder": folder(results.info.name),
+            "folder": slug(results.info.name),
             "name": results.info.name,
             "says": results.info.says,
             "synthetic": results.info.synthetic,
@@ -161,15 +162,15 @@ def _files(item: Shown) -> tuple[str, ...]:
     return tuple(f"{item.name}.{suffix}" for suffix in item.files)
 
 
-def _failures(failures: Sequence[Cell], cells: Sequence[Cell]) -> list[str]:
+def _failures(failures: Sequence[Failure], cells: Sequence[Record]) -> list[str]:
     """Cells that failed and were not made since, by the class of the error: its message may name an image."""
-    done = {key_of(item["cell"]) for item in cells}
-    open_ = sorted((item for item in failures if key_of(item["cell"]) not in done), key=lambda i: key_of(i["cell"]))
-    return [f"Failed: {_named(item['cell'])}: {item['error']['class']}." for item in open_]
+    done = {key_of(item.cell) for item in cells}
+    open_ = sorted((item for item in failures if key_of(item.cell) not in done), key=lambda i: key_of(i.cell))
+    return [f"Failed: {_named(item.cell)}: {item.error.name}." for item in open_]
 
 
-def _named(cell: Cell) -> str:
-    return f"{label_of(cell)}, {cell['backbone']}, fold {cell['fold']}, seed {cell['seed']}"
+def _named(cell: Fit) -> str:
+    return f"{label_of(cell)}, {cell.backbone}, fold {cell.fold}, seed {cell.seed}"
 
 
 def _prose(text: str) -> Markup:

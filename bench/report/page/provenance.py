@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.api import Recipe, Task
+from bench.cells.record import Environment, Record
 from bench.report.numbers.aggregate import IN_DOMAIN, Results
 from bench.report.numbers.suppression import number_of
-from bench.report.numbers.task_info import Cell, key_of, label_of
+from bench.report.numbers.task_info import key_of, label_of
 from bench.report.words.notes import listed
 
 SHORT = 12
@@ -28,50 +29,50 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
 
 
-def provenance(results: Results, cells: Sequence[Cell], task: Task) -> list[Grid]:
+def provenance(results: Results, cells: Sequence[Record], task: Task) -> list[Grid]:
     """All of it, as tables: cells may be of more rows than the main table has."""
     return [_code(cells), _settings(cells), _data(results, cells), _options(task), _recipe(task.recipe)]
 
 
-def _code(cells: Sequence[Cell]) -> Grid:
-    made = Counter(_maker(item.get("environment", {})) for item in cells)
+def _code(cells: Sequence[Record]) -> Grid:
+    made = Counter(_maker(item.environment) for item in cells)
     rows = tuple((*maker, str(count)) for maker, count in sorted(made.items()))
     return Grid("Code and machines", ("bench", "commit", "Python", "libraries", "device", "cells"), rows)
 
 
-def _maker(environment: dict[str, Any]) -> tuple[str, ...]:
-    commit = environment.get("commit", "")[:SHORT] or "not a checkout"
-    commit += ", files changed" if environment.get("changed_files") else ""
-    if submitted := environment.get("submitted"):
-        commit += f", submitted as {submitted.get('commit', '')[:SHORT] or submitted.get('files', '')}"
-    libraries = ", ".join(f"{name} {version}" for name, version in sorted(environment.get("versions", {}).items()))
-    python, device = environment.get("python", NOT_SHOWN), environment.get("device", NOT_SHOWN)
-    return environment.get("bench", NOT_SHOWN), commit, python, libraries, device
+def _maker(made: Environment | None) -> tuple[str, ...]:
+    made = made or Environment(bench=NOT_SHOWN, python=NOT_SHOWN, device=NOT_SHOWN)
+    commit = made.commit[:SHORT] or "not a checkout"
+    commit += ", files changed" if made.changed_files else ""
+    if made.submitted:
+        commit += f", submitted as {made.submitted.get('commit', '')[:SHORT] or made.submitted.get('files', '')}"
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(made.versions.items()))
+    return made.bench, commit, made.python, libraries, made.device or NOT_SHOWN
 
 
-def _settings(cells: Sequence[Cell]) -> Grid:
+def _settings(cells: Sequence[Record]) -> Grid:
     """Rows by their specs, which name what differs from a method's defaults and nothing else."""
     found: dict[tuple[str, ...], int] = {}
-    for item in sorted(cells, key=lambda item: key_of(item["cell"])):
-        cell = item["cell"]
-        key = cell["backbone"], label_of(cell), cell["spec"], str(cell.get("version", NOT_SHOWN))
+    for item in sorted(cells, key=lambda item: key_of(item.cell)):
+        cell = item.cell
+        key = cell.backbone, label_of(cell), cell.spec, str(cell.version)
         found[key] = found.get(key, 0) + 1
     rows = tuple((*key, str(count)) for key, count in found.items())
     return Grid("Methods as they were run", ("backbone", "method", "spec", "version", "cells"), rows)
 
 
-def _data(results: Results, cells: Sequence[Cell]) -> Grid:
+def _data(results: Results, cells: Sequence[Record]) -> Grid:
     """Fingerprints of sets and baselines; folds that share one share a row."""
     found: dict[tuple[str, str, str], set[int]] = {}
     for item in cells:
-        cell = item["cell"]
-        for name, part in item.get("data", {}).items():
-            number = _number(name, part.get("n"), results)
-            found.setdefault((name, number, part.get("sha", "")), set()).add(cell["fold"])
-        if sha := item.get("baseline", {}).get("sha256"):
-            seed = f", seed {cell['seed']}" if results.seeds > 1 else ""
-            found.setdefault((f"baseline, {cell['backbone']}{seed}", NOT_SHOWN, sha), set()).add(cell["fold"])
-    every = {item["cell"]["fold"] for item in cells}
+        cell = item.cell
+        for name, part in item.data.items():
+            number = _number(name, part.n, results)
+            found.setdefault((name, number, part.sha), set()).add(cell.fold)
+        if sha := item.baseline_sha256:
+            seed = f", seed {cell.seed}" if results.seeds > 1 else ""
+            found.setdefault((f"baseline, {cell.backbone}{seed}", NOT_SHOWN, sha), set()).add(cell.fold)
+    every = {item.cell.fold for item in cells}
     rows = sorted(
         (name, "all" if folds == every else listed(map(str, sorted(folds))), number, sha[:SHORT] or NOT_SHOWN)
         for (name, number, sha), folds in found.items()

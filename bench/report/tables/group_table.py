@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.cells.record import Record
 from bench.report.numbers.aggregate import IN_DOMAIN, SYNTHETIC, Results
 from bench.report.numbers.ranking import DECIMALS, Row
 from bench.report.numbers.suppression import note
-from bench.report.numbers.task_info import Cell
 from bench.report.tables.main_table import md, md_prose, number
 from bench.report.words.notes import FEW, spread
 from bench.score.statistics import summary
@@ -33,7 +33,7 @@ COUNTS = ("n", "positives", "negatives")
 PRINTED = ("selection_rate", "tpr", "fpr", "auc", "calibration_error")
 
 
-def frame(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
+def frame(results: Results, cells: Sequence[Record]) -> pd.DataFrame:
     """Return one row per backbone, method, set, group and rate, in the order of the main table.
 
     Columns: task, synthetic, backbone, method, label, spec, set, role, group, n, positives, negatives, rate, images
@@ -43,9 +43,9 @@ def frame(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
     info, records = results.info, []
     shown = [name for name in (*info.ood, IN_DOMAIN) if name not in results.withheld]
     for row in (row for backbone in results.backbones for row in results.costs(backbone)):
-        mine = [c for c in cells if (c["cell"]["backbone"], c["cell"]["spec"]) == (row.backbone, row.spec)]
+        mine = [c for c in cells if (c.cell.backbone, c.cell.spec) == (row.backbone, row.spec)]
         for name in shown:
-            scored = [item for item in mine if name in item["scores"]]
+            scored = [item for item in mine if name in item.scores]
             for group in info.group_names if scored else ():
                 records += _records(row, scored, name, group)
     columns = ["backbone", "method", "label", "spec", "set", "group", *COUNTS, "rate", "images"]
@@ -81,18 +81,18 @@ def markdown(results: Results, table: pd.DataFrame) -> str:
     )
 
 
-def _records(row: Row, cells: Sequence[Cell], name: str, group: str) -> list[dict[str, Any]]:
-    found = [(item["cell"]["fold"], item["scores"][name]["groups"][group]) for item in cells]
+def _records(row: Row, cells: Sequence[Record], name: str, group: str) -> list[dict[str, Any]]:
+    found = [(item.cell.fold, item.scores[name].groups[group]) for item in cells]
     counts = {
-        "n": min(one["positives"] + one["negatives"] for _, one in found),
-        **{kind: min(one[kind] for _, one in found) for kind in ("positives", "negatives")},
+        "n": min(one.positives + one.negatives for _, one in found),
+        **{kind: min(getattr(one, kind) for _, one in found) for kind in ("positives", "negatives")},
     }
     images = {**counts, "fewer": min(counts["positives"], counts["negatives"])}
     records = []
     for rate, (_, of) in RATES.items():
         folds: dict[int, list[float]] = {}
         for fold, one in found:
-            folds.setdefault(fold, []).append(one.get(rate, nan))
+            folds.setdefault(fold, []).append(one.metrics.get(rate, nan))
         mean, std, n = summary([summary(values).mean for values in folds.values()])
         known = {"backbone": row.backbone, "method": row.method, "label": row.label, "spec": row.spec, "set": name}
         numbers = {"mean": mean, "std": std, "folds": n, "few": images[of] < FEW}

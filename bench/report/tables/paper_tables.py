@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from bench.cells.record import Item
 from bench.report.numbers.aggregate import SYNTHETIC, Results, collect
 from bench.report.numbers.paper_layout import Block, Layout
 from bench.report.numbers.published import COLUMNS, PAPER
@@ -51,8 +52,8 @@ class Given:
 
     def failed(self, spec: str) -> bool:
         """Whether a row without numbers was tried."""
-        found = [item["cell"] for item in self.material.failures]
-        return any((cell["spec"], cell["backbone"]) == (spec, self.block.backbone) for cell in found)
+        found = [item.cell for item in self.material.failures]
+        return any((cell.spec, cell.backbone) == (spec, self.block.backbone) for cell in found)
 
 
 def make(layout: Layout, blocks: Sequence[Block], material: Material) -> dict[str, bytes]:
@@ -71,9 +72,9 @@ def make(layout: Layout, blocks: Sequence[Block], material: Material) -> dict[st
 
 
 def _given(layout: Layout, block: Block, material: Material) -> Given:
-    def chosen(items: Sequence[dict]) -> list[dict]:
-        kept = [item for item in items if item["cell"]["backbone"] == block.backbone]
-        return [item for item in kept if item["cell"]["spec"] in layout.rows]
+    def chosen(items: Sequence[Item]) -> list[Item]:
+        kept = [item for item in items if item.cell.backbone == block.backbone]
+        return [item for item in kept if item.cell.spec in layout.rows]
 
     cells = chosen(material.cells)
     if not cells:

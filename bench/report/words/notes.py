@@ -199,8 +199,8 @@ def _outdated(results: Results) -> list[str]:
     lacking: dict[str, list[str]] = {}
     for name, cells in results.outdated.items():
         rows: dict[str, dict[str, None]] = {}
-        for cell in (item["cell"] for item in cells):
-            rows.setdefault(_named(label_of(cell), cell["backbone"], results), {})[str(cell["fold"])] = None
+        for cell in (item.cell for item in cells):
+            rows.setdefault(_named(label_of(cell), cell.backbone, results), {})[str(cell.fold)] = None
         every = len(cells) == sum(len(row.values) for row in results.rows if row.metric == COST) * results.seeds
         names = "every cell" if every else listed(f"{row} (fold {listed(folds)})" for row, folds in rows.items())
         lacking.setdefault(names, []).append(METRICS[name].title)
@@ -214,10 +214,10 @@ def _outdated(results: Results) -> list[str]:
 def _failed(results: Results) -> list[str]:
     notes = []
     for item in results.failures:
-        cell, error = item["cell"], item["error"]
-        name = _named(label_of(cell), cell["backbone"], results)
+        cell, error = item.cell, item.error
+        name = _named(label_of(cell), cell.backbone, results)
         # Not its message: that may name an image, and reports are handed on.
-        notes.append(f"Failed: {name}, fold {cell['fold']}: {error['class']} (why: in the results)")
+        notes.append(f"Failed: {name}, fold {cell.fold}: {error.name} (why: in the results)")
     return notes
 
 

@@ -8,13 +8,14 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from bench.run.attempt import Event
+from bench.run.cell_states import holders
 from bench.run.launchers import Launcher, Work
-
-if TYPE_CHECKING:
-    from bench.run.attempt import Event
-    from bench.settings import Settings
+from bench.run.launchers.local import gpus
+from bench.run.launchers.local.pool import run_pool
+from bench.run.status import status_of
+from bench.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +24,14 @@ class Local(Launcher):
 
     def accept(self, asked: Settings) -> Settings:
         """Deal the cells over all GPUs that are visible, where `--per-gpu` comes without `--gpus`."""
-        if not asked.per_gpu or asked.gpus:
-            return asked
-        from bench.run.launchers.local import gpus
-
-        return replace(asked, gpus=gpus.visible())
+        return replace(asked, gpus=gpus.visible()) if asked.per_gpu and not asked.gpus else asked
 
     def submit(self, work: Work, hear: Callable[[Event], None]) -> None:
         """Compute the cells in `work.jobs` processes; raises KeyboardInterrupt after Ctrl-C."""
-        from bench.run.launchers.local.pool import run_pool
-
         run_pool(work.cells, work.settings, work.jobs, hear)
 
     def cancel(self, results: Path, task: str | None) -> str:
         """Stop the runs on this machine that compute cells of these results."""
-        from bench.run.cell_states import holders
-        from bench.run.status import status_of
-
         found = [by for status in status_of(results, task) for by in holders(status.planned, results).values()]
         pools = {by.parent for by in found if by.host == platform.node() and not by.job and by.parent > 1}
         for pid in pools:

@@ -21,10 +21,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from bench.cells import store
+from bench.cells.identity import BASELINE
+from bench.cells.record import Error
 from bench.errors import NotWritten
 from bench.run.attempt import Event, FailureKind, attempt, describe_error, log_file, save_failure, write_log
 from bench.run.launchers.local.sharing import Sharing
-from bench.run.plan import BASELINE, PlannedCell
+from bench.run.plan import PlannedCell
 from bench.settings import Settings
 
 ASK_AGAIN = 2.0
@@ -84,7 +86,7 @@ def run_pool(
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 event = worker.receive(settings)
-                if event.error and sharing.put_back(event.planned, event.error["kind"], worker):
+                if event.error and sharing.put_back(event.planned, event.error.kind, worker):
                     event = _put_back(event, settings, worker.gpu)
                 if event.kind != "progress":
                     worker.busy = None
@@ -107,7 +109,7 @@ class _Waiting:
     """How the cells of each method ended: class of the error, or "" where they are done."""
 
     def __post_init__(self) -> None:
-        self.unfinished = {_fold(p) for p in self.cells if p.cell.method == BASELINE}
+        self.unfinished = {_fold(p) for p in self.cells if p.cell.spec == BASELINE}
 
     def blocked(self) -> list[tuple[PlannedCell, str]]:
         """Take out and return the cells that are not to be started, each with the reason."""
@@ -115,17 +117,17 @@ class _Waiting:
         taken = {p for p, _ in reasons}
         self.cells = [p for p in self.cells if p not in taken] if taken else self.cells
         for planned in taken:
-            if planned.cell.method == BASELINE:
+            if planned.cell.spec == BASELINE:
                 self.unfinished.discard(_fold(planned))
                 self.broken.add(_fold(planned))
         return reasons
 
     def _reason(self, planned: PlannedCell) -> str:
-        if planned.cell.method != BASELINE and _fold(planned) in self.broken:
+        if planned.cell.spec != BASELINE and _fold(planned) in self.broken:
             return "its baseline failed"
-        first = self.ends.get(planned.cell.method, [])[:ALIKE]
+        first = self.ends.get(planned.cell.spec, [])[:ALIKE]
         if len(first) == ALIKE and first[0] and len(set(first)) == 1:
-            return f"the first {ALIKE} cells of {planned.cell.method} failed alike: {first[0]}"
+            return f"the first {ALIKE} cells of {planned.cell.spec} failed alike: {first[0]}"
         return ""
 
     def ready(self) -> list[PlannedCell]:
@@ -134,7 +136,7 @@ class _Waiting:
         return [
             p
             for p in self.cells
-            if (p.cell.method == BASELINE or _fold(p) not in self.unfinished) and self.later.get(p, 0.0) <= now
+            if (p.cell.spec == BASELINE or _fold(p) not in self.unfinished) and self.later.get(p, 0.0) <= now
         ]
 
     def heard(self, event: Event) -> None:
@@ -145,8 +147,8 @@ class _Waiting:
             self.cells.append(planned)
             return
         if event.kind in ("done", "failed"):
-            self.ends.setdefault(planned.cell.method, []).append(event.error["class"] if event.error else "")
-        if planned.cell.method == BASELINE:
+            self.ends.setdefault(planned.cell.spec, []).append(event.error.name if event.error else "")
+        if planned.cell.spec == BASELINE:
             self.unfinished.discard(_fold(planned))
             self.broken |= {_fold(planned)} if event.kind == "failed" else set()
 
@@ -214,7 +216,7 @@ def choose(ready: Sequence[PlannedCell], last: Fold | None, busy: Container[Fold
 
     What settings of a fold have in common is then made once, not by two workers at the same time.
     """
-    if ready[0].cell.method == BASELINE:
+    if ready[0].cell.spec == BASELINE:
         return ready[0]
     own = (p for p in ready if _fold(p) == last)
     free = (p for p in ready if _fold(p) not in busy)
@@ -257,7 +259,7 @@ class _Worker:
             kind = kind_of_exit(code)
             hint = "; the system kills a process so when memory is short" if kind == "oom" else ""
             message = f"the worker ended by {how}{hint}"
-            error = {"class": "WorkerDied", "kind": kind, "message": message, "traceback": ""}
+            error = Error(name="WorkerDied", kind=kind, message=message)
             save_failure(self.busy, settings, error)
             return Event("failed", self.busy, error=error)
 

@@ -12,15 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.api import option
 from bench.errors import UsageError
+from bench.run.attempt import Event
 from bench.run.launchers import Launcher, Queued, Submitted, Work
-
-if TYPE_CHECKING:
-    from bench.run.attempt import Event
-    from bench.settings import Settings
+from bench.run.launchers.slurm import commands, log, profile, queue, submit
+from bench.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +32,11 @@ class Slurm(Launcher):
 
     def accept(self, asked: Settings) -> Settings:
         """Refuse a profile that is not valid, and cells that share a GPU where each cell is a job."""
-        from bench.run.launchers.slurm.profile import profile
-
         if asked.per_gpu and self.group_by != "fold":
             raise UsageError(
                 f"--per-gpu {asked.per_gpu} on SLURM needs --group-by fold: a job per cell has its GPU for one cell"
             )
-        profile(self.profile)
+        profile.profile(self.profile)
         return asked
 
     def submit(self, work: Work, hear: Callable[[Event], None]) -> Submitted:
@@ -48,34 +45,23 @@ class Slurm(Launcher):
         Raises:
             NotAnswered: a controller that does not answer; what is submitted goes on.
         """
-        from bench.run.launchers.slurm import submit
-
         return submit.submit(work, self.profile, self.group_by)
 
     def preview(self, work: Work) -> list[str]:
         """Return the arrays, their GPU hours where known, and the script of the first one of each part."""
-        from bench.run.launchers.slurm import submit
-
         return submit.preview(work, self.profile, self.group_by)
 
     def queued(self, results: Path, task: str) -> Mapping[str, Queued]:
         """Return the jobs of cells: what `results/slurm` holds, what squeue says, and sacct of those that vanished."""
-        from bench.run.launchers.slurm.queue import queued
-
-        return queued(results, task)
+        return queue.queued(results, task)
 
     def cancel(self, results: Path, task: str | None) -> str:
         """Take the jobs out of the queue, whether they wait or run."""
-        from bench.run.launchers.slurm import commands
-        from bench.run.launchers.slurm.queue import jobs_of
-
-        jobs = jobs_of(results, task)
+        jobs = queue.jobs_of(results, task)
         commands.cancel(jobs)
         return f"{len(jobs)} jobs cancelled"
 
     def leftovers(self, results: Path, task: str, moving: set[str]) -> list[Path]:
         """Return the folders of submissions of which no cell waits or runs."""
-        from bench.run.launchers.slurm.log import submissions
-
-        found = submissions(results, task)
+        found = log.submissions(results, task)
         return [one.folder for one in found if not moving & {cell for cells in one.tasks for cell in cells}]

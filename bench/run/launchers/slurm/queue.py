@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from bench.cells.identity import cells_folder
 from bench.run.attempt import FailureKind
 from bench.run.launchers import Queued
 from bench.run.launchers.slurm import commands
@@ -63,7 +64,7 @@ def _by_cell(results: Path, known: list[Submission], entries: list[commands.Entr
 
 
 def _ended(results: Path, cell: str) -> bool:
-    place = results / "cells" / cell
+    place = cells_folder(results) / cell
     return any(place.with_name(place.name + ending).is_file() for ending in (".json", ".failed.json"))
 
 

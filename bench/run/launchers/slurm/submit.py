@@ -10,12 +10,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.cells.identity import BASELINE, slurm_folder
 from bench.run import cell_states, environment
 from bench.run.history import as_record
 from bench.run.launchers import Queued, Submitted, Work
 from bench.run.launchers.slurm import commands, log
 from bench.run.launchers.slurm.profile import PARTS, Part, Profile, profile, script
-from bench.run.plan import BASELINE, PlannedCell
+from bench.run.plan import PlannedCell
 from bench.run.status import typical_seconds
 
 GroupBy = Literal["cell", "fold"]
@@ -50,10 +51,10 @@ def arrays(
         largest: tasks that an array may have.
         in_queue: jobs by the path of a cell: a baseline may be in the queue already, a job over its time be gone.
     """
-    first = {_fold(p): str(p.cell) for p in todo if p.cell.method == BASELINE}
+    first = {_fold(p): str(p.cell) for p in todo if p.cell.spec == BASELINE}
 
     def after(planned: PlannedCell) -> str:
-        if planned.cell.method == BASELINE or (group_by == "fold" and _fold(planned) in first):
+        if planned.cell.spec == BASELINE or (group_by == "fold" and _fold(planned) in first):
             return ""
         baseline = str(replace(planned.cell, method=BASELINE, choice=""))
         waits = baseline in in_queue and in_queue[baseline].state != "gone"
@@ -61,11 +62,11 @@ def arrays(
 
     tasks: list[tuple[PlannedCell, ...]] = [(p,) for p in todo]
     if group_by == "fold":
-        order = sorted(todo, key=lambda p: (_fold(p), p.cell.method != BASELINE))
+        order = sorted(todo, key=lambda p: (_fold(p), p.cell.spec != BASELINE))
         tasks = [tuple(cells) for _, cells in groupby(order, key=_fold)]
     found: dict[tuple[Part, str, int], list[tuple[PlannedCell, ...]]] = {}
     for cells in tasks:
-        part: Part = "baseline" if cells[0].cell.method == BASELINE else "method"
+        part: Part = "baseline" if cells[0].cell.spec == BASELINE else "method"
         minutes = max(chosen.minutes_after(part, _times_over(p, results, in_queue)) for p in cells)
         found.setdefault((part, after(cells[0]), minutes), []).append(cells)
     result = [
@@ -89,7 +90,7 @@ def submit(work: Work, profile_name: str, group_by: GroupBy) -> Submitted:
         if array.after and array.after not in where:
             continue  # its baseline was not taken: neither would it be
         name = log.new_name()
-        folder = work.settings.results / "slurm" / name
+        folder = slurm_folder(work.settings.results) / name
         dependency = f"afterok:{where[array.after]}" if array.after else ""
         text = _text(array, chosen, name, folder, dependency)
         log.write_intent(work.settings.results, name, intent(array, work), text)
@@ -150,13 +151,13 @@ def preview(work: Work, profile_name: str, group_by: GroupBy) -> list[str]:
         if first is not None:
             dependency = "afterok:JOB_INDEX" if first.after else ""
             lines.append(f"\n# the script of the first array of [{part}] in profile {chosen.name}")
-            lines.append(_text(first, chosen, "bench-NAME", results / "slurm" / "bench-NAME", dependency))
+            lines.append(_text(first, chosen, "bench-NAME", slurm_folder(results) / "bench-NAME", dependency))
     return lines
 
 
 def _words(array: Array) -> str:
     cells = sum(map(len, array.tasks))
-    methods = list(dict.fromkeys(p.cell.method for task in array.tasks for p in task))
+    methods = list(dict.fromkeys(p.cell.spec for task in array.tasks for p in task))
     names = ", ".join(methods[:4]) + (f" and {len(methods) - 4} more" if len(methods) > 4 else "")
     folds = sorted({p.cell.fold for task in array.tasks for p in task})
     return f"{len(array.tasks)} tasks, {cells} cells ({names}; folds {', '.join(map(str, folds))})"
@@ -171,9 +172,9 @@ def _gpu_hours(array: Array, chosen: Profile, results: Path) -> float | None:
 
 
 def _times_over(planned: PlannedCell, results: Path, in_queue: Mapping[str, Queued]) -> int:
-    error, job = cell_states.failure(results, planned.cell), in_queue.get(str(planned.cell))
-    if error.get("kind") == "timeout":
-        return int(error["attempt"])
+    failure, job = cell_states.failure(results, planned.cell), in_queue.get(str(planned.cell))
+    if failure is not None and failure.error.kind == "timeout":
+        return failure.attempt
     # Killed before it could write so: the accounts tell.
     return int(job is not None and job.state == "gone" and job.kind == "timeout")
 

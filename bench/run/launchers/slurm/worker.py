@@ -14,11 +14,13 @@ from types import FrameType
 from typing import Any
 
 from bench.cells import store
+from bench.cells.identity import BASELINE, Cell
+from bench.cells.record import Error
 from bench.errors import BenchError, NotWritten
 from bench.run import environment
 from bench.run.attempt import Event, FailureKind, attempt, log_file, save_failure, write_log
 from bench.run.history import from_record
-from bench.run.plan import BASELINE, Cell, PlannedCell
+from bench.run.plan import PlannedCell
 from bench.settings import Settings
 
 ASK_AGAIN = 5.0
@@ -77,7 +79,7 @@ def main(file: Path) -> int:
                 hear(_one(planned, settings, job))
     except _Ended as end:
         spent = time.monotonic() - started
-        resumes = "done" in ended or any(planned.cell.method == BASELINE for planned in running)
+        resumes = "done" in ended or any(planned.cell.spec == BASELINE for planned in running)
         return _leave(running, settings, job, end.args[0], spent, intent["minutes"], resumes=resumes)
     return int(any(kind in ("failed", "blocked") for kind in ended))
 
@@ -158,7 +160,7 @@ def _leave(
             note(f"not taken back into the queue: {error}")
     said = f"the job ended after {spent / 60:.0f} of {minutes} minutes; the next run gives it more time"
     for planned in cells:
-        save_failure(planned, settings, {"class": "JobEnded", "kind": kind, "message": said, "traceback": ""}, job=job)
+        save_failure(planned, settings, Error(name="JobEnded", kind=kind, message=said), job=job)
     return 1
 
 
