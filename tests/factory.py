@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.cells.identity import SCHEMA, Cell
-from bench.cells.record import COUNTS, POOLED, Error, Failure, Record, SetScores, convert
+from bench.cells.record import COUNTS, Error, Failure, Record, SetScores, decode
+from bench.cells.store import read_cell
+from bench.files import to_json
 from bench.registry import METHODS
 from bench.report import TaskInfo
 from bench.run.plan import build_method, describe_cell
@@ -100,20 +103,25 @@ def changed(item: Record, **changes: Any) -> Record:
     return _typed(found)
 
 
+def plain(file: Path) -> Plain:
+    """Return a stored cell and its scores as tests write them."""
+    return _plain(read_cell(file))
+
+
 def failure(of: Record, name: str = "NonFinite", message: str = "NaN", **error: Any) -> Failure:
     """Return the failure of a cell whose error is of the class `name`."""
-    return Failure(cell=of.cell, error=Error(name=name, message=message, traceback="...", **error))
+    return Failure(cell=of.cell, error=Error(**{"name": name, "message": message, "traceback": "..."} | error))
 
 
 def set_scores(found: Plain) -> SetScores:
     """Return the scores of a set as they are stored."""
-    return convert(_nested(found), SetScores)
+    return decode(to_json(_nested(found)), SetScores)
 
 
 def _typed(found: Plain) -> Record:
     groups = next((one["groups"] for one in found["scores"].values() if one.get("groups")), {})
     nested = {name: _nested(one) for name, one in found["scores"].items()}
-    return convert({"attributes": {ATTRIBUTE: tuple(groups)}} | found | {"scores": nested}, Record)
+    return decode(to_json({"attributes": {ATTRIBUTE: list(groups)}} | found | {"scores": nested}), Record)
 
 
 def _nested(found: Plain) -> Plain:
@@ -124,8 +132,9 @@ def _nested(found: Plain) -> Plain:
         | {"metrics": {key: value for key, value in group.items() if key not in COUNTS}}
         for name, group in found.get("groups", {}).items()
     ]
+    own["positives"] = sum(group["positives"] for group in groups)
     metrics = {key: value for key, value in found.items() if key not in (*own, "groups")}
-    pooled = {key: metrics.pop(key) for key in POOLED if key in metrics}
+    pooled = {key: metrics.pop(key) for key in ("auc", "threshold_carried") if key in metrics}
     return own | {"metrics": pooled, "attributes": {ATTRIBUTE: {"groups": groups, "metrics": metrics}}}
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from bench.cells.identity import SCHEMA, Cell
 from bench.errors import DataInvalid
+from bench.score.definitions import METRICS
 from bench.spec import is_tuned
 
 T = TypeVar("T")
@@ -25,10 +26,12 @@ Leaves = Annotated[T, msgspec.Meta(extra={"leaves": "always"})]
 """A field that may leave the machine as it is."""
 Counted = Annotated[T, msgspec.Meta(extra={"leaves": "counted"})]
 """A field that tells the size of the external set, and leaves unless that is suppressed."""
-POOLED = ("auc", "threshold_carried")
-"""Scores of a set that no attribute enters."""
 COUNTS = ("n", "positives", "negatives", "true_positives", "false_positives")
 """Counts of a group."""
+
+
+class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What all classes of stored JSON have in common: a field that no class knows is an error."""
 
 
 class Numbers(dict[str, float]):
@@ -39,7 +42,7 @@ class Facts(dict[str, Any]):
     """What a method logged: any JSON, in which null is NaN."""
 
 
-class Fit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Fit(Stored, kw_only=True):
     """What a cell is: one method with all its parameters on one fold."""
 
     task: Leaves[str]
@@ -69,14 +72,14 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return is_tuned(self.spec)
 
 
-class Images(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Images(Stored, kw_only=True, omit_defaults=True):
     """A set of images: how many, and the SHA-256 of its ids, labels and groups."""
 
     n: Counted[int | None] = None
     sha: Leaves[str] = ""
 
 
-class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Cost(Stored, kw_only=True, omit_defaults=True):
     """What the method cost."""
 
     seconds: Leaves[float]
@@ -89,7 +92,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Share of the parameters in 0..1; None where the network has another shape."""
 
 
-class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Pair(Stored, kw_only=True, omit_defaults=True):
     """The groups that make the external set of an attribute of several (see `bench.data.group_pair`)."""
 
     best: Leaves[str | None]
@@ -100,7 +103,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """AUC of the baseline on the validation set, by group."""
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Choice(Stored, kw_only=True, omit_defaults=True):
     """What `bench tune` chose for a method on a fold, and from what."""
 
     objective: Leaves[str]
@@ -121,11 +124,11 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What the choice depends on, hashed."""
 
 
-class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Environment(Stored, kw_only=True, omit_defaults=True):
     """Where a cell was made."""
 
     bench: Leaves[str]
-    python: Leaves[str]
+    python: Leaves[str] = ""
     commit: Leaves[str] = ""
     changed_files: Leaves[bool] = False
     versions: Leaves[dict[str, str]] = {}
@@ -136,7 +139,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     precision: str = ""
 
 
-class GroupScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GroupScores(Stored, kw_only=True):
     """One group of a set: counts at the score 0.5, rates and metrics within it."""
 
     name: Leaves[str]
@@ -148,14 +151,14 @@ class GroupScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     metrics: Leaves[Numbers] = Numbers()
 
 
-class AttributeScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AttributeScores(Stored, kw_only=True):
     """The groups of an attribute in its own order, and the metrics that compare them."""
 
     groups: Leaves[tuple[GroupScores, ...]]
     metrics: Leaves[Numbers]
 
 
-class SetScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class SetScores(Stored, kw_only=True, omit_defaults=True):
     """The scores of one model on one set.
 
     Where counts are suppressed in an export, numbers that would tell them are absent there, and 0 here.
@@ -185,7 +188,7 @@ class SetScores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.metrics.get(name, gaps.get(name, nan))
 
 
-class Scores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Scores(Stored, kw_only=True):
     """What follows from the predictions of a cell: a file beside it, which can always be made again."""
 
     version: int
@@ -195,7 +198,7 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sets: dict[str, SetScores]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Record(Stored, kw_only=True, omit_defaults=True):
     """A cell: what it is, what it was made from, and what came of it. Its scores are in a file beside it."""
 
     schema: Leaves[int]
@@ -231,17 +234,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return (self.data.get("external", _NOTHING)).n or 0
 
 
-class Error(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Error(Stored, kw_only=True, omit_defaults=True):
     """An error that ended a cell."""
 
     name: Leaves[str] = msgspec.field(name="class")
     kind: str = ""
-    """See `bench.run.failure`."""
+    """See `FailureKind` in `bench.run.attempt`."""
     message: str = ""
     traceback: str = ""
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Failure(Stored, kw_only=True, omit_defaults=True):
     """Why a cell failed; it stays until an attempt succeeds."""
 
     cell: Leaves[Fit]
@@ -316,11 +319,12 @@ def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
         for name, counts in found["groups"].items()
     )
     plain = ("n", "degenerate", "degenerate_carried")
-    gaps = {key: value for key, value in found.items() if key not in (*plain, *POOLED, "groups")}
+    own = ("threshold_carried", *(name for name, metric in METRICS.items() if not metric.needs_attribute))
+    gaps = {key: value for key, value in found.items() if key not in (*plain, *own, "groups")}
     return SetScores(
         **{key: found[key] for key in plain},
         positives=sum(group.positives for group in groups),
-        metrics=Numbers({key: found[key] for key in POOLED}),
+        metrics=Numbers({key: found[key] for key in own}),
         attributes={attribute: AttributeScores(groups=groups, metrics=Numbers(gaps))},
     )
 

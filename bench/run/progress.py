@@ -60,27 +60,13 @@ def _lines(total: int) -> Watcher:
 
 @contextmanager
 def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[where]}"),
-    )
-    with Progress(*columns, console=console) as progress:
+    counts = (rich.TextColumn("{task.description:<10}"), rich.BarColumn(), rich.MofNCompleteColumn())
+    times = (rich.TimeElapsedColumn(), rich.TextColumn("ETA"), rich.TimeRemainingColumn())
+    where = rich.TextColumn("{task.fields[where]}")
+    with rich.Progress(*counts, *times, where, console=Console(stderr=True)) as progress:
         bars = {
             kind: progress.add_task(kind, total=total, where="", visible=total > 0)
             for kind, total in (("baselines", baselines), ("methods", methods))

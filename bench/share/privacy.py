@@ -15,11 +15,12 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec.structs import replace
 
-from bench.cells.record import Facts, Failure, Images, Record, SetScores, convert
+from bench.cells.record import Facts, Failure, Images, Numbers, Record, SetScores, convert
 from bench.report.figures.sweeps import RESET
 from bench.report.numbers.aggregate import IN_DOMAIN
-from bench.report.numbers.suppression import POOLED, withheld
+from bench.report.numbers.suppression import withheld
 from bench.report.numbers.task_info import TaskInfo
+from bench.score.definitions import METRICS
 
 S = TypeVar("S", bound=msgspec.Struct)
 LOGGED = ("given_baseline", RESET)
@@ -90,7 +91,7 @@ def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Re
     log = {name: item.log[name] for name in LOGGED if name in item.log}
     log = {name: value for name, value in log.items() if name != RESET or isinstance(value, float)}
     scores = {name: _scores(one, gone.get(name), min_cell) for name, one in item.scores.items()}
-    return _pathless(replace(kept, data=data, tuned=tuned, log=Facts(log), scores=scores))
+    return _pathless(replace(kept, data=data, tuned=tuned, log=Facts(log) if log else kept.log, scores=scores))
 
 
 def _scores(scores: SetScores, gone: frozenset[str] | None, min_cell: int) -> SetScores:
@@ -98,9 +99,11 @@ def _scores(scores: SetScores, gone: frozenset[str] | None, min_cell: int) -> Se
     if gone is None:
         return permitted(scores)
     kept = SetScores(n=unless_few(scores.n, min_cell) or 0, suppressed=tuple(sorted(gone)))
-    if POOLED in gone:
+    shown = [name for name in METRICS if name not in gone]
+    if not shown:
         return kept
-    return replace(kept, metrics=type(scores.metrics)({POOLED: scores.metric(POOLED)}), degenerate=scores.degenerate)
+    metrics = Numbers({name: scores.metric(name) for name in shown})
+    return replace(kept, metrics=metrics, degenerate=scores.degenerate)
 
 
 def unless_few(n: int | None, min_cell: int) -> int | None:

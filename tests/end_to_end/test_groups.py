@@ -12,6 +12,7 @@ from bench.data.group_pair import LEAST
 from bench.run.compute_cell import run_cell
 from bench.run.run_task import plan_run
 from bench.settings import Settings
+from tests import factory
 from tests.prose import lines_with, sentences_with
 
 DEFINED = ("baseline", "bmft", "fullft_fdr", "fullft_rw", "llft", "swift")
@@ -77,12 +78,12 @@ def test_the_report_has_dashes_with_their_reason(banded):
 
 
 def test_every_cell_of_a_fold_has_the_pair_that_its_baseline_chose(banded):
-    cells = [json.loads(text) for text in banded.cells().values()]
+    cells = banded.records().values()
     pairs = {fold: [c["pair"] for c in cells if c["cell"]["fold"] == fold] for fold in (0, 1)}
     for fold, found in pairs.items():
         assert len(found) == len(DEFINED) + 1, "and SWiFT on updates"
         assert all(pair == found[0] for pair in found)
-        baseline = json.loads((banded.folder / f"results/cells/tiny/small/baseline/f{fold}-s0.json").read_text())
+        baseline = factory.plain(banded.folder / f"results/cells/tiny/small/baseline/f{fold}-s0.json")
         groups = baseline["scores"]["val"]["groups"]
         aucs = {n: g["auc"] for n, g in groups.items() if min(g["positives"], g["negatives"]) >= LEAST}
         assert len(aucs) == 3, "this test is about a choice among three"
@@ -98,7 +99,7 @@ def test_methods_do_fit_on_the_pair(banded):
             pd.read_parquet(banded.folder / f"results/cells/tiny/small/{name}/f0-s0.parquet")
             for name in ("baseline", method)
         )
-        assert sorted(one["a"].unique()) == [0, 1, 2]
+        assert sorted(one["a_age"].unique()) == [0, 1, 2]
         assert (one["logit"] != other["logit"]).any()
 
 

@@ -18,7 +18,7 @@ from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.learn.network import build_net
 from bench.net import Net
-from bench.run.context import CellRun, Shelf
+from bench.run.context import CellRun, SharedCache
 
 SIZE = 224
 
@@ -135,9 +135,11 @@ def a_run(
     *,
     batch: int,
     epochs: int = 10,
-    shelf: Shelf | None = None,
+    shared_cache: SharedCache | None = None,
     precision: str = "device",
 ) -> CellRun:
     """A cell with a network and splits."""
     recipe = dataclasses.replace(RECIPE, batch=batch, epochs=epochs, precision=precision)
-    return CellRun(net, recipe, splits, frozenset(splits), seed=0, task="perf", fold=0, method="perf", shelf=shelf)
+    return CellRun(
+        net, recipe, splits, frozenset(splits), seed=0, task="perf", fold=0, method="perf", shared_cache=shared_cache
+    )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 
-from bench.cells.identity import Cell, predictions_file
+from bench.cells.identity import Cell
+from bench.cells.store import save_cell
 from bench.cli import main
 from bench.report.figures import rank_diagram
 from bench.report.numbers import across_tasks
@@ -48,12 +49,7 @@ class Folder:
                 sets[name] = scores(groups, **values)
             synthetic = given.get("synthetic", False)
             stored = record(spec, fold, task=task, backbone=backbone, synthetic=synthetic, scores=sets)
-            file = self.place / "cells" / cell.path.with_name(f"{cell.path.name}.json")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(stored))
-            predictions = predictions_file(self.place, cell)
-            predictions.parent.mkdir(parents=True, exist_ok=True)
-            predictions.touch()
+            save_cell(self.place, cell, stored, pd.DataFrame({"set": ["val"], "logit": [0.0]}), b"")
 
     def report(self, *words: str) -> int:
         places = {"results": self.place, "reports": self.place / "reports", "data": self.place, "cache": self.place}

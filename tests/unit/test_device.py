@@ -12,6 +12,7 @@ import sys
 
 import pytest
 import torch
+from inline_snapshot import snapshot
 
 from bench import learn, registry
 from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
@@ -19,7 +20,7 @@ from bench.data.image_split import ImageSplit
 from bench.learn import device as devices
 from bench.learn.predict import predict
 from bench.run import compute_cell, environment, pretraining
-from bench.run.context import CellRun, Shelf, packed
+from bench.run.context import CellRun, SharedCache, packed
 from bench.run.plan import build_method
 from bench.run.run_task import plan_run
 from bench.settings import Settings
@@ -45,18 +46,26 @@ def on(device, name, **how):
     return ImageSplit(name, split.array, split.rows, split.y, split.a, split.uids, device=device)
 
 
-def a_run(device, spec, shelf=None, recipe=RECIPE):
+def a_run(device, spec, shared_cache=None, recipe=RECIPE):
     splits = {name: functools.partial(on, device, name) for name in SPLITS}
     method = build_method(spec)
     run = CellRun(
-        trained_net().to(device), recipe, splits, method.uses, seed=0, task="check", fold=0, method=spec, shelf=shelf
+        trained_net().to(device),
+        recipe,
+        splits,
+        method.uses,
+        seed=0,
+        task="check",
+        fold=0,
+        method=spec,
+        shared_cache=shared_cache,
     )
     return method, run
 
 
-def fitted(device, spec, shelf=None, recipe=RECIPE):
+def fitted(device, spec, shared_cache=None, recipe=RECIPE):
     """The facts that a method logs and the logits of the model that it returns."""
-    method, run = a_run(device, spec, shelf, recipe)
+    method, run = a_run(device, spec, shared_cache, recipe)
     logits = predict(method.fit(run), on(device, "test", seed=1))
     assert isinstance(logits, There) == (str(device) == "meta")
     return run.facts, logits.cpu()
@@ -85,13 +94,13 @@ def test_negative_control_the_other_device_refuses_what_lies_here():
 
 @pytest.mark.parametrize("spec", ["swift", "fair_prune"])
 def test_what_cells_share_crosses_devices(tmp_path, spec):
-    shelf = Shelf(tmp_path, {})
+    shared_cache = SharedCache(tmp_path, {})
     with other_device() as device:
-        made = fitted(device, spec, shelf)
+        made = fitted(device, spec, shared_cache)
         written = {file: file.read_bytes() for file in tmp_path.iterdir()}
         assert written
-        taken_there = fitted(device, spec, shelf)
-    taken_here = fitted("cpu", spec, shelf)
+        taken_there = fitted(device, spec, shared_cache)
+    taken_here = fitted("cpu", spec, shared_cache)
     assert written == {file: file.read_bytes() for file in tmp_path.iterdir()}
     assert torch.equal(made[1], taken_there[1])
     assert torch.equal(made[1], taken_here[1])
@@ -129,7 +138,7 @@ def test_methods_that_train_do_so_in_the_recipes_precision(spec, moved):
 
 def test_a_record_says_in_which_precision_its_network_was_trained():
     said = [environment.precision(dataclasses.replace(RECIPE, precision=one)) for one in ("float32", "bfloat16")]
-    assert said == ["float32", "training under bfloat16 autocast"]
+    assert said == snapshot(["float32", "training under bfloat16 autocast"])
 
 
 def test_training_is_in_bfloat16_where_the_recipe_says_so_and_nothing_else_is():
@@ -201,7 +210,7 @@ def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
     here = records("cpu", tmp_path / "here")
     with other_device():
         there = records("meta", tmp_path / "there")
-    assert [record.cell.method for record in here] == ["baseline", "swift"]
+    assert [record.cell.spec for record in here] == ["baseline", "swift"]
     for one, other in zip(here, there, strict=True):
         for volatile in ("seconds", "peak_memory_bytes"):
             del one["cost"][volatile], other["cost"][volatile]
@@ -222,4 +231,4 @@ def test_a_baseline_is_trained_in_the_recipes_precision_by_a_worker_that_keeps_m
     weights = {precision: record["baseline"]["sha256"] for precision, record in made.items()}
     assert weights["device"] == weights["float32"] != weights["bfloat16"]
     said = [record["environment"]["precision"] for record in made.values()]
-    assert said == ["float32", "float32", "training under bfloat16 autocast"]
+    assert said == snapshot(["float32", "float32", "training under bfloat16 autocast"])

@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 
 from bench import taskfile
 from bench.cells.identity import SCHEMA, slug
-from bench.cells.record import Counted, Leaves, Record
+from bench.cells.record import Counted, Leaves, Record, decode
 from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
 from bench.files import to_json
 from bench.report.figures import sweeps
@@ -295,7 +295,7 @@ def test_what_was_exported_gives_the_tables_of_home(tmp_path, least):
 def test_intervals_over_patients_travel_without_the_predictions_they_are_made_of(tmp_path, least):
     rng, y, a = np.random.default_rng(0), [0, 1] * 20, [0] * 20 + [1] * 20
     frames = {
-        (method, fold): predictions("zq", list(rng.normal(y)), y, a).assign(group=[*range(40)] * 3)
+        (method, fold): predictions("zq", list(rng.normal(y)), y, a).assign(cluster=[*range(40)] * 3)
         for method in ("baseline", "swift")
         for fold in (0, 1)
     }
@@ -471,8 +471,8 @@ def test_the_logged_share_leaves_if_it_is_a_number():
 def test_a_variant_with_cells_of_another_task_is_refused(tmp_path, task, says):
     about, files = contents(with_variants(tmp_path / "results"))
     name = "variants/epochs-0/small/swift/f0-s0.json"
-    record = changed(json.loads(files[name]), task=task or f"{TASK.name}:epochs=1")
-    files[name] = json.dumps(record).encode()
+    record = changed(decode(files[name], Record), task=task or f"{TASK.name}:epochs=1")
+    files[name] = to_json(record)
     pack(tmp_path / "a.tar.gz", about, files)
     with pytest.raises(DataInvalid, match=says), opened(tmp_path / "a.tar.gz"):
         pass

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 from sklearn.metrics import roc_auc_score
 
 from bench import listing, taskfile
@@ -30,6 +31,7 @@ from bench.run.plan import build_method, cell_hash, method_specs, plan, undefine
 from bench.score.metrics import evaluate
 from bench.tasks import AGE_BANDS, SKIN_TYPES, TASKS
 from tests.factory import record, scores, task_info
+from tests.prose import lines_with, plain, sentences_with
 
 TONES = Attribute(column="fst", names=("light", "middle", "dark"), values=(("1", "2"), ("3",), ("4",)))
 
@@ -47,8 +49,9 @@ def test_bands_hold_their_lower_bound():
     assert codes(ages, AGE_BANDS) == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert codes(["19", "20.0", None, "unknown", "-3"], AGE_BANDS) == [0, 1, pd.NA, pd.NA, 0]
     assert codes([], AGE_BANDS) == []
-    with pytest.raises(DataInvalid, match="row of d:1, column 'age' is 'old': a number expected"):
+    with pytest.raises(DataInvalid) as error:
         codes(["3", "old"], AGE_BANDS)
+    assert str(error.value) == snapshot("table: row of d:1, column 'age' is 'old': a number expected")
 
 
 def test_values_become_the_number_of_their_group():
@@ -76,36 +79,81 @@ def test_a_value_that_nobody_has_is_taken_for_a_misspelling():
     assert table["a"].tolist() == [0, 1, 2]
     assert table["a"].dtype == np.int8
     assert table.attrs["left_out"] == {"ATTRIBUTE_MISSING": 1}
-    with pytest.raises(UnknownName, match="value '4' of column 'fst'"):
+    with pytest.raises(UnknownName) as error:
         sample([1, 2, 3], TONES)
+    assert str(error.value) == snapshot("unknown value '4' of column 'fst' in the table of Given: allowed: 1, 2, 3")
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"cuts": (20.0, 40.0), "names": ("a", "b")}, "3 different names expected, one per group, not a, b"),
-        ({"cuts": (20.0, 40.0), "names": ("a", "b", "a")}, "3 different names"),
-        ({"cuts": (40.0, 20.0), "names": ("a", "b", "c")}, r"cuts=\[40.0, 20.0\]: finite numbers in rising order"),
-        ({"cuts": (40.0, 40.0), "names": ("a", "b", "c")}, "rising order"),
-        ({"cuts": (math.nan,), "names": ("a", "b")}, "finite"),
-        ({"cuts": (math.inf,), "names": ("a", "b")}, "finite"),
-        ({"cuts": (20.0,), "names": ("a", "b"), "above": 3.0}, "coded by `above` and by `cuts`: one of them"),
-        ({"cuts": (20.0,), "names": ("a", "b"), "values": (("1",), ("2",))}, "by `cuts` and by `values`"),
-        ({"names": ("a", "b"), "values": (("1",), ("2",)), "one": ("1",)}, "by `one` and `zero` and by `values`"),
-        ({"names": ("a", "b"), "values": (("1",), ("2", "1"))}, "each value in one group"),
-        ({"names": ("a", "b"), "values": (("1",), ())}, "one or more values"),
-        ({"names": ("a", "b"), "values": (("1", "2"),)}, "two or more groups"),
-        ({"names": ("a", "b", "c")}, "2 different names"),
+        (
+            {"cuts": (20.0, 40.0), "names": ("a", "b")},
+            snapshot("column 'c': 3 different names expected, one per group, not a, b"),
+        ),
+        (
+            {"cuts": (20.0, 40.0), "names": ("a", "b", "a")},
+            snapshot("column 'c': 3 different names expected, one per group, not a, b, a"),
+        ),
+        (
+            {"cuts": (40.0, 20.0), "names": ("a", "b", "c")},
+            snapshot("column 'c': cuts=[40.0, 20.0]: finite numbers in rising order expected"),
+        ),
+        (
+            {"cuts": (40.0, 40.0), "names": ("a", "b", "c")},
+            snapshot("column 'c': cuts=[40.0, 40.0]: finite numbers in rising order expected"),
+        ),
+        (
+            {"cuts": (math.nan,), "names": ("a", "b")},
+            snapshot("column 'c': cuts=[nan]: finite numbers in rising order expected"),
+        ),
+        (
+            {"cuts": (math.inf,), "names": ("a", "b")},
+            snapshot("column 'c': cuts=[inf]: finite numbers in rising order expected"),
+        ),
+        (
+            {"cuts": (20.0,), "names": ("a", "b"), "above": 3.0},
+            snapshot("column 'c' is coded by `above` and by `cuts`: one of them allowed"),
+        ),
+        (
+            {"cuts": (20.0,), "names": ("a", "b"), "values": (("1",), ("2",))},
+            snapshot("column 'c' is coded by `cuts` and by `values`: one of them allowed"),
+        ),
+        (
+            {"names": ("a", "b"), "values": (("1",), ("2",)), "one": ("1",)},
+            snapshot("column 'c' is coded by `one` and `zero` and by `values`: one of them allowed"),
+        ),
+        (
+            {"names": ("a", "b"), "values": (("1",), ("2", "1"))},
+            snapshot(
+                "column 'c': values=[['1'], ['2', '1']]: two or more groups of one or more values expected, each value in one group"
+            ),
+        ),
+        (
+            {"names": ("a", "b"), "values": (("1",), ())},
+            snapshot(
+                "column 'c': values=[['1'], []]: two or more groups of one or more values expected, each value in one group"
+            ),
+        ),
+        (
+            {"names": ("a", "b"), "values": (("1", "2"),)},
+            snapshot(
+                "column 'c': values=[['1', '2']]: two or more groups of one or more values expected, each value in one group"
+            ),
+        ),
+        ({"names": ("a", "b", "c")}, snapshot("column 'c': 2 different names expected, one per group, not a, b, c")),
     ],
 )
 def test_codings_that_make_no_sense(fields, words):
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError) as error:
         Attribute(column="c", **fields)
+    assert str(error.value) == words
 
 
 def test_a_label_has_two_classes():
-    with pytest.raises(UsageError, match="2 different names expected, one per group, not a, b, c"):
+    with pytest.raises(UsageError) as error:
         Label(column="c", names=("a", "b", "c"))
+    assert str(error.value) == snapshot("column 'c': 2 different names expected, one per group, not a, b, c")
 
 
 def test_only_groups_without_an_order_are_chosen_among():
@@ -139,15 +187,21 @@ def test_task_files_name_groups(tmp_path):
     assert bands == AGE_BANDS
     tones = read(tmp_path, 'column = "fst"\nvalues = [[1, 2], "3", 4]\nnames = ["light", "middle", "dark"]')
     assert tones == TONES
-    with pytest.raises(UsageError, match=r"mine.toml \[attribute\]: .*rising order"):
+    with pytest.raises(UsageError) as error:
         read(tmp_path, 'column = "age"\ncuts = [40, 20]\nnames = ["a", "b", "c"]')
-    with pytest.raises(UsageError, match="cuts='old': float expected"):
+    assert plain(error.value, tmp_path) == snapshot(
+        "<tmp>/mine.toml [attribute]: column 'age': cuts=[40.0, 20.0]: finite numbers in rising order expected"
+    )
+    with pytest.raises(UsageError) as error:
         read(tmp_path, 'column = "age"\ncuts = ["old"]\nnames = ["a", "b"]')
+    assert plain(error.value, tmp_path) == snapshot("<tmp>/mine.toml [attribute]: cuts='old': float expected")
 
 
 def test_the_list_says_what_the_groups_are():
-    assert listing._text(TONES) == "fst (0 light: 1, 2; 1 middle: 3; 2 dark: 4)"
-    assert listing._text(AGE_BANDS).startswith("age (0 0-19: below 20; 1 20-39: from 20; 2 40-59: from 40;")
+    assert listing._text(TONES) == snapshot("fst (0 light: 1, 2; 1 middle: 3; 2 dark: 4)")
+    assert listing._text(AGE_BANDS) == snapshot(
+        "age (0 0-19: below 20; 1 20-39: from 20; 2 40-59: from 40; 3 60-79: from 60; 4 80+: from 80)"
+    )
 
 
 # --- the pair ----------------------------------------------------------------------------------
@@ -228,8 +282,9 @@ def test_there_is_no_external_set_before_the_pair():
     assert grouped_data().unpaired
     assert not grouped_data(pair=Pair(0, 1)).unpaired
     assert not grouped_data(attribute=TASKS["phantom-cxr-age"].attribute).unpaired
-    with pytest.raises(EmptyGroup, match="task mine, fold 1: no pair"):
+    with pytest.raises(EmptyGroup) as error:
         grouped_data().split("external", 1)
+    assert str(error.value) == snapshot("task mine, fold 1: no pair of groups is chosen for the external set")
 
 
 # --- which methods, which cells ----------------------------------------------------------------
@@ -240,9 +295,17 @@ def test_methods_that_read_the_groups_of_val_are_not_defined_on_more_than_two():
     task = TASKS["phantom-cxr-age-groups"]
     assert sorted(undefined(methods, task)) == ["diff_gda", "diff_prune", "fair_prune", "fullft_reg"]
     assert undefined(methods, TASKS["phantom-cxr-age"]) == {}
-    assert build_method("fullft_reg").undefined(3) == "it reads the groups of val and is defined on two"
-    assert "more than two groups  it reads the groups of val" in listing.show("methods", "fullft_reg")
-    assert "more than two groups  defined" in listing.show("methods", "swift")
+    assert build_method("fullft_reg").undefined(3) == snapshot("it reads the groups of val and is defined on two")
+    assert lines_with(listing.show("methods", "fullft_reg"), "two groups") == snapshot(
+        ["  more than two groups  it reads the groups of val and is defined on two"]
+    )
+    assert lines_with(listing.show("methods", "swift"), "two groups") == snapshot(
+        [
+            "  8. With more than two groups, the best and the worst by validation AUC are recoded to 0 and 1, as the code (D23).",
+            "  more than two groups  defined",
+            "  D23  more than two groups: the best and the worst by validation AUC, the worst is 1",
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -322,46 +385,78 @@ def five(near=None):
 
 def test_the_table_has_overall_min_and_gap_and_dashes():
     page, text = (make(collect(five(), [], INFO)) for make in (main_table.markdown, main_table.latex))
-    assert "| method | Overall AUC ↑ | Min AUC ↑ | Gap AUC ↓ | cost | folds |" in page
-    assert "Disparities between young, middle and old (age)." in page
+    assert sentences_with(page, "Overall", "Min") == snapshot(
+        [
+            "| method | Overall AUC ↑ | Min AUC ↑ | Gap AUC ↓ | cost | folds |",
+            "| method | Overall AUC ↑ | Min AUC ↑ | Gap AUC ↓ | cost | folds |",
+        ]
+    )
+    assert sentences_with(page, "young") == snapshot(
+        [
+            "Disparities between young, middle and old (age).",
+            "- External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with 20 images of each class, chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); no pair, so that every method is the Baseline (fold 4).",
+            "- near: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill).",
+            "- val: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill, fewest over the folds).",
+        ]
+    )
     lines = [line for line in page.splitlines() if line.startswith("| ")]
     assert [line.split()[1] for line in lines[2:6]] == ["Baseline", "Reg", "A", "Last"]
     assert lines[3] == "| Reg | – | – | – | – | – |"
     assert r"Reg & -- & -- & -- & -- & -- \\" in text
     stream = io.StringIO()
     terminal.show(collect(five(), [], INFO), stream)
-    assert "Overall AUC    Min AUC        Gap AUC" in stream.getvalue()
-    assert "Not defined on 3 groups: Reg and Last: it reads val." in stream.getvalue()
+    assert sentences_with(stream.getvalue(), "Min") == snapshot(
+        ["method    Overall AUC    Min AUC        Gap AUC          cost"]
+    )
+    assert sentences_with(stream.getvalue(), "val") == snapshot(
+        ["– Not defined on 3 groups: Reg and Last: it reads val."]
+    )
 
 
 def test_the_findings_are_about_gap_auc_and_overall_auc():
     text = findings(collect(five(), [], INFO))
-    assert "Gap AUC is lower than Baseline's with A (-0." in text[-1]
-    assert "Not separable from Baseline on Overall AUC: A." in text[-1]
+    assert text[-1] == snapshot(
+        "near: Gap AUC is lower than Baseline's with A (-0.198, p < 0.001). The best Gap AUC, A (0.102), is separable over folds from Baseline. Not separable from Baseline on Overall AUC: A. The best Overall AUC, Baseline (0.700), is not separable over folds from the next best, A (0.700)."
+    )
     assert "EOdds" not in " ".join(text)
     assert "Reg" not in " ".join(text), "why it has no numbers is said once, in the notes"
     alone = [item for item in five() if item.cell.title == "Baseline"]
-    assert findings(collect(alone, [], INFO)) == ["There are results of Baseline only: nothing is compared."]
+    assert findings(collect(alone, [], INFO)) == snapshot(["There are results of Baseline only: nothing is compared."])
 
 
 def test_the_notes_say_pairs_sizes_and_what_is_undefined():
     notes = "\n".join(reading(collect(five(), [], INFO)))
-    assert "– Not defined on 3 groups: Reg and Last: it reads val." in notes
+    assert sentences_with(notes, "Reg") == snapshot(["– Not defined on 3 groups: Reg and Last: it reads val."])
     assert "Missing" not in notes
-    assert (
-        "chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); "
-        "no pair, so that every method is the Baseline (fold 4)."
-    ) in notes
-    assert "Not eligible for want of images: middle (fold 1)." in notes
-    assert "near: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill)." in notes
-    assert "Min and Gap AUC are over 3 of 3 groups. Fewer than 10 images of a class: middle (9)." in notes
+    assert sentences_with(notes, "middle", "Baseline") == snapshot(
+        [
+            "External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with 20 images of each class, chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); no pair, so that every method is the Baseline (fold 4)."
+        ]
+    )
+    assert sentences_with(notes, "middle", "Not") == snapshot(["Not eligible for want of images: middle (fold 1)."])
+    assert sentences_with(notes, "near", "239") == snapshot(
+        ["near: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill)."]
+    )
+    assert lines_with(notes, "10") == snapshot(
+        [
+            "near: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill). Min and Gap AUC are over 3 of 3 groups. Fewer than 10 images of a class: middle (9).",
+            "val: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill, fewest over the folds). Min and Gap AUC are over 3 of 3 groups. Fewer than 10 images of a class: middle (9).",
+        ]
+    )
     lacking = "\n".join(reading(collect(five(near=0), [], INFO)))
-    assert "Min and Gap AUC are over 2 of 3 groups, without old, which lack a class." in lacking
+    assert sentences_with(lacking, "AUC") == snapshot(
+        [
+            "External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with 20 images of each class, chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); no pair, so that every method is the Baseline (fold 4).",
+            "Min and Gap AUC are over 2 of 3 groups, without old, which lack a class.",
+            "Min and Gap AUC are over 2 of 3 groups, without old, which lack a class.",
+            "Smallest on near: a difference to Baseline in Gap AUC of 0.004 over folds (median of the methods).",
+        ]
+    )
 
 
 def test_the_figure_shows_gap_auc():
     results = collect(five(), [], INFO)
     figure = trade_off.draw(frames.by_fold(results), INFO, results.backbones)
-    assert figure.axes[0].get_xlabel() == "Overall AUC (higher is better)"
-    assert figure.axes[0].get_ylabel() == "Gap AUC (lower is better)"
+    assert figure.axes[0].get_xlabel() == snapshot("Overall AUC (higher is better)")
+    assert figure.axes[0].get_ylabel() == snapshot("Gap AUC (lower is better)")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "A"]

@@ -46,7 +46,7 @@ def cell(title, fold, *, commit="a" * 40, near=(60, 40, 75, 25), eodds=None, hos
         data={"external": (173, f"e{fold}" * 20), "near": (sum(near), "b" * 40), "far": (200, "f" * 40)},
         scores={"near": one(near), "far": one((60, 40, 75, 25)), "val": one((60, 40, 75, 25))},
         cost={"images_forward": 519, "images_backward": 0},
-        baseline={"sha256": f"{fold}" * 40},
+        baseline_sha256=f"{fold}" * 40,
         environment={
             "bench": "0.1.0",
             "commit": commit,

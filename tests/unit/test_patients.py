@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from inline_snapshot import snapshot
 
 from bench.cells.identity import Cell, predictions_file
 from bench.cells.predictions import Scored, write_predictions
@@ -27,6 +28,7 @@ from bench.score.statistics import holm
 from bench.seeds import seed_of
 from tests.factory import Record, record, task_info
 from tests.latex import compile_tables, needs_latex
+from tests.prose import lines_with, sentences_with
 from tests.unit.materials import material
 
 INFO = task_info("phantom-cxr-age", synthetic=False)
@@ -62,7 +64,7 @@ CELLS = [cell(method, fold) for method in METHODS for fold in range(3)]
 
 
 def stored(item: Record) -> pd.DataFrame:
-    return predictions(item.cell.method, item.cell.fold)
+    return predictions(item.cell.spec, item.cell.fold)
 
 
 def redrawn(read: Any = stored, info: TaskInfo = INFO) -> Any:
@@ -129,9 +131,13 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     assert "| Baseline" not in block
     assert shown in text
     assert r"\label{tab:phantom-cxr-age-patients}" in text
-    for content in (page, text):
-        assert "near 400 images of 200 patients, far 400 images of 200 patients" in content
-        assert "not another training, which the folds test, nor another hospital" in content
+    covered = [line for content in (page, text) for line in lines_with(content, "near 400", "far 400")]
+    assert covered == snapshot(
+        [
+            "Over patients: 2000 redraws of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. This covers other patients of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. Gaps have no sign: near 0 redraws enlarge them, and intervals lean upwards.",
+            "Over patients: 2000 redraws of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 \\% percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. This covers other patients of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. Gaps have no sign: near 0 redraws enlarge them, and intervals lean upwards.",
+        ]
+    )
     lines = list(csv.DictReader(io.StringIO((tmp_path / "report" / "main.csv").read_text())))
     line = next(item for item in lines if (item["spec"], item["set"], item["metric"]) == ("good", "near", "eodds"))
     assert (float(line["ci_low"]), float(line["p_patients_holm"])) == (row.ci_low, row.p_patients_holm)
@@ -147,35 +153,55 @@ def test_the_table_of_intervals_compiles(tmp_path) -> None:
 def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
     def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
-        if item.cell.method == "good" and item.cell.fold == 2:
+        if item.cell.spec == "good" and item.cell.fold == 2:
             return frame.drop(columns="cluster")
         return frame
 
     results = redrawn(read)
     assert rows(results)["good"].draws == 0
     assert rows(results)["same"].draws == 2000
-    assert "No interval over patients with predictions of an older version: Good." in "\n".join(reading(results))
+    assert sentences_with(reading(results), "Good") == snapshot(
+        ["No interval over patients with predictions of an older version: Good."]
+    )
 
     def gone(item: Record) -> pd.DataFrame:
-        if item.cell.method == "same":
+        if item.cell.spec == "same":
             raise FileNotFoundError if item.cell.fold else pa.ArrowInvalid("half a file")
         frame = stored(item)
-        return frame.assign(y=1 - frame["y"]) if item.cell.method == "good" else frame
+        return frame.assign(y=1 - frame["y"]) if item.cell.spec == "good" else frame
 
     notes = "\n".join(reading(redrawn(gone)))
-    assert "predictions that cannot be read: Same. `bench run --force` makes them anew." in notes
-    assert "predictions that are not here: Same.\n" in notes
-    assert "predictions of other images: Good." in notes
+    assert lines_with(notes, "`bench") == snapshot(
+        [
+            "No interval over patients with predictions that cannot be read: Same. `bench run --force` makes them anew.",
+            "No interval over patients with predictions of other images: Good. `bench run --force` makes them anew.",
+        ]
+    )
+    assert lines_with(notes, ": Same.") == snapshot(
+        [
+            "No interval over patients with predictions that cannot be read: Same. `bench run --force` makes them anew.",
+            "No interval over patients with predictions that are not here: Same.",
+        ]
+    )
+    assert sentences_with(notes, "Good") == snapshot(
+        ["No interval over patients with predictions of other images: Good."]
+    )
 
 
 def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
     def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
-        return frame.drop(columns="cluster") if item.cell.method == "baseline" else frame
+        return frame.drop(columns="cluster") if item.cell.spec == "baseline" else frame
 
     results = redrawn(read)
     assert not any(row.draws for row in results.rows)
-    assert "predictions of an older version: Baseline." in "\n".join(reading(results))
+    assert sentences_with(reading(results), "older", "Baseline") == snapshot(
+        [
+            "Smallest on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds (median of the methods).",
+            "Smallest on far: with 72 images (older, ill), a TPR gap of 0.136 (at a rate of 0.896); with 108 images (older, healthy), an FPR gap of 0.169 (at a rate of 0.314); a difference to Baseline in EOdds of 0.049 over folds (median of the methods).",
+            "No interval over patients with predictions of an older version: Baseline.",
+        ]
+    )
     assert "Differences to Baseline over patients" not in main_table.markdown(results)
 
 
@@ -183,11 +209,25 @@ def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_pat
     results = redrawn()
     best = rows(results)["good"]
     near = next(line for line in findings(results) if line.startswith("near"))
-    assert f"The best EOdds, Good ({best.mean:.3f}), is separable over folds and over patients from Baseline" in near
-    assert "Over patients, EOdds is lower with Good." in near
-    assert "Over patients, AUC is higher with Good." in near
+    assert f"Good ({best.mean:.3f})" in near
+    assert sentences_with(near, "EOdds") == snapshot(
+        [
+            "near: EOdds is lower than Baseline's with Good (-0.181, p 0.009).",
+            "Not separable from Baseline on EOdds: Same.",
+            "Over patients, EOdds is lower with Good.",
+            "The best EOdds, Good (0.071), is separable over folds and over patients from Baseline.",
+        ]
+    )
+    assert sentences_with(near, "AUC") == snapshot(
+        [
+            "AUC is higher than Baseline's with Good (+0.024, p 0.002).",
+            "Not separable from Baseline on AUC: Same.",
+            "Over patients, AUC is higher with Good.",
+            "The best AUC, Good (0.931), is separable over folds and over patients from Baseline, and separable over folds and over patients from the next best, Same (0.907).",
+        ]
+    )
     following = rows(results, "auc")["same"].mean
-    assert f"and separable over folds and over patients from the next best, Same ({following:.3f})." in near
+    assert f"Same ({following:.3f})" in near
 
 
 @pytest.mark.parametrize(
@@ -250,14 +290,16 @@ def test_the_notes_say_what_could_have_been_found() -> None:
             sum(g.true_positives for g in item.scores["near"].groups.values())
             / sum(g.positives for g in item.scores["near"].groups.values())
             for item in CELLS
-            if item.cell.method == "baseline"
+            if item.cell.spec == "baseline"
         ]
     )
     few, many = sorted(groups[name].positives for name in INFO.group_names)
     least = 2.80158 * math.sqrt(tpr * (1 - tpr) * (1 / few + 1 / many))
     name = next(name for name in INFO.group_names if groups[name].positives == few)
-    assert (
-        f"Smallest on near: with {few} images ({name}, ill), a TPR gap of {least:.3f} (at a rate of {tpr:.3f})" in notes
-    )
+    [smallest] = lines_with(notes, "near", "TPR", f"({name}, ill)")
+    assert [part in smallest for part in (f" {few} images", f" {least:.3f} ", f" {tpr:.3f})")] == [True] * 3
     errors = [row.error_patients for row in rows(redrawn()).values() if row.draws]
-    assert f"and {2.80158 * np.median(errors):.3f} over patients (median of the methods)." in notes
+    assert f" {2.80158 * np.median(errors):.3f} " in smallest
+    assert smallest == snapshot(
+        "Smallest on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds and 0.055 over patients (median of the methods)."
+    )

@@ -7,6 +7,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from inline_snapshot import snapshot
 
 from bench import taskfile
 from bench.cells.identity import SCHEMA, Cell, cell_file, failure_file, predictions_file
@@ -79,19 +80,21 @@ def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
     material = read(settings)
     assert [item.cell.fold for item in material.cells] == [0]
     assert material.failures == []
-    assert left_out(material) == [
-        "notes.txt: not a file of a cell",
-        "f0-s0 (copy).json: not a file of a cell",
-        "f1-s0.json: not a whole result: Input data was truncated",
-        "f2-s0.json: not a whole result: Expected `object`, got `array`",
-        f"f3-s0.json: schema 99, {SCHEMA} expected",
-        "f0-s0, whose place is another",
-        "f5-s0.json: not a whole result: Object missing required field `backbone` - at `$.cell`",
-        "f6-s0.json: not a whole result: Object missing required field `task` - at `$.cell`",
-        "f7-s0.json: cannot be read: Is a directory",
-        "f8-s0.failed.json: not a whole record of a failure: Object missing required field `cell`",
-        "summary.json: not a file of a cell",
-    ]
+    assert left_out(material) == snapshot(
+        [
+            "notes.txt: not a file of a cell",
+            "f0-s0 (copy).json: not a file of a cell",
+            "f1-s0.json: not a whole result: Input data was truncated",
+            "f2-s0.json: not a whole result: Expected `object`, got `array`",
+            "f3-s0.json: schema 99, 2 expected",
+            "f0-s0, whose place is another",
+            "f5-s0.json: not a whole result: Object missing required field `backbone` - at `$.cell`",
+            "f6-s0.json: not a whole result: Object missing required field `task` - at `$.cell`",
+            "f7-s0.json: cannot be read: Is a directory",
+            "f8-s0.failed.json: not a whole record of a failure: Object missing required field `cell`",
+            "summary.json: not a file of a cell",
+        ]
+    )
     assert capsys.readouterr().err.count("left out: ") == len(material.left_out)
     assert material.results.column("small", "ood_neutral", "auc")[0].n == 1
 
@@ -105,7 +108,7 @@ def test_stale_cells_are_not_averaged_with_fresh_ones(settings, save):
         scores={name: {**SCORES, "auc": 1.0} for name in SETS},
     )
     material = read(settings)
-    assert left_out(material) == ["f1-s0.json: stale; `bench run` again replaces it"]
+    assert left_out(material) == snapshot(["f1-s0.json: stale; `bench run` again replaces it"])
     row = material.results.column("small", "ood_neutral", "auc")[0]
     assert (row.mean, row.n) == (0.25, 1)
     assert math.isnan(row.std)
@@ -118,10 +121,12 @@ def test_predictions_that_are_gone_or_changed_take_their_cell_along(settings, sa
     file = predictions_file(settings.results, Cell("tiny", "small", "baseline", 1, 0))
     file.write_bytes(file.read_bytes()[:-7])
     material = read(settings)
-    assert left_out(material) == [
-        "f0-s0.json: its predictions are missing",
-        "f1-s0.json: its predictions are damaged or of another run: `bench run --force` makes them anew",
-    ]
+    assert left_out(material) == snapshot(
+        [
+            "f0-s0.json: its predictions are missing",
+            "f1-s0.json: its predictions are damaged or of another run: `bench run --force` makes them anew",
+        ]
+    )
     assert not material.cells
 
 
@@ -133,7 +138,7 @@ def test_a_failure_of_another_place_is_named(settings, save):
     failure_file(settings.results, dataclasses.replace(cell, fold=1)).rename(failure_file(settings.results, cell))
     material = read(settings)
     assert material.failures == []
-    assert left_out(material) == ["f1-s0, whose place is another"]
+    assert left_out(material) == snapshot(["f1-s0, whose place is another"])
 
 
 def test_a_variant_is_read_once_and_only_where_it_has_cells(settings, save):

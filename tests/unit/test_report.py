@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
+from bench.cells.record import decode
 from bench.errors import BenchError, NotWritten
+from bench.files import to_json
 from bench.report import TaskInfo, build, collect, write
 from bench.report.artefacts import artefacts
 from bench.report.build import made_alone, made_by_two
@@ -166,7 +168,7 @@ def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
 def test_undefined_values_print_as_a_dash() -> None:
     cells = table({"Baseline": constant(eodds=math.nan), "A": constant(eodds=math.nan)})
     cells[0] = changed(cells[0], scores={"val": {"eodds": None}})
-    results = collect(json.loads(json.dumps(cells)), [], INFO)
+    results = collect([decode(to_json(item), Record) for item in cells], [], INFO)
     assert main_table.entry(results.column("small", "near", "eodds")[0]) == main_table.Entry("–", "")
     assert sentences_with(findings(results), "EOdds") == snapshot(
         [
@@ -253,7 +255,6 @@ def test_what_must_not_stand_in_one_table() -> None:
     refused("never in one table", real)
     refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))
     refused("two results", cell("A", 0), cell("A", 0))
-    refused("--smoke", changed(cell("A", 0), smoke=True))
     other = changed(cell("A", 1), data={"near": (200, "other")})
     refused("different images of near", cell("A", 0), other)
     fewer = cell("A", 1, far=scores(groups=factory.WIDE | {"older": (75, 24)}))

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 import bench.methods
 from bench.cells.identity import Cell
 from bench.errors import UnknownName, UsageError
+from bench.files import write_json
 from bench.run import environment
 from bench.run.launchers import Queued
 from bench.run.launchers.slurm import commands, log
@@ -18,6 +20,7 @@ from bench.run.launchers.slurm.profile import Profile, profile, profiles, script
 from bench.run.launchers.slurm.queue import queued
 from bench.run.launchers.slurm.submit import arrays
 from bench.run.plan import PlannedCell
+from tests.factory import failure, record
 from tests.prose import plain
 
 
@@ -76,11 +79,10 @@ def test_a_cell_that_was_over_its_time_has_half_as_much_again_up_to_four_times(t
     minutes = []
     for attempt in (1, 2, 9):
         file = tmp_path / "cells/t/small/swift/f0-s0.failed.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"error": {"kind": "timeout"}, "attempt": attempt}))
+        write_json(file, replace(failure(record("swift"), kind="timeout"), attempt=attempt))
         minutes.append(cut([planned("swift", 0)], tmp_path)[0].minutes)
     assert minutes == [90, 135, 240]
-    file.write_text(json.dumps({"error": {"kind": "oom"}, "attempt": 2}))
+    write_json(file, replace(failure(record("swift"), kind="oom"), attempt=2))
     assert cut([planned("swift", 0)], tmp_path)[0].minutes == 60
 
 

@@ -41,13 +41,13 @@ def _code(cells: Sequence[Record]) -> Grid:
 
 
 def _maker(made: Environment | None) -> tuple[str, ...]:
-    made = made or Environment(bench=NOT_SHOWN, python=NOT_SHOWN, device=NOT_SHOWN)
+    made = made or Environment(bench=NOT_SHOWN)
     commit = made.commit[:SHORT] or "not a checkout"
     commit += ", files changed" if made.changed_files else ""
     if made.submitted:
         commit += f", submitted as {made.submitted.get('commit', '')[:SHORT] or made.submitted.get('files', '')}"
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(made.versions.items()))
-    return made.bench, commit, made.python, libraries, made.device or NOT_SHOWN
+    return made.bench, commit, made.python or NOT_SHOWN, libraries, made.device or NOT_SHOWN
 
 
 def _settings(cells: Sequence[Record]) -> Grid:

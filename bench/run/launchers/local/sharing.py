@@ -19,9 +19,9 @@ class WorkerSlot(Protocol):
     gpu: str
     busy: PlannedCell | None
     used: bool
-    """It computed a cell in its life: its process holds memory of the GPU, whether it is busy or not."""
+    """Whether its process has computed a cell: it holds memory of the GPU since then, even when idle."""
     shared: bool
-    """Another one did so beside the cell that it computes."""
+    """Whether another process held memory of the GPU while this one computed its cell."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Sharing:
     """Who may start where."""
 
     alone: dict[PlannedCell, str] = field(default_factory=dict)
-    """Cells that had no memory beside others -> the GPU that each is to have, or has, for itself."""
+    """Cells that ran out of memory beside others -> the GPU that each waits for, or has, for itself."""
 
     def allowed(self, ready: Sequence[PlannedCell], slot: WorkerSlot, slots: Sequence[WorkerSlot]) -> list[PlannedCell]:
         """Return which of the ready cells may start on a free slot."""

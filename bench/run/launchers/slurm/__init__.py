@@ -1,4 +1,4 @@
-"""Jobs of a SLURM cluster: submitted in seconds, computed later; again = resume.
+"""Jobs of a SLURM cluster, submitted in seconds; the same command submits what is missing later.
 
 The files of the results are the truth, SLURM is a way of starting processes. submitit writes the sbatch text from the
 profile's keys and knows which there are. What it would do besides is left out, because it loses work: it pickles the

@@ -1,4 +1,4 @@
-"""Which cells have a job: submissions on disk, then one squeue, then sacct for the tasks that vanished."""
+"""Which cells have a job: read from the submissions on disk, one squeue, and sacct for the tasks that vanished."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def arrays(
     def after(planned: PlannedCell) -> str:
         if planned.cell.spec == BASELINE or (group_by == "fold" and _fold(planned) in first):
             return ""
-        baseline = str(replace(planned.cell, method=BASELINE, choice=""))
+        baseline = str(replace(planned.cell, spec=BASELINE, choice=""))
         waits = baseline in in_queue and in_queue[baseline].state != "gone"
         return baseline if waits or _fold(planned) in first else ""
 
