@@ -17,13 +17,14 @@ from bench import registry
 from bench.api import Dataset, Rows, Task
 from bench.data.cache import cache_place, image_cache
 from bench.data.phantom_tree import is_phantom
-from bench.data.task_data import TaskData, task_data
+from bench.data.task_data import TaskData, open_data
 from bench.doctor import check_images
 from bench.doctor.check_folds import fold_findings, smallest_cells
 from bench.doctor.check_table import Counts, counts_of, table_findings
 from bench.doctor.findings import LEVELS, Finding
 from bench.errors import DataError
-from bench.run.plan import Settings
+from bench.settings import Settings
+from bench.spec import name_of
 
 PREVIEW = 64
 """Pixels of the side to which images are decoded for a source that is looked at without a task."""
@@ -56,7 +57,7 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
     """Examine one source by itself."""
     found = Examination(spec)
     dataset = registry.DATASETS.build(spec, settings.plugins)
-    name = spec.partition(":")[0]
+    name = name_of(spec)
     table = _source(found, name, dataset, _root(name, dataset, settings))
     if table is not None and full:
         used = table[table["drop"].fillna("") == ""]
@@ -76,7 +77,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     found = Examination(task.name)
     seen: set[str] = set()
     for rows in (task.source, *task.ood.values()):
-        name = rows.dataset.partition(":")[0]
+        name = name_of(rows.dataset)
         if rows.dataset in seen:
             continue
         seen.add(rows.dataset)
@@ -85,9 +86,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     if any(finding.level == "error" and finding.code < "D020" for finding in found.findings):
         return found
     try:
-        data = task_data(
-            task, settings.data, settings.plugins, manifest=settings.splits, baseline=settings.baseline
-        ).readable(settings.cache)
+        data = open_data(settings)
     except DataError as error:
         found.findings.append(Finding(error.code or "D099", "error", task.name, str(error)))
         return found

@@ -24,10 +24,11 @@ from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, 
 from bench.files import write_json
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import Settings, cell_hash, describe_cell, method_specs
+from bench.run.plan import cell_hash, describe_cell, method_specs
 from bench.run.tune import candidates, make_choice
 from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
+from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.factory import record, set_scores
 
@@ -109,7 +110,7 @@ def test_it_is_taken_before_the_external_set_is_cut(whole, selecting, fold):
 
 
 def test_variants_of_a_task_hold_out_the_same_images(selecting):
-    variant = task_data(dataclasses.replace(SMALL, name="small@n=10"), None, selecting=True)
+    variant = task_data(dataclasses.replace(SMALL, name="small:n=10"), None, selecting=True)
     assert uids(variant, HOLDOUT, 0) == uids(selecting, HOLDOUT, 0)
 
 
