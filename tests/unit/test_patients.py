@@ -255,7 +255,7 @@ def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, 
     def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
         ill = frame[(frame["set"] == "far") & (frame["a"] == 1) & (frame["y"] == 1)]
-        frame.loc[ill[ill["cluster"] > ill["group"].unique()[patients - 1]].index, "y"] = 0
+        frame.loc[ill[ill["cluster"] > ill["cluster"].unique()[patients - 1]].index, "y"] = 0
         return frame
 
     results = redrawn(read)
