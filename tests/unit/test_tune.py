@@ -158,7 +158,7 @@ def test_a_declared_test_set_is_refused():
     with pytest.raises(UndeclaredSplit) as error:
         run.split("far")
     assert str(error.value) == snapshot(
-        "peeks reads the split 'far' but declares uses = {far}: add it there if the method is defined on it (only train, val and external can be had)"
+        "peeks reads the split 'far' but declares uses = {far}: add it there if the method is defined on it (only train, val and external exist)"
     )
 
 
