@@ -5,7 +5,7 @@ import shlex
 
 from tests.end_to_end.conftest import TINY
 
-BROKEN = '''"""A method of one's own that fails on every fold but works as a plugin."""
+BROKEN = '''"""A method of one's own that fails until a file is there."""
 from dataclasses import dataclass
 from pathlib import Path
 from bench.api import Method
@@ -20,7 +20,6 @@ class Mine(Method):
             raise ValueError("not yet")
         return run.model
 '''
-COMMAND = re.compile(r"bench [a-z]+ [^`\n]*")
 
 
 def hints(done):
@@ -55,13 +54,9 @@ def test_every_printed_command_runs_with_the_folders_of_the_user(place):
     assert [hint.split()[1] for hint in hints(tuned) if hint.startswith("bench tune")] == ["tune"]
     found = dict.fromkeys(hint for done in [*said, tuned] for hint in hints(done))
     assert {hint.split()[1] for hint in found} >= {"report", "logs", "retry", "run", "tune"}
-    for hint in found:
+    # The choice comes first: the cell that waits for it would fail again.
+    for hint in sorted(found, key=lambda hint: not hint.startswith("bench tune")):
         words = shlex.split(hint)
-        assert ("my results" in words) == (words[1] != "ls"), hint
-        if words[1] in ("run", "tune"):
-            assert words[-8:] == folders or all(word in words for word in folders), hint
-            # The whole paper takes minutes: what it would compute is enough.
-            words += ["--dry-run"] if words[1] == "run" else ["--help"]
-        if words[1] == "tune":
-            continue
-        place.bench(*words[1:])
+        assert "my results" in words, hint
+        # What reports list takes minutes to compute: that it can be planned is enough.
+        place.bench(*words[1:], *(["--dry-run"] if words[1] == "run" else []))

@@ -31,6 +31,7 @@ from bench.score import metrics
 from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.factory import record, set_scores
+from tests.prose import plain
 
 # --- the holdout --------------------------------------------------------------------------------
 
@@ -315,8 +316,8 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     cell = Cell("small", "small", "swift@tuned", 0, 0)
     with pytest.raises(BenchError) as error:
         with_choice(cell, whole, settings)
-    assert str(error.value) == snapshot(
-        "nothing is chosen for swift on fold 0, seed 0: `bench tune --task small --methods swift` chooses"
+    assert plain(error.value, tmp_path) == snapshot(
+        "nothing is chosen for swift on fold 0, seed 0: `bench tune --task small --methods swift --results <tmp> --cache <tmp>` chooses"
     )
     # Written with the data of the trials, read with those of a run.
     identity = choice_identity(cell, selecting, ())
@@ -339,8 +340,8 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     changed = dataclasses.replace(whole, task=dataclasses.replace(SMALL, recipe=recipe))
     with pytest.raises(BenchError) as error:
         with_choice(cell, changed, settings)
-    assert str(error.value) == snapshot(
-        "the choice for swift on fold 0, seed 0 is stale: `bench tune --task small --methods swift` chooses again"
+    assert plain(error.value, tmp_path) == snapshot(
+        "the choice for swift on fold 0, seed 0 is stale: `bench tune --task small --methods swift --results <tmp> --cache <tmp>` chooses again"
     )
 
 
