@@ -13,12 +13,12 @@ from bench.report.numbers.aggregate import collect
 from bench.report.numbers.task_info import TaskInfo
 from bench.report.render.document import PART
 from bench.report.tables.published_tables import NAME as PUBLISHED
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 
-__all__ = ["Material", "TaskInfo", "collect", "named", "put", "untuned", "write"]
+__all__ = ["TaskInfo", "TaskResults", "collect", "named", "put", "untuned", "write"]
 
 
-def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
+def write(material: TaskResults, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
     """Write the files of `chosen` artefacts into `folder` and return their paths; of all of the task if None.
 
     Those whose cells are missing are passed over. Without `chosen`, they are shown on the page too, and files of

@@ -26,7 +26,7 @@ from bench.report.tables import group_table, main_table, paper_tables, published
 from bench.report.tables.published_tables import NAME as PUBLISHED
 from bench.report.tables.tuned_table import PART as TUNED
 from bench.report.tables.tuned_table import collect_tuned
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.run.ablate import ablations
 from bench.run.plan import build_method, method_specs
 
@@ -43,7 +43,7 @@ class Artefact:
 
     name: str
     says: str
-    make: Callable[[Material], Mapping[str, bytes]]
+    make: Callable[[TaskResults], Mapping[str, bytes]]
     needs: Sequence[Need]
     enough: Literal["any", "each", "whole"] = "any"
     paper: str = ""
@@ -53,39 +53,39 @@ class Artefact:
     """Not made unless it is asked for by name: it shows images of patients."""
     task: str = ""
 
-    def files(self, results: Material) -> Mapping[str, bytes]:
+    def files(self, results: TaskResults) -> Mapping[str, bytes]:
         """Return the files by suffix."""
         return self.make(self._of(results))
 
-    def possible(self, results: Material) -> bool:
+    def possible(self, results: TaskResults) -> bool:
         """Whether enough cells are there to make it."""
         one = self._of(results)
         if self.enough == "each":
             return all(need.each(one) for need in self.needs)
         return any(need.any(one) if self.enough == "any" else need.whole(one) for need in self.needs)
 
-    def missing(self, results: Material) -> list[Line]:
+    def missing(self, results: TaskResults) -> list[Line]:
         """Return the commands that compute what it cannot be made without; none where it can be made."""
         return [] if self.possible(results) else self._lines(results, every_fold=self.enough != "each")
 
-    def lines(self, results: Material) -> list[Line]:
+    def lines(self, results: TaskResults) -> list[Line]:
         """Return the commands that compute every cell that is not there."""
         return self._lines(results, every_fold=True)
 
-    def count(self, results: Material) -> tuple[int, int]:
+    def count(self, results: TaskResults) -> tuple[int, int]:
         """Return how many of its cells are there, and how many there could be."""
         counts = [need.count(self._of(results)) for need in self.needs]
         return sum(there for there, _ in counts), sum(wanted for _, wanted in counts)
 
-    def _lines(self, results: Material, *, every_fold: bool) -> list[Line]:
+    def _lines(self, results: TaskResults, *, every_fold: bool) -> list[Line]:
         one = self._of(results)
         return united(line for need in self.needs for line in need.lines(one, every_fold=every_fold))
 
-    def _of(self, results: Material) -> Material:
+    def _of(self, results: TaskResults) -> TaskResults:
         return results.other(self.task) if self.task else results
 
 
-def artefacts(results: Material) -> list[Artefact]:
+def artefacts(results: TaskResults) -> list[Artefact]:
     """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
     names = tuple(method_specs("all", results.settings.plugins, results.task.recipe))
     shown = tuple({item.cell.spec for item in results.tables[0].cells})
@@ -116,7 +116,7 @@ def artefacts(results: Material) -> list[Artefact]:
     ]
 
 
-def of_paper(results: Material, names: Mapping[str, str]) -> list[Artefact]:
+def of_paper(results: TaskResults, names: Mapping[str, str]) -> list[Artefact]:
     """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
     figures = [
         replace(item, name=f"{name}-{slug(names[task])}", says=f"{item.says}, {names[task]}", task=names[task])
@@ -141,7 +141,7 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool = Fa
     )
 
 
-def _sweeps(results: Material) -> list[Artefact]:
+def _sweeps(results: TaskResults) -> list[Artefact]:
     """Curves against a field of the task, which need all variants of a method, or all settings of one."""
     said = {name: build_method(name).ablations for name in registry.METHODS.catalogue()}
     ablated = tuple(name for name, settings in said.items() if settings)
@@ -159,7 +159,7 @@ def _sweeps(results: Material) -> list[Artefact]:
     ]
 
 
-def _pictures(results: Material) -> list[Artefact]:
+def _pictures(results: TaskResults) -> list[Artefact]:
     """Figures of what cells keep; masks of a skin task are the paper's Figure 8, those of films its Figure 9."""
     masks = 9 if results.task.channels == 1 else 8
     strips = [Need(picture_figures.MASKED, fold=0, part="strip/")]
@@ -175,7 +175,7 @@ def _pictures(results: Material) -> list[Artefact]:
 def _figure(
     number: int,
     says: str,
-    make: Callable[[Material], Mapping[str, bytes]],
+    make: Callable[[TaskResults], Mapping[str, bytes]],
     needs: Sequence[Need],
     enough: Literal["each", "whole"],
 ) -> Artefact:
@@ -192,11 +192,11 @@ def _ablation(table: Table) -> Artefact:
     )
 
 
-def _main(results: Material) -> dict[str, bytes]:
+def _main(results: TaskResults) -> dict[str, bytes]:
     return _table(results, results.results)
 
 
-def _table(results: Material, table: Results) -> dict[str, bytes]:
+def _table(results: TaskResults, table: Results) -> dict[str, bytes]:
     tested = results.tested(table)
     text = document.written(main_table.section(tested))
     return _encoded({"tex": main_table.latex(tested), **text, "csv": main_table.csv(tested)})
@@ -206,21 +206,21 @@ def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
     return {kind: text.encode() for kind, text in texts.items()}
 
 
-def _groups(results: Material) -> dict[str, bytes]:
+def _groups(results: TaskResults) -> dict[str, bytes]:
     frame = group_table.frame(results.results, results.tables[0].cells)
     return _encoded({**document.written(group_table.section(results.results, frame)), "csv": csv(frame)})
 
 
-def _tuned(results: Material) -> dict[str, bytes]:
+def _tuned(results: TaskResults) -> dict[str, bytes]:
     table = collect_tuned(results.cells, results.failures, results.info)
     return _table(results, table) if table else {}
 
 
-def _is_published(results: Material) -> bool:
+def _is_published(results: TaskResults) -> bool:
     return bool(results.cells) and results.compared is not None
 
 
-def _published(results: Material) -> dict[str, bytes]:
+def _published(results: TaskResults) -> dict[str, bytes]:
     compared = results.compared
     if compared is None:
         return {}
@@ -244,7 +244,7 @@ def chosen(every: Sequence[Artefact], only: str) -> list[Artefact]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
-def listing(every: Iterable[Artefact], material: Material) -> list[str]:
+def listing(every: Iterable[Artefact], material: TaskResults) -> list[str]:
     """Return a line for each artefact, and below it the lines that make the cells it lacks."""
     rows, below = [("name", "paper", "cells", "shows")], [[]]
     for item in every:
@@ -259,13 +259,13 @@ def listing(every: Iterable[Artefact], material: Material) -> list[str]:
     return found
 
 
-def everything(items: Iterable[Artefact], material: Material) -> list[str]:
+def everything(items: Iterable[Artefact], material: TaskResults) -> list[str]:
     """Return the lines that make all cells that some artefacts lack, each cell once, below a heading; none if none."""
     lines = once(line for item in items for line in item.lines(material))
     return ["all that is missing:", *(f"    {line}" for line in lines)] if lines else []
 
 
-def lacking(items: Sequence[Artefact], material: Material) -> list[str]:
+def lacking(items: Sequence[Artefact], material: TaskResults) -> list[str]:
     """Return how many cells are there of each artefact that lacks some, and the lines that make the others."""
     counts = {item.name: item.count(material) for item in items if item.lines(material)}
     found = [f"{name}: {there} of {wanted} cells are there" for name, (there, wanted) in counts.items()]

@@ -10,7 +10,7 @@ from bench.cells.record import Record
 from bench.report.figures.sweeps import OF_TASK, variants
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.rerun_commands import Line
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.run.ablate import values
 from bench.run.plan import undefined
 
@@ -38,28 +38,28 @@ class Need:
     named: str = ""
     also: tuple[str, ...] = ()
 
-    def of(self, results: Material) -> Material:
+    def of(self, results: TaskResults) -> TaskResults:
         """Return the results of the task that is meant."""
         return results.other(self.task) if self.task else results
 
-    def count(self, results: Material) -> tuple[int, int]:
+    def count(self, results: TaskResults) -> tuple[int, int]:
         """Return how many of the cells are there, and how many there could be."""
         one = self.of(results)
         specs = self._defined(one)
         there = sum(len(folds) for part in self._variants(one) for folds in self._there(part, specs).values())
         return there, len(specs) * self._wanted(one) * self._folds(one)
 
-    def any(self, results: Material, *, bare: bool = False) -> bool:
+    def any(self, results: TaskResults, *, bare: bool = False) -> bool:
         """Whether one of the cells is there, on whichever backbone; `bare` where its part does not matter."""
         one, specs = self.of(results), {*self.specs, *self.also}
         return any(c.cell.spec in specs and (bare or self._has(one, c)) for c in one.cells)
 
-    def each(self, results: Material) -> bool:
+    def each(self, results: TaskResults) -> bool:
         """Whether each of the specs has a cell in some fold."""
         one = self.of(results)
         return all(self._there(one, self._defined(one)).values())
 
-    def whole(self, results: Material) -> bool:
+    def whole(self, results: TaskResults) -> bool:
         """Whether each of the cells is there in some fold, on the same backbone; of variants, those of one method."""
         one = self.of(results)
         variants = self._variants(one)
@@ -71,7 +71,7 @@ class Need:
         backbones = {backbone for _, backbone in found[0]}
         return any({(spec, backbone) for spec in self.specs} <= found[0] for backbone in backbones)
 
-    def lines(self, results: Material, *, every_fold: bool) -> list[Line]:
+    def lines(self, results: TaskResults, *, every_fold: bool) -> list[Line]:
         """Return the commands that make the specs of which no cell is there or, for `every_fold`, not all are."""
         one = self.of(results)
         specs = self._defined(one)
@@ -91,18 +91,18 @@ class Need:
         found = [one.line(lacking, self.backbone, **more)] if lacking else []
         return [*found, one.line(bare, self.backbone, force=True, **more)] if bare else found
 
-    def _folds(self, one: Material) -> int:
+    def _folds(self, one: TaskResults) -> int:
         return one.task.folds if self.fold is None else 1
 
-    def _variants(self, one: Material) -> list[Material]:
+    def _variants(self, one: TaskResults) -> list[TaskResults]:
         """The task, or those of its variants of which there are results."""
         return list(variants(one, self.ablate).values()) if self.ablate in OF_TASK else [one]
 
-    def _wanted(self, one: Material) -> int:
+    def _wanted(self, one: TaskResults) -> int:
         """How many variants there could be."""
         return len(values(one.task, self.ablate)) if self.ablate in OF_TASK else 1
 
-    def _defined(self, one: Material) -> list[str]:
+    def _defined(self, one: TaskResults) -> list[str]:
         specs = list(dict.fromkeys(self.specs))
         if self.ablate in OF_TASK:
             others = [part for part in self._variants(one) if part is not one]
@@ -110,7 +110,7 @@ class Need:
         left_out = undefined(specs, one.task, one.settings.plugins)
         return [spec for spec in specs if spec not in left_out]
 
-    def _there(self, one: Material, specs: Iterable[str], *, bare: bool = False) -> dict[str, set[int]]:
+    def _there(self, one: TaskResults, specs: Iterable[str], *, bare: bool = False) -> dict[str, set[int]]:
         """The folds of each spec that are there, with the part that is needed or `bare`."""
         network = self.backbone or one.task.backbones[0]
         found: dict[str, set[int]] = {spec: set() for spec in specs}
@@ -122,7 +122,7 @@ class Need:
                 found[cell.spec].add(cell.fold)
         return found
 
-    def _has(self, one: Material, item: Record) -> bool:
+    def _has(self, one: TaskResults, item: Record) -> bool:
         if self.part == PREDICTIONS:
             return one.has_predictions(item)
         return not self.part or any(name.startswith(self.part) for name in one.pictures(item) or {})

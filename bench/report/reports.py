@@ -14,12 +14,12 @@ from bench.report import named, put, write
 from bench.report.artefacts import Artefact, artefacts, chosen, everything, lacking, listing, of_paper
 from bench.report.numbers.across_tasks import Across, ours, theirs
 from bench.report.numbers.aggregate import Results
-from bench.report.numbers.comparison import withheld_from
+from bench.report.numbers.comparison import why_not_published
 from bench.report.render import document
 from bench.report.tables import across_table, terminal
 from bench.report.tables.across_table import NAME, sentences
 from bench.report.tables.published_tables import text
-from bench.report.task_results import Material, read
+from bench.report.task_results import TaskResults, read
 from bench.run.history import remembered
 from bench.settings import Settings, command
 from bench.spec import name_of
@@ -64,13 +64,13 @@ def list_paper(names: Mapping[str, str], settings: Settings) -> int:
     return 0
 
 
-def _of_paper(names: Mapping[str, str], settings: Settings, min_cell: int) -> Material:
+def _of_paper(names: Mapping[str, str], settings: Settings, min_cell: int) -> TaskResults:
     if settings.splits is not None or settings.baseline is not None:
         raise UsageError("--splits and --baseline are of one task: without --paper and --twins")
     return read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell)
 
 
-def _write_chosen(material: Material, every: Sequence[Artefact], only: str, place: Path) -> int:
+def _write_chosen(material: TaskResults, every: Sequence[Artefact], only: str, place: Path) -> int:
     wanted = chosen(every, only)
     for file in write(material, place, wanted):
         print(file)
@@ -95,13 +95,13 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
     return report_material(material, reports / slug(material.task.name))
 
 
-def report_material(material: Material, place: Path) -> Results:
+def report_material(material: TaskResults, place: Path) -> Results:
     """Write and print the report of what was read of one task."""
     gc.freeze()  # records are kept to the end: to go through them for garbage again and again takes seconds
     results = material.results
     files = write(material, place)
     terminal.show(results)
-    print(text(material.compared) if material.compared else withheld_from(material.info), end="")
+    print(text(material.compared) if material.compared else why_not_published(material.info), end="")
     for file in files:
         print(file)
     every = artefacts(material)
@@ -112,7 +112,7 @@ def report_material(material: Material, place: Path) -> Results:
     return results
 
 
-def _not_handed_on(every: Sequence[Artefact], material: Material) -> list[str]:
+def _not_handed_on(every: Sequence[Artefact], material: TaskResults) -> list[str]:
     names = ", ".join(item.name for item in every if item.named_only and item.possible(material))
     return [f"not made: {names} would show images of patients; `--only` makes it, not to be handed on"] if names else []
 

@@ -21,7 +21,7 @@ from bench.errors import BenchError, DataError
 from bench.report.numbers.ablations import Table, split, untuned
 from bench.report.numbers.aggregate import Results, collect
 from bench.report.numbers.comparison import Comparison, compare
-from bench.report.numbers.patient_intervals import Redrawn, over_patients, redraw
+from bench.report.numbers.patient_intervals import Bootstrapped, bootstrap_patients, over_patients
 from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, TaskInfo, Undefined
 from bench.report.rerun_commands import Line
 from bench.results.reading import read_cells
@@ -31,7 +31,7 @@ from bench.settings import Settings, of_task
 
 
 @dataclass(frozen=True)
-class Material:
+class TaskResults:
     """The usable cells of one task, tuned ones among them, and the failures; `left_out` says what was not usable.
 
     There may be no cells at all: then `results` raises, and artefacts are missing.
@@ -43,7 +43,7 @@ class Material:
     cells: Sequence[Record]
     failures: Sequence[Failure]
     left_out: tuple[str, ...] = ()
-    known: dict[str, Material] = field(default_factory=dict, repr=False, compare=False)
+    known: dict[str, TaskResults] = field(default_factory=dict, repr=False, compare=False)
     """Other tasks and variants that were read already, by spec."""
 
     @cached_property
@@ -73,10 +73,10 @@ class Material:
         return self._averaged[table.name]
 
     @cached_property
-    def redrawn(self) -> Redrawn:
+    def bootstrapped(self) -> Bootstrapped:
         """The patients of every test set drawn again, with a bar on stderr."""
-        with counting("patients redrawn", "draws") as watch:
-            return redraw(self.cells, self.info, self.scored, watch)
+        with counting("bootstrap of patients", "draws") as watch:
+            return bootstrap_patients(self.cells, self.info, self.scored, watch)
 
     @cached_property
     def compared(self) -> Comparison | None:
@@ -85,14 +85,14 @@ class Material:
 
     def tested(self, results: Results) -> Results:
         """Add intervals and p over patients to any table of this task."""
-        return over_patients(results, self.redrawn)
+        return over_patients(results, self.bootstrapped)
 
     @property
     def tuned(self) -> list[Record]:
         """The cells whose parameters were chosen by `bench tune`."""
         return [item for item in self.cells if item.cell.tuned]
 
-    def other(self, spec: str) -> Material:
+    def other(self, spec: str) -> TaskResults:
         """Read another task, by name or spec, with the same settings; each once."""
         self.known.setdefault(self.settings.task, self)
         if spec not in self.known:
@@ -100,7 +100,7 @@ class Material:
             self.known[spec] = replace(found, known=self.known)
         return self.known[spec]
 
-    def variant(self, field: str, value: object) -> Material | None:
+    def variant(self, field: str, value: object) -> TaskResults | None:
         """Read the same task with a field changed, such as external=0.2; None where none of its cells are there."""
         spec = taskfile.vary(self.settings.task, field, value)
         place = cells_folder(self.settings.results, taskfile.resolve(spec).name)
@@ -134,7 +134,7 @@ class Material:
         return Line(replace(of_task(self.settings), methods=",".join(methods), backbone=chosen, **options), verb)
 
 
-def read(settings: Settings, *, min_cell: int = 0) -> Material:
+def read(settings: Settings, *, min_cell: int = 0) -> TaskResults:
     """Read the cells of a task and say on stderr what is left out, and why.
 
     Where the images are not there, cells are not checked against them, and that is said.
@@ -151,7 +151,7 @@ def read(settings: Settings, *, min_cell: int = 0) -> Material:
     cells, failures, left_out = read_cells(settings, task.name, data)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
-    return Material(settings, task, _info(task, settings, cells, data, min_cell), cells, failures, tuple(left_out))
+    return TaskResults(settings, task, _info(task, settings, cells, data, min_cell), cells, failures, tuple(left_out))
 
 
 def _info(task: Task, settings: Settings, cells: Sequence[Record], data: TaskData | None, min_cell: int) -> TaskInfo:

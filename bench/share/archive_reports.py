@@ -14,7 +14,7 @@ from bench.errors import DataMissing, UsageError
 from bench.report import put
 from bench.report.reports import report_material
 from bench.report.tables import terminal
-from bench.report.task_results import Material, read
+from bench.report.task_results import TaskResults, read
 from bench.run.history import remembered
 from bench.share.merge import merge
 from bench.share.merged_page import TOGETHER, files
@@ -76,7 +76,7 @@ def _names(sites: Sequence[Path], names: Sequence[str] | None) -> list[str]:
     return called
 
 
-def _results(site: Path, task: str | None, plugins: tuple[Path, ...]) -> Material:
+def _results(site: Path, task: str | None, plugins: tuple[Path, ...]) -> TaskResults:
     """Read the task that a folder of results has runs of, with the settings of the last one."""
     if not site.is_dir():
         raise DataMissing(f"site {site}", get_it="It is an archive of `bench export` or a folder of results.")

@@ -31,8 +31,8 @@ from bench.files import to_json
 from bench.report.artefacts import ABLATION, MAIN, TUNED, artefacts
 from bench.report.figures import sweeps
 from bench.report.numbers.aggregate import IN_DOMAIN
-from bench.report.numbers.suppression import withheld
-from bench.report.task_results import Material, read
+from bench.report.numbers.suppression import suppressed
+from bench.report.task_results import TaskResults, read
 from bench.run.history import remembered
 from bench.settings import Settings, command, elsewhere
 from bench.share.archive import pack
@@ -52,13 +52,13 @@ def export_task(settings: Settings, out: Path | None, *, predictions: bool = Fal
     """Write the archive of a task, `<task>.tar.gz` here unless `out` names it, and say what is in it.
 
     Raises:
-        UsageError: predictions together with `min_cell`: they hold every count that it would withhold.
+        UsageError: predictions together with `min_cell`: they hold every count that it would suppress.
         BenchError: where there are no results, or some that must not stand in one table.
         NotWritten: a folder that cannot be written, or a full disk.
     """
     if predictions and min_cell:
         raise UsageError(
-            "--with-predictions hands on label and group of every image, which --min-cell is to withhold: "
+            "--with-predictions hands on label and group of every image, which --min-cell is to suppress: "
             "leave out one of them"
         )
     material = read(settings, min_cell=min_cell)
@@ -77,7 +77,7 @@ def export_task(settings: Settings, out: Path | None, *, predictions: bool = Fal
     return 0
 
 
-def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str, Any], dict[str, bytes | Path]]:
+def contents(material: TaskResults, *, predictions: bool = False) -> tuple[dict[str, Any], dict[str, bytes | Path]]:
     """Return what the manifest says of an export, and its files by name."""
     cells = leaving(material.cells, material.info)
     failures = leaving_failures(material.failures)
@@ -114,7 +114,7 @@ def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str
     return about, files
 
 
-def variants(material: Material) -> dict[str, Material]:
+def variants(material: TaskResults) -> dict[str, TaskResults]:
     """Return what Figures 4 and 7 are drawn of beside the task itself, by its folder in an export.
 
     Of an external set with fewer images than `min_cell` nothing leaves: costs tell its size.
@@ -128,7 +128,7 @@ def variants(material: Material) -> dict[str, Material]:
     return {place: one for place, one in others.items() if not _few_images(one)}
 
 
-def _few_images(material: Material) -> bool:
+def _few_images(material: TaskResults) -> bool:
     counts = [item.external for item in material.cells]
     return any(0 < n < material.info.min_cell for n in counts)
 
@@ -152,7 +152,7 @@ def commands(settings: Settings, task: str) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _splits(material: Material, *, predictions: bool) -> dict[str, bytes | Path]:
+def _splits(material: TaskResults, *, predictions: bool) -> dict[str, bytes | Path]:
     """The manifest of the folds: its head and the images by fold; with predictions the file itself."""
     given, info = material.settings, material.info
     file = given.splits or splits_file(given.results, material.task.name)
@@ -160,7 +160,7 @@ def _splits(material: Material, *, predictions: bool) -> dict[str, bytes | Path]
         cut = split_manifest.read(file, material.task)
     except DataError:  # none is written where there are no runs of this version
         return {}
-    counted = IN_DOMAIN not in withheld(material.cells, info)
+    counted = IN_DOMAIN not in suppressed(material.cells, info)
     folds = {
         str(fold): {"n": unless_few(len(part), info.min_cell)}
         | ({"external": int(part["external"].sum())} if counted and (part["external"] >= 0).all() else {})

@@ -12,13 +12,13 @@ from typing import Any
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.ranking import Row
 from bench.report.tables.tuned_table import collect_tuned
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 
 FIELDS = ("ci_low", "ci_high", "p_patients", "p_patients_holm", "error_patients", "draws")
-"""Of a row, where patients were redrawn."""
+"""Of a row, where patients were bootstrapped."""
 
 
-def intervals(material: Material) -> dict[str, Any]:
+def intervals(material: TaskResults) -> dict[str, Any]:
     """Return the intervals of every table of a task as JSON, by the part of the task that it shows."""
     every = [material.results_of(table) for table in material.tables]
     if tuned := collect_tuned(material.cells, material.failures, material.info):
@@ -27,15 +27,15 @@ def intervals(material: Material) -> dict[str, Any]:
 
 
 def with_intervals(results: Results, found: Mapping[str, Any]) -> Results:
-    """Set what `intervals` returned of a table in its results, but for sets that are withheld."""
+    """Set what `intervals` returned of a table in its results, but for sets that are suppressed."""
     stored = {tuple(row[:4]): dict(zip(FIELDS, row[4:], strict=True)) for row in found["rows"]}
-    kept = {key: values for key, values in stored.items() if key[1] not in results.withheld}
+    kept = {key: values for key, values in stored.items() if key[1] not in results.suppressed}
     rows = [row if row.excluded else replace(row, **kept.get(_key(row), {})) for row in results.rows]
     return replace(
         results,
         rows=tuple(rows),
-        patients={name: (n[0], n[1]) for name, n in found["patients"].items() if name not in results.withheld},
-        seconds={(b, name, m): p for b, name, m, p in found["seconds"] if name not in results.withheld},
+        patients={name: (n[0], n[1]) for name, n in found["patients"].items() if name not in results.suppressed},
+        seconds={(b, name, m): p for b, name, m, p in found["seconds"] if name not in results.suppressed},
         remarks=(*results.remarks, *found["remarks"]),
     )
 

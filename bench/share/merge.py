@@ -18,7 +18,7 @@ from bench.report.numbers.task_info import TaskInfo
 from bench.report.render import table
 from bench.report.render.text import listed
 from bench.report.tables import main_table
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.share.pooled import Pooled, pooled
 from bench.share.sites import Sites, conflicts, remarks
 from bench.share.together import Together, together
@@ -40,7 +40,7 @@ class Merged:
 
 
 def merge(sites: Sites, *, min_cell: int = 0) -> Merged:
-    """Tabulate sites by name. What one of them withholds as small (`min_cell`), all withhold.
+    """Tabulate sites by name. What one of them suppresses as small (`min_cell`), all suppress.
 
     Raises:
         UsageError: with every reason why these sites cannot be merged.
@@ -50,7 +50,7 @@ def merge(sites: Sites, *, min_cell: int = 0) -> Merged:
         reasons = "".join(f"\n  {reason}" for reason in found)
         raise UsageError(f"{listed(sites)} cannot be merged:{reasons}")
     least = max(min_cell, *(site.info.min_cell for site in sites.values()))
-    held = {name: _withholding(site, least) for name, site in sites.items()}
+    held = {name: _suppressing(site, least) for name, site in sites.items()}
     results = {name: site.tested(site.results) for name, site in held.items()}
     try:
         scored = together(sites, results)
@@ -59,7 +59,7 @@ def merge(sites: Sites, *, min_cell: int = 0) -> Merged:
     return Merged(results, pooled(results), scored, remarks(sites))
 
 
-def _withholding(site: Material, min_cell: int) -> Material:
+def _suppressing(site: TaskResults, min_cell: int) -> TaskResults:
     return replace(site, info=replace(site.info, min_cell=min_cell))
 
 

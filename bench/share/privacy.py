@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from bench.cells.record import Facts, Failure, Images, Numbers, Record, SetScores, convert
 from bench.report.figures.sweeps import RESET
 from bench.report.numbers.aggregate import IN_DOMAIN
-from bench.report.numbers.suppression import withheld
+from bench.report.numbers.suppression import suppressed
 from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 
@@ -30,8 +30,8 @@ _PATH = re.compile(r"(?<![\w./])~?/(?:[^\s/'\",:=][^/'\",:=\n]*/)*(?=[^\s/'\",:=
 
 
 def leaving(cells: Sequence[Record], info: TaskInfo, *, beside: Sequence[Record] = ()) -> list[Record]:
-    """Return the cells as they are handed on, less what `info.min_cell` withholds of them or of cells `beside`."""
-    gone = withheld([*cells, *beside], info)
+    """Return the cells as they are handed on, less what `info.min_cell` suppresses of them or of cells `beside`."""
+    gone = suppressed([*cells, *beside], info)
     return [_cell(item, gone, info.min_cell) for item in cells]
 
 

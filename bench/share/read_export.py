@@ -17,7 +17,7 @@ from bench.cells.record import Facts, Failure, Record, decode, read
 from bench.errors import BenchError, DataInvalid
 from bench.report.figures import sweeps
 from bench.report.numbers.task_info import TaskInfo, Undefined
-from bench.report.task_results import Material, info_of
+from bench.report.task_results import TaskResults, info_of
 from bench.settings import Settings
 from bench.share.archive import unpack
 from bench.share.received import INTERVALS, TASK, Received, variant_folder
@@ -32,7 +32,7 @@ _FAILED = ".failed.json"
 def opened(file: Path, *, min_cell: int = 0) -> Iterator[Received]:
     """Give what an export holds of its task, for as long as the context lasts; predictions if they are in it.
 
-    What it withholds as small stays withheld; a higher `min_cell` withholds more.
+    What it suppresses as small stays suppressed; a higher `min_cell` suppresses more.
 
     Raises:
         DataMissing: no such file.
@@ -63,7 +63,7 @@ def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     (place / "now").rename(cells_folder(place, task.name))
     settings = Settings(_spec(task, place), place, place / "cache", None)
     info, found = _info(about, task, cells, min_cell), _intervals(place / INTERVALS)
-    known: dict[str, Material] = {}
+    known: dict[str, TaskResults] = {}
     received = Received(settings, task, info, cells, failures, known=known, intervals=found)
     known[settings.task] = received
     for field in sweeps.OF_TASK:

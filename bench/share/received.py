@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.report.numbers.aggregate import Results
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.share.interval_file import with_intervals
 
 TASK = "task.toml"
@@ -22,12 +22,12 @@ def variant_folder(field: str, value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Received(Material):
+class Received(TaskResults):
     """What an export holds of its task, unpacked for a while; `intervals` are those of each table by its part."""
 
     intervals: Mapping[str, Any] = field(default_factory=dict)
 
     def tested(self, results: Results) -> Results:
-        """Add the intervals over patients that came along; of sets that are withheld here there are none."""
+        """Add the intervals over patients that came along; of sets that are suppressed here there are none."""
         found = self.intervals.get(results.info.part)
         return with_intervals(results, found) if found else results

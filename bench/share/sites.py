@@ -12,10 +12,10 @@ import pandas as pd
 from bench.cells.record import Record
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.render.text import listed
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.share.task_toml import differences
 
-Sites = Mapping[str, Material]
+Sites = Mapping[str, TaskResults]
 
 
 def conflicts(sites: Sites) -> list[str]:
@@ -45,14 +45,14 @@ def _kinds(sites: Sites) -> list[str]:
     return found
 
 
-def _definitions(pair: tuple[str, str], one: Material, other: Material) -> list[str]:
+def _definitions(pair: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
     return [
         f"task: {field} is {_word(value)} at {pair[0]}, {_word(another)} at {pair[1]}"
         for field, (value, another) in differences(one.task, other.task).items()
     ]
 
 
-def _methods(pair: tuple[str, str], one: Material, other: Material) -> list[str]:
+def _methods(pair: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
     ours, theirs = ({item.cell.spec: item for item in site.cells} for site in (one, other))
     found = []
     for spec in ours.keys() & theirs.keys():
@@ -75,7 +75,7 @@ def _methods(pair: tuple[str, str], one: Material, other: Material) -> list[str]
     return sorted(found)
 
 
-def _images(pair: tuple[str, str], one: Material, other: Material) -> list[str]:
+def _images(pair: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
     """Sets, cells and ids that both have. Of sets that overlap in part only the ids of predictions tell."""
     sets = [_fingerprints(site) for site in (one, other)]
     both = sorted({name for sha in sets[0].keys() & sets[1].keys() for name in sets[0][sha] | sets[1][sha]})
@@ -103,7 +103,7 @@ def _trained_alike(one: Record, other: Record) -> bool:
     return "train" in one.data and one.data["train"] == other.data.get("train")
 
 
-def _fingerprints(site: Material) -> dict[str, set[str]]:
+def _fingerprints(site: TaskResults) -> dict[str, set[str]]:
     """Names of the sets of each fingerprint, folds taken together."""
     found: dict[str, set[str]] = {}
     for item in site.cells:
@@ -113,14 +113,14 @@ def _fingerprints(site: Material) -> dict[str, set[str]]:
     return found
 
 
-def _shared_ids(one: Material, other: Material) -> tuple[int, int]:
+def _shared_ids(one: TaskResults, other: TaskResults) -> tuple[int, int]:
     """How many image ids both sites predict, and how many of them agree in label and group; 0 without predictions."""
     left, right = _ids(one), _ids(other)
     both = left.index.intersection(right.index)
     return len(both), int((left.loc[both] == right.loc[both]).all(axis=1).sum())
 
 
-def _ids(site: Material) -> pd.DataFrame:
+def _ids(site: TaskResults) -> pd.DataFrame:
     """Label and group of every image that is predicted, by id: validation parts of all folds, and test sets."""
     tables = [pd.DataFrame({"image_id": [], "y": [], "a": []})]
     for item in site.cells:

@@ -18,7 +18,7 @@ from bench.report.numbers.aggregate import Results
 from bench.report.numbers.ranking import Row
 from bench.report.numbers.task_info import TaskInfo
 from bench.report.render import table
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.score.definitions import METRICS
 from bench.score.metrics import evaluate
 from bench.score.statistics import Summary, summary
@@ -43,8 +43,8 @@ class Together:
     metrics: Mapping[str, Summary]
 
 
-def together(sites: Mapping[str, Material], results: Mapping[str, Results]) -> list[Together]:
-    """Score the sets that all sites have under one name and of which none withholds anything.
+def together(sites: Mapping[str, TaskResults], results: Mapping[str, Results]) -> list[Together]:
+    """Score the sets that all sites have under one name and of which none suppresses anything.
 
     A method counts in the folds and seeds that all sites have.
 
@@ -55,7 +55,9 @@ def together(sites: Mapping[str, Material], results: Mapping[str, Results]) -> l
     shared = sorted(set.intersection(*(set(own) for own in cells.values())))
     info = next(iter(results.values())).info
     names = [
-        name for name in info.ood if all(name in one.info.ood and name not in one.withheld for one in results.values())
+        name
+        for name in info.ood
+        if all(name in one.info.ood and name not in one.suppressed for one in results.values())
     ]
     rows = {(row.backbone, row.spec): row for one in results.values() for row in one.rows}
     found: dict[tuple[str, str, str], dict[int, list[dict[str, Any]]]] = {}
@@ -94,7 +96,7 @@ def together_csv(rows: Sequence[Together], info: TaskInfo) -> str:
     return table.csv(pd.DataFrame(records, columns=COLUMNS))
 
 
-def _cells(site: Material) -> dict[tuple[str, str, int, int], int]:
+def _cells(site: TaskResults) -> dict[tuple[str, str, int, int], int]:
     """Where the cells of a site are among its cells, by backbone, spec, fold and seed."""
     cells = [item.cell for item in site.cells]
     return {(cell.backbone, cell.spec, cell.fold, cell.seed): at for at, cell in enumerate(cells)}

@@ -13,5 +13,5 @@ def add_min_cell(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=0,
         metavar="N",
-        help="withhold counts and metrics by group where a group and class has fewer images (default: show all)",
+        help="suppress counts and metrics by group where a group and class has fewer images (default: show all)",
     )

@@ -253,7 +253,7 @@ bench: a and b cannot be merged:
         (
             ("export", "--task", "tiny.toml", "--with-predictions", "--min-cell", "5"),
             snapshot(
-                "bench: --with-predictions hands on label and group of every image, which --min-cell is to withhold: leave out one of them\n"
+                "bench: --with-predictions hands on label and group of every image, which --min-cell is to suppress: leave out one of them\n"
             ),
             2,
         ),

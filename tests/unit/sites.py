@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.cells.identity import Cell, predictions_file
-from bench.report.task_results import Material, info_of
+from bench.report.task_results import TaskResults, info_of
 from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.factory import Record, record, scores
@@ -48,15 +48,15 @@ def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = N
     )
 
 
-def site(name: str, cells: Sequence[Record] | None = None, /, **changes: Any) -> Material:
+def site(name: str, cells: Sequence[Record] | None = None, /, **changes: Any) -> TaskResults:
     """A site of its own images: Baseline and SWiFT in two folds, or these cells; `changes` are of its task."""
     made = [cell(method, fold, name) for method in ("baseline", "swift") for fold in (0, 1)]
     task = dataclasses.replace(TASK, **changes)
     settings = Settings(task.name, Path("nowhere"), Path("nowhere/cache"), None)
-    return Material(settings, task, info_of(task, synthetic=False), cells if cells is not None else made, [])
+    return TaskResults(settings, task, info_of(task, synthetic=False), cells if cells is not None else made, [])
 
 
-def with_predictions(name: str, folder: Path, tables: Mapping[tuple[str, int], pd.DataFrame]) -> Material:
+def with_predictions(name: str, folder: Path, tables: Mapping[tuple[str, int], pd.DataFrame]) -> TaskResults:
     """A site with the predictions of `tables`: (method, fold) -> frame."""
     made = site(name)
     settings = dataclasses.replace(made.settings, results=folder / name)

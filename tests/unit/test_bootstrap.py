@@ -1,4 +1,4 @@
-"""Redrawn patients: a slow loop over drawn images, scipy, and how often an interval covers what is true."""
+"""Bootstrapped patients: a slow loop over drawn images, scipy, and how often an interval covers what is true."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def test_withheld_numbers_are_not_compared(folder: Folder) -> None:
     folder.add("cxr-age", "baseline")
     folder.report("--task", "cxr-age", "--min-cell", "150")
     line = folder.compared("cxr-age")["chexpert", "spd", "baseline"]
-    assert (line["verdict"], line["ours"], line["difference"]) == ("withheld", "", "")
+    assert (line["verdict"], line["ours"], line["difference"]) == ("suppressed", "", "")
     assert "0.109 ± 0.002" not in (folder.place / "reports" / "cxr-age" / "published.md").read_text()
 
 

@@ -21,7 +21,7 @@ from bench.files import to_json
 from bench.report.artefacts import artefacts
 from bench.report.figures import sweeps
 from bench.report.tables import main_table
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.share import archive
 from bench.share.archive import MANIFEST, pack, unpack
 from bench.share.export import commands, contents
@@ -422,7 +422,7 @@ def with_variants(results, least=0, images=200, spec=TASK.name):
         (results / "cells" / slug(task.name)).mkdir(parents=True, exist_ok=True)
         settings = dataclasses.replace(made.settings, results=results, task=one)
         info = dataclasses.replace(made.info, min_cell=least, name=task.name)
-        known[one] = Material(settings, task, info, cells, [], known=known)
+        known[one] = TaskResults(settings, task, info, cells, [], known=known)
     return known[spec]
 
 

@@ -182,7 +182,7 @@ def test_curves_are_over_the_folds_that_every_setting_has() -> None:
     fewer = full[(full["spec"] == "m2") | (full["fold"] < 3)]
     found = frames.along({0: full, 1: fewer})
     assert found.groupby("spec")["fold"].nunique().to_dict() == {"m2": 5, "m3": 3}
-    # Withheld at one setting, such as a gap: not shown at the others.
+    # Suppressed at one setting, such as a gap: not shown at the others.
     bare = frames.along({0: full, 1: full[(full["set"] != "near") | (full["metric"] == "auc")]})
     assert set(bare[bare["set"] == "near"]["metric"]) == {"auc"}
     assert set(bare[bare["set"] == "far"]["metric"]) == set(INFO.columns)

@@ -1,4 +1,4 @@
-"""Rates of every group beside the images they rest on: values, marks, what is withheld."""
+"""Rates of every group beside the images they rest on: values, marks, what is suppressed."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_of_a_set_with_a_small_cell_there_is_no_row(cells: list[dict[str, Any]],
     assert {*table["set"]} == left
     text = markdown(section(results, table))
     assert {name for name in SIZES if f"## small, {name}" in text} == left
-    assert ("Withheld" in text) is (len(left) < 3)
+    assert ("Suppressed" in text) is (len(left) < 3)
     assert csv(table).startswith("task,synthetic,backbone,method,label,spec,set,role,group,n,")
 
 

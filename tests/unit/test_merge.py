@@ -257,7 +257,7 @@ def test_what_one_site_withholds_is_in_no_file_and_no_mean():
         if "ood_neutral" in line.replace("\\", "") and "264" in line:
             assert not [n for n in ("131", "67", "59", "198", "66", "190", "74") if n in line]
     assert sentences_with(page, "10") == snapshot(
-        ["- Withheld, for fewer than 10 images of a group and class: ood\\_neutral."]
+        ["- Suppressed, because of fewer than 10 images of a group and class: ood\\_neutral."]
     )
 
 
@@ -265,7 +265,7 @@ def test_the_highest_least_of_all_sites_holds_for_every_site():
     north, south = site("north"), site("south")
     careful = dataclasses.replace(south, info=dataclasses.replace(south.info, min_cell=30))
     merged = merge({"north": north, "south": careful})
-    assert all(r["excluded"] == "withheld" for r in rows(merged, "merged.csv") if r["metric"] == "eodds")
+    assert all(r["excluded"] == "suppressed" for r in rows(merged, "merged.csv") if r["metric"] == "eodds")
 
 
 KEYS = [(method, fold) for method in ("baseline", "swift") for fold in (0, 1)]

@@ -15,7 +15,7 @@ from bench.report.render.document import PART, Section, page_part
 from bench.report.render.table import Column, Entry, Table
 from bench.report.rerun_commands import Line
 from bench.report.tables.main_table import section
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.browser import CHROMIUM, browser
@@ -68,7 +68,7 @@ def material(cells, **given):
     settings = Settings("demo.toml", FOLDER / "results", FOLDER / "cache", None)
     info = dataclasses.replace(INFO, **given.pop("info", {}))
     task = dataclasses.replace(TASKS["phantom-cxr-age"], name="demo", folds=3)
-    return Material(settings, task, info, cells, **{"failures": [], **given})
+    return TaskResults(settings, task, info, cells, **{"failures": [], **given})
 
 
 @cache

@@ -14,7 +14,7 @@ from bench.errors import UnknownName, UsageError
 from bench.report import artefacts
 from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
 from bench.report.numbers.published import COLUMNS, everything
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.run.plan import build_method
 from bench.score.definitions import METRICS
 from bench.settings import Settings
@@ -57,7 +57,7 @@ def cells(task, *specs, folds=2, backbone=None, groups=None):
 
 
 def material(spec, found, known=None, failures=(), min_cell=0):
-    """Material of a task of the suite; `known` is that of others, so that nothing is read."""
+    """TaskResults of a task of the suite; `known` is that of others, so that nothing is read."""
     task = TASKS[spec]
     grouped = task.attribute.grouped
     info = task_info(
@@ -74,7 +74,7 @@ def material(spec, found, known=None, failures=(), min_cell=0):
     )
     known = {} if known is None else known
     settings = Settings(spec, Path("no results"), Path("no cache"), None)
-    known[spec] = Material(settings, task, info, found, list(failures), known=known)
+    known[spec] = TaskResults(settings, task, info, found, list(failures), known=known)
     return known[spec]
 
 

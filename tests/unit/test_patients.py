@@ -18,7 +18,7 @@ from bench.cells.identity import Cell, predictions_file
 from bench.cells.predictions import Scored, write_predictions
 from bench.report import TaskInfo, collect, write
 from bench.report.artefacts import artefacts
-from bench.report.numbers.patient_intervals import over_patients, redraw
+from bench.report.numbers.patient_intervals import bootstrap_patients, over_patients
 from bench.report.render.text import md
 from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
@@ -68,12 +68,12 @@ def stored(item: Record) -> pd.DataFrame:
     return predictions(item.cell.spec, item.cell.fold)
 
 
-def redrawn(read: Any = stored, info: TaskInfo = INFO) -> Any:
+def bootstrapped(read: Any = stored, info: TaskInfo = INFO) -> Any:
     def scored(item: Record) -> Scored:
         frame = read(item)
         return Scored(frame.drop(columns="logit").reset_index(drop=True), frame["logit"].to_numpy())
 
-    return over_patients(collect(CELLS, [], info), redraw(CELLS, info, scored))
+    return over_patients(collect(CELLS, [], info), bootstrap_patients(CELLS, info, scored))
 
 
 def rows(results: Any, metric: str = "eodds", name: str = "near") -> dict[str, Any]:
@@ -81,7 +81,7 @@ def rows(results: Any, metric: str = "eodds", name: str = "near") -> dict[str, A
 
 
 def test_intervals_are_those_of_the_mean_difference_over_folds() -> None:
-    found = rows(redrawn())
+    found = rows(bootstrapped())
     frame = predictions("good", 0)
     near = frame[frame["set"] == "near"]
     sample = Sample(near["y"].to_numpy(), near["a"].to_numpy(), near["cluster"].to_numpy(), 2)
@@ -104,15 +104,15 @@ def test_intervals_are_those_of_the_mean_difference_over_folds() -> None:
     assert found["good"].separable_patients
     assert not found["same"].separable_patients
     assert (found["baseline"].draws, math.isnan(found["baseline"].ci_low)) == (0, True)
-    assert rows(redrawn(), "eopp")["good"].draws == 0, "only the columns of the table are redrawn"
-    assert rows(redrawn(), "eodds", "val")["good"].draws == 0, "the validation set is no test"
+    assert rows(bootstrapped(), "eopp")["good"].draws == 0, "only the columns of the table are redrawn"
+    assert rows(bootstrapped(), "eodds", "val")["good"].draws == 0, "the validation set is no test"
 
 
 def test_the_order_of_stored_images_and_how_patients_are_numbered_do_not_matter() -> None:
     def shuffled(item: Record) -> pd.DataFrame:
         return stored(item).sample(frac=1, random_state=item.cell.fold)
 
-    assert main_table.csv(redrawn(shuffled)) == main_table.csv(redrawn())
+    assert main_table.csv(bootstrapped(shuffled)) == main_table.csv(bootstrapped())
 
 
 def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> None:
@@ -124,7 +124,7 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     given = material(CELLS, [], INFO, tmp_path)
     write(given, tmp_path / "report", [item for item in artefacts(given) if item.name == "main"])
     page, text = ((tmp_path / "report" / f"main.{kind}").read_text() for kind in ("md", "tex"))
-    row = rows(redrawn())["good"]
+    row = rows(bootstrapped())["good"]
     shown = f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]*"
     block = page.partition("## Differences to Baseline over patients")[2].partition("## How to read")[0]
     assert md(shown) in block
@@ -135,8 +135,8 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     covered = [line for content in (page, text) for line in lines_with(content, "near 400", "far 400")]
     assert covered == snapshot(
         [
-            "Over patients: 2000 redraws of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. This covers other patients of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. Gaps have no sign: near 0 redraws enlarge them, and intervals lean upwards.",
-            "Over patients: 2000 redraws of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 \\% percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. This covers other patients of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. Gaps have no sign: near 0 redraws enlarge them, and intervals lean upwards.",
+            "Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. This covers other patients of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals lean upwards.",
+            "Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 \\% percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. This covers other patients of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals lean upwards.",
         ]
     )
     lines = list(csv.DictReader(io.StringIO((tmp_path / "report" / "main.csv").read_text())))
@@ -147,7 +147,7 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
 
 @needs_latex
 def test_the_table_of_intervals_compiles(tmp_path) -> None:
-    (tmp_path / "main.tex").write_text(main_table.latex(redrawn()))
+    (tmp_path / "main.tex").write_text(main_table.latex(bootstrapped()))
     compile_tables([tmp_path / "main.tex"], tmp_path)
 
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
             return frame.drop(columns="cluster")
         return frame
 
-    results = redrawn(read)
+    results = bootstrapped(read)
     assert rows(results)["good"].draws == 0
     assert rows(results)["same"].draws == 2000
     assert sentences_with(reading(results), "Good") == snapshot(
@@ -171,7 +171,7 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
         frame = stored(item)
         return frame.assign(y=1 - frame["y"]) if item.cell.spec == "good" else frame
 
-    notes = "\n".join(reading(redrawn(gone)))
+    notes = "\n".join(reading(bootstrapped(gone)))
     assert lines_with(notes, "`bench") == snapshot(
         [
             "No interval over patients with predictions that cannot be read: Same. `bench run --force` makes them anew.",
@@ -194,7 +194,7 @@ def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
         frame = stored(item)
         return frame.drop(columns="cluster") if item.cell.spec == "baseline" else frame
 
-    results = redrawn(read)
+    results = bootstrapped(read)
     assert not any(row.draws for row in results.rows)
     assert sentences_with(reading(results), "older", "Baseline") == snapshot(
         [
@@ -207,7 +207,7 @@ def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
 
 
 def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_patients() -> None:
-    results = redrawn()
+    results = bootstrapped()
     best = rows(results)["good"]
     near = next(line for line in findings(results) if line.startswith("near"))
     assert f"Good ({best.mean:.3f})" in near
@@ -242,7 +242,7 @@ def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_pat
     ],
 )
 def test_every_way_of_being_separable_has_its_words(folds: float, patients: float, says: str) -> None:
-    results = redrawn()
+    results = bootstrapped()
     changed = [
         dataclasses.replace(row, p_holm=folds, p_patients_holm=patients) if row.spec == "good" else row
         for row in results.rows
@@ -259,7 +259,7 @@ def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, 
         frame.loc[ill[ill["cluster"] > ill["cluster"].unique()[patients - 1]].index, "y"] = 0
         return frame
 
-    results = redrawn(read)
+    results = bootstrapped(read)
     row = rows(results, "eodds", "far")["good"]
     # A draw of 200 patients lacks each of so many with probability (1 - patients / 200)^200.
     assert row.draws == pytest.approx(2000 * (1 - (1 - patients / 200) ** 200), abs=70)
@@ -275,7 +275,7 @@ def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
         getattr(group, kind) for group in CELLS[0].scores["near"].groups.values() for kind in ("positives", "negatives")
     )
     assert few < 70
-    results = redrawn(info=info)
+    results = bootstrapped(info=info)
     assert "near" not in results.patients
     for metric in INFO.columns:
         assert all(row.draws == 0 and math.isnan(row.p_patients) for row in rows(results, metric).values())
@@ -284,7 +284,7 @@ def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
 
 
 def test_the_notes_say_what_could_have_been_found() -> None:
-    notes = "\n".join(reading(redrawn()))
+    notes = "\n".join(reading(bootstrapped()))
     groups = CELLS[0].scores["near"].groups
     tpr = np.mean(
         [
@@ -299,7 +299,7 @@ def test_the_notes_say_what_could_have_been_found() -> None:
     name = next(name for name in INFO.group_names if groups[name].positives == few)
     [smallest] = lines_with(notes, "near", "TPR", f"({name}, ill)")
     assert [part in smallest for part in (f" {few} images", f" {least:.3f} ", f" {tpr:.3f})")] == [True] * 3
-    errors = [row.error_patients for row in rows(redrawn()).values() if row.draws]
+    errors = [row.error_patients for row in rows(bootstrapped()).values() if row.draws]
     assert f" {2.80158 * np.median(errors):.3f} " in smallest
     assert smallest == snapshot(
         "Minimum detectable on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds and 0.055 over patients (median of the methods)."

@@ -64,7 +64,7 @@ def test_of_a_set_with_a_small_cell_its_size_and_pooled_auc_are_left():
     assert found["near", "auc"][0].startswith("0.33")
     for metric in METRICS:
         if metric != "auc":
-            assert found["near", metric] == ("", "withheld")
+            assert found["near", metric] == ("", "suppressed")
         assert found["far", metric][0].startswith("0.33"), "another set is shown as ever"
     assert found["", "cost"][0] == "1.0"
     assert {name: sorted(size.cells) == [] for name, size in results.sizes.items()} == {
@@ -75,14 +75,16 @@ def test_of_a_set_with_a_small_cell_its_size_and_pooled_auc_are_left():
     texts = shown(results)
     assert "near: 264 images." in texts["notes"]
     assert lines_with(texts["notes"], "10") == snapshot(
-        ["Withheld, for fewer than 10 images of a group and class: near. No count and no metric by group is shown."]
+        [
+            "Suppressed, because of fewer than 10 images of a group and class: near. No count and no metric by group is shown."
+        ]
     )
-    assert "Withheld" in texts["terminal"]
+    assert "Suppressed" in texts["terminal"]
     assert sentences_with(texts["notes"], "far") == snapshot(
         ["far: 200 images (younger: 60 healthy, 40 ill; older: 75 healthy, 25 ill)."]
     )
     assert sentences_with(texts["findings"], "Baseline", "EOdds") == snapshot(
-        ["near: Baseline is withheld there: nothing is compared on EOdds."]
+        ["near: Baseline is suppressed there: nothing is compared on EOdds."]
     )
 
 
@@ -107,7 +109,7 @@ def test_nothing_changes_where_no_cell_is_small_and_without_the_option():
 
 def test_the_auc_goes_too_where_a_class_is_small_in_all_groups_together():
     results = collect(cells(near={"younger": (90, 4), "older": (80, 5)}), [], INFO)
-    assert values(results)["near", "auc"] == ("", "withheld")
+    assert values(results)["near", "auc"] == ("", "suppressed")
     assert sentences_with(shown(results)["notes"], "AUC") == snapshot(
         ["No count and no metric by group is shown, nor is the AUC of near."]
     )
@@ -125,8 +127,8 @@ def test_one_fold_with_a_small_cell_of_val_hides_costs_whose_unit_is_the_externa
     given = [cell(m, f, val=SMALL if f == 1 else WIDE) for m in ("baseline", "swift") for f in range(3)]
     results = collect(given, [], INFO)
     found = values(results)
-    assert found["", "cost"] == ("", "withheld")
-    assert found["val", "eodds"] == ("", "withheld")
+    assert found["", "cost"] == ("", "suppressed")
+    assert found["val", "eodds"] == ("", "suppressed")
     assert found["near", "eodds"][0].startswith("0.33")
     assert sentences_with(shown(results)["notes"], "Costs") == snapshot(
         ["Costs are not shown either: the size of the external set follows from them."]

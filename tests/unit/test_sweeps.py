@@ -13,7 +13,7 @@ from inline_snapshot import snapshot
 
 from bench import cli
 from bench.cells.identity import Cell, predictions_file, slug
-from bench.report import Material, artefacts
+from bench.report import TaskResults, artefacts
 from bench.report.figures import sweeps, task_figures
 from bench.report.numbers import frames
 from bench.run import ablate
@@ -35,19 +35,19 @@ def cell(spec: str, fold: int, task: str = TASK, n: int = 350, auc: float = 0.8,
     return record(spec, fold, task=task, external=n, scores=by_set, cost=cost, log=log)
 
 
-def material(place: Path, given: dict[str, list[Record]], min_cell: int = 0) -> Material:
+def material(place: Path, given: dict[str, list[Record]], min_cell: int = 0) -> TaskResults:
     """The material of the task and of its variants, by spec; their cells stand nowhere."""
     settings = Settings(TASK, place, place / "cache", None)
-    known: dict[str, Material] = {}
+    known: dict[str, TaskResults] = {}
     for spec, cells in given.items():
         task = resolve(spec)
         (place / "cells" / slug(spec)).mkdir(parents=True)
         named = dataclasses.replace(INFO, name=spec, min_cell=min_cell)
-        known[spec] = Material(Settings(spec, place, place / "cache", None), task, named, cells, [], known=known)
-    return known.get(TASK) or Material(settings, resolve(TASK), INFO, [], [])
+        known[spec] = TaskResults(Settings(spec, place, place / "cache", None), task, named, cells, [], known=known)
+    return known.get(TASK) or TaskResults(settings, resolve(TASK), INFO, [], [])
 
 
-def external(place: Path, shares: tuple[float, ...] = ablate.EXTERNAL, min_cell: int = 0, **sets: Any) -> Material:
+def external(place: Path, shares: tuple[float, ...] = ablate.EXTERNAL, min_cell: int = 0, **sets: Any) -> TaskResults:
     given = {}
     for share in shares:
         task = TASK if share == 1 else f"{TASK}:external={share}"
@@ -59,7 +59,7 @@ def external(place: Path, shares: tuple[float, ...] = ablate.EXTERNAL, min_cell:
     return material(place, given, min_cell)
 
 
-def entry(material: Material, name: str) -> artefacts.Artefact:
+def entry(material: TaskResults, name: str) -> artefacts.Artefact:
     return next(item for item in artefacts.artefacts(material) if item.name == name)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.cells.record import Record
 from bench.data.task_data import open_data
 from bench.errors import DataError
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 
 COMPARED = ("baseline", "llft", "diff_prune", "swift")
 """The columns of Figure 5."""
@@ -19,7 +19,7 @@ MASKED = ("swift",)
 """Whose importances and mask Figures 3, 8 and 9 show."""
 
 
-def figure_3(material: Material) -> dict[str, bytes]:
+def figure_3(material: TaskResults) -> dict[str, bytes]:
     """Both importances and the mask."""
     from bench.report.figures import strips, style
 
@@ -27,7 +27,7 @@ def figure_3(material: Material) -> dict[str, bytes]:
     return style.files(lambda: strips.strips(frame, of=_method(material), synthetic=synthetic))
 
 
-def figure_8(material: Material) -> dict[str, bytes]:
+def figure_8(material: TaskResults) -> dict[str, bytes]:
     """The mask, block by block; Figure 9 is the same of another task."""
     from bench.report.figures import strips, style
 
@@ -36,8 +36,8 @@ def figure_8(material: Material) -> dict[str, bytes]:
     return style.files(lambda: strips.masks_by_layer(masks, of=_method(material), synthetic=synthetic))
 
 
-def figure_5(material: Material) -> dict[str, bytes]:
-    """Class activation maps; nothing where small cells are withheld, because each row shows one image."""
+def figure_5(material: TaskResults) -> dict[str, bytes]:
+    """Class activation maps; nothing where small cells are suppressed, because each row shows one image."""
     from bench.report.figures import activation_maps, style
 
     info = material.info
@@ -51,7 +51,7 @@ def figure_5(material: Material) -> dict[str, bytes]:
     return style.files(lambda: activation_maps.cams(frame, images, synthetic=info.synthetic))
 
 
-def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Record]:
+def cells_of(material: TaskResults, specs: Sequence[str]) -> dict[str, Record]:
     """Return the cells of fold 0 and seed 0 by their spec, in the order of `specs`."""
     place = (0, 0, material.task.backbones[0])
     found = {
@@ -60,7 +60,7 @@ def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Record]:
     return {spec: found[spec] for spec in specs if spec in found}
 
 
-def strip_frame(material: Material) -> pd.DataFrame:
+def strip_frame(material: TaskResults) -> pd.DataFrame:
     """Return a row per bin: kind, block, value."""
     pictures = material.pictures(cells_of(material, MASKED)[MASKED[0]]) or {}
     parts = (
@@ -71,7 +71,7 @@ def strip_frame(material: Material) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def cam_frame(material: Material) -> pd.DataFrame:
+def cam_frame(material: TaskResults) -> pd.DataFrame:
     """Return a row per method and image, see `activation_maps.cams`; images that all of the methods have."""
     info, rows = material.info, []
     for cell in cells_of(material, COMPARED).values():
@@ -94,7 +94,7 @@ def cam_frame(material: Material) -> pd.DataFrame:
     return frame[shared].reset_index(drop=True)
 
 
-def _images(material: Material, uids: Iterable[str]) -> dict[str, np.ndarray]:
+def _images(material: TaskResults, uids: Iterable[str]) -> dict[str, np.ndarray]:
     """Return the pixels of those images that are in the image cache; nothing is decoded."""
     given = material.settings
     try:
@@ -108,6 +108,6 @@ def _images(material: Material, uids: Iterable[str]) -> dict[str, np.ndarray]:
     return {uid: np.array(cached.array[rows[uid]]) for uid in uids if uid in rows}
 
 
-def _method(material: Material) -> str:
+def _method(material: TaskResults) -> str:
     known = cells_of(material, MASKED)[MASKED[0]].cell
     return f"{known.title}, {known.backbone} backbone"

@@ -151,7 +151,7 @@ def band(panel: Axes, x: Any, mean: pd.Series, std: pd.Series, color: Any) -> No
 
 def say_empty(panel: Axes, info: TaskInfo) -> None:
     """Say in a panel without a value why it has none."""
-    words = f"withheld:\nfewer than {info.min_cell} images" if info.min_cell else "no value"
+    words = f"suppressed:\nfewer than {info.min_cell} images" if info.min_cell else "no value"
     panel.tick_params(which="both", bottom=False, left=False, labelbottom=False, labelleft=False)
     panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color="0.4")
 

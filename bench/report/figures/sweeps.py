@@ -10,7 +10,7 @@ from bench.cells.record import Fit, Record
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN
 from bench.report.numbers.suppression import number_of
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.run.ablate import values
 
 EPOCHS, EXTERNAL, RESET = "epochs", "external", "reset_share"
@@ -18,13 +18,13 @@ OF_TASK = (EPOCHS, EXTERNAL)
 """Fields of a task that a figure is drawn against; each value is a variant of the task."""
 
 
-def variants(material: Material, field: str) -> dict[float, Material]:
+def variants(material: TaskResults, field: str) -> dict[float, TaskResults]:
     """The task with each value of a field of which there are results."""
     found = {float(value): material.variant(field, value) for value in values(material.task, field)}
     return {value: one for value, one in found.items() if one is not None and one.tables[0].cells}
 
 
-def of_task(found: Mapping[float, Material]) -> pd.DataFrame:
+def of_task(found: Mapping[float, TaskResults]) -> pd.DataFrame:
     """One frame of `frames.along` from variants: scores and costs of each method with more than one of them."""
     parts = {
         value: pd.concat([frames.by_fold(one.results), frames.costs(one.tables[0].cells, one.results)])
@@ -35,12 +35,12 @@ def of_task(found: Mapping[float, Material]) -> pd.DataFrame:
     return frame[several]
 
 
-def images(found: Mapping[float, Material]) -> dict[float, str]:
-    """Share of the external set and, below it, its images, mean over folds; these not where that is withheld."""
+def images(found: Mapping[float, TaskResults]) -> dict[float, str]:
+    """Share of the external set and, below it, its images, mean over folds; these not where that is suppressed."""
     return {value: f"{value:g}{_images(one)}" for value, one in found.items()}
 
 
-def of_head(material: Material) -> pd.DataFrame:
+def of_head(material: TaskResults) -> pd.DataFrame:
     """Scores against the share of the head that is reset, as `frames.along` gives them, with Baseline's.
 
     `own` marks the method with its defaults, at the share that its cells logged.
@@ -75,8 +75,8 @@ def _shares(cells: Sequence[Record]) -> pd.DataFrame:
     return found.groupby(["backbone", "spec", "fold"], as_index=False).mean()
 
 
-def _images(one: Material) -> str:
-    if IN_DOMAIN in one.results.withheld:
+def _images(one: TaskResults) -> str:
+    if IN_DOMAIN in one.results.suppressed:
         return ""
     counts = [item.external for item in one.tables[0].cells]
     mean = round(sum(counts) / len(counts))

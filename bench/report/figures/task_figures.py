@@ -9,12 +9,12 @@ import numpy as np
 from bench.report.figures import sweeps
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import COST
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 
 Files = dict[str, bytes]
 
 
-def trade_off(material: Material) -> Files:
+def trade_off(material: TaskResults) -> Files:
     """Disparity against accuracy."""
     from bench.report.figures import style, trade_off
 
@@ -23,7 +23,7 @@ def trade_off(material: Material) -> Files:
     return style.files(lambda: trade_off.draw(frame, results.info, results.backbones))
 
 
-def cost_gain(material: Material) -> Files:
+def cost_gain(material: TaskResults) -> Files:
     """What a method takes against what it changes; no files where there is nothing to compare, or no cost is shown."""
     from bench.report.figures import cost_gain, style
 
@@ -34,7 +34,7 @@ def cost_gain(material: Material) -> Files:
     return style.files(lambda: cost_gain.draw(gained, spent, material.info))
 
 
-def epochs(material: Material) -> Files:
+def epochs(material: TaskResults) -> Files:
     """Scores and costs against epochs of fine-tuning."""
     from bench.report.figures import curves, style
 
@@ -43,7 +43,7 @@ def epochs(material: Material) -> Files:
     return style.files(lambda: curves.draw(frame, material.info, curves.Across("Epochs of fine-tuning"), costs))
 
 
-def external(material: Material) -> Files:
+def external(material: TaskResults) -> Files:
     """Scores against the size of the external set."""
     from bench.report.figures import curves, style
 
@@ -52,7 +52,7 @@ def external(material: Material) -> Files:
     return style.files(lambda: curves.draw(sweeps.of_task(found), material.info, across))
 
 
-def reset(material: Material) -> Files:
+def reset(material: TaskResults) -> Files:
     """Scores against the share of the head that is reset."""
     from bench.report.figures import curves, style
 
@@ -60,11 +60,11 @@ def reset(material: Material) -> Files:
     return style.files(lambda: curves.draw(sweeps.of_head(material), material.info, across))
 
 
-def roc(material: Material, name: str) -> Files:
-    """ROC curves by group on one test set; no files where metrics by group of the set are withheld."""
+def roc(material: TaskResults, name: str) -> Files:
+    """ROC curves by group on one test set; no files where metrics by group of the set are suppressed."""
     from bench.report.figures import roc, style
 
-    if name in material.results.withheld:
+    if name in material.results.suppressed:
         return {}
     known = {(row.backbone, row.spec): row for row in material.results.rows}
     parts: list[tuple[dict[str, object], dict[str, np.ndarray]]] = []

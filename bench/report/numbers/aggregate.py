@@ -15,7 +15,7 @@ import pandas as pd
 from bench.cells.record import Failure, Record, SetScores
 from bench.report.numbers.levelling import flagging
 from bench.report.numbers.ranking import Exclusion, Row, comparing, excluding, marking
-from bench.report.numbers.suppression import Pair, pairs_of, withheld
+from bench.report.numbers.suppression import Pair, pairs_of, suppressed
 from bench.report.numbers.task_info import TaskInfo, Undefined, check, key_of, label_of
 from bench.score.definitions import METRICS, current
 from bench.score.statistics import summary
@@ -32,7 +32,7 @@ SYNTHETIC = "SYNTHETIC PHANTOM DATA: these numbers say nothing about patients."
 
 @dataclass(frozen=True)
 class Size:
-    """How large a set is: fewest and most images over the cells, fewest by (group, label), none where withheld."""
+    """How large a set is: fewest and most images over the cells, fewest by (group, label), none where suppressed."""
 
     low: int
     high: int
@@ -45,11 +45,11 @@ class Results:
 
     `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold,
     `unreadable` how many images of each set were left out because they cannot be read, `pairs` what each baseline
-    chose where the groups are without an order, `remarks` the notes that only this table needs, `withheld` the sets
+    chose where the groups are without an order, `remarks` the notes that only this table needs, `suppressed` the sets
     of which little is shown and what is not (see `small`), `outdated` the cells that lack a metric as it is defined
     today, by metric, `rates` how often each baseline predicts positive by
-    (backbone, set), among negatives and among positives. Where patients were redrawn (see `patients`), `patients` has
-    the images and patients of each set, and `seconds` p of the first row of a column against the second.
+    (backbone, set), among negatives and among positives. Where patients were bootstrapped (see `patient_intervals`),
+    `patients` has the images and patients of each set, and `seconds` p of the first row of a column against the second.
     """
 
     info: TaskInfo
@@ -62,7 +62,7 @@ class Results:
     unreadable: dict[str, int]
     pairs: tuple[Pair, ...] = ()
     remarks: tuple[str, ...] = ()
-    withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    suppressed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     outdated: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
     rates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     patients: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -94,7 +94,7 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
     done = {key_of(cell.cell) for cell in cells}
     failed = sorted((item for item in failures if key_of(item.cell) not in done), key=lambda item: key_of(item.cell))
     folds = info.folds or len({item.cell.fold for item in [*cells, *failed]})
-    gone = withheld(cells, info)
+    gone = suppressed(cells, info)
     columns: dict[tuple[str, str, str], list[Row]] = {}
     for row in _rows(_records(cells, info, gone)):
         columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
@@ -117,7 +117,7 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
         seeds=max(Counter(key_of(item.cell)[:-1] for item in cells).values()),
         unreadable=_unreadable(cells, info),
         pairs=pairs_of(cells),
-        withheld=gone,
+        suppressed=gone,
         outdated=_outdated(cells),
         rates=_rates(cells, info),
     )
@@ -127,9 +127,9 @@ def tidy(cells: Sequence[Record], info: TaskInfo) -> pd.DataFrame:
     """One row per cell, set and metric, in the order of the printed table; NaN where a cell lacks a score.
 
     Columns: task, backbone, method, label, spec, row, fold, seed, set ("" for the cost), metric, value, degenerate,
-    withheld.
+    suppressed.
     """
-    return pd.DataFrame(_records(cells, info, withheld(cells, info)))
+    return pd.DataFrame(_records(cells, info, suppressed(cells, info)))
 
 
 def _records(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> list[dict[str, Any]]:
@@ -145,10 +145,10 @@ def _records(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozens
                 # By another definition it is another metric.
                 value = scores.metric(metric) if kept and current(metric, item.metrics_version) else nan
                 degenerate = scores.degenerate_carried if carried else scores.degenerate
-                shown = {"value": value, "degenerate": degenerate and kept, "withheld": not kept}
+                shown = {"value": value, "degenerate": degenerate and kept, "suppressed": not kept}
                 records.append(one | {"set": name, "metric": metric} | shown)
         kept = IN_DOMAIN not in gone
-        shown = {"value": cost(item) if kept else nan, "degenerate": False, "withheld": not kept}
+        shown = {"value": cost(item) if kept else nan, "degenerate": False, "suppressed": not kept}
         records.append(one | {"set": "", "metric": COST} | shown)
     return records
 
@@ -182,7 +182,7 @@ def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
 
 
 def _excluded(folds: Mapping[int, list[dict[str, Any]]]) -> Exclusion:
-    return "withheld" if any(item["withheld"] for items in folds.values() for item in items) else ""
+    return "suppressed" if any(item["suppressed"] for items in folds.values() for item in items) else ""
 
 
 def _undefined_row(item: Undefined, backbone: str, name: str, metric: str) -> Row:

@@ -79,7 +79,7 @@ def compare(results: Sequence[Results]) -> Comparison | None:
     return Comparison(main.info, tuple(lines), tuple(_notes(lines, main)))
 
 
-def withheld_from(info: TaskInfo) -> str:
+def why_not_published(info: TaskInfo) -> str:
     """The line that says why a task of the paper has no published numbers here; empty for others."""
     known = name_of(info.name) in set(everything()["task"])
     return f"{SYNTHETIC}\n" if info.synthetic and known else ""
@@ -115,8 +115,8 @@ def _line(item: dict[Hashable, Any], metric: str, row: Row | None, main: Results
 def _why_not(row: Row | None, theirs: float, name: str, main: Results) -> str:
     if row is None or not row.values:
         return "not run"
-    if row.excluded == "withheld":
-        return "withheld"
+    if row.excluded == "suppressed":
+        return "suppressed"
     if row.excluded == "degenerate":
         return "degenerate"
     if not isfinite(row.mean):
@@ -135,7 +135,7 @@ def _notes(lines: Sequence[Line], main: Results) -> list[str]:
     reasons = sorted({line.verdict for line in lines} - {"yes", "no"})
     rest = ", ".join(f"{sum(line.verdict == reason for line in lines)} {reason}" for reason in reasons)
     metrics = {line.metric for line in lines}
-    kept = [name for name in main.info.ood if name in main.sizes and name not in main.withheld]
+    kept = [name for name in main.info.ood if name in main.sizes and name not in main.suppressed]
     counts = [(name, main.sizes[name].low, sizes()[name]) for name in kept if name in sizes()]
     runnable = everything()[everything()["task"] == name_of(main.info.name)]["backbone"].unique()
     missing = [name for name in runnable if name not in main.backbones]

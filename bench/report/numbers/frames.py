@@ -1,4 +1,4 @@
-"""Tidy frames that figures are drawn from: one row per method, fold, set and metric, withheld values left out."""
+"""Tidy frames that figures are drawn from: one row per method, fold, set and metric, suppressed values left out."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ COSTS = {
 def by_fold(results: Results) -> pd.DataFrame:
     """Every value of a table: columns `METHOD`, set ("" for the cost), metric, fold, value and degenerate.
 
-    Seeds are averaged. `degenerate` says that some fold of the row is. What is withheld is not in it.
+    Seeds are averaged. `degenerate` says that some fold of the row is. What is suppressed is not in it.
     """
     records = [
         {**{name: getattr(row, name) for name in (*METHOD, "set", "metric")}, "fold": fold, "value": value}
         | {"degenerate": row.degenerate > 0}
         for row in results.rows
-        if row.excluded != "withheld"
+        if row.excluded != "suppressed"
         for fold, value in row.values.items()
     ]
     return pd.DataFrame(records, columns=[*METHOD, "set", "metric", "fold", "value", "degenerate"])
@@ -37,7 +37,7 @@ def by_fold(results: Results) -> pd.DataFrame:
 def costs(cells: Sequence[Record], results: Results) -> pd.DataFrame:
     """What the methods of a table cost, all of `COSTS` as metrics of set "", with the columns of `by_fold`.
 
-    Empty where the cost is withheld, as it is with the validation set: the size of the external set follows from it.
+    Empty where the cost is suppressed, as it is with the validation set: the size of the external set follows from it.
     """
     every = by_fold(results)
     counted = every[every["metric"] == COST]
@@ -61,7 +61,7 @@ def along(parts: Mapping[float, pd.DataFrame]) -> pd.DataFrame:
     """Frames of `by_fold` at several settings as one, with the column `x`.
 
     Of each method only the folds that every one of its settings has are kept: means over different folds do not make
-    a curve. A set and metric that is withheld at one setting, and so missing there, is left out at all.
+    a curve. A set and metric that is suppressed at one setting, and so missing there, is left out at all.
     """
     frame = pd.concat([part.assign(x=float(x)) for x, part in parts.items()], ignore_index=True)
     places = ["backbone", "set", "metric"]

@@ -14,7 +14,7 @@ from bench.cells.predictions import Scored
 from bench.cells.record import Record
 from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.ranking import Row, leading, reference_of
-from bench.report.numbers.suppression import withheld
+from bench.report.numbers.suppression import suppressed
 from bench.report.numbers.task_info import TaskInfo
 from bench.report.render.text import listed
 from bench.score.bootstrap import DRAWS, Interval, Sample, interval, replicates
@@ -36,8 +36,8 @@ class _Model(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Redrawn:
-    """Metrics of all models on redrawn patients.
+class Bootstrapped:
+    """Metrics of all models on bootstrapped patients.
 
     `draws` by set, (backbone, spec), metric and fold, each (DRAWS,); `images` and `patients` count a set; `without`
     says of which predictions no draws were made, by what is the matter with them.
@@ -49,15 +49,15 @@ class Redrawn:
     without: Mapping[str, frozenset[Spec]]
 
 
-def redraw(
+def bootstrap_patients(
     cells: Sequence[Record], info: TaskInfo, read: Read, watch: Watch = lambda name, done, total: None
-) -> Redrawn:
+) -> Bootstrapped:
     """Redraw the patients of every test set, for all cells alike, and score the columns of the task.
 
-    Sets of which something is withheld are left out whole. The seed of a set is made of the names of task and set.
+    Sets of which something is suppressed are left out whole. The seed of a set is made of the names of task and set.
     """
     models, without = _readable(cells, read)
-    gone = withheld(cells, info)
+    gone = suppressed(cells, info)
     draws, images, patients = {}, {}, {}
     for name in (name for name in info.ood if name not in gone):
         sample, logits, wrong = _aligned(models, name, len(info.group_names))
@@ -74,22 +74,22 @@ def redraw(
         )
         draws[name] = _by_spec([cell for cell, _ in logits], values, info.columns)
         images[name], patients[name] = len(sample.y), sample.patients
-    return Redrawn(draws, images, patients, without)
+    return Bootstrapped(draws, images, patients, without)
 
 
-def over_patients(results: Results, redrawn: Redrawn) -> Results:
+def over_patients(results: Results, bootstrapped: Bootstrapped) -> Results:
     """Set intervals and p over patients of the rows that may be compared, and of the first against the second."""
     columns: dict[tuple[str, str, str], list[Row]] = {}
     for row in results.rows:
         columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
-    rows = [row for key, column in columns.items() for row in _compared(column, redrawn.draws.get(key[1], {}))]
+    rows = [row for key, column in columns.items() for row in _compared(column, bootstrapped.draws.get(key[1], {}))]
     seconds = {
-        key: _against(*pair, redrawn.draws.get(key[1], {})).p
+        key: _against(*pair, bootstrapped.draws.get(key[1], {})).p
         for key, column in columns.items()
         if (pair := leading(column))
     }
-    patients = {name: (redrawn.images[name], count) for name, count in redrawn.patients.items()}
-    remarks = (*results.remarks, *_without(results, redrawn))
+    patients = {name: (bootstrapped.images[name], count) for name, count in bootstrapped.patients.items()}
+    remarks = (*results.remarks, *_without(results, bootstrapped))
     return replace(results, rows=tuple(rows), patients=patients, seconds=seconds, remarks=remarks)
 
 
@@ -181,12 +181,12 @@ def _by_spec(
     }
 
 
-def _without(results: Results, redrawn: Redrawn) -> list[str]:
+def _without(results: Results, bootstrapped: Bootstrapped) -> list[str]:
     labels = {(row.backbone, row.spec): row.label for row in results.rows}
     return [
         f"No interval over patients with predictions {why}: {listed(dict.fromkeys(found))}."
         + (" `bench run --force` makes them anew." if why != GONE else "")
-        for why, specs in redrawn.without.items()
+        for why, specs in bootstrapped.without.items()
         if (found := [label for spec, label in labels.items() if spec in specs])
     ]
 

@@ -14,7 +14,7 @@ DECIMALS = 3
 """Decimals that tables print, and on which rows are ranked: what looks equal is equal."""
 
 Mark = Literal["best", "second", ""]
-Exclusion = Literal["degenerate", "incomplete", "undefined", "withheld", ""]
+Exclusion = Literal["degenerate", "incomplete", "undefined", "suppressed", ""]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Row:
 
     `values` by fold, NaN where undefined; mean and std (ddof 1) over the `n` finite ones; `degenerate` counts
     folds in which every image is predicted as one class; `excluded` says why the row is not ranked, "undefined"
-    that the method is not defined on the groups of the task and has no folds, "withheld" that its value is not shown
+    that the method is not defined on the groups of the task and has no folds, "suppressed" that its value is not shown
     because a cell of the set is small. Against Baseline: mean paired `difference`, its p, p adjusted by Holm, NaN where
     not compared; `levelled_down` as in `levelling`. Over patients (see `patients`): its interval, p, p adjusted by Holm
     and standard error, from `draws` that are defined, 0 where none were made.

@@ -19,7 +19,7 @@ POOLED = "auc"
 COUNTS = ("negatives", "positives")
 
 
-def withheld(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[str]]:
+def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[str]]:
     """Return the metrics that are not shown of each set with a cell of fewer than `min_cell` images in some fold.
 
     The pooled AUC is among them where a class has fewer in all groups together.
@@ -44,15 +44,15 @@ def number_of(n: int, info: TaskInfo) -> str:
 
 
 def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> list[str]:
-    """Return the sentence that says what is withheld, and why."""
+    """Return the sentence that says what is suppressed, and why."""
     if not gone:
         return []
     bare = [name for name, metrics in gone.items() if POOLED in metrics]
     also = f", nor is the AUC of {', '.join(bare)}" if bare else ""
     cost = ". Costs are not shown either: the size of the external set follows from them" if costs else ""
     return [
-        f"Withheld, for fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. No count and no "
-        f"metric by group is shown{also}{cost}."
+        f"Suppressed, because of fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. No count and "
+        f"no metric by group is shown{also}{cost}."
     ]
 
 

@@ -22,7 +22,7 @@ from bench.cells.record import Failure, Fit, Record
 from bench.report import named
 from bench.report.numbers.ablations import MAIN
 from bench.report.numbers.aggregate import SYNTHETIC, Results
-from bench.report.numbers.comparison import withheld_from
+from bench.report.numbers.comparison import why_not_published
 from bench.report.numbers.task_info import key_of, label_of
 from bench.report.page.embed import Picture, picture, policy
 from bench.report.page.provenance import provenance
@@ -34,7 +34,7 @@ from bench.report.words.conclusions import findings
 
 if TYPE_CHECKING:
     from bench.report.rerun_commands import Line
-    from bench.report.task_results import Material
+    from bench.report.task_results import TaskResults
 
 NAME = "index.html"
 """Name of the file, of a task and of all tasks."""
@@ -61,7 +61,7 @@ class _Section:
     text: Markup
 
 
-def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
+def page(material: TaskResults, artefacts: Sequence[Shown]) -> bytes:
     """Return the page of a task, the same bytes for the same cells and artefacts."""
     results, info = material.tested(material.results), material.info
     shown = {item.name: item for item in artefacts if item.files}
@@ -80,7 +80,7 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         missing=[_title(item) for item in artefacts if item.missing],
         lines=[str(line.handed_on) for line in once(line for item in artefacts for line in item.missing)],
         left_out=_left_out(material.left_out),
-        unpublished=withheld_from(info).strip(),
+        unpublished=why_not_published(info).strip(),
     )
 
 

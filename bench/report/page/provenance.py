@@ -76,7 +76,7 @@ def _data(results: Results, cells: Sequence[Record]) -> Table:
 
 def _number(name: str, n: int | None, results: Results) -> str:
     """The size of a set; of the parts of a source set with a small cell none is shown (see `numbers.suppression`)."""
-    if n is None or (name not in results.info.ood and IN_DOMAIN in results.withheld):
+    if n is None or (name not in results.info.ood and IN_DOMAIN in results.suppressed):
         return UNDEFINED
     return number_of(n, results.info)
 

@@ -39,10 +39,10 @@ def frame(results: Results, cells: Sequence[Record]) -> pd.DataFrame:
 
     Columns: task, synthetic, backbone, method, label, spec, set, role, group, n, positives, negatives, rate, images
     (what it rests on), mean, std (ddof 1), folds (with a number), few (`images` below ten). Counts are the fewest over
-    the folds; seeds of a fold are averaged. Sets of which counts are withheld have no rows.
+    the folds; seeds of a fold are averaged. Sets of which counts are suppressed have no rows.
     """
     info, records = results.info, []
-    shown = [name for name in (*info.ood, IN_DOMAIN) if name not in results.withheld]
+    shown = [name for name in (*info.ood, IN_DOMAIN) if name not in results.suppressed]
     for row in (row for backbone in results.backbones for row in results.costs(backbone)):
         mine = [c for c in cells if (c.cell.backbone, c.cell.spec) == (row.backbone, row.spec)]
         for name in shown:
@@ -105,5 +105,5 @@ def _notes(results: Results, table: pd.DataFrame) -> list[str]:
         "Predicted positive: a score above 0.5. Rates at the threshold carried from validation are in the CSV.",
         "ECE: expected calibration error of the score as it is, ten bins of equal width.",
         *([few] if bool(np.any(table["few"])) else []),
-        *note(results.withheld, results.info, costs=False),
+        *note(results.suppressed, results.info, costs=False),
     ]

@@ -14,7 +14,7 @@ from bench.report.render.document import Float, Section
 from bench.report.render.table import Column, Spanning, Table, Value
 from bench.report.render.text import listed
 from bench.report.tables.main_table import METHOD, SETS_ABREAST, entry, heads, metric_columns
-from bench.report.task_results import Material
+from bench.report.task_results import TaskResults
 from bench.report.words.notes import averaged, details, marks
 
 NOT_RUN, FAILED = "not run", "failed"
@@ -25,7 +25,7 @@ class Given:
     """What one block of a table is made of; `results` is None where no cell of it is there."""
 
     block: Block
-    material: Material
+    material: TaskResults
     results: Results | None
 
     @property
@@ -39,7 +39,7 @@ class Given:
         return any((cell.spec, cell.backbone) == (spec, self.block.backbone) for cell in found)
 
 
-def make(layout: Layout, blocks: Sequence[Block], material: Material) -> dict[str, str]:
+def make(layout: Layout, blocks: Sequence[Block], material: TaskResults) -> dict[str, str]:
     """Return the files of a table by suffix; `material` gives the tasks of its blocks. What was not run is said."""
     given = [_given(layout, block, material.other(block.task)) for block in blocks]
     warning = SYNTHETIC if any(item.material.info.synthetic for item in given) else ""
@@ -55,7 +55,7 @@ def make(layout: Layout, blocks: Sequence[Block], material: Material) -> dict[st
     }
 
 
-def _given(layout: Layout, block: Block, material: Material) -> Given:
+def _given(layout: Layout, block: Block, material: TaskResults) -> Given:
     def chosen(items: Sequence[Item]) -> list[Item]:
         kept = [item for item in items if item.cell.backbone == block.backbone]
         return [item for item in kept if item.cell.spec in layout.rows]

@@ -23,7 +23,7 @@ def collect_tuned(cells: Sequence[Record], failures: Iterable[Failure], info: Ta
     baselines = [item for item in cells if item.cell.spec == BASELINE]
     failed = [item for item in failures if item.cell.tuned]
     results = collect([*baselines, *tuned], failed, dataclasses.replace(info, part=PART))
-    costs = IN_DOMAIN not in results.withheld
+    costs = IN_DOMAIN not in results.suppressed
     return dataclasses.replace(results, remarks=(_protocol(tuned, info), *_budgets(tuned, costs=costs)))
 
 

@@ -19,7 +19,7 @@ from bench.score.statistics import LEVEL, summary
 
 FEW = 10
 """A rate or an AUC over fewer images of a class is flagged."""
-SIGNS: dict[Exclusion, str] = {"degenerate": "†", "incomplete": "‡", "undefined": "", "withheld": "", "": ""}
+SIGNS: dict[Exclusion, str] = {"degenerate": "†", "incomplete": "‡", "undefined": "", "suppressed": "", "": ""}
 """Signs of rows whose gaps are not ranked."""
 REASONS: dict[Exclusion, str] = {
     "degenerate": "every image predicted as the same class; a small gap there means nothing",
@@ -67,7 +67,7 @@ def details(results: Results) -> list[str]:
 def partial(results: Results) -> list[str]:
     """Rows that are undefined, degenerate, lack folds or failed, by name, and how many images cannot be read."""
     return [
-        *note(results.withheld, results.info, IN_DOMAIN in results.withheld),
+        *note(results.suppressed, results.info, IN_DOMAIN in results.suppressed),
         *_undefined(results),
         *_excluded(results),
         *_levelled(results),
