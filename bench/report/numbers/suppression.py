@@ -51,8 +51,8 @@ def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> lis
     also = f", nor is the AUC of {', '.join(bare)}" if bare else ""
     cost = ". Costs are not shown either: the size of the external set follows from them" if costs else ""
     return [
-        f"Suppressed, because of fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. No count and "
-        f"no metric by group is shown{also}{cost}."
+        f"Suppressed, because of fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. "
+        f"No count and no metric by group is shown{also}{cost}."
     ]
 
 
