@@ -1,4 +1,4 @@
-"""What the README shows of results is what the reports say."""
+"""What the README shows of results is what the reports say, and what the documentation names is there."""
 
 import re
 from pathlib import Path
@@ -17,3 +17,10 @@ def test_every_row_of_the_readme_stands_in_a_report():
     found = [row[:5] for file in (ROOT / "reports").glob("*/main.md") for row in rows(file.read_text(encoding="utf-8"))]
     assert len(shown) >= 40
     assert [row for row in shown if row not in found] == []
+
+
+def test_every_file_that_the_architecture_names_is_there():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:bench|tests|methods|datasets)/[\w/.]*)`", text))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
