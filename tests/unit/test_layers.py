@@ -15,6 +15,7 @@ LAYERS = """
     options lease files dicom net
     decode
     spec
+    settings
     score
     api
     register registry tasks
@@ -22,7 +23,7 @@ LAYERS = """
     data
     learn
     methods datasets
-    progress settings
+    progress
     cells
     models
     run
