@@ -11,6 +11,10 @@ from bench.errors import DataInvalid, DataMissing
 from ._files import Files
 
 SEX = {"female": 1, "f": 1, "male": 0, "m": 0, "unknown": None}
+CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
+"""Columns of diagnoses in the tables of ISIC 2019."""
+TONES = "isic_train_20-19-18-17.csv"
+"""The table of skin types of ISIC's images."""
 
 
 def coded(rows: pd.DataFrame, column: str, codes: Mapping[str, int | None]) -> pd.Series:
@@ -42,6 +46,12 @@ def years(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
     age = value / unit.map({"M": 12.0, "D": 365.0}).fillna(1.0).astype("Float64")
     impossible = (age > 120).fillna(False).astype(bool)
     return age.mask(impossible).astype("Float32"), impossible
+
+
+def known_age(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return ages in years (Float32) of a release in which 0 means not known."""
+    age, _ = years(rows, column)
+    return age.mask((age == 0).fillna(False).astype(bool))
 
 
 def dark(fst: pd.Series) -> pd.Series:

@@ -28,7 +28,7 @@ from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
 from bench.run.plan import Cell, build_method, cell_hash, method_specs, plan, undefined
 from bench.score.metrics import evaluate
-from bench.tasks import AGE_BANDS, SKIN_TYPES, TASKS
+from bench.tasks import ATTRIBUTES, TASKS
 from tests.factory import record, scores, task_info
 from tests.prose import lines_with, plain, sentences_with
 

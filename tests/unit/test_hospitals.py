@@ -26,7 +26,7 @@ from bench.datasets.isic import Isic
 from bench.datasets.nih_cxr14 import NihCxr14
 from bench.datasets.pad_ufes_20 import PadUfes20
 from bench.errors import DataError, DataInvalid, DataMissing
-from bench.tasks import DARK, MALIGNANT, NOT_MELANOMA, OLD, PNEUMOTHORAX, SEX, TASKS
+from bench.tasks import ATTRIBUTES, LABELS, TASKS
 from tests import official_trees as trees
 from tests.prose import plain
 
