@@ -1,4 +1,4 @@
-"""What `bench ls` prints."""
+"""The lists that `bench ls` prints, and the details of one item."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 from bench import registry
 from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task
 from bench.data.phantom_tree import offers
-from bench.errors import UnknownName
-from bench.options import choices, options
+from bench.options import choices, conditions, options
 from bench.register import REGISTER, Row, concerning, find
 from bench.tasks import PRESETS, TASKS
 
@@ -23,8 +22,9 @@ def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> st
         kinds = "\n\n".join(show(kind, None, plugins) for kind in ("methods", "datasets", "tasks", "metrics"))
         return f"{kinds}\n\nregister\n  {len(REGISTER)} disagreements of paper and public code: `bench ls register`"
     if name is not None:
-        one = {"methods": _plugin, "datasets": _plugin, "tasks": _task, "metrics": _metric, "register": _row}[what]
-        return one(what.removesuffix("s"), name, plugins)
+        if (one := {"tasks": _task, "metrics": _metric, "register": _row}.get(what)) is not None:
+            return one(name)
+        return _plugin(what.removesuffix("s"), name, plugins)
     if what == "register":
         rows = [(row.id, _brief(row)) for row in REGISTER.values()]
     elif what == "tasks":
@@ -90,13 +90,10 @@ def parameters(cls: type, bundle: object = None) -> list[tuple[str, str]]:
 
 
 def _details(field: dataclasses.Field[Any]) -> str:
-    conditions = [
-        f"{name}={' or '.join(map(str, values if isinstance(values, tuple) else (values,)))}"
-        for name, values in (field.metadata.get("when") or {}).items()
-    ]
+    read = [f"{name}={' or '.join(map(str, values))}" for name, values in conditions(field).items()]
     needed = " (must be given then)" if field.metadata.get("needed") else ""
     parts = [
-        f"read with {' and '.join(conditions)}{needed}" if conditions else "",
+        f"read with {' and '.join(read)}{needed}" if read else "",
         f"source: {field.metadata['source']}" if field.metadata.get("source") else "",
         f"register: {', '.join(_register(field))}" if _register(field) else "",
     ]
@@ -116,7 +113,7 @@ def _grid(title: str, values: Mapping[str, Sequence[Any]]) -> list[str]:
     return ["", title, *_aligned(rows)] if rows else []
 
 
-def _row(kind: str, name: str, plugins: Sequence[Path]) -> str:
+def _row(name: str) -> str:
     row = find(name)
     facts = [("paper", row.paper), ("code", row.code), ("default", row.default), ("option", _options(row))]
     if row.methods:
@@ -135,7 +132,7 @@ def _options(row: Row, plugin: str = "") -> str:
     return "; ".join(option for option in row.options if not plugin or option.startswith((f"{plugin}:", "TASK:")))
 
 
-def _task(kind: str, name: str, plugins: Sequence[Path]) -> str:
+def _task(name: str) -> str:
     from bench import taskfile
 
     task = taskfile.resolve(name)
@@ -166,12 +163,10 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _metric(kind: str, name: str, plugins: Sequence[Path]) -> str:
-    from bench.score.definitions import METRICS
+def _metric(name: str) -> str:
+    from bench.score import definitions
 
-    if name not in METRICS:
-        raise UnknownName("metric", name, METRICS)
-    metric = METRICS[name]
+    metric = definitions.metric(name)
     better = {"up": "higher is better", "down": "lower is better", None: "neither direction is better"}
     threshold = {"none": "none", "0.5": "0.5", "carried": "carried from validation, see bench/score/threshold.py"}
     facts = [

@@ -6,6 +6,7 @@ Methods, datasets, recipes and tasks declare theirs with `option`; a spec such a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
@@ -43,6 +44,10 @@ def option(
     )
 
 
+fraction = functools.partial(option, low=0, high=1)
+"""Declare a parameter from 0 to 1."""
+
+
 def options(cls: type) -> dict[str, Any]:
     """Return name -> type of the fields of a dataclass that a spec can set: `Literal`, bool, int, float, str or None.
 
@@ -61,6 +66,12 @@ def _simple(kind: Any) -> bool:
 def choices(kind: Any) -> tuple[Any, ...]:
     """Return all values of a `Literal` or bool, and nothing for other types."""
     return (False, True) if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def conditions(field: dataclasses.Field[Any]) -> dict[str, tuple[Any, ...]]:
+    """Return, for each option on which this one depends, the values with which this one is read."""
+    declared = field.metadata.get("when") or {}
+    return {name: allowed if isinstance(allowed, tuple) else (allowed,) for name, allowed in declared.items()}
 
 
 def check_options(bundle: Any) -> None:
@@ -86,9 +97,7 @@ def check_options(bundle: Any) -> None:
 
 def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
     name, value = f"{type(bundle).__name__}.{field.name}", getattr(bundle, field.name)
-    conditions = field.metadata.get("when") or {}
-    for other, allowed in conditions.items():
-        values = allowed if isinstance(allowed, tuple) else (allowed,)
+    for other, values in conditions(field).items():
         if getattr(bundle, other) not in values:
             if value != field.default:
                 raise UsageError(
@@ -97,7 +106,7 @@ def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
                 )
             return
     if field.metadata.get("needed") and value is None:
-        given = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions)
+        given = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions(field))
         low, high = field.metadata.get("low"), field.metadata.get("high")
         bounds = f" ({low} to {high})" if low is not None and high is not None else ""
         raise UsageError(f"{name} is missing: {given} needs it{bounds}; {field.metadata['says']}")

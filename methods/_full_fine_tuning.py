@@ -1,4 +1,4 @@
-"""What the three FullFT methods have in common: every weight is trained, on one split, with one loss."""
+"""The common part of the three FullFT methods: every weight is trained on one split with one loss."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Method, Run, option
+from bench.options import fraction
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,27 +34,23 @@ class FullFineTuning(Method):
     def changes(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({"head"} if self.params == "head" else {"extractor", "statistics", "head"})
 
-    def train(self, run: Run, split: str, loss: Loss, epochs: int) -> nn.Module:
-        """Minimise a loss over a split, all weights at the extractor's rate, or the head at its own."""
+    def loss(self, run: Run, split: str) -> Loss:
+        """Return the loss over a split: here the prediction loss alone."""
+        return learn.objective(run, split, 1.0)
+
+    def fit(self, run: Run) -> nn.Module:
+        (split,), recipe = self.uses, run.recipe
+        train, lr = ("features", "head"), recipe.lr_extractor
         if self.params == "head":
-            return learn.finetune(
-                run, run.model, train=("head",), loss=loss, split=split, epochs=epochs, lr=run.recipe.lr_head
-            )
-        return learn.finetune(run, run.model, loss=loss, split=split, epochs=epochs, lr=run.recipe.lr_extractor)
+            train, lr = ("head",), recipe.lr_head
+        loss = self.loss(run, split)
+        return learn.finetune(run, run.model, train=train, loss=loss, split=split, epochs=recipe.epochs, lr=lr)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Penalised(FullFineTuning):
-    """Prediction loss and bias proxy, weighed by beta (Eq. 10)."""
+class BiasTerm(Method):
+    """The bias term of the loss: the proxy of the paper, or that of BMFT's public code."""
 
-    beta: float = option(
-        0.9,
-        "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).",
-        low=0,
-        high=1,
-        source="SWiFT does not give it; BMFT's driver has 10/11",
-        other=0.3,
-    )
     proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
         "paper",
         "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
@@ -70,6 +67,21 @@ class Penalised(FullFineTuning):
         other="zero_mean",
     )
 
+
+@dataclass(frozen=True, kw_only=True)
+class Penalised(BiasTerm, FullFineTuning):
+    """Prediction loss and bias proxy, weighed by beta (Eq. 10)."""
+
+    presets = {"suite": {}, "paper": {}, "reference": REFERENCE}
+    search = {"beta": (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)}
+
+    beta: float = fraction(
+        0.9,
+        "Weight of the prediction loss; 1 - beta weighs the bias proxy (Eq. 10).",
+        source="SWiFT does not give it; BMFT's driver has 10/11",
+        other=0.3,
+    )
+
     def loss(self, run: Run, split: str) -> Loss:
-        """The loss of Eq. 10 over a split."""
+        """Return the loss of Eq. 10 over a split."""
         return learn.objective(run, split, self.beta, proxy=self.proxy, empty=self.empty_cell)

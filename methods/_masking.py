@@ -1,4 +1,4 @@
-"""How SWiFT and BMFT weigh what matters to the bias against what matters to the prediction.
+"""The importance ratio of SWiFT and BMFT: importance to the bias over importance to the prediction.
 
 Paper: Yan et al., SWiFT, MELBA 2025:015, Eqs. 5-9. Code: vios-s/SWiFT and vios-s/BMFT.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.learn.loss_terms import Terms
+    from bench.learn.losses import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,20 @@ class Masking(Method):
             name = type(self).__name__
             raise UsageError(f"{name}.low={self.low:g}, {name}.high={self.high:g}: low below high expected")
 
+    def train_head(self, run: Run, loss: Loss, epochs: int, extractor: Literal["eval", "train"]) -> nn.Module:
+        """Minimise a loss over the external set by the head alone: the second step of both methods."""
+        return learn.finetune(
+            run,
+            run.model,
+            train=("head",),
+            loss=loss,
+            split="external",
+            epochs=epochs,
+            lr=run.recipe.lr_head,
+            stage="step 2",
+            how=learn.Training(extractor=extractor),
+        )
+
     def ratio(
         self,
         run: Run,
@@ -73,7 +88,7 @@ class Masking(Method):
         proxy: str = "paper",
         constant: Literal["raw", "zero", "neutral"] = "raw",
     ) -> dict[str, Tensor]:
-        """Return the importance ratio r of every parameter; the importances are made once per fold and split."""
+        """Return the importance ratio r of every parameter; importances are computed once per fold and split."""
 
         def compute() -> dict[str, Tensor]:
             pair = learn.fisher_importances(run, net, split, self.importance, of)

@@ -1,4 +1,4 @@
-"""Gap, threshold and balanced accuracy on validation images, by which DiffGda and DiffPrune keep a state.
+"""Gap, threshold and balanced accuracy on validation images, by which DiffGda and DiffPrune select a state.
 
 Paper: Marcinkevics et al. 2022. Code: i6092467/diff-bias-proxies, algorithms/biasGrad.py and utils/evaluation.py.
 Both take the sign and the size of one of three gaps, group 0 - group 1, as `proxy` says: of the true positive rates,
@@ -9,21 +9,53 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Run, Split
+from bench.api import Method, Run, Split, option
 from bench.errors import EmptyGroup, NonFinite
+from bench.options import fraction
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 Proxy = Literal["true_positive", "selection", "equalised_odds"]
 
 
+CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selecting(Method):
+    """The options by which DiffGda and DiffPrune compare states on validation images."""
+
+    version = 2
+    proxy: Literal["true_positive", "selection", "equalised_odds"] = option(
+        "true_positive",
+        "The gap that is measured and, on scores, differentiated: of true positive rates, of selection rates, or the "
+        "mean of the signed gaps of true and false positive rates.",
+        source="biasGrad.py and pruning.py, eod_diff and spd_diff; the third is ours",
+    )
+    evaluation_images: int = option(
+        4096,
+        "About how many validation images, the same each time and for both methods, states are compared on; 0: all.",
+        low=0,
+        source="ours; the code's are all",
+        register=["D43"],
+        other=16,
+    )
+    accuracy_drop: float = fraction(0.02, "How much balanced accuracy a kept state may lose.", source="ours", other=1.0)
+    accuracy_least: float = fraction(0.55, "Balanced accuracy below which no state is kept.", source=LEAST, other=1.0)
+
+    def floor(self, baseline: Measured) -> float:
+        """Return the balanced accuracy below which a state is not kept."""
+        return max(self.accuracy_least, baseline.balanced_accuracy - self.accuracy_drop)
+
+
 @dataclass(frozen=True)
-class Standing:
-    """How a model stands: its threshold on scores, its signed gap (group 0 - group 1), its balanced accuracy."""
+class Measured:
+    """A state on validation images: threshold on scores, signed gap (group 0 - group 1), balanced accuracy."""
 
     threshold: float
     gap: float
@@ -36,7 +68,7 @@ class Standing:
 def evaluated(run: Run, images: int) -> Split:
     """Return the validation images on which states are compared: all, or of more than `images` (not 0) a part.
 
-    The part is the same for all methods and settings; how many of how many there are is logged.
+    The part is the same for all methods and settings; its size and that of the whole are logged.
     """
     val = part = run.split("val")
     if 0 < images < len(val):
@@ -48,8 +80,11 @@ def evaluated(run: Run, images: int) -> Split:
 def drawn(y: Tensor, a: Tensor, images: int, rng: torch.Generator) -> Tensor:
     """Return as booleans (N,) which of N images are drawn: ceil(images / N x count) of each label in each group.
 
-    Rounded up, so that no label of a group is lost: they may be as many more as there are such pairs, less one.
+    Counts are rounded up, so that no label of a group is lost; the total may exceed `images` by one less than there are
+    such pairs.
     """
+    import torch
+
     pair = (2 * a + y.long()).cpu()
     keep = torch.zeros(len(pair), dtype=torch.bool)
     for one in pair.unique():
@@ -61,11 +96,15 @@ def drawn(y: Tensor, a: Tensor, images: int, rng: torch.Generator) -> Tensor:
 
 def strata(proxy: Proxy, y: Tensor) -> tuple[Tensor, ...]:
     """Return, as 0/1 tensors (N,), the sets of images within each of which the groups are compared."""
+    import torch
+
     return {"true_positive": (y,), "selection": (torch.ones_like(y),), "equalised_odds": (y, 1 - y)}[proxy]
 
 
 def soft_gap(proxy: Proxy, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
     """Return the gap on scores, differentiable; a stratum without one of the groups adds 0, None where all do."""
+    import torch
+
     sets = strata(proxy, y)
     # The gap of the positives, where all that belongs to the stratum counts as positive.
     gaps = [learn.soft_true_positive_gap(z, stratum, a) for stratum in sets]
@@ -73,11 +112,13 @@ def soft_gap(proxy: Proxy, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
     return torch.stack(defined).sum() / len(sets) if defined else None
 
 
-def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> Standing:
+def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> Measured:
     """Choose the first of the thresholds 0, 0.01, ..., 1 with the largest balanced accuracy; predict p > threshold.
 
     z, y, a are (N,). Raises EmptyGroup where a stratum of the gap lacks a group, or all images are of one class.
     """
+    import torch
+
     p, positive = torch.sigmoid(z.double()), y == 1
     cells = [[(stratum == 1) & (a == group) for group in (0, 1)] for stratum in strata(proxy, y)]
     if not all(bool(rows.any()) for pair in cells for rows in (*pair, positive, ~positive)):
@@ -91,15 +132,9 @@ def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> 
     accuracy = (rate(positive) + 1 - rate(~positive)) / 2
     best = int((accuracy == accuracy.max()).nonzero()[0])
     gaps = [rate(zero)[best] - rate(one)[best] for zero, one in cells]
-    return Standing(float(grid[best]), float(sum(gaps) / len(gaps)), float(accuracy[best]))
+    return Measured(float(grid[best]), float(sum(gaps) / len(gaps)), float(accuracy[best]))
 
 
-def accuracy_floor(baseline: Standing, drop: float, least: float) -> float:
-    """The balanced accuracy below which a state is not kept."""
-    return max(least, baseline.balanced_accuracy - drop)
-
-
-@torch.no_grad()
 def score_in_training_mode(net: nn.Module, data: Split, size: int) -> Tensor:
     """Return the logits (N,) of a network in training mode: dropout acts, and BatchNorm's statistics move.
 
@@ -107,10 +142,13 @@ def score_in_training_mode(net: nn.Module, data: Split, size: int) -> Tensor:
         BatchTooLarge: a batch does not fit into memory; parts of it would move the statistics elsewhere.
         NonFinite: where a logit is NaN or infinite.
     """
+    import torch
+
     net.train()
     what = f"evaluations on {data.name}"
     batches = (batch.x for batch in data.batches(size=size))
-    z = torch.cat([learn.fitted(net, len(x), partial(learn.in_parts, net, x), what=what) for x in batches])
+    with torch.no_grad():
+        z = torch.cat([learn.run_in_chunks(net, len(x), partial(learn.in_chunks, net, x), what=what) for x in batches])
     if not torch.isfinite(z).all():
         raise NonFinite(f"logits on {data.name} are NaN or infinite")
     return z

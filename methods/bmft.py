@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Run, option
+from bench.options import fraction
 
+from ._full_fine_tuning import BiasTerm
 from ._masking import Masking
 
 if TYPE_CHECKING:
     from torch import nn
 
-SIGNED = ("signed_half_logit", "signed_half_score")
-
 
 @dataclass(frozen=True, kw_only=True)
-class BMFT(Masking):
+class BMFT(Masking, BiasTerm):
     """A hard mask over the extractor, a bias-only first step, a head from zero in the second."""
 
     title = "BMFT"
@@ -52,29 +52,23 @@ class BMFT(Masking):
     }
     search = {"rate": (0.1, 0.3, 0.5, 0.7, 0.9)}
 
-    rate: float = option(
+    rate: float = fraction(
         0.5,
         "Share of the extractor's weights that the first step may move.",
-        low=0,
-        high=1,
         source="BMFT's driver: 50th percentile",
         register=("D25",),
         other=0.1,
     )
-    beta1: float = option(
+    beta1: float = fraction(
         0.0,
         "Weight of the prediction loss in the first step (Eq. 10).",
-        low=0,
-        high=1,
         source="BMFT's driver",
         register=("D27",),
         other=0.5,
     )
-    beta2: float = option(
+    beta2: float = fraction(
         10 / 11,
         "Weight of the prediction loss in the second step; 10/11 is 1 : 0.1.",
-        low=0,
-        high=1,
         source="BMFT's driver",
         register=("D27",),
         other=0.5,
@@ -85,21 +79,6 @@ class BMFT(Masking):
         source="BMFT's driver",
         register=("D24",),
         other="reference",
-    )
-    proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
-        "paper",
-        "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
-        source="BMFT's utils",
-        register=("D26",),
-        other="signed_half_logit",
-    )
-    empty_cell: Literal["skip", "zero_mean"] = option(
-        "skip",
-        "A class without one of the groups in a batch is left out, or the missing mean is 0.",
-        when={"proxy": SIGNED},
-        source="BMFT's utils",
-        register=("D26",),
-        other="zero_mean",
     )
     head_decay: bool = option(
         False,
@@ -148,22 +127,11 @@ class BMFT(Masking):
             split=split,
             epochs=first,
             lr=recipe.lr_extractor,
-            mask=mask,
-            augment=self.data == "external",
             stage="step 1",
+            how=learn.Training(mask=mask, augment=self.data == "external"),
         )
         with torch.no_grad():
             for parameter in net.head.parameters():
                 parameter.zero_()
         loss = learn.objective(run, "external", self.beta2, proxy=self.proxy, empty=self.empty_cell)
-        return learn.finetune(
-            run,
-            net,
-            train=("head",),
-            loss=loss,
-            split="external",
-            epochs=second,
-            lr=recipe.lr_head,
-            extractor=self.extractor_step2,
-            stage="step 2",
-        )
+        return self.train_head(run, loss, second, self.extractor_step2)

@@ -24,23 +24,22 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
-from bench.api import Method, Run, Split, option
+from bench.api import Run, Split, option
+from bench.options import fraction
+
+from ._selection import CONFIG, Measured, Selecting, evaluated, measure, score_in_training_mode, soft_gap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ._selection import Standing
-
 CODE = "biasGrad.py, bias_gda_dataloaders"
-CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffGda(Method):
+class DiffGda(Selecting):
     """No prediction term: the state with the smallest gap is kept while the accuracy holds."""
 
     title = "DiffGda"
-    version = 2
     changes = frozenset({"extractor", "statistics", "head"})
     row = 6
     presets: ClassVar = {
@@ -58,12 +57,6 @@ class DiffGda(Method):
         "lr": (1e-5, 7.5e-6)
     }  # of the code's two tasks; the method chooses the rest itself, state by state
 
-    proxy: Literal["true_positive", "selection", "equalised_odds"] = option(
-        "true_positive",
-        "The gap that is measured and, on scores, descended: of true positive rates, of selection rates, or the mean "
-        "of the signed gaps of true and false positive rates.",
-        source="biasGrad.py, eod_diff and spd_diff; the third is ours",
-    )
     data: Literal["external", "val"] = option(
         "external", "The images of the gradients.", source=f"SWiFT; {CODE}", register=["D32"]
     )
@@ -76,23 +69,7 @@ class DiffGda(Method):
     lr: float = option(1e-5, "Learning rate of Adam.", low=0, source=CONFIG, other=1e-3)
     epochs: int = option(10, "Epochs over the data.", low=0, source=CONFIG, other=1)
     evaluations: int = option(5, "Evaluations on the validation set per epoch.", low=1, source=CONFIG, other=2)
-    evaluation_images: int = option(
-        4096,
-        "About how many validation images, the same each time and for both methods, states are compared on; 0: all.",
-        low=0,
-        source="ours; the code's are all",
-        register=["D43"],
-        other=16,
-    )
-    accuracy_drop: float = option(
-        0.02, "How much balanced accuracy a kept state may lose.", low=0, high=1, source="ours", other=1.0
-    )
-    accuracy_least: float = option(
-        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=LEAST, other=1.0
-    )
-    accuracy_stop: float = option(
-        0.52, "Balanced accuracy at which the search ends.", low=0, high=1, source=CODE, other=1.0
-    )
+    accuracy_stop: float = fraction(0.52, "Balanced accuracy at which the search ends.", source=CODE, other=1.0)
 
     @property
     def uses(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -101,13 +78,11 @@ class DiffGda(Method):
     def fit(self, run: Run) -> nn.Module:
         import torch
 
-        from ._selection import accuracy_floor, evaluated, soft_gap
-
         net, data, size = run.model, run.split(self.data), run.recipe.batch
         val = evaluated(run, self.evaluation_images)
 
         def descended(sign: float, x: Tensor, y: Tensor, a: Tensor, size: int) -> Tensor | None:
-            gap = soft_gap(self.proxy, learn.in_parts(partial(learn.trained_logits, run, net), x, size), y, a)
+            gap = soft_gap(self.proxy, learn.in_chunks(partial(learn.trained_logits, run, net), x, size), y, a)
             if gap is not None:
                 optimiser.zero_grad()
                 (sign * gap).backward()
@@ -116,8 +91,8 @@ class DiffGda(Method):
         every = max(1, -(-len(data) // size) // self.evaluations)
         best, kept, smallest = copy.deepcopy(net), 0, float("inf")
         with learn.seeded(run.rng("dropout")):
-            first = self.standing(run, net, val)
-            floor = accuracy_floor(first, self.accuracy_drop, self.accuracy_least)
+            first = self.measured(run, net, val)
+            floor = self.floor(first)
             if first.balanced_accuracy >= floor:
                 # Copied once more: an evaluation in training mode has moved the statistics.
                 smallest, best = abs(first.gap), copy.deepcopy(net)
@@ -131,7 +106,7 @@ class DiffGda(Method):
             )
             for step, (epoch, number, (x, y, a)) in enumerate(batches, 1):
                 run.progress(f"epoch {epoch + 1}/{self.epochs}")
-                gap = learn.fitted(
+                gap = learn.run_in_chunks(
                     net.train(), len(x), partial(descended, sign, x, y, a), what="gradients", log=run.log
                 )
                 if gap is None:
@@ -140,22 +115,20 @@ class DiffGda(Method):
                     optimiser.step()
                 if number % every:
                     continue
-                standing = self.standing(run, net, val)
+                measured = self.measured(run, net, val)
                 path.append(
-                    {"step": step, "soft_gap": None if gap is None else float(gap.detach()), **standing.facts()}
+                    {"step": step, "soft_gap": None if gap is None else float(gap.detach()), **measured.facts()}
                 )
-                if abs(standing.gap) < smallest and standing.balanced_accuracy >= floor:
-                    smallest, kept, best = abs(standing.gap), step, copy.deepcopy(net)
-                if standing.balanced_accuracy <= self.accuracy_stop:
+                if abs(measured.gap) < smallest and measured.balanced_accuracy >= floor:
+                    smallest, kept, best = abs(measured.gap), step, copy.deepcopy(net)
+                if measured.balanced_accuracy <= self.accuracy_stop:
                     break
         run.log(first=first.facts(), floor=floor, path=path)
         run.log(kept_step=kept, kept_gap=smallest, steps=step, skipped_batches=skipped)
         return best.eval()
 
-    def standing(self, run: Run, net: nn.Module, val: Split) -> Standing:
+    def measured(self, run: Run, net: nn.Module, val: Split) -> Measured:
         """Measure the network on validation images, in the mode that `evaluation` says."""
-        from ._selection import measure, score_in_training_mode
-
         train = self.evaluation == "train"
         z = score_in_training_mode(net, val, run.recipe.batch) if train else run.score(net, val)
         return measure(z, val.y, val.a, self.proxy)

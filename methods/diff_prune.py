@@ -24,7 +24,10 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
-from bench.api import Method, Run, option
+from bench.api import Run, option
+from bench.options import fraction
+
+from ._selection import CONFIG, Selecting, evaluated, measure, soft_gap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,15 +35,13 @@ if TYPE_CHECKING:
     from ._masked_layers import MaskedLayer
 
 CODE = "pruning.py, eval_saliency_dataloaders"
-CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffPrune(Method):
+class DiffPrune(Selecting):
     """A unit is one scalar of a layer's output map, at one place of one channel, or a channel of it."""
 
     title = "DiffPrune"
-    version = 2
     changes = frozenset({"extractor"})
     row = 8
     presets: ClassVar = {
@@ -61,39 +62,15 @@ class DiffPrune(Method):
     saliency: Literal["gradient", "taylor"] = option(
         "gradient", "A unit's rank: the gap's gradient by it, or gradient times activation (ours).", source=CODE
     )
-    proxy: Literal["true_positive", "selection", "equalised_odds"] = option(
-        "true_positive",
-        "The gap that is measured and, on scores, differentiated: of true positive rates, of selection rates, or the "
-        "mean of the signed gaps of true and false positive rates.",
-        source=f"{CODE}; the third is ours",
-    )
     data: Literal["external", "val"] = option(
         "external", "The images of the saliencies.", source="SWiFT; main_ChestXRay.py"
     )
-    step: float = option(
-        0.002, "Share of the units switched off per step.", low=0, high=1, source="1,500 of 802,816", other=0.05
-    )
+    step: float = fraction(0.002, "Share of the units switched off per step.", source="1,500 of 802,816", other=0.05)
     max_steps: int = option(10, "Steps after the first.", low=0, source=CONFIG, other=2)
     dynamic: bool = option(
         True, "Take the saliencies anew on the pruned network before each step.", source=CONFIG, other=False
     )
-    evaluation_images: int = option(
-        4096,
-        "About how many validation images, the same each time and for both methods, states are compared on; 0: all.",
-        low=0,
-        source="ours; the code's are all",
-        register=["D43"],
-        other=16,
-    )
-    accuracy_drop: float = option(
-        0.02, "How much balanced accuracy a kept state may lose.", low=0, high=1, source="ours", other=1.0
-    )
-    accuracy_least: float = option(
-        0.55, "Balanced accuracy below which no state is kept.", low=0, high=1, source=LEAST, other=1.0
-    )
-    accuracy_stop: float = option(
-        0.55, "Balanced accuracy at which the search ends.", low=0, high=1, source="pruning.py", other=1.0
-    )
+    accuracy_stop: float = fraction(0.55, "Balanced accuracy at which the search ends.", source="pruning.py", other=1.0)
 
     @property
     def uses(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -103,11 +80,10 @@ class DiffPrune(Method):
         import torch
 
         from ._masked_layers import mask_layers, set_masks
-        from ._selection import accuracy_floor, evaluated, measure
 
         net, val = run.model.eval().requires_grad_(False), evaluated(run, self.evaluation_images)
         first = measure(run.score(net, val), val.y, val.a, self.proxy)
-        floor = accuracy_floor(first, self.accuracy_drop, self.accuracy_least)
+        floor = self.floor(first)
         layers = mask_layers(net, next(iter(run.split(self.data).batches(size=1))).x, self.site, self.unit)
         mask = torch.cat([layer.mask.flatten() for layer in layers])
         best, smallest, kept = mask.clone(), float("inf"), 0
@@ -123,12 +99,12 @@ class DiffPrune(Method):
             taken = order[mask[order] > 0][:count]
             mask[taken] = 0
             set_masks(layers, mask)
-            standing = measure(run.score(net, val), val.y, val.a, self.proxy)
+            measured = measure(run.score(net, val), val.y, val.a, self.proxy)
             saliency = float(influence[taken].sum())
-            path.append({**standing.facts(), "pruned": int((mask == 0).sum()), "saliency": saliency})
-            if abs(standing.gap) < smallest and standing.balanced_accuracy >= floor:
-                smallest, kept, best = abs(standing.gap), step + 1, mask.clone()
-            if standing.balanced_accuracy <= self.accuracy_stop:
+            path.append({**measured.facts(), "pruned": int((mask == 0).sum()), "saliency": saliency})
+            if abs(measured.gap) < smallest and measured.balanced_accuracy >= floor:
+                smallest, kept, best = abs(measured.gap), step + 1, mask.clone()
+            if measured.balanced_accuracy <= self.accuracy_stop:
                 break
         set_masks(layers, best)
         run.log(path=path, floor=floor, kept_step=kept, pruned=int((best == 0).sum()), units=len(mask))
@@ -137,10 +113,6 @@ class DiffPrune(Method):
     def influence(self, run: Run, net: nn.Module, layers: Sequence[MaskedLayer]) -> Tensor:
         """Return, for all units (units,), the sum over batches of the mean saliency of the signed soft gap."""
         import torch
-
-        from bench.learn.losses import gradient_by_logits
-
-        from ._selection import soft_gap
 
         gap = partial(soft_gap, self.proxy)
         total, outputs = {layer: torch.zeros_like(layer.mask) for layer in layers}, {}
@@ -153,13 +125,13 @@ class DiffPrune(Method):
             z, means = None, [torch.zeros_like(layer.mask) for layer in layers]
             if size < len(x):
                 with torch.no_grad():
-                    z = learn.in_parts(net, x, size)
+                    z = learn.in_chunks(net, x, size)
             for start in range(0, len(x), size):
                 part = net(x[start : start + size])
                 z = part.detach() if z is None else z  # of the whole batch, whose gap it is
                 if gap(z, y, a) is None:
                     return []
-                u = gradient_by_logits(gap, z, y, a)[start : start + size]
+                u = learn.gradient_by_logits(gap, z, y, a)[start : start + size]
                 gradients = torch.autograd.grad(part, [outputs[layer] for layer in layers], u)
                 for layer, mean, gradient in zip(layers, means, gradients, strict=True):
                     by_image = gradient * outputs[layer].detach() if self.saliency == "taylor" else gradient
@@ -169,7 +141,7 @@ class DiffPrune(Method):
         handles = [layer.register_forward_hook(watch) for layer in layers]
         try:
             for x, y, a in run.split(self.data).batches(size=run.recipe.batch):
-                means = learn.fitted(net, len(x), partial(saliencies, x, y, a), what="saliencies", log=run.log)
+                means = learn.run_in_chunks(net, len(x), partial(saliencies, x, y, a), what="saliencies", log=run.log)
                 for layer, mean in zip(layers, means, strict=False):  # none where the gap is not defined
                     total[layer] += mean
         finally:

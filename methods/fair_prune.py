@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from bench import learn
 from bench.api import Method, Run, option
 from bench.errors import EmptyGroup
+from bench.options import fraction
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,9 +58,7 @@ class FairPrune(Method):
     }  # SWiFT is silent
     search: ClassVar = {"ratio": (0.05, 0.1, 0.2, 0.35, 0.5), "beta": (0.1, 0.33, 0.5, 0.67, 0.9)}
 
-    ratio: float = option(
-        0.35, "Share of the prunable weights that are set to zero.", low=0, high=1, source=CODE, other=0.1
-    )
+    ratio: float = fraction(0.35, "Share of the prunable weights that are set to zero.", source=CODE, other=0.1)
     beta: float = option(0.33, "Weight of the privileged group's loss increase.", low=0, source=CODE, other=0.9)
     privileged: Literal["auto", "0", "1"] = option(
         "auto",

@@ -11,14 +11,8 @@ Departures:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from bench.api import Run
-
-from ._full_fine_tuning import REFERENCE, Penalised
-
-if TYPE_CHECKING:
-    from torch import nn
+from ._full_fine_tuning import Penalised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +22,3 @@ class FullFTFDR(Penalised):
     title = "FullFT-FDR"
     uses = frozenset({"external"})
     row = 4
-    presets = {"suite": {}, "paper": {}, "reference": REFERENCE}
-    search = {"beta": (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)}
-
-    def fit(self, run: Run) -> nn.Module:
-        return self.train(run, "external", self.loss(run, "external"), run.recipe.epochs)

@@ -12,14 +12,8 @@ Departures:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from bench.api import Run
-
-from ._full_fine_tuning import REFERENCE, Penalised
-
-if TYPE_CHECKING:
-    from torch import nn
+from ._full_fine_tuning import Penalised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +23,3 @@ class FullFTReg(Penalised):
     title = "FullFT-Reg"
     uses = frozenset({"val"})
     row = 3
-    presets = {"suite": {}, "paper": {}, "reference": REFERENCE}
-    search = {"beta": (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)}
-
-    def fit(self, run: Run) -> nn.Module:
-        return self.train(run, "val", self.loss(run, "val"), run.recipe.epochs)

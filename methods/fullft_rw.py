@@ -11,15 +11,8 @@ Departures:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from bench import learn
-from bench.api import Run
 
 from ._full_fine_tuning import FullFineTuning
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +23,3 @@ class FullFTRW(FullFineTuning):
     uses = frozenset({"external"})
     row = 2
     presets = {"suite": {}, "paper": {}, "reference": {}}
-
-    def fit(self, run: Run) -> nn.Module:
-        return self.train(run, "external", learn.objective(run, "external", 1.0), run.recipe.epochs)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench import learn
 from bench.api import Method, Run, option
+from bench.options import fraction
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,11 +54,9 @@ class LLFT(Method):
     alpha: float = option(
         2.0, "Weight of the joint-rate gap.", low=0, when={"constraint": "joint_rates"}, source=CODE, other=5.0
     )
-    beta: float = option(
+    beta: float = fraction(
         0.9,
         "Weight of the prediction loss; 1 - beta weighs the proxy (Eq. 10).",
-        low=0,
-        high=1,
         when={"constraint": "eq10"},
         source="SWiFT, Eq. 10",
         other=0.5,
@@ -68,9 +67,7 @@ class LLFT(Method):
     initial: Literal["default", "zero", "keep"] = option(
         "default", "The head at the start: uniform within 1/sqrt(D), zeros, or the baseline's.", source=CODE
     )
-    head_dropout: float = option(
-        0.5, "Dropout before the last layer while it is trained.", low=0, high=1, source=CODE, other=0.0
-    )
+    head_dropout: float = fraction(0.5, "Dropout before the last layer while it is trained.", source=CODE, other=0.0)
     budget: Literal["converge", "recipe"] = option(
         "converge",
         "Full-batch SGD on upright images until the loss stalls, or the recipe's epochs, batches, augmentation, "

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Recipe, Run, option
+from bench.options import fraction
 
 from ._masking import Masking
 from ._reset import reset
@@ -53,11 +54,9 @@ class SWiFT(Masking):
     }
     search = {"epsilon": (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)}
 
-    epsilon: float | None = option(
+    epsilon: float | None = fraction(
         None,
         "Weight of the prediction loss in step 1, of the bias proxy in step 2; none: the recipe's.",
-        low=0,
-        high=1,
         source="Section 3.4; `beta` of the code",
         other=0.5,
     )
@@ -75,11 +74,9 @@ class SWiFT(Masking):
         source="Eq. 9, Table 6",
         other="ones",
     )
-    rate: float | None = option(
+    rate: float | None = fraction(
         None,
         "Share of the extractor's weights that a hard mask lets move.",
-        low=0,
-        high=1,
         when={"mask": "hard"},
         needed=True,
         source="Table 6",
@@ -139,11 +136,9 @@ class SWiFT(Masking):
         register=("D07", "D08"),
         other="head_all",
     )
-    reset_share: float | None = option(
+    reset_share: float | None = fraction(
         None,
         "Reset this share of the head's weights, the largest ratios; none: those at or above the mean mask.",
-        low=0,
-        high=1,
         when={"reinit": "partial", "reinit_scope": "weight"},
         source="Figure 6",
         other=0.2,
@@ -200,17 +195,7 @@ class SWiFT(Masking):
             return net
         kind = "full" if self.mask == "hard" and self.hard_head == "full" else self.reinit
         run.log(**reset(net.linear, kind, mask, ranked, self.reinit_scope, self.reset_share))
-        return learn.finetune(
-            run,
-            net,
-            train=("head",),
-            loss=learn.objective(run, "external", 1 - epsilon),
-            split="external",
-            epochs=second,
-            lr=recipe.lr_head,
-            extractor=self.extractor_step2,
-            stage="step 2",
-        )
+        return self.train_head(run, learn.objective(run, "external", 1 - epsilon), second, self.extractor_step2)
 
     def step_1(self, run: Run, net: nn.Module, mask: dict[str, Tensor] | None, epsilon: float, epochs: int) -> None:
         """Move the extractor through the mask; settings that differ only in what follows take one result."""
@@ -228,10 +213,8 @@ class SWiFT(Masking):
                 split="external",
                 epochs=epochs,
                 lr=run.recipe.lr_extractor,
-                mask=mask,
-                apply=self.apply,
-                head=self.head_step1,
                 stage="step 1",
+                how=learn.Training(mask=mask, apply=self.apply, head=self.head_step1),
             )
             if mask is not None:
                 moved = {name: mask[name] for name in extractor(mask)}

@@ -9,9 +9,10 @@ from typing import Any
 
 from bench import registry
 from bench.api import Method
-from bench.checks.setting_checks import choices, completed, conditions, other_values, settings
+from bench.checks.setting_checks import choices, completed, other_values, settings
 from bench.checks.subject import RECIPE, SPLITS, Broken, NotApplicable, Subject
 from bench.errors import BenchError, UsageError
+from bench.options import conditions
 
 PARTS = ("extractor", "statistics", "head")
 

@@ -9,24 +9,20 @@ from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any
 
+from bench import options
 from bench.api import Method
 from bench.checks.subject import Broken
 from bench.errors import UsageError
+from bench.options import conditions
 
 Field = dataclasses.Field
 
 
 def choices(method: Method, field: Field[Any]) -> tuple[Any, ...]:
-    """Return what a `Literal` or a boolean may be; empty for numbers and texts."""
+    """Return the possible values of a `Literal` or a boolean; empty for numbers and texts."""
     kind = typing.get_type_hints(type(method))[field.name]
     members = typing.get_args(kind) if typing.get_origin(kind) in (UnionType, typing.Union) else (kind,)
-    found: list[Any] = []
-    for member in members:
-        if typing.get_origin(member) is typing.Literal:
-            found += typing.get_args(member)
-        elif member is bool:
-            found += [True, False]
-    return tuple(found)
+    return tuple(value for member in members for value in options.choices(member))
 
 
 def completed(default: Method, wanted: Mapping[str, Any], *, reading: str = "") -> Method:
@@ -125,9 +121,3 @@ def _numbers(value: Any, low: float | None, high: float | None, far: list[float]
         return []
     numbers = (inside if value is None else [*near, *inside, *far]) + ends
     return [n for n in numbers if (low is None or n >= low) and (high is None or n <= high)]
-
-
-def conditions(field: Field[Any]) -> dict[str, tuple[Any, ...]]:
-    """Return, for each parameter on which this one depends, the values with which this one is read."""
-    declared = field.metadata.get("when") or {}
-    return {name: allowed if isinstance(allowed, tuple) else (allowed,) for name, allowed in declared.items()}

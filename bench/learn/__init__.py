@@ -1,37 +1,28 @@
-"""What methods are built from. Names are resolved on first use, so that listing methods imports no torch."""
+"""The parts that methods are built from. A name is imported on first use, so that listing methods imports no torch."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-_HOME = {
-    "Net": "network",
-    "blend": "losses",
-    "objective": "loss_terms",
-    "terms": "loss_terms",
-    "equalised_odds_proxy": "losses",
-    "joint_rate_gap": "losses",
-    "prediction_loss": "losses",
-    "soft_true_positive_gap": "losses",
-    "finetune": "train",
-    "FrozenFeatures": "train",
-    "freeze": "train",
-    "fitted": "fit",
-    "in_parts": "fit",
-    "trained_logits": "device",
-    "seeded": "train",
-    "fisher_importances": "importance",
-    "curvature": "importance",
-    "importance_ratio": "masks",
-    "Scaling": "masks",
-    "min_max": "masks",
-    "random_mask": "masks",
-    "mask_displacement": "masks",
-    "soft_mask": "masks",
-    "hard_mask": "masks",
-    "mask_summary": "masks",
+_NAMES = {
+    "chunks": ("in_chunks", "run_in_chunks"),
+    "device": ("trained_logits",),
+    "frozen_features": ("FrozenFeatures",),
+    "importance": ("curvature", "fisher_importances"),
+    "loss_terms": ("objective", "terms"),
+    "losses": (
+        *("blend", "equalised_odds_proxy", "gradient_by_logits", "joint_rate_gap", "prediction_loss"),
+        "soft_true_positive_gap",
+    ),
+    "masks": (
+        *("Scaling", "hard_mask", "importance_ratio", "mask_displacement", "mask_summary", "min_max", "random_mask"),
+        "soft_mask",
+    ),
+    "network": ("Net",),
+    "train": ("Training", "finetune", "freeze", "seeded"),
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Class activation maps: which places of an image raise and lower its logit (Zhou et al. 2016)."""
+"""Class activation maps: the places of an image that raise and lower its logit (Zhou et al. 2016)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TOLERANCE = 1e-3
 def activation_maps(net: nn.Module, x: Tensor) -> Tensor | None:
     """Return the maps (B, h, w) of images x (B, 3, H, W), before they are enlarged: sum_k w_k F_k at each place.
 
-    F is the map that the last global average pool is given, w the weight of the last layer of `net.head`; the mean of
-    a map plus the bias is the logit. None where that does not hold: the network has no such pool or head, or more lies
-    between the two. Evaluation mode is expected.
+    F is the input of the last global average pool, w the weight of the last layer of `net.head`; the mean of a map plus
+    the bias is the logit. None where this does not hold, because the network has no such pool or head, or further
+    layers between the two. The network must be in evaluation mode.
     """
     linear = _last_linear(getattr(net, "head", None))
     with _LastPooled() as pooled:
@@ -39,7 +39,7 @@ def _last_linear(head: object) -> nn.Linear | None:
 
 
 class _LastPooled(TorchFunctionMode):
-    """Remembers what the last global average pool was given; it is a module in one backbone and a call in another."""
+    """Records the input of the last global average pool, which is a module in one backbone and a call in another."""
 
     maps: Tensor | None = None
 

@@ -1,4 +1,4 @@
-"""Where a cell computes: on the first GPU that it sees, else on the CPU, whose float32 is the reference."""
+"""The device of a cell: the first visible GPU, else the CPU, whose float32 results are the reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 def device() -> torch.device:
     """Return the device of this process; `--gpus` and SLURM choose it by CUDA_VISIBLE_DEVICES.
 
-    On a GPU, kernels are chosen that give the same sums every time, and float32 is not cut to TF32.
+    On a GPU, only kernels that give the same sums every time are used, and float32 is not rounded to TF32.
     """
     if not torch.cuda.is_available():
         return torch.device("cpu")
@@ -33,10 +33,10 @@ def device() -> torch.device:
 
 
 def keep_memory() -> None:
-    """Let this process keep up to 512 MB that a pass frees for the next one, where its allocator is glibc's.
+    """Let this process keep up to 512 MB of freed memory for the next pass, if its allocator is that of glibc.
 
-    Of itself it hands them back to the kernel, which clears every page that is taken again: a tenth of a small
-    network's training (`make perf`). The peak stays what it was.
+    By default glibc returns the memory to the kernel, which clears every page before it is used again. That takes a
+    tenth of the training time of a small network (`make perf`). The peak stays the same.
     """
     with suppress(AttributeError, OSError, TypeError):  # another allocator, another system
         mallopt = ctypes.CDLL(None).mallopt
@@ -45,15 +45,15 @@ def keep_memory() -> None:
 
 
 def halved(recipe: Recipe, kind: str) -> bool:
-    """Whether networks are trained under bfloat16 autocast on a kind of device, `cpu` or `cuda`."""
+    """Return whether networks are trained under bfloat16 autocast on a kind of device, `cpu` or `cuda`."""
     return recipe.precision == "bfloat16" or (recipe.precision == "device" and kind == "cuda")
 
 
 def trained_logits(run: Run, net: nn.Module, x: Tensor) -> Tensor:
     """Return the logits (B,) of a network that is being trained, in float32 or wider.
 
-    Where the recipe's precision is bfloat16, the forward pass, and with it the backward pass, is in bfloat16 as far as
-    autocast takes that for safe. Losses, masks, importances, frozen features and predictions are in float32 everywhere.
+    If the recipe's precision is bfloat16, the forward and backward pass are in bfloat16 where autocast considers it
+    safe. Losses, masks, importances, frozen features and predictions are always in float32.
     """
     if not halved(run.recipe, x.device.type):
         return net(x)
@@ -65,7 +65,7 @@ def trained_logits(run: Run, net: nn.Module, x: Tensor) -> Tensor:
 def on_cpu(value: Any) -> Any:
     """Return `value` with the tensors in it, and in its dictionaries and lists, on the CPU.
 
-    What is written can then be read on a machine without a GPU.
+    A file of it can then be read on a machine without a GPU.
     """
     if isinstance(value, Tensor):
         return value.cpu()
@@ -78,13 +78,13 @@ def on_cpu(value: Any) -> Any:
 
 
 def random_state() -> dict[str, Tensor]:
-    """Return the global random state: of the CPU and, where there is one, of the GPU, from which dropout draws."""
+    """Return the global random state, from which dropout draws: of the CPU and, if there is one, of the GPU."""
     state = {"cpu": torch.get_rng_state()}
     return state | {"cuda": torch.cuda.get_rng_state()} if device().type == "cuda" else state
 
 
 def set_random_state(state: dict[str, Tensor]) -> None:
-    """Take the global random state back, of the devices that it names and that there are."""
+    """Restore the global random state of those devices that it names and that exist."""
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and device().type == "cuda":
         torch.cuda.set_rng_state(state["cuda"])

@@ -1,4 +1,4 @@
-"""How much each weight matters: to the bias proxy, to the prediction loss, and to one group's loss."""
+"""Importance of each weight to the bias proxy, to the prediction loss, and to the loss of one group."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.api import Run, Split
 from bench.errors import EmptyGroup
-from bench.learn.fit import fitted, in_parts
+from bench.learn.chunks import in_chunks, run_in_chunks
 from bench.learn.loss_terms import Terms, terms
 
 ImportanceKind = Literal["fisher", "fisher_per_sample", "gradient_sum", "gradient_absolute"]
@@ -29,11 +29,11 @@ def fisher_importances(
 ) -> tuple[Importance, Importance]:
     """Return the importance of every parameter to the proxy and to the prediction loss (SWiFT, Eqs. 5-8).
 
-    `fisher` is the mean over batches of the squared gradient; `gradient_sum` and `gradient_absolute` that of the
-    gradient and of its absolute value, as other paths of the public code of SWiFT and of BMFT (D39); for
-    `fisher_per_sample` see there. Evaluation mode, no augmentation, batches drawn once in an order that all methods
-    share. Both importances come from one forward pass: the derivatives of the two losses by the logits are pulled
-    back through the same graph. A batch on which the proxy is undefined adds 0 to the first.
+    `fisher` is the mean over batches of the squared gradient; `gradient_sum` and `gradient_absolute` are the means of
+    the gradient and of its absolute value, as in other paths of the public code of SWiFT and of BMFT (D39); for
+    `fisher_per_sample` see that function. Evaluation mode, no augmentation, batches drawn once in an order that all
+    methods share. Both importances come from one forward pass: the derivatives of the two losses by the logits are
+    propagated back through the same graph. A batch on which the proxy is undefined adds 0 to the first.
     """
     of = terms(run, split) if of is None else of
     if kind == "fisher_per_sample":
@@ -43,13 +43,13 @@ def fisher_importances(
     bias, prediction, batches = _zeros(net), _zeros(net), 0
 
     def gradients(x: Tensor, y: Tensor, a: Tensor, size: int) -> list[Gradients]:
-        z = in_parts(net, x, size)
+        z = in_chunks(net, x, size)
         proxy = of.proxy_gradient(z.detach(), y, a)
         first = _pulled_back(net, z, of.prediction_gradient(z.detach(), y), again=proxy is not None)
         return [first] if proxy is None else [first, _pulled_back(net, z, proxy)]
 
     for x, y, a in data.batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True)):
-        both = fitted(net, len(x), partial(gradients, x, y, a), what="importances", log=run.log)
+        both = run_in_chunks(net, len(x), partial(gradients, x, y, a), what="importances", log=run.log)
         for total in (prediction, bias)[: len(both)]:
             _accumulate(total, both.pop(0), kind)  # gone before the next batch comes
         batches += 1
@@ -90,20 +90,20 @@ def weighted_squares(
     by_image = torch.func.vmap(torch.func.grad_and_value(logit), in_dims=(None, 0))
     totals: list[Importance] = []
 
-    def first(index: Tensor, pose: Tensor, size: int) -> tuple[dict[str, Tensor], Tensor]:
-        return by_image(parameters, data.images(index[:size], pose[:size]))
+    def first(index: Tensor, augmentation: Tensor, size: int) -> tuple[dict[str, Tensor], Tensor]:
+        return by_image(parameters, data.images(index[:size], augmentation[:size]))
 
-    for index, pose in data.draws(size=CHUNK):
+    for index, augmentation in data.draws(size=CHUNK):
         while len(index):
-            gradients, z = fitted(
-                plain, len(index), partial(first, index, pose), what="gradients by image", log=run.log
+            gradients, z = run_in_chunks(
+                plain, len(index), partial(first, index, augmentation), what="gradients by image", log=run.log
             )
             weights = weigh(index[: len(z)], z)
             totals = totals or [_zeros(net) for _ in weights]
             for name, gradient in gradients.items():
                 for total, row in zip(totals, weights.to(gradient), strict=True):
                     total[name] += torch.tensordot(row, gradient.square(), dims=1)
-            index, pose = index[len(z) :], pose[len(z) :]
+            index, augmentation = index[len(z) :], augmentation[len(z) :]
     run.count(forward=len(data), backward=len(data))
     return totals
 
@@ -143,21 +143,21 @@ def curvature(
     total, batches = _zeros(net), 0
 
     def gradients(index: Tensor, x: Tensor, signs: Tensor, size: int) -> Gradients:
-        z = in_parts(net, x, size)
+        z = in_chunks(net, x, size)
         p = torch.sigmoid(z.detach())
         if kind == "batch":
             return _pulled_back(net, z, weights[index] * (p - data.y[index]) / len(z))
         return _pulled_back(net, z, (signs.to(z) * 2 - 1) * (p * (1 - p) * weights[index]).sqrt())
 
-    for index, pose in data.draws(size=run.recipe.batch):
+    for index, augmentation in data.draws(size=run.recipe.batch):
         signs = torch.randint(0, 2, (len(index),), generator=rng)
         # No name for the images, which would keep them while the next ones come.
         _accumulate(
             total,
-            fitted(
+            run_in_chunks(
                 net,
                 len(index),
-                partial(gradients, index, data.images(index, pose), signs),
+                partial(gradients, index, data.images(index, augmentation), signs),
                 what="curvature",
                 log=run.log,
             ),

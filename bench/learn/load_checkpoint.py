@@ -1,4 +1,4 @@
-"""Checkpoints from elsewhere, turned into the weights of a baseline: every key is accounted for, or it is an error."""
+"""Checkpoints of users, converted into the weights of a baseline. Every key must be accounted for."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.", "encoder.")
 SHOWN = 3
 
 
-def given_state(file: Path, backbone: str) -> dict[str, torch.Tensor]:
-    """Return the weights of a checkpoint as the state of a baseline.
+def user_checkpoint_state(file: Path, backbone: str) -> dict[str, torch.Tensor]:
+    """Return the weights of a user's checkpoint as the state of a baseline.
 
     Names may be the suite's (`features.`, `head.`) or torchvision's with `fc` or `classifier` as the last layer. A last
-    layer of two outputs, logits of a softmax, becomes one exactly: z = z1 - z0.
+    layer of two outputs, the logits of a softmax, is converted exactly: z = z1 - z0.
 
     Raises:
-        DataError: a file that is not a state dict, or keys and shapes that are not those of the backbone.
+        DataError: where the file is not a state dict, or its keys and shapes are not those of the backbone.
     """
     try:
         content = torch.load(file, weights_only=True, map_location="cpu")
@@ -45,10 +45,10 @@ def given_state(file: Path, backbone: str) -> dict[str, torch.Tensor]:
     return {name: state[name].to(value.dtype) if name in state else value for name, value in wanted.items()}
 
 
-def given_net(file: Path, backbone: str) -> Net:
-    """Return a baseline with the weights of a checkpoint, in evaluation mode; raises as `given_state`."""
+def user_checkpoint_net(file: Path, backbone: str) -> Net:
+    """Return a baseline with the weights of a user's checkpoint, in evaluation mode; see `user_checkpoint_state`."""
     net = build_net(backbone)
-    net.load_state_dict(given_state(file, backbone))
+    net.load_state_dict(user_checkpoint_state(file, backbone))
     return net
 
 

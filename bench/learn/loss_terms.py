@@ -1,4 +1,4 @@
-"""The loss of a run: which terms, by the choices of a recipe and of a method."""
+"""The loss of a run: its two terms, as recipe and method choose them."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Net(nn.Module):
 
 
 def small() -> tuple[nn.Module, int]:
-    """The backbone of phantoms and other images of about 64 pixels: four convolutions, 98,000 parameters."""
+    """Return extractor and width of the backbone for images of about 64 pixels: four convolutions, 98,000 weights."""
     widths = (3, 16, 32, 64, 128)
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):

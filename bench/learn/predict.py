@@ -1,4 +1,4 @@
-"""Logits of a model on a set. The harness calls it; a method never sees a test set."""
+"""The logits of a model on a set. Only the harness predicts on test sets; methods never see one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.api import Split
 from bench.errors import NonFinite, PluginBroken
-from bench.learn.fit import fitted, in_parts
+from bench.learn.chunks import in_chunks, run_in_chunks
 
 BATCH = 256
 
@@ -19,10 +19,10 @@ BATCH = 256
 def predict(net: nn.Module, split: Split, log: Callable[..., None] | None = None) -> Tensor:
     """Return the logits (N,) of all images of a split, in order: evaluation mode, no augmentation.
 
-    `log` hears of batches that had to be cut, as `run.log` does.
+    `log` is called as `run.log` when a batch had to be split.
 
     Raises:
-        BatchTooLarge: as `bench.learn.fit.fitted`.
+        BatchTooLarge: see `bench.learn.chunks.run_in_chunks`.
         PluginBroken: where the model does not return one logit per image.
         NonFinite: where a logit is NaN or infinite.
     """
@@ -30,9 +30,9 @@ def predict(net: nn.Module, split: Split, log: Callable[..., None] | None = None
     what, one = f"predictions on {split.name}", partial(_logits, net)
     logits, done = torch.empty(0), 0
     for x, *_ in split.batches(size=BATCH):
-        z = fitted(net, len(x), partial(in_parts, one, x), what=what, log=log)
+        z = run_in_chunks(net, len(x), partial(in_chunks, one, x), what=what, log=log)
         if not done:
-            # Made before all others are: small results kept between the large ones that are freed would split the heap.
+            # Allocated once, before the other batches: small results kept between large freed ones fragment the heap.
             logits = torch.empty(len(split), device=z.device)
         logits[done : done + len(z)] = z
         done += len(z)

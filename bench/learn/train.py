@@ -1,10 +1,10 @@
-"""The one training loop. Every method that moves weights is a parametrisation of `finetune`."""
+"""The one training loop: pre-training and every method that trains weights call `finetune`."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, Literal, Protocol
@@ -14,15 +14,16 @@ from torch import Tensor, nn
 
 from bench.api import Recipe, Run, Split
 from bench.errors import NonFinite
+from bench.learn.chunks import in_chunks, run_in_chunks
 from bench.learn.device import random_state, set_random_state, trained_logits
-from bench.learn.fit import fitted, in_parts
+from bench.learn.frozen_features import FrozenFeatures
 from bench.learn.losses import Loss, defined_terms
 
 Part = Literal["features", "head"]
 
 
 class Stateful(Protocol):
-    """What gives its state as tensors, numbers and texts and takes it back: a network, an optimiser, a schedule."""
+    """An object that returns and restores its state: a network, an optimiser, a schedule."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -30,14 +31,14 @@ class Stateful(Protocol):
 
 
 class Checkpoint(Protocol):
-    """Where the state of a long training is kept, so that one that was killed goes on from there."""
+    """The store for the state of a long training, from which a killed process continues."""
 
     def resume(self, parts: Mapping[str, Stateful]) -> bool:
-        """Give every part the state that was kept; tell whether there was one."""
+        """Restore the stored state of every part; return whether there was one."""
         ...
 
     def keep(self, parts: Mapping[str, Stateful]) -> None:
-        """Keep the state of every part, where it is time to."""
+        """Store the state of every part if the last was stored long enough ago."""
         ...
 
 
@@ -54,88 +55,37 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
         yield
 
 
-class _Table:
-    """Features of images in poses, as far as they were asked for."""
-
-    def __init__(self, images: int, poses: int) -> None:
-        self.row = torch.full((images, poses), -1, dtype=torch.int64)  # -1: not computed yet
-        self.values = torch.empty(0)
-        self.used = 0
-
-
-_last: dict[str, _Table] = {}
-"""The table of the last extractor, which the settings of an ablation that share it find filled."""
-
-
-class FrozenFeatures:
-    """Features (D,) of the images of a split in each pose, computed when first asked for.
-
-    Exact (up to the rounding of kernels that depend on the batch size) because the extractor is in
-    evaluation mode, does not change, and the poses are few. Memory: N * poses * D * 4 bytes at most; where the split
-    has too many poses, features of upright images alone can be had. With `run` and `stage`, a later cell that draws
-    alike from an equal extractor takes over what is computed; its passes count as if it had made them.
-    """
-
-    def __init__(self, features: nn.Module, split: Split, batch: int, run: Run | None = None, stage: str = "") -> None:
-        self._features, self._split, self._batch, self._run = features, split, batch, run
-        self._what, self._log = f"{stage or 'head'}, frozen features", None if run is None else run.log
-        self._poses = split.poses or 1
-        self._seen = torch.zeros(len(split), self._poses, dtype=torch.bool)
-        self._table = _Table(len(split), self._poses)
-        if run is not None:
-            key = _identity(features, split, batch, run.rng(stage).initial_seed())
-            kept = _last.get(key, self._table)
-            _last.clear()
-            self._table = _last[key] = kept
-
-    @torch.no_grad()
-    def __call__(self, index: Tensor, variant: Tensor) -> Tensor:
-        """Return the features (B, D) of images `index` (B,) in poses `variant` (B,)."""
-        table = self._table
-        new = torch.unique(torch.stack([index, variant], 1)[~self._seen[index, variant]], dim=0)
-        self._seen[index, variant] = True
-        wanted = new[table.row[new[:, 0], new[:, 1]] < 0]
-        if self._run is not None and len(new) > len(wanted):
-            self._run.count(forward=len(new) - len(wanted))
-        for part in wanted.split(self._batch):
-            computed = fitted(
-                self._features,
-                len(part),
-                partial(in_parts, self._features, self._split.images(part[:, 0], part[:, 1])),
-                what=self._what,
-                log=self._log,
-            )
-            if not table.used:
-                # Room for every pose; memory that is never written is never taken.
-                table.values = computed.new_empty(self._poses * len(self._split), computed.shape[1])
-            end = table.used + len(part)
-            table.values[table.used : end] = computed
-            table.row[part[:, 0], part[:, 1]] = torch.arange(table.used, end)
-            table.used = end
-        return table.values[table.row[index, variant].to(table.values.device)]
-
-    def upright(self) -> Tensor:
-        """Return the features (N, D) of all images as they are."""
-        return self(torch.arange(len(self._split)), torch.zeros(len(self._split), dtype=torch.int64))
-
-
-def _identity(features: nn.Module, split: Split, batch: int, seed: int) -> str:
-    """Name what a table depends on: extractor, images (names, labels, the first four), draws, and where it lies."""
-    digest = hashlib.sha256(f"{features} {split.name} {len(split)} {batch} {seed}".encode())
-    digest.update("\n".join(map(str, split.uids)).encode())
-    first = torch.arange(min(4, len(split)))
-    images = split.images(first, torch.zeros_like(first))
-    digest.update(str(images.device).encode())
-    for tensor in (split.y, split.a, images, *features.state_dict().values()):
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def make_optimiser(recipe: Recipe, parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Optimizer:
     """The fine-tuning optimiser of the recipe; Adam without weight decay, SGD with it (SWiFT's public code)."""
     if recipe.optimiser == "adam":
         return torch.optim.Adam(parameters, lr=lr)
     return torch.optim.SGD(parameters, lr=lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How `finetune` trains, where a method departs from the usual way.
+
+    A frozen extractor is in evaluation mode and its features are cached if it has few augmentations (`cache`);
+    `extractor="train"` lets its BatchNorm statistics move, as in the public code of SWiFT (D13). A frozen head keeps
+    its dropout, as there (D14), unless `head="eval"`. `mask` multiplies the gradients (Eq. 11) or, with
+    `apply="update"`, the whole update.
+    """
+
+    mask: Mapping[str, Tensor] | None = None
+    """Name of a parameter -> factors in [0, 1] of its shape."""
+    apply: Literal["gradient", "update"] = "gradient"
+    optimiser: torch.optim.Optimizer | None = None
+    """None: that of the recipe."""
+    schedule: Literal["constant", "cosine"] | None = None
+    """A cosine lets the learning rate fall to 0; None: that of the recipe."""
+    cache: bool = True
+    augment: bool = True
+    extractor: Literal["eval", "train"] = "eval"
+    head: Literal["train", "eval"] = "train"
+    after_epoch: Callable[[float], None] | None = None
+    """Called with the mean loss of each epoch; it may read the network, but must restore its modes."""
+    checkpoint: Checkpoint | None = None
 
 
 def finetune(
@@ -147,101 +97,104 @@ def finetune(
     epochs: int,
     lr: float,
     train: Sequence[Part] = ("features", "head"),
-    mask: Mapping[str, Tensor] | None = None,
-    apply: Literal["gradient", "update"] = "gradient",
-    optimiser: torch.optim.Optimizer | None = None,
-    schedule: Literal["constant", "cosine"] | None = None,
-    cache: bool = True,
-    augment: bool = True,
-    extractor: Literal["eval", "train"] = "eval",
-    head: Literal["train", "eval"] = "train",
-    after_epoch: Callable[[float], None] | None = None,
-    checkpoint: Checkpoint | None = None,
     stage: str = "finetune",
+    how: Training | None = None,
 ) -> nn.Module:
-    """Train parts of `net` in place for some epochs over a split, augmented, and return it.
+    """Train parts of a network in place for some epochs over a split, augmented, and return it.
 
-    A frozen extractor is in evaluation mode and its features are cached where the poses are few; `extractor="train"`
-    lets its BatchNorm statistics move, as in the public code of SWiFT (D13). A frozen head keeps its dropout, as
-    there (D14), unless `head="eval"`. `mask` maps parameter names to factors in [0, 1]: of the gradients (Eq. 11), or
-    of the whole update. A step whose loss is undefined on the batch is left out. A cosine `schedule` lets the rate
-    fall to 0; None takes that of the recipe. `after_epoch` hears the mean loss of each epoch and may read `net`,
-    whose modes it must leave as they are.
+    A step whose loss is undefined on the batch is left out. `how` has the rarer choices.
 
     Raises:
         NonFinite: after an epoch that left a parameter or buffer NaN or infinite.
     """
-    data = run.split(split)
+    how, data = how or Training(), run.split(split)
     names = {name: p for part in train for name, p in net.get_submodule(part).named_parameters(prefix=part)}
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad_(name in names)
-    net.train()
-    if "features" not in train and extractor == "eval":
-        freeze(net.get_submodule("features"))
-    if "head" not in train and head == "eval":
-        net.get_submodule("head").eval()
-    if optimiser is None:
-        optimiser = make_optimiser(run.recipe, list(names.values()), lr)
-    features, head_of, frozen = net.get_submodule("features"), net.get_submodule("head"), None
-    still = "features" not in train and extractor == "eval"
-    if cache and still and (data.poses is not None or not augment):
-        frozen = FrozenFeatures(features, data, run.recipe.batch, run, stage)
-
-    def logits(x: Tensor, size: int) -> Tensor:
-        if still and size < len(x):
-            with torch.no_grad():
-                h = in_parts(partial(trained_logits, run, features), x, size)
-            return head_of(h).squeeze(1)
-        return in_parts(partial(trained_logits, run, net), x, size)
-
-    def pull_back(z: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor, Tensor | None]:
-        value = loss(z, y, a)
-        if value is not None:
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-        return z, value
-
-    def live(x: Tensor, y: Tensor, a: Tensor, size: int) -> tuple[Tensor, Tensor | None]:
-        return pull_back(logits(x, size), y, a)
-
-    draws, facts = run.rng(stage), _Facts()
+    _prepare(net, names, train, how)
+    optimiser = how.optimiser or make_optimiser(run.recipe, list(names.values()), lr)
+    passes = _Passes(run, net, data, loss, optimiser, stage, still="features" not in train and how.extractor == "eval")
+    if how.cache and passes.still and (data.poses is not None or not how.augment):
+        passes.frozen = FrozenFeatures(net.get_submodule("features"), data, run.recipe.batch, run, stage)
     steps = max(1, epochs * -(-len(data) // run.recipe.batch))
-    falling = (schedule or run.recipe.schedule) == "cosine"
+    falling = (how.schedule or run.recipe.schedule) == "cosine"
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps) if falling else None
+    draws, facts = run.rng(stage), _Facts()
     position = _Position(draws)
     parts: dict[str, Stateful] = {"net": net, "optimiser": optimiser, "facts": facts, "position": position}
     parts |= {"decay": decay} if decay is not None else {}
     with seeded(run.rng(f"{stage}/dropout")):
-        if checkpoint is not None and checkpoint.resume(parts):
+        if how.checkpoint is not None and how.checkpoint.resume(parts):
             run.progress(f"{stage}, resumed at epoch {position.epoch + 1}, batch {position.batch + 1}")
         for epoch in range(position.epoch, epochs):
             run.progress(f"{stage}, epoch {epoch + 1}/{epochs}")
             first = position.start(epoch)
-            batches = data.draws(size=run.recipe.batch, shuffle=True, augment=augment, rng=draws)
-            for number, (index, variant) in islice(enumerate(batches), first, None):
+            batches = data.draws(size=run.recipe.batch, shuffle=True, augment=how.augment, rng=draws)
+            for number, (index, augmentation) in islice(enumerate(batches), first, None):
                 position.batch = number
-                if checkpoint is not None:
-                    checkpoint.keep(parts)
-                y, a = data.y[index], data.a[index]
-                if frozen is not None:
-                    z, value = pull_back(head_of(frozen(index, variant)).squeeze(1), y, a)
-                else:
-                    z, value = fitted(
-                        net, len(index), partial(live, data.images(index, variant), y, a), what=stage, log=run.log
-                    )
-                facts.add(z, y, a, value)
+                if how.checkpoint is not None:
+                    how.checkpoint.keep(parts)
+                z, value = passes.pull_back(index, augmentation)
+                facts.add(z, data.y[index], data.a[index], value)
                 if value is None:
                     continue
-                _step(optimiser, names, mask, apply)
+                _step(optimiser, names, how.mask, how.apply)
                 if decay is not None:
                     decay.step()
             facts.close_epoch()
             require_finite(net, f"{stage}, epoch {epoch + 1}")
-            if after_epoch is not None:
-                after_epoch(facts.losses[-1])
+            if how.after_epoch is not None:
+                how.after_epoch(facts.losses[-1])
     run.log(**{stage: facts.summary()})
     net.requires_grad_(True)
     return net.eval()
+
+
+def _prepare(net: nn.Module, names: Mapping[str, nn.Parameter], train: Sequence[Part], how: Training) -> None:
+    """Give parameters their gradients, and the parts of the network their modes."""
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_(name in names)
+    net.train()
+    if "features" not in train and how.extractor == "eval":
+        freeze(net.get_submodule("features"))
+    if "head" not in train and how.head == "eval":
+        net.get_submodule("head").eval()
+
+
+@dataclass
+class _Passes:
+    """The forward and backward pass of a batch, with cached features or in chunks that fit into memory."""
+
+    run: Run
+    net: nn.Module
+    data: Split
+    loss: Loss
+    optimiser: torch.optim.Optimizer
+    stage: str
+    still: bool
+    """Whether the extractor stays as it is, so that its passes need no gradient."""
+    frozen: FrozenFeatures | None = None
+
+    def pull_back(self, index: Tensor, augmentation: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Set the gradients of one batch; return its logits (B,) and its loss, None where that is undefined."""
+        y, a = self.data.y[index], self.data.a[index]
+        if self.frozen is not None:
+            z = self.net.get_submodule("head")(self.frozen(index, augmentation)).squeeze(1)
+            return self._backward(z, y, a)
+        live = partial(self._live, self.data.images(index, augmentation), y, a)
+        return run_in_chunks(self.net, len(index), live, what=self.stage, log=self.run.log)
+
+    def _live(self, x: Tensor, y: Tensor, a: Tensor, size: int) -> tuple[Tensor, Tensor | None]:
+        if self.still and size < len(x):
+            with torch.no_grad():
+                h = in_chunks(partial(trained_logits, self.run, self.net.get_submodule("features")), x, size)
+            return self._backward(self.net.get_submodule("head")(h).squeeze(1), y, a)
+        return self._backward(in_chunks(partial(trained_logits, self.run, self.net), x, size), y, a)
+
+    def _backward(self, z: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor, Tensor | None]:
+        value = self.loss(z, y, a)
+        if value is not None:
+            self.optimiser.zero_grad(set_to_none=True)
+            value.backward()
+        return z, value
 
 
 def _step(
@@ -274,14 +227,14 @@ def require_finite(net: nn.Module, where: str) -> None:
 
 
 class _Position:
-    """The next step of a training: epoch, batch, and the random state from which order, poses and dropout come."""
+    """The next step of a training: epoch, batch, and the random state of order, augmentation and dropout."""
 
     def __init__(self, draws: torch.Generator) -> None:
         self.draws, self.order = draws, draws.get_state()
         self.epoch = self.batch = 0
 
     def start(self, epoch: int) -> int:
-        """Note that an epoch starts; return its first batch, which is not 0 in one that is resumed."""
+        """Note that an epoch starts; return its first batch, which is not 0 where the epoch is resumed."""
         # All draws of an epoch come before its first batch: the state here and a number say where it stands.
         self.order = self.draws.get_state()
         first = self.batch if epoch == self.epoch else 0
@@ -298,7 +251,7 @@ class _Position:
 
 
 class _Facts:
-    """What a cell's JSON says of one stage of training."""
+    """What a cell's record says of one stage of training."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []

@@ -1,6 +1,6 @@
-"""Checkpoints of long training: all that its next step depends on, in one file that is replaced on a timer.
+"""Checkpoints of long training: everything that the next step depends on, in one file that is replaced on a timer.
 
-A process that takes it up ends with the same bytes as one that was never stopped, on the same kind of processor.
+A process that resumes from one ends with the same bytes as one that was never stopped, on the same kind of processor.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from bench.learn.train import Stateful
 from bench.run.context import packed
 
 EVERY = float(os.environ.get("BENCH_CHECKPOINT_EVERY", "600"))
-"""Seconds between two checkpoints, the most work that is lost; the environment shortens it for tests."""
+"""Seconds between two checkpoints, and so the most work that can be lost; tests shorten it by the environment."""
 
 
 class Checkpoint:
-    """The checkpoint of one training; fulfils `bench.learn.train.Checkpoint`.
+    """The checkpoint of one training; implements `bench.learn.train.Checkpoint`.
 
-    One that other code (of bench or torch) wrote is not taken up, for the weights would be of neither code; nor is a
-    damaged one. Training then starts anew, and says so. One that cannot be written is said and stops nothing: where a
-    disk stays full, the result cannot be written either, and its error tells.
+    A checkpoint that is damaged, or was written by other code (of bench or torch), is not resumed, because the weights
+    would belong to neither version. Training then starts again, with a warning. A checkpoint that cannot be written
+    causes a warning only: if the disk stays full, writing the result fails with an error.
 
     Args:
-        file: named like the result, so that all that defines the numbers is in its name.
-        parts: what changes with the training besides the parts that the loop itself names.
-        say: called with one line where something is wrong.
+        file: named like the result, so that its name covers everything that defines the numbers.
+        parts: what changes during the training besides the parts that the loop itself names.
+        say: called with one line when something is wrong.
     """
 
     def __init__(self, file: Path, parts: Mapping[str, Stateful], say: Callable[[str], None]) -> None:
         self._file, self._parts, self._say, self._last = file, parts, say, time.monotonic()
 
     def resume(self, parts: Mapping[str, Stateful]) -> bool:
-        """Give every part the state that it had; tell whether there was one."""
+        """Restore the stored state of every part; return whether there was one."""
         if not self._file.is_file():
             return False
         kept = _read(self._file)
@@ -56,7 +56,7 @@ class Checkpoint:
         return True
 
     def keep(self, parts: Mapping[str, Stateful]) -> None:
-        """Write the state of every part where the last was written long enough ago."""
+        """Write the state of every part if the last was written long enough ago."""
         if time.monotonic() - self._last < EVERY:
             return
         states = {name: part.state_dict() for name, part in {**self._parts, **parts}.items()}
@@ -69,12 +69,12 @@ class Checkpoint:
         self._last = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file: the result stands."""
+        """Remove the file, once the result is written."""
         self._file.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """Return what was kept, None where the file is damaged: torch alone does not notice a changed number."""
+    """Return the stored states, None where the file is damaged: torch alone does not notice a changed number."""
     written = file.read_bytes()
     content = written[hashlib.sha256().digest_size :]
     if not written.startswith(hashlib.sha256(content).digest()):
@@ -84,7 +84,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 @cache
 def _code() -> str:
-    """Name the code that computes: torch and every module of the package."""
+    """Return a digest of the code that computes: torch and every module of the package."""
     digest, root = hashlib.sha256(torch.__version__.encode()), Path(bench.__file__).parent
     for file in sorted(root.rglob("*.py")):
         digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())

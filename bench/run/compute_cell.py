@@ -26,7 +26,7 @@ from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.learn.device import device, keep_memory
 from bench.learn.predict import predict
 from bench.run import environment, paired_splits, pictures
-from bench.run.context import CellRun, Shelf, uncounted
+from bench.run.context import CellRun, SharedCache, uncounted
 from bench.run.paired_splits import Splits
 from bench.run.plan import (
     BASELINE,
@@ -83,7 +83,7 @@ def run_cell(
         fold=cell.fold,
         method=cell.method,
         report=report,
-        shelf=_shelf(settings, data, cell, method, baseline_sha),
+        shared_cache=_shared_cache(settings, data, cell, method, baseline_sha),
     )
     if data.given is not None and cell.method == BASELINE:
         run.log(given_baseline=data.given.sha256(cell.fold))
@@ -181,11 +181,11 @@ def _fit(method: Method, run: CellRun, data: TaskData, cell: Cell) -> nn.Module:
     return model
 
 
-def _shelf(settings: Settings, data: TaskData, cell: Cell, method: Method, baseline: str) -> Shelf:
+def _shared_cache(settings: Settings, data: TaskData, cell: Cell, method: Method, baseline: str) -> SharedCache:
     """Return the place of what cells of a fold share; a value there depends on all that is named here."""
     recipe, images = dataclasses.asdict(data.task.recipe), _fingerprints(data, cell.fold, ("train", "val", "external"))
     identity = {"schema": SCHEMA, "baseline": baseline, "recipe": recipe, "data": images, "version": method.version}
-    return Shelf(settings.cache / "shared", identity)
+    return SharedCache(settings.cache / "shared", identity)
 
 
 def _fingerprints(data: TaskData, fold: int, names: Iterable[str]) -> dict[str, Any]:

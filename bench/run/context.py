@@ -1,4 +1,4 @@
-"""What a method is given: `CellRun` fulfils `bench.api.Run` and counts what the method costs."""
+"""The run that a method is given: `CellRun` implements `bench.api.Run` and counts the cost of the method."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ class Passes:
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Where values that several cells have in common are kept, and what they depend on besides their own names."""
+class SharedCache:
+    """The folder for values that several cells share, and the identity that is part of the key of each."""
 
     folder: Path
     identity: Mapping[str, Any]
 
 
 class CellRun:
-    """One method on one fold. Splits are made when asked for; only those in `uses` can be.
+    """One method on one fold. Splits are made when first read; only those in `uses` can be.
 
-    `method` is a spec and `task` may name a variant; draws depend on what stands before the colon alone.
+    `method` is a spec and `task` may name a variant. Draws depend only on the names before the colon, so that all
+    settings of a method and all variants of a task are compared on the same draws.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class CellRun:
         fold: int,
         method: str,
         report: Callable[[str], None] | None = None,
-        shelf: Shelf | None = None,
+        shared_cache: SharedCache | None = None,
     ) -> None:
         self.passes, self.facts, self.warnings = Passes(), {}, []
         self.strips: pictures.Pictures = {}
@@ -67,7 +68,7 @@ class CellRun:
         self.recipe = recipe
         self._splits, self._uses, self._opened = splits, uses, {}
         self._names, self._method, self._report = (seed, family(task), fold), family(method), report
-        self._shelf = shelf
+        self._shared_cache = shared_cache
 
     def split(self, name: str) -> ImageSplit:
         """Return a declared split; raises UndeclaredSplit for any other."""
@@ -75,18 +76,18 @@ class CellRun:
             declared = ", ".join(sorted(self._uses)) or "none"
             raise UndeclaredSplit(
                 f"{self._method} reads the split '{name}' but declares uses = {{{declared}}}: "
-                f"add it there if the method is defined on it (only train, val and external can be had)"
+                f"add it there if the method is defined on it (only train, val and external exist)"
             )
         if name not in self._opened:
             self._opened[name] = self._splits[name]()
         return self._opened[name]
 
     def score(self, net: nn.Module, data: str | Split) -> Tensor:
-        """Return logits (N,) on a declared split, or a part of one."""
+        """Return the logits (N,) of a network on a declared split, or on a part of one."""
         return predict(net, self.split(data) if isinstance(data, str) else data, self.log)
 
     def rng(self, stage: str, *, shared: bool = False) -> torch.Generator:
-        """Return a generator seeded by (seed, task, fold, method, stage), without the method where shared."""
+        """Return a generator seeded by (seed, task, fold, method, stage), without the method if `shared`."""
         return torch.Generator().manual_seed(seed_of(*self._names, "" if shared else self._method, stage))
 
     def shared(
@@ -97,14 +98,14 @@ class CellRun:
         *,
         across_methods: bool = False,
     ) -> Mapping[str, Tensor]:
-        """Return what `compute` returns, from the shelf where another cell of this fold made it already.
+        """Return what `compute` returns, from the shared cache if another cell of this fold has computed it.
 
-        The facts, warnings and passes of making it are kept with it and count for every cell that takes it.
+        Facts, warnings and passes of the computation are stored with the value and count for every cell that reads it.
         """
-        if self._shelf is None:
+        if self._shared_cache is None:
             return compute()
         names = {"seed": self._names, "stage": stage, "by": by, "method": "" if across_methods else self._method}
-        file = self._shelf.folder / f"{digest({**self._shelf.identity, **names})[:32]}.pt"
+        file = self._shared_cache.folder / f"{digest({**self._shared_cache.identity, **names})[:32]}.pt"
         kept = unpacked(file)
         if kept is None:
             told = self.facts, self.warnings, self.passes.forward, self.passes.backward
@@ -126,31 +127,31 @@ class CellRun:
         return {name: tensor.to(where) for name, tensor in kept["value"].items()}
 
     def count(self, *, forward: int = 0, backward: int = 0) -> None:
-        """Count passes that were spared because their results were at hand."""
+        """Count passes that were not made because their results were cached."""
         self.passes.forward += forward
         self.passes.backward += backward
 
     def keep(self, kind: str, values: Mapping[str, Tensor]) -> None:
-        """Keep what figures show of the extractor's parameters; see `bench.run.pictures.strips`."""
+        """Store what figures show of the extractor's parameters; see `bench.run.pictures.strips`."""
         self.strips.update(pictures.strips(kind, values))
 
     def log(self, **facts: Any) -> None:
-        """Keep facts for the cell's JSON."""
+        """Store facts in the cell's record."""
         self.facts.update(facts)
 
     def warn(self, text: str) -> None:
-        """Keep a warning for the cell's JSON."""
+        """Store a warning in the cell's record, once."""
         if text not in self.warnings:
             self.warnings.append(text)
 
     def progress(self, where: str) -> None:
-        """Say where the method is."""
+        """Report where the method is to the user."""
         if self._report:
             self._report(where)
 
 
 def unpacked(file: Path) -> dict[str, Any] | None:
-    """Return what `packed` wrote, None where there is no file or a damaged one: what was in it is made anew."""
+    """Return what `packed` wrote; None where the file is missing or damaged, so that it is computed again."""
     try:
         return torch.load(io.BytesIO(file.read_bytes()), weights_only=True)
     except Exception:  # torch raises a different error for each way in which a file can be damaged
@@ -158,14 +159,14 @@ def unpacked(file: Path) -> dict[str, Any] | None:
 
 
 def packed(value: object) -> bytes:
-    """Return what `torch.save` writes, tensors as those of the CPU; writing itself, torch hides that a disk is full."""
+    """Return the bytes that `torch.save` writes, with tensors on the CPU. Torch itself does not report a full disk."""
     buffer = io.BytesIO()
     torch.save(on_cpu(value), buffer)
     return buffer.getvalue()
 
 
 def counted(net: Net, passes: Passes) -> Net:
-    """Count in `passes` every image that goes through `net.features`, also in copies of `net`."""
+    """Count in `passes` every image that goes through `net.features`, in copies of `net` too."""
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         passes.forward += len(output)
@@ -181,7 +182,7 @@ def counted(net: Net, passes: Passes) -> Net:
 
 
 def uncounted(net: nn.Module) -> nn.Module:
-    """Take the counting hooks off a network that a method returned."""
+    """Remove the counting hooks from a network that a method returned."""
     for module in net.modules():
         for key, hook in list(module._forward_hooks.items()):
             if getattr(hook, "__qualname__", "").startswith("counted."):

@@ -15,7 +15,7 @@ ATTEMPTS: dict[Kind, int] = {"node": 3, "preempted": 3, "timeout": 3}
 
 A node that went and a job that was preempted say nothing about the cell; a job over its time resumes from the last
 checkpoint. Memory, data, NaN and errors of the code would end the same way again: a batch is cut where it may be while
-the cell runs (`bench.learn.fit`), and a cell that shared its GPU has it to itself before it fails (`launchers.local`).
+the cell runs (`learn.chunks`), and a cell that shared its GPU has it to itself before it fails (`launchers.local`).
 `bench run` again, a person's word, tries all of them.
 """
 _NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")

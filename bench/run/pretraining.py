@@ -1,4 +1,4 @@
-"""The baseline of a fold: trained once from its training part, kept by what defines it, shared by all methods."""
+"""The baseline of a fold: trained once on its training part, stored under its identity, shared by all methods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup
 from bench.learn.device import device
-from bench.learn.load_checkpoint import given_state
+from bench.learn.load_checkpoint import user_checkpoint_state
 from bench.learn.network import Net, build_net
 from bench.learn.predict import predict
 from bench.learn.train import Stateful
@@ -46,10 +46,10 @@ def load_baseline(file: Path, backbone: str) -> tuple[Net, str]:
     return net, hashlib.sha256(content).hexdigest()
 
 
-def take_baseline(file: Path, given: Path, backbone: str) -> None:
-    """Keep the weights of a checkpoint that the user brings as the baseline; raises DataError where they do not fit."""
+def take_baseline(file: Path, user_checkpoint: Path, backbone: str) -> None:
+    """Store the weights of a user's checkpoint as the baseline; raise DataError where they do not fit the backbone."""
     with replacing(file) as temporary:
-        temporary.write_bytes(packed(given_state(given, backbone)))
+        temporary.write_bytes(packed(user_checkpoint_state(user_checkpoint, backbone)))
 
 
 SEEN = (
@@ -68,9 +68,9 @@ def train_baseline(
 ) -> None:
     """Train a baseline with the prediction loss for the epochs of the recipe; keep the last epoch (SWiFT, 4.3).
 
-    The paper's code keeps the epoch with the best validation AUC: its baseline has then seen the data from
-    which the external set is cut. `pretrain_checkpoint` names that and the choice on images held out for it.
-    What was killed goes on from its last checkpoint, which is removed once the weights stand.
+    The paper's code keeps the epoch with the best validation AUC, so that its baseline has seen the data from which the
+    external set is drawn. `pretrain_checkpoint` selects that rule, or the choice on images held out for it. A killed
+    training continues from its last checkpoint, which is removed once the weights are written.
     """
     recipe = data.task.recipe
     trained_on, *chosen_on = PRETRAIN_SPLITS[recipe.pretrain_checkpoint]
@@ -109,11 +109,13 @@ def train_baseline(
         split=trained_on,
         epochs=recipe.pretrain_epochs,
         lr=recipe.pretrain_lr,
-        optimiser=optimiser,
-        schedule="cosine" if recipe.pretrain_decay else "constant",
-        after_epoch=after_epoch,
-        checkpoint=checkpoint,
         stage="pre-training",
+        how=learn.Training(
+            optimiser=optimiser,
+            schedule="cosine" if recipe.pretrain_decay else "constant",
+            after_epoch=after_epoch,
+            checkpoint=checkpoint,
+        ),
     )
     with replacing(file) as temporary:
         temporary.write_bytes(packed(run.model.state_dict() if best is None else best.state))
@@ -138,10 +140,10 @@ def _optimiser(recipe: Recipe, net: Net) -> torch.optim.Optimizer:
 
 
 class _Best:
-    """The weights of the epoch with the highest AUC on a split; the first of equal ones.
+    """The weights of the epoch with the highest AUC on a split, the first in a tie.
 
     Raises:
-        EmptyGroup: a split of one class, on which no AUC is defined.
+        EmptyGroup: where the split has one class only, so that no AUC is defined.
     """
 
     def __init__(self, net: Net, split: ImageSplit) -> None:

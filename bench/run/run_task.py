@@ -153,10 +153,10 @@ def prepare(
 def _check_given(data: TaskData, cells: Sequence[PlannedCell]) -> None:
     """Raise DataError for a baseline of the user's that does not fit, before images are decoded for it."""
     if data.given is not None:
-        from bench.learn.load_checkpoint import given_state
+        from bench.learn.load_checkpoint import user_checkpoint_state
 
         for file in {data.given.file(p.cell.fold) for p in cells}:
-            given_state(file, cells[0].cell.backbone)
+            user_checkpoint_state(file, cells[0].cell.backbone)
 
 
 def run_task(

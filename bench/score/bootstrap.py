@@ -1,9 +1,9 @@
-"""Other patients of the same hospital: how far a metric moves when a test set is drawn again, patient by patient.
+"""The clustered bootstrap: how far a metric moves when other patients of the same hospital are tested.
 
 Patients are drawn with replacement, as many as there are, each with all of their images (Field & Welsh, Bootstrapping
-clustered data, JRSS B 69, 2007): images of one patient are no independent observations. A draw is the same for every
-model of a set, so that differences between models are paired. The models stay as they are: an interval covers other
-patients of the same kind, not another training (that is the test over folds), and not another hospital. A gap is an
+clustered data, JRSS B 69, 2007), because images of one patient are not independent. Every model of a set is scored on
+the same draws, so that differences between models are paired. The models stay as they are: an interval covers other
+patients of the same kind, but not another training (the test over folds does) and not another hospital. A gap is an
 absolute value and cannot fall below zero: near zero its intervals are rough.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,8 +19,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bench.errors import UsageError
-from bench.score.metrics import gaps
+from bench.score.definitions import METRICS, Rates
 from bench.score.statistics import LEVEL
+from bench.score.threshold import predicted_positive
 
 DRAWS = 2000
 _AT_ONCE = 2_000_000
@@ -28,7 +30,6 @@ _NARROW = 2**15 - 1
 # Up to here halves of images are counted in 16 bits, which takes half as long.
 _EXACT = 2**24
 # Up to here whole numbers are the same in float32.
-_BY_GROUP = {"min_auc": np.min, "gap_auc": np.ptp}
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,29 @@ def replicates(
     draws: int = DRAWS,
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
-    """Return metrics of models on redrawn patients, (models, metrics, draws); NaN where a rate has no image.
+    """Return metrics of models on bootstrap samples of the patients, (models, metrics, draws).
 
-    `logits` (N,) of each model; `metrics` are AUCs and gaps of `bench.score.metrics`; `watch` hears of the draws done.
-    A group that lacks a class in the sample itself is in no `min_auc` and no `gap_auc`, as there; in a draw it makes
-    both NaN. Draws depend on `seed` and the number of patients alone.
+    A value is NaN where a rate has no image. A group that lacks a class in the sample itself enters neither `min_auc`
+    nor `gap_auc`, as outside the bootstrap; one that lacks a class in a draw alone makes both NaN there.
+
+    Args:
+        sample: what all models are scored on.
+        logits: of each model, (N,).
+        metrics: names of metrics of `bench.score.definitions` that are `bootstrapped`.
+        seed: draws depend on it and on the number of patients alone.
+        draws: how many bootstrap samples are drawn.
+        watch: called with the number of draws that are done, and of all.
 
     Raises:
-        UsageError: on a metric that is not made of AUCs and rates.
+        UsageError: on a metric that is not bootstrapped.
     """
+    possible = [name for name, metric in METRICS.items() if metric.bootstrapped]
+    if unknown := [name for name in metrics if name not in possible]:
+        raise UsageError(f"no bootstrap of {', '.join(unknown)}: possible are {', '.join(possible)}")
     most = 2 * sample.patients * int(np.bincount(sample.patient).max())
     kind = np.int16 if most <= _NARROW else np.int32
     every = _Counts.of(sample, np.ones(len(sample.y), dtype=bool), kind)
-    models = [_Model(sample, logit, metrics, kind) for logit in logits]
+    models = [_Model(sample, logit, kind) for logit in logits]
     generator = np.random.default_rng(seed)
     values = np.empty((len(models), len(metrics), draws))
     step = max(1, _AT_ONCE // sample.patients)
@@ -86,13 +97,15 @@ def replicates(
         weights = _weights(generator, sample.patients, stop - start).astype(kind)
         images = every(weights)
         for place, model in enumerate(models):
-            values[place, :, start:stop] = model.values(weights, images)
+            drawn = _Drawn(model, weights, images)
+            for row, name in enumerate(metrics):
+                values[place, row, start:stop] = METRICS[name].function(drawn)  # pyright: ignore[reportArgumentType]
         watch(stop, draws)
     return values
 
 
 def interval(differences: np.ndarray) -> Interval:
-    """Return what the redrawn differences (B,) of two models say; NaN draws are counted out, never 0.
+    """Return interval, p and standard error of the bootstrapped differences (B,) of two models; NaN draws are left out.
 
     p is twice the smaller share of draws on either side of zero, each with one added, so that it is never 0 (Davison
     & Hinkley, Bootstrap Methods and their Application, 1997). All is NaN where more than `LEVEL` of the draws are:
@@ -118,31 +131,46 @@ def _weights(generator: np.random.Generator, patients: int, draws: int) -> np.nd
 class _Model:
     """What a model's metrics are linear in, by patient: sorted and counted once, then weighted."""
 
-    def __init__(self, sample: Sample, logit: np.ndarray, metrics: Sequence[str], kind: type) -> None:
-        self.metrics = metrics
-        self.positives = _Counts.of(sample, logit > 0, kind)
-        everyone = np.ones(len(logit), dtype=bool)
-        self.pooled = _Auc.of(sample, logit, everyone, kind) if "auc" in metrics else None
-        wanted = range(sample.groups) if {*metrics} & {*_BY_GROUP} else ()
-        by_group = [(g, _Auc.of(sample, logit, sample.a == g, kind)) for g in wanted]
-        self.by_group = [(g, auc) for g, auc in by_group if auc]
+    def __init__(self, sample: Sample, logit: np.ndarray, kind: type) -> None:
+        self.sample, self.logit, self.kind = sample, logit, kind
+        self.positives = _Counts.of(sample, predicted_positive(logit), kind)
 
-    def values(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
-        """Metrics under weights (P, B) of the patients, (metrics, B); `images` (G, 2, B) of each group and class."""
-        positives = self.positives(weights)
+    @cached_property
+    def pooled(self) -> _Auc | None:
+        """The AUC of all images; sorted only where a metric reads it."""
+        return _Auc.of(self.sample, self.logit, np.ones(len(self.logit), dtype=bool), self.kind)
+
+    @cached_property
+    def by_group(self) -> list[tuple[int, _Auc]]:
+        """The AUC of each group that has both classes."""
+        aucs = ((g, _Auc.of(self.sample, self.logit, self.sample.a == g, self.kind)) for g in range(self.sample.groups))
+        return [(g, auc) for g, auc in aucs if auc]
+
+
+class _Drawn:
+    """A model under weights (P, B) of the patients, as metrics read it: see `bench.score.definitions.Scored`.
+
+    `images` (G, 2, B) are the counts of each group and class.
+    """
+
+    def __init__(self, model: _Model, weights: np.ndarray, images: np.ndarray) -> None:
+        self.model, self.weights, self.images = model, weights, images
+
+    @cached_property
+    def rates(self) -> Rates:
+        positives, images = self.model.positives(self.weights), self.images
         with np.errstate(invalid="ignore"):
-            selection = positives.sum(axis=1) / images.sum(axis=1)
             fpr, tpr = (positives[:, label] / images[:, label] for label in (0, 1))
-        found = gaps(selection, tpr, fpr)
-        nothing = np.full(weights.shape[1], np.nan)
-        found["auc"] = self.pooled(weights, images.sum(axis=0)) if self.pooled else nothing
-        aucs = [auc(weights, images[group]) for group, auc in self.by_group]
-        for name, summarise in _BY_GROUP.items():
-            enough = len(aucs) >= (2 if name == "gap_auc" else 1)
-            found[name] = summarise(aucs, axis=0) if enough else nothing
-        if unknown := [name for name in self.metrics if name not in found]:
-            raise UsageError(f"no bootstrap of {', '.join(unknown)}: possible are {', '.join(found)}")
-        return np.stack([np.broadcast_to(found[name], nothing.shape) for name in self.metrics])
+            return Rates(positives.sum(axis=1) / images.sum(axis=1), tpr, fpr)
+
+    @property
+    def auc(self) -> np.ndarray | float:
+        pooled = self.model.pooled
+        return pooled(self.weights, self.images.sum(axis=0)) if pooled else np.nan
+
+    @cached_property
+    def aucs(self) -> np.ndarray:
+        return np.array([auc(self.weights, self.images[group]) for group, auc in self.model.by_group])
 
 
 @dataclass(frozen=True)

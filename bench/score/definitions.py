@@ -1,128 +1,270 @@
-"""What the metrics are called, which way each is better, how it is defined. Without numpy: `bench ls` reads it.
+"""The metrics, one function each, with title, kind and direction. A new metric is one more function in this file.
+
+`SR_g`, `TPR_g` and `FPR_g` are the selection, true positive and false positive rate of group g; dT = TPR_0 - TPR_1 and
+dF = FPR_0 - FPR_1. With more than two groups an absolute difference becomes the range, largest minus smallest. A rate
+without images is NaN, and so is every metric made of it: fairlearn takes 0 for it, which turns a missing group into
+a gap.
+
+The threshold that decides whether an image is predicted positive is part of a metric: a score of 0.5, or the threshold
+that was chosen on validation images and is carried to the other sets (see `bench.score.threshold`). Calibration is
+that of the score as it is: a loss that weighs the classes moves scores away from how often the finding is there, so
+compare methods, not the number itself.
 
 SWiFT prints no formula of equalised odds. The one surviving routine of its authors (vios-s/BMFT) halves the absolute
 signed sum, in which gaps of opposite sign cancel: `eodds_signed`. The headline `eodds` halves the sum of the absolute
 gaps; where both gaps have one sign the two are equal. Both, the larger gap and the sum are stored in every cell (D22).
-
-What decides that an image is predicted positive is part of a metric: its score above 0.5, or above the threshold that
-the model carries from validation (see `bench.score.threshold`). Calibration is that of the score as it is: a loss that
-weighs the classes moves scores away from how often the finding is there, so compare methods, not the number itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
 
 from bench.errors import UnknownName
 
+Kind = Literal["score", "error", "gap", "calibration"]
+Direction = Literal["up", "down"] | None
 Threshold = Literal["none", "0.5", "carried"]
 
 
-@dataclass(frozen=True)
-class Metric:
-    """One entry of `METRICS`.
+class Rates(NamedTuple):
+    """Rates of each group at one threshold, (G, ...), in 0..1; NaN where no image of a group counts for one."""
 
-    `direction` says which way is better, None that neither is; `threshold` what an image's score must exceed to be
-    predicted positive, "none" where no image is. `version` is the `VERSION` in which the definition last changed.
+    selection: np.ndarray
+    tpr: np.ndarray
+    fpr: np.ndarray
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One model on one set, as the functions of metrics read it.
+
+    In the bootstrap, `rates`, `auc` and `aucs` have one more axis, the last, for its draws; the rest is not there.
     """
+
+    rates: Rates
+    """At the threshold of the metric."""
+    auc: float
+    """Of all images together; NaN with one class."""
+    aucs: np.ndarray
+    """Of each group that has both classes, (at most G,)."""
+    calibration: np.ndarray
+    """Expected calibration error of each group, (G,)."""
+    logit: np.ndarray
+    """Of each image, (N,), ascending; `y` and `a` are in the same order."""
+    y: np.ndarray
+    a: np.ndarray
+
+
+Function = TypeVar("Function", bound=Callable[[Scored], Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One entry of `METRICS`: all that the harness knows of a metric."""
 
     name: str
     title: str
-    direction: Literal["up", "down"] | None
+    kind: Kind
+    """How well a model does, how wrong it is, how far groups are apart, or how far scores are from frequencies."""
+    direction: Direction
+    """Which way is better; None: neither."""
     says: str
     formula: str
+    function: Callable[[Scored], Any]
+    """Its value, a number in plain Python or NumPy; NaN where it is undefined."""
     threshold: Threshold = "0.5"
+    """What a score must exceed for a positive prediction; "none": it reads no predictions."""
+    needs_attribute: bool = True
+    """Whether groups enter it: it is then suppressed together with their counts."""
+    bootstrapped: bool = False
+    """Whether `function` also takes a `Scored` of the bootstrap."""
     version: int = 1
+    """The `VERSION` in which it came, or its definition last changed."""
 
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            "auc", "AUC", "up", "Area under the ROC curve of all images pooled.", "P(z+ > z-) + P(z+ = z-) / 2", "none"
-        ),
-        Metric("spd", "SPD", "down", "Statistical parity difference: gap between selection rates.", "|SR_0 - SR_1|"),
-        Metric("eodds", "EOdds", "down", "Equalised odds: mean of the TPR and FPR gaps (D22).", "(|dT| + |dF|) / 2"),
-        Metric("eodds_max", "EOdds max", "down", "Equalised odds: the larger of both gaps.", "max(|dT|, |dF|)"),
-        Metric("eodds_sum", "EOdds sum", "down", "Equalised odds: the sum of both gaps.", "|dT| + |dF|"),
-        Metric(
-            "eodds_signed",
-            "EOdds signed",
-            "down",
-            "The public code's equalised odds, in which gaps of opposite sign cancel; two groups only (D22).",
-            "|dT + dF| / 2",
-        ),
-        Metric("eopp", "EOpp", "down", "Equal opportunity: gap between true positive rates.", "|dT|"),
-        Metric("tpr_gap", "TPR gap", None, "Signed gap between true positive rates; two groups.", "TPR_0 - TPR_1"),
-        Metric("fpr_gap", "FPR gap", None, "Signed gap between false positive rates; two groups.", "FPR_0 - FPR_1"),
-        Metric(
-            "min_auc", "Min AUC", "up", "Lowest AUC within a group, of those with both classes.", "min_g AUC_g", "none"
-        ),
-        Metric(
-            "gap_auc",
-            "Gap AUC",
-            "down",
-            "Gap between AUCs within groups, of those with both classes; needs two of them.",
-            "max_g AUC_g - min_g AUC_g",
-            "none",
-        ),
-        Metric("min_tpr", "Min TPR", "up", "Lowest true positive rate of a group.", "min_g TPR_g", version=2),
-        Metric(
-            "max_calibration_error",
-            "Max ECE",
-            "down",
-            "Largest expected calibration error of a group, in ten bins of equal width.",
-            "max_g ECE_g, ECE_g = sum_b |sum_{i in g, b} (y_i - p_i)| / n_g",
-            "none",
-            version=2,
-        ),
-        Metric(
-            "gap_calibration_error",
-            "Gap ECE",
-            "down",
-            "Gap between the expected calibration errors of groups.",
-            "max_g ECE_g - min_g ECE_g",
-            "none",
-            version=2,
-        ),
-        Metric(
-            "spd_carried",
-            "SPD carried",
-            "down",
-            "Statistical parity difference at the threshold carried from validation.",
-            "|SR_0 - SR_1|",
-            "carried",
-            version=2,
-        ),
-        Metric(
-            "eodds_carried",
-            "EOdds carried",
-            "down",
-            "Equalised odds at the threshold carried from validation: mean of the TPR and FPR gaps.",
-            "(|dT| + |dF|) / 2",
-            "carried",
-            version=2,
-        ),
-        Metric(
-            "min_tpr_carried",
-            "Min TPR carried",
-            "up",
-            "Lowest true positive rate of a group at the threshold carried from validation.",
-            "min_g TPR_g",
-            "carried",
-            version=2,
-        ),
-    )
-}
+METRICS: dict[str, Metric] = {}
+"""Every metric by its name. Records, tables, `bench ls metrics` and `bench metrics --recompute` read this alone."""
 
-VERSION = max(metric.version for metric in METRICS.values())
-"""Stored with every cell as `metrics_version`. Who changes what a metric says gives it the next number."""
+
+def define(title: str, kind: Kind, direction: Direction, **facts: Any) -> Callable[[Function], Function]:
+    """Enter a function into `METRICS`, under its own name; its docstring is what the metric says, then its formula.
+
+    `facts` are the fields of `Metric` that have defaults.
+    """
+
+    def enter(function: Function) -> Function:
+        says, _, formula = inspect.cleandoc(function.__doc__ or "").partition("\n\n")
+        named = {"name": function.__name__, "title": title, "says": says, "formula": formula, "function": function}
+        METRICS[function.__name__] = Metric(kind=kind, direction=direction, **named, **facts)
+        return function
+
+    return enter
+
+
+@define("AUC", "score", "up", threshold="none", needs_attribute=False, bootstrapped=True)
+def auc(of: Scored) -> Any:
+    """Area under the ROC curve of all images pooled.
+
+    P(z+ > z-) + P(z+ = z-) / 2
+    """
+    return of.auc
+
+
+@define("SPD", "gap", "down", bootstrapped=True)
+def spd(of: Scored) -> Any:
+    """Statistical parity difference: gap between selection rates.
+
+    |SR_0 - SR_1|
+    """
+    return _range(of.rates.selection)
+
+
+@define("EOdds", "gap", "down", bootstrapped=True)
+def eodds(of: Scored) -> Any:
+    """Equalised odds: mean of the TPR and FPR gaps (D22).
+
+    (|dT| + |dF|) / 2
+    """
+    return (_range(of.rates.tpr) + _range(of.rates.fpr)) / 2
+
+
+@define("EOdds max", "gap", "down", bootstrapped=True)
+def eodds_max(of: Scored) -> Any:
+    """Equalised odds: the larger of both gaps.
+
+    max(|dT|, |dF|)
+    """
+    return np.maximum(_range(of.rates.tpr), _range(of.rates.fpr))
+
+
+@define("EOdds sum", "gap", "down", bootstrapped=True)
+def eodds_sum(of: Scored) -> Any:
+    """Equalised odds: the sum of both gaps.
+
+    |dT| + |dF|
+    """
+    return _range(of.rates.tpr) + _range(of.rates.fpr)
+
+
+@define("EOdds signed", "gap", "down", bootstrapped=True)
+def eodds_signed(of: Scored) -> Any:
+    """The public code's equalised odds, in which gaps of opposite sign cancel; two groups only (D22).
+
+    |dT + dF| / 2
+    """
+    return abs(_signed(of.rates.tpr) + _signed(of.rates.fpr)) / 2
+
+
+@define("EOpp", "gap", "down", bootstrapped=True)
+def eopp(of: Scored) -> Any:
+    """Equal opportunity: gap between true positive rates.
+
+    |dT|
+    """
+    return _range(of.rates.tpr)
+
+
+@define("TPR gap", "gap", None, bootstrapped=True)
+def tpr_gap(of: Scored) -> Any:
+    """Signed gap between true positive rates; two groups.
+
+    TPR_0 - TPR_1
+    """
+    return _signed(of.rates.tpr)
+
+
+@define("FPR gap", "gap", None, bootstrapped=True)
+def fpr_gap(of: Scored) -> Any:
+    """Signed gap between false positive rates; two groups.
+
+    FPR_0 - FPR_1
+    """
+    return _signed(of.rates.fpr)
+
+
+@define("Min AUC", "score", "up", threshold="none", bootstrapped=True)
+def min_auc(of: Scored) -> Any:
+    """Lowest AUC within a group, of those with both classes.
+
+    min_g AUC_g
+    """
+    return of.aucs.min(axis=0) if len(of.aucs) else np.nan
+
+
+@define("Gap AUC", "gap", "down", threshold="none", bootstrapped=True)
+def gap_auc(of: Scored) -> Any:
+    """Gap between AUCs within groups, of those with both classes; needs two of them.
+
+    max_g AUC_g - min_g AUC_g
+    """
+    return _range(of.aucs) if len(of.aucs) > 1 else np.nan
+
+
+@define("Min TPR", "score", "up", version=2)
+def min_tpr(of: Scored) -> Any:
+    """Lowest true positive rate of a group.
+
+    min_g TPR_g
+    """
+    return of.rates.tpr.min(axis=0)
+
+
+@define("Max ECE", "calibration", "down", threshold="none", version=2)
+def max_calibration_error(of: Scored) -> Any:
+    """Largest expected calibration error of a group, in ten bins of equal width.
+
+    max_g ECE_g, ECE_g = sum_b |sum_{i in g, b} (y_i - p_i)| / n_g
+    """
+    return of.calibration.max()
+
+
+@define("Gap ECE", "gap", "down", threshold="none", version=2)
+def gap_calibration_error(of: Scored) -> Any:
+    """Gap between the expected calibration errors of groups.
+
+    max_g ECE_g - min_g ECE_g
+    """
+    return _range(of.calibration)
+
+
+@define("SPD carried", "gap", "down", threshold="carried", version=2)
+def spd_carried(of: Scored) -> Any:
+    """Statistical parity difference at the threshold carried from validation.
+
+    |SR_0 - SR_1|
+    """
+    return spd(of)
+
+
+@define("EOdds carried", "gap", "down", threshold="carried", version=2)
+def eodds_carried(of: Scored) -> Any:
+    """Equalised odds at the threshold carried from validation: mean of the TPR and FPR gaps.
+
+    (|dT| + |dF|) / 2
+    """
+    return eodds(of)
+
+
+@define("Min TPR carried", "score", "up", threshold="carried", version=2)
+def min_tpr_carried(of: Scored) -> Any:
+    """Lowest true positive rate of a group at the threshold carried from validation.
+
+    min_g TPR_g
+    """
+    return min_tpr(of)
+
+
+VERSION = max(entry.version for entry in METRICS.values())
+"""Stored with every cell as `metrics_version`. Who adds a metric or changes what one says gives it the next number."""
 
 
 def metric(name: str) -> Metric:
-    """The entry of `METRICS` called `name`; raises UnknownName."""
+    """Return the entry of `METRICS` called `name`; raise UnknownName where there is none."""
     if name not in METRICS:
         raise UnknownName("metric", name, METRICS)
     return METRICS[name]
@@ -132,3 +274,12 @@ def current(name: str, record: Mapping[str, Any]) -> bool:
     """Tell whether a cell's record holds a metric as it is defined today; one that does not say is taken to."""
     version = record.get("metrics_version", VERSION)
     return isinstance(version, int) and METRICS[name].version <= version <= VERSION
+
+
+def _range(values: np.ndarray) -> Any:
+    return np.ptp(values, axis=0)
+
+
+def _signed(rates: np.ndarray) -> Any:
+    # A signed difference has a direction between two groups only.
+    return rates[0] - rates[1] if len(rates) == 2 else np.nan

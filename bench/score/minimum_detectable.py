@@ -1,6 +1,6 @@
-"""The smallest differences that a set and some folds could show, so that silence is not taken for equality.
+"""Minimum detectable effects: a difference that is not significant may be too small for this set and these folds.
 
-Each is found with probability `POWER` by a two-sided test at `LEVEL`, before any adjustment for several methods.
+Each is detected with probability `POWER` by a two-sided test at `LEVEL`, before any adjustment for several methods.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ POWER = 0.8
 
 
 def from_error(error: float) -> float:
-    """The smallest difference of an estimate of this standard error: (z of 1 - LEVEL / 2 + z of POWER) error."""
+    """Return the minimum detectable effect at a standard error: (z of 1 - LEVEL / 2 + z of POWER) error."""
     return float((ndtri(1 - LEVEL / 2) + ndtri(POWER)) * error)
 
 
 def rate_gap(rate: float, n: int, m: int) -> float:
-    """The smallest gap between the rates of two groups of `n` and `m` independent images whose common rate is `rate`.
+    """Return the minimum detectable gap of the rates of two groups of `n` and `m` images, `rate` in both together.
 
-    Normal approximation of both binomials (Fleiss, Levin & Paik, Statistical Methods for Rates and Proportions, 2003,
-    chapter 4). NaN without images, and where the rate is 0 or 1: of that, nothing follows for its spread.
+    Images are taken to be independent. Both binomials are approximated by normal distributions (Fleiss, Levin & Paik,
+    Statistical Methods for Rates and Proportions, 2003, chapter 4). NaN without images, and where the rate is 0 or 1:
+    such a rate has no measurable spread.
     """
     if min(n, m) < 1 or not 0 < rate < 1:
         return float("nan")
@@ -30,7 +31,7 @@ def rate_gap(rate: float, n: int, m: int) -> float:
 
 
 def fold_difference(std: float, n: int, folds: int) -> float:
-    """The smallest mean difference that the test of `bench.score.statistics.paired` finds over `n` folds of `folds`.
+    """Return the minimum detectable mean difference of `bench.score.statistics.paired` over `n` of `folds` folds.
 
     `std` (ddof 1) is that of the differences. The noncentral t distribution of n - 1 degrees of freedom gives the
     power; its other tail is left out, which is nothing at this power. NaN with fewer than two folds,

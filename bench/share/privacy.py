@@ -13,8 +13,9 @@ from typing import Any
 
 from bench.report.figures.sweeps import RESET
 from bench.report.numbers.aggregate import IN_DOMAIN
-from bench.report.numbers.suppression import POOLED, withheld
+from bench.report.numbers.suppression import withheld
 from bench.report.numbers.task_info import TaskInfo
+from bench.score.definitions import METRICS
 
 ALWAYS = ("schema", "hash", "cell", "synthetic", "smoke", "unreadable", "metrics_version", "baseline")
 """Keys of a cell that are handed on as they are."""
@@ -93,7 +94,8 @@ def _scores(scores: dict[str, Any], gone: frozenset[str] | None, min_cell: int) 
     """Return all scores of a set, or its size and what is shown, and under `withheld` what is not."""
     if gone is None:
         return scores
-    kept = {} if POOLED in gone else _some(scores, (POOLED, "degenerate"))
+    shown = [name for name in METRICS if name not in gone]
+    kept = _some(scores, (*shown, "degenerate")) if shown else {}
     return {**kept, "n": number_or_none(scores["n"], min_cell), "groups": {}, "withheld": sorted(gone)}
 
 

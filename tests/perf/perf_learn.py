@@ -9,11 +9,11 @@ import torch
 from bench import learn
 from bench.checks import RECIPE, random_net, random_split
 from bench.data.image_split import ImageSplit
-from bench.learn import train
+from bench.learn import frozen_features
 from bench.learn.device import device
 from bench.learn.losses import equalised_odds_proxy, prediction_loss
 from bench.methods.swift import SWiFT
-from bench.run.context import CellRun, Shelf
+from bench.run.context import CellRun, SharedCache
 from tests.perf.sizes import a_run, bar, cached, network
 
 
@@ -87,7 +87,7 @@ def test_head_on_cached_features(compare, tmp_path, epochs, allowed):
     run = a_run(network(backbone), {"external": lambda: cached(tmp_path, "external", images)}, batch=batch)
 
     def head(cache):
-        train._last.clear()  # else the second time would find what the first computed
+        frozen_features._last.clear()  # else the second time would find what the first computed
         learn.finetune(
             run,
             run.model,
@@ -97,7 +97,7 @@ def test_head_on_cached_features(compare, tmp_path, epochs, allowed):
             epochs=epochs,
             lr=1e-3,
             stage="step 2",
-            cache=cache,
+            how=learn.Training(cache=cache),
         )
 
     compare(
@@ -118,11 +118,11 @@ def test_nine_thresholds(compare, tmp_path):
     net, sweeps = random_net().to(device()), itertools.count()
 
     def sweep(shared):
-        shelf = Shelf(tmp_path / str(next(sweeps)), {}) if shared else None
-        train._last.clear()
+        shared_cache = SharedCache(tmp_path / str(next(sweeps)), {}) if shared else None
+        frozen_features._last.clear()
         for share in range(1, 10):
             if not shared:
-                train._last.clear()
+                frozen_features._last.clear()
             run = CellRun(
                 net,
                 recipe,
@@ -132,7 +132,7 @@ def test_nine_thresholds(compare, tmp_path):
                 task="perf",
                 fold=0,
                 method="swift",
-                shelf=shelf,
+                shared_cache=shared_cache,
             )
             SWiFT(reset_share=share / 10).fit(run)
 

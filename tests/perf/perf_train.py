@@ -14,7 +14,7 @@ from bench.checks import random_net, random_split
 from bench.data.cache import image_cache
 from bench.data.image_split import ImageSplit
 from bench.datasets.manifest import Manifest
-from bench.learn import train
+from bench.learn import frozen_features
 from bench.learn.device import device
 from bench.methods.swift import SWiFT
 from tests.perf import plain
@@ -165,7 +165,7 @@ def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs, precision):
         options = {"size": SIZE, "channels": 3, "crop": "none", "cache_dir": folder}
         cache = image_cache(Manifest(), "manifest", jpegs, table, **options)
         split = ImageSplit("external", cache.array, cache.rows(table["uid"]), y, a, paths, device=device())
-        train._last.clear()
+        frozen_features._last.clear()
         SWiFT().fit(a_run(start, {"external": lambda: split}, batch=size.batch, precision=precision))
 
     def reference():

@@ -17,7 +17,7 @@ from bench.checks import RECIPE
 from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.learn.network import Net, build_net
-from bench.run.context import CellRun, Shelf
+from bench.run.context import CellRun, SharedCache
 
 SIZE = 224
 
@@ -134,9 +134,11 @@ def a_run(
     *,
     batch: int,
     epochs: int = 10,
-    shelf: Shelf | None = None,
+    shared_cache: SharedCache | None = None,
     precision: str = "device",
 ) -> CellRun:
     """A cell with a network and splits."""
     recipe = dataclasses.replace(RECIPE, batch=batch, epochs=epochs, precision=precision)
-    return CellRun(net, recipe, splits, frozenset(splits), seed=0, task="perf", fold=0, method="perf", shelf=shelf)
+    return CellRun(
+        net, recipe, splits, frozenset(splits), seed=0, task="perf", fold=0, method="perf", shared_cache=shared_cache
+    )

@@ -20,7 +20,7 @@ from bench.data.image_split import ImageSplit
 from bench.learn import device as devices
 from bench.learn.predict import predict
 from bench.run import compute_cell, environment, pretraining
-from bench.run.context import CellRun, Shelf, packed
+from bench.run.context import CellRun, SharedCache, packed
 from bench.run.plan import Settings, build_method
 from bench.run.run_task import Wanted, plan_run
 from tests.unit.other_device import There, other_device
@@ -45,18 +45,26 @@ def on(device, name, **how):
     return ImageSplit(name, split.array, split.rows, split.y, split.a, split.uids, device=device)
 
 
-def a_run(device, spec, shelf=None, recipe=RECIPE):
+def a_run(device, spec, shared_cache=None, recipe=RECIPE):
     splits = {name: functools.partial(on, device, name) for name in SPLITS}
     method = build_method(spec)
     run = CellRun(
-        trained_net().to(device), recipe, splits, method.uses, seed=0, task="check", fold=0, method=spec, shelf=shelf
+        trained_net().to(device),
+        recipe,
+        splits,
+        method.uses,
+        seed=0,
+        task="check",
+        fold=0,
+        method=spec,
+        shared_cache=shared_cache,
     )
     return method, run
 
 
-def fitted(device, spec, shelf=None, recipe=RECIPE):
+def fitted(device, spec, shared_cache=None, recipe=RECIPE):
     """The facts that a method logs and the logits of the model that it returns."""
-    method, run = a_run(device, spec, shelf, recipe)
+    method, run = a_run(device, spec, shared_cache, recipe)
     logits = predict(method.fit(run), on(device, "test", seed=1))
     assert isinstance(logits, There) == (str(device) == "meta")
     return run.facts, logits.cpu()
@@ -85,13 +93,13 @@ def test_negative_control_the_other_device_refuses_what_lies_here():
 
 @pytest.mark.parametrize("spec", ["swift", "fair_prune"])
 def test_what_cells_share_crosses_devices(tmp_path, spec):
-    shelf = Shelf(tmp_path, {})
+    shared_cache = SharedCache(tmp_path, {})
     with other_device() as device:
-        made = fitted(device, spec, shelf)
+        made = fitted(device, spec, shared_cache)
         written = {file: file.read_bytes() for file in tmp_path.iterdir()}
         assert written
-        taken_there = fitted(device, spec, shelf)
-    taken_here = fitted("cpu", spec, shelf)
+        taken_there = fitted(device, spec, shared_cache)
+    taken_here = fitted("cpu", spec, shared_cache)
     assert written == {file: file.read_bytes() for file in tmp_path.iterdir()}
     assert torch.equal(made[1], taken_there[1])
     assert torch.equal(made[1], taken_here[1])

@@ -20,7 +20,7 @@ from bench.methods.diff_prune import DiffPrune
 from bench.methods.fair_prune import FairPrune, smallest
 from bench.methods.fullft_rw import FullFTRW
 from bench.methods.llft import LLFT
-from bench.run.context import Shelf
+from bench.run.context import SharedCache
 
 FOUR = {"llft": LLFT, "diff_gda": DiffGda, "diff_prune": DiffPrune, "fair_prune": FairPrune}
 PROXIES = ("true_positive", "selection", "equalised_odds")
@@ -507,7 +507,7 @@ def test_ratios_and_betas_share_one_curvature(tmp_path, monkeypatch):
     def shelved(method):
         calls.clear()
         run = random_run(method, "fair_prune")
-        run._shelf = Shelf(tmp_path, {})
+        run._shared_cache = SharedCache(tmp_path, {})
         return logits(method.fit(run)), len(calls), run.passes
 
     first, made, cost = shelved(FairPrune())

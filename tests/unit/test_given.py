@@ -10,7 +10,7 @@ from torch import nn
 from bench.data.user_checkpoint import GivenBaseline
 from bench.errors import DataError, DataMissing
 from bench.learn._torchvision_without_operators import models
-from bench.learn.load_checkpoint import given_net, given_state
+from bench.learn.load_checkpoint import user_checkpoint_net, user_checkpoint_state
 from bench.learn.network import build_net
 from tests.prose import lines_with, plain, sentences_with
 
@@ -41,7 +41,7 @@ def images(size=64):
 )
 def test_own_names_in_every_wrapping(saved, wrap):
     net = build_net("small")
-    own = given_net(saved(wrap(net.state_dict())), "small")
+    own = user_checkpoint_net(saved(wrap(net.state_dict())), "small")
     torch.testing.assert_close(own(images()), net(images()), rtol=0, atol=0)
 
 
@@ -59,7 +59,7 @@ def test_torchvision_models_with_another_last_layer(saved, backbone, outputs):
     with torch.no_grad():
         z = theirs(images())
         wanted = z[:, 1] - z[:, 0] if outputs == 2 else z[:, 0]
-        found = given_net(saved(theirs.state_dict()), backbone)(images())
+        found = user_checkpoint_net(saved(theirs.state_dict()), backbone)(images())
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -67,7 +67,7 @@ def test_a_head_behind_a_dropout_is_the_last_layer(saved):
     theirs = models.resnet18(weights=None).eval()
     theirs.fc = nn.Sequential(nn.Dropout(0.3), nn.Linear(512, 1))
     theirs.eval()
-    found = given_net(saved(theirs.state_dict()), "resnet18")(images())
+    found = user_checkpoint_net(saved(theirs.state_dict()), "resnet18")(images())
     torch.testing.assert_close(found, theirs(images())[:, 0], rtol=1e-4, atol=1e-5)
 
 
@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_named_with_the_nearest_spelling(saved):
     state["features.3.wieght"] = state.pop("features.3.weight")
     state["features.0.weight"] = torch.zeros(16, 1, 3, 3)
     with pytest.raises(DataError) as told:
-        given_state(saved(state), "small")
+        user_checkpoint_state(saved(state), "small")
     text = str(told.value)
     assert sentences_with(text, "features.3.weight") == snapshot(
         ["missing: features.3.weight (is it features.3.wieght?)"]
@@ -90,13 +90,13 @@ def test_another_backbone_is_asked_for(saved):
     theirs = models.resnet18(weights=None)
     theirs.fc = nn.Linear(512, 1)
     with pytest.raises(DataError, match="is --backbone right"):
-        given_state(saved(theirs.state_dict()), "resnet50")
+        user_checkpoint_state(saved(theirs.state_dict()), "resnet50")
 
 
 def test_many_outputs_are_refused_with_the_cure(saved, tmp_path):
     theirs = models.resnet18(weights=None)
     with pytest.raises(DataError) as error:
-        given_state(saved(theirs.state_dict()), "resnet18")
+        user_checkpoint_state(saved(theirs.state_dict()), "resnet18")
     assert plain(error.value, tmp_path) == snapshot(
         "<tmp>/model.pt: its last layer has 1000 outputs; one logit expected, or two classes. Keep the row of the finding: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
     )
@@ -105,7 +105,7 @@ def test_many_outputs_are_refused_with_the_cure(saved, tmp_path):
 def test_whole_models_and_other_files_are_not_opened(saved, tmp_path):
     for content in (build_net("small"), [1, 2]):
         with pytest.raises(DataError, match="state dict"):
-            given_state(saved(content), "small")
+            user_checkpoint_state(saved(content), "small")
 
     class Evil:
         def __reduce__(self):
@@ -113,7 +113,7 @@ def test_whole_models_and_other_files_are_not_opened(saved, tmp_path):
 
     (tmp_path / "evil.pt").write_bytes(pickle.dumps(Evil()))
     with pytest.raises(DataError, match=r"save it by torch.save\(model.state_dict"):
-        given_state(tmp_path / "evil.pt", "small")
+        user_checkpoint_state(tmp_path / "evil.pt", "small")
     assert not (tmp_path / "ran").exists()
 
 

@@ -16,7 +16,7 @@ from bench.methods.fullft_fdr import FullFTFDR
 from bench.methods.fullft_reg import FullFTReg
 from bench.methods.fullft_rw import FullFTRW
 from bench.methods.swift import SWiFT
-from bench.run.context import Shelf
+from bench.run.context import SharedCache
 
 ADAM = dataclasses.replace(RECIPE, optimiser="adam")
 NO_DECAY = dataclasses.replace(RECIPE, weight_decay=0.0)
@@ -355,7 +355,7 @@ def test_a_cell_that_finds_shared_values_says_what_one_that_makes_them_says(tmp_
     for share in (0.1, 0.5, 0.9):
         method = SWiFT(reset_share=share)
         run = random_run(method, f"swift:reset_share={share}")
-        run._shelf = Shelf(tmp_path / "shared", {"baseline": "x"})
+        run._shared_cache = SharedCache(tmp_path / "shared", {"baseline": "x"})
         shared.append((logits(method.fit(run)), dict(run.facts), dataclasses.asdict(run.passes)))
         made.append(len(list((tmp_path / "shared").iterdir())))
     assert made == [2, 2, 2]
@@ -366,14 +366,14 @@ def test_a_cell_that_finds_shared_values_says_what_one_that_makes_them_says(tmp_
     for file in (tmp_path / "shared").iterdir():
         file.write_bytes(file.read_bytes()[:100])  # damaged: made anew
     run = random_run(SWiFT(reset_share=0.9), "swift:reset_share=0.9")
-    run._shelf = Shelf(tmp_path / "shared", {"baseline": "x"})
+    run._shared_cache = SharedCache(tmp_path / "shared", {"baseline": "x"})
     assert torch.equal(logits(SWiFT(reset_share=0.9).fit(run)), alone[-1][0])
     other = random_run(SWiFT(epsilon=0.3), "swift:epsilon=0.3")
-    other._shelf = run._shelf
+    other._shared_cache = run._shared_cache
     SWiFT(epsilon=0.3).fit(other)
     assert len(list((tmp_path / "shared").iterdir())) == 3  # another first step, the same importances
     bmft = random_run(BMFT(), "bmft")
-    bmft._shelf = run._shelf
+    bmft._shared_cache = run._shared_cache
     BMFT().fit(bmft)
     assert len(list((tmp_path / "shared").iterdir())) == 3  # the importances of SWiFT
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from fairlearn.metrics import equalized_odds_difference
+from sklearn.metrics import brier_score_loss
 
+from bench import listing
 from bench.errors import DataInvalid, NonFinite, UnknownName
+from bench.report.numbers import levelling, ranking, suppression
+from bench.report.numbers.ranking import Row
 from bench.score import definitions
 from bench.score.definitions import METRICS
 from bench.score.metrics import evaluate
@@ -171,3 +178,65 @@ def test_the_table_of_metrics_names_what_evaluate_returns() -> None:
     assert definitions.metric("auc").title == "AUC"
     with pytest.raises(UnknownName, match="eodds"):
         definitions.metric("eods")
+
+
+@pytest.fixture
+def brier() -> Iterator[None]:
+    @definitions.define("Brier", "error", "down", threshold="none", needs_attribute=False)
+    def brier(of: definitions.Scored) -> float:
+        """Mean squared difference of score and label.
+
+        mean_i (p_i - y_i)^2
+        """
+        return float(np.mean((1 / (1 + np.exp(-of.logit)) - of.y) ** 2))
+
+    yield
+    del METRICS["brier"]
+
+
+@pytest.mark.usefixtures("brier")
+def test_a_metric_is_one_function_and_everything_else_reads_it_from_there() -> None:
+    logit, y, a = np.array([2.0, -1.0, 0.5, 0.25]), np.array([1, 0, 0, 1]), np.array([0, 0, 1, 1])
+    scores = evaluate(logit, y, a, NAMES)
+    assert scores["brier"] == pytest.approx(brier_score_loss(y, 1 / (1 + np.exp(-logit))))
+    assert "  brier                  Mean squared difference of score and label." in listing.show("metrics", None)
+    assert listing.show("metrics", "brier").splitlines()[1:] == [
+        "  formula    mean_i (p_i - y_i)^2",
+        "             lower is better",
+        "  threshold  none",
+        "  version    1",
+    ]
+    info = SimpleNamespace(min_cell=2)
+    cells: Any = [{"scores": {"near": {"groups": {"light": {"positives": 1, "negatives": 9}}}}}]
+    cells[0]["scores"]["near"]["groups"]["dark"] = {"positives": 9, "negatives": 9}
+    assert set(METRICS) - suppression.withheld(cells, info)["near"] == {"auc", "brier"}  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("brier")
+@pytest.mark.parametrize(
+    ("metric", "excluded"), [("eodds", "degenerate"), ("max_calibration_error", "degenerate"), ("brier", "")]
+)
+def test_what_lower_is_better_for_need_not_be_a_gap(metric: str, excluded: str) -> None:
+    known = {"backbone": "small", "method": "a", "label": "a", "spec": "a", "row": 1, "set": "near", "values": {0: 0.1}}
+    row = Row(**known, metric=metric, direction="down", mean=0.1, std=0.0, n=1, degenerate=1)  # type: ignore[arg-type]
+    assert [one.excluded for one in ranking.excluding([row])] == [excluded]
+
+
+def test_kinds_say_what_can_be_levelled_down() -> None:
+    assert {name for name, metric in METRICS.items() if metric.kind != "gap"} == {
+        "auc",
+        "min_auc",
+        "min_tpr",
+        "min_tpr_carried",
+        "max_calibration_error",
+    }
+    assert set(METRICS) - levelling.GAPS == {
+        "auc",
+        "min_auc",
+        "min_tpr",
+        "min_tpr_carried",
+        "max_calibration_error",
+    } | {
+        "tpr_gap",
+        "fpr_gap",
+    }

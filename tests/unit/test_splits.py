@@ -440,9 +440,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_splits import TASK
-from bench.data import splits
+from bench.data import split_manifest
 from bench.data.task_data import task_data
-print(splits.sha256(splits.cut_of(task_data(TASK, Path(sys.argv[1])))))
+print(split_manifest.sha256(split_manifest.cut_of(task_data(TASK, Path(sys.argv[1])))))
 """
 
 

@@ -36,7 +36,8 @@ def tune(recipe=RECIPE, **arguments):
     elif given.get("mask") == "random":
         g = torch.Generator().manual_seed(7)
         given["mask"] = {name: torch.rand(p.shape, generator=g) for name, p in run.model.named_parameters()}
-    return before, learn.finetune(run, run.model, **given).state_dict()
+    how = learn.Training(**{name: given.pop(name) for name in ("mask", "apply", "cache", "extractor") if name in given})
+    return before, learn.finetune(run, run.model, **given, how=how).state_dict()
 
 
 def same(one, other):
@@ -249,7 +250,14 @@ def test_bmft_moves_the_share_of_weights_that_it_says():
     assert sum(float(mask[name].sum()) for name in names) == round(0.5 * n)
     before = copy.deepcopy(run.model.state_dict())
     learn.finetune(
-        run, run.model, train=("features",), loss=learn.blend(0.0), split="external", epochs=1, lr=1e-3, mask=mask
+        run,
+        run.model,
+        train=("features",),
+        loss=learn.blend(0.0),
+        split="external",
+        epochs=1,
+        lr=1e-3,
+        how=learn.Training(mask=mask),
     )
     for name in names:
         still = mask[name] == 0
@@ -284,7 +292,8 @@ def test_features_are_not_kept_where_the_poses_are_too_many():
 
 def test_a_listener_hears_the_loss_of_every_epoch():
     run, heard = run_for(), []
-    learn.finetune(run, run.model, loss=learn.blend(1.0), split="external", epochs=3, lr=1e-3, after_epoch=heard.append)
+    how = learn.Training(after_epoch=heard.append)
+    learn.finetune(run, run.model, loss=learn.blend(1.0), split="external", epochs=3, lr=1e-3, how=how)
     assert heard == run.facts["finetune"]["loss"]
     assert len(heard) == 3
 

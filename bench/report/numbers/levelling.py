@@ -21,7 +21,7 @@ from bench.report.numbers.ranking import DECIMALS, Row, reference_of
 from bench.report.numbers.task_info import Cell, TaskInfo
 from bench.score.definitions import METRICS
 
-GAPS = frozenset(name for name, metric in METRICS.items() if metric.direction == "down") - {"max_calibration_error"}
+GAPS = frozenset(name for name, metric in METRICS.items() if metric.kind == "gap" and metric.direction)
 SIGN = "§"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from math import isfinite, isnan, nan
 from typing import Literal
 
+from bench.score.definitions import METRICS
 from bench.score.statistics import holm, paired, separable
 
 DECIMALS = 3
@@ -67,7 +68,7 @@ class Row:
 
 
 def excluding(column: Sequence[Row]) -> list[Row]:
-    """Set `excluded` in a column where lower is better.
+    """Set `excluded` in a column of gaps or of calibration errors.
 
     Out are rows with a degenerate fold (a model that predicts one class has no gap, and no use), and rows with
     fewer finite folds than another.
@@ -75,7 +76,8 @@ def excluding(column: Sequence[Row]) -> list[Row]:
     most = max((row.n for row in column), default=0)
 
     def reason(row: Row) -> Exclusion:
-        if row.direction != "down" or row.excluded:
+        metric = METRICS.get(row.metric)
+        if row.excluded or metric is None or metric.kind not in ("gap", "calibration") or not metric.direction:
             return row.excluded
         return "degenerate" if row.degenerate else "incomplete" if row.n < most else ""
 

@@ -31,7 +31,7 @@ def withheld(cells: Sequence[Cell], info: TaskInfo) -> dict[str, frozenset[str]]
             by_class = [[group[kind] for group in scores["groups"].values()] for kind in COUNTS]
             if min(min(counts) for counts in by_class) < info.min_cell:
                 few = min(sum(counts) for counts in by_class) < info.min_cell
-                gone = frozenset(METRICS) if few else frozenset(METRICS) - {POOLED}
+                gone = frozenset(metric.name for metric in METRICS.values() if few or metric.needs_attribute)
                 found[name] = found.get(name, frozenset()) | gone
     return found
 

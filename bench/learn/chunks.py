@@ -1,13 +1,13 @@
-"""Batches that do not fit into memory: the same batch in passes of fewer images, where that changes no method.
+"""Batches that do not fit in memory: the same batch in chunks of fewer images, where the result stays the same.
 
-A pass without gradient is cut as it is. One with gradient is made twice: all logits of the batch first, without what
-the backward pass needs, then the loss on all of them, then part by part again with it. Counts of the classes, means of
-the proxy's cells and the step are those of the whole batch; what differs is the rounding of kernels that depend on the
-number of images. That holds where no layer looks at two images at once. BatchNorm in training mode does: it would take
-its statistics over the part. There nothing is cut. Of a plugin's own layers the same is taken for granted.
+A pass without gradient is simply split. A pass with gradient is made twice: first all logits of the batch without
+what the backward pass needs, then the loss of all of them, then each chunk again with its gradient. Counts of the
+classes, group means of the proxy and the step are those of the whole batch; only the rounding of kernels that depend on
+the number of images differs. This holds where no layer mixes the images of a batch. BatchNorm in training mode does,
+because its statistics would be those of the chunk; there nothing is split. Layers of plugins are assumed not to.
 
-Dropout draws one mask for a part and the same in its second pass. It is not the mask that the batch would have drawn
-whole: draws depend on the shape of what is dropped. Only a head on frozen features sees the whole batch always.
+Dropout draws one mask per chunk, and the same in the second pass. It differs from the mask that the whole batch would
+have drawn, because draws depend on the shape. A head on frozen features always sees the whole batch.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from bench.learn.device import random_state, set_random_state
 Result = TypeVar("Result")
 
 _largest: WeakKeyDictionary[nn.Module, dict[bool, int]] = WeakKeyDictionary()
-"""How many images went through a network at once after more had not, without and with gradient."""
+"""The largest chunk of each network that fitted after a larger one had not, without and with gradient."""
 
 
-def fitted(
+def run_in_chunks(
     net: nn.Module,
     images: int,
     work: Callable[[int], Result],
@@ -38,17 +38,17 @@ def fitted(
     what: str,
     log: Callable[..., None] | None = None,
 ) -> Result:
-    """Return `work(size)`, with the whole batch of `images` as the size, or the first half of it, ... that fits.
+    """Return `work(size)` for the largest `size` that fits in memory: the whole batch, else half of it, and so on.
 
     Args:
-        net: what must not mix images of a batch; the size that fitted is kept for its next batches.
-        images: of the batch.
-        work: makes passes of no more than `size` images; made again from the start, with the same random state.
-        what: names the passes, in messages and in the log.
-        log: hears of a batch that was cut, as `run.log` does.
+        net: the network; it must not mix images of a batch. The size that fits is remembered for its next batches.
+        images: how many the batch has.
+        work: makes passes of at most `size` images. It is called again from the start with the same random state.
+        what: a name for the passes, in messages and in the log.
+        log: called as `run.log` when a batch was split.
 
     Raises:
-        BatchTooLarge: cut it would be another method, or a single image does not fit.
+        BatchTooLarge: where splitting would change the result, or a single image does not fit.
     """
     known, gradient = _largest.setdefault(net, {}), torch.is_grad_enabled()
     size = min(images, known.get(gradient, images))
@@ -71,10 +71,10 @@ def fitted(
     return result
 
 
-def in_parts(forward: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
-    """Return `forward(x)` for x (B, ...), computed for `size` images at a time.
+def in_chunks(forward: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """Return `forward(x)` for x (B, ...), computed in chunks of `size` images.
 
-    Where it is cut, activations of a part are made anew, with the same dropout, when the backward pass comes to it.
+    If there is more than one chunk, the backward pass computes the activations of each again, with the same dropout.
     """
     if size >= len(x):
         return forward(x)
@@ -83,7 +83,7 @@ def in_parts(forward: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tenso
 
 
 def _mixing(net: nn.Module) -> str:
-    """Return the name of the first layer whose output, or whose statistics, depend on the batch as a whole, or ""."""
+    """Return the name of the first layer whose output or statistics depend on the batch as a whole, else ""."""
     for name, module in net.named_modules():
         if isinstance(module, _NormBase) and (
             module.training if module.running_mean is not None else isinstance(module, _BatchNorm)

@@ -14,10 +14,10 @@ from torch import nn
 from bench import learn
 from bench.checks import RECIPE, random_net, random_run, trained_net
 from bench.errors import BatchTooLarge
-from bench.learn import importance, train
+from bench.learn import frozen_features, importance
+from bench.learn.frozen_features import FrozenFeatures
 from bench.learn.network import Net
 from bench.learn.predict import predict
-from bench.learn.train import FrozenFeatures
 from bench.methods._masked_layers import mask_layers
 from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune
@@ -67,7 +67,8 @@ def close(one, other, rtol=1e-4, atol=1e-6):
 def finetuned(net, *, batch=16, recipe=None, **given):
     run = run_for(net, batch, **(recipe or {}))
     given = {"loss": learn.blend(0.5), "split": "external", "epochs": 2, "lr": 1e-2, **given}
-    learn.finetune(run, run.model, **given)
+    how = learn.Training(**{name: given.pop(name) for name in ("cache", "mask", "extractor") if name in given})
+    learn.finetune(run, run.model, **given, how=how)
     return run
 
 
@@ -86,7 +87,7 @@ def test_importances_of_cut_batches_are_those_of_whole_ones(batch, most):
     assert ("importances: images at once" in run.facts) == (batch > most)
     if batch > most:
         assert run.facts["importances: images at once"] <= most
-        assert len(refusals) <= 6  # what fitted is kept: each halving meets one refusal
+        assert len(refusals) <= 6  # the size that fitted is kept: each halving meets one refusal
 
 
 @pytest.mark.parametrize("kind", ["rademacher", "batch", "exact"])
@@ -130,7 +131,7 @@ def test_predictions_and_frozen_features_are_cut_where_normalisation_is_frozen()
 def test_a_head_on_a_frozen_extractor_is_trained_as_by_whole_batches(cache):
     """Dropout too is that of the whole batch, because the head sees it whole."""
     whole = finetuned(trained_net(), train=("head",), cache=cache)
-    train._last.clear()  # the features of the first are not to be taken by the second
+    frozen_features._last.clear()  # the features of the first are not to be taken by the second
     cut = finetuned(limited(trained_net(), 5)[0], train=("head",), cache=cache)
     close(whole.model.state_dict(), cut.model.state_dict())
     assert whole.passes == cut.passes
@@ -179,7 +180,9 @@ def test_a_step_that_is_made_again_draws_as_if_it_were_the_first():
         net.features[2] = nn.Sequential(nn.ReLU(), nn.Dropout(0.5))  # draws before the memory is short
         run = run_for(limited(net, 4, "features.9")[0])
         if known:
-            learn.fitted(run.model, 16, partial(learn.in_parts, run.model, torch.zeros(16, 3, 32, 32)), what="look")
+            learn.run_in_chunks(
+                run.model, 16, partial(learn.in_chunks, run.model, torch.zeros(16, 3, 32, 32)), what="look"
+            )
         learn.finetune(run, run.model, loss=learn.blend(0.5), split="external", epochs=1, lr=1e-2)
         ends.append(run.model.state_dict())
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])

@@ -1,0 +1,89 @@
+"""Features of a frozen extractor, computed once for each image and augmentation that training asks for."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from bench.api import Run, Split
+from bench.learn.chunks import in_chunks, run_in_chunks
+
+
+class _Table:
+    """Features of augmented images, as far as they were asked for."""
+
+    def __init__(self, images: int, augmentations: int) -> None:
+        self.row = torch.full((images, augmentations), -1, dtype=torch.int64)  # -1: not computed yet
+        self.values = torch.empty(0)
+        self.used = 0
+
+
+_last: dict[str, _Table] = {}
+"""The table of the last extractor: the settings of an ablation that share the extractor find it filled."""
+
+
+class FrozenFeatures:
+    """Features (D,) of the images of a split under each augmentation, computed when first asked for.
+
+    They are exact, up to the rounding of kernels that depend on the batch size, because the extractor is in evaluation
+    mode and does not change. They need N * augmentations * D * 4 bytes at most. Where a split has too many
+    augmentations to be listed, only features of upright images are available. With `run` and `stage`, a later cell with
+    an equal extractor and the same draws takes over what is computed; its passes count as if it had made them.
+    """
+
+    def __init__(self, features: nn.Module, split: Split, batch: int, run: Run | None = None, stage: str = "") -> None:
+        self._features, self._split, self._batch, self._run = features, split, batch, run
+        self._what, self._log = f"{stage or 'head'}, frozen features", None if run is None else run.log
+        self._augmentations = split.poses or 1
+        self._seen = torch.zeros(len(split), self._augmentations, dtype=torch.bool)
+        self._table = _Table(len(split), self._augmentations)
+        if run is not None:
+            key = _identity(features, split, batch, run.rng(stage).initial_seed())
+            kept = _last.get(key, self._table)
+            _last.clear()
+            self._table = _last[key] = kept
+
+    @torch.no_grad()
+    def __call__(self, index: Tensor, augmentation: Tensor) -> Tensor:
+        """Return the features (B, D) of images `index` (B,), each under the `augmentation` (B,) of that number."""
+        table = self._table
+        new = torch.unique(torch.stack([index, augmentation], 1)[~self._seen[index, augmentation]], dim=0)
+        self._seen[index, augmentation] = True
+        wanted = new[table.row[new[:, 0], new[:, 1]] < 0]
+        if self._run is not None and len(new) > len(wanted):
+            self._run.count(forward=len(new) - len(wanted))
+        for part in wanted.split(self._batch):
+            computed = run_in_chunks(
+                self._features,
+                len(part),
+                partial(in_chunks, self._features, self._split.images(part[:, 0], part[:, 1])),
+                what=self._what,
+                log=self._log,
+            )
+            if not table.used:
+                # Room for every augmentation; memory that is never written is never taken.
+                table.values = computed.new_empty(self._augmentations * len(self._split), computed.shape[1])
+            end = table.used + len(part)
+            table.values[table.used : end] = computed
+            table.row[part[:, 0], part[:, 1]] = torch.arange(table.used, end)
+            table.used = end
+        return table.values[table.row[index, augmentation].to(table.values.device)]
+
+    def upright(self) -> Tensor:
+        """Return the features (N, D) of all images, upright."""
+        return self(torch.arange(len(self._split)), torch.zeros(len(self._split), dtype=torch.int64))
+
+
+def _identity(features: nn.Module, split: Split, batch: int, seed: int) -> str:
+    """Return a digest of what a table depends on: extractor, images (names, labels, the first four), draws, device."""
+    digest = hashlib.sha256(f"{features} {split.name} {len(split)} {batch} {seed}".encode())
+    digest.update("\n".join(map(str, split.uids)).encode())
+    first = torch.arange(min(4, len(split)))
+    images = split.images(first, torch.zeros_like(first))
+    digest.update(str(images.device).encode())
+    for tensor in (split.y, split.a, images, *features.state_dict().values()):
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
