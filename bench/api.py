@@ -255,7 +255,7 @@ class Dataset(Plugin, ABC):
     def table(self, root: Path) -> pd.DataFrame:
         """One row per image.
 
-        Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `group` (what must not
+        Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `patient` (what must not
         straddle two splits: patient, else lesion, else image), `source` (site or release), `drop` (empty,
         or the reason why the row is not used), and the label and attribute columns. `attrs["file"]` names the file
         in errors; `attrs["lacks"]` may say, for a column that is all unknown, (what was looked for, where it is had).

@@ -27,7 +27,7 @@ def folds(table: pd.DataFrame, n: int = 5, seed: int = SEED, *, task: Task | Non
     order of sha256(seed, group). Each goes to the fold that has the least of what the group holds.
 
     Args:
-        table: one row per image with columns group, source, y and a.
+        table: one row per image with columns patient, source, y and a.
         n: number of folds, 2 or more.
         seed: another seed deals groups of equal size in another order.
         task: gives error messages the names of task, group and class.
@@ -37,7 +37,7 @@ def folds(table: pd.DataFrame, n: int = 5, seed: int = SEED, *, task: Task | Non
     """
     if n < 2:
         raise UsageError(f"folds={n}: at least 2 allowed")
-    names, group = np.unique(table["group"].to_numpy(dtype=object), return_inverse=True)
+    names, group = np.unique(table["patient"].to_numpy(dtype=object), return_inverse=True)
     if len(names) < n:
         raise DataInvalid(f"{_task(task)}{len(names)} groups (patients, lesions) cannot fill {n} folds: take fewer")
     # Images, y and a come beside the strata: in small sets the rounding of many strata would add up otherwise.

@@ -24,14 +24,14 @@ def held_out(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task 
     """Return which rows (N,) bool of the validation part of a fold are held out: whole groups, stratified by y and a.
 
     Args:
-        validation: columns group, source, y and a.
+        validation: columns patient, source, y and a.
         parts: what seeds the order of equally large groups, e.g. (seed, task, fold). Row order plays no part.
         task: gives the error message the name of the task.
 
     Raises:
         DataInvalid: fewer groups than `PARTS`.
     """
-    groups = validation["group"].nunique()
+    groups = validation["patient"].nunique()
     if groups < PARTS:
         where = f"task {task.name}: " if task else ""
         raise DataInvalid(

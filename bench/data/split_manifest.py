@@ -153,7 +153,7 @@ def given(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) -> pd
     table.attrs = {**source.attrs, "splits": str(file)}
     inside = table[table["fold"] != NO_PART]
     if task.protocol == "clean":
-        folds = inside.groupby("group")["fold"].nunique()
+        folds = inside.groupby("patient")["fold"].nunique()
         _refuse(folds.index[folds > 1], file, "are in more than one fold", "groups (patients, lesions)")
     empty = sorted(set(range(task.folds)) - set(inside["fold"]))
     if empty:

@@ -29,7 +29,7 @@ class Counts:
     rows: int
     used: int
     reasons: dict[str, int]
-    groups: int
+    patients: int
     files: dict[str, int] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -44,7 +44,7 @@ def counts_of(dataset: Dataset, table: pd.DataFrame) -> Counts:
     used = table[reason == ""]
     reasons = {str(code): int(n) for code, n in reason[reason != ""].value_counts().sort_index().items()}
     columns = tuple(map(str, table.columns))
-    found = Counts(len(table), len(used), reasons, used["group"].nunique(), columns=columns)
+    found = Counts(len(table), len(used), reasons, used["patient"].nunique(), columns=columns)
     for label in [name for name in dataset.labels if name in used and used[name].notna().any()]:
         y = pd.to_numeric(used[label], errors="coerce")
         found.labels[label] = {"known": int(y.notna().sum()), "positive": int((y == 1).sum()), "rate": _mean(y)}

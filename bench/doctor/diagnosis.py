@@ -85,7 +85,7 @@ def _print(found: Examination, full: bool) -> None:
             table.add_row(reason, f"{n}")
         console.print(table)
         console.print(
-            f"{counts.groups} groups (patients, lesions); columns: {', '.join(counts.columns)}",
+            f"{counts.patients} patients (or lesions); columns: {', '.join(counts.columns)}",
             markup=False,
             soft_wrap=True,
         )

@@ -67,7 +67,7 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
             found.findings += check_images.kinds(name, index)
             label = next(iter(dataset.labels), "")
             y = used[label] if label in used else pd.Series(0, index=used.index)
-            told = used[["uid", "group"]].assign(y=y)
+            told = used[["uid", "patient"]].assign(y=y)
             found.findings += check_images.duplicates(name, index.merge(told, on="uid", how="inner"))
     return found
 
@@ -179,7 +179,7 @@ def _indexes(
             place, _ = cache_place(source.dataset, source.spec, source.root, table, **how, cache_dir=cache_dir)
             index = pd.read_parquet(place / "index.parquet") if (place / "cache.json").is_file() else None
         if index is not None:
-            columns = [column for column in ("uid", "group", "y", "fold") if column in table]
+            columns = [column for column in ("uid", "patient", "y", "fold") if column in table]
             indexes[name] = index.merge(table[columns], on="uid", how="inner")
     return indexes
 

@@ -116,7 +116,7 @@ def run_cell(
         **({"tuned": json.loads(cell.choice)} if cell.choice else {}),
     }
     before_saving()
-    patients = {name: data.split(name, cell.fold)["group"] for name in opened}
+    patients = {name: data.split(name, cell.fold)["patient"] for name in opened}
     store.save_cell(settings.results, cell, record, _predictions(opened, logits, patients), shown)
     return record
 

@@ -80,7 +80,7 @@ def test_best_inner_neither_trains_on_the_tenth_it_chooses_on_nor_sees_validatio
     data, splits = world
     train, inner, held_out = (data.split(name, 0) for name in ("train", "train_inner", "val_inner"))
     assert sorted([*inner["uid"], *held_out["uid"]]) == sorted(train["uid"])
-    assert not set(inner["group"]) & set(held_out["group"])
+    assert not set(inner["patient"]) & set(held_out["patient"])
     assert len(held_out) == pytest.approx(0.1 * len(train), abs=2)
     only_inner = {name: splits[name] for name in ("train_inner", "val_inner")}
     kept = trained(world, tmp_path, only_inner, pretrain_checkpoint="best_inner")

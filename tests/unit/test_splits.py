@@ -376,7 +376,7 @@ def test_a_manifest_that_is_not_there_is_missing(root):
 def test_the_protocol_of_the_paper_may_have_a_patient_in_two_folds(root):
     task = dataclasses.replace(TASK, protocol="paper")
     data = task_data(task, root, manifest=written(root, task))
-    assert set(data.split("train", 0)["group"]) & set(data.split("val", 0)["group"])
+    assert set(data.split("train", 0)["patient"]) & set(data.split("val", 0)["patient"])
 
 
 def test_a_variant_of_the_recipe_takes_the_manifest_of_its_task_and_one_of_the_cut_does_not(tmp_path):
