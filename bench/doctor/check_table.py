@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,8 +175,3 @@ def waterfall(counts: Counts) -> list[tuple[str, int]]:
 def _mean(y: pd.Series) -> float | None:
     known = y.dropna()
     return round(float(known.mean()), 6) if len(known) else None
-
-
-def as_record(counts: Counts) -> Mapping[str, Any]:
-    """Return counts as JSON holds them: numbers of images, no image."""
-    return vars(counts)

@@ -9,8 +9,8 @@ import sys
 from typing import Any
 
 from bench import registry, taskfile
-from bench.doctor.check_table import as_record, waterfall
-from bench.doctor.examine import Examination, examine_dataset, examine_task, finite
+from bench.doctor.check_table import waterfall
+from bench.doctor.examine import Examination, examine_dataset, examine_task
 from bench.doctor.findings import CHECKS, LEVELS, Finding
 from bench.errors import UnknownName
 from bench.run.plan import Settings
@@ -60,12 +60,12 @@ def as_json_record(found: Examination) -> dict[str, Any]:
         {"code": f.code, "level": f.level, "where": f.where, "text": text(f), "ids": [hashed(one) for one in f.ids]}
         for f in found.sorted_findings()
     ]
-    cells = [{**line, "points": finite(line["points"])} for line in found.cells]
+    cells = [{**line, "points": line["points"] if line["n"] else None} for line in found.cells]
     return {
         "name": found.name,
         "failed": found.failed,
         "findings": findings,
-        "counts": {name: as_record(counts) for name, counts in found.counts.items()},
+        "counts": {name: vars(counts) for name, counts in found.counts.items()},
         "smallest_cells": cells,
         "disk": found.disk,
         "terms": found.terms,

@@ -7,6 +7,7 @@ from PIL import Image
 
 from bench.data.cache import image_cache
 from bench.data.decode import fit, read_image
+from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
 
 SIZE = 224
@@ -36,7 +37,7 @@ def test_building_takes_hardly_longer_than_decoding(compare, tmp_path, kind, siz
 
     def build():
         options = {"size": SIZE, "channels": 1, "crop": "none", "cache_dir": tmp_path / str(next(built))}
-        image_cache(Manifest(), "manifest", folder, table, **options)
+        image_cache(Pixels(Manifest(), "manifest", folder, **options), table)
 
     def decode():
         for path in table["path"]:

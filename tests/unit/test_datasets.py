@@ -16,6 +16,7 @@ from bench.data.cache import image_cache
 from bench.data.decode import read_image
 from bench.data.external import external_set
 from bench.data.folds import folds
+from bench.data.pixels import Pixels
 from bench.data.table import keep_apart, sample_table
 from bench.datasets.ham10000 import Ham10000
 from bench.datasets.manifest import Manifest
@@ -214,13 +215,13 @@ def test_ham_says_what_is_missing_and_where_it_is_had(tmp_path):
     with pytest.raises(DataMissing) as error:
         Ham10000().table(tmp_path)
     assert plain(error.value, tmp_path) == snapshot(
-        "<tmp>/HAM10000_metadata.csv not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images)."
+        "table HAM10000_metadata.csv or HAM10000_metadata (plain or .gz) in <tmp> or a folder in it not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images)."
     )
     (tmp_path / "HAM10000_metadata.csv").write_text(HEADER + LESIONS[0])
     with pytest.raises(DataMissing) as error:
         Ham10000().table(tmp_path)
     assert plain(error.value, tmp_path) == snapshot(
-        "images ISIC_*.jpg in <tmp>/{images,HAM10000_images_part_1,HAM10000_images_part_2} not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images)."
+        "1 images, first ISIC_1, in <tmp> or a folder in it not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images)."
     )
 
 
@@ -231,13 +232,13 @@ def test_ham_says_what_is_missing_and_where_it_is_had(tmp_path):
             "nv,",
             "naevus,",
             snapshot(
-                "<tmp>/HAM10000_metadata.csv: row 4, column 'dx': 'naevus', allowed: mel, bcc, akiec, nv, bkl, df, vasc"
+                "<tmp>/HAM10000_metadata.csv: row 4, column 'dx': 'naevus': allowed: mel, bcc, akiec, nv, bkl, df, vasc"
             ),
         ),
         (
             "unknown",
             "woman",
-            snapshot("<tmp>/HAM10000_metadata.csv: row 4, column 'sex': 'woman', allowed: female, male, unknown"),
+            snapshot("<tmp>/HAM10000_metadata.csv: row 4, column 'sex': 'woman': allowed: female, f, male, m, unknown"),
         ),
     ],
 )
@@ -355,7 +356,7 @@ def test_real_nih_colour_files_are_read_as_grey(tmp_path):
     colour = [path for path, mode in modes.items() if mode == "RGBA"]
     assert len(colour) == 21
     subset = table[table["path"].isin(colour[:21] + list(table["path"][:20]))]
-    cache = image_cache(nih(), "manifest", root, subset, size=64, channels=1, crop="none", cache_dir=tmp_path / "cache")
+    cache = image_cache(Pixels(nih(), "manifest", root, 64, 1, "none", tmp_path / "cache"), subset)
     for uid, path in zip(subset["uid"], subset["path"], strict=True):
         pixels = read_image(root / path)
         assert (pixels == pixels[:, :, :1]).all(), "the films are grey, whatever their mode"
@@ -365,9 +366,7 @@ def test_real_nih_colour_files_are_read_as_grey(tmp_path):
 def test_real_ham_images_make_a_cache(tmp_path):
     root = shared("ham10000")
     table = Ham10000().table(root).iloc[::200]
-    cache = image_cache(
-        Ham10000(), "ham10000", root, table, size=64, channels=3, crop="centre", cache_dir=tmp_path / "cache"
-    )
+    cache = image_cache(Pixels(Ham10000(), "ham10000", root, 64, 3, "centre", tmp_path / "cache"), table)
     assert cache.array.shape == (len(table), 64, 64, 3)
     means = cache.array.reshape(len(table), -1, 3).mean(axis=1)
     assert (means[:, 0] > means[:, 2]).mean() > 0.9, "skin is red rather than blue"

@@ -17,6 +17,7 @@ from inline_snapshot import snapshot
 
 from bench import registry, taskfile
 from bench.data.cache import image_cache
+from bench.data.pixels import Pixels
 from bench.data.table import sample_table
 from bench.datasets._files import files_below, read_table
 from bench.datasets._tables import years
@@ -574,9 +575,7 @@ def test_a_truncated_film_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:-200])
     dataset = registry.build("dataset", "chexpert")
     with pytest.raises(DataError) as error:
-        image_cache(
-            dataset, "chexpert", tmp_path / "data", used, size=16, channels=1, crop="none", cache_dir=tmp_path / "cache"
-        )
+        image_cache(Pixels(dataset, "chexpert", tmp_path / "data", 16, 1, "none", tmp_path / "cache"), used)
     assert plain(error.value, tmp_path) == snapshot("""\
 1 of 3 images cannot be read, more than one in 10: is <tmp>/data the right folder?
   CheXpert-v1.0-small/train/patient90002/study2/view1_frontal.jpg (chexpert:patient90002/study2/view1_frontal): OSError: image file is truncated (11 bytes not processed)\
@@ -655,10 +654,12 @@ def test_real_pad_ufes_20():
         ("all", "inclusive", 5302, 60_361),
     ],
 )
-def test_real_nih_cxr14(split, rule, positive, negative):
+def test_real_nih_cxr14(tmp_path, split, rule, positive, negative):
     root = shared("metadata")
+    (tmp_path / "test_list.txt").symlink_to(root / "NIH_test_list.txt.gz")
+    (tmp_path / "Data_Entry_2017_v2020.csv").symlink_to(root / "Data_Entry_2017_v2020.csv.gz")
     dataset = NihCxr14(split=split, rule=rule)
-    rows = dataset.rows(dataset.read(files_below(root)))
+    rows = dataset.rows(dataset.read(files_below(tmp_path)))
     assert len(rows) == 112_120
     used = rows[rows["drop"] == ""]
     assert used["pneumothorax"].value_counts().to_dict() == {1: positive, 0: negative}
@@ -678,9 +679,7 @@ def test_real_nih_extract(tmp_path):
     assert sample["y"].value_counts()[0] == 499
     assert sample.attrs["left_out"] == {"LABEL_OTHER_FINDING": 1000 - len(sample)}
     assert len(sample_table(dataset, root, {}, PNEUMOTHORAX, OLD, "source")) == len(sample)
-    cache = image_cache(
-        dataset, "nih_cxr14", root, sample, size=64, channels=1, crop="none", cache_dir=tmp_path / "cache"
-    )
+    cache = image_cache(Pixels(dataset, "nih_cxr14", root, 64, 1, "none", tmp_path / "cache"), sample)
     assert cache.array.shape == (len(sample), 64, 64, 1)
     assert cache.array.reshape(len(sample), -1).std(axis=1).min() > 0
 
