@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from bench.learn.network import Net
+    from bench.net import Net
 
 
 # --- parameters of plugins ---------------------------------------------------------------------
@@ -267,7 +267,7 @@ class Dataset(Plugin, ABC):
 
     def image(self, root: Path, path: str) -> np.ndarray:
         """Decode one image: uint8 (H, W) or (H, W, 3)."""
-        from bench.data.decode import read_image
+        from bench.decode import read_image
 
         file = root / path
         if not file.is_file():

@@ -73,6 +73,7 @@ def _tell_broken(plugins: Sequence[Path] | None, told: list[str]) -> int:
     if plugins is None:
         return 0
     from bench import registry
+    from bench.run import launchers as launchers  # its registry is among those that are surveyed
 
     told += registry.problems(plugins)
     for text in told:

@@ -63,8 +63,8 @@ def lease(file: Path, *, job: str = "") -> Iterator[Holder | None]:
 
 def holder(file: Path) -> Holder | None:
     """Return who holds the lease of a cell's `file`, None where nobody does or the holder is gone."""
-    standing = _standing(file)
-    return None if not standing else _alive(standing[-1])
+    leases = _leases(file)
+    return None if not leases else _alive(leases[-1])
 
 
 def abandon(one: Path) -> None:
@@ -76,14 +76,14 @@ def abandon(one: Path) -> None:
 
 def mine(file: Path) -> bool:
     """Tell whether this process still holds the lease of a cell's `file`: not where it was taken for dead."""
-    standing = _standing(file)
-    found = _read(standing[-1]) if standing else None
+    leases = _leases(file)
+    found = _read(leases[-1]) if leases else None
     return found is not None and (found.host, found.pid) == (platform.node(), os.getpid())
 
 
 def _take(file: Path, me: Holder) -> Path | Holder:
-    standing = _standing(file)
-    replaced = standing[-1] if standing else None
+    leases = _leases(file)
+    replaced = leases[-1] if leases else None
     if replaced is not None:
         other = _alive(replaced)
         if other is not None:
@@ -97,7 +97,7 @@ def _take(file: Path, me: Holder) -> Path | Holder:
         return _read(own) or me
     finally:
         written.unlink(missing_ok=True)
-    others = [one for one in _standing(file) if one != own]
+    others = [one for one in _leases(file) if one != own]
     if others == ([replaced] if replaced else []):
         if replaced:
             replaced.unlink(missing_ok=True)
@@ -115,7 +115,7 @@ def _beat(own: Path, me: Holder, ended: threading.Event) -> None:
                 os.utime(own)
 
 
-def _standing(file: Path) -> list[Path]:
+def _leases(file: Path) -> list[Path]:
     found = [one for one in file.parent.glob(f".{file.name}.lease.*") if one.suffix[1:].isdigit()]
     return sorted(found, key=_number)
 

@@ -13,18 +13,21 @@ from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task
 from bench.data.phantom_tree import offers
 from bench.options import choices, conditions, options
 from bench.register import REGISTER, Row, concerning, find
+from bench.run.launchers import LAUNCHERS
 from bench.tasks import PRESETS, TASKS
+
+PLUGINS = {f"{kind.kind}s": kind for kind in (registry.METHODS, registry.DATASETS, LAUNCHERS)}
 
 
 def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> str:
     """Return the list of everything, of one kind, or one item with its parameters, source and file."""
     if what is None:
-        kinds = "\n\n".join(show(kind, None, plugins) for kind in ("methods", "datasets", "tasks", "metrics"))
+        kinds = "\n\n".join(show(kind, None, plugins) for kind in (*PLUGINS, "tasks", "metrics"))
         return f"{kinds}\n\nregister\n  {len(REGISTER)} disagreements of paper and public code: `bench ls register`"
     if name is not None:
         if (one := {"tasks": _task, "metrics": _metric, "register": _row}.get(what)) is not None:
             return one(name)
-        return _plugin(what.removesuffix("s"), name, plugins)
+        return _plugin(what, name, plugins)
     if what == "register":
         rows = [(row.id, _brief(row)) for row in REGISTER.values()]
     elif what == "tasks":
@@ -34,8 +37,7 @@ def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> st
 
         rows = [(metric.name, f"{metric.says} {metric.formula}") for metric in METRICS.values()]
     else:
-        catalogue = registry.catalogue(what.removesuffix("s"), plugins)
-        rows = [(entry.name, entry.summary) for entry in catalogue.values()]
+        rows = [(entry.name, entry.summary) for entry in PLUGINS[what].catalogue(plugins).values()]
     return "\n".join([what, *_aligned(rows)])
 
 
@@ -46,7 +48,7 @@ def _aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
-    cls = registry.load(kind, name, plugins)
+    cls = PLUGINS[kind].load(name, plugins)
     lines = [inspect.getdoc(inspect.getmodule(cls)) or "", "", "parameters", *_aligned(parameters(cls))]
     if cls.presets:
         expanded = [(f"preset={key}", _given(preset) or "the defaults") for key, preset in cls.presets.items()]
@@ -55,8 +57,7 @@ def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
         facts = ("access", "licence", "citation", "labels", "attributes", "synthetic")
         phantom = f"`bench phantom {name} --out DIR`" if offers(cls) else "none"
         lines += ["", *_aligned([*((fact, _text(getattr(cls, fact))) for fact in facts), ("phantom tree", phantom)])]
-    else:
-        assert issubclass(cls, Method)
+    elif issubclass(cls, Method):
         method = cls()
         lines += _grid("ablations", cls.ablations) + _grid("search", cls.search)
         facts = [("reads", ", ".join(sorted(method.uses)) or "nothing")]

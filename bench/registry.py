@@ -1,9 +1,10 @@
 """Names to plugins, and `swift:mask=hard,rho=0.3` to parameters and back.
 
-Every file of `methods/` and `datasets/` whose name does not start with `_` is a plugin named like the
-file. Others come by `--plugin FILE.py` or by the entry-point groups `bench.methods` and `bench.datasets`.
-Listing reads docstrings only: a plugin of the suite is imported when it is used, one from outside when it is
-found. A broken one is left out and stops no other; `problems` says what is wrong with it.
+One `Registry` for each kind. Its plugins are the modules of a package of the suite (`bench.methods`,
+`bench.datasets`, `bench.run.launchers`), named like the file; a name that starts with `_` is no plugin. Others come
+by `--plugin FILE.py` or by the entry-point group `bench.<kind>s`. Listing reads docstrings only: a plugin of the suite
+is imported when it is used, one from outside when it is found. A broken one is left out and stops no other; `problems`
+says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -13,26 +14,27 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
+import pkgutil
 import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Generic, TypeVar
 
 from bench.api import Dataset, Method, Plugin
 from bench.errors import DataMissing, PluginBroken, UnknownName, UsageError
 
-BASES: dict[str, type[Plugin]] = {"method": Method, "dataset": Dataset}
+P = TypeVar("P", bound=Plugin)
 
 
 @dataclass(frozen=True)
 class Entry:
     """Where one plugin is: a module of the suite, a file given by `--plugin`, or an entry point."""
 
-    kind: str
     name: str
     module: str
     file: Path | None
@@ -49,65 +51,127 @@ class Entry:
         return (text or "").partition("\n")[0]
 
 
-def catalogue(kind: str, plugins: Sequence[Path] = ()) -> dict[str, Entry]:
-    """Return all plugins of a kind ("method" or "dataset") by name; `plugins` are files from `--plugin`.
+class Registry(Generic[P]):
+    """All plugins of a kind: subclasses of `base`, one to a file."""
 
-    Raises:
-        DataMissing: if a file of `plugins` is not there.
-    """
-    return _survey(kind, plugins)[0]
+    every: list[Registry] = []
+    """The registries that are there, for files that may hold a plugin of any kind."""
+
+    def __init__(self, kind: str, base: type[P], package: str) -> None:
+        """Name a kind ("method"), the class that its plugins derive from, and the package that holds those built in."""
+        self.kind, self.base, self.package = kind, base, package
+        self.every.append(self)
+
+    def catalogue(self, plugins: Sequence[Path] = ()) -> dict[str, Entry]:
+        """Return all plugins by name; `plugins` are files from `--plugin`.
+
+        Raises:
+            DataMissing: if a file of `plugins` is not there.
+        """
+        return self._survey(plugins)[0]
+
+    def problems(self, plugins: Sequence[Path] = ()) -> list[str]:
+        """Return what is wrong with each plugin of this kind that is left out."""
+        return list(self._survey(plugins)[1].values())
+
+    def load(self, name: str, plugins: Sequence[Path] = ()) -> type[P]:
+        """Return the class of a plugin.
+
+        Raises:
+            UnknownName: with the nearest right spelling.
+            PluginBroken: with the traceback of the import, or what the file lacks.
+        """
+        entries, broken = self._survey(plugins)
+        if _canonical(name) not in entries:
+            if _canonical(name) in broken:
+                raise PluginBroken(broken[_canonical(name)])
+            raise UnknownName(self.kind, name, entries)
+        entry = entries[_canonical(name)]
+        module_name, _, attribute = entry.module.partition(":")
+        try:
+            module = sys.modules.get(module_name) or importlib.import_module(module_name)
+        except Exception:
+            where = entry.file or entry.module
+            raise PluginBroken(f"{self.kind} '{name}' ({where}):\n{traceback.format_exc()}") from None
+        classes = _classes(module, self.base, attribute)
+        if len(classes) != 1:
+            raise PluginBroken(f"{entry.file or entry.module}: {_one_class_expected([self.base], classes)}")
+        return classes[0]
+
+    def build(self, spec: str, plugins: Sequence[Path] = ()) -> P:
+        """Return the plugin that a spec such as `swift:epsilon=0.2` or `swift:preset=paper` names.
+
+        A preset stands for its parameters; what is given beside it wins.
+
+        Raises:
+            UnknownName: for the name, a parameter or a choice, with the nearest right spelling.
+            UsageError: for a value of the wrong type or out of range.
+        """
+        name, _, given = spec.partition(":")
+        cls = self.load(name, plugins)
+        fields = [field.name for field in dataclasses.fields(cls)]
+        values = settings(given, [*fields, "preset"], "parameter", name)
+        preset = values.pop("preset", None)
+        if preset is not None and preset not in cls.presets:
+            raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
+        return cls(**{**(cls.presets[preset] if preset else {}), **values})
+
+    @cached_property
+    def _built_in(self) -> dict[str, Entry]:
+        found = {}
+        for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+            if not module.name.startswith("_"):
+                file = Path(module.module_finder.path, module.name)  # type: ignore[union-attr]
+                file = file / "__init__.py" if module.ispkg else file.with_suffix(".py")
+                found[module.name] = Entry(module.name, f"{self.package}.{module.name}", file)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def _installed(self) -> EntryPoints:
+        # To find them, the metadata of every distribution is read.
+        return entry_points(group=f"bench.{self.kind}s")
+
+    def _survey(self, plugins: Sequence[Path]) -> tuple[dict[str, Entry], dict[str, str]]:
+        """Return the plugins by name, and what is wrong with those from outside that are left out."""
+        found, broken = dict(self._built_in), {}
+        outside: list[tuple[str, str, Path | None, str]]
+        outside = [(p.name, f"entry point {p.name} = {p.value}", None, p.value) for p in self._installed]
+        for path in plugins:
+            file = path.resolve()
+            if not file.is_file():
+                raise DataMissing(f"plugin {file}", get_it="`bench new method NAME` writes one.")
+            outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + _canonical(file.stem)))
+        for given, where, file, target in outside:
+            name, (module_name, _, attribute) = _canonical(given), target.partition(":")
+            module = _imported(module_name, file)
+            if isinstance(module, str):
+                broken[name] = f"{where} is left out:\n{module}"
+                continue
+            classes = _classes(module, self.base, attribute)
+            if file and not classes and _classes(module, Plugin):
+                continue  # a plugin of another kind
+            if len(classes) != 1:
+                expected = [self.base] if classes or not file else [registry.base for registry in self.every]
+                broken[name] = f"{where} is left out: {_one_class_expected(expected, classes)}"
+            elif name in found:
+                there = found[name].module
+                broken[name] = f"{where} is left out: {self.kind} '{name}' is there already ({there}); rename it"
+            else:
+                found[name] = Entry(name, target, file)
+        return found, broken
+
+
+METHODS = Registry("method", Method, "bench.methods")
+DATASETS = Registry("dataset", Dataset, "bench.datasets")
 
 
 def problems(plugins: Sequence[Path] = ()) -> list[str]:
-    """Return, once for each plugin that is left out, what is wrong with it, with the traceback of its import.
+    """Return, once for each plugin of any kind that is left out, what is wrong with it.
 
     Raises:
         DataMissing: if a file of `plugins` is not there.
     """
-    return list(dict.fromkeys(text for kind in BASES for text in _survey(kind, plugins)[1].values()))
-
-
-def load(kind: str, name: str, plugins: Sequence[Path] = ()) -> type[Plugin]:
-    """Return the class of a plugin.
-
-    Raises:
-        UnknownName: with the nearest right spelling.
-        PluginBroken: with the traceback of the import, or what the file lacks.
-    """
-    entries, broken = _survey(kind, plugins)
-    if _canonical(name) not in entries:
-        if _canonical(name) in broken:
-            raise PluginBroken(broken[_canonical(name)])
-        raise UnknownName(kind, name, entries)
-    entry = entries[_canonical(name)]
-    module_name, _, attribute = entry.module.partition(":")
-    try:
-        module = sys.modules.get(module_name) or importlib.import_module(module_name)
-    except Exception:
-        raise PluginBroken(f"{kind} '{name}' ({entry.file or entry.module}):\n{traceback.format_exc()}") from None
-    classes = _classes(module, BASES[kind], attribute)
-    if len(classes) != 1:
-        raise PluginBroken(f"{entry.file or entry.module}: {_one_class_expected([BASES[kind]], classes)}")
-    return classes[0]
-
-
-def build(kind: str, spec: str, plugins: Sequence[Path] = ()) -> Plugin:
-    """Return the plugin that a spec such as `swift:epsilon=0.2` or `swift:preset=paper` names.
-
-    A preset stands for its parameters; what is given beside it wins.
-
-    Raises:
-        UnknownName: for the name, a parameter or a choice, with the nearest right spelling.
-        UsageError: for a value of the wrong type or out of range.
-    """
-    name, _, given = spec.partition(":")
-    cls = load(kind, name, plugins)
-    fields = [field.name for field in dataclasses.fields(cls)]
-    values = settings(given, [*fields, "preset"], "parameter", name)
-    preset = values.pop("preset", None)
-    if preset is not None and preset not in cls.presets:
-        raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
-    return cls(**{**(cls.presets[preset] if preset else {}), **values})
+    return list(dict.fromkeys(text for registry in Registry.every for text in registry.problems(plugins)))
 
 
 def settings(given: str, allowed: Sequence[str], kind: str, name: str) -> dict[str, str]:
@@ -159,54 +223,12 @@ def _canonical(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
-@cache
-def _built_in(kind: str) -> dict[str, Entry]:
-    package = importlib.import_module(f"bench.{kind}s")
-    files = sorted(file for folder in package.__path__ for file in Path(folder).glob("[!_]*.py"))
-    return {file.stem: Entry(kind, file.stem, f"bench.{kind}s.{file.stem}", file) for file in files}
-
-
-@cache
-def _installed(kind: str) -> EntryPoints:
-    """Return the entry points of a kind: to find them, the metadata of every distribution is read."""
-    return entry_points(group=f"bench.{kind}s")
-
-
-def _survey(kind: str, plugins: Sequence[Path]) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Return the plugins of a kind by name, and what is wrong with those from outside that are left out."""
-    found, broken = dict(_built_in(kind)), {}
-    outside: list[tuple[str, str, Path | None, str]]
-    outside = [(p.name, f"entry point {p.name} = {p.value}", None, p.value) for p in _installed(kind)]
-    for path in plugins:
-        file = path.resolve()
-        if not file.is_file():
-            raise DataMissing(f"plugin {file}", get_it="`bench new method NAME` writes one.")
-        outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + _canonical(file.stem)))
-    for given, where, file, target in outside:
-        name, (module_name, _, attribute) = _canonical(given), target.partition(":")
-        module = _imported(module_name, file)
-        if isinstance(module, str):
-            broken[name] = f"{where} is left out:\n{module}"
-            continue
-        classes = _classes(module, BASES[kind], attribute)
-        if file and not classes and any(_classes(module, base) for base in BASES.values()):
-            continue  # a file of the other kind
-        if len(classes) != 1:
-            expected = [BASES[kind]] if classes or not file else list(BASES.values())
-            broken[name] = f"{where} is left out: {_one_class_expected(expected, classes)}"
-        elif name in found:
-            broken[name] = f"{where} is left out: {kind} '{name}' is there already ({found[name].module}); rename it"
-        else:
-            found[name] = Entry(kind, name, target, file)
-    return found, broken
-
-
 def _one_class_expected(bases: Sequence[type[Plugin]], classes: Sequence[type[Plugin]]) -> str:
     expected, names = " or ".join(base.__name__ for base in bases), ", ".join(cls.__name__ for cls in classes)
     return f"one public subclass of {expected} expected, found {names or 'none'}; names that start with _ do not count"
 
 
-def _classes(module: ModuleType, base: type[Plugin], attribute: str = "") -> list[type[Plugin]]:
+def _classes(module: ModuleType, base: type[P], attribute: str = "") -> list[type[P]]:
     """Return the class that `attribute` names, else all that the module defines."""
     names = [attribute] if attribute else [name for name in vars(module) if not name.startswith("_")]
     return [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bench.api import Dataset, option
 from bench.data.columns import require_columns, texts
-from bench.data.decode import read_image
+from bench.decode import read_image
 from bench.errors import DataInvalid, DataMissing
 
 if TYPE_CHECKING:

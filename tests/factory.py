@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from bench.registry import catalogue
+import msgspec
+
+from bench.cells.identity import SCHEMA, TUNED, Cell
+from bench.cells.record import COUNTS, Error, Failure, Record, SetScores, decode
+from bench.cells.store import read_cell
+from bench.files import to_json
+from bench.registry import METHODS
 from bench.report import TaskInfo
-from bench.run.plan import SCHEMA, TUNED, Cell, build_method, describe_cell
+from bench.run.plan import build_method, describe_cell
 from bench.score.definitions import METRICS, VERSION
 
-Record = dict[str, Any]
+Plain = dict[str, Any]
+"""A record as tests write it: the scores of a set are one dictionary, its groups are by name."""
 Group = tuple[int, int] | Mapping[str, Any]
 """Negatives and positives, or all that is known of a group."""
 
 WIDE: dict[str, Group] = {"younger": (60, 40), "older": (75, 25)}
-KNOWN = frozenset(catalogue("method"))
+KNOWN = frozenset(METHODS.catalogue())
+ATTRIBUTE = "age"
 GONE = object()
 """What `changed` takes out."""
 
@@ -33,7 +42,7 @@ def task_info(name: str = "demo", **changes: Any) -> TaskInfo:
     return TaskInfo(name=name, **{**defaults, **changes})
 
 
-def scores(groups: Mapping[str, Group] = WIDE, *, value: float = 0.5, **metrics: Any) -> Record:
+def scores(groups: Mapping[str, Group] = WIDE, *, value: float = 0.5, **metrics: Any) -> Plain:
     """Return the scores of one set: every metric is `value` but those given; `degenerate` and `n` may be given too."""
     named = {name: _group(group) for name, group in groups.items()}
     n = sum(group["n"] for group in named.values())
@@ -51,7 +60,7 @@ def record(spec: str = "baseline", fold: int = 0, **given: Any) -> Record:
     cell = Cell(named["task"], named["backbone"], spec, fold, named["seed"])
     method = spec.removesuffix(TUNED).partition(":")[0]
     if method in KNOWN:
-        what = describe_cell(cell, build_method(spec.removesuffix(TUNED)))
+        what = msgspec.to_builtins(describe_cell(cell, build_method(spec.removesuffix(TUNED))))
     else:
         where = {"task": cell.task, "backbone": cell.backbone, "fold": fold, "seed": cell.seed}
         kind = {"method": method, "title": method.title(), "row": 100, "spec": spec, "parameters": {}, "version": 1}
@@ -64,14 +73,11 @@ def record(spec: str = "baseline", fold: int = 0, **given: Any) -> Record:
         "synthetic": True,
         "data": {"external": {"n": given.pop("external", 100), "sha": "external"}}
         | {name: {"n": one["n"], "sha": name} for name, one in by_set.items()},
-        "unreadable": {},
         "scores": by_set,
         "metrics_version": VERSION,
         "cost": {"seconds": 1.0, "images_forward": 300, "images_backward": 150},
-        "log": {},
-        "warnings": [],
     }
-    return changed(found, **given)
+    return changed(_typed(found), **given)
 
 
 def changed(item: Record, **changes: Any) -> Record:
@@ -81,33 +87,76 @@ def changed(item: Record, **changes: Any) -> Record:
     a group to what replaces what it has; any other field, of the record or of its cell, is replaced. What is `GONE`
     in one of the four is taken out.
     """
-    found = {key: dict(value) if isinstance(value, dict) else value for key, value in item.items()}
-    found["scores"] = {name: dict(one) for name, one in item["scores"].items()}
+    found = _plain(item)
     data = changes.pop("data", {})
     _merge(found["data"], {name: one if one is GONE else {"n": one[0], "sha": one[1]} for name, one in data.items()})
     sets = changes.pop("scores", {})
     _merge(found["scores"], {k: one if one is GONE else found["scores"].get(k, {}) | one for k, one in sets.items()})
     for name, groups in changes.pop("groups", {}).items():
-        table = found["scores"][name]["groups"] = dict(found["scores"][name]["groups"])
+        table = found["scores"][name]["groups"]
         for group, values in groups.items():
             table[group] = _merge(dict(table[group]), values)
     _merge(found["cost"], changes.pop("cost", {}))
     for key, value in changes.items():
         (found["cell"] if key in found["cell"] else found)[key] = value
-    return found
+    return _typed(found)
 
 
-def failure(of: Record, name: str = "NonFinite", message: str = "NaN", **error: Any) -> Record:
+def plain(file: Path) -> Plain:
+    """Return a stored cell and its scores as tests write them."""
+    return _plain(read_cell(file))
+
+
+def failure(of: Record, name: str = "NonFinite", message: str = "NaN", **error: Any) -> Failure:
     """Return the failure of a cell whose error is of the class `name`."""
-    return {"cell": of["cell"], "error": {"class": name, "message": message, "traceback": "..."} | error, "attempt": 1}
+    return Failure(cell=of.cell, error=Error(**{"name": name, "message": message, "traceback": "..."} | error))
 
 
-def _group(group: Group) -> Record:
+def set_scores(found: Plain) -> SetScores:
+    """Return the scores of a set as they are stored."""
+    return decode(to_json(_nested(found)), SetScores)
+
+
+def _typed(found: Plain) -> Record:
+    groups = next((one["groups"] for one in found["scores"].values() if one.get("groups")), {})
+    nested = {name: _nested(one) for name, one in found["scores"].items()}
+    return decode(to_json({"attributes": {ATTRIBUTE: list(groups)}} | found | {"scores": nested}), Record)
+
+
+def _nested(found: Plain) -> Plain:
+    own = {name: found[name] for name in SetScores.__struct_fields__ if name in found and name != "metrics"}
+    groups = [
+        {"name": name}
+        | {key: value for key, value in group.items() if key in COUNTS}
+        | {"metrics": {key: value for key, value in group.items() if key not in COUNTS}}
+        for name, group in found.get("groups", {}).items()
+    ]
+    own["positives"] = sum(group["positives"] for group in groups)
+    metrics = {key: value for key, value in found.items() if key not in (*own, "groups")}
+    pooled = {key: metrics.pop(key) for key in ("auc", "threshold_carried") if key in metrics}
+    return own | {"metrics": pooled, "attributes": {ATTRIBUTE: {"groups": groups, "metrics": metrics}}}
+
+
+def _plain(item: Record) -> Plain:
+    """Return a record as tests write it."""
+    return msgspec.to_builtins(item) | {"scores": {name: _flat(one) for name, one in item.scores.items()}}
+
+
+def _flat(found: SetScores) -> Plain:
+    own = {key: value for key, value in msgspec.to_builtins(found).items() if key not in ("metrics", "attributes")}
+    groups = {
+        name: {key: getattr(group, key) for key in COUNTS} | group.metrics for name, group in found.groups.items()
+    }
+    metrics = {key: value for one in found.attributes.values() for key, value in one.metrics.items()}
+    return {**own, **found.metrics, **metrics, "groups": groups}
+
+
+def _group(group: Group) -> Plain:
     counts = {"negatives": group[0], "positives": group[1]} if isinstance(group, tuple) else dict(group)
     return {"n": counts["negatives"] + counts["positives"]} | counts
 
 
-def _merge(values: Record, changes: Mapping[str, Any]) -> Record:
+def _merge(values: Plain, changes: Mapping[str, Any]) -> Plain:
     values |= changes
     for name in [name for name, value in changes.items() if value is GONE]:
         del values[name]

@@ -68,12 +68,19 @@ TASKS = {
 """Name -> images, attribute, and the options of each `bench run`."""
 
 VOLATILE = re.compile(
-    r"(^|\.)(seconds|peak_memory_bytes|environment|hash|sha|sha256|schema|checksum|metrics_version|version)(\.|$)"
+    r"(^|\.)(seconds|peak_memory_bytes|environment|hash|sha|sha256|baseline_sha256|predictions_sha256|schema|identity|"
+    r"checksum|metrics_version|version)(\.|$)"
 )
 """Leaves of a record that differ between two equal runs, or between two schemas."""
-RENAMED: tuple[tuple[str, str], ...] = ()
+RENAMED: tuple[tuple[str, str], ...] = (
+    (r"^sets\.", "scores."),
+    (r"\.attributes\.age\.", "."),
+    (r"^(scores\.[^.]+(\.groups\.[^.]+)?)\.metrics\.", r"\1."),
+)
 """Pattern -> replacement, applied to the leaf names of both sides: one entry for each field of a record that moved."""
-COLUMNS: dict[str, str] = {}
+DERIVED = re.compile(r"^(predictions\.file|attributes\.|scores\.[^.]+\.positives$)")
+"""Leaves that only one of two schemas has, and that follow from others."""
+COLUMNS: dict[str, str] = {"group": "cluster", "a": "a_age"}
 """Columns of predictions that were renamed: old name -> new name."""
 TIMED = re.compile(r"(figure-4|cost-gain|index)\.")
 """Files of a report that show seconds or where they were made."""
@@ -136,9 +143,12 @@ def _cell(predictions: Path) -> Piece:
     for file in sorted(predictions.parent.glob(f"{predictions.stem}*.json")):
         leaves |= _leaves(json.loads(file.read_text()))
     named = {_renamed(name): value for name, value in leaves.items()}
-    named = {name: value for name, value in named.items() if not VOLATILE.search(name)}
+    named = {name: value for name, value in named.items() if not VOLATILE.search(name) and not DERIVED.match(name)}
+    # What is at its default, or NaN, may be left out of a file: against a number it is still a difference.
+    named = {
+        name: value for name, value in named.items() if value is not None and value is not False and value == value
+    }
     numbers = {n: float(v) for n, v in named.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    numbers |= {name: float("nan") for name, value in named.items() if value is None}
     rest = {name: value for name, value in named.items() if name not in numbers}
     return Piece(_hash([sorted(named), rest]), numbers)
 
@@ -151,9 +161,16 @@ def _renamed(name: str) -> str:
 
 def _leaves(value: Any, at: str = "") -> dict[str, Any]:
     if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
+        items = value.items() if isinstance(value, dict) else _numbered(value)
         return {k: v for key, one in items for k, v in _leaves(one, f"{at}.{key}" if at else str(key)).items()}
     return {at: value}
+
+
+def _numbered(values: list[Any]) -> list[tuple[Any, Any]]:
+    """Items of a list by position, those that have a name by that."""
+    if values and all(isinstance(one, dict) and "name" in one for one in values):
+        return [(one["name"], {key: value for key, value in one.items() if key != "name"}) for one in values]
+    return list(enumerate(values))
 
 
 def _artefact(file: Path) -> Piece:

@@ -1,181 +1,105 @@
-"""Results on disk. A cell is done when its JSON stands there with today's hash; the JSON is written last.
-
-<results>/cells/<task>/<backbone>/<method>/f0-s0.json          the cell: scores, costs, facts
-                                          f0-s0.parquet       its predictions: set, image_id, y, a, logit, group
-                                          f0-s0.pictures.npz  what figures need of it (see `bench.run.pictures`)
-                                          f0-s0.failed.json   why it failed, with the traceback
-"""
+"""Cells on disk. A cell is done when its JSON is there with today's hash; the JSON is written last."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import io
-import json
-import os
 import platform
-import re
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import DataInvalid, DataMissing, NotWritten
+from msgspec.structs import replace
+
+from bench.cells.identity import (
+    SCHEMA,
+    Cell,
+    baselines_folder,
+    cell_file,
+    cells_folder,
+    failure_file,
+    pictures_file,
+    predictions_file,
+    scores_file,
+    shared_folder,
+)
+from bench.cells.predictions import write_predictions
+from bench.cells.record import Failure, Record, Scores, identity_of, read, scores_identity
+from bench.errors import DataInvalid
+from bench.files import replacing, write_json
 from bench.lease import abandon, running
-from bench.run.plan import SCHEMA, Cell, folder
 
 State = Literal["done", "stale", "failed", "pending"]
-
-
-def cell_file(results: Path, cell: Cell) -> Path:
-    """Return where the JSON of a cell stands."""
-    return results / "cells" / f"{cell.path}.json"
-
-
-def failure_file(results: Path, cell: Cell) -> Path:
-    """Return where the failure of a cell stands."""
-    return results / "cells" / f"{cell.path}.failed.json"
-
-
-def predictions_file(results: Path, cell: Cell) -> Path:
-    """Return where the predictions of a cell stand."""
-    return results / "cells" / f"{cell.path}.parquet"
-
-
-def pictures_file(results: Path, cell: Cell) -> Path:
-    """Return where the pictures of a cell stand, if it has any."""
-    return results / "cells" / f"{cell.path}.pictures.npz"
+RECOMPUTE = "`bench metrics --recompute` makes them anew"
 
 
 def state(results: Path, cell: Cell, expected: str) -> State:
-    """Return how the files of a cell stand against the hash that it would have today."""
-    found = identity(cell_file(results, cell))
-    if found is None:
-        return "failed" if failure_file(results, cell).is_file() else "pending"
-    return "done" if found == (SCHEMA, expected) and predictions_file(results, cell).is_file() else "stale"
+    """Return the state of the files of a cell, whose hash would be `expected` today."""
+    return state_and_reason(results, cell, expected)[0]
 
 
-def identity(file: Path) -> tuple[int, str] | None:
-    """Return schema and hash of a cell's record, None where there is no whole one.
-
-    Not parsed: among ten thousand cells that would take most of the time of a plan. `write_json` puts the keys of the
-    record, and no others, one space from the margin.
-    """
+def state_and_reason(results: Path, cell: Cell, expected: str) -> tuple[State, str]:
+    """Return the state of the files of a cell, and what is stale about them."""
     try:
-        content = file.read_bytes()
+        found = identity_of(cell_file(results, cell).read_bytes())
     except OSError:
-        return None
-    found = _HASH.search(content), _SCHEMA.search(content)
-    if found[0] is None or found[1] is None or not content.endswith(b"}\n"):
-        return None
-    return int(found[1][1]), found[0][1].decode()
+        found = None
+    if found is None:
+        return ("failed" if failure_file(results, cell).is_file() else "pending"), ""
+    if found.schema != SCHEMA:
+        return "stale", f"schema {found.schema}, {SCHEMA} expected"
+    if found.hash != expected:
+        return "stale", "of other images, settings or code"
+    return ("done", "") if predictions_file(results, cell).is_file() else ("stale", "its predictions are missing")
 
 
-_HASH = re.compile(rb'^ "hash": "([0-9a-f]*)"', re.MULTILINE)
-_SCHEMA = re.compile(rb'^ "schema": (\d+)', re.MULTILINE)
-
-
-def read_json(file: Path) -> dict[str, Any] | None:
-    """Return the content, or None where the file is not there or not a JSON object."""
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def save_cell(results: Path, cell: Cell, record: dict[str, Any], predictions: Any, pictures: bytes) -> None:
-    """Write the predictions (a DataFrame), the pictures and then the record, each by rename.
-
-    A failure of before goes before the record comes, as do pictures of before where there are none (no bytes) now.
+def read_cell(file: Path) -> Record:
+    """Read a cell with its scores.
 
     Raises:
-        NotWritten: where the folder cannot be written or the disk is full.
+        DataInvalid: the cell or its scores are not there, not whole, of another schema, or not of each other.
+    """
+    record = read(file, Record)
+    if not scores_file(file).is_file():
+        raise DataInvalid(f"its scores are missing: {RECOMPUTE}")
+    scores = read(scores_file(file), Scores)
+    if scores.identity != scores_identity(record):
+        raise DataInvalid(f"its scores are of other predictions or groups: {RECOMPUTE}")
+    return replace(record, scores=scores.sets, metrics_version=scores.version)
+
+
+def save_cell(results: Path, cell: Cell, record: Record, predictions: Any, pictures: bytes) -> Record:
+    """Write the predictions (a DataFrame), the pictures, the scores and then the cell, each in one step.
+
+    An earlier failure is removed before the cell is written, as are earlier pictures where there are none (no bytes)
+    now. Returns the cell as it is read again.
+
+    Raises:
+        NotWritten: the folder cannot be written, or the disk is full.
     """
     file = predictions_file(results, cell)
-    with replacing(file) as temporary:
-        predictions.to_parquet(temporary, index=False)
-    stored = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    write_predictions(file, predictions)
+    record = replace(record, predictions_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     if pictures:
         with replacing(pictures_file(results, cell)) as temporary:
             temporary.write_bytes(pictures)
     else:
         pictures_file(results, cell).unlink(missing_ok=True)
+    place = cell_file(results, cell)
+    scores = Scores(version=record.metrics_version, identity=scores_identity(record), sets=record.scores)
+    write_json(scores_file(place), scores)
     failure_file(results, cell).unlink(missing_ok=True)
-    write_json(cell_file(results, cell), {**record, "predictions": stored})
+    write_json(place, replace(record, scores={}, metrics_version=0))
+    return record
 
 
-def read_predictions(file: Path, record: Mapping[str, Any], columns: list[str] | None = None) -> Any:
-    """Return the predictions (a DataFrame) of the cell whose JSON is `file` and holds `record`.
-
-    Raises:
-        DataMissing: where they are not there.
-        DataInvalid: where they are not those of the record, or cannot be read.
-    """
-    import pandas as pd
-
-    try:
-        content = file.with_suffix(".parquet").read_bytes()
-    except OSError:
-        get_it = "`bench run --force` makes them anew."
-        raise DataMissing(f"its predictions {file.with_suffix('.parquet').name}", get_it=get_it) from None
-    if hashlib.sha256(content).hexdigest() != record["predictions"]["sha256"]:
-        raise DataInvalid("its predictions are damaged or of another run: `bench run --force` makes them anew")
-    try:
-        return pd.read_parquet(io.BytesIO(content), columns=columns)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataInvalid(f"its predictions cannot be read: {str(error).partition(chr(10))[0]}") from None
-
-
-def save_failure(results: Path, cell: Cell, record: dict[str, Any]) -> Path:
+def save_failure(results: Path, cell: Cell, failure: Failure) -> Path:
     """Write why a cell failed; counts the attempts."""
-    file = failure_file(results, cell)
-    before = read_json(file) or {}
-    write_json(file, {**record, "attempt": int(before.get("attempt", 0)) + 1})
+    file, before = failure_file(results, cell), 0
+    with contextlib.suppress(DataInvalid):
+        before = read(file, Failure).attempt
+    write_json(file, replace(failure, attempt=before + 1))
     return file
-
-
-def write_json(file: Path, record: dict[str, Any]) -> None:
-    """Write a JSON file by rename."""
-    with replacing(file) as temporary:
-        temporary.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def check_writable(folder: Path) -> None:
-    """Raise NotWritten for a folder in which nothing can be written, before hours are spent on what goes there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise not_written(folder, error.errno) from error
-    if not os.access(folder, os.W_OK):
-        raise not_written(folder, errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES)
-
-
-def not_written(folder: Path, number: int | None) -> NotWritten:
-    """Return the error of a folder that cannot be written, with what the system says."""
-    return NotWritten(
-        f"{folder} cannot be written: {os.strerror(number or 0)}. What is done stays done, the same command resumes."
-    )
-
-
-@contextlib.contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """Give a path beside `file`; what is written there becomes `file` at once, or nothing does."""
-    temporary = file.with_name(f".{file.name}.{platform.node()}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(file)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise not_written(file.parent, error.errno) from error
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def clear_temporaries(results: Path, task: str, cache: Path) -> None:
@@ -183,14 +107,14 @@ def clear_temporaries(results: Path, task: str, cache: Path) -> None:
 
     That is half-written files, leases of cells, and checkpoints of baselines whose weights stand.
     """
-    for file in (results / "cells" / folder(task)).glob("*/*/.*.lease.*"):
+    cells, baselines = cells_folder(results, task), baselines_folder(cache)
+    for file in cells.glob("*/*/.*.lease.*"):
         abandon(file)
-    for file in (cache / "baselines").glob("*.checkpoint"):
+    for file in baselines.glob("*.checkpoint"):
         if file.with_suffix(".pt").is_file():
             with contextlib.suppress(OSError):
                 file.unlink()
-    kept = (cache / name for name in ("baselines", "shared"))
-    for file in (*(results / "cells" / folder(task)).glob("*/*/.*"), *(f for one in kept for f in one.glob(".*"))):
+    for file in (*cells.glob("*/*/.*"), *baselines.glob(".*"), *shared_folder(cache).glob(".*")):
         if ".lease." in file.name:
             continue
         host, _, pid = file.name.rpartition(".")

@@ -46,7 +46,7 @@ def check_spec(subject: Subject) -> None:
     """A spec names the parameters that differ from the defaults, and gives them back."""
     for method in settings(subject.method):
         spec = registry.describe(subject.name, method)
-        if registry.build("method", spec, subject.plugins) != method:
+        if registry.METHODS.build(spec, subject.plugins) != method:
             raise Broken(f"{spec} reads back as another setting: keep values that a command line can carry")
 
 
@@ -59,7 +59,7 @@ def check_grids(subject: Subject) -> None:
         raise Broken(f"ablations or search name {', '.join(sorted(unknown))}: of {', '.join(fields) or 'no parameter'}")
     for setting in [*_flat(method.ablations), *method.companions(RECIPE)]:
         try:
-            registry.build("method", f"{subject.name}:{setting}", subject.plugins)
+            registry.METHODS.build(f"{subject.name}:{setting}", subject.plugins)
         except BenchError as error:
             raise Broken(f"ablations or companions name {setting}, which cannot be built: {error}") from None
         found += 1

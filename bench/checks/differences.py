@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.learn.network import Net
+from bench.net import Net
 
 
 def changed_parts(before: Net, after: nn.Module) -> dict[str, str]:

@@ -21,8 +21,9 @@ from bench import learn
 from bench.api import Method, Recipe
 from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit, UsageError
-from bench.learn.network import Net, build_net
+from bench.learn.network import build_net
 from bench.learn.predict import predict
+from bench.net import Net
 from bench.run.context import CellRun, uncounted
 from bench.run.plan import build_method
 

@@ -43,13 +43,13 @@ def write_trees(
     """
     datasets: dict[str, Dataset] = {}
     for given in names:
-        dataset = registry.build("dataset", given, plugins)
+        dataset = registry.DATASETS.build(given, plugins)
         name = registry.describe(given.partition(":")[0], dataset)
-        if not isinstance(dataset, Dataset) or not offers(type(dataset)):
+        if not offers(type(dataset)):
             able = [
                 known
-                for known in registry.catalogue("dataset", plugins)
-                if offers(registry.load("dataset", known, plugins))
+                for known in registry.DATASETS.catalogue(plugins)
+                if offers(registry.DATASETS.load(known, plugins))
             ]
             raise UsageError(f"dataset {name} has no phantom tree; those that do: {', '.join(able)}")
         if ":" in name or name in datasets:

@@ -274,8 +274,7 @@ def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
 def source_of(spec: str, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
     """Return the dataset that a spec names and the folder in which it is to be; whether it is there is not asked."""
     name = spec.partition(":")[0]
-    dataset = registry.build("dataset", spec, plugins)
-    assert isinstance(dataset, Dataset)
+    dataset = registry.DATASETS.build(spec, plugins)
     folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))
     # The user's own table is looked up from the data folder itself; every other source has its own folder in it.
     root = folder if name == "manifest" else folder / name

@@ -19,9 +19,9 @@ from multiprocessing.connection import wait
 
 import numpy as np
 
-from bench.data.decode import fit
 from bench.data.facts import Facts, facts
 from bench.data.pixels import Pixels
+from bench.decode import fit
 from bench.errors import BenchError
 
 ALONE = 1.0

@@ -28,7 +28,7 @@ def run_doctor(settings: Settings, *, full: bool, as_json: bool) -> int:
     """
     name = settings.task
     base = name.partition(":")[0]
-    datasets = registry.catalogue("dataset", settings.plugins)
+    datasets = registry.DATASETS.catalogue(settings.plugins)
     with counting("images") as progress:
         if base.replace("-", "_") in datasets and base not in TASKS and not base.endswith(".toml"):
             spec = base.replace("-", "_") + name[len(base) :]

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from bench.errors import DataError
-from bench.learn.network import BACKBONES, Net, build_net
+from bench.learn.network import BACKBONES, build_net
+from bench.net import Net
 
 INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights")
 """Names under which training scripts put the weights beside other things."""

@@ -1,4 +1,4 @@
-"""Networks: an extractor ending in global average pooling, and a head of dropout and one linear unit."""
+"""The backbones: extractors that end in global average pooling, and their ImageNet weights."""
 
 from __future__ import annotations
 
@@ -9,28 +9,7 @@ import torch
 from torch import nn
 
 from bench.errors import DataMissing, UnknownName
-
-HEAD_DROPOUT = 0.5  # SWiFT's public code; the paper is silent
-
-
-class Net(nn.Module):
-    """A classifier of one logit per image: `features` (B, 3, H, W) -> (B, D), `head` (B, D) -> (B, 1)."""
-
-    def __init__(self, features: nn.Module, width: int) -> None:
-        super().__init__()
-        self.features = features
-        self.head = nn.Sequential(nn.Dropout(HEAD_DROPOUT), nn.Linear(width, 1))
-
-    @property
-    def linear(self) -> nn.Linear:
-        """The last layer, with weight (1, D) and bias (1,)."""
-        layer = self.head[1]
-        assert isinstance(layer, nn.Linear)
-        return layer
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits (B,) of normalised images (B, 3, H, W)."""
-        return self.head(self.features(x)).squeeze(1)
+from bench.net import Net
 
 
 def small() -> tuple[nn.Module, int]:

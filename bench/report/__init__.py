@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.cells.store import not_written
+from bench.files import not_written, replacing
 from bench.report import artefacts
 from bench.report.artefacts import ABLATION, Artefact
-from bench.report.build import made_alone
+from bench.report.numbers.ablations import untuned
 from bench.report.numbers.aggregate import collect
 from bench.report.numbers.task_info import TaskInfo
+from bench.report.render.document import PART
 from bench.report.tables.published_tables import NAME as PUBLISHED
-from bench.report.tables.tuned_table import untuned
 from bench.report.task_results import Material
 
-__all__ = ["Material", "TaskInfo", "collect", "put", "untuned", "write"]
+__all__ = ["Material", "TaskInfo", "collect", "named", "put", "untuned", "write"]
 
 
-def write(
-    material: Material,
-    folder: Path,
-    chosen: Sequence[Artefact] | None = None,
-    make: Callable[[Material, Sequence[Artefact]], Mapping[str, Mapping[str, bytes]]] = made_alone,
-) -> list[Path]:
+def write(material: Material, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
     """Write the files of `chosen` artefacts into `folder` and return their paths; of all of the task if None.
 
     Those whose cells are missing are passed over. Without `chosen`, they are shown on the page too, and files of
     artefacts that were written before and are no more are removed. Each file is replaced at once, and only after all
-    of them could be made. `make` is one of `bench.report.build`.
+    of them could be made.
 
     Raises:
         BenchError: on cells that must not stand in one table (see `collect`).
@@ -38,18 +32,23 @@ def write(
     from bench.report import page
 
     every = artefacts.artefacts(material) if chosen is None else chosen
-    lacking = {item.name: item.missing(material) for item in every}
+    lacking = {item.name: not item.possible(material) for item in every}
     making = [item for item in every if item.partial or not lacking[item.name]]
     if chosen is None:
         making = [item for item in making if not item.named_only]
-    made = make(material, making)
-    contents = {f"{name}.{kind}": data for name, files in made.items() for kind, data in files.items()}
+    made = {item.name: item.files(material) for item in making}
+    contents = {name: data for stem, files in made.items() for name, data in named(stem, files).items()}
     if chosen is not None:
         return put(folder, contents)
     told = [item for item in every if item.name in made or lacking[item.name]]
     shown = [page.Shown(item.name, item.says, made.get(item.name, {}), item.lines(material)) for item in told]
     contents[page.NAME] = page.page(material, shown)
     return put(folder, contents, *(f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *lacking)))
+
+
+def named(stem: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of an artefact by name; the part that a page shows is none."""
+    return {f"{stem}.{suffix}": data for suffix, data in files.items() if suffix != PART}
 
 
 def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
@@ -65,16 +64,9 @@ def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
         for old in (file for pattern in stale for file in folder.glob(pattern)):
             if old.name not in contents:
                 old.unlink()
-        return [_replace(folder / name, data) for name, data in contents.items()]
+        for name, data in contents.items():
+            with replacing(folder / name) as temporary:
+                temporary.write_bytes(data)
     except OSError as error:
         raise not_written(folder, error.errno) from error
-
-
-def _replace(path: Path, data: bytes) -> Path:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return [folder / name for name in contents]

@@ -1,27 +1,34 @@
-"""Every table and figure of a task's report: its name, what it shows, how it is made, and what makes its cells."""
+"""Every table and figure of a task's report: what it shows, the cells that it needs, and the function that makes it.
+
+A new figure is its module in `bench.report.figures` and a line in `artefacts`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
-from bench.report.figures import picture_cells, sweeps
+from bench import registry
+from bench.cells.identity import slug
+from bench.errors import UnknownName, UsageError
+from bench.report.figures import picture_figures, sweeps
 from bench.report.figures import task_figures as drawn
+from bench.report.needs import PREDICTIONS, Need, united
 from bench.report.numbers.ablations import MAIN, Table
 from bench.report.numbers.aggregate import Results
-from bench.report.numbers.comparison import Comparison, compare
 from bench.report.numbers.paper_layout import FIGURES, Block, Layout, blocks, blocks_of, layouts
-from bench.report.rerun_commands import FORCE, Line
-from bench.report.tables import group_table
-from bench.report.tables import main_table as tables
-from bench.report.tables import paper_tables as paper
-from bench.report.tables.published_tables import FORMATS
+from bench.report.render import document
+from bench.report.render.table import csv
+from bench.report.rerun_commands import Line, once
+from bench.report.tables import group_table, main_table, paper_tables, published_tables
 from bench.report.tables.published_tables import NAME as PUBLISHED
 from bench.report.tables.tuned_table import PART as TUNED
 from bench.report.tables.tuned_table import collect_tuned
 from bench.report.task_results import Material
-from bench.run.plan import folder, method_specs
+from bench.run.ablate import ablations
+from bench.run.plan import build_method, method_specs
 
 ABLATION = "ablation-"
 
@@ -30,246 +37,236 @@ ABLATION = "ablation-"
 class Artefact:
     """A table or figure; `name` is the stem of its files, `paper` its number in the paper, empty where it has none.
 
-    `make` gives the files by suffix, `missing` the lines that make what is missing, none where it can be made,
-    `count` how many cells of how many are there, and `rest` the lines that make the cells that it can be made without.
+    It can be made where enough of its `needs` is there: any cell, a cell of each spec, or one need as a whole. `make`
+    gives its files by suffix from the results of `task`, another one by spec, or of the task of the report.
     """
 
     name: str
     says: str
     make: Callable[[Material], Mapping[str, bytes]]
-    missing: Callable[[Material], list[Line]]
-    count: Callable[[Material], tuple[int, int]]
-    rest: Callable[[Material], list[Line]] = lambda _: []
+    needs: Sequence[Need]
+    enough: Literal["any", "each", "whole"] = "any"
     paper: str = ""
     partial: bool = False
     """Made whatever is missing, which it says."""
-    drawn: bool = False
-    """A figure: matplotlib draws it, which takes seconds."""
     named_only: bool = False
     """Not made unless it is asked for by name: it shows images of patients."""
+    task: str = ""
 
-    def lines(self, material: Material) -> list[Line]:
-        """Return the lines that make every cell that is not there."""
-        there, wanted = self.count(material)
-        return (self.rest(material) if there < wanted else []) or self.missing(material)
+    def files(self, results: Material) -> Mapping[str, bytes]:
+        """Return the files by suffix."""
+        return self.make(self._of(results))
+
+    def possible(self, results: Material) -> bool:
+        """Whether enough cells are there to make it."""
+        one = self._of(results)
+        if self.enough == "each":
+            return all(need.each(one) for need in self.needs)
+        return any(need.any(one) if self.enough == "any" else need.whole(one) for need in self.needs)
+
+    def missing(self, results: Material) -> list[Line]:
+        """Return the commands that compute what it cannot be made without; none where it can be made."""
+        return [] if self.possible(results) else self._lines(results, every_fold=self.enough != "each")
+
+    def lines(self, results: Material) -> list[Line]:
+        """Return the commands that compute every cell that is not there."""
+        return self._lines(results, every_fold=True)
+
+    def count(self, results: Material) -> tuple[int, int]:
+        """Return how many of its cells are there, and how many there could be."""
+        counts = [need.count(self._of(results)) for need in self.needs]
+        return sum(there for there, _ in counts), sum(wanted for _, wanted in counts)
+
+    def _lines(self, results: Material, *, every_fold: bool) -> list[Line]:
+        one = self._of(results)
+        return united(line for need in self.needs for line in need.lines(one, every_fold=every_fold))
+
+    def _of(self, results: Material) -> Material:
+        return results.other(self.task) if self.task else results
 
 
-def paper_tables(tables: Sequence[tuple[Layout, list[Block]]], *, partial: bool = False) -> list[Artefact]:
-    """Return tables of the paper, each made of some blocks."""
-    return [_paper_table(*table, partial=partial) for table in tables]
+def artefacts(results: Material) -> list[Artefact]:
+    """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
+    names = tuple(method_specs("all", results.settings.plugins, results.task.recipe))
+    shown = tuple({item.cell.spec for item in results.tables[0].cells})
+    main = [Need(names, named="all", also=shown)]
+    scored = [replace(main[0], part=PREDICTIONS)]
+    tuned = tuple({item.cell.spec for item in results.tuned})
+    rocs = [
+        Artefact(f"roc-{slug(name)}", f"ROC curves by group on {name}", partial(drawn.roc, name=name), scored)
+        for name in results.info.ood
+    ]
+    of_paper = [*_sweeps(results), *_pictures(results)]
+    return [
+        Artefact(MAIN, "all methods on every test set", _main, main),
+        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, main),
+        Artefact("cost-gain", "what methods take against what they change", drawn.cost_gain, main),
+        Artefact("groups", "rates of every group and the images they rest on", _groups, main),
+        *rocs,
+        *(_paper_table(*table) for table in blocks_of(results.settings.task, results.task)),
+        *sorted(of_paper, key=lambda item: item.paper),
+        *(_ablation(table) for table in results.tables[1:]),
+        Artefact(
+            TUNED,
+            "methods with parameters chosen on held-out images",
+            _tuned,
+            [Need(tuned, verb="tune", named="all")],
+        ),
+        *([Artefact(PUBLISHED, "our numbers beside the published ones", _published, main)] * _is_published(results)),
+    ]
 
 
-def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool) -> Artefact:
-    def missing(material: Material) -> list[Line]:
-        found = [material.other(block.task).missing(layout.rows, block.backbone) for block in made_of]
-        return list(dict.fromkeys(line for lines in found for line in lines))
-
-    def rest(material: Material) -> list[Line]:
-        return [line for block in made_of for line in material.other(block.task).rest(layout.rows, block.backbone)]
-
-    def count(material: Material) -> tuple[int, int]:
-        counts = [material.other(block.task).count(layout.rows, block.backbone) for block in made_of]
-        return sum(there for there, _ in counts), sum(every for _, every in counts)
-
-    def make(material: Material) -> dict[str, bytes]:
-        return paper.make(layout, made_of, material)
-
-    return Artefact(layout.name, layout.says, make, missing, count, rest, f"Table {layout.number}", partial)
-
-
-def of_paper(material: Material, names: Mapping[str, str]) -> list[Artefact]:
+def of_paper(results: Material, names: Mapping[str, str]) -> list[Artefact]:
     """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
     figures = [
-        _elsewhere(item, material.other(names[task]))
+        replace(item, name=f"{name}-{slug(names[task])}", says=f"{item.says}, {names[task]}", task=names[task])
         for name, tasks in FIGURES.items()
         for task in tasks
-        for item in artefacts(material.other(names[task]))
+        for item in artefacts(results.other(names[task]))
         if item.name == name
     ]
-    return [*paper_tables([(layout, blocks(layout, names)) for layout in layouts()], partial=True), *figures]
+    tables = [_paper_table(layout, blocks(layout, names), partial=True) for layout in layouts()]
+    return [*tables, *figures]
 
 
-def _elsewhere(item: Artefact, material: Material) -> Artefact:
-    name = material.task.name
-    return replace(
-        item,
-        name=f"{item.name}-{folder(name)}",
-        says=f"{item.says}, {name}",
-        make=lambda _: item.make(material),
-        missing=lambda _: item.missing(material),
-        count=lambda _: item.count(material),
-        rest=lambda _: item.rest(material),
-    )
-
-
-def artefacts(material: Material) -> list[Artefact]:
-    """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
-    return [
-        Artefact(MAIN, "all methods on every test set", _main, *_COMPARED),
-        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, *_COMPARED, drawn=True),
-        Artefact("cost-gain", "what methods take against what they change", drawn.cost_gain, *_COMPARED, drawn=True),
-        Artefact("groups", "rates of every group and the images they rest on", _groups, *_COMPARED),
-        *(_roc(name) for name in material.info.ood),
-        *paper_tables(blocks_of(material.settings.task, material.task)),
-        *sorted([*_pictures(material), _FIGURE_4, _FIGURE_6, _FIGURE_7], key=lambda item: item.paper),
-        *(_ablation(table) for table in material.tables[1:]),
-        Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, _nothing_tuned, _tuned_cells),
-        *([_PUBLISHED] if material.cells and _compared(material) else []),
-    ]
-
-
-_FIGURE_4 = Artefact(
-    "figure-4",
-    "scores and costs against epochs of fine-tuning",
-    drawn.epochs,
-    partial(sweeps.missing_of_task, field=sweeps.EPOCHS),
-    partial(sweeps.count_of_task, field=sweeps.EPOCHS),
-    partial(sweeps.rest_of_task, field=sweeps.EPOCHS),
-    "Figure 4",
-    drawn=True,
-)
-_FIGURE_6 = Artefact(
-    "figure-6",
-    "scores against the share of the head that is reset",
-    drawn.reset,
-    sweeps.missing_of_head,
-    sweeps.count_of_head,
-    sweeps.rest_of_head,
-    "Figure 6",
-    drawn=True,
-)
-_FIGURE_7 = Artefact(
-    "figure-7",
-    "scores against the size of the external set",
-    drawn.external,
-    partial(sweeps.missing_of_task, field=sweeps.EXTERNAL),
-    partial(sweeps.count_of_task, field=sweeps.EXTERNAL),
-    partial(sweeps.rest_of_task, field=sweeps.EXTERNAL),
-    "Figure 7",
-    drawn=True,
-)
-
-
-def _roc(name: str) -> Artefact:
-    make = partial(drawn.roc, name=name)
+def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool = False) -> Artefact:
     return Artefact(
-        f"roc-{folder(name)}",
-        f"ROC curves by group on {name}",
-        make,
-        _no_predictions,
-        _all_methods,
-        _all_rest,
-        drawn=True,
+        layout.name,
+        layout.says,
+        lambda results: _encoded(paper_tables.make(layout, made_of, results)),
+        [Need(tuple(layout.rows), block.task, block.backbone) for block in made_of],
+        "each",
+        f"Table {layout.number}",
+        partial,
     )
 
 
-def _pictures(material: Material) -> list[Artefact]:
-    """Figures of what cells keep; masks of a skin task are the paper's Figure 8, those of films its Figure 9."""
-    masks = 9 if material.task.channels == 1 else 8
+def _sweeps(results: Material) -> list[Artefact]:
+    """Curves against a field of the task, which need all variants of a method, or all settings of one."""
+    said = {name: build_method(name).ablations for name in registry.catalogue("method")}
+    ablated = tuple(name for name, settings in said.items() if settings)
+    reset = [
+        Need((name, *ablations(name, results.settings.plugins)[sweeps.RESET]), ablate=sweeps.RESET)
+        for name in ablated
+        if sweeps.RESET in said[name]
+    ]
 
-    def entry(number: int, says: str, specs: Sequence[str], part: str, *, patients: bool = False) -> Artefact:
-        return Artefact(
-            f"figure-{number}",
-            says,
-            partial(picture_cells.figure, number=number),
-            partial(picture_cells.missing, specs=specs, part=part),
-            partial(picture_cells.count, specs=specs, part=part),
-            paper=f"Figure {number}",
-            drawn=True,
-            named_only=patients,
-        )
-
+    epochs, external = ([Need(ablated, ablate=field)] for field in sweeps.OF_TASK)
     return [
-        entry(3, "importances and mask over the parameters", picture_cells.MASKED, "strip/"),
-        entry(5, "class activation maps", picture_cells.COMPARED, "cam/", patients=not material.info.synthetic),
-        entry(masks, "the mask block by block", picture_cells.MASKED, "strip/"),
+        _figure(4, "scores and costs against epochs of fine-tuning", drawn.epochs, epochs, "whole"),
+        _figure(6, "scores against the share of the head that is reset", drawn.reset, reset, "whole"),
+        _figure(7, "scores against the size of the external set", drawn.external, external, "whole"),
     ]
 
 
-def _table(material: Material, table: Results) -> dict[str, bytes]:
-    results = material.tested(table)
-    made = {"tex": tables.latex(results), "md": tables.markdown(results), "csv": tables.csv(results)}
-    return {kind: text.encode() for kind, text in made.items()}
+def _pictures(results: Material) -> list[Artefact]:
+    """Figures of what cells keep; masks of a skin task are the paper's Figure 8, those of films its Figure 9."""
+    masks = 9 if results.task.channels == 1 else 8
+    strips = [Need(picture_figures.MASKED, fold=0, part="strip/")]
+    maps = [Need(picture_figures.COMPARED, fold=0, part="cam/")]
+    activations = _figure(5, "class activation maps", picture_figures.figure_5, maps, "each")
+    return [
+        _figure(3, "importances and mask over the parameters", picture_figures.figure_3, strips, "each"),
+        replace(activations, named_only=not results.info.synthetic),
+        _figure(masks, "the mask block by block", picture_figures.figure_8, strips, "each"),
+    ]
 
 
-def _main(material: Material) -> dict[str, bytes]:
-    return _table(material, material.results)
-
-
-def _groups(material: Material) -> dict[str, bytes]:
-    table = group_table.frame(material.results, material.tables[0].cells)
-    return {"md": group_table.markdown(material.results, table).encode(), "csv": group_table.csv(table).encode()}
-
-
-def _nothing_run(material: Material) -> list[Line]:
-    return [] if material.tables[0].cells else [material.line(["all"])]
-
-
-def _no_predictions(material: Material) -> list[Line]:
-    # Cells of another site may come without.
-    there = material.tables[0].cells
-    return [] if drawn.predicted(material) else [material.line(["all"], None, *[FORCE] * bool(there))]
-
-
-def _every(material: Material) -> list[str]:
-    return method_specs("all", material.settings.plugins, material.task.recipe)
-
-
-def _all_methods(material: Material) -> tuple[int, int]:
-    return material.count(_every(material))
-
-
-def _all_rest(material: Material) -> list[Line]:
-    return _nothing_run(material) or material.rest(_every(material))
-
-
-_COMPARED = (_nothing_run, _all_methods, _all_rest)
-"""What is made of the main table."""
+def _figure(
+    number: int,
+    says: str,
+    make: Callable[[Material], Mapping[str, bytes]],
+    needs: Sequence[Need],
+    enough: Literal["each", "whole"],
+) -> Artefact:
+    return Artefact(f"figure-{number}", says, make, needs, enough, f"Figure {number}")
 
 
 def _ablation(table: Table) -> Artefact:
-    specs = list(dict.fromkeys(item["cell"]["spec"] for item in [*table.cells, *table.failures]))
-
-    def missing(material: Material) -> list[Line]:
-        return [] if table.cells else [material.line(specs)]
-
+    specs = dict.fromkeys(item.cell.spec for item in [*table.cells, *table.failures])
     return Artefact(
         table.name,
         f"ablation of {table.part}",
-        lambda material: _table(material, material.results_of(table)),
-        missing,
-        partial(Material.count, specs=specs),
-        partial(Material.rest, specs=specs),
+        lambda results: _table(results, results.results_of(table)),
+        [Need(tuple(specs))],
     )
 
 
-def _tuned(material: Material) -> dict[str, bytes]:
-    results = collect_tuned(material.cells, material.failures, material.info)
-    return _table(material, results) if results else {}
+def _main(results: Material) -> dict[str, bytes]:
+    return _table(results, results.results)
 
 
-def _nothing_tuned(material: Material) -> list[Line]:
-    # It chooses, then runs what was chosen.
-    return [] if material.tuned else [material.line(["all"], verb="tune")]
+def _table(results: Material, table: Results) -> dict[str, bytes]:
+    tested = results.tested(table)
+    text = document.written(main_table.section(tested))
+    return _encoded({"tex": main_table.latex(tested), **text, "csv": main_table.csv(tested)})
 
 
-def _tuned_cells(material: Material) -> tuple[int, int]:
-    return material.count({item["cell"]["spec"] for item in material.tuned})
+def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {kind: text.encode() for kind, text in texts.items()}
 
 
-def _compared(material: Material) -> Comparison | None:
-    return compare([material.results_of(table) for table in material.tables])
+def _groups(results: Material) -> dict[str, bytes]:
+    frame = group_table.frame(results.results, results.tables[0].cells)
+    return _encoded({**document.written(group_table.section(results.results, frame)), "csv": csv(frame)})
 
 
-def _published(material: Material) -> dict[str, bytes]:
-    compared = _compared(material)
-    return {kind: make(compared).encode() for kind, make in FORMATS.items()} if compared else {}
+def _tuned(results: Material) -> dict[str, bytes]:
+    table = collect_tuned(results.cells, results.failures, results.info)
+    return _table(results, table) if table else {}
 
 
-_PUBLISHED = Artefact(
-    PUBLISHED,
-    "our numbers beside the published ones",
-    _published,
-    lambda _: [],
-    _all_methods,
-)
+def _is_published(results: Material) -> bool:
+    return bool(results.cells) and results.compared is not None
+
+
+def _published(results: Material) -> dict[str, bytes]:
+    compared = results.compared
+    if compared is None:
+        return {}
+    text = document.written(published_tables.section(compared))
+    return _encoded({**text, "csv": published_tables.csv(compared), "tex": published_tables.latex(compared)})
+
+
+def chosen(every: Sequence[Artefact], only: str) -> list[Artefact]:
+    """Return the artefacts that `--only` names, joined by commas.
+
+    Raises:
+        UnknownName, UsageError: for a name that is none of them, with the nearest right spelling, and for no name.
+    """
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"--only: name at least one of {', '.join(item.name for item in every)}")
+    by_name = {item.name: item for item in every}
+    for name in names:
+        if name not in by_name:
+            raise UnknownName("artefact", name, by_name)
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def listing(every: Iterable[Artefact], material: Material) -> list[str]:
+    """Return a line for each artefact, and below it the lines that make the cells it lacks."""
+    rows, below = [("name", "paper", "cells", "shows")], [[]]
+    for item in every:
+        there, wanted = item.count(material)
+        rows.append((item.name, item.paper or "-", f"{there} of {wanted}", item.says))
+        below.append(item.lines(material))
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    found = []
+    for row, lines in zip(rows, below, strict=True):
+        found.append("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+        found += [f"    {line}" for line in lines]
+    return found
+
+
+def everything(items: Iterable[Artefact], material: Material) -> list[str]:
+    """Return the lines that make all cells that some artefacts lack, each cell once, below a heading; none if none."""
+    lines = once(line for item in items for line in item.lines(material))
+    return ["all that is missing:", *(f"    {line}" for line in lines)] if lines else []
+
+
+def lacking(items: Sequence[Artefact], material: Material) -> list[str]:
+    """Return how many cells are there of each artefact that lacks some, and the lines that make the others."""
+    counts = {item.name: item.count(material) for item in items if item.lines(material)}
+    found = [f"{name}: {there} of {wanted} cells are there" for name, (there, wanted) in counts.items()]
+    return [*found, *everything(items, material)]

@@ -8,24 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.errors import UsageError
-from bench.report import put, write
-from bench.report.artefacts import Artefact, artefacts, of_paper
-from bench.report.build import made_by_two
-from bench.report.numbers.across_tasks import NAME, Across, csv, markdown, sentences, theirs
+from bench.cells.identity import cells_folder, slug
+from bench.errors import BenchError, NotWritten, UsageError
+from bench.report import named, put, write
+from bench.report.artefacts import Artefact, artefacts, chosen, everything, lacking, listing, of_paper
+from bench.report.numbers.across_tasks import Across, ours, theirs
 from bench.report.numbers.aggregate import Results
-from bench.report.numbers.comparison import compare, withheld_from
-from bench.report.selection import chosen, everything, lacking, listing
-from bench.report.tables import terminal
+from bench.report.numbers.comparison import withheld_from
+from bench.report.render import document
+from bench.report.tables import across_table, terminal
+from bench.report.tables.across_table import NAME, sentences
 from bench.report.tables.published_tables import text
 from bench.report.task_results import Material, read
-from bench.run.plan import Settings, folder
+from bench.run.history import remembered
+from bench.run.plan import Settings
+from bench.tasks import TASKS
 
 
 def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0) -> int:
     """Write the artefacts of a task that `only` names, joined by commas; 1 where cells of one are missing."""
     material = read(settings, min_cell=min_cell)
-    return _write_chosen(material, artefacts(material), only, reports / folder(material.task.name))
+    return _write_chosen(material, artefacts(material), only, reports / slug(material.task.name))
 
 
 def report_paper(
@@ -71,7 +74,7 @@ def _write_chosen(material: Material, every: Sequence[Artefact], only: str, plac
     for file in write(material, place, wanted):
         print(file)
     _say(lacking(wanted, material))
-    return int(any(item.missing(material) for item in wanted))
+    return int(not all(item.possible(material) for item in wanted))
 
 
 def _say(lines: Sequence[str]) -> None:
@@ -88,28 +91,28 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
         BenchError: where there are no results, with the line that makes them.
     """
     material = read(settings, min_cell=min_cell)
-    return report_material(material, reports / folder(material.task.name))
+    return report_material(material, reports / slug(material.task.name))
 
 
 def report_material(material: Material, place: Path) -> Results:
     """Write and print the report of what was read of one task."""
     gc.freeze()  # records are kept to the end: to go through them for garbage again and again takes seconds
     results = material.results
-    files = write(material, place, make=made_by_two)
-    compared = compare([material.results_of(table) for table in material.tables])
+    files = write(material, place)
     terminal.show(results)
-    print(text(compared) if compared else withheld_from(material.info), end="")
+    print(text(material.compared) if material.compared else withheld_from(material.info), end="")
     for file in files:
         print(file)
-    missing = ", ".join(item.name for item in artefacts(material) if item.missing(material))
+    every = artefacts(material)
+    missing = ", ".join(item.name for item in every if not item.possible(material))
     if missing:
         _say([f"not made for want of cells: {missing}; --list or the page says what makes them"])
-    _say(_not_handed_on(artefacts(material), material))
+    _say(_not_handed_on(every, material))
     return results
 
 
 def _not_handed_on(every: Sequence[Artefact], material: Material) -> list[str]:
-    names = ", ".join(item.name for item in every if item.named_only and not item.missing(material))
+    names = ", ".join(item.name for item in every if item.named_only and item.possible(material))
     return [f"not made: {names} would show images of patients; `--only` makes it, not to be handed on"] if names else []
 
 
@@ -123,12 +126,65 @@ def write_across(across: Across | None, reports: Path, name: str) -> dict[str, b
     """Write and print methods over tasks, and return the files by suffix; with too few remove those of before."""
     from bench.report.figures import rank_diagram
 
-    made = {"md": markdown(across).encode(), "csv": csv(across).encode()} if across else {}
+    texts = {**document.written(across_table.section(across)), "csv": across_table.csv(across)} if across else {}
+    made = {kind: text.encode() for kind, text in texts.items()}
     if across and any(item.ranks for item in across.ranked):
         made |= rank_diagram.diagram(across)
-    files = put(reports, {f"{name}.{kind}": data for kind, data in made.items()}, f"{name}.*")
+    files = put(reports, named(name, made), f"{name}.*")
     for item in across.ranked if across else ():
         print(*sentences(item), sep="\n")
     for file in files:
         print(file)
     return made
+
+
+def report_all(settings: Settings, reports: Path, *, min_cell: int = 0) -> int:
+    """Write and print all of it; return 1 where a task could not be reported, which is said, and 0 else.
+
+    Raises:
+        BenchError: where there are no results at all.
+    """
+    tasks = with_results(settings)
+    every: list[Results] = []
+    for one in tasks:
+        try:
+            every.append(report_task(one, reports, min_cell=min_cell))
+        except NotWritten:
+            raise
+        except BenchError as error:
+            print(f"no report of {one.task}: {error}", file=sys.stderr)
+    _over_tasks(every, reports)
+    return int(len(every) < len(tasks))
+
+
+def with_results(settings: Settings) -> list[Settings]:
+    """The tasks of the suite, then the users' own as they were last run; a variant is a part of its task's report.
+
+    Raises:
+        BenchError: where there are no results at all.
+    """
+    if settings.splits is not None:
+        raise UsageError("--splits is the manifest of one task: name it by --task")
+    if settings.baseline is not None:
+        raise UsageError("--baseline is the checkpoint of one task: name it by --task")
+    cells = cells_folder(settings.results)
+    known = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
+    own = {name: runs for name, runs in remembered(settings.results).items() if ":" not in name and name not in TASKS}
+    found = [*known, *(runs[-1][1] for name, runs in own.items() if runs and (cells / name).is_dir())]
+    if not found:
+        raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
+    return found
+
+
+def _over_tasks(every: list[Results], reports: Path) -> None:
+    from bench.report import page
+
+    shown = []
+    for synthetic, name, says in (
+        (False, NAME, "methods over tasks"),
+        (True, f"{NAME}-synthetic", "methods over tasks, on synthetic data"),
+    ):
+        made = write_across(ours(item for item in every if item.info.synthetic is synthetic), reports, name)
+        shown += [page.Shown(name, says, made)] if made else []
+    for file in put(reports, {page.NAME: page.index(every, shown)}):
+        print(file)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import taskfile
-from bench.run.plan import BASELINE, Settings, method_specs
+from bench.cells.identity import BASELINE
+from bench.run.plan import Settings, method_specs
 
 RESULTS, CACHE = Path("results"), Path(".cache")
 """Where `bench run` has its folders unless it is told otherwise, or by BENCH_CACHE."""
@@ -73,7 +74,7 @@ def elsewhere(settings: Settings) -> Settings:
 def once(lines: Iterable[Line]) -> list[Line]:
     """Return lines that make the same cells: one per task, backbone and further options, with all methods of it.
 
-    What a line without further options makes, no line makes for some folds alone.
+    What a line makes for every fold, no line makes for some folds alone.
     """
     united: dict[Line, tuple[str, ...]] = {}
     for line in lines:
@@ -84,7 +85,9 @@ def once(lines: Iterable[Line]) -> list[Line]:
         made: set[str] = set()
         if "all" in methods:
             made = _specs(replace(place, methods=("all",)))
-        if FOLDS in place.more and FORCE not in place.more:
+        if FOLDS in place.more and FORCE in place.more:
+            made = set(united.get(replace(place, more=(FORCE,)), ()))
+        elif FOLDS in place.more:
             whole = replace(place, more=())
             made = _specs(replace(whole, methods=united.get(whole, (BASELINE,))))
         if left := tuple(method for method in methods if method not in made):

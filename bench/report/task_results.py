@@ -12,18 +12,19 @@ import pandas as pd
 
 from bench import registry, taskfile
 from bench.api import Task
-from bench.cells.predictions import Predictions, place_of, read_table
-from bench.cells.store import predictions_file
+from bench.cells.identity import cells_folder, pictures_file, predictions_file
+from bench.cells.predictions import Predictions, read_table
+from bench.cells.record import Failure, Record
 from bench.data.task_data import TaskData, task_data
 from bench.errors import BenchError, DataError
-from bench.report.numbers.ablations import Table, split
+from bench.report.numbers.ablations import Table, split, untuned
 from bench.report.numbers.aggregate import Results, collect
-from bench.report.numbers.patient_intervals import Redrawn, Watch, joined, over_patients, redraw
-from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, Cell, TaskInfo, Undefined, is_tuned
+from bench.report.numbers.comparison import Comparison, compare
+from bench.report.numbers.patient_intervals import Redrawn, over_patients, redraw
+from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, TaskInfo, Undefined
 from bench.report.rerun_commands import Line
-from bench.report.tables.tuned_table import untuned
 from bench.results.reading import read_cells
-from bench.run.plan import Settings, build_method, folder, undefined
+from bench.run.plan import Settings, build_method, undefined
 from bench.run.progress import counting
 
 
@@ -37,8 +38,8 @@ class Material:
     settings: Settings
     task: Task
     info: TaskInfo
-    cells: Sequence[Cell]
-    failures: Sequence[Cell]
+    cells: Sequence[Record]
+    failures: Sequence[Failure]
     left_out: tuple[str, ...] = ()
     known: dict[str, Material] = field(default_factory=dict, repr=False, compare=False)
     """Other tasks and variants that were read already, by spec."""
@@ -70,28 +71,24 @@ class Material:
         return self._averaged[table.name]
 
     @cached_property
-    def redraws(self) -> dict[str, Redrawn]:
-        """What was redrawn so far, by test set."""
-        return {}
-
-    def redraw(self, name: str, watch: Watch = lambda name, done, total: None) -> Redrawn:
-        """Draw the patients of a test set again, for all cells: seconds to a minute."""
-        return redraw(self.cells, replace(self.info, ood=(name,)), self.scored, watch)
+    def redrawn(self) -> Redrawn:
+        """The patients of every test set drawn again, with a bar on stderr."""
+        with counting("patients redrawn", "draws") as watch:
+            return redraw(self.cells, self.info, self.scored, watch)
 
     @cached_property
-    def redrawn(self) -> Redrawn:
-        """The patients of every test set drawn again, with a bar on stderr where it was not done before."""
-        with counting("patients redrawn", "draws") as watch:
-            return joined(self.redraws.get(name) or self.redraw(name, watch) for name in self.info.ood)
+    def compared(self) -> Comparison | None:
+        """The numbers of all tables beside the published ones; None where there are none to compare."""
+        return compare([self.results_of(table) for table in self.tables])
 
     def tested(self, results: Results) -> Results:
         """Add intervals and p over patients to any table of this task."""
         return over_patients(results, self.redrawn)
 
     @property
-    def tuned(self) -> list[Cell]:
+    def tuned(self) -> list[Record]:
         """The cells whose parameters were chosen by `bench tune`."""
-        return [item for item in self.cells if is_tuned(item["cell"])]
+        return [item for item in self.cells if item.cell.tuned]
 
     def other(self, spec: str) -> Material:
         """Read another task, by name or spec, with the same settings; each once."""
@@ -104,7 +101,7 @@ class Material:
     def variant(self, field: str, value: object) -> Material | None:
         """Read the same task with a field changed, such as external=0.2; None where none of its cells are there."""
         spec = taskfile.vary(self.settings.task, field, value)
-        place = self.settings.results / "cells" / folder(taskfile.resolve(spec).name)
+        place = cells_folder(self.settings.results, taskfile.resolve(spec).name)
         found = self.other(spec) if spec == self.settings.task or place.is_dir() else None
         return found if found is not None and found.cells else None
 
@@ -113,51 +110,26 @@ class Material:
         """Gives the predictions of a cell, images and logits apart; each file is read once."""
         return Predictions(self.settings.results)
 
-    def predictions(self, cell: Cell) -> pd.DataFrame:
+    def predictions(self, cell: Record) -> pd.DataFrame:
         """Read the predictions of a cell: set, image_id, y, a, logit and, if young, group."""
-        return read_table(self.settings.results, place_of(cell)).to_pandas(use_threads=False)
+        return read_table(self.settings.results, cell.cell.identity).to_pandas(use_threads=False)
 
-    def has_predictions(self, cell: Cell) -> bool:
+    def has_predictions(self, cell: Record) -> bool:
         """Whether the predictions of a cell are there."""
-        return predictions_file(self.settings.results, place_of(cell)).is_file()
+        return predictions_file(self.settings.results, cell.cell.identity).is_file()
 
-    def pictures(self, cell: Cell) -> dict[str, np.ndarray] | None:
+    def pictures(self, cell: Record) -> dict[str, np.ndarray] | None:
         """Read the class activation maps and importance strips of a cell; None where it has none."""
-        file = predictions_file(self.settings.results, place_of(cell)).with_suffix(".pictures.npz")
+        file = pictures_file(self.settings.results, cell.cell.identity)
         if not file.is_file():
             return None
         with np.load(file, allow_pickle=False) as stored:
             return dict(stored)
 
-    def count(self, specs: Iterable[str], backbone: str | None = None) -> tuple[int, int]:
-        """Return how many folds of these specs are there, and how many there could be."""
-        wanted = self._defined(specs)
-        found = {(spec, item["cell"]["fold"]) for spec in wanted for item in self._of(spec, backbone)}
-        return len(found), len(wanted) * self.task.folds
-
-    def missing(self, specs: Iterable[str], backbone: str | None = None) -> list[Line]:
-        """Return the line that makes the specs that have no cell in any fold; nothing where each has one."""
-        lacking = [spec for spec in self._defined(specs) if not self._of(spec, backbone)]
-        return [self.line(lacking, backbone)] if lacking else []
-
-    def rest(self, specs: Iterable[str], backbone: str | None = None) -> list[Line]:
-        """Return the line that makes the specs that lack a cell in some fold; nothing where all are there."""
-        lacking = [spec for spec in self._defined(specs) if self.count([spec], backbone)[0] < self.task.folds]
-        return [self.line(lacking, backbone)] if lacking else []
-
     def line(self, methods: Iterable[str], backbone: str | None = None, *more: str, verb: str = "run") -> Line:
         """Return the line that makes cells of this task."""
         chosen = None if backbone == self.task.backbones[0] else backbone
         return Line(self.settings, tuple(methods), chosen, more, verb=verb)
-
-    def _of(self, spec: str, backbone: str | None) -> list[Cell]:
-        network = backbone or self.task.backbones[0]
-        return [c for c in self.cells if c["cell"]["spec"] == spec and c["cell"]["backbone"] == network]
-
-    def _defined(self, specs: Iterable[str]) -> list[str]:
-        wanted = list(dict.fromkeys(specs))
-        left_out = undefined(wanted, self.task, self.settings.plugins)
-        return [spec for spec in wanted if spec not in left_out]
 
 
 def read(settings: Settings, *, min_cell: int = 0) -> Material:
@@ -174,7 +146,7 @@ def read(settings: Settings, *, min_cell: int = 0) -> Material:
         if settings.splits is not None:
             raise
         data = None
-        if (settings.results / "cells" / folder(task.name)).is_dir():
+        if cells_folder(settings.results, task.name).is_dir():
             print(f"warning: results are not checked against today's images: {error}", file=sys.stderr)
     cells, failures, left_out = read_cells(settings, task.name, data)
     for line in left_out:
@@ -182,8 +154,8 @@ def read(settings: Settings, *, min_cell: int = 0) -> Material:
     return Material(settings, task, _info(task, settings, cells, data, min_cell), cells, failures, tuple(left_out))
 
 
-def _info(task: Task, settings: Settings, cells: Sequence[Cell], data: TaskData | None, min_cell: int) -> TaskInfo:
-    synthetic = bool(cells[0]["synthetic"] if cells else data is not None and data.synthetic)
+def _info(task: Task, settings: Settings, cells: Sequence[Record], data: TaskData | None, min_cell: int) -> TaskInfo:
+    synthetic = cells[0].synthetic if cells else data is not None and data.synthetic
     return info_of(task, synthetic=synthetic, undefined=_undefined(task, settings), min_cell=min_cell)
 
 
@@ -207,6 +179,6 @@ def info_of(task: Task, *, synthetic: bool, undefined: tuple[Undefined, ...] = (
 def _undefined(task: Task, settings: Settings) -> tuple[Undefined, ...]:
     if not task.attribute.grouped:
         return ()
-    reasons = undefined(list(registry.catalogue("method", settings.plugins)), task, settings.plugins)
+    reasons = undefined(list(registry.METHODS.catalogue(settings.plugins)), task, settings.plugins)
     methods = sorted(((name, build_method(name, settings.plugins)) for name in reasons), key=lambda item: item[1].row)
     return tuple(Undefined(name, method.title, method.row, reasons[name]) for name, method in methods)

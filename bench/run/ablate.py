@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import registry, taskfile
-from bench.api import Method, Task
+from bench.api import Task
+from bench.cells.identity import BASELINE
 from bench.errors import UnknownName
 from bench.options import choices, options
-from bench.run.plan import BASELINE, Settings, method_specs
+from bench.run.plan import Settings, method_specs
 from bench.run.run_task import Wanted
 
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -48,8 +49,7 @@ def ablation(field: str, wanted: Wanted, settings: Settings) -> list[tuple[Wante
 def ablations(spec: str, plugins: Sequence[Path] = ()) -> dict[str, list[str]]:
     """Return parameter -> specs of all its settings, for a method with what its spec sets besides."""
     name, _, given = spec.partition(":")
-    method = registry.load("method", name, plugins)
-    assert issubclass(method, Method)
+    method = registry.METHODS.load(name, plugins)
     kinds = options(method)
     found = {field: [f"{field}={value}" for value in choices(kind)] for field, kind in kinds.items()}
     found.update({field: list(settings) for field, settings in method.ablations.items()})

@@ -13,40 +13,38 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
 from bench.cells import store
-from bench.errors import NotWritten
+from bench.cells.identity import BASELINE, cell_place, log_file
+from bench.cells.record import Error, Failure, Record
+from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite, NotWritten
+from bench.files import not_written
 from bench.lease import lease, mine
-from bench.run import failure
-from bench.run.plan import (
-    BASELINE,
-    Cell,
-    PlannedCell,
-    Settings,
-    build_method,
-    checkpoint_file,
-    describe_cell,
-)
+from bench.run.plan import PlannedCell, Settings, build_method, checkpoint_file, describe_cell
 
-Kind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
+EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
+FailureKind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
+FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
+"""What torch, the driver, and cuDNN or cuBLAS say where memory is short and no class of error does."""
 
 
 @dataclass(frozen=True)
 class Event:
     """What happened to a cell.
 
-    `error` has class, kind, message and traceback where it failed. A cell is `blocked` where its baseline failed and
+    `error` says why it failed. A cell is `blocked` where its baseline failed and
     `held` where another process computes it; `text` says which. It is `put back` where it had no memory beside others
     on its GPU and will be tried alone. A `done` event without `record` means that somebody
     else did it.
     """
 
-    kind: Kind
+    kind: EventKind
     planned: PlannedCell
     text: str = ""
-    record: dict[str, Any] | None = None
-    error: dict[str, str] | None = None
+    record: Record | None = None
+    error: Error | None = None
 
 
 def attempt(
@@ -70,7 +68,7 @@ def attempt(
         NotWritten: where nothing can be written; no failure could be kept there either.
     """
     cell = planned.cell
-    place = store.cell_file(settings.results, cell).with_suffix("")
+    place = cell_place(settings.results, cell)
     try:
         with lease(place, job=job) as other:
             if other is not None:
@@ -79,14 +77,14 @@ def attempt(
                 return Event("done", planned)
             return _attempt(planned, settings, report, job)
     except OSError as error:
-        raise store.not_written(place.parent, error.errno) from error
+        raise not_written(place.parent, error.errno) from error
 
 
 def _done(planned: PlannedCell, settings: Settings) -> bool:
     """Tell whether nothing is to be done: the result of a baseline is of no use to others without its weights."""
     if store.state(settings.results, planned.cell, planned.hash) != "done":
         return False
-    return planned.cell.method != BASELINE or _weights(planned, settings).is_file()
+    return planned.cell.spec != BASELINE or _weights(planned, settings).is_file()
 
 
 def _weights(planned: PlannedCell, settings: Settings) -> Path:
@@ -106,7 +104,7 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
     write_log(log, f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")
 
     def still_mine() -> None:
-        if not mine(store.cell_file(settings.results, cell).with_suffix("")):
+        if not mine(cell_place(settings.results, cell)):
             raise _TakenOver
 
     def both(text: str) -> None:
@@ -115,7 +113,7 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
             report(text)
 
     try:
-        if cell.method != BASELINE and not _weights(planned, settings).is_file():
+        if cell.spec != BASELINE and not _weights(planned, settings).is_file():
             write_log(log, "blocked: its baseline is not there")
             return Event("blocked", planned, "its baseline is not there")
         record = run_cell(planned, settings, both, still_mine)
@@ -127,32 +125,39 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
     except Exception as error:  # whatever a plugin raises fails its own cell
         described = describe_error(error)
         save_failure(planned, settings, described, job=job)
-        write_log(log, described["traceback"].rstrip())
+        write_log(log, described.traceback.rstrip())
         return Event("failed", planned, error=described)
     write_log(log, "done")
     return Event("done", planned, record=record)
 
 
-def save_failure(planned: PlannedCell, settings: Settings, error: dict[str, str], *, job: str = "") -> Path:
+def save_failure(planned: PlannedCell, settings: Settings, error: Error, *, job: str = "") -> Path:
     """Write why a cell failed beside where its result would be."""
     described = describe_cell(planned.cell, build_method(planned.cell.runs, settings.plugins))
-    record = {"cell": described, "hash": planned.hash, "error": error, **({"job": job} if job else {})}
-    return store.save_failure(settings.results, planned.cell, record)
+    found = Failure(cell=described, hash=planned.hash, error=error, job=job)
+    return store.save_failure(settings.results, planned.cell, found)
 
 
-def describe_error(error: Exception) -> dict[str, str]:
-    """Return class, kind, message and traceback, as they are stored in a failed cell's file."""
-    return {
-        "class": type(error).__name__,
-        "kind": failure.classify(error),
-        "message": str(error) or repr(error),
-        "traceback": "".join(traceback.format_exception(error)),
-    }
+def describe_error(error: Exception) -> Error:
+    """Return an error as the file of a failed cell holds it."""
+    return Error(
+        name=type(error).__name__,
+        kind=classify(error),
+        message=str(error) or repr(error),
+        traceback="".join(traceback.format_exception(error)),
+    )
 
 
-def log_file(results: Path, cell: Cell) -> Path:
-    """Return where the log of a cell stands: all of its attempts, the last one at the end."""
-    return store.cell_file(results, cell).with_suffix(".log")
+def classify(error: BaseException) -> FailureKind:
+    """Return the kind of an error that ended a cell."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, BatchTooLarge) or names & {"MemoryError", "OutOfMemoryError"}:
+        return "oom"
+    if any(text in str(error) for text in _NO_MEMORY):
+        return "oom"
+    if isinstance(error, NonFinite):
+        return "nan"
+    return "data" if isinstance(error, DataError | EmptyGroup) else "bug"
 
 
 def write_log(file: Path, text: str) -> None:

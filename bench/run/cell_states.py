@@ -1,43 +1,39 @@
-"""In which state each cell of a run is: told by the files first, then by what SLURM says of its jobs."""
+"""In which state each cell of a run is: told by the files first, then by the queues of launchers."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from bench.cells import store
+from bench.cells.identity import BASELINE, Cell, cell_place, cells_folder, failure_file
+from bench.cells.record import Error, Failure, read
+from bench.errors import DataInvalid
 from bench.lease import Holder, holder
 from bench.run.attempt import log_file
-from bench.run.plan import BASELINE, Cell, PlannedCell
+from bench.run.launchers import Queued
+from bench.run.plan import PlannedCell
 
 State = Literal["done", "running", "submitted", "pending", "stale", "failed", "blocked"]
 STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
-class Queued:
-    """What SLURM says of the job of a cell; `kind` is how one ended that is `gone`, see `bench.run.failure`."""
-
-    job: str
-    state: Literal["waiting", "running", "gone"]
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Standing:
+class CellStatus:
     """The state of a cell, and a word on it: who computes it, its job, or why it failed."""
 
     state: State
     note: str = ""
 
 
-def standings(
+def cell_statuses(
     cells: Sequence[PlannedCell], results: Path, queued: Mapping[str, Queued] | None = None
-) -> dict[Cell, Standing]:
+) -> dict[Cell, CellStatus]:
     """Return the state of every cell.
 
     done       its record has the hash of today
@@ -54,43 +50,43 @@ def standings(
         queued: what the queue says, by the path of a cell.
     """
     queued = queued or {}
-    names = cache(lambda folder: _names(results / "cells" / folder))
-    found: dict[Cell, Standing] = {}
+    names = cache(lambda folder: _names(cells_folder(results) / folder))
+    found: dict[Cell, CellStatus] = {}
     for planned in cells:
         cell = planned.cell
-        found[cell] = _standing(planned, results, names(cell.path.parent), queued.get(str(cell)))
+        found[cell] = _status(planned, results, names(cell.path.parent), queued.get(str(cell)))
     broken = {
         (cell.task, cell.backbone, cell.fold, cell.seed)
-        for cell, standing in found.items()
-        if cell.method == BASELINE and standing.state == "failed"
+        for cell, status in found.items()
+        if cell.spec == BASELINE and status.state == "failed"
     }
-    for cell, standing in found.items():
+    for cell, status in found.items():
         behind = (cell.task, cell.backbone, cell.fold, cell.seed) in broken
-        if behind and cell.method != BASELINE and standing.state in ("pending", "stale", "submitted"):
-            found[cell] = Standing("blocked", "its baseline failed")
+        if behind and cell.spec != BASELINE and status.state in ("pending", "stale", "submitted"):
+            found[cell] = CellStatus("blocked", "its baseline failed")
     return found
 
 
-def _standing(planned: PlannedCell, results: Path, names: frozenset[str], queued: Queued | None) -> Standing:
+def _status(planned: PlannedCell, results: Path, names: frozenset[str], queued: Queued | None) -> CellStatus:
     cell, stem = planned.cell, planned.cell.path.name
     if planned.error is not None:
-        return Standing("failed", str(planned.error).partition("\n")[0])
-    kept = store.state(results, cell, planned.hash) if f"{stem}.json" in names else "pending"
+        return CellStatus("failed", str(planned.error).partition("\n")[0])
+    kept, why = store.state_and_reason(results, cell, planned.hash) if f"{stem}.json" in names else ("pending", "")
     if kept == "done":
-        return Standing("done")
+        return CellStatus("done")
     leased = any(name.startswith(f".{stem}.lease.") for name in names)
-    by = holder(results / "cells" / cell.path) if leased else None
+    by = holder(cell_place(results, cell)) if leased else None
     if by is not None:
-        return Standing("running", str(by))
+        return CellStatus("running", str(by))
     if queued is not None and queued.state != "gone":
-        return Standing("running" if queued.state == "running" else "submitted", f"job {queued.job}")
+        return CellStatus("running" if queued.state == "running" else "submitted", f"job {queued.job}")
     if f"{stem}.failed.json" in names:
-        return Standing("failed", failure_line(results, cell))
+        return CellStatus("failed", failure_line(results, cell))
     if queued is not None:
-        return Standing("stale", f"job {queued.job} ended: {queued.kind}")
+        return CellStatus("stale", f"job {queued.job} ended: {queued.kind}")
     if leased:
-        return Standing("stale", "its process is gone")
-    return Standing("stale", "of other images, settings or code") if kept == "stale" else Standing("pending")
+        return CellStatus("stale", "its process is gone")
+    return CellStatus("stale", why) if kept == "stale" else CellStatus("pending")
 
 
 def _names(folder: Path) -> frozenset[str]:
@@ -100,18 +96,17 @@ def _names(folder: Path) -> frozenset[str]:
         return frozenset()
 
 
-def failure(results: Path, cell: Cell) -> dict[str, Any]:
-    """Return the stored error of a cell: class, kind, message, traceback and the number of its attempt."""
-    record = store.read_json(store.failure_file(results, cell)) or {}
-    error = record.get("error")
-    return {**(error if isinstance(error, dict) else {}), "attempt": record.get("attempt", 1)}
+def failure(results: Path, cell: Cell) -> Failure | None:
+    """Return the stored failure of a cell, None where there is no whole one."""
+    with contextlib.suppress(DataInvalid):
+        return read(failure_file(results, cell), Failure)
 
 
 def failure_line(results: Path, cell: Cell) -> str:
     """Return one line on why a cell failed."""
-    error = failure(results, cell)
-    message = str(error.get("message", "")).partition("\n")[0]
-    return f"{error.get('kind', 'bug')}: {error.get('class', 'unknown')}: {message}"
+    found = failure(results, cell)
+    error = found.error if found else Error(name="unknown", kind="bug")
+    return f"{error.kind}: {error.name}: {error.message.partition(chr(10))[0]}"
 
 
 def last_line(results: Path, cell: Cell) -> str:
@@ -128,5 +123,5 @@ def last_line(results: Path, cell: Cell) -> str:
 
 def holders(cells: Sequence[PlannedCell], results: Path) -> dict[Cell, Holder]:
     """Return who computes which of the cells."""
-    found = {p.cell: holder(results / "cells" / p.cell.path) for p in cells}
+    found = {p.cell: holder(cell_place(results, p.cell)) for p in cells}
     return {cell: by for cell, by in found.items() if by is not None}

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 import bench
-from bench.cells.store import replacing
 from bench.errors import NotWritten
+from bench.files import replacing
 from bench.learn.train import Stateful
 from bench.run.context import packed
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import resource
 import sys
 import time
@@ -19,6 +18,9 @@ from torch import nn
 from bench import taskfile
 from bench.api import Method
 from bench.cells import store
+from bench.cells.identity import BASELINE, SCHEMA, Cell, shared_folder
+from bench.cells.predictions import ATTRIBUTE
+from bench.cells.record import Choice, Cost, Facts, Images, Record, decode, set_scores
 from bench.data.cache import ImageCache
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
@@ -28,17 +30,7 @@ from bench.learn.predict import predict
 from bench.run import environment, paired_splits, pictures
 from bench.run.context import CellRun, SharedCache, uncounted
 from bench.run.paired_splits import Splits
-from bench.run.plan import (
-    BASELINE,
-    SCHEMA,
-    Cell,
-    PlannedCell,
-    Settings,
-    build_method,
-    cell_hash,
-    checkpoint_file,
-    describe_cell,
-)
+from bench.run.plan import PlannedCell, Settings, build_method, cell_hash, checkpoint_file, describe_cell
 from bench.run.pretraining import SEEN, load_baseline, take_baseline, train_baseline
 from bench.score.definitions import VERSION
 from bench.score.metrics import score_sets
@@ -49,7 +41,7 @@ def run_cell(
     settings: Settings,
     report: Callable[[str], None] | None = None,
     before_saving: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
+) -> Record:
     """Compute one cell, store it and return its record. Anything that goes wrong is raised."""
     cell, started = planned.cell, time.perf_counter()
     data = open_task(settings)
@@ -60,7 +52,7 @@ def run_cell(
     splits = open_splits(settings, data, cell.fold)
 
     file = checkpoint_file(settings.cache, cell, data)
-    if cell.method == BASELINE and not file.is_file():
+    if cell.spec == BASELINE and not file.is_file():
         if data.given is None:
             train_baseline(file, cell, data, splits, report)
         else:
@@ -69,7 +61,7 @@ def run_cell(
     baseline.to(device())
 
     method = build_method(cell.runs, settings.plugins)
-    data, chosen = paired_splits.choose_pair(data, baseline, splits["val"])
+    data, pair = paired_splits.choose_pair(data, baseline, splits["val"])
     splits = open_splits(settings, data, cell.fold)
     # Whatever a method declares: there is no way from it to a test set.
     fitting = {name: paired_splits.for_methods(splits, data)[name] for name in ("train", "val", "external")}
@@ -81,11 +73,11 @@ def run_cell(
         seed=cell.seed,
         task=cell.task,
         fold=cell.fold,
-        method=cell.method,
+        method=cell.spec,
         report=report,
         shared_cache=_shared_cache(settings, data, cell, method, baseline_sha),
     )
-    if data.given is not None and cell.method == BASELINE:
+    if data.given is not None and cell.spec == BASELINE:
         run.log(given_baseline=data.given.sha256(cell.fold))
         if data.given.shared:
             run.warn(SEEN)
@@ -93,32 +85,34 @@ def run_cell(
     seconds = time.perf_counter() - started
 
     opened = {name: splits[name]() for name in ("val", *data.task.ood)}
-    logits = {name: _predict(model, split, cell.method, run) for name, split in opened.items()}
+    logits = {name: _predict(model, split, cell.spec, run) for name, split in opened.items()}
     shown = b"" if data.selecting else _pictures(run, model, opened, logits, first=next(iter(data.task.ood)))
-    groups = data.task.attribute.names
+    attribute, groups = data.task.attribute.column, data.task.attribute.names
+    read = ("train", "external", *opened)
     sets = {name: (z, opened[name].y.cpu().numpy(), opened[name].a.cpu().numpy()) for name, z in logits.items()}
-    record = {
-        "schema": SCHEMA,
-        "hash": planned.hash,
-        "cell": describe_cell(cell, method),
-        "synthetic": data.synthetic,
-        "data": _fingerprints(data, cell.fold, ("train", "external", *opened)),
-        "unreadable": {name: len(images) for name, images in data.unreadable.items() if images},
-        "scores": score_sets(sets, groups),
-        "metrics_version": VERSION,
-        "cost": _cost(run, baseline, model, data, cell, seconds),
-        "external_repeats": data.repeats(cell.fold) if "external" in method.uses and not data.unpaired else None,
-        **chosen,
-        "log": run.facts,
-        "warnings": run.warnings,
-        "baseline": {"sha256": baseline_sha},
-        "environment": environment.describe() | environment.precision(data.task.recipe),
-        **({"tuned": json.loads(cell.choice)} if cell.choice else {}),
-    }
+    images = {name: Images(**facts) for name, facts in _fingerprints(data, cell.fold, read).items()}
+    record = Record(
+        schema=SCHEMA,
+        hash=planned.hash,
+        cell=describe_cell(cell, method),
+        synthetic=data.synthetic,
+        attributes={attribute: groups},
+        data=images,
+        unreadable={name: len(images) for name, images in data.unreadable.items() if images},
+        scores={name: set_scores(found, attribute) for name, found in score_sets(sets, groups).items()},
+        metrics_version=VERSION,
+        cost=_cost(run, baseline, model, images.get("external"), seconds),
+        external_repeats=data.repeats(cell.fold) if "external" in method.uses and not data.unpaired else None,
+        pair=pair,
+        log=Facts(run.facts),
+        warnings=tuple(run.warnings),
+        baseline_sha256=baseline_sha,
+        environment=environment.describe(data.task.recipe),
+        tuned=decode(cell.choice.encode(), Choice) if cell.choice else None,
+    )
     before_saving()
     patients = {name: data.split(name, cell.fold)["patient"] for name in opened}
-    store.save_cell(settings.results, cell, record, _predictions(opened, logits, patients), shown)
-    return record
+    return store.save_cell(settings.results, cell, record, _predictions(opened, logits, patients, attribute), shown)
 
 
 @cache
@@ -177,7 +171,7 @@ def _fit(method: Method, run: CellRun, data: TaskData, cell: Cell) -> nn.Module:
         )
     model = method.fit(run)
     if not isinstance(model, nn.Module):
-        raise PluginBroken(f"{cell.method}: fit returned {type(model).__name__}, a torch module expected")
+        raise PluginBroken(f"{cell.spec}: fit returned {type(model).__name__}, a torch module expected")
     return model
 
 
@@ -185,7 +179,7 @@ def _shared_cache(settings: Settings, data: TaskData, cell: Cell, method: Method
     """Return the place of what cells of a fold share; a value there depends on all that is named here."""
     recipe, images = dataclasses.asdict(data.task.recipe), _fingerprints(data, cell.fold, ("train", "val", "external"))
     identity = {"schema": SCHEMA, "baseline": baseline, "recipe": recipe, "data": images, "version": method.version}
-    return SharedCache(settings.cache / "shared", identity)
+    return SharedCache(shared_folder(settings.cache), identity)
 
 
 def _fingerprints(data: TaskData, fold: int, names: Iterable[str]) -> dict[str, Any]:
@@ -216,33 +210,36 @@ def _pictures(
 
 
 def _predictions(
-    opened: Mapping[str, ImageSplit], logits: Mapping[str, Any], patients: Mapping[str, pd.Series]
+    opened: Mapping[str, ImageSplit], logits: Mapping[str, Any], patients: Mapping[str, pd.Series], attribute: str
 ) -> pd.DataFrame:
-    """One row per image of each set. `group` numbers the patients (else lesions) of a set; no name of one is in it."""
+    """Return one row per image of each set, with the columns of `bench.cells.predictions`."""
     tables = []
     for name, split in opened.items():
-        columns = {"image_id": split.uids, "y": split.y.cpu().numpy().astype("int8"), "a": split.a.cpu().numpy()}
-        code, _ = pd.factorize(patients[name])  # by order of first appearance
-        table = pd.DataFrame({"set": name, **columns, "logit": logits[name], "group": code})
-        tables.append(table.astype({"a": "int8", "group": "int32"}))
+        columns = {
+            "image_id": split.uids,
+            "set": name,
+            "cluster": pd.factorize(patients[name])[0].astype("int32"),  # by order of first appearance
+            "y": split.y.cpu().numpy().astype("int8"),
+            "logit": logits[name],
+            ATTRIBUTE + attribute: split.a.cpu().numpy().astype("int8"),
+        }
+        tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
 
-def _cost(
-    run: CellRun, before: nn.Module, after: nn.Module, data: TaskData, cell: Cell, seconds: float
-) -> dict[str, Any]:
+def _cost(run: CellRun, before: nn.Module, after: nn.Module, external: Images | None, seconds: float) -> Cost:
     """What the method cost; one unit of `epochs_equivalent` is an epoch of full fine-tuning on the external set."""
     old, new = list(before.parameters()), list(after.parameters())
     same = [p.shape for p in old] == [p.shape for p in new]
     changed = sum(int((p != q).sum()) for p, q in zip(old, new, strict=True)) if same else None
     passes = run.passes
-    unit = 3 * _fingerprints(data, cell.fold, ("external",)).get("external", {"n": 0})["n"]
+    unit = 3 * ((external and external.n) or 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "seconds": round(seconds, 3),
-        "peak_memory_bytes": peak * (1 if sys.platform == "darwin" else 1024),
-        "images_forward": passes.forward,
-        "images_backward": passes.backward,
-        "epochs_equivalent": (passes.forward + 2 * passes.backward) / unit if unit else None,
-        "parameters_changed": None if changed is None else changed / sum(p.numel() for p in old),
-    }
+    return Cost(
+        seconds=round(seconds, 3),
+        peak_memory_bytes=peak * (1 if sys.platform == "darwin" else 1024),
+        images_forward=passes.forward,
+        images_backward=passes.backward,
+        epochs_equivalent=(passes.forward + 2 * passes.backward) / unit if unit else None,
+        parameters_changed=None if changed is None else changed / sum(p.numel() for p in old),
+    )

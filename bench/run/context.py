@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Recipe, Split
-from bench.cells.store import replacing
 from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit
+from bench.files import replacing
 from bench.learn.device import on_cpu
-from bench.learn.network import Net
 from bench.learn.predict import predict
+from bench.net import Net
 from bench.run import pictures
 from bench.run.plan import digest
 from bench.seeds import family, seed_of

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import bench
 from bench.api import Recipe
+from bench.cells.record import Environment
 
 
 @cache
-def describe() -> dict[str, Any]:
+def describe(recipe: Recipe) -> Environment:
     """Return versions, host, processor and the commit of the checkout (empty outside one).
 
     Where a job runs other code than was submitted, `submitted` is that of the submission.
@@ -28,23 +28,24 @@ def describe() -> dict[str, Any]:
     from bench.learn.device import device
 
     submitted = os.environ.get("BENCH_SUBMITTED_CODE")
-    return {
-        "bench": bench.__version__,
-        "commit": _git("rev-parse", "HEAD"),
-        "changed_files": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn")},
-        "host": platform.node(),
-        "device": torch.cuda.get_device_name() if device().type == "cuda" else platform.machine(),
-        **({"submitted": json.loads(submitted)} if submitted else {}),
-    }
+    return Environment(
+        bench=bench.__version__,
+        commit=_git("rev-parse", "HEAD"),
+        changed_files=bool(_git("status", "--porcelain", "--untracked-files=no")),
+        python=platform.python_version(),
+        versions={name: version(name) for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn")},
+        host=platform.node(),
+        device=torch.cuda.get_device_name() if device().type == "cuda" else platform.machine(),
+        submitted=json.loads(submitted) if submitted else {},
+        precision=precision(recipe),
+    )
 
 
-def precision(recipe: Recipe) -> dict[str, str]:
+def precision(recipe: Recipe) -> str:
     """Return in which precision networks of this recipe are trained here."""
     from bench.learn.device import device, halved
 
-    return {"precision": "training under bfloat16 autocast" if halved(recipe, device().type) else "float32"}
+    return "training under bfloat16 autocast" if halved(recipe, device().type) else "float32"
 
 
 def code(plugins: Sequence[Path] = ()) -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from bench.cells import store
+from bench.cells.identity import runs_file, runs_folder
 from bench.errors import DataInvalid, UnknownName
-from bench.run.plan import Settings, folder
+from bench.files import read_json, write_json
+from bench.run.plan import Settings
 from bench.run.run_task import Wanted
 
 KEPT = 50
@@ -17,10 +19,10 @@ KEPT = 50
 
 def remember(wanted: Wanted, settings: Settings, task: str, on: dict[str, Any]) -> None:
     """Keep a run of `task` and where it ran (`on`); the same run is kept once."""
-    file = _file(settings.results, task)
+    file = runs_file(settings.results, task)
     run = {"wanted": {**asdict(wanted), "force": False}, "settings": settings_texts(settings), "on": on}
     kept = [one for one in _read(file) if (one["wanted"], one["settings"]) != (_listed(run["wanted"]), run["settings"])]
-    store.write_json(file, {"task": task, "runs": [*kept, run][-KEPT:]})
+    write_json(file, {"task": task, "runs": [*kept, run][-KEPT:]})
 
 
 def remembered(results: Path, task: str | None = None) -> dict[str, list[tuple[Wanted, Settings, dict[str, Any]]]]:
@@ -30,8 +32,8 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[tuple[W
         UnknownName: no run of that task is known.
     """
     found: dict[str, list[tuple[Wanted, Settings, dict[str, Any]]]] = {}
-    for file in sorted((results / "runs").glob("*.json")):
-        record = store.read_json(file) or {}
+    for file in sorted(runs_folder(results).glob("*.json")):
+        record = read_json(file) or {}
         found[str(record.get("task", file.stem))] = [_run(one, results) for one in _read(file)]
     if task is None:
         return found
@@ -41,12 +43,13 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[tuple[W
     return {name: found[name]}
 
 
-def _file(results: Path, task: str) -> Path:
-    return results / "runs" / f"{folder(task)}.json"
+def plugins(runs: Sequence[tuple[Wanted, Settings, Any]]) -> tuple[Path, ...]:
+    """Return the files that were given to these runs by `--plugin`, each once."""
+    return tuple(dict.fromkeys(file for _, settings, _ in runs for file in settings.plugins))
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    runs = (store.read_json(file) or {}).get("runs", [])
+    runs = (read_json(file) or {}).get("runs", [])
     return [one for one in runs if isinstance(one, dict) and {"wanted", "settings"} <= set(one)]
 
 
@@ -79,4 +82,6 @@ def _run(one: dict[str, Any], results: Path) -> tuple[Wanted, Settings, dict[str
         given.update({name: tuple(value) for name, value in given.items() if isinstance(value, list)})
         return Wanted(**given), settings_of(one["settings"], results), one.get("on") or {}
     except (KeyError, TypeError) as error:
-        raise DataInvalid(f"{results / 'runs'}: a run of another version ({error}): delete that folder") from None
+        raise DataInvalid(
+            f"{runs_file(results, '').parent}: a run of another version ({error}): delete that folder"
+        ) from None

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.cells import store
+from bench.cells.identity import BASELINE, cell_place, cells_folder
 from bench.errors import DataMissing, UnknownName, UsageError
-from bench.run import history, run_task
+from bench.run import history, launchers, run_task
 from bench.run.attempt import log_file
 from bench.run.cell_states import State, holders
-from bench.run.launchers.slurm import commands
-from bench.run.launchers.slurm.log import submissions
-from bench.run.launchers.slurm.queue import jobs_of
-from bench.run.launchers.slurm.submit import print_submission
-from bench.run.plan import BASELINE, PlannedCell
-from bench.run.status import Status, status_of
+from bench.run.plan import PlannedCell
+from bench.run.start import start_run
+from bench.run.status import TaskStatus, status_of
 
 
 def print_log(results: Path, name: str, *, whole: bool) -> int:
@@ -31,7 +26,7 @@ def print_log(results: Path, name: str, *, whole: bool) -> int:
         UnknownName: no cell with a log has this name, or several begin with it.
         DataMissing: there is no log at all.
     """
-    found = {str(file.relative_to(results / "cells").with_suffix("")): file for file in _logs(results)}
+    found = {str(file.relative_to(cells_folder(results)).with_suffix("")): file for file in _logs(results)}
     if not found:
         raise DataMissing(f"logs in {results / 'cells'}", get_it="They are written by `bench run`.")
     matching = [cell for cell in found if name in cell]
@@ -58,29 +53,20 @@ def retry(results: Path, which: str, task: str | None) -> int:
         for asked, settings, on in history.remembered(results, status.task)[status.task]:
             mine = [p for p in run_task.plan_run(asked, settings)[1] if p.cell in {q.cell for q in wanted}]
             wanted = [p for p in wanted if p.cell not in {q.cell for q in mine}]
+            where = {name: value for name, value in on.items() if name != "per_gpu"} or launchers.LOCAL
             for part in _as_runs(mine, asked):
-                if on.get("on") == "slurm":
-                    code |= print_submission(
-                        part,
-                        settings,
-                        name=str(on["profile"]),
-                        group_by=on["group_by"],
-                        per_gpu=on.get("per_gpu", 1),
-                        dry_run=False,
-                    )
-                else:
-                    code |= run_task.print_run(part, settings)
+                code |= start_run(part, settings, where, slots=run_task.Slots(per_gpu=on.get("per_gpu")))
     if not chosen and which in ("failed", "stale"):
         print(f"no cell is {which}")
     elif not chosen:
-        cells = [str(cell) for status in status_of(results, task) for cell in status.standings]
+        cells = [str(cell) for status in status_of(results, task) for cell in status.cells]
         raise UnknownName("cell", which, cells)
     return code
 
 
-def _wanted(status: Status, which: str) -> list[PlannedCell]:
+def _wanted(status: TaskStatus, which: str) -> list[PlannedCell]:
     states: tuple[State, ...] = {"failed": ("failed", "blocked"), "stale": ("stale",)}.get(which, ())
-    found = [p for p in status.planned if status.standings[p.cell].state in states]
+    found = [p for p in status.planned if status.cells[p.cell].state in states]
     return found if states else [p for p in status.planned if which in str(p.cell)]
 
 
@@ -88,7 +74,7 @@ def _as_runs(cells: Sequence[PlannedCell], asked: run_task.Wanted) -> list[run_t
     """Return runs of no more than these cells: one for each fold and seed."""
     folds: dict[tuple[int, int], list[str]] = {}
     for planned in cells:
-        folds.setdefault((planned.cell.fold, planned.cell.seed), []).append(planned.cell.method)
+        folds.setdefault((planned.cell.fold, planned.cell.seed), []).append(planned.cell.spec)
     return [
         replace(asked, methods=",".join(methods) or BASELINE, folds=(fold,), seeds=(seed,))
         for (fold, seed), methods in folds.items()
@@ -96,18 +82,9 @@ def _as_runs(cells: Sequence[PlannedCell], asked: run_task.Wanted) -> list[run_t
 
 
 def cancel(results: Path, task: str | None) -> int:
-    """Take the jobs of a task, or of all, out of the queue, and stop the runs on this machine; all can be resumed."""
-    jobs = jobs_of(results, task)
-    commands.cancel([job for some in jobs.values() for job in some])
-    pools: dict[int, int] = {}
-    for status in status_of(results, task):
-        for by in holders(status.planned, results).values():
-            if by.host == platform.node() and not by.job and by.parent > 1:
-                pools[by.parent] = pools.get(by.parent, 0) + 1
-    for pid in pools:
-        # Its workers leave with it; their leases are those of processes that are gone.
-        os.kill(pid, signal.SIGTERM)
-    print(f"{sum(map(len, jobs.values()))} jobs cancelled, {len(pools)} runs on this machine stopped")
+    """Take the jobs of a task, or of all, out of the queues, and stop the runs on this machine; all can be resumed."""
+    plugins = [file for runs in history.remembered(results, task).values() for file in history.plugins(runs)]
+    print(", ".join(filter(None, (launcher.cancel(results, task) for launcher in launchers.every(plugins)))))
     return 0
 
 
@@ -115,19 +92,18 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
     """Remove what done cells and killed processes left: logs, leases, temporaries, files of finished submissions."""
     remove: list[Path] = []
     for status in status_of(results, task):
-        done = [cell for cell, standing in status.standings.items() if standing.state == "done"]
+        done = [cell for cell, now in status.cells.items() if now.state == "done"]
         remove += [file for cell in done if (file := log_file(results, cell)).is_file()]
         alive = holders(status.planned, results)
         for planned in status.planned:
-            place = results / "cells" / planned.cell.path
+            place = cell_place(results, planned.cell)
             if planned.cell not in alive:
                 remove += place.parent.glob(f".{place.name}.lease.*")
         if not dry_run:
             store.clear_temporaries(results, status.task, cache)
-        moving = {str(c) for c, s in status.standings.items() if s.state in ("submitted", "running")}
-        for one in submissions(results, status.task):
-            if not moving & {cell for cells in one.tasks for cell in cells}:
-                remove.append(one.folder)
+        moving = {str(cell) for cell, now in status.cells.items() if now.state in ("submitted", "running")}
+        for launcher in launchers.every(status.plugins):
+            remove += launcher.leftovers(results, status.task, moving)
     for path in remove:
         print(f"{'would remove' if dry_run else 'removed'} {path}", file=sys.stderr)
         if not dry_run:
@@ -137,7 +113,7 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
 
 
 def _logs(results: Path) -> list[Path]:
-    return sorted((results / "cells").rglob("*.log"))
+    return sorted(cells_folder(results).rglob("*.log"))
 
 
 def which(*, failed: bool, stale: bool, cell: str | None) -> str:

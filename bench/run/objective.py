@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from typing import Any
+
+from bench.cells.record import SetScores
 
 AUC_DROP = 0.01
 """How far below the baseline's the AUC may lie under `constrained`."""
@@ -33,14 +34,15 @@ class Scores:
         return not (isnan(self.auc) or isnan(self.eodds) or isnan(self.balanced_accuracy))
 
 
-def scores_of(scores: Mapping[str, Any]) -> Scores:
-    """Return the scores from what `metrics.evaluate` says of the holdout."""
-    groups = scores["groups"].values()
+def scores_of(scores: SetScores) -> Scores:
+    """Return what the objectives need of the scores on the holdout."""
+    groups = scores.groups.values()
     positives, negatives, hits, alarms = (
-        sum(group[name] for group in groups) for name in ("positives", "negatives", "true_positives", "false_positives")
+        sum(getattr(group, name) for group in groups)
+        for name in ("positives", "negatives", "true_positives", "false_positives")
     )
     balanced = (hits / positives + 1 - alarms / negatives) / 2 if positives and negatives else nan
-    return Scores(scores["auc"], scores["eodds"], balanced, bool(scores["degenerate"]))
+    return Scores(scores.metric("auc"), scores.metric("eodds"), balanced, scores.degenerate)
 
 
 def constrained(one: Scores, baseline: Scores) -> tuple[float, ...]:

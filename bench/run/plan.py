@@ -5,31 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from bench import registry
 from bench.api import Method, Recipe, Task
+from bench.cells.identity import BASELINE, SCHEMA, TUNED, Cell, baselines_folder
+from bench.cells.record import Fit
 from bench.data import group_pair
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, UnknownName, UsageError
 
-SCHEMA = 1
-"""Of the cell's JSON; bumped when it or the harness changes in a way that changes numbers."""
-BASELINE = "baseline"
-TUNED = "@tuned"
-"""End of a spec whose parameters `bench tune` chooses, fold by fold."""
 PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
     *("augment", "batch", "precision", "reduction", "threads", "weight_counts"),
 )
 """Fields of a recipe that change a baseline."""
-_LATER = {"precision": "device"}
-"""Fields that came after cells were stored: the value that those were computed with is not part of an identity."""
 PRETRAIN_SPLITS = {"last": ("train",), "best_inner": ("train_inner", "val_inner"), "reference": ("train", "val")}
 """`pretrain_checkpoint` -> the part trained on and, where an epoch is chosen, the part on which it is."""
 
@@ -49,39 +43,6 @@ class Settings:
     """A split manifest to take folds and external sets from (see `bench.data.split_manifest`)."""
     baseline: Path | None = None
     """A checkpoint of the user's own (see `bench.data.user_checkpoint`)."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One method on one fold: all that a worker is told."""
-
-    task: str
-    backbone: str
-    method: str
-    """The canonical spec, such as `swift:epsilon=0.2` or `swift@tuned`."""
-    fold: int
-    seed: int
-    choice: str = ""
-    """What `bench tune` chose for a tuned spec, as JSON (see `bench.run.tuned_choice`)."""
-
-    @property
-    def runs(self) -> str:
-        """The spec of the parameters that it runs with."""
-        return json.loads(self.choice)["chosen"] if self.choice else self.method
-
-    @cached_property
-    def path(self) -> Path:
-        """The cell's place below `results/cells`, without ending."""
-        return Path(folder(self.task), self.backbone, folder(self.method), f"f{self.fold}-s{self.seed}")
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-
-@cache
-def folder(spec: str) -> str:
-    """Return the name of the folder of a method or task: `swift+epsilon-0.2`."""
-    return re.sub(r"[^\w.+@-]", "_", spec.replace(":", "+").replace("=", "-").replace(",", "+"))
 
 
 @dataclass(frozen=True)
@@ -151,7 +112,7 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
     specs: list[str] = []
     for spec in registry.split_specs(text):
         if spec == "all":
-            found = registry.catalogue("method", plugins)
+            found = registry.METHODS.catalogue(plugins)
             for _, name in sorted((_row(name, plugins), name) for name in found):
                 beside = build_method(name, plugins).companions(recipe) if recipe else ()
                 specs += [name, *(_canonical(f"{name}:{setting}", plugins) for setting in beside)]
@@ -164,14 +125,12 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
 
 def _canonical(spec: str, plugins: Sequence[Path]) -> str:
     plain = spec.removesuffix(TUNED)
-    canonical = registry.describe(plain.partition(":")[0], registry.build("method", plain, plugins))
+    canonical = registry.describe(plain.partition(":")[0], registry.METHODS.build(plain, plugins))
     return canonical + TUNED if plain != spec else canonical
 
 
 def _row(name: str, plugins: Sequence[Path]) -> int:
-    method = registry.load("method", name, plugins)
-    assert issubclass(method, Method)
-    return method.row
+    return registry.METHODS.load(name, plugins).row
 
 
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
@@ -181,9 +140,7 @@ def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
 
 @cache
 def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
-    method = registry.build("method", spec.removesuffix(TUNED), plugins)
-    assert isinstance(method, Method)
-    return method
+    return registry.METHODS.build(spec.removesuffix(TUNED), plugins)
 
 
 def check_backbone(task: Task, backbone: str | None) -> str:
@@ -212,7 +169,7 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
         "pixels": pixels,
         "backbone": cell.backbone,
         "weights": task.weights,
-        "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS if name in recipe},
+        "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS},
         "fold": cell.fold,
         "seed": cell.seed,
     }
@@ -236,7 +193,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
             name: [source.spec, source.dataset.version] for name, source in data.sources.items() if name != "source"
         },
         "recipe": _fields(data.task.recipe),
-        "method": cell.method.partition(":")[0],
+        "method": cell.spec.partition(":")[0],
         "version": method.version,
         "parameters": _fields(method),
         "fold": cell.fold,
@@ -248,8 +205,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
 @cache
 def _fields(settings: Recipe | Method) -> dict[str, Any]:
     # Thousands of cells share a few of them, and `asdict` copies deeply.
-    fields = dataclasses.asdict(settings)
-    return {name: value for name, value in fields.items() if not (name in _LATER and value == _LATER[name])}
+    return dataclasses.asdict(settings)
 
 
 def digest(identity: object) -> str:
@@ -259,20 +215,20 @@ def digest(identity: object) -> str:
 
 def checkpoint_file(cache_dir: Path, cell: Cell, data: TaskData) -> Path:
     """Return where the weights of the baseline of a cell stand: a name made of all that defines them."""
-    return cache_dir / "baselines" / f"{digest(baseline_identity(cell, data))[:32]}.pt"
+    return baselines_folder(cache_dir) / f"{digest(baseline_identity(cell, data))[:32]}.pt"
 
 
-def describe_cell(cell: Cell, method: Method) -> dict[str, Any]:
+def describe_cell(cell: Cell, method: Method) -> Fit:
     """Return what a cell is, all parameters included."""
-    return {
-        "task": cell.task,
-        "backbone": cell.backbone,
-        "method": cell.method.removesuffix(TUNED).partition(":")[0],
-        "title": method.title,
-        "row": method.row,
-        "spec": cell.method,
-        "parameters": dataclasses.asdict(method),
-        "version": method.version,
-        "fold": cell.fold,
-        "seed": cell.seed,
-    }
+    return Fit(
+        task=cell.task,
+        backbone=cell.backbone,
+        method=cell.spec.removesuffix(TUNED).partition(":")[0],
+        title=method.title,
+        row=method.row,
+        spec=cell.spec,
+        parameters=dataclasses.asdict(method),
+        version=method.version,
+        fold=cell.fold,
+        seed=cell.seed,
+    )

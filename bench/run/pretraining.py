@@ -15,18 +15,20 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from bench import learn
 from bench.api import Recipe
-from bench.cells.store import replacing
+from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup
+from bench.files import replacing
 from bench.learn.device import device
 from bench.learn.load_checkpoint import user_checkpoint_state
-from bench.learn.network import Net, build_net
+from bench.learn.network import build_net
 from bench.learn.predict import predict
 from bench.learn.train import Stateful
+from bench.net import Net
 from bench.run.checkpoint import Checkpoint
 from bench.run.context import CellRun, packed
-from bench.run.plan import PRETRAIN_SPLITS, Cell
+from bench.run.plan import PRETRAIN_SPLITS
 from bench.score.metrics import auc_of_sorted
 from bench.seeds import seed_of
 

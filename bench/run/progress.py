@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from bench.cells.identity import BASELINE
 from bench.run.attempt import Event
-from bench.run.plan import BASELINE
 
 
 class Watcher(Protocol):
@@ -30,7 +30,7 @@ def watching(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
 
 def short(event: Event) -> str:
     """Return `swift f1`."""
-    return f"{event.planned.cell.method} f{event.planned.cell.fold}"
+    return f"{event.planned.cell.spec} f{event.planned.cell.fold}"
 
 
 def clock(seconds: float) -> str:
@@ -52,7 +52,7 @@ def _lines(total: int) -> Watcher:
         now = time.monotonic()
         left = (now - started) / finished * (total - finished)
         took = f"{now - begun.get(short(event), now):.1f} s"
-        what = event.kind if event.error is None else f"failed: {event.error['class']}: {event.error['message']}"
+        what = event.kind if event.error is None else f"failed: {event.error.name}: {event.error.message}"
         print(f"[{finished}/{total}] {short(event)} {what} ({took}, ETA {clock(left)})", file=sys.stderr, flush=True)
 
     return watch
@@ -60,34 +60,20 @@ def _lines(total: int) -> Watcher:
 
 @contextmanager
 def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:<10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[where]}"),
-    )
-    with Progress(*columns, console=console) as progress:
+    counts = (rich.TextColumn("{task.description:<10}"), rich.BarColumn(), rich.MofNCompleteColumn())
+    times = (rich.TimeElapsedColumn(), rich.TextColumn("ETA"), rich.TimeRemainingColumn())
+    where = rich.TextColumn("{task.fields[where]}")
+    with rich.Progress(*counts, *times, where, console=Console(stderr=True)) as progress:
         bars = {
             kind: progress.add_task(kind, total=total, where="", visible=total > 0)
             for kind, total in (("baselines", baselines), ("methods", methods))
         }
 
         def watch(event: Event) -> None:
-            bar = bars["baselines" if event.planned.cell.method == BASELINE else "methods"]
+            bar = bars["baselines" if event.planned.cell.spec == BASELINE else "methods"]
             if event.kind in ("started", "progress"):
                 progress.update(bar, where=f"{short(event)} {event.text}  ({jobs} jobs)")
                 return
@@ -95,8 +81,8 @@ def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
                 return
             progress.update(bar, advance=1)
             if event.error is not None:
-                message = event.error["message"].partition("\n")[0]
-                progress.console.print(f"failed     {short(event)}: {event.error['class']}: {message}", markup=False)
+                message = event.error.message.partition("\n")[0]
+                progress.console.print(f"failed     {short(event)}: {event.error.name}: {message}", markup=False)
 
         yield watch
 

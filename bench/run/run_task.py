@@ -6,29 +6,22 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench import taskfile
 from bench.cells import store
+from bench.cells.identity import BASELINE, baselines_folder, cells_folder, splits_file
 from bench.data import split_manifest
 from bench.data.task_data import TaskData, task_data
 from bench.errors import DataError, EmptyGroup, NotWritten
+from bench.files import check_writable, replacing
 from bench.run.attempt import Event, describe_error, save_failure
-from bench.run.launchers.local import run_pool
-from bench.run.plan import (
-    BASELINE,
-    PlannedCell,
-    Settings,
-    check_backbone,
-    checkpoint_file,
-    folder,
-    method_specs,
-    plan,
-    undefined,
-)
+from bench.run.launchers import LOCAL, Work, chosen
+from bench.run.plan import PlannedCell, Settings, check_backbone, checkpoint_file, method_specs, plan, undefined
 from bench.run.progress import counting, watching
 from bench.run.tuned_choice import with_choice
 
@@ -120,10 +113,10 @@ def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings, *,
     needed = {(p.cell.fold, p.cell.seed) for p in todo}
     for planned in cells:
         cell = planned.cell
-        lacking = cell.method == BASELINE and planned not in todo and (cell.fold, cell.seed) in needed
+        lacking = cell.spec == BASELINE and planned not in todo and (cell.fold, cell.seed) in needed
         if lacking and not checkpoint_file(settings.cache, cell, data).is_file():
             todo.append(planned)
-    return sorted(todo, key=lambda p: p.cell.method != BASELINE)
+    return sorted(todo, key=lambda p: p.cell.spec != BASELINE)
 
 
 def prepare(
@@ -139,10 +132,10 @@ def prepare(
     runnable = [p for p in todo if p.error is None]
     if runnable:
         _check_given(data, runnable)
-        store.check_writable(settings.results / "cells")
-        baselines = [checkpoint_file(settings.cache, p.cell, data) for p in runnable if p.cell.method == BASELINE]
+        check_writable(cells_folder(settings.results))
+        baselines = [checkpoint_file(settings.cache, p.cell, data) for p in runnable if p.cell.spec == BASELINE]
         if not all(file.is_file() for file in baselines):
-            store.check_writable(settings.cache / "baselines")
+            check_writable(baselines_folder(settings.cache))
         with counting("images") as progress:
             data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
         if again and data.found_unreadable(settings.cache) != data.unreadable:
@@ -164,6 +157,7 @@ def run_task(
     settings: Settings,
     *,
     slots: Slots = ALL_CORES,
+    on: Mapping[str, Any] = LOCAL,
     on_plan: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
@@ -189,15 +183,17 @@ def run_task(
         elif event.kind == "done":
             outcome.computed += 1
             outcome.recomputed += event.planned in was_done
-            outcome.warnings += [w for w in (event.record or {}).get("warnings", []) if w not in outcome.warnings]
+            outcome.warnings += [
+                w for w in (event.record.warnings if event.record else ()) if w not in outcome.warnings
+            ]
         elif event.kind == "blocked":
             outcome.blocked[event.text] = outcome.blocked.get(event.text, 0) + 1
         elif event.kind == "failed" and event.error is not None:
-            if event.error["class"] == NotWritten.__name__:
-                raise NotWritten(event.error["message"])
+            if event.error.name == NotWritten.__name__:
+                raise NotWritten(event.error.message)
             file = store.failure_file(settings.results, cell)
-            line = event.error["message"].partition("\n")[0]
-            outcome.failures[str(cell)] = f"{event.error['class']}: {line} (traceback in {file})"
+            line = event.error.message.partition("\n")[0]
+            outcome.failures[str(cell)] = f"{event.error.name}: {line} (traceback in {file})"
 
     runnable = [p for p in todo if p.error is None]
     _say_undefined(wanted, data, settings)
@@ -209,7 +205,8 @@ def run_task(
             on_event(Event("failed", planned, error=error))
     if runnable:
         jobs = slots.number(data.task.recipe.threads)
-        baselines = sum(p.cell.method == BASELINE for p in runnable)
+        baselines = sum(p.cell.spec == BASELINE for p in runnable)
+        work = Work(data.task.name, tuple(runnable), settings, wanted.force, jobs, slots.gpus, slots.per_gpu or 1)
         with watching(baselines, len(runnable) - baselines, jobs) as watcher:
 
             def both(event: Event) -> None:
@@ -217,7 +214,7 @@ def run_task(
                 watcher(event)
 
             try:
-                run_pool(runnable, settings, jobs, both, gpus=slots.gpus, force=wanted.force)
+                chosen(on, settings.plugins).submit(work, both)
             finally:
                 # Workers that were stopped in the middle of a cell clear nothing up themselves.
                 store.clear_temporaries(settings.results, data.task.name, settings.cache)
@@ -226,13 +223,13 @@ def run_task(
 
 def store_splits(data: TaskData, results: Path) -> Path:
     """Write the split manifest of a run beside its results, unless it stands there; return its file."""
-    file, cut = results / "splits" / f"{folder(data.task.name)}.csv", split_manifest.cut_of(data)
+    file, cut = splits_file(results, data.task.name), split_manifest.cut_of(data)
     try:
         same = split_manifest.sha256(split_manifest.read(file, data.task)) == split_manifest.sha256(cut)
     except DataError:
         same = False
     if not same:
-        with store.replacing(file) as temporary:
+        with replacing(file) as temporary:
             temporary.write_text(split_manifest.manifest(data.task, cut), encoding="utf-8", newline="\n")
     return file
 
@@ -240,7 +237,7 @@ def store_splits(data: TaskData, results: Path) -> Path:
 def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]) -> str:
     """Return one line on what a run has before it."""
     cell, folds = cells[0].cell, len({p.cell.fold for p in cells})
-    methods, first = len({p.cell.method for p in cells}), sum(p.cell.method == BASELINE for p in todo)
+    methods, first = len({p.cell.spec for p in cells}), sum(p.cell.spec == BASELINE for p in todo)
     kind = "  SYNTHETIC" if data.synthetic else ""
     return (
         f"{data.task.name}{kind}  {cell.backbone} backbone, {folds} folds, {methods} methods: "
@@ -285,17 +282,18 @@ def print_plan(wanted: Wanted, settings: Settings) -> int:
     for text in data.left_out(settings.cache):
         print(f"left out: {text}", file=sys.stderr)
     for planned in cells:
-        how = "cannot run" if planned.error else store.state(settings.results, planned.cell, planned.hash)
-        print(f"{how:<10} {planned.cell}")
+        how, why = store.state_and_reason(settings.results, planned.cell, planned.hash)
+        how = "cannot run" if planned.error else how
+        print(f"{how:<10} {planned.cell}" + (f"  {why}" if how == "stale" else ""))
     return 0
 
 
-def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES) -> int:
+def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES, on: Mapping[str, Any] = LOCAL) -> int:
     """Run, say on stderr what happens and on stdout what was done; return the exit code."""
     from bench.run.history import remember
 
     outcome = run_task(
-        wanted, settings, slots=slots, on_plan=lambda task: remember(wanted, settings, task, {"on": "local"})
+        wanted, settings, slots=slots, on=on, on_plan=lambda task: remember(wanted, settings, task, dict(on))
     )
     code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]

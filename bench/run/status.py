@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import time
@@ -11,11 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.cells import store
+from msgspec import to_builtins
+
+from bench.cells.identity import Cell, cell_file
+from bench.cells.record import Record, read
+from bench.errors import DataInvalid
 from bench.run import history
-from bench.run.cell_states import STATES, Standing, failure, last_line, standings
-from bench.run.launchers.slurm.queue import queued
-from bench.run.plan import Cell, PlannedCell
+from bench.run.cell_states import STATES, CellStatus, cell_statuses, failure, last_line
+from bench.run.launchers import queued
+from bench.run.plan import PlannedCell
 from bench.run.progress import clock
 from bench.run.run_task import plan_run
 
@@ -28,18 +33,20 @@ EVERY = 5.0
 
 
 @dataclass(frozen=True)
-class Status:
+class TaskStatus:
     """The cells of all runs of one task."""
 
     task: str
     results: Path
+    plugins: tuple[Path, ...]
+    """Files given by `--plugin` to its runs."""
     planned: tuple[PlannedCell, ...]
-    standings: Mapping[Cell, Standing]
+    cells: Mapping[Cell, CellStatus]
 
     @property
     def counts(self) -> dict[str, int]:
         """Cells by state; a state without cells is left out."""
-        found = Counter(standing.state for standing in self.standings.values())
+        found = Counter(status.state for status in self.cells.values())
         return {state: found[state] for state in STATES if found[state]}
 
     @property
@@ -56,13 +63,13 @@ class Status:
 
     def _by_method(self, *states: str) -> dict[str, list[Cell]]:
         found: dict[str, list[Cell]] = {}
-        for cell, standing in self.standings.items():
-            if standing.state in states:
-                found.setdefault(cell.method, []).append(cell)
+        for cell, status in self.cells.items():
+            if status.state in states:
+                found.setdefault(cell.spec, []).append(cell)
         return found
 
 
-def status_of(results: Path, task: str | None = None) -> list[Status]:
+def status_of(results: Path, task: str | None = None) -> list[TaskStatus]:
     """Return the status of the runs of a task, or of all, in a folder of results.
 
     Raises:
@@ -76,7 +83,9 @@ def status_of(results: Path, task: str | None = None) -> list[Status]:
             _, planned = plan_run(replace(wanted, force=False), settings)
             cells.update({p.cell: p for p in planned})
         planned = tuple(cells.values())
-        found.append(Status(name, results, planned, standings(planned, results, queued(results, name))))
+        plugins = history.plugins(asked)
+        jobs = queued(results, name, plugins)
+        found.append(TaskStatus(name, results, plugins, planned, cell_statuses(planned, results, jobs)))
     return found
 
 
@@ -95,11 +104,11 @@ def print_status(results: Path, task: str | None, *, as_json: bool, watch: bool)
         time.sleep(EVERY)
 
 
-def lines(status: Status) -> list[str]:
+def lines(status: TaskStatus) -> list[str]:
     """Return the table of a task: a row per method, then failures and what to do about them."""
     rows: dict[str, Counter[str]] = {}
-    for cell, standing in status.standings.items():
-        rows.setdefault(cell.method, Counter())[standing.state] += 1
+    for cell, now in status.cells.items():
+        rows.setdefault(cell.spec, Counter())[now.state] += 1
     states = list(status.counts)
     width = max(map(len, (*rows, status.task)))
     text = [f"{status.task:<{width}}  " + "  ".join(f"{state:>9}" for state in states)]
@@ -108,38 +117,46 @@ def lines(status: Status) -> list[str]:
     left = status.seconds_left
     if any(status.counts.get(state) for state in ("running", "submitted", "pending", "stale")):
         text += [f"ETA {clock(left)}, by the times of done cells" if left is not None else "ETA not known yet"]
-    text += _running(status) + _failures(status)
+    text += _running(status) + _stale(status) + _failures(status)
     return [*text, ""]
 
 
-def _running(status: Status) -> list[str]:
-    found = [(cell, standing) for cell, standing in status.standings.items() if standing.state == "running"]
-    return [f"running   {c}  {s.note}  {last_line(status.results, c)}" for c, s in found[:SHOWN]]
+def _running(status: TaskStatus) -> list[str]:
+    found = [(cell, now) for cell, now in status.cells.items() if now.state == "running"]
+    return [f"running   {cell}  {now.note}  {last_line(status.results, cell)}" for cell, now in found[:SHOWN]]
 
 
-def _failures(status: Status) -> list[str]:
-    failed = [cell for cell, standing in status.standings.items() if standing.state == "failed"]
-    text = [f"failed    {c}  {status.standings[c].note}" for c in failed[:SHOWN]]
+def _stale(status: TaskStatus) -> list[str]:
+    notes = Counter(now.note for now in status.cells.values() if now.state == "stale")
+    return [f"stale     {count} cells: {note}" for note, count in notes.items()]
+
+
+def _failures(status: TaskStatus) -> list[str]:
+    failed = [cell for cell, now in status.cells.items() if now.state == "failed"]
+    text = [f"failed    {c}  {status.cells[c].note}" for c in failed[:SHOWN]]
     if failed:
         text += [f"          and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
         text += [f"`bench logs {failed[0]}` shows one, `bench retry --failed --task {status.task}` runs them again"]
     return text
 
 
-def as_record(status: Status) -> dict[str, Any]:
+def as_record(status: TaskStatus) -> dict[str, Any]:
     """Return the status as it is printed by `--json`."""
     cells = {}
-    for cell, standing in status.standings.items():
-        cells[str(cell)] = {"state": standing.state, "note": standing.note}
-        if standing.state == "failed":
-            cells[str(cell)]["error"] = failure(status.results, cell)
+    for cell, now in status.cells.items():
+        cells[str(cell)] = {"state": now.state, "note": now.note}
+        if now.state == "failed":
+            found = failure(status.results, cell)
+            cells[str(cell)]["error"] = {**to_builtins(found.error), "attempt": found.attempt} if found else {}
             cells[str(cell)]["last_line"] = last_line(status.results, cell)
     return {"task": status.task, "counts": status.counts, "seconds_left": status.seconds_left, "cells": cells}
 
 
 def typical_seconds(results: Path, cell: Cell) -> float | None:
     """Return the median time of the done cells of a method on the task and backbone of a cell, or None."""
-    files = [file for file in store.cell_file(results, cell).parent.glob("f*.json") if ".failed" not in file.name]
-    records = [store.read_json(file) or {} for file in sorted(files, key=lambda file: file.name)[:SAMPLE]]
-    times = [record["cost"]["seconds"] for record in records if "cost" in record]
+    files = [file for file in cell_file(results, cell).parent.glob("f*.json") if file.name.count(".") == 1]
+    times = []
+    for file in sorted(files, key=lambda file: file.name)[:SAMPLE]:
+        with contextlib.suppress(DataInvalid):
+            times.append(read(file, Record).cost.seconds)
     return statistics.median(times) if times else None

@@ -14,13 +14,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench import registry
 from bench.api import Method
 from bench.cells import store
+from bench.cells.identity import BASELINE, TUNED, Cell, cell_file
+from bench.cells.record import Choice, Facts, Record
 from bench.data.holdout import HOLDOUT
 from bench.errors import UnknownName, UsageError
-from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import BASELINE, TUNED, Cell, Settings, build_method, method_specs
+from bench.files import write_json
+from bench.run.objective import choose, scores_of
+from bench.run.plan import Settings, build_method, method_specs
 from bench.run.run_task import ALL_CORES, Slots, Wanted, plan_run, print_run, run_task, tell
 from bench.run.tuned_choice import choice_file, choice_identity, selecting
 from bench.seeds import seed_of
@@ -97,35 +102,33 @@ def _choose_all(trial_run: Wanted, tries: Mapping[str, Sequence[str]], settings:
     """Store and print the choice of every method, fold and seed; return a line for each for which there is none."""
     data, planned = plan_run(trial_run, selecting(settings))
     done = {p.cell: _trial(p.cell, p.hash, selecting(settings)) for p in planned}
-    lacking, defined = [], {cell.method for cell in done}
+    lacking, defined = [], {cell.spec for cell in done}
     for spec, tried in tries.items():
         if spec not in defined:
             continue  # the plan leaves out what is not defined on the groups of the task
         chosen = []
-        for base in [cell for cell in done if cell.method == BASELINE]:
-            cell = dataclasses.replace(base, method=spec + TUNED)
-            records = {one: done[dataclasses.replace(base, method=one)] for one in tried}
+        for base in [cell for cell in done if cell.spec == BASELINE]:
+            cell = dataclasses.replace(base, spec=spec + TUNED)
+            records = {one: done[dataclasses.replace(base, spec=one)] for one in tried}
             choice = make_choice(records, done[base], objective)
             if isinstance(choice, str):
                 choice_file(settings, cell).unlink(missing_ok=True)
                 lacking.append(f"{spec}, fold {cell.fold}, seed {cell.seed}: {choice}")
                 continue
-            choice["identity"] = choice_identity(cell, data, settings.plugins)
-            store.write_json(choice_file(settings, cell), choice)
+            choice = msgspec.structs.replace(choice, identity=choice_identity(cell, data, settings.plugins))
+            write_json(choice_file(settings, cell), choice)
             chosen.append((cell, choice))
         _print_choices(spec, chosen)
     return lacking
 
 
-def _trial(cell: Cell, expected: str, settings: Settings) -> dict[str, Any] | None:
+def _trial(cell: Cell, expected: str, settings: Settings) -> Record | None:
     """The record of a trial; None where it failed or could not be run."""
     whole = expected and store.state(settings.results, cell, expected) == "done"
-    return store.read_json(store.cell_file(settings.results, cell)) if whole else None
+    return store.read_cell(cell_file(settings.results, cell)) if whole else None
 
 
-def make_choice(
-    trials: Mapping[str, dict[str, Any] | None], baseline: dict[str, Any] | None, objective: str
-) -> dict[str, Any] | str:
+def make_choice(trials: Mapping[str, Record | None], baseline: Record | None, objective: str) -> Choice | str:
     """Return what is chosen from the records of trials by spec (None: failed), or why nothing can be.
 
     `undefined` counts the settings with an undefined score on the holdout and `failed` those without a record:
@@ -134,35 +137,39 @@ def make_choice(
     if baseline is None:
         return "there is no baseline to compare with"
     found = {spec: record for spec, record in trials.items() if record is not None}
-    scores = {spec: scores_of(record["scores"][HOLDOUT]) for spec, record in found.items()}
-    reference = scores_of(baseline["scores"][HOLDOUT])
+    scores = {spec: scores_of(record.scores[HOLDOUT]) for spec, record in found.items()}
+    reference = scores_of(baseline.scores[HOLDOUT])
     at = choose(objective, list(scores.values()), reference)
     if at is None:
         return f"no setting of {len(trials)} has a defined AUC and EOdds on the holdout ({len(found)} could be fitted)"
-    return {
-        "objective": objective,
-        "chosen": list(scores)[at],
-        "trials": len(trials),
-        "failed": len(trials) - len(found),
-        "undefined": sum(not one.defined for one in scores.values()),
-        **{name: sum(record["cost"][name] for record in found.values()) for name in PASSES},
-        "holdout": baseline["data"][HOLDOUT],
-        "baseline": dataclasses.asdict(reference),
-        "scores": {spec: dataclasses.asdict(one) for spec, one in scores.items()},
+    return Choice(
+        objective=objective,
+        chosen=list(scores)[at],
+        trials=len(trials),
+        failed=len(trials) - len(found),
+        undefined=sum(not one.defined for one in scores.values()),
+        images_forward=sum(record.cost.images_forward or 0 for record in found.values()),
+        images_backward=sum(record.cost.images_backward or 0 for record in found.values()),
+        holdout=baseline.data[HOLDOUT],
+        baseline=Facts(dataclasses.asdict(reference)),
+        scores={spec: Facts(dataclasses.asdict(one)) for spec, one in scores.items()},
+    )
+
+
+def _print_choices(spec: str, chosen: Sequence[tuple[Cell, Choice]]) -> None:
+    counts = {
+        name: sum(getattr(choice, name) for _, choice in chosen) for name in ("trials", *PASSES, "failed", "undefined")
     }
-
-
-def _print_choices(spec: str, chosen: Sequence[tuple[Cell, dict[str, Any]]]) -> None:
-    counts = {name: sum(choice[name] for _, choice in chosen) for name in ("trials", *PASSES, "failed", "undefined")}
     never = [f"{counts[name]} {name}" for name in ("failed", "undefined") if counts[name]]
     print(
         f"{spec}: {counts['trials']} trials, {counts['images_forward']} images forward, "
         f"{counts['images_backward']} backward{'; never chosen: ' + ', '.join(never) if never else ''}"
     )
     for cell, choice in chosen:
-        best, base = Scores(**choice["scores"][choice["chosen"]]), Scores(**choice["baseline"])
+        best, base = choice.scores[choice.chosen], choice.baseline
         print(
-            f"  fold {cell.fold}, seed {cell.seed}: {choice['chosen']}  "
-            f"EOdds {best.eodds:.3f} (baseline {base.eodds:.3f}), AUC {best.auc:.3f} (baseline {base.auc:.3f}) "
-            f"on {choice['holdout']['n']} images held out"
+            f"  fold {cell.fold}, seed {cell.seed}: {choice.chosen}  "
+            f"EOdds {best['eodds']:.3f} (baseline {base['eodds']:.3f}), "
+            f"AUC {best['auc']:.3f} (baseline {base['auc']:.3f}) "
+            f"on {choice.holdout.n} images held out"
         )

@@ -7,25 +7,27 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.cells import store
+import msgspec
+
+from bench.cells.identity import TUNED, Cell, cell_file, tuning_results
+from bench.cells.record import Choice, read
 from bench.data.table import fingerprint
 from bench.data.task_data import TaskData
-from bench.errors import BenchError
-from bench.run.plan import TUNED, Cell, Settings, baseline_identity, build_method, digest
+from bench.errors import BenchError, DataInvalid
+from bench.run.plan import Settings, baseline_identity, build_method, digest
 
 
 def selecting(settings: Settings) -> Settings:
     """Return the settings of the trials: no test set, and a folder of their own that no report reads."""
-    return dataclasses.replace(settings, results=settings.results / "tuning", selecting=True)
+    return dataclasses.replace(settings, results=tuning_results(settings.results), selecting=True)
 
 
 def choice_file(settings: Settings, cell: Cell) -> Path:
     """Return where the choice for a tuned cell stands."""
-    return store.cell_file(selecting(settings).results, dataclasses.replace(cell, choice=""))
+    return cell_file(selecting(settings).results, dataclasses.replace(cell, choice=""))
 
 
 def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
@@ -34,7 +36,7 @@ def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) ->
     It is the same for the data of the trials and for those of a run: holdout, validation and external set are
     functions of the source set and the fold.
     """
-    method = build_method(cell.method, plugins)
+    method = build_method(cell.spec, plugins)
     identity = {
         "baseline": {**baseline_identity(cell, data), "train": data.fingerprint("train", cell.fold)},
         "source": fingerprint(data.tables["source"]),
@@ -52,13 +54,14 @@ def with_choice(cell: Cell, data: TaskData, settings: Settings) -> Cell:
     Raises:
         BenchError: nothing was chosen, or for other images, another recipe, version or grid than today's.
     """
-    if not cell.method.endswith(TUNED):
+    if not cell.spec.endswith(TUNED):
         return cell
-    plain = cell.method.removesuffix(TUNED)
+    plain = cell.spec.removesuffix(TUNED)
     again = f"`bench tune --task {settings.task} --methods {plain}` chooses"
-    choice = store.read_json(choice_file(settings, cell))
-    if choice is None:
-        raise BenchError(f"nothing is chosen for {plain} on fold {cell.fold}, seed {cell.seed}: {again}")
-    if choice.get("identity") != choice_identity(cell, data, settings.plugins):
+    try:
+        choice = read(choice_file(settings, cell), Choice)
+    except DataInvalid:
+        raise BenchError(f"nothing is chosen for {plain} on fold {cell.fold}, seed {cell.seed}: {again}") from None
+    if choice.identity != choice_identity(cell, data, settings.plugins):
         raise BenchError(f"the choice for {plain} on fold {cell.fold}, seed {cell.seed} is stale: {again} again")
-    return dataclasses.replace(cell, choice=json.dumps(choice, sort_keys=True))
+    return dataclasses.replace(cell, choice=msgspec.json.encode(choice).decode())

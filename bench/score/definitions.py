@@ -18,7 +18,7 @@ gaps; where both gaps have one sign the two are equal. Both, the larger gap and 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -270,10 +270,9 @@ def metric(name: str) -> Metric:
     return METRICS[name]
 
 
-def current(name: str, record: Mapping[str, Any]) -> bool:
-    """Tell whether a cell's record holds a metric as it is defined today; one that does not say is taken to."""
-    version = record.get("metrics_version", VERSION)
-    return isinstance(version, int) and METRICS[name].version <= version <= VERSION
+def current(name: str, version: int) -> bool:
+    """Tell whether scores of a version hold a metric as it is defined today."""
+    return METRICS[name].version <= version <= VERSION
 
 
 def _range(values: np.ndarray) -> Any:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import bench
-from bench.cells.store import replacing
 from bench.errors import DataInvalid, DataMissing
+from bench.files import replacing
 
 MANIFEST = "MANIFEST.json"
 FORMAT = "bench export"

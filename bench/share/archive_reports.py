@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.cells.identity import slug
 from bench.errors import DataMissing, UsageError
 from bench.report import put
 from bench.report.reports import report_material
 from bench.report.tables import terminal
 from bench.report.task_results import Material, read
 from bench.run.history import remembered
-from bench.run.plan import folder
 from bench.share.merge import merge
 from bench.share.merged_page import TOGETHER, files
 from bench.share.read_export import opened
@@ -24,7 +24,7 @@ from bench.share.read_export import opened
 def report_archive(file: Path, reports: Path, *, min_cell: int = 0) -> int:
     """Write and print the report of an export, the same bytes as at home where its cells are all that it needs."""
     with opened(file, min_cell=min_cell) as material:
-        report_material(material, reports / folder(material.task.name))
+        report_material(material, reports / slug(material.task.name))
     return 0
 
 
@@ -53,7 +53,7 @@ def merge_sites(
         }
         merged = merge(read_sites, min_cell=min_cell)
         contents = files(merged)
-    place = out or Path("reports") / f"{folder(merged.info.name)}-merged"
+    place = out or Path("reports") / f"{slug(merged.info.name)}-merged"
     for note in merged.remarks:
         print(f"note: {note}", file=sys.stderr)
     for site, results in merged.results.items():

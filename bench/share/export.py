@@ -16,28 +16,29 @@ No image, no map of one, no log, and neither a path nor the name of the machine.
 
 from __future__ import annotations
 
-import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from bench.cells.identity import cells_folder, slug, splits_file
+from bench.cells.record import Failure, Record
 from bench.data import split_manifest
 from bench.errors import BenchError, DataError, UnknownName, UsageError
+from bench.files import to_json
 from bench.report.artefacts import ABLATION, MAIN, TUNED, artefacts
 from bench.report.figures import sweeps
 from bench.report.numbers.aggregate import IN_DOMAIN
 from bench.report.numbers.suppression import withheld
 from bench.report.task_results import Material, read
 from bench.run.history import remembered
-from bench.run.plan import Settings, folder
+from bench.run.plan import Settings
 from bench.share.archive import pack
 from bench.share.interval_file import intervals
-from bench.share.privacy import arrived, leaving, leaving_failures, number_or_none, pathless
+from bench.share.privacy import leaving, leaving_failures, pathless, unless_few
 from bench.share.received import INTERVALS, TASK, Received, variant_folder
-from bench.share.sites import key
 from bench.share.task_toml import to_toml
 
 TEXT = ("tex", "md", "csv")
@@ -63,7 +64,7 @@ def export_task(settings: Settings, out: Path | None, *, predictions: bool = Fal
     if not material.cells:
         raise BenchError(f"no results of {material.task.name}: `{material.line(['all'])}` makes them")
     about, files = contents(material, predictions=predictions)
-    file = out or Path(f"{folder(material.task.name)}.tar.gz")
+    file = out or Path(f"{slug(material.task.name)}.tar.gz")
     pack(file, about, files)
     ids = (
         "Predictions with the ids of images are in it"
@@ -87,19 +88,19 @@ def contents(material: Material, *, predictions: bool = False) -> tuple[dict[str
         files |= _records(place, left, leaving_failures(one.failures))
     if predictions:
         for item in material.cells:
-            name = f"{key(item['cell'])}.parquet"
-            files[f"cells/{name}"] = material.settings.results / "cells" / folder(material.task.name) / name
+            name = f"{item.cell.identity.within}.parquet"
+            files[f"cells/{name}"] = cells_folder(material.settings.results, material.task.name) / name
     files |= _splits(material, predictions=predictions)
-    files[ENVIRONMENT] = _json(_environment())
+    files[ENVIRONMENT] = to_json(_environment())
     names = [one.task.name for one in (material, *changed.values())]
     lines = dict.fromkeys(line for name in names for line in commands(material.settings, name))
     files[COMMANDS] = "".join(f"{line}\n" for line in lines).encode()
     over_patients = intervals(material)
-    files[INTERVALS] = _json(over_patients)
+    files[INTERVALS] = to_json(over_patients)
     of = (material.settings, material.task, material.info)
-    handed_on = Received(*of, [arrived(item) for item in cells], failures, intervals=over_patients)
+    handed_on = Received(*of, cells, failures, intervals=over_patients)
     for item in artefacts(handed_on):
-        if item.name.startswith(TABLES) and not item.missing(handed_on):
+        if item.name.startswith(TABLES) and item.possible(handed_on):
             made = item.make(handed_on)
             files |= {f"reports/{item.name}.{kind}": made[kind] for kind in TEXT if kind in made}
     about = {
@@ -127,15 +128,13 @@ def variants(material: Material) -> dict[str, Material]:
 
 
 def _few_images(material: Material) -> bool:
-    counts = [item["data"].get("external", {}).get("n", 0) for item in material.cells]
+    counts = [item.external for item in material.cells]
     return any(0 < n < material.info.min_cell for n in counts)
 
 
-def _records(
-    place: str, cells: Sequence[dict[str, Any]], failures: Sequence[dict[str, Any]]
-) -> dict[str, bytes | Path]:
+def _records(place: str, cells: Sequence[Record], failures: Sequence[Failure]) -> dict[str, bytes | Path]:
     kinds = ((cells, "json"), (failures, "failed.json"))
-    return {f"{place}/{key(item['cell'])}.{kind}": _json(item) for items, kind in kinds for item in items}
+    return {f"{place}/{item.cell.identity.within}.{kind}": to_json(item) for items, kind in kinds for item in items}
 
 
 def commands(settings: Settings, task: str) -> list[str]:
@@ -164,19 +163,19 @@ def commands(settings: Settings, task: str) -> list[str]:
 def _splits(material: Material, *, predictions: bool) -> dict[str, bytes | Path]:
     """The manifest of the folds: its head and the images by fold; with predictions the file itself."""
     given, info = material.settings, material.info
-    file = given.splits or given.results / "splits" / f"{folder(material.task.name)}.csv"
+    file = given.splits or splits_file(given.results, material.task.name)
     try:
         cut = split_manifest.read(file, material.task)
     except DataError:  # none is written where there are no runs of this version
         return {}
     counted = IN_DOMAIN not in withheld(material.cells, info)
     folds = {
-        str(fold): {"n": number_or_none(len(part), info.min_cell)}
+        str(fold): {"n": unless_few(len(part), info.min_cell)}
         | ({"external": int(part["external"].sum())} if counted and (part["external"] >= 0).all() else {})
         for fold, part in cut.groupby("fold")
     }
     head = {**split_manifest.rule(material.task), "n": len(cut), "sha256": split_manifest.sha256(cut), "by_fold": folds}
-    return {SPLITS: _json(head)} | ({CUT: file} if predictions else {})
+    return {SPLITS: to_json(head)} | ({CUT: file} if predictions else {})
 
 
 def _environment() -> dict[str, Any]:
@@ -186,7 +185,3 @@ def _environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
     }
-
-
-def _json(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, indent=1, sort_keys=True) + "\n").encode()

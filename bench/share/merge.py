@@ -15,9 +15,10 @@ import pandas as pd
 from bench.errors import UsageError
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.task_info import TaskInfo
+from bench.report.render import table
+from bench.report.render.text import listed
 from bench.report.tables import main_table
 from bench.report.task_results import Material
-from bench.report.words.notes import listed
 from bench.share.pooled import Pooled, pooled
 from bench.share.sites import Sites, conflicts, remarks
 from bench.share.together import Together, together
@@ -64,10 +65,10 @@ def _withholding(site: Material, min_cell: int) -> Material:
 
 def csv(merged: Merged) -> str:
     """The columns of main.csv behind the name of the site; sets are called `SITE/SET`."""
-    tables_of = []
+    frames = []
     for site, results in merged.results.items():
         # As text: every digit stays as the report of the site has it.
-        table = pd.read_csv(io.StringIO(main_table.csv(results)), dtype=str, keep_default_na=False)
-        table.insert(0, "site", site)
-        tables_of.append(table.assign(set=[f"{site}/{name}" if name else "" for name in table["set"]]))
-    return pd.concat(tables_of).to_csv(index=False, lineterminator="\n")
+        frame = pd.read_csv(io.StringIO(main_table.csv(results)), dtype=str, keep_default_na=False)
+        frame.insert(0, "site", site)
+        frames.append(frame.assign(set=[f"{site}/{name}" if name else "" for name in frame["set"]]))
+    return table.csv(pd.concat(frames))

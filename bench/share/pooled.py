@@ -15,6 +15,7 @@ import pandas as pd
 
 from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.ranking import DECIMALS, Row
+from bench.report.render import table
 from bench.score.definitions import METRICS
 
 COLUMNS = (
@@ -115,4 +116,4 @@ def pooled_csv(rows: Sequence[Pooled], results: Mapping[str, Results]) -> str:
         for row in rows
     ]
     columns = [*COLUMNS, *(f"difference at {site}" for site in results)]
-    return pd.DataFrame(records, columns=columns).to_csv(index=False, lineterminator="\n")
+    return table.csv(pd.DataFrame(records, columns=columns))

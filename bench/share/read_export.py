@@ -12,26 +12,19 @@ from typing import Any
 
 from bench import taskfile
 from bench.api import Task
-from bench.cells.store import read_json
+from bench.cells.identity import cells_folder, slug
+from bench.cells.record import Facts, Failure, Record, decode, read
 from bench.errors import BenchError, DataInvalid
 from bench.report.figures import sweeps
 from bench.report.numbers.task_info import TaskInfo, Undefined
 from bench.report.task_results import Material, info_of
-from bench.run.plan import SCHEMA, Settings, folder
+from bench.run.plan import Settings
 from bench.share.archive import unpack
-from bench.share.privacy import arrived
 from bench.share.received import INTERVALS, TASK, Received, variant_folder
-from bench.share.sites import key
 from bench.share.task_toml import from_toml, to_toml
 from bench.tasks import TASKS
 
 _FAILED = ".failed.json"
-_CELL = {"task": str, "backbone": str, "method": str, "title": str, "row": int, "spec": str, "parameters": dict} | {
-    "version": int,
-    "fold": int,
-    "seed": int,
-}
-_RECORD = {"cell": dict, "hash": str, "synthetic": bool, "scores": dict, "data": dict, "cost": dict}
 
 
 @contextmanager
@@ -59,16 +52,16 @@ def opened(file: Path, *, min_cell: int = 0) -> Iterator[Received]:
 
 def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     task = from_toml((place / TASK).read_text(encoding="utf-8"), TASK)
-    if not re.fullmatch(r"\w[\w.+@-]*", folder(task.name)):
+    if not re.fullmatch(r"\w[\w.+@-]*", slug(task.name)):
         raise DataInvalid(f"{task.name!r} is no name of a task")
     cells, failures = _cells(place / "cells", lambda name: name == task.name)
     if not cells:
         raise DataInvalid("there is no cell in it")
     (place / "cells").rename(place / "now")
-    (place / "cells").mkdir()
-    (place / "now").rename(place / "cells" / folder(task.name))
+    cells_folder(place).mkdir()
+    (place / "now").rename(cells_folder(place, task.name))
     settings = Settings(_spec(task, place), place, place / "cache", None)
-    info, found = _info(about, task, cells, min_cell), read_json(place / INTERVALS) or {}
+    info, found = _info(about, task, cells, min_cell), _intervals(place / INTERVALS)
     known: dict[str, Material] = {}
     received = Received(settings, task, info, cells, failures, known=known, intervals=found)
     known[settings.task] = received
@@ -86,50 +79,42 @@ def _variant(place: Path, material: Received, field: str, value: object) -> dict
         return {}
     base = material.task.name.partition(":")[0]
     cells, failures = _cells(found, lambda name: name.partition(":")[0] == base)
-    task, names = taskfile.resolve(spec), {item["cell"]["task"] for item in [*cells, *failures]}
+    task, names = taskfile.resolve(spec), {item.cell.task for item in [*cells, *failures]}
     if len(names) != 1:
         raise DataInvalid(f"{found.name} holds cells of {len(names)} tasks")
     # There it may have been a variant already, and is a whole task here.
     (name,) = names
-    found.rename(place / "cells" / folder(task.name))
+    found.rename(cells_folder(place, task.name))
     settings, info = replace(material.settings, task=spec), replace(material.info, name=name)
     return {spec: Received(settings, replace(task, name=name), info, cells, failures, known=material.known)}
 
 
-def _cells(place: Path, known: Callable[[str], bool]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _cells(place: Path, known: Callable[[str], bool]) -> tuple[list[Record], list[Failure]]:
     """Read cells and failures of a task whose name is `known`."""
     cells, failures = [], []
     for path in sorted(place.rglob("*.json")):
         name = path.relative_to(place).as_posix()
-        failed = name.endswith(_FAILED)
-        record = _record(read_json(path), name, failed=failed)
-        if f"{key(record['cell'])}{_FAILED if failed else '.json'}" != name or not known(record["cell"]["task"]):
+        try:
+            if name.endswith(_FAILED):
+                failures.append(record := read(path, Failure))
+            else:
+                cells.append(record := read(path, Record))
+        except DataInvalid as error:
+            raise DataInvalid(f"{name}: {error}") from None
+        place_of = name.removesuffix(_FAILED).removesuffix(".json")
+        if record.cell.identity.within != place_of or not known(record.cell.task):
             raise DataInvalid(f"{name} holds another cell than its name says")
-        (failures if failed else cells).append(record)
     return cells, failures
 
 
-def _record(record: dict[str, Any] | None, name: str, *, failed: bool) -> dict[str, Any]:
-    """Return a cell or failure that holds what a report reads."""
-    if record is None:
-        raise DataInvalid(f"{name} is no record")
-    if not failed and record.get("schema") != SCHEMA:
-        raise DataInvalid(f"{name} is of schema {record.get('schema')}, {SCHEMA} expected")
-    _check(record, {"cell": dict, "error": dict} if failed else _RECORD, name)
-    _check(record["cell"], _CELL, name)
-    return record if failed else arrived(record)
+def _intervals(file: Path) -> dict[str, Any]:
+    return decode(file.read_bytes(), Facts) if file.is_file() else {}
 
 
-def _check(record: Mapping[str, Any], wanted: Mapping[str, type], name: str) -> None:
-    wrong = [key for key, kind in wanted.items() if not isinstance(record.get(key), kind)]
-    if wrong:
-        raise DataInvalid(f"{name} has no '{wrong[0]}' as a cell has it")
-
-
-def _info(about: Mapping[str, Any], task: Task, cells: list[dict[str, Any]], min_cell: int) -> TaskInfo:
+def _info(about: Mapping[str, Any], task: Task, cells: list[Record], min_cell: int) -> TaskInfo:
     undefined = tuple(Undefined(**item) for item in about["undefined"])
     return info_of(
-        task, synthetic=bool(cells[0]["synthetic"]), undefined=undefined, min_cell=max(min_cell, int(about["min_cell"]))
+        task, synthetic=cells[0].synthetic, undefined=undefined, min_cell=max(min_cell, int(about["min_cell"]))
     )
 
 

@@ -9,18 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from bench.cells.record import Record
 from bench.report.numbers.aggregate import BASELINE
+from bench.report.render.text import listed
 from bench.report.task_results import Material
-from bench.report.words.notes import listed
-from bench.run.plan import folder
 from bench.share.task_toml import differences
 
 Sites = Mapping[str, Material]
-
-
-def key(cell: Mapping[str, Any]) -> str:
-    """Where a cell stands in the folder of its task, without ending: `small/swift/f0-s0`."""
-    return f"{cell['backbone']}/{folder(cell['spec'])}/f{cell['fold']}-s{cell['seed']}"
 
 
 def conflicts(sites: Sites) -> list[str]:
@@ -43,10 +38,7 @@ def _kinds(sites: Sites) -> list[str]:
     if len(set(kinds.values())) > 1:
         fake, real = ([name for name, kind in kinds.items() if kind is which] for which in (True, False))
         found.append(f"data: {listed(fake)} generated, {listed(real)} real: never in one report")
-    for name, site in sites.items():
-        if any(item.get("smoke") or item["cell"].get("smoke") for item in site.cells):
-            found.append(f"smoke: results of {name} come from `--smoke` and are no numbers")
-    backbones = [{item["cell"]["backbone"] for item in site.cells} for site in sites.values()]
+    backbones = [{item.cell.backbone for item in site.cells} for site in sites.values()]
     if not set.intersection(*backbones):
         each = "; ".join(f"{name}: {', '.join(sorted(own))}" for name, own in zip(sites, backbones, strict=True))
         found.append(f"backbone: none that all sites ran ({each})")
@@ -61,28 +53,25 @@ def _definitions(pair: tuple[str, str], one: Material, other: Material) -> list[
 
 
 def _methods(pair: tuple[str, str], one: Material, other: Material) -> list[str]:
-    ours, theirs = ({item["cell"]["spec"]: item for item in site.cells} for site in (one, other))
+    ours, theirs = ({item.cell.spec: item for item in site.cells} for site in (one, other))
     found = []
     for spec in ours.keys() & theirs.keys():
-        left, right = ours[spec]["cell"], theirs[spec]["cell"]
-        if left["version"] != right["version"]:
-            found.append(f"method: {spec} of version {left['version']} at {pair[0]}, {right['version']} at {pair[1]}")
-        names = dict.fromkeys([*left["parameters"], *right["parameters"]])
+        left, right = ours[spec].cell, theirs[spec].cell
+        if left.version != right.version:
+            found.append(f"method: {spec} of version {left.version} at {pair[0]}, {right.version} at {pair[1]}")
+        names = dict.fromkeys([*left.parameters, *right.parameters])
         found += [
             f"method: {spec} with {name} {_word(value)} at {pair[0]}, {_word(another)} at {pair[1]}"
             for name in names
-            for value, another in [(left["parameters"].get(name), right["parameters"].get(name))]
+            for value, another in [(left.parameters.get(name), right.parameters.get(name))]
             if value != another
         ]
-    versions = [sorted({str(item.get("metrics_version")) for item in site.cells}) for site in (one, other)]
+    versions = [sorted({str(item.metrics_version) for item in site.cells}) for site in (one, other)]
     if versions[0] != versions[1]:
         found.append(
             f"metrics: version {listed(versions[0])} at {pair[0]}, {listed(versions[1])} at {pair[1]}: "
             "`bench metrics --recompute` brings cells up to date"
         )
-    schemas = [sorted({str(item.get("schema")) for item in site.cells}) for site in (one, other)]
-    if schemas[0] != schemas[1]:
-        found.append(f"cells: schema {listed(schemas[0])} at {pair[0]}, {listed(schemas[1])} at {pair[1]}")
     return sorted(found)
 
 
@@ -93,9 +82,9 @@ def _images(pair: tuple[str, str], one: Material, other: Material) -> list[str]:
     found = []
     if both:
         found.append(f"images: {pair[0]} and {pair[1]} have the same in {', '.join(both)}")
-    ours, theirs = ({key(item["cell"]): item for item in site.cells} for site in (one, other))
+    ours, theirs = ({item.cell.identity.within: item for item in site.cells} for site in (one, other))
     common = sorted(ours.keys() & theirs.keys())
-    equal = [name for name in common if ours[name]["hash"] == theirs[name]["hash"]]
+    equal = [name for name in common if ours[name].hash == theirs[name].hash]
     unlike = [name for name in common if name not in equal and _trained_alike(ours[name], theirs[name])]
     if equal:
         found.append(f"cells: {len(equal)} are at {pair[0]} and at {pair[1]}, first {equal[0]}: one site given twice?")
@@ -110,18 +99,17 @@ def _images(pair: tuple[str, str], one: Material, other: Material) -> list[str]:
     return found
 
 
-def _trained_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    shas = [item["data"].get("train", {}).get("sha") for item in (one, other)]
-    return shas[0] is not None and shas[0] == shas[1]
+def _trained_alike(one: Record, other: Record) -> bool:
+    return "train" in one.data and one.data["train"] == other.data.get("train")
 
 
 def _fingerprints(site: Material) -> dict[str, set[str]]:
     """Names of the sets of each fingerprint, folds taken together."""
     found: dict[str, set[str]] = {}
     for item in site.cells:
-        for name, facts in item["data"].items():
-            if "sha" in facts:
-                found.setdefault(facts["sha"], set()).add(name)
+        for name, facts in item.data.items():
+            if facts.sha:
+                found.setdefault(facts.sha, set()).add(name)
     return found
 
 
@@ -136,14 +124,14 @@ def _ids(site: Material) -> pd.DataFrame:
     """Label and group of every image that is predicted, by id: validation parts of all folds, and test sets."""
     tables = [pd.DataFrame({"image_id": [], "y": [], "a": []})]
     for item in site.cells:
-        if item["cell"]["method"] == BASELINE:
+        if item.cell.method == BASELINE:
             with contextlib.suppress(FileNotFoundError):  # they stayed at home
                 tables.append(site.predictions(item)[["image_id", "y", "a"]])
     return pd.concat(tables).drop_duplicates("image_id").set_index("image_id")
 
 
 def _lacking(sites: Sites) -> list[str]:
-    specs = {name: {(item["cell"]["backbone"], item["cell"]["spec"]) for item in b.cells} for name, b in sites.items()}
+    specs = {name: {(item.cell.backbone, item.cell.spec) for item in b.cells} for name, b in sites.items()}
     several = len({backbone for rows in specs.values() for backbone, _ in rows}) > 1
     found = []
     for row in sorted(set.union(*specs.values())):
@@ -155,7 +143,7 @@ def _lacking(sites: Sites) -> list[str]:
 
 def _code(sites: Sites) -> list[str]:
     versions = {
-        name: listed(sorted({str(item.get("environment", {}).get("bench", "?")) for item in site.cells}))
+        name: listed(sorted({item.environment.bench if item.environment else "?" for item in site.cells}))
         for name, site in sites.items()
     }
     each = "; ".join(f"{name}: {version}" for name, version in versions.items())
@@ -163,7 +151,7 @@ def _code(sites: Sites) -> list[str]:
 
 
 def _given(sites: Sites) -> list[str]:
-    own = [name for name, b in sites.items() if any("given_baseline" in item.get("log", {}) for item in b.cells)]
+    own = [name for name, b in sites.items() if any("given_baseline" in item.log for item in b.cells)]
     rest = [name for name in sites if name not in own]
     return [f"Baseline is a model of the site's own at {listed(own)}, trained by the task at {listed(rest)}."] * bool(
         own and rest

@@ -17,6 +17,7 @@ import pandas as pd
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.ranking import Row
 from bench.report.numbers.task_info import TaskInfo
+from bench.report.render import table
 from bench.report.task_results import Material
 from bench.score.definitions import METRICS
 from bench.score.metrics import evaluate
@@ -90,13 +91,13 @@ def together_csv(rows: Sequence[Together], info: TaskInfo) -> str:
         for row in rows
         for metric, value in row.metrics.items()
     ]
-    return pd.DataFrame(records, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
+    return table.csv(pd.DataFrame(records, columns=COLUMNS))
 
 
 def _cells(site: Material) -> dict[tuple[str, str, int, int], int]:
     """Where the cells of a site are among its cells, by backbone, spec, fold and seed."""
-    cells = [item["cell"] for item in site.cells]
-    return {(cell["backbone"], cell["spec"], cell["fold"], cell["seed"]): at for at, cell in enumerate(cells)}
+    cells = [item.cell for item in site.cells]
+    return {(cell.backbone, cell.spec, cell.fold, cell.seed): at for at, cell in enumerate(cells)}
 
 
 def _row(row: Row, name: str, folds: Mapping[int, list[dict[str, Any]]], *, degenerate: bool) -> Together:

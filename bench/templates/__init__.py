@@ -20,7 +20,7 @@ def write_method(name: str, folder: Path) -> list[Path]:
     stem = name.lower().replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", stem):
         raise UsageError(f"'{name}': letters, digits and dashes expected, a letter first, such as my-method")
-    if stem in registry.catalogue("method"):
+    if stem in registry.METHODS.catalogue():
         raise UsageError(f"a method called '{stem}' is part of the suite: choose another name")
     words = [word.capitalize() for word in stem.split("_") if word]
     changes = {"{stem}": stem, "{title}": "-".join(words), "{class}": "".join(words)}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError
 from bench.run.objective import OBJECTIVES
 from bench.verbs.arguments import add_cells, add_folders, positive
 
 if TYPE_CHECKING:
-    from bench.run import run_task
+    pass
 
 
 def add(verbs: Any) -> None:
@@ -30,14 +29,15 @@ def _add_run(verbs: Any) -> None:
         "external, epochs, or a field with choices",
     )
     run.add_argument("--force", action="store_true", help="compute done cells again")
-    run.add_argument("--on", choices=("local", "slurm"), default="local", metavar="where", help="local or slurm")
     run.add_argument(
-        "--profile", default="plain", help="of slurm/, or a .toml file: what jobs ask for (default: plain)"
+        "--on", default="local", metavar="launcher", help="local, slurm or one of your own, see `bench ls launchers`"
+    )
+    run.add_argument(
+        "--profile", help="with --on slurm: of slurm/, or a .toml file: what jobs ask for (default: plain)"
     )
     run.add_argument(
         "--group-by",
         choices=("cell", "fold"),
-        default="cell",
         metavar="unit",
         help="with --on slurm: a job per cell, or one per fold with its baseline and all methods (default: cell)",
     )
@@ -62,36 +62,21 @@ def _add_tune(verbs: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from bench.run import ablate, run_task
+    from bench.run.start import start_run
 
     wanted = run_task.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
     runs = [(wanted, run_task.settings(args))]
     if args.ablate is not None:
         runs = ablate.ablation(args.ablate, *runs[0])
-    if args.on == "slurm":
-        from bench.run.launchers.slurm.submit import print_submission
-
-        if args.per_gpu and args.group_by != "fold":
-            raise UsageError(
-                f"--per-gpu {args.per_gpu} on SLURM needs --group-by fold: a job per cell has its GPU for one cell"
-            )
-        how = {"name": args.profile, "group_by": args.group_by, "per_gpu": args.per_gpu or 1, "dry_run": args.dry_run}
-        return max([print_submission(*run, **how) for run in runs])
-    if args.dry_run:
-        return max([run_task.print_plan(*run) for run in runs])
-    slots = _slots(args)
-    return max([run_task.print_run(*run, slots=slots) for run in runs])
+    options = {"profile": args.profile, "group_by": args.group_by}
+    on = {"on": args.on, **{name: value for name, value in options.items() if value is not None}}
+    how = {"slots": run_task.Slots(args.jobs, args.gpus, args.per_gpu), "dry_run": args.dry_run}
+    return max([start_run(*run, on, **how) for run in runs])
 
 
 def _tune(args: argparse.Namespace) -> int:
-    from bench.run import run_task, tune
+    from bench.run import launchers, run_task, tune
 
     wanted = run_task.Wanted(args.methods, args.backbone, args.folds, args.seeds)
-    slots = _slots(args)
+    slots = launchers.chosen(launchers.LOCAL).slots(run_task.Slots(args.jobs, args.gpus, args.per_gpu))
     return tune.print_tune(wanted, run_task.settings(args), trials=args.trials, objective=args.objective, slots=slots)
-
-
-def _slots(args: argparse.Namespace) -> run_task.Slots:
-    from bench.run import run_task
-    from bench.run.launchers import gpus
-
-    return run_task.Slots(args.jobs, args.gpus or (gpus.visible() if args.per_gpu else ()), args.per_gpu)

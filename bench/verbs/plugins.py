@@ -18,10 +18,11 @@ def add(verbs: Any) -> None:
 
 def _add_ls(verbs: Any) -> None:
     ls = verbs.add_parser(
-        "ls", help="list methods, datasets, tasks, metrics and the register, or show one", allow_abbrev=False
+        "ls", help="list methods, datasets, launchers, tasks, metrics and the register, or show one", allow_abbrev=False
     )
     ls.set_defaults(call=_ls)
-    ls.add_argument("what", nargs="?", choices=("methods", "datasets", "tasks", "metrics", "register"), metavar="what")
+    kinds = ("methods", "datasets", "launchers", "tasks", "metrics", "register")
+    ls.add_argument("what", nargs="?", choices=kinds, metavar="what")
     ls.add_argument("name", nargs="?", help="one of them")
     add_plugins(ls)
 

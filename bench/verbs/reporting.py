@@ -82,7 +82,7 @@ def _add_metrics(verbs: Any) -> None:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from bench.report import every_task, reports
+    from bench.report import reports
     from bench.report.numbers.paper_layout import ITSELF, TWINS
     from bench.run import run_task
 
@@ -114,9 +114,9 @@ def _report(args: argparse.Namespace) -> int:
             return reports.list_paper(names, settings)
         return reports.report_paper(names, args.reports / place, settings, min_cell=args.min_cell, only=args.only)
     if args.list:
-        return reports.list_artefacts(every_task.with_results(settings) if args.all else [settings])
+        return reports.list_artefacts(reports.with_results(settings) if args.all else [settings])
     if args.all:
-        return every_task.report_all(settings, args.reports, min_cell=args.min_cell)
+        return reports.report_all(settings, args.reports, min_cell=args.min_cell)
     if args.only:
         return reports.report_chosen(settings, args.reports, args.only, min_cell=args.min_cell)
     reports.report_task(settings, args.reports, min_cell=args.min_cell)

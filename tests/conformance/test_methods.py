@@ -6,7 +6,7 @@ from bench import registry
 from bench.checks import CHECKS, Subject, run_check
 
 
-@pytest.mark.parametrize("name", sorted(registry.catalogue("method")))
+@pytest.mark.parametrize("name", sorted(registry.METHODS.catalogue()))
 def test_method(name):
     """One test per method, as its checks share what is fitted."""
     found = {check.__name__: run_check(check, Subject(name)) for check in CHECKS}
@@ -14,7 +14,7 @@ def test_method(name):
 
 
 def test_all_ten_are_there():
-    titles = [registry.load("method", name).title for name in registry.catalogue("method")]
+    titles = [registry.METHODS.load(name).title for name in registry.METHODS.catalogue()]
     assert sorted(titles) == sorted(
         [
             "Baseline",

@@ -9,7 +9,7 @@ import pytest
 
 from bench import registry
 from bench.checks import CHECKS, Subject, outcome
-from bench.learn.network import Net
+from bench.net import Net
 from bench.templates import write_method
 from tests.conformance.mutants import MUTANTS, SOUND, write
 
@@ -119,7 +119,7 @@ BROKEN = {
 
 def assert_others_stand(done, says):
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
-    assert {*registry.catalogue("method"), "sound_prune"} == listed
+    assert {*registry.METHODS.catalogue(), "sound_prune"} == listed
     assert done.stderr.count(says) == 1, done.stderr
     assert done.stderr.count("is left out") == 1
 

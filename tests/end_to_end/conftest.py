@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import factory
 from tests.prose import plain
 
 PROGRESS = re.compile(
@@ -98,7 +99,13 @@ class Place:
 
     def cells(self) -> dict[str, bytes]:
         root = self.folder / "results" / "cells"
-        return {str(file.relative_to(root)): file.read_bytes() for file in sorted(root.rglob("*.json"))}
+        files = (file for file in sorted(root.rglob("*.json")) if not file.name.endswith(".scores.json"))
+        return {str(file.relative_to(root)): file.read_bytes() for file in files}
+
+    def records(self) -> dict[str, dict]:
+        """Every cell with its scores, by its place below the folder of cells."""
+        root = self.folder / "results" / "cells"
+        return {name: factory.plain(root / name) for name in self.cells() if not name.endswith(".failed.json")}
 
 
 @pytest.fixture(scope="session")

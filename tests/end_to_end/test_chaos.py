@@ -2,7 +2,6 @@
 
 import collections
 import hashlib
-import json
 import os
 import random
 import signal
@@ -103,13 +102,13 @@ def survives(finished, place, *, seed, kills, longest, cells):
     for file, when in written.items():
         assert file.stat().st_mtime_ns == when, f"{file} was done and is computed again"
 
-    whole = finished.cells()
-    for name, content in place.cells().items():
-        one, other = json.loads(content), json.loads(whole[name])
-        for key in ("hash", "scores", "predictions", "baseline", "data"):
+    whole = finished.records()
+    for name, one in place.records().items():
+        other = whole[name]
+        for key in ("hash", "scores", "predictions_sha256", "baseline_sha256", "data"):
             assert one[key] == other[key], (name, key)
         predictions = (place.folder / "results/cells" / name).with_suffix(".parquet")
-        assert hashlib.sha256(predictions.read_bytes()).hexdigest() == one["predictions"]["sha256"]
+        assert hashlib.sha256(predictions.read_bytes()).hexdigest() == one["predictions_sha256"]
     assert place.cells().keys() == whole.keys(), "no failure is left"
     left = [f for place_ in ("results", ".cache") for f in (place.folder / place_).rglob("*")]
     assert [str(f) for f in left if f.name.startswith(".") or f.suffix == ".checkpoint"] == []

@@ -97,7 +97,7 @@ def test_pre_training_that_is_killed_goes_on_from_its_checkpoint(place, new_plac
     assert log.read_text().count("epoch 1/8") == 1
     weights = [{f.name: f.read_bytes() for f in (one.folder / ".cache/baselines").iterdir()} for one in (place, other)]
     assert weights[0] == weights[1]
-    for name, content in place.cells().items():
-        one, whole = json.loads(content), json.loads(other.cells()[name])
-        for key in ("hash", "scores", "predictions", "baseline", "data"):
+    for name, one in place.records().items():
+        whole = other.records()[name]
+        for key in ("hash", "scores", "predictions_sha256", "baseline_sha256", "data"):
             assert one[key] == whole[key], (name, key)

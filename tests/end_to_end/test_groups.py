@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import predictions_file
 from bench.data.group_pair import LEAST
 from bench.run.compute_cell import run_cell
 from bench.run.plan import Settings
 from bench.run.run_task import Wanted, plan_run
+from tests import factory
 from tests.prose import lines_with, sentences_with
 
 DEFINED = ("baseline", "bmft", "fullft_fdr", "fullft_rw", "llft", "swift")
@@ -77,12 +78,12 @@ def test_the_report_has_dashes_with_their_reason(banded):
 
 
 def test_every_cell_of_a_fold_has_the_pair_that_its_baseline_chose(banded):
-    cells = [json.loads(text) for text in banded.cells().values()]
+    cells = banded.records().values()
     pairs = {fold: [c["pair"] for c in cells if c["cell"]["fold"] == fold] for fold in (0, 1)}
     for fold, found in pairs.items():
         assert len(found) == len(DEFINED) + 1, "and SWiFT on updates"
         assert all(pair == found[0] for pair in found)
-        baseline = json.loads((banded.folder / f"results/cells/tiny/small/baseline/f{fold}-s0.json").read_text())
+        baseline = factory.plain(banded.folder / f"results/cells/tiny/small/baseline/f{fold}-s0.json")
         groups = baseline["scores"]["val"]["groups"]
         aucs = {n: g["auc"] for n, g in groups.items() if min(g["positives"], g["negatives"]) >= LEAST}
         assert len(aucs) == 3, "this test is about a choice among three"
@@ -98,7 +99,7 @@ def test_methods_do_fit_on_the_pair(banded):
             pd.read_parquet(banded.folder / f"results/cells/tiny/small/{name}/f0-s0.parquet")
             for name in ("baseline", method)
         )
-        assert sorted(one["a"].unique()) == [0, 1, 2]
+        assert sorted(one["a_age"].unique()) == [0, 1, 2]
         assert (one["logit"] != other["logit"]).any()
 
 
@@ -130,8 +131,8 @@ def logits_of_all_methods(place, name, attribute):
     file = place.folder / name / "tiny.toml"
     settings = Settings(str(file), file.parent / "results", place.folder / ".cache", None)
     _, cells = plan_run(Wanted("all", folds=(0,)), settings)
-    records = {planned.cell.method: run_cell(planned, settings) for planned in cells}
-    tables = {p.cell.method: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
+    records = {planned.cell.spec: run_cell(planned, settings) for planned in cells}
+    tables = {p.cell.spec: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
     return {method: table["logit"].tolist() for method, table in tables.items()}, records["swift"].get("pair")
 
 

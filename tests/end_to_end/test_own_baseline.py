@@ -1,6 +1,5 @@
 """`--baseline FILE`: a model that is trained already."""
 
-import json
 import shutil
 
 import pandas as pd
@@ -11,14 +10,14 @@ RUN = ("run", "--task", "tiny.toml", "--methods", "llft")
 
 
 def records(place):
-    return {name: json.loads(text) for name, text in place.cells().items()}
+    return place.records()
 
 
 @pytest.mark.slow
 def test_the_suites_own_weights_brought_back_give_the_same_predictions(finished, place):
     for name, record in records(finished).items():
         if "/baseline/" in name:
-            sha, fold = record["baseline"]["sha256"], record["cell"]["fold"]
+            sha, fold = record["baseline_sha256"], record["cell"]["fold"]
             for file in (finished.folder / ".cache/baselines").glob("*.pt"):
                 import hashlib
 

@@ -13,7 +13,8 @@ import time
 import pytest
 from inline_snapshot import snapshot
 
-from bench.run.launchers import gpus
+from bench.run.launchers import Work
+from bench.run.launchers.local import gpus
 from bench.run.launchers.slurm import submit
 from bench.run.plan import Settings
 from bench.run.run_task import Slots, Wanted, prepare
@@ -57,7 +58,7 @@ import time
 
 import torch
 
-from bench.run import cell
+from bench.run import compute_cell as cell
 
 here, train = pathlib.Path(os.environ["SEEN"]), cell.train_baseline
 log = pathlib.Path("results/cells/tiny/small/baseline/f0-s0.log")
@@ -210,7 +211,9 @@ def job(place):
         str(place.folder / "tiny.toml"), place.folder / "results", place.folder / ".cache", None, plugins
     )
     _, _, todo = prepare(Wanted("one,other", folds=(0,)), settings)
-    intent = submit.intent(submit.Array("baseline", (tuple(todo),), "", 60), settings, "tiny", False, 2)
+    intent = submit.intent(
+        submit.Array("baseline", (tuple(todo),), "", 60), Work("tiny", tuple(todo), settings, per_gpu=2)
+    )
     (place.folder / "intent.json").write_text(json.dumps(intent))
 
     def start(**environment):

@@ -66,11 +66,13 @@ def studies(tmp_path_factory):
             file.write_text(text)
             words = ["run", "--task", str(file), "--methods", methods, "--folds", FOLDS, "--jobs", "1"]
             subprocess.run([sys.executable, "-m", "bench.cli", *words], cwd=folder, check=True, env=os.environ)
-            for cell in sorted((folder / f"results/cells/{name}-{seed}").rglob("*.json")):
+            for cell in sorted((folder / f"results/cells/{name}-{seed}").rglob("f?-s0.json")):
                 record = json.loads(cell.read_text())
                 predictions = pd.read_parquet(cell.with_suffix(".parquet"))
                 test = predictions[predictions["set"] == "ood_neutral"]
-                scores = evaluate(test["logit"].to_numpy(), test["y"].to_numpy(), test["a"].to_numpy(), "01")
+                scores = evaluate(
+                    test["logit"].to_numpy(), test["y"].to_numpy(), test.filter(like="a_").to_numpy()[:, 0], "01"
+                )
                 within = np.mean([group["auc"] for group in scores["groups"].values()])
                 rows.append(
                     {"method": record["cell"]["method"], **{k: scores[k] for k in ("auc", "eodds")}, "within": within}

@@ -11,6 +11,7 @@ from inline_snapshot import snapshot
 
 from bench import registry
 from bench.run.pictures import KINDS
+from tests import factory
 from tests.prose import lines_with
 
 MASKED = ("swift", "swift+apply-update", "bmft")
@@ -25,8 +26,8 @@ def test_all_methods_reach_the_table(finished):
     made |= {f"figure-{number}": ("pdf", "png") for number in (3, 5, 9)}
     assert {f"{name}.{kind}" for name, kinds in made.items() for kind in kinds} <= set(finished.first_report)
     table = finished.first_report["main.md"].decode()
-    for name in registry.catalogue("method"):
-        assert registry.load("method", name).title in table
+    for name in registry.METHODS.catalogue():
+        assert registry.METHODS.load(name).title in table
     # Ten methods, and the cure of what Adam does to SWiFT's mask.
     assert "SWiFT (apply update)" in table
     assert "SYNTHETIC" in table
@@ -50,12 +51,12 @@ def test_the_report_of_all_tasks_has_those_of_the_user_too(finished):
 
 def test_a_cell_says_what_it_is_and_keeps_its_predictions(finished):
     file = finished.folder / "results/cells/tiny/small/swift/f1-s0.json"
-    record = json.loads(file.read_text())
-    assert record["cell"]["parameters"] == dataclasses.asdict(registry.build("method", "swift"))
+    record = factory.plain(file)
+    assert record["cell"]["parameters"] == dataclasses.asdict(registry.METHODS.build("swift"))
     assert set(record["scores"]) == {"val", "ood_neutral", "ood_reversed"}
     assert set(record["data"]) == {"train", "val", "external", "ood_neutral", "ood_reversed"}
     predictions = pd.read_parquet(file.with_suffix(".parquet"))
-    assert list(predictions.columns) == ["set", "image_id", "y", "a", "logit", "group"]
+    assert list(predictions.columns) == ["image_id", "set", "cluster", "y", "logit", "a_age"]
     assert predictions["set"].value_counts().to_dict()["ood_neutral"] == 100
     scores = record["scores"]["ood_neutral"]
     assert sum(group["n"] for group in scores["groups"].values()) == 100
@@ -79,7 +80,7 @@ def test_a_cell_keeps_what_figures_show_of_it(finished):
         assert [*zip(found["cam/a"], found["cam/y"], strict=True)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
         assert found["cam/map"].shape == (4, 2, 2)
         predictions = pd.read_parquet(folder / method / "f0-s0.parquet").query("set == 'ood_neutral'")
-        rows = predictions.set_index("image_id").loc[found["cam/image_id"]]
+        rows = predictions.rename(columns={"a_age": "a"}).set_index("image_id").loc[found["cam/image_id"]]
         for name in ("y", "a", "logit"):
             assert rows[name].tolist() == found[f"cam/{name}"].tolist(), name
         # The logit is the mean of its map plus the bias of the head: the same for all images.
@@ -89,10 +90,10 @@ def test_a_cell_keeps_what_figures_show_of_it(finished):
 
 
 def test_one_baseline_per_fold_is_shared(finished):
-    cells = [json.loads(text) for name, text in finished.cells().items()]
+    cells = finished.records().values()
     by_fold = {}
     for cell in cells:
-        by_fold.setdefault(cell["cell"]["fold"], set()).add(cell["baseline"]["sha256"])
+        by_fold.setdefault(cell["cell"]["fold"], set()).add(cell["baseline_sha256"])
     assert [len(shas) for shas in by_fold.values()] == [1, 1]
     assert by_fold[0] != by_fold[1]
     assert len(list((finished.folder / ".cache/baselines").glob("*.pt"))) == 2

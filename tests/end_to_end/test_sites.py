@@ -11,6 +11,8 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench import cli
+from bench.cells.store import read_cell
+from bench.files import to_json
 from tests import factory
 from tests.prose import plain
 
@@ -81,7 +83,7 @@ def test_elsewhere_the_report_has_the_bytes_of_home(sites, bench, tmp_path, leas
     assert tables == {name: home[name] for name in tables}, "at home there may be figures of predictions too"
     inside = texts(archive)
     assert inside["reports/main.csv"] == home["main.csv"]
-    assert (b'"withheld"' in inside["cells/small/llft/f0-s0.json"]) == bool(least), "some cells have fewer than 13"
+    assert (b'"suppressed"' in inside["cells/small/llft/f0-s0.json"]) == bool(least), "some cells have fewer than 13"
 
 
 def test_neither_data_nor_task_nor_torch_are_needed_to_read_and_to_merge(archives, place):
@@ -96,10 +98,10 @@ def test_neither_data_nor_task_nor_torch_are_needed_to_read_and_to_merge(archive
 
 def test_an_export_is_the_same_again_and_holds_no_prediction_path_or_host(sites, bench, tmp_path):
     # As after a failure on an image: none of it may leave.
-    cell = factory.changed(json.loads((sites[0] / "results/cells/tiny/small/llft/f0-s0.json").read_text()), seed=7)
+    cell = factory.changed(read_cell(sites[0] / "results/cells/tiny/small/llft/f0-s0.json"), seed=7)
     planted = factory.failure(cell, "ValueError", f"{sites[0]}/zqfilm.png", traceback="zqfilm", kind="bug")
     failure = sites[0] / "results/cells/tiny/small/llft/f0-s7.failed.json"
-    failure.write_text(json.dumps(planted))
+    failure.write_bytes(to_json(planted))
     try:
         for name in ("one.tar.gz", "two.tar.gz"):
             bench(sites[0], "export", "--task", "tiny.toml", "--out", tmp_path / name)

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from tests import factory
+
 PLUGIN = '''"""{title}: a method with a grid.
 
 Paper: none.
@@ -84,7 +86,7 @@ def tuning(place):
 
 
 def record(place, spec, fold=0):
-    return json.loads((place.folder / f"results/cells/tiny/small/{spec}/f{fold}-s0.json").read_text())
+    return factory.plain(place.folder / f"results/cells/tiny/small/{spec}/f{fold}-s0.json")
 
 
 def scores(place, spec, fold):
@@ -92,7 +94,7 @@ def scores(place, spec, fold):
     name = spec.replace(":", "+").replace("=", "-")
     table = pd.read_parquet(place.folder / f"results/tuning/cells/tiny/small/{name}/f{fold}-s0.parquet")
     held = table[table["set"] == "holdout"]
-    rates = held.assign(hit=held["logit"] > 0).groupby(["y", "a"])["hit"].mean()
+    rates = held.assign(hit=held["logit"] > 0).groupby(["y", "a_age"])["hit"].mean()
     gap = (abs(rates[1, 0] - rates[1, 1]) + abs(rates[0, 0] - rates[0, 1])) / 2
     return roc_auc_score(held["y"], held["logit"]), gap, held["logit"].gt(0).nunique() == 1
 
@@ -237,8 +239,9 @@ def test_no_test_image_is_in_reach(copy):
     trials, choices = tuning(copy)
     assert {name: choice["chosen"] for name, choice in choices.items()} == {"turn@tuned/f0-s0.json": "turn:by=1.0"}
     for name, data in trials.items():
-        if name.endswith("0.json"):
-            assert set(json.loads(data)["scores"]) == {"val", "holdout"}
+        if name.endswith("scores.json"):
+            assert set(json.loads(data)["sets"]) == {"val", "holdout"}
+        elif name.endswith("0.json"):
             assert set(json.loads(data)["data"]) == {"train", "val", "external", "holdout"}
     assert not (copy.folder / "results/cells").exists()
 

@@ -104,7 +104,7 @@ def test_every_module_and_template_is_inside(wheel):
     mounts = {"bench/methods/__init__.py", "bench/datasets/__init__.py"}
     for name in {*files("bench", "methods", "datasets")} - mounts:
         assert (name if name.startswith("bench/") else f"bench/{name}") in names
-    plugins = [name for name in registry.catalogue("method") if f"bench/methods/{name}.py" in names]
+    plugins = [name for name in registry.METHODS.catalogue() if f"bench/methods/{name}.py" in names]
     assert len(plugins) == 10
     data = ("register.toml", "report/main.md.j2", "report/main.tex.j2", "published/swift-melba-2025.csv")
     for name in ("templates/method.py.txt", "templates/test_method.py.txt", *data):
@@ -114,7 +114,7 @@ def test_every_module_and_template_is_inside(wheel):
 
 def test_lists_and_plans(bench):
     listed = bench("ls")
-    for name in (*registry.catalogue("method"), *registry.catalogue("dataset"), "phantom-cxr-age"):
+    for name in (*registry.METHODS.catalogue(), *registry.DATASETS.catalogue(), "phantom-cxr-age"):
         assert f"  {name} " in listed
     plan = bench("run", "--task", "phantom-cxr-age", "--dry-run")
     assert plan.count("small/swift/") == 5

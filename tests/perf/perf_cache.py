@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from bench.data.cache import image_cache
-from bench.data.decode import fit, read_image
 from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
+from bench.decode import fit, read_image
 
 SIZE = 224
 

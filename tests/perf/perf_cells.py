@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cells import store
+from bench.cells.identity import cell_file, predictions_file
+from bench.files import write_json
 from bench.run.plan import Settings
 from bench.run.run_task import Wanted, plan_run
 from tests.factory import record, scores
@@ -29,10 +30,10 @@ def many(tmp_path_factory):
     filler = {f"set {i}": scores(value=0.123456789) for i in range(12)}
     for planned in cells:
         cell = planned.cell
-        stored = record(cell.method, cell.fold, seed=cell.seed, task=TASK, hash=planned.hash, scores=filler)
-        store.write_json(store.cell_file(settings.results, cell), stored)
-        store.predictions_file(settings.results, planned.cell).touch()
-    assert store.cell_file(settings.results, cells[0].cell).stat().st_size > 8000
+        stored = record(cell.spec, cell.fold, seed=cell.seed, task=TASK, hash=planned.hash, scores=filler)
+        write_json(cell_file(settings.results, cell), stored)  # with its scores: no cell is larger
+        predictions_file(settings.results, planned.cell).touch()
+    assert cell_file(settings.results, cells[0].cell).stat().st_size > 8000
     from bench.run.history import remember
 
     remember(wanted, settings, TASK, {"on": "local"})

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bench.cells import store
-from bench.run.plan import Cell
+from bench.cells.identity import Cell
 from bench.score.metrics import score_sets
 from tests.factory import record
 
@@ -38,7 +38,7 @@ def cells(tmp_path):
             for one in scores.values():
                 del one["min_tpr"]
             cell = Cell("phantom-cxr-age", "small", f"m{method}", fold, 0)
-            stored = record(cell.method, fold, task=cell.task, metrics_version=1, scores=scores)
+            stored = record(cell.spec, fold, task=cell.task, metrics_version=1, scores=scores)
             store.save_cell(tmp_path, cell, stored, table, b"")
     return tmp_path
 

@@ -20,7 +20,7 @@ from bench.api import Recipe
 from bench.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from bench.learn.device import device
 from bench.learn.losses import equalised_odds_proxy, prediction_loss
-from bench.learn.network import Net
+from bench.net import Net
 
 Batches = Callable[[str], Iterable[tuple[Tensor, Tensor, Tensor]]]
 """The name of a stage -> the batches (x, y, a) of one epoch of it."""

@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.checks import RECIPE
 from bench.data.image_split import ImageSplit
 from bench.learn.device import device
-from bench.learn.network import Net, build_net
+from bench.learn.network import build_net
+from bench.net import Net
 from bench.run.context import CellRun, SharedCache
 
 SIZE = 224

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from bench.learn._torchvision_without_operators import models
-from bench.learn.network import Net, build_net
+from bench.learn.network import build_net
+from bench.net import Net
 
 
 def convolutions(widths: tuple[int, ...], dropout: float) -> Net:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell, predictions_file
 from bench.report.task_results import Material, info_of
-from bench.run.plan import Cell, Settings
+from bench.run.plan import Settings
 from bench.tasks import TASKS
 from tests.factory import Record, record, scores
 
@@ -43,7 +43,7 @@ def cell(method: str, fold: int, site: str, *, values: dict[str, Any] | None = N
         scores=scored,
         metrics_version=1,
         cost={"epochs_equivalent": 1.0},
-        baseline={"sha256": "b"},
+        baseline_sha256="b",
         environment={"bench": "0.1.0", "python": "3.11", "host": "zqhost"},
     )
 

@@ -51,7 +51,7 @@ def failure(spec):
 
 
 def rows(tables):
-    return {table.name: sorted({item["cell"]["spec"] for item in [*table.cells, *table.failures]}) for table in tables}
+    return {table.name: sorted({item.cell.spec for item in [*table.cells, *table.failures]}) for table in tables}
 
 
 def test_a_single_choice_is_an_ablation_and_a_number_is_not():
@@ -108,7 +108,7 @@ def test_a_plugin_from_outside_stays_in_the_main_table(tmp_path):
     ],
 )
 def test_labels_name_parameters_in_words(spec, label):
-    assert label_of(factory.changed(*cells(spec.partition(":")[0], folds=1), spec=spec)["cell"]) == label
+    assert label_of(factory.changed(*cells(spec.partition(":")[0], folds=1), spec=spec).cell) == label
 
 
 def test_files_of_ablations(tmp_path):

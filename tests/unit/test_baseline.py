@@ -7,13 +7,14 @@ import torch
 from inline_snapshot import snapshot
 
 from bench import taskfile
+from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup
 from bench.learn.predict import predict
 from bench.run import checkpoint, pretraining
 from bench.run.compute_cell import open_splits, open_task
-from bench.run.plan import Cell, Settings
+from bench.run.plan import Settings
 from bench.run.pretraining import train_baseline
 from bench.score.metrics import auc_of_sorted
 

@@ -16,13 +16,13 @@ from bench.checks import RECIPE, random_net, random_run, trained_net
 from bench.errors import BatchTooLarge
 from bench.learn import frozen_features, importance
 from bench.learn.frozen_features import FrozenFeatures
-from bench.learn.network import Net
 from bench.learn.predict import predict
 from bench.methods._masked_layers import mask_layers
 from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune
 from bench.methods.swift import SWiFT
-from bench.run.failure import classify
+from bench.net import Net
+from bench.run.attempt import classify
 
 IMAGES = 96  # of a random split
 

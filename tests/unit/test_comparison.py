@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell
+from bench.cells.store import save_cell
 from bench.cli import main
 from bench.report.figures import rank_diagram
 from bench.report.numbers import across_tasks
 from bench.report.numbers.published import published
-from bench.run.plan import Cell
 from bench.score.definitions import METRICS
 from bench.tasks import TASKS
 from tests.factory import record, scores
@@ -49,12 +49,7 @@ class Folder:
                 sets[name] = scores(groups, **values)
             synthetic = given.get("synthetic", False)
             stored = record(spec, fold, task=task, backbone=backbone, synthetic=synthetic, scores=sets)
-            file = self.place / "cells" / cell.path.with_name(f"{cell.path.name}.json")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(stored))
-            predictions = predictions_file(self.place, cell)
-            predictions.parent.mkdir(parents=True, exist_ok=True)
-            predictions.touch()
+            save_cell(self.place, cell, stored, pd.DataFrame({"set": ["val"], "logit": [0.0]}), b"")
 
     def report(self, *words: str) -> int:
         places = {"results": self.place, "reports": self.place / "reports", "data": self.place, "cache": self.place}
@@ -91,12 +86,12 @@ def test_each_published_number_stands_beside_ours(folder: Folder, capsys: pytest
     assert lines["chexpert", "auc", "bmft"]["verdict"] == "not run"
     assert lines["chexpert", "auc", "swift:normalise=zscore"]["verdict"] == "not run"
     printed = capsys.readouterr().out
-    assert "SWiFT                     0.893 ± 0.002  0.873 ± 0.003  +0.020      no" in printed
+    assert "SWiFT                     0.893 ± 0.002  0.873 ± 0.003      +0.020  no" in printed
     assert sentences_with(printed, "0.870") == snapshot(
-        ["BMFT                      not run        0.870 ± 0.004  –           not run"]
+        ["BMFT                            not run  0.870 ± 0.004           –  not run"]
     )
     assert "Not run: densenet121." in printed
-    assert "Baseline                  0.871 ± 0.002  0.871 ± 0.005  +0.000      yes" in printed
+    assert "Baseline                  0.871 ± 0.002  0.871 ± 0.005      +0.000  yes" in printed
     assert printed.count("0.025 ± 0.008") == 2  # the paper's EOdds, beside both of ours
     for kind in ("md", "tex"):
         page = (folder.place / "reports" / "cxr-age" / f"published.{kind}").read_text()

@@ -30,7 +30,7 @@ def images(what, most=4096, **sizes):
 @pytest.mark.parametrize(
     ("spec", "most"),
     [
-        *((name, 4096) for name in sorted(registry.catalogue("method")) if name != "baseline"),
+        *((name, 4096) for name in sorted(registry.METHODS.catalogue()) if name != "baseline"),
         *((f"{name}:evaluation_images=16", 16) for name in ("diff_gda", "diff_prune")),
     ],
 )

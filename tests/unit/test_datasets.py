@@ -13,13 +13,13 @@ from PIL import Image
 
 from bench.api import Attribute, Label
 from bench.data.cache import image_cache
-from bench.data.decode import read_image
 from bench.data.external import external_set
 from bench.data.folds import folds
 from bench.data.pixels import Pixels
 from bench.data.table import keep_apart, sample_table
 from bench.datasets.ham10000 import Ham10000
 from bench.datasets.manifest import Manifest
+from bench.decode import read_image
 from bench.errors import DataInvalid, DataMissing
 from bench.tasks import TASKS
 from tests.prose import plain
@@ -47,8 +47,8 @@ def test_the_first_line_says_what_it_is(kind):
 
 
 def test_tables_are_read_without_torch():
-    modules = "table, folds, external, cache, decode, workers"
-    code = f"import sys; from bench.data import {modules}; from bench.datasets import manifest, ham10000; "
+    modules = "import decode; from bench.data import table, folds, external, cache, workers"
+    code = f"import sys; from bench {modules}; from bench.datasets import manifest, ham10000; "
     subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)
 
 

@@ -27,7 +27,7 @@ from tests.unit.other_device import There, other_device
 
 SHORT = {"diff_gda": "diff_gda:epochs=1", "diff_prune": "diff_prune:max_steps=2"}
 SETTINGS = [
-    *(SHORT.get(name, name) for name in sorted(registry.catalogue("method"))),
+    *(SHORT.get(name, name) for name in sorted(registry.METHODS.catalogue())),
     "swift:mask=random",
     "swift:apply=update,extractor_step2=train",
     "swift:mask=hard,rate=0.3,importance=fisher_per_sample",
@@ -137,7 +137,7 @@ def test_methods_that_train_do_so_in_the_recipes_precision(spec, moved):
 
 def test_a_record_says_in_which_precision_its_network_was_trained():
     said = [environment.precision(dataclasses.replace(RECIPE, precision=one)) for one in ("float32", "bfloat16")]
-    assert said == snapshot([{"precision": "float32"}, {"precision": "training under bfloat16 autocast"}])
+    assert said == snapshot(["float32", "training under bfloat16 autocast"])
 
 
 def test_training_is_in_bfloat16_where_the_recipe_says_so_and_nothing_else_is():
@@ -209,7 +209,7 @@ def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
     here = records("cpu", tmp_path / "here")
     with other_device():
         there = records("meta", tmp_path / "there")
-    assert [record["cell"]["method"] for record in here] == ["baseline", "swift"]
+    assert [record.cell.spec for record in here] == ["baseline", "swift"]
     for one, other in zip(here, there, strict=True):
         for volatile in ("seconds", "peak_memory_bytes"):
             del one["cost"][volatile], other["cost"][volatile]

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from bench.data.cache import image_cache
-from bench.data.decode import read_image
 from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
+from bench.decode import read_image
 
 pydicom = pytest.importorskip("pydicom")
 

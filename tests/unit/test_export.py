@@ -14,15 +14,18 @@ from inline_snapshot import snapshot
 from pandas.testing import assert_frame_equal
 
 from bench import taskfile
+from bench.cells.identity import SCHEMA, slug
+from bench.cells.record import Counted, Leaves, Record, decode
 from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
+from bench.files import to_json
+from bench.report.artefacts import artefacts
 from bench.report.figures import sweeps
 from bench.report.tables import main_table
 from bench.report.task_results import Material
-from bench.run.plan import folder
 from bench.share import archive
 from bench.share.archive import MANIFEST, pack, unpack
 from bench.share.export import commands, contents
-from bench.share.privacy import leaving, leaving_failures, pathless
+from bench.share.privacy import leaving, leaving_failures, pathless, permitted
 from bench.share.read_export import opened
 from bench.share.task_toml import differences, from_toml, to_toml
 from bench.tasks import TASKS
@@ -33,6 +36,7 @@ from tests.unit.sites import GROUPS, TASK, cell, predictions, site, with_predict
 SMALL = {GROUPS[0]: (131, 67), GROUPS[1]: (59, 7)}
 HIDDEN = ("131", "67", "59", "198", "66", "190", "74")
 """Counts of SMALL by group, class or both."""
+RECORD = cell("swift", 0, "north")
 FILES = {"task.toml": b"name", "cells/small/swift/f0-s0.json": b"{}"}
 
 
@@ -197,19 +201,34 @@ def test_nothing_that_may_name_an_image_a_path_or_a_host_leaves_with_a_cell():
         hash="",
         log={"images": ["zqfilm1"], "given_baseline": "sha"},
         warnings=["zqfilm2 is odd"],
-        traceback="zq.py",
-        environment={"host": "zqhost", "bench": "1", "submitted": {"plugin zq.py": "1"}},
-        predictions={"file": "zq.parquet"},
-        unheard_of="zqnew",
+        environment={"host": "zqhost", "bench": "1", "python": "3", "submitted": {"plugin zq.py": "1"}},
+        predictions_sha256="zqsha",
         data=dict.fromkeys(("train", "external", "val", *TASK.ood), GONE),
     )
     failed = failure(planted, "ValueError", "zqfilm3", traceback="zq")
     trained = changed(planted, log={"images": ["zqfilm1"]})
-    left = [*leaving([planted, trained], site("north").info), *leaving_failures([failed])]
+    left = stored([*leaving([planted, trained], site("north").info), *leaving_failures([failed])])
     assert "zq" not in json.dumps(left)
     assert left[0]["log"] == {"given_baseline": "sha"}
     assert left[2]["error"] == {"class": "ValueError"}
-    assert set(planted["scores"]) == set(left[0]["scores"])
+    assert set(planted.scores) == set(left[0]["scores"])
+
+
+def test_a_new_field_leaves_only_if_it_says_so():
+    class Newer(Record, kw_only=True):
+        quiet: str = ""
+        loud: Leaves[str] = ""
+        size: Counted[int] = 0
+
+    newer = Newer(**{name: getattr(RECORD, name) for name in Record.__struct_fields__}, quiet="a", loud="b", size=1)
+    left = permitted(newer)
+    assert (left.quiet, left.loud, left.size) == ("", "b", 1)
+    assert permitted(newer, counted=False).size == 0
+
+
+def stored(items):
+    """Cells or failures as an export holds them."""
+    return [json.loads(to_json(item)) for item in items]
 
 
 def small_site(least, **sets):
@@ -229,33 +248,32 @@ def numbers(value):
 @pytest.mark.parametrize("least", [8, 60])
 def test_no_count_that_a_report_would_withhold_is_in_a_cell(least):
     shown = small_site(0, ood_neutral=SMALL)
-    assert {"7", "59", "131"} <= numbers(leaving(shown.cells, shown.info)), "without the option they are there"
+    assert {"7", "59", "131"} <= numbers(stored(leaving(shown.cells, shown.info))), "without the option they are there"
     made = small_site(least, ood_neutral=SMALL)
-    for left in leaving(made.cells, made.info):
+    for left in stored(leaving(made.cells, made.info)):
         scores = left["scores"]["ood_neutral"]
-        shown = {"auc": 0.4, "degenerate": False, "n": 264}
-        assert scores == {**shown, "groups": {}, "withheld": scores["withheld"]}
-        assert "eodds" in scores["withheld"]
+        assert scores == {"n": 264, "metrics": {"auc": 0.4}, "suppressed": scores["suppressed"]}
+        assert "eodds" in scores["suppressed"]
         assert not numbers(left) & set(HIDDEN)
         # 40 and 25 are small too where 60 is the least.
-        assert bool(left["scores"]["ood_reversed"]["groups"]) == (least == 8)
+        assert ("attributes" in left["scores"]["ood_reversed"]) == (least == 8)
 
 
 def test_a_small_cell_of_val_hides_the_size_of_the_external_set_and_what_counts_it():
     made = small_site(10, val=SMALL)
-    left = leaving(made.cells, made.info)[0]
+    left = stored(leaving(made.cells, made.info))[0]
     assert left["data"]["external"] == {"sha": "north-external-0"}
     assert left["cost"] == {"seconds": 1.0}
-    assert left["scores"]["ood_neutral"]["eodds"] == 0.4
+    assert left["scores"]["ood_neutral"]["attributes"]["age"]["metrics"]["eodds"] == 0.4
     assert "external_repeats" not in left
     pair = {"best": "a", "worst": "b", "skipped": [], "auc": {"a": 0.9}}
     stays = {"objective": "o", "chosen": "swift", "trials": 2, "failed": 0, "undefined": 0}
     goes = {"images_forward": 777, "images_backward": 555, "scores": {"swift": {"eodds": 0.123}}}
     tuned = {**stays, **goes, "holdout": {"n": 9, "sha": "s"}}
     cells = [changed(item, pair=pair, tuned=tuned, external_repeats=3) for item in made.cells]
-    left = leaving(cells, made.info)[0]
+    left = stored(leaving(cells, made.info))[0]
     assert left["pair"] == {"best": "a", "worst": "b", "skipped": []}
-    assert left["tuned"] == {**stays, "holdout": {"n": None}}
+    assert left["tuned"] == {**stays, "holdout": {}}
     assert "external_repeats" not in left
 
 
@@ -278,7 +296,7 @@ def test_what_was_exported_gives_the_tables_of_home(tmp_path, least):
 def test_intervals_over_patients_travel_without_the_predictions_they_are_made_of(tmp_path, least):
     rng, y, a = np.random.default_rng(0), [0, 1] * 20, [0] * 20 + [1] * 20
     frames = {
-        (method, fold): predictions("zq", list(rng.normal(y)), y, a).assign(group=[*range(40)] * 3)
+        (method, fold): predictions("zq", list(rng.normal(y)), y, a).assign(cluster=[*range(40)] * 3)
         for method in ("baseline", "swift")
         for fold in (0, 1)
     }
@@ -330,10 +348,10 @@ FIRST = "cells/small/baseline/f0-s0.json"
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (edit(FIRST, schema=9), f"{FIRST.partition('/')[2]} is of schema 9, 1 expected"),
-        (edit(FIRST, scores=[]), "has no 'scores' as a cell has it"),
-        (edit(FIRST, cell={"task": "x"}), "has no 'backbone' as a cell has it"),
-        (lambda files: files.update({FIRST: b"[]"}), "is no record"),
+        (edit(FIRST, schema=9), f"{FIRST.partition('/')[2]}: schema 9, {SCHEMA} expected"),
+        (edit(FIRST, scores=[]), "not a whole result: Expected `object`, got `array` - at `$.scores`"),
+        (edit(FIRST, cell={"task": "x"}), "not a whole result: Object missing required field `backbone` - at `$.cell`"),
+        (lambda files: files.update({FIRST: b"[]"}), "not a whole result: Expected `object`, got `array`"),
         (
             lambda files: files.update({"cells/small/swift/f9-s0.json": files[FIRST]}),
             "holds another cell than its name",
@@ -372,7 +390,7 @@ def test_what_is_missing_elsewhere_is_made_by_the_task_that_came_along(tmp_path)
         with opened(tmp_path / "own.tar.gz") as away:
             assert str(away.line(["bmft"]).handed_on) == "bench run --task task.toml --methods bmft"
             assert away.variant("epochs", 4) is None
-            assert sweeps.missing_of_task(away, "external") == [], spec
+            assert figure(away, "external").missing(away) == [], spec
             assert set(sweeps.of_task(sweeps.variants(away, "external"))["x"]) == {0, 0.2, 0.4, 0.6, 0.8, 1}
     pack(tmp_path / "suite.tar.gz", *contents(site("north")))
     with opened(tmp_path / "suite.tar.gz") as away:
@@ -401,11 +419,16 @@ def with_variants(results, least=0, images=200, spec=TASK.name):
             for method in ("baseline", "swift")
             for fold in (0, 1)
         ]
-        (results / "cells" / folder(task.name)).mkdir(parents=True, exist_ok=True)
+        (results / "cells" / slug(task.name)).mkdir(parents=True, exist_ok=True)
         settings = dataclasses.replace(made.settings, results=results, task=one)
         info = dataclasses.replace(made.info, min_cell=least, name=task.name)
         known[one] = Material(settings, task, info, cells, [], known=known)
     return known[spec]
+
+
+def figure(material, field):
+    name = {"epochs": "figure-4", "external": "figure-7"}[field]
+    return next(item for item in artefacts(material) if item.name == name)
 
 
 def test_figures_over_variants_are_drawn_of_the_same_numbers_elsewhere(tmp_path):
@@ -419,8 +442,8 @@ def test_figures_over_variants_are_drawn_of_the_same_numbers_elsewhere(tmp_path)
             assert sorted(one) == sorted(map(float, sweeps.values(TASK, field)))
             assert sweeps.images(other) == sweeps.images(one)
             assert_frame_equal(sweeps.of_task(other), sweeps.of_task(one))
-            assert sweeps.missing_of_task(away, field) == []
-        assert [item["log"] for item in away.cells] == [{"reset_share": 0.25}, {"reset_share": 1.25}] * 2
+            assert figure(away, field).missing(away) == []
+        assert [item.log for item in away.cells] == [{"reset_share": 0.25}, {"reset_share": 1.25}] * 2
 
 
 def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_path):
@@ -428,9 +451,9 @@ def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_pa
     inside = [name for name in members(tmp_path / "a.tar.gz") if name.startswith("variants/external")]
     assert {name.split("/")[1] for name in inside} == {f"external-{share}" for share in (0.0, 0.4, 0.6, 0.8)}
     with opened(tmp_path / "a.tar.gz") as away:
-        (line,) = sweeps.missing_of_task(away, "external")
+        (line,) = figure(away, "external").missing(away)
         assert str(line.handed_on) == "bench run --task phantom-cxr-age --methods swift --ablate external"
-        assert sweeps.missing_of_task(away, "epochs") == []
+        assert figure(away, "epochs").missing(away) == []
 
 
 def test_what_one_fold_withholds_the_variants_of_all_withhold(tmp_path):
@@ -445,7 +468,7 @@ def test_what_one_fold_withholds_the_variants_of_all_withhold(tmp_path):
 
 def test_the_logged_share_leaves_if_it_is_a_number():
     told = changed(cell("swift", 0, "north"), log={"reset_share": "zqfilm"})
-    assert "log" not in leaving([told], site("north").info)[0]
+    assert "log" not in stored(leaving([told], site("north").info))[0]
 
 
 @pytest.mark.parametrize(
@@ -454,8 +477,8 @@ def test_the_logged_share_leaves_if_it_is_a_number():
 def test_a_variant_with_cells_of_another_task_is_refused(tmp_path, task, says):
     about, files = contents(with_variants(tmp_path / "results"))
     name = "variants/epochs-0/small/swift/f0-s0.json"
-    record = changed(json.loads(files[name]), task=task or f"{TASK.name}:epochs=1")
-    files[name] = json.dumps(record).encode()
+    record = changed(decode(files[name], Record), task=task or f"{TASK.name}:epochs=1")
+    files[name] = to_json(record)
     pack(tmp_path / "a.tar.gz", about, files)
     with pytest.raises(DataInvalid, match=says), opened(tmp_path / "a.tar.gz"):
         pass

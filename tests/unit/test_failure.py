@@ -9,10 +9,14 @@ import sys
 import pytest
 import torch
 
+from bench.cells.identity import Cell
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
-from bench.run.failure import ATTEMPTS, KINDS, classify, of_exit, of_slurm
+from bench.run.attempt import FAILURE_KINDS, classify
 from bench.run.history import settings_texts
-from bench.run.plan import Cell, Settings
+from bench.run.launchers.local.pool import kind_of_exit
+from bench.run.launchers.slurm.queue import kind_of_state
+from bench.run.launchers.slurm.worker import ATTEMPTS
+from bench.run.plan import Settings
 
 ERRORS = [
     (MemoryError(), "oom"),
@@ -43,7 +47,7 @@ def test_what_torch_raises_on_a_cpu_without_memory_is_out_of_memory():
 )
 def test_a_process_that_a_signal_ended_has_a_kind(number, kind):
     ended = subprocess.run([sys.executable, "-c", f"import os; os.kill(os.getpid(), {number:d})"], check=False)
-    assert of_exit(ended.returncode) == kind
+    assert kind_of_exit(ended.returncode) == kind
 
 
 @pytest.mark.parametrize(
@@ -63,17 +67,17 @@ def test_a_process_that_a_signal_ended_has_a_kind(number, kind):
     ],
 )
 def test_a_state_of_slurm_has_a_kind(state, kind):
-    assert of_slurm(state) == kind
+    assert kind_of_state(state) == kind
 
 
 def test_only_what_says_nothing_of_the_cell_is_tried_again_by_itself():
-    assert {kind for kind in KINDS if ATTEMPTS.get(kind, 1) > 1} == {"node", "preempted", "timeout"}
+    assert {kind for kind in FAILURE_KINDS if ATTEMPTS.get(kind, 1) > 1} == {"node", "preempted", "timeout"}
 
 
 TOLD_TWICE = """
 import os, signal, sys, time
 from pathlib import Path
-from bench.run import worker
+from bench.run.launchers.slurm import worker
 
 def told(*_, **__):
     os.kill(os.getpid(), signal.SIGTERM)

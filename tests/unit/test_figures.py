@@ -260,7 +260,7 @@ def test_a_method_has_its_colour_and_marker_in_every_figure(name: str) -> None:
 
 
 def test_rows_differ_without_colour() -> None:
-    methods = [build_method(name) for name in registry.catalogue("method")]
+    methods = [build_method(name) for name in registry.METHODS.catalogue()]
     rows = [Name(method.row, method.title, method.title, method.title) for method in methods]
     rows += [Name(100, name, name, name) for name in ("own", "other")]
     looks, dashes = styles_of(rows), dashes_of(rows)

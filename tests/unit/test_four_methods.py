@@ -12,7 +12,6 @@ from bench.checks import RECIPE, logits, random_net, random_run, random_split
 from bench.data.image_split import ImageSplit
 from bench.errors import EmptyGroup, UsageError
 from bench.learn import importance
-from bench.learn.network import Net
 from bench.methods._masked_layers import MaskedLayer, layer_names, mask_layers, set_masks
 from bench.methods._selection import measure, soft_gap
 from bench.methods.diff_gda import DiffGda
@@ -20,6 +19,7 @@ from bench.methods.diff_prune import DiffPrune
 from bench.methods.fair_prune import FairPrune, smallest
 from bench.methods.fullft_rw import FullFTRW
 from bench.methods.llft import LLFT
+from bench.net import Net
 from bench.run.context import SharedCache
 
 FOUR = {"llft": LLFT, "diff_gda": DiffGda, "diff_prune": DiffPrune, "fair_prune": FairPrune}
@@ -61,7 +61,7 @@ def test_presets_and_grids_are_settings_that_read_what_they_declare(name):
         assert set(run._opened) == cls(**values).uses
     for values in itertools.product(*cls.search.values()):
         method = cls(**dict(zip(cls.search, values, strict=True)))
-        assert registry.build("method", registry.describe(name, method)) == method
+        assert registry.METHODS.build(registry.describe(name, method)) == method
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 
 from bench.report import collect
 from bench.report.artefacts import artefacts
-from bench.report.tables.group_table import RATES, csv, frame, markdown
+from bench.report.render.document import markdown
+from bench.report.render.table import csv
+from bench.report.tables.group_table import RATES, frame, section
 from bench.score.metrics import score_sets
 from tests.factory import GONE, changed, record, task_info
 from tests.unit.materials import material
@@ -46,7 +48,7 @@ def test_every_rate_has_its_mean_and_spread_and_what_it_rests_on(cells: list[dic
     assert len(table) == 2 * 3 * 2 * len(RATES)
     for rate, images in (("selection_rate", 49), ("tpr", 9), ("fpr", 40), ("auc", 9), ("calibration_error", 49)):
         (row,) = rows(table, method="a", set="near", group="older", rate=rate).to_dict("records")
-        values = [item["scores"]["near"]["groups"]["older"][rate] for item in cells[3:]]
+        values = [item.scores["near"].groups["older"].metrics[rate] for item in cells[3:]]
         assert row["mean"] == pytest.approx(np.mean(values))
         assert row["std"] == pytest.approx(np.std(values, ddof=1))
         assert (row["images"], row["few"], row["folds"], row["role"]) == (images, images < 10, 3, "ood")
@@ -56,7 +58,7 @@ def test_every_rate_has_its_mean_and_spread_and_what_it_rests_on(cells: list[dic
 def test_seeds_of_a_fold_are_one_observation() -> None:
     cells = [cell("Baseline", fold, seed) for fold in range(2) for seed in range(2)]
     (row,) = rows(frame(collect(cells, [], INFO), cells), set="far", group="younger", rate="tpr").to_dict("records")
-    values = np.array([item["scores"]["far"]["groups"]["younger"]["tpr"] for item in cells]).reshape(2, 2)
+    values = np.array([item.scores["far"].groups["younger"].metrics["tpr"] for item in cells]).reshape(2, 2)
     assert (row["mean"], row["folds"]) == (pytest.approx(values.mean()), 2)
     assert row["std"] == pytest.approx(values.mean(axis=1).std(ddof=1))
 
@@ -64,7 +66,7 @@ def test_seeds_of_a_fold_are_one_observation() -> None:
 def test_what_rests_on_fewer_than_ten_images_is_marked_and_nothing_else(cells: list[dict[str, Any]]) -> None:
     results = collect(cells, [], INFO)
     table = frame(results, cells)
-    text = markdown(results, table)
+    text = markdown(section(results, table))
     line = next(line for line in text.splitlines() if line.startswith("| A | older | 49 | 9 | 40 |"))
     assert ["¶" in entry for entry in line.split("|")[6:11]] == [False, True, False, True, False]
     assert sum("¶" in line for line in text.splitlines()) == 3, "both methods on near, and the note"
@@ -80,7 +82,9 @@ def test_a_rate_without_images_is_undefined_and_not_zero(cells: list[dict[str, A
     table = frame(results, cells)
     (row,) = rows(table, method="a", set="near", group="older", rate="tpr").to_dict("records")
     assert (np.isnan(row["mean"]), row["folds"], row["few"]) == (True, 0, True)
-    line = next(line for line in markdown(results, table).splitlines() if line.startswith("| A | older | 40 | 0 |"))
+    line = next(
+        line for line in markdown(section(results, table)).splitlines() if line.startswith("| A | older | 40 | 0 |")
+    )
     assert line.split("|")[7].strip() == "–"
 
 
@@ -98,7 +102,7 @@ def test_of_a_set_with_a_small_cell_there_is_no_row(cells: list[dict[str, Any]],
     results = collect(cells, [], replace(INFO, min_cell=least))
     table = frame(results, cells)
     assert {*table["set"]} == left
-    text = markdown(results, table)
+    text = markdown(section(results, table))
     assert {name for name in SIZES if f"## small, {name}" in text} == left
     assert ("Withheld" in text) is (len(left) < 3)
     assert csv(table).startswith("task,synthetic,backbone,method,label,spec,set,role,group,n,")
@@ -107,7 +111,7 @@ def test_of_a_set_with_a_small_cell_there_is_no_row(cells: list[dict[str, Any]],
 def test_it_is_an_artefact_of_every_task_with_cells(cells: list[dict[str, Any]]) -> None:
     made = material(cells, [], INFO)
     (item,) = [item for item in artefacts(made) if item.name == "groups"]
-    assert {*item.make(made)} == {"md", "csv"}
+    assert {*item.make(made)} == {"md", "html", "csv"}
     assert item.missing(made) == []
     nothing = material([], [], INFO)
     assert [line.methods for line in item.missing(nothing)] == [("all",)]

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from bench import listing, taskfile
 from bench.api import Attribute, Dataset, Label
+from bench.cells.identity import Cell
 from bench.data.columns import coded
 from bench.data.external import external_set
 from bench.data.group_pair import LEAST, Pair, choose, of_pair
@@ -26,7 +27,7 @@ from bench.report.numbers.task_info import MORE_GROUPS, Undefined
 from bench.report.tables import main_table, terminal
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
-from bench.run.plan import Cell, build_method, cell_hash, method_specs, plan, undefined
+from bench.run.plan import build_method, cell_hash, method_specs, plan, undefined
 from bench.score.metrics import evaluate
 from bench.tasks import ATTRIBUTES, TASKS
 from tests.factory import record, scores, task_info
@@ -320,7 +321,7 @@ def small_task(tmp_path_factory):
 def test_a_plan_leaves_out_what_is_not_defined(small_task):
     cells = plan(small_task, method_specs("all"), backbone="small", folds=(0, 1), seeds=(0,))
     assert [p.error for p in cells] == [None] * 12
-    assert {p.cell.method for p in cells} == {"baseline", "fullft_rw", "fullft_fdr", "llft", "bmft", "swift"}
+    assert {p.cell.spec for p in cells} == {"baseline", "fullft_rw", "fullft_fdr", "llft", "bmft", "swift"}
 
 
 def test_the_hash_holds_the_rule_and_not_the_pair(small_task, monkeypatch):
@@ -420,7 +421,7 @@ def test_the_findings_are_about_gap_auc_and_overall_auc():
     )
     assert "EOdds" not in " ".join(text)
     assert "Reg" not in " ".join(text), "why it has no numbers is said once, in the notes"
-    alone = [item for item in five() if item["cell"]["title"] == "Baseline"]
+    alone = [item for item in five() if item.cell.title == "Baseline"]
     assert findings(collect(alone, [], INFO)) == snapshot(["There are results of Baseline only: nothing is compared."])
 
 
@@ -449,7 +450,7 @@ def test_the_notes_say_pairs_sizes_and_what_is_undefined():
             "External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with 20 images of each class, chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); no pair, so that every method is the Baseline (fold 4).",
             "Min and Gap AUC are over 2 of 3 groups, without old, which lack a class.",
             "Min and Gap AUC are over 2 of 3 groups, without old, which lack a class.",
-            "Smallest on near: a difference to Baseline in Gap AUC of 0.004 over folds (median of the methods).",
+            "Minimum detectable on near: a difference to Baseline in Gap AUC of 0.004 over folds (median of the methods).",
         ]
     )
 

@@ -44,7 +44,7 @@ def table(root, spec, **tree):
 
 
 def read(root, spec):
-    rows = registry.build("dataset", spec).table(root)
+    rows = registry.DATASETS.build(spec).table(root)
     return rows.set_index(rows["uid"].str.partition(":")[2])
 
 
@@ -59,7 +59,7 @@ def column(rows, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_source_keeps_the_contract(tmp_path, name):
     rows = table(tmp_path, name)
-    kind = registry.load("dataset", name)
+    kind = registry.DATASETS.load(name)
     assert CONTRACT | {*kind.labels, *kind.attributes} <= {*rows.columns}
     assert rows["uid"].is_unique
     assert rows["uid"].str.startswith(f"{name}:").all()
@@ -89,9 +89,9 @@ def test_names_are_found_in_any_case_and_folder(tmp_path, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_missing_and_where_it_is_had(tmp_path, name):
-    access = re.escape(registry.load("dataset", name).access)
+    access = re.escape(registry.DATASETS.load(name).access)
     with pytest.raises(DataMissing, match=rf"table \S+\.csv .*not found\. {access}"):
-        registry.build("dataset", name).table(tmp_path)
+        registry.DATASETS.build(name).table(tmp_path)
     trees.TREES[name](tmp_path)
     for file in [*tmp_path.rglob("*.jpg"), *tmp_path.rglob("*.JPG"), *tmp_path.rglob("*.png")]:
         file.unlink()
@@ -101,7 +101,7 @@ def test_what_is_missing_and_where_it_is_had(tmp_path, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_changes_the_table(tmp_path, name):
-    kind = registry.load("dataset", name)
+    kind = registry.DATASETS.load(name)
     plain = table(tmp_path, name)
     for field in dataclasses.fields(kind):
         changed = read(tmp_path, f"{name}:{field.name}={field.metadata['other']}")
@@ -110,7 +110,7 @@ def test_every_option_changes_the_table(tmp_path, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_first_line_says_what_it_is(name):
-    assert 20 < len(registry.load("dataset", name).__doc__.splitlines()[0]) <= 100
+    assert 20 < len(registry.DATASETS.load(name).__doc__.splitlines()[0]) <= 100
 
 
 @pytest.mark.parametrize("name", ["skin-tone", "skin-gender", "cxr-gender", "cxr-age"])
@@ -119,7 +119,7 @@ def test_the_tasks_of_the_paper_read_their_tables(tmp_path, name):
     for set_name, rows in {"source": task.source, **task.ood}.items():
         extra = {"tones": True} if rows.dataset == "isic" else {}
         trees.TREES[rows.dataset](tmp_path / rows.dataset, **extra)
-        dataset = registry.build("dataset", rows.dataset)
+        dataset = registry.DATASETS.build(rows.dataset)
         sample = sample_table(dataset, tmp_path / rows.dataset, rows.where, task.label, task.attribute, set_name)
         assert set(sample["y"]) == {0, 1}, set_name
         assert set(sample["a"]) <= {0, 1}
@@ -140,13 +140,13 @@ def test_the_task_of_the_documentation_is_one(tmp_path):
     task = taskfile.resolve(str(tmp_path / "skin.toml"))
     assert (task.recipe, task.label) == (TASKS["skin-tone"].recipe, NOT_MELANOMA)
     for rows in (task.source, *task.ood.values()):
-        registry.build("dataset", rows.dataset)
+        registry.DATASETS.build(rows.dataset)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_and_its_values_are_documented(name):
     table = DOCS.read_text(encoding="utf-8").partition("| option | default |")[2]
-    kind = registry.load("dataset", name)
+    kind = registry.DATASETS.load(name)
     for field in dataclasses.fields(kind):
         (line,) = (line for line in table.splitlines() if f"`{name}:{field.name}`" in line)
         for value in typing.get_args(typing.get_type_hints(kind)[field.name]):
@@ -573,7 +573,7 @@ def test_a_truncated_film_is_named(tmp_path):
     used = rows[rows["drop"] == ""]
     file = tmp_path / "data" / used["path"].iloc[1]
     file.write_bytes(file.read_bytes()[:-200])
-    dataset = registry.build("dataset", "chexpert")
+    dataset = registry.DATASETS.build("chexpert")
     with pytest.raises(DataError) as error:
         image_cache(Pixels(dataset, "chexpert", tmp_path / "data", 16, 1, "none", tmp_path / "cache"), used)
     assert plain(error.value, tmp_path) == snapshot("""\

@@ -22,10 +22,10 @@ from PIL import Image
 from bench.data import building, workers
 from bench.data.augment import dihedral, normalise
 from bench.data.cache import image_cache, open_cache, verify
-from bench.data.decode import fit, read_image
 from bench.data.facts import perceptual_hash
 from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
+from bench.decode import fit, read_image
 from bench.errors import DataInvalid, NotWritten, UsageError
 from tests.prose import plain
 

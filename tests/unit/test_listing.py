@@ -78,7 +78,7 @@ def test_a_method_with_the_rows_that_its_options_declare(listed):
     assert rows == [f"{row} {REGISTER[row].topic}: {REGISTER[row].default}" for row in ("D05", "D20")]
 
 
-@pytest.mark.parametrize("name", registry.catalogue("method"))
+@pytest.mark.parametrize("name", registry.METHODS.catalogue())
 def test_a_method_with_the_rows_that_name_it(name):
     text = show("methods", name)
     for row in REGISTER.values():

@@ -395,19 +395,19 @@ def test_a_cell_that_finds_shared_values_says_what_one_that_makes_them_says(tmp_
 )
 def test_impossible_combinations_are_refused(spec, words):
     with pytest.raises(UsageError) as caught:
-        registry.build("method", spec)
+        registry.METHODS.build(spec)
     assert all(word in str(caught.value) for word in words), str(caught.value)
     assert caught.value.exit_code == 2
 
 
 def test_presets_stand_for_their_parameters():
-    assert registry.build("method", "swift:preset=suite") == SWiFT()
-    assert registry.build("method", "swift:preset=paper") == SWiFT(reinit_scope="head_all")
-    given = registry.build("method", "swift:preset=reference,extractor_step2=eval")
+    assert registry.METHODS.build("swift:preset=suite") == SWiFT()
+    assert registry.METHODS.build("swift:preset=paper") == SWiFT(reinit_scope="head_all")
+    given = registry.METHODS.build("swift:preset=reference,extractor_step2=eval")
     assert given == SWiFT(mask_data="val", reinit_scope="reference")
     assert registry.describe("swift", given) == "swift:mask_data=val,reinit_scope=reference"
     with pytest.raises(UnknownName) as error:
-        registry.build("method", "swift:preset=referense")
+        registry.METHODS.build("swift:preset=referense")
     assert str(error.value) == snapshot(
         "unknown preset 'referense' of swift: did you mean reference? allowed: suite, paper, reference"
     )

@@ -99,11 +99,9 @@ def test_sites_may_have_other_sources_and_other_words_for_the_task():
         ({"parameters": {"rate": 0.9}}, "method: swift with rate 0.5 at north, 0.9 at south"),
         ({"parameters": {}}, "method: swift with rate 0.5 at north, not set at south"),
         ({"metrics_version": 2}, "metrics: version 1 at north, 2 at south: `bench metrics --recompute` brings"),
-        ({"schema": 2}, "cells: schema 1 at north, 2 at south"),
-        ({"smoke": True}, "smoke: results of south come from `--smoke`"),
         ({"backbone": "resnet50"}, "backbone: none that all sites ran (north: small; south: resnet50)"),
     ],
-    ids=["version", "parameter", "missing parameter", "metrics", "schema", "smoke", "backbone"],
+    ids=["version", "parameter", "missing parameter", "metrics", "backbone"],
 )
 def test_cells_that_are_not_alike_are_refused(changes, says):
     found = conflicts({"north": site("north"), "south": changed("south", **changes)})

@@ -11,9 +11,10 @@ from inline_snapshot import snapshot
 from bench.report.artefacts import artefacts
 from bench.report.numbers.aggregate import SYNTHETIC
 from bench.report.page import NAME, Shown, found, index, page
-from bench.report.page.embed import html
+from bench.report.render.document import PART, Section, page_part
+from bench.report.render.table import Column, Entry, Table
 from bench.report.rerun_commands import Line
-from bench.report.tables.main_table import markdown
+from bench.report.tables.main_table import section
 from bench.report.task_results import Material
 from bench.run.plan import Settings
 from bench.tasks import TASKS
@@ -46,7 +47,7 @@ def cell(title, fold, *, commit="a" * 40, near=(60, 40, 75, 25), eodds=None, hos
         data={"external": (173, f"e{fold}" * 20), "near": (sum(near), "b" * 40), "far": (200, "f" * 40)},
         scores={"near": one(near), "far": one((60, 40, 75, 25)), "val": one((60, 40, 75, 25))},
         cost={"images_forward": 519, "images_backward": 0},
-        baseline={"sha256": f"{fold}" * 40},
+        baseline_sha256=f"{fold}" * 40,
         environment={
             "bench": "0.1.0",
             "commit": commit,
@@ -79,11 +80,11 @@ def figure():
 def shown(material):
     """Two tables, a figure, and one whose cells are missing."""
     line = Line(Settings(f"{FOLDER}/demo.toml", FOLDER, FOLDER, FOLDER), ("swift",), None, ("--ablate", "epochs"))
-    table = markdown(material.results).encode()
+    table = page_part(section(material.results), 2).encode()
     return [
-        Shown("main", "All methods.", {"md": table, "csv": b""}),
+        Shown("main", "All methods.", {PART: table, "csv": b""}),
         Shown("trade-off", "Disparity against accuracy.", figure()),
-        Shown("ablation-alpha-mask", "Alpha & its masks.", {"md": table}),
+        Shown("ablation-alpha-mask", "Alpha & its masks.", {PART: table, "md": b""}),
         Shown("figure-4", "gaps against epochs.", {}, (line,)),
     ]
 
@@ -106,8 +107,7 @@ def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
             '<p class="headline">4 methods, 3 of 3 folds. EOdds lower than Baseline&#39;s on near (Alpha, Beta and Gamma); far (Alpha, Beta and Gamma).</p>'
         ]
     )
-    assert text.count("<b>0.054 ± 0.004</b>") == 2, "the best of two test sets"
-    assert text.count("<strong>0.054 ± 0.004</strong>") == 2, "and in the ablation's Markdown"
+    assert text.count("<b>0.054 ± 0.004</b>") == 4, "the best of two test sets, here and in the ablation"
     assert text.count("<ins>0.102 ± 0.002</ins>") == 4
     assert text.count('src="data:image/webp;base64,') == 1
     assert 'href="trade-off.pdf"' in text
@@ -127,14 +127,14 @@ def test_the_same_cells_give_the_same_bytes_in_whatever_order_they_are_read():
 def test_provenance_says_which_code_made_how_many_cells_and_of_which_data():
     several = [cell(title, fold, commit="ab"[title == "Gamma"] * 40) for title in TITLES for fold in range(3)]
     text = text_of(material(several))
-    row = "<tr><td>0.1.0</td><td>{}</td><td>3.11.7</td><td>torch 2.13.0</td><td>x86_64</td><td>{}</td></tr>"
+    row = '<tr><th scope="row">0.1.0</th><td>{}</td><td>3.11.7</td><td>torch 2.13.0</td><td>x86_64</td><td>{}</td></tr>'
     assert row.format("aaaaaaaaaaaa", 9) in text
     assert row.format("bbbbbbbbbbbb, files changed", 3) in text
-    assert "<tr><td>near</td><td>all</td><td>200</td><td>bbbbbbbbbbbb</td></tr>" in text
-    assert "<tr><td>external</td><td>1</td><td>173</td><td>e1e1e1e1e1e1</td></tr>" in text
-    assert "<tr><td>small</td><td>Alpha</td><td>alpha</td><td>3</td><td>3</td></tr>" in text
-    assert "<tr><td>batch</td><td>64</td><td>128</td></tr>" in text, "an option that is not the default"
-    assert "<td>momentum</td>" not in text, "one that is"
+    assert '<tr><th scope="row">near</th><td>all</td><td>200</td><td>bbbbbbbbbbbb</td></tr>' in text
+    assert '<tr><th scope="row">external</th><td>1</td><td>173</td><td>e1e1e1e1e1e1</td></tr>' in text
+    assert '<tr><th scope="row">small</th><td>Alpha</td><td>alpha</td><td>3</td><td>3</td></tr>' in text
+    assert '<tr><th scope="row">batch</th><td>64</td><td>128</td></tr>' in text, "an option that is not the default"
+    assert "momentum</th>" not in text, "one that is"
 
 
 def test_no_host_no_folder_and_no_image_is_named():
@@ -145,7 +145,7 @@ def test_no_host_no_folder_and_no_image_is_named():
         f"{place}/beta/f1-s0.failed.json: not a whole record of a failure",
         f"{place}/beta/{IMAGE}: not a file of a cell",
     )
-    kept = [item for item in cells() if (item["cell"]["title"], item["cell"]["fold"]) != ("Gamma", 2)]
+    kept = [item for item in cells() if (item.cell.title, item.cell.fold) != ("Gamma", 2)]
     text = text_of(material(kept, failures=[failed], left_out=left_out))
     assert sentences_with(text, "ValueError", "0") == snapshot(
         ["<p>Failed: Gamma, small, fold 2, seed 0: ValueError.</p>"]
@@ -169,15 +169,15 @@ def test_small_cells_are_withheld_from_the_page_too():
     text = text_of(given)
     for count in (*near, 198, 66, 190, 74):
         assert not re.search(rf"(?<![\d.]){count}(?![\d.])", words_of(text)), count
-    assert "<td>near</td><td>all</td><td>264</td>" in text, "its size is no secret"
+    assert '<th scope="row">near</th><td>all</td><td>264</td>' in text, "its size is no secret"
     tiny = text_of(material(cells(near=(3, 2, 2, 1)), info={"min_cell": 10}))
-    assert "<td>near</td><td>all</td><td>&lt;10</td>" in tiny, "that of a set so small is"
+    assert '<th scope="row">near</th><td>all</td><td>&lt;10</td>' in tiny, "that of a set so small is"
 
 
 def test_no_size_follows_from_a_validation_set_with_a_small_cell():
     small = [changed(item, groups={"val": {"older": {"positives": 4}}}) for item in cells()]
     text = text_of(material(small, info={"min_cell": 10}))
-    assert "<td>external</td><td>1</td><td>–</td>" in text
+    assert '<th scope="row">external</th><td>1</td><td>–</td>' in text
     assert "173" not in words_of(text)
 
 
@@ -196,22 +196,23 @@ def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
 
 def test_markup_in_names_is_text():
     evil = "<script>alert(1)</script>"
-    sneaky = [changed(item, title=item["cell"]["title"] + evil) for item in cells()]
+    sneaky = [changed(item, title=item.cell.title + evil) for item in cells()]
     given = material(sneaky, info={"says": evil})
     text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings, (evil,)),))])
     assert evil not in text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
 
 
-def test_markdown_becomes_html_below_its_section_and_html_in_it_becomes_text():
-    text = html(
-        "# Title\n\n## Part\n\n| a | b |\n| --- | ---: |\n| x\\_y | <ins>1</ins> |\n\n<img src=x> [a](javascript:b)\n"
+def test_a_report_text_is_below_its_section_and_markup_in_it_is_text():
+    table = Table([Column("a", "left"), Column("b")], [["x_y", Entry(1, mark="second")]])
+    text = page_part(
+        Section("Title", [Section("Part", [table, "<img src=x> [a](javascript:b), `run <it>`", ["one"]])]), 2
     )
     assert "Title" not in text
     assert "<h3>Part</h3>" in text
-    assert '<td>x_y</td>\n<td class="number"><ins>1</ins></td>' in text
-    assert "&lt;img src=x&gt;" in text
-    assert "<a" not in text
+    assert '<th scope="row">x_y</th><td class="number"><ins>1.000</ins></td>' in text
+    assert "<p>&lt;img src=x&gt; [a](javascript:b), <code>run &lt;it&gt;</code></p>" in text
+    assert "<li>one</li>" in text
     assert "style=" not in text
 
 
@@ -298,12 +299,10 @@ def test_a_keyboard_sorts_too(window, file):
 
 @needs_chromium
 def test_what_is_undefined_stands_last_either_way_and_signs_count(window, tmp_path):
-    rows = "".join(
-        f"| {name} | {value} |\n"
-        for name, value in zip("abcde", ("–", "+0.2", "−0.5", "<10", "0.1 ± 0.3"), strict=True)
-    )
+    rows = list(zip("abcde", ("–", "+0.2", "−0.5", "<10", "0.1 ± 0.3"), strict=True))
+    signs = page_part(Section("Signs", [Table([Column("m", "left"), Column("v")], rows)]), 2)
     given = material(cells())
-    table = Shown("main", "", {}), Shown("signs", "Signs.", {"md": f"| m | v |\n| --- | ---: |\n{rows}".encode()})
+    table = Shown("main", "", {}), Shown("signs", "Signs.", {PART: signs.encode()})
     (tmp_path / NAME).write_bytes(page(given, table))
     window.open(tmp_path / NAME)
     names = "[...document.querySelectorAll('#signs tbody tr')].map((row) => row.cells[0].textContent).join('')"

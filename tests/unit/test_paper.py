@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
 
 from bench import registry, taskfile
 from bench.errors import UnknownName, UsageError
-from bench.report import artefacts, selection
+from bench.report import artefacts
 from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
 from bench.report.numbers.published import COLUMNS, everything
 from bench.report.task_results import Material
@@ -85,7 +85,7 @@ def twins(**found):
 
 def table(name, material, made=None):
     every = artefacts.artefacts(material) if made is None else made
-    (item,) = selection.chosen(every, name)
+    (item,) = artefacts.chosen(every, name)
     return {kind: data.decode() for kind, data in item.make(material).items()}
 
 
@@ -193,9 +193,9 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
     assert r"Without step 1 & \multicolumn{3}{c}{not run}" in made["tex"]
     assert made["csv"].count(",not run,") == 4 * 3
 
-    (item,) = selection.chosen(every, "table-8")
+    (item,) = artefacts.chosen(every, "table-8")
     assert item.count(root) == (10, 30)
-    assert selection.lacking([item], root) == [
+    assert artefacts.lacking([item], root) == [
         "table-8: 10 of 30 cells are there",
         "all that is missing:",
         f"    bench run --task phantom-skin-tone --methods swift:steps=second {FOLDERS}",
@@ -224,7 +224,7 @@ def test_another_backbone_is_another_table():
     first, second = (pd.read_csv(io.StringIO(table(f"table-{n}", root, every)["csv"])) for n in (1, 2))
     assert first["backbone"].unique().tolist() == ["resnet50"]
     assert (first["mean"].notna().sum(), second["mean"].notna().sum()) == (10 * 6, 6)
-    (item,) = selection.chosen(every, "table-2")
+    (item,) = artefacts.chosen(every, "table-2")
     assert item.missing(root)[0].backbone == "efficientnet_b3"
     # The same cells stand where the published numbers stand: keys, sets and metrics agree.
     published = everything()
@@ -251,15 +251,15 @@ def test_small_cells_are_withheld_here_too():
 
 def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
     found = artefacts.artefacts(material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
-    assert [item.name for item in selection.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
+    assert [item.name for item in artefacts.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
     assert len({item.name for item in found}) == len(found)
     with pytest.raises(UnknownName) as error:
-        selection.chosen(found, "tabel-7")
+        artefacts.chosen(found, "tabel-7")
     assert str(error.value) == snapshot(
         "unknown artefact 'tabel-7': did you mean table-7 or table-9 or table-8? allowed: main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned"
     )
     with pytest.raises(UsageError) as error:
-        selection.chosen(found, " ,")
+        artefacts.chosen(found, " ,")
     assert str(error.value) == snapshot(
         "--only: name at least one of main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned"
     )
@@ -269,7 +269,7 @@ def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
     known: dict = {}
     material("phantom-cxr-age-groups", cells("phantom-cxr-age-groups", "baseline", folds=5), known)
     found = material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift", folds=3), known)
-    lines = selection.listing(artefacts.artefacts(found), found)
+    lines = artefacts.listing(artefacts.artefacts(found), found)
     by_name = {line.split()[0]: place for place, line in enumerate(lines) if not line.startswith(" ")}
     assert re.fullmatch(r"table-7 +Table 7 +3 of 10 +how importances are normalised", lines[by_name["table-7"]])
     assert lines[by_name["table-7"] + 1] == (
@@ -279,7 +279,7 @@ def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
     assert "5 of 10" in lines[by_name["table-5"]]
     # It can be made of three folds; what is below it runs the others.
     assert lines[by_name["main"] + 1].startswith("    bench run --task phantom-cxr-age --methods baseline,fullft_rw,")
-    everything = selection.everything(artefacts.artefacts(found), found)
+    everything = artefacts.everything(artefacts.artefacts(found), found)
     own = [line for line in everything if " --task phantom-cxr-age " in line]
     assert [re.findall("bench (run|tune)|(--ablate [a-z_]+|--force)", line) for line in own] == [
         [("run", "")],

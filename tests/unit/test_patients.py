@@ -14,15 +14,15 @@ import pyarrow as pa
 import pytest
 from inline_snapshot import snapshot
 
-from bench.cells.predictions import Scored
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell, predictions_file
+from bench.cells.predictions import Scored, write_predictions
 from bench.report import TaskInfo, collect, write
 from bench.report.artefacts import artefacts
 from bench.report.numbers.patient_intervals import over_patients, redraw
+from bench.report.render.text import md
 from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
-from bench.run.plan import Cell
 from bench.score.bootstrap import Sample, interval, replicates
 from bench.score.metrics import evaluate
 from bench.score.statistics import holm
@@ -46,7 +46,7 @@ def predictions(method: str, fold: int, images: int = 400) -> pd.DataFrame:
         noise = rng.normal(size=images) + 0.05 * np.random.default_rng((place, fold, len(method))).normal(size=images)
         logit = 2.0 * y - 1 + METHODS[method] * a + noise
         ids = [f"{name}-{number:04d}" for number in range(images)]
-        columns = {"set": name, "image_id": ids, "y": y, "a": a, "logit": logit, "group": np.arange(images) // 2}
+        columns = {"set": name, "image_id": ids, "y": y, "a": a, "logit": logit, "cluster": np.arange(images) // 2}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
@@ -64,12 +64,12 @@ def cell(method: str, fold: int) -> Record:
 CELLS = [cell(method, fold) for method in METHODS for fold in range(3)]
 
 
-def stored(item: dict[str, Any]) -> pd.DataFrame:
-    return predictions(item["cell"]["method"], item["cell"]["fold"])
+def stored(item: Record) -> pd.DataFrame:
+    return predictions(item.cell.spec, item.cell.fold)
 
 
 def redrawn(read: Any = stored, info: TaskInfo = INFO) -> Any:
-    def scored(item: dict[str, Any]) -> Scored:
+    def scored(item: Record) -> Scored:
         frame = read(item)
         return Scored(frame.drop(columns="logit").reset_index(drop=True), frame["logit"].to_numpy())
 
@@ -109,25 +109,25 @@ def test_intervals_are_those_of_the_mean_difference_over_folds() -> None:
 
 
 def test_the_order_of_stored_images_and_how_patients_are_numbered_do_not_matter() -> None:
-    def shuffled(item: dict[str, Any]) -> pd.DataFrame:
-        return stored(item).sample(frac=1, random_state=item["cell"]["fold"])
+    def shuffled(item: Record) -> pd.DataFrame:
+        return stored(item).sample(frac=1, random_state=item.cell.fold)
 
     assert main_table.csv(redrawn(shuffled)) == main_table.csv(redrawn())
 
 
 def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> None:
     for item in CELLS:
-        known = item["cell"]
-        file = predictions_file(tmp_path, Cell(INFO.name, "small", known["spec"], known["fold"], 0))
+        known = item.cell
+        file = predictions_file(tmp_path, Cell(INFO.name, "small", known.spec, known.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
-        stored(item).to_parquet(file, index=False)
+        write_predictions(file, stored(item).rename(columns={"a": "a_age"}))
     given = material(CELLS, [], INFO, tmp_path)
     write(given, tmp_path / "report", [item for item in artefacts(given) if item.name == "main"])
     page, text = ((tmp_path / "report" / f"main.{kind}").read_text() for kind in ("md", "tex"))
     row = rows(redrawn())["good"]
     shown = f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]*"
     block = page.partition("## Differences to Baseline over patients")[2].partition("## How to read")[0]
-    assert main_table.md(shown) in block
+    assert md(shown) in block
     assert "### near" in block
     assert "| Baseline" not in block
     assert shown in text
@@ -152,10 +152,10 @@ def test_the_table_of_intervals_compiles(tmp_path) -> None:
 
 
 def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
-    def read(item: dict[str, Any]) -> pd.DataFrame:
+    def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
-        if item["cell"]["method"] == "good" and item["cell"]["fold"] == 2:
-            return frame.drop(columns="group")
+        if item.cell.spec == "good" and item.cell.fold == 2:
+            return frame.drop(columns="cluster")
         return frame
 
     results = redrawn(read)
@@ -165,11 +165,11 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
         ["No interval over patients with predictions of an older version: Good."]
     )
 
-    def gone(item: dict[str, Any]) -> pd.DataFrame:
-        if item["cell"]["method"] == "same":
-            raise FileNotFoundError if item["cell"]["fold"] else pa.ArrowInvalid("half a file")
+    def gone(item: Record) -> pd.DataFrame:
+        if item.cell.spec == "same":
+            raise FileNotFoundError if item.cell.fold else pa.ArrowInvalid("half a file")
         frame = stored(item)
-        return frame.assign(y=1 - frame["y"]) if item["cell"]["method"] == "good" else frame
+        return frame.assign(y=1 - frame["y"]) if item.cell.spec == "good" else frame
 
     notes = "\n".join(reading(redrawn(gone)))
     assert lines_with(notes, "`bench") == snapshot(
@@ -190,16 +190,16 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
 
 
 def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
-    def read(item: dict[str, Any]) -> pd.DataFrame:
+    def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
-        return frame.drop(columns="group") if item["cell"]["method"] == "baseline" else frame
+        return frame.drop(columns="cluster") if item.cell.spec == "baseline" else frame
 
     results = redrawn(read)
     assert not any(row.draws for row in results.rows)
     assert sentences_with(reading(results), "older", "Baseline") == snapshot(
         [
-            "Smallest on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds (median of the methods).",
-            "Smallest on far: with 72 images (older, ill), a TPR gap of 0.136 (at a rate of 0.896); with 108 images (older, healthy), an FPR gap of 0.169 (at a rate of 0.314); a difference to Baseline in EOdds of 0.049 over folds (median of the methods).",
+            "Minimum detectable on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds (median of the methods).",
+            "Minimum detectable on far: with 72 images (older, ill), a TPR gap of 0.136 (at a rate of 0.896); with 108 images (older, healthy), an FPR gap of 0.169 (at a rate of 0.314); a difference to Baseline in EOdds of 0.049 over folds (median of the methods).",
             "No interval over patients with predictions of an older version: Baseline.",
         ]
     )
@@ -253,7 +253,7 @@ def test_every_way_of_being_separable_has_its_words(folds: float, patients: floa
 
 @pytest.mark.parametrize(("patients", "left"), [(1, False), (5, True)])
 def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, left: bool) -> None:
-    def read(item: dict[str, Any]) -> pd.DataFrame:
+    def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
         ill = frame[(frame["set"] == "far") & (frame["a"] == 1) & (frame["y"] == 1)]
         frame.loc[ill[ill["group"] > ill["group"].unique()[patients - 1]].index, "y"] = 0
@@ -272,7 +272,7 @@ def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, 
 def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
     info = dataclasses.replace(INFO, min_cell=70)
     few = min(
-        group[kind] for group in CELLS[0]["scores"]["near"]["groups"].values() for kind in ("positives", "negatives")
+        getattr(group, kind) for group in CELLS[0].scores["near"].groups.values() for kind in ("positives", "negatives")
     )
     assert few < 70
     results = redrawn(info=info)
@@ -280,27 +280,27 @@ def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
     for metric in INFO.columns:
         assert all(row.draws == 0 and math.isnan(row.p_patients) for row in rows(results, metric).values())
     assert "near 400" not in "\n".join(findings(results))
-    assert not any("Smallest on near" in note for note in reading(results))
+    assert not any("Minimum detectable on near" in note for note in reading(results))
 
 
 def test_the_notes_say_what_could_have_been_found() -> None:
     notes = "\n".join(reading(redrawn()))
-    groups = CELLS[0]["scores"]["near"]["groups"]
+    groups = CELLS[0].scores["near"].groups
     tpr = np.mean(
         [
-            sum(g["true_positives"] for g in item["scores"]["near"]["groups"].values())
-            / sum(g["positives"] for g in item["scores"]["near"]["groups"].values())
+            sum(g.true_positives for g in item.scores["near"].groups.values())
+            / sum(g.positives for g in item.scores["near"].groups.values())
             for item in CELLS
-            if item["cell"]["method"] == "baseline"
+            if item.cell.spec == "baseline"
         ]
     )
-    few, many = sorted(groups[name]["positives"] for name in INFO.group_names)
+    few, many = sorted(groups[name].positives for name in INFO.group_names)
     least = 2.80158 * math.sqrt(tpr * (1 - tpr) * (1 / few + 1 / many))
-    name = next(name for name in INFO.group_names if groups[name]["positives"] == few)
+    name = next(name for name in INFO.group_names if groups[name].positives == few)
     [smallest] = lines_with(notes, "near", "TPR", f"({name}, ill)")
     assert [part in smallest for part in (f" {few} images", f" {least:.3f} ", f" {tpr:.3f})")] == [True] * 3
     errors = [row.error_patients for row in rows(redrawn()).values() if row.draws]
     assert f" {2.80158 * np.median(errors):.3f} " in smallest
     assert smallest == snapshot(
-        "Smallest on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds and 0.055 over patients (median of the methods)."
+        "Minimum detectable on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds and 0.055 over patients (median of the methods)."
     )

@@ -74,19 +74,19 @@ def trees(tmp_path_factory):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_plugin_uses_and_leaves_out_what_the_marker_says(trees, name):
-    told, table = facts(trees / name), registry.build("dataset", name).table(trees / name)
+    told, table = facts(trees / name), registry.DATASETS.build(name).table(trees / name)
     used = table[table["drop"] == ""]
     assert (len(table), len(used)) == (told["rows"], told["used"])
     assert table["drop"][table["drop"] != ""].value_counts().to_dict() == told["left_out"]
     assert set(told["left_out"]) == NUISANCES[name]
-    attributes = registry.load("dataset", name).attributes
+    attributes = registry.DATASETS.load(name).attributes
     unknown = {column: int(used[column].isna().sum()) for column in attributes}
     assert {column: n for column, n in unknown.items() if n} == told["unknown_among_used"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_picture_in_use_is_readable_but_those_that_are_cut(trees, name):
-    dataset, broken = registry.build("dataset", name), set()
+    dataset, broken = registry.DATASETS.build(name), set()
     table = dataset.table(trees / name)
     for path in table["path"][table["drop"] == ""]:
         try:
@@ -98,7 +98,7 @@ def test_every_picture_in_use_is_readable_but_those_that_are_cut(trees, name):
 
 
 def plugin_table(trees, name):
-    table = registry.build("dataset", name).table(trees / name)
+    table = registry.DATASETS.build(name).table(trees / name)
     told = facts(trees / name)["planted"]
     group = table["age"] > 65 if told["attribute"] == "age > 65" else table[told["attribute"]] == 1
     known = (table["drop"] == "") & table[told["attribute"].partition(" ")[0]].notna()
@@ -142,9 +142,9 @@ def test_identifiers_lie_outside_the_ranges_of_the_releases(trees):
         "pad_ufes_20": ("patient", r"PAT_9\d{4,}"),
     }
     for name, (column, shape) in shapes.items():
-        values = registry.build("dataset", name).table(trees / name)[column]
+        values = registry.DATASETS.build(name).table(trees / name)[column]
         assert values.str.fullmatch(shape).all(), name
-    studies = registry.build("dataset", "mimic_cxr").table(trees / "mimic_cxr")["path"].str.extract(r"/s(\d+)/")[0]
+    studies = registry.DATASETS.build("mimic_cxr").table(trees / "mimic_cxr")["path"].str.extract(r"/s(\d+)/")[0]
     assert studies.dropna().str.fullmatch(r"98\d{6}").all()
 
 

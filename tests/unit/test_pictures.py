@@ -8,7 +8,8 @@ import torch
 from inline_snapshot import snapshot
 from torch import nn
 
-from bench.cells.store import pictures_file, save_cell
+from bench.cells.identity import Cell, pictures_file
+from bench.cells.store import save_cell
 from bench.checks import random_net, random_split
 from bench.data.image_split import ImageSplit
 from bench.errors import PluginBroken
@@ -16,7 +17,7 @@ from bench.learn.activation import activation_maps
 from bench.learn.network import BACKBONES, build_net
 from bench.methods._masked_layers import mask_layers, set_masks
 from bench.run import pictures
-from bench.run.plan import Cell
+from tests.factory import record
 
 from .nets import settled
 
@@ -166,6 +167,6 @@ def test_pictures_of_before_do_not_outlive_their_cell(tmp_path):
 
     cell = Cell("task", "small", "swift", 0, 0)
     for content in (b"old", b"new", b""):
-        save_cell(tmp_path, cell, {}, pd.DataFrame({"logit": [0.0]}), content)
+        save_cell(tmp_path, cell, record("swift"), pd.DataFrame({"logit": [0.0]}), content)
         file = pictures_file(tmp_path, cell)
         assert (file.read_bytes() if file.exists() else b"") == content

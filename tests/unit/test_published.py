@@ -45,7 +45,7 @@ def test_every_row_names_what_the_suite_has() -> None:
         assert item["method"] == build_method(item["key"].partition(":")[0]).title
     # The rate of the hard mask is not printed, so that no setting of the suite is known to be the same.
     for spec in set(table["key"]) - {"swift:mask=hard"}:
-        assert registry.describe(spec.partition(":")[0], registry.build("method", spec)) == spec
+        assert registry.describe(spec.partition(":")[0], registry.METHODS.build(spec)) == spec
 
 
 def test_numbers_are_possible() -> None:

@@ -3,16 +3,19 @@
 import dataclasses
 import json
 import math
+import shutil
 
 import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 
 from bench import taskfile
-from bench.cells.store import cell_file, failure_file, predictions_file, save_cell, save_failure, write_json
+from bench.cells.identity import SCHEMA, Cell, cell_file, failure_file, predictions_file
+from bench.cells.store import save_cell, save_failure
 from bench.data.task_data import task_data
+from bench.files import write_json
 from bench.report.task_results import read
-from bench.run.plan import Cell, Settings, cell_hash
+from bench.run.plan import Settings, cell_hash
 from tests.end_to_end.conftest import TINY
 from tests.factory import failure, record, scores
 
@@ -34,7 +37,7 @@ def save(settings):
     def store(spec, fold=0, **changed):
         cell = Cell("tiny", "small", spec, fold, 0)
         stored = {"task": "tiny", "hash": cell_hash(cell, data), "scores": SETS, **changed}
-        table = pd.DataFrame({"set": ["val"], "image_id": ["a"], "y": [1], "a": [0], "logit": [0.5]})
+        table = pd.DataFrame({"set": ["val"], "image_id": ["a"], "y": [1], "a_age": [0], "logit": [0.5]})
         save_cell(settings.results, cell, record(spec, fold, **stored), table, b"")
         return cell
 
@@ -48,7 +51,7 @@ def left_out(material):
 def test_whole_cells_are_read(settings, save):
     cells = [save(spec, fold) for spec in ("baseline", "swift") for fold in (0, 1)]
     material = read(settings)
-    assert [item["cell"]["spec"] for item in material.cells] == [cell.method for cell in cells]
+    assert [item.cell.spec for item in material.cells] == [cell.spec for cell in cells]
     assert material.left_out == ()
     assert material.predictions(material.cells[0])["logit"].tolist() == [0.5]
     assert material.pictures(material.cells[0]) is None
@@ -62,8 +65,9 @@ def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
     (folder / "f2-s0.json").write_text('["foreign"]')
     write_json(folder / "f3-s0.json", {**whole, "schema": 99})
     write_json(folder / "f4-s0.json", whole)  # copied by hand
+    shutil.copy(folder / "f0-s0.scores.json", folder / "f4-s0.scores.json")
     write_json(folder / "f5-s0.json", {**whole, "cell": {"task": "tiny"}})
-    write_json(folder / "f6-s0.json", {"schema": 1, "cell": {}, "scores": {}})
+    write_json(folder / "f6-s0.json", {"schema": SCHEMA, "hash": "", "cell": {}})
     (folder / "f7-s0.json").mkdir()
     (folder / "f8-s0.failed.json").write_text("{}")
     (folder / "f0-s0 (copy).json").write_text(json.dumps(whole))
@@ -73,20 +77,20 @@ def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
     (root / "small" / "summary.json").write_text("{}")
 
     material = read(settings)
-    assert [item["cell"]["fold"] for item in material.cells] == [0]
+    assert [item.cell.fold for item in material.cells] == [0]
     assert material.failures == []
     assert left_out(material) == snapshot(
         [
             "notes.txt: not a file of a cell",
             "f0-s0 (copy).json: not a file of a cell",
-            "f1-s0.json: not a whole result",
-            "f2-s0.json: not a whole result",
-            "f3-s0.json: schema 99, 1 expected",
+            "f1-s0.json: not a whole result: Input data was truncated",
+            "f2-s0.json: not a whole result: Expected `object`, got `array`",
+            "f3-s0.json: schema 99, 2 expected",
             "f0-s0, whose place is another",
-            "f5-s0.json: not a whole result",
-            "f6-s0.json: not a whole result",
-            "f7-s0.json: not a whole result",
-            "f8-s0.failed.json: not a whole record of a failure",
+            "f5-s0.json: not a whole result: Object missing required field `backbone` - at `$.cell`",
+            "f6-s0.json: not a whole result: Object missing required field `task` - at `$.cell`",
+            "f7-s0.json: cannot be read: Is a directory",
+            "f8-s0.failed.json: not a whole record of a failure: Object missing required field `cell`",
             "summary.json: not a file of a cell",
         ]
     )
@@ -119,7 +123,7 @@ def test_predictions_that_are_gone_or_changed_take_their_cell_along(settings, sa
     assert left_out(material) == snapshot(
         [
             "f0-s0.json: its predictions are missing",
-            "f1-s0.json: its predictions are not those that it was stored with",
+            "f1-s0.json: its predictions are damaged or of another run: `bench run --force` makes them anew",
         ]
     )
     assert not material.cells

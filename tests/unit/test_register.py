@@ -13,7 +13,7 @@ from bench.errors import UnknownName
 from bench.options import coerce
 from bench.register import REGISTER, concerning, find
 
-METHODS = registry.catalogue("method")
+METHODS = registry.METHODS.catalogue()
 TASK_FIELDS = typing.get_type_hints(Task) | typing.get_type_hints(Recipe)
 
 
@@ -25,7 +25,7 @@ def settings(option):
 
 
 def kind_of(name):
-    return "method" if name in METHODS else "dataset"
+    return registry.METHODS if name in METHODS else registry.DATASETS
 
 
 def declared(cls):
@@ -61,11 +61,11 @@ def test_an_option_exists_and_declares_its_row(row, option):
             if value is not None:
                 coerce(key, value, TASK_FIELDS[key])
         return
-    cls = registry.load(kind_of(name), name)
+    cls = kind_of(name).load(name)
     if None in given.values():
         assert set(given) <= {field.name for field in dataclasses.fields(cls)}
     else:
-        assert registry.build(kind_of(name), option) != cls(), "the option is the default"
+        assert kind_of(name).build(option) != cls(), "the option is the default"
     assert declared(cls).get(row.id, set()) & set(given), f"none of {', '.join(given)} has {row.id} in register="
 
 
@@ -74,10 +74,10 @@ def test_a_row_without_an_option_is_documented(row):
     assert row.id in (inspect.getdoc(importlib.import_module(row.documented)) or "")
 
 
-@pytest.mark.parametrize("kind", ["method", "dataset"])
+@pytest.mark.parametrize("kind", [registry.METHODS, registry.DATASETS], ids=lambda kind: kind.kind)
 def test_what_plugins_declare_is_in_the_register(kind):
-    for name in registry.catalogue(kind):
-        for row, fields in declared(registry.load(kind, name)).items():
+    for name in kind.catalogue():
+        for row, fields in declared(kind.load(name)).items():
             assert row in REGISTER, f"{name}: {', '.join(fields)}"
 
 
@@ -89,7 +89,7 @@ def test_rows_are_found():
     assert [row.id for row in concerning("diff_prune", ["D01"])] == ["D01", "D34", "D35", "D43"]
 
 
-@pytest.mark.parametrize("name", sorted(registry.catalogue("method")))
+@pytest.mark.parametrize("name", sorted(registry.METHODS.catalogue()))
 def test_every_option_of_a_method_says_where_it_comes_from(name):
-    fields = dataclasses.fields(registry.load("method", name))
+    fields = dataclasses.fields(registry.METHODS.load(name))
     assert [field.name for field in fields if not field.metadata["source"] or not field.metadata["says"]] == []

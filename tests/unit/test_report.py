@@ -10,22 +10,23 @@ import math
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
+from bench.cells.record import decode
 from bench.errors import BenchError, NotWritten
-from bench.report import TaskInfo, build, collect, write
-from bench.report.artefacts import artefacts
-from bench.report.build import made_alone, made_by_two
+from bench.files import to_json
+from bench.report import TaskInfo, collect, write
 from bench.report.figures import style, trade_off
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import SYNTHETIC, Results, tidy
+from bench.report.render import text
+from bench.report.render.table import Column, Table, markdown
 from bench.report.tables import main_table, terminal
 from bench.report.words.conclusions import NO_GAIN, findings
 from bench.report.words.notes import reading
@@ -117,7 +118,7 @@ def test_mean_std_and_n_are_those_of_the_folds() -> None:
     aucs = [0.60, 0.62, 0.58, 0.61, 0.59]
     row = collect(table({"A": [scores(auc=auc) for auc in aucs]}), [], INFO).column("small", "near", "auc")[0]
     assert (row.mean, row.std, row.n) == (pytest.approx(0.6), pytest.approx(0.0158113883), 5)
-    assert main_table.entry(row) == main_table.Entry("0.600", "0.016", "", "")
+    assert markdown(Table([Column("AUC")], [[main_table.entry(row)]])).endswith("\n| 0.600 ± 0.016 |")
 
 
 def test_a_degenerate_fold_takes_the_row_out_of_the_gaps() -> None:
@@ -160,14 +161,15 @@ def test_missing_folds_take_the_row_out_of_the_gaps_and_are_named() -> None:
     assert "layer_3" not in "".join(notes), "a message may name an image"
     assert "second line" not in notes
     assert "Failed: A" not in notes  # a later attempt made it good
-    assert next(line for line in main_table.block(results, "small", ("near",)).lines if line.label == "B").folds == 3
+    assert [row[-1] for row in main_table.block(results, "small", ("near",)).rows if row[0] == "B"] == [3]
 
 
 def test_undefined_values_print_as_a_dash() -> None:
     cells = table({"Baseline": constant(eodds=math.nan), "A": constant(eodds=math.nan)})
     cells[0] = changed(cells[0], scores={"val": {"eodds": None}})
-    results = collect(json.loads(json.dumps(cells)), [], INFO)
-    assert main_table.entry(results.column("small", "near", "eodds")[0]) == main_table.Entry("–", "")
+    results = collect([decode(to_json(item), Record) for item in cells], [], INFO)
+    undefined = main_table.entry(results.column("small", "near", "eodds")[0])
+    assert markdown(Table([Column("EOdds")], [[undefined]])).endswith("\n| – |")
     assert sentences_with(findings(results), "EOdds") == snapshot(
         [
             "near: Not compared on EOdds: A.",
@@ -203,7 +205,8 @@ def test_cost_is_epochs_of_full_fine_tuning() -> None:
     cells = [cell("A", 0), changed(cell("B", 0), data={"external": (0, "external")})]
     results = collect(cells, [], INFO)
     assert [row.mean for row in results.costs("small")] == pytest.approx([2.0, math.nan], nan_ok=True)
-    assert [line.cost for line in main_table.block(results, "small", ("near",)).lines] == ["2.0", "–"]
+    lines = markdown(main_table.block(results, "small", ("near",))).splitlines()
+    assert [line.split(" | ")[-2] for line in lines[2:]] == ["2.0", "–"]
 
 
 def test_sizes_say_what_one_image_weighs() -> None:
@@ -253,7 +256,6 @@ def test_what_must_not_stand_in_one_table() -> None:
     refused("never in one table", real)
     refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))
     refused("two results", cell("A", 0), cell("A", 0))
-    refused("--smoke", changed(cell("A", 0), smoke=True))
     other = changed(cell("A", 1), data={"near": (200, "other")})
     refused("different images of near", cell("A", 0), other)
     fewer = cell("A", 1, far=scores(groups=factory.WIDE | {"older": (75, 24)}))
@@ -311,9 +313,7 @@ def test_what_is_not_separable_is_never_claimed() -> None:
 
 def test_a_row_out_of_the_ranking_is_never_claimed() -> None:
     cells = [
-        changed(item, scores={"near": {"degenerate": True}})
-        if (item["cell"]["title"], item["cell"]["fold"]) == ("M1", 2)
-        else item
+        changed(item, scores={"near": {"degenerate": True}}) if (item.cell.title, item.cell.fold) == ("M1", 2) else item
         for item in noise(0, M1=(-0.25, -0.2), M2=(-0.25, 0.0))
     ]
     near, far = findings(collect(cells, [], INFO))[-2:]
@@ -345,16 +345,16 @@ def test_without_baseline_nothing_is_compared() -> None:
 def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
     cells = table({"Baseline": [scores(eodds=0.2), scores(eodds=0.3)], "A": constant(2, eodds=0.125)})
     results = collect(cells, [], INFO)
-    text, page = main_table.latex(results), main_table.markdown(results)
-    assert r"\textbf{0.125 $\pm$ 0.000}" in text
-    assert r"\underline{0.250 $\pm$ 0.071}" in text
+    tex, page = main_table.latex(results), main_table.markdown(results)
+    assert r"\textbf{0.125 $\pm$ 0.000}" in tex
+    assert r"\underline{0.250 $\pm$ 0.071}" in tex
     assert "**0.125 ± 0.000**" in page
     assert "<ins>0.250 ± 0.071</ins>" in page
-    for content in (text, page):
+    for content in (tex, page):
         assert SYNTHETIC in content
         assert "over 2 folds (ddof 1)." in content
         assert "second" not in content.replace("second best", "")
-    assert [lines_with(content, "val", "in-domain") for content in (text, page)] == snapshot(
+    assert [lines_with(content, "val", "in-domain") for content in (tex, page)] == snapshot(
         [
             ["\\textit{val: in-domain, partly seen by the methods; not a test}\\\\[2pt]"],
             ["### val: in-domain, partly seen by the methods; not a test (n 200)"],
@@ -379,13 +379,13 @@ def test_csv_keeps_full_precision() -> None:
 
 
 def test_escapes() -> None:
-    assert main_table.tex("50 % of a_b & c#1 {x} $y ~^\\") == (
+    assert text.tex("50 % of a_b & c#1 {x} $y ~^\\") == (
         r"50 \% of a\_b \& c\#1 \{x\} \$y \textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
-    assert main_table.tex("a ± b → é\n<c>") == r"a $\pm$ b ? é $<$c$>$"
-    assert main_table.md_prose("a_b: `bench run --x_y` it, 3 ` and 4") == r"a\_b: `bench run --x_y` it, 3 \` and 4"
-    assert main_table.tex_prose("a_b: `bench run x_y` it") == r"a\_b: \texttt{bench run x\_y} it"
-    assert main_table.md("a|b *c* <d> _e_ & $f$") == r"a\|b \*c\* &lt;d&gt; \_e\_ &amp; \$f\$"
+    assert text.tex("a ± b → é\n<c>") == r"a $\pm$ b ? é $<$c$>$"
+    assert text.md_prose("a_b: `bench run --x_y` it, 3 ` and 4") == r"a\_b: `bench run --x_y` it, 3 \` and 4"
+    assert text.tex_prose("a_b: `bench run x_y` it") == r"a\_b: \texttt{bench run x\_y} it"
+    assert text.md("a|b *c* <d> _e_ & $f$") == r"a\|b \*c\* &lt;d&gt; \_e\_ &amp; \$f\$"
 
 
 @needs_latex
@@ -426,54 +426,6 @@ def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
 
 
-@pytest.mark.slow
-def test_two_processes_make_what_one_makes_or_raise_what_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(build, "ENOUGH", 0)
-    given = material(noise(1), [], INFO)
-    wanted = [item for item in artefacts(given) if item.name in ("main", "trade-off", "cost-gain", "groups")]
-    one, two = made_alone(given, wanted), made_by_two(given, wanted)
-    assert list(one) == list(two) == [item.name for item in wanted]
-    assert one == two
-
-    # Whichever process comes to it: its name is unknown to the other, and what makes it here raises the same.
-    def gone(_: Any) -> Any:
-        raise KeyError("gone")
-
-    raising = dataclasses.replace(wanted[1], name="gone", make=gone)
-    with pytest.raises(KeyError, match="gone"):
-        made_by_two(given, [wanted[0], raising])
-
-
-class Taken(dict[str, Any]):
-    """A cell that says in which thread it was taken to another process."""
-
-    threads: ClassVar[list[threading.Thread]] = []
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        self.threads.append(threading.current_thread())
-        return dict, (dict(self),)
-
-
-def test_the_second_process_starts_before_the_material_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else what a dictionary holds would change while another thread takes it there."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(build, "ENOUGH", 0)
-    given = material([Taken(item) for item in noise(1)], [], INFO)
-    made_by_two(given, [item for item in artefacts(given) if item.name == "main"])
-    assert len(Taken.threads) >= len(given.cells)
-    assert set(Taken.threads) == {threading.main_thread()}
-
-
-def test_few_cells_start_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    given = material(noise(1), [], INFO)
-    monkeypatch.setattr(build, "ENOUGH", len(given.cells) + 1)
-    monkeypatch.setattr(build, "ProcessPoolExecutor", lambda *_: pytest.fail("a process was started"))
-    wanted = [item for item in artefacts(given) if item.name == "main"]
-    assert made_by_two(given, wanted) == made_alone(given, wanted)
-
-
 def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "main.md").write_text("before")
     monkeypatch.setattr(trade_off, "draw", lambda *_: 1 / 0)
@@ -507,7 +459,7 @@ def test_the_figure_has_a_panel_per_set_and_says_what_is_synthetic() -> None:
     assert [panel.get_title() for panel in figure.axes] == ["near", "far"]
     assert figure.axes[0].get_ylabel() == snapshot("EOdds (lower is better)")
     assert figure.get_suptitle() == SYNTHETIC
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Baseline", "A", "B"]
+    assert [item.get_text() for item in figure.legends[0].get_texts()] == ["Baseline", "A", "B"]
     assert len(figure.axes[0].patches) == 2
     assert len(figure.axes[1].patches) == 3
 
@@ -527,13 +479,13 @@ def test_the_terminal_table_in_plain_text() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[0] == SYNTHETIC
     assert lines[1].split() == ["near", "(n", "200)", "far", "(n", "200)"]
-    assert lines[2].split() == ["method", *["AUC", "SPD", "EOdds"] * 2, "cost"]
+    assert lines[2].split() == ["method", *["AUC", "↑", "SPD", "↓", "EOdds", "↓"] * 2, "cost", "folds"]
     assert lines[3].startswith("Baseline  1.000 ± .000*  ")
     assert ".125 ± .000‡" in lines[4]
     assert lines[5] == snapshot(
         "mean ± std over 5 folds (ddof 1). * best, + second of a column. Not separable from Baseline on EOdds (paired, Holm): not compared."
     )
-    assert len({line.index("cost") + 4 for line in lines[2:3]} | {len(line) for line in lines[2:5]}) == 1
+    assert len({line.index("folds") + 5 for line in lines[2:3]} | {len(line) for line in lines[2:5]}) == 1
 
 
 @pytest.mark.parametrize(("width", "tables_"), [("70", 2), ("140", 1)])

@@ -15,9 +15,11 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.cells import store
+from bench.cells.identity import SCHEMA, Cell, cell_file, scores_file
+from bench.cells.record import Scores, decode, set_scores
 from bench.cli import main
+from bench.files import to_json, write_json
 from bench.lease import lease
-from bench.run.plan import SCHEMA, Cell
 from bench.score.definitions import METRICS, VERSION
 from bench.score.metrics import score_sets
 from tests.factory import record
@@ -39,14 +41,14 @@ def predictions(seed: int, groups: int = 3) -> pd.DataFrame:
         a, y = rng.integers(0, groups, n), rng.integers(0, 2, n)
         logit = rng.normal(0.8 * y - 0.3 * a - 0.4, 1).astype("float32")
         ids = [f"{name}-{i}" for i in range(n)]
-        columns = {"set": name, "image_id": ids, "y": y.astype("int8"), "a": a.astype("int8"), "logit": logit}
+        columns = {"set": name, "image_id": ids, "y": y.astype("int8"), "logit": logit, "a_age": a.astype("int8")}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 
 def scores_of(table: pd.DataFrame, groups: int = 3) -> dict:
     sets = {
-        str(name): tuple(rows[key].to_numpy() for key in ("logit", "y", "a")) for name, rows in table.groupby("set")
+        str(name): tuple(rows[key].to_numpy() for key in ("logit", "y", "a_age")) for name, rows in table.groupby("set")
     }
     return score_sets(sets, GROUPS[:groups])
 
@@ -64,15 +66,15 @@ def save(results: Path, fold: int = 0, task: str = "phantom-cxr-age", groups: in
     scores, log = old(scores_of(table, groups)), {"gamma": float("nan")}
     stored = record("swift", fold, task=task, hash="ab12", metrics_version=1, scores=scores, log=log)
     store.save_cell(results, cell, stored, table, b"")
-    return store.cell_file(results, cell)
+    return cell_file(results, cell)
 
 
-def read(file: Path) -> dict:
-    return json.loads(file.read_text())
+def read(file: Path) -> Scores:
+    return decode(scores_file(file).read_bytes(), Scores)
 
 
 def change(file: Path, **values: object) -> None:
-    store.write_json(file, {**read(file), **values})
+    write_json(file, {**json.loads(file.read_text()), **values})
 
 
 def recompute(results: Path, *words: str) -> int:
@@ -80,41 +82,73 @@ def recompute(results: Path, *words: str) -> int:
 
 
 @pytest.mark.parametrize("groups", [2, 3])
-def test_an_old_cell_gains_the_new_metrics_and_nothing_else_of_it_moves(tmp_path, capsys, groups):
+def test_old_scores_gain_the_new_metrics_and_nothing_of_the_cell_moves(tmp_path, capsys, groups):
     files = [save(tmp_path, fold, groups=groups) for fold in range(3)]
-    before = [read(file) for file in files]
+    before = [(file.read_bytes(), read(file)) for file in files]
     assert recompute(tmp_path) == 0
     assert capsys.readouterr().out == snapshot("3 of 3 cells have new scores, 0 left as they are\n")
-    for fold, (file, was) in enumerate(zip(files, before, strict=True)):
+    for fold, (file, (content, was)) in enumerate(zip(files, before, strict=True)):
         now = read(file)
-        assert now.pop("metrics_version") == VERSION > was.pop("metrics_version")
-        scores = now.pop("scores")
-        assert repr(old(scores)) != repr(scores)
-        assert json.dumps(old(scores), sort_keys=True) == json.dumps(was.pop("scores"), sort_keys=True), (
-            "to the last bit"
-        )
-        assert json.dumps(now) == json.dumps(was)
-        fresh = scores_of(predictions(fold, groups), groups)
-        assert json.dumps(scores, sort_keys=True) == json.dumps(fresh, sort_keys=True), "as a run would store them"
-        assert set(METRICS) <= set(scores["near"])
+        assert file.read_bytes() == content
+        assert now.version == VERSION > was.version
+        for name, one in now.sets.items():
+            assert list(one.groups) == list(GROUPS[:groups]), "in the order of the attribute"
+            for metric in FIRST:
+                assert repr(one.metric(metric)) == repr(was.sets[name].metric(metric)), "to the last bit"
+        fresh = {name: set_scores(one, "age") for name, one in scores_of(predictions(fold, groups), groups).items()}
+        assert {n: to_json(one) for n, one in now.sets.items()} == {n: to_json(one) for n, one in fresh.items()}
+        assert all(metric in to_json(now.sets["near"]).decode() for metric in METRICS)
+
+
+def no_scores(file):
+    scores_file(file).unlink()
+
+
+def half_scores(file):
+    scores_file(file).write_bytes(scores_file(file).read_bytes()[:-40])
+
+
+def other_counts(file):
+    text = scores_file(file).read_text()
+    scores_file(file).write_text(re.sub(r'"true_positives": (\d+)', '"true_positives": 7777', text))
+
+
+def of_no_version(file):
+    change(scores_file(file), version="two")
+
+
+@pytest.mark.parametrize("harm", [no_scores, half_scores, other_counts, of_no_version])
+def test_scores_that_are_gone_or_wrong_are_made_again(tmp_path, capsys, harm):
+    file = save(tmp_path)
+    recompute(tmp_path)
+    content = scores_file(file).read_bytes()
+    harm(file)
+    assert recompute(tmp_path) == 0
+    assert "1 of 1 cells have new scores" in capsys.readouterr().out
+    assert scores_file(file).read_bytes() == content
 
 
 def test_again_changes_nothing(tmp_path, capsys):
     file = save(tmp_path)
     recompute(tmp_path)
+    file = scores_file(file)
     stamp, content = file.stat().st_mtime_ns, file.read_bytes()
     assert recompute(tmp_path) == 0
     assert lines_with(capsys.readouterr().out, "1") == snapshot(
         ["1 of 1 cells have new scores, 0 left as they are", "0 of 1 cells have new scores, 0 left as they are"]
     )
     assert (file.stat().st_mtime_ns, file.read_bytes()) == (stamp, content)
-    assert sorted(path.name for path in file.parent.iterdir()) == ["f0-s0.json", "f0-s0.parquet"], "no lease is left"
+    assert sorted(path.name for path in file.parent.iterdir()) == [
+        "f0-s0.json",
+        "f0-s0.parquet",
+        "f0-s0.scores.json",
+    ], "no lease is left"
 
 
 def test_one_task_alone(tmp_path):
     mine, other = save(tmp_path), save(tmp_path, task="phantom-derm-tone")
     assert recompute(tmp_path, "--task", "phantom-cxr-age") == 0
-    assert (read(mine)["metrics_version"], read(other)["metrics_version"]) == (VERSION, 1)
+    assert (read(mine).version, read(other).version) == (VERSION, 1)
 
 
 def missing(file):
@@ -132,17 +166,6 @@ def of_another_run(file):
     file.with_suffix(".parquet").write_bytes(file.with_name("f7-s0.parquet").read_bytes())
 
 
-def other_counts(file):
-    scores = read(file)["scores"]
-    scores["near"]["groups"]["older"]["true_positives"] += 1
-    change(file, scores=scores)
-
-
-def other_sets(file):
-    scores = read(file)["scores"]
-    change(file, scores={name: scores[name] for name in ("val", "near")})
-
-
 def half_written(file):
     file.write_bytes(file.read_bytes()[:-40])
 
@@ -151,20 +174,12 @@ def of_somebody_else(file):
     file.write_text('{"name": "no cell"}')
 
 
-def without_counts(file):
-    change(file, scores=dict.fromkeys(("val", "near", "far"), 3))
-
-
 def other_schema(file):
     change(file, schema=SCHEMA + 1)
 
 
-def of_no_version(file):
-    change(file, metrics_version="two")
-
-
 def newer(file):
-    change(file, metrics_version=VERSION + 1)
+    change(scores_file(file), version=VERSION + 1)
 
 
 @pytest.mark.parametrize(
@@ -189,18 +204,6 @@ def newer(file):
             ),
         ),
         (
-            other_counts,
-            snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: its counts are not those of its predictions: `bench run --force` makes both anew\n"
-            ),
-        ),
-        (
-            other_sets,
-            snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: predictions of far, near, val, scores of near, val\n"
-            ),
-        ),
-        (
             half_written,
             snapshot("left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result\n"),
         ),
@@ -209,20 +212,8 @@ def newer(file):
             snapshot("left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result\n"),
         ),
         (
-            without_counts,
-            snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result: TypeError(\"'int' object is not subscriptable\")\n"
-            ),
-        ),
-        (
             other_schema,
-            snapshot("left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: schema 2, 1 expected\n"),
-        ),
-        (
-            of_no_version,
-            snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result: metrics_version 'two'\n"
-            ),
+            snapshot("left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: schema 3, 2 expected\n"),
         ),
         (
             newer,
@@ -241,7 +232,7 @@ def test_a_cell_that_cannot_be_scored_is_named_and_left_and_the_rest_is_done(tmp
     assert plain(err, tmp_path) == says
     assert re.findall(r"\d+", out)[-1] == "1"
     assert file.read_bytes() == content
-    assert read(sound)["metrics_version"] == VERSION
+    assert read(sound).version == VERSION
 
 
 def test_a_cell_that_another_process_computes_is_not_touched(tmp_path, capsys):
@@ -250,7 +241,7 @@ def test_a_cell_that_another_process_computes_is_not_touched(tmp_path, capsys):
         assert other is None
         assert recompute(tmp_path) == 0
     assert f"not now: {file}: process {os.getpid()} on" in capsys.readouterr().err
-    assert [read(one)["metrics_version"] for one in (file, sound)] == [1, VERSION]
+    assert [read(one).version for one in (file, sound)] == [1, VERSION]
 
 
 def test_failures_are_no_cells_and_without_cells_it_says_so(tmp_path, capsys):
@@ -268,14 +259,14 @@ def test_killed_half_way_it_leaves_whole_cells_and_goes_on(tmp_path):
         [sys.executable, "-m", "bench.cli", "metrics", "--recompute", "--results", str(tmp_path)],
         stdout=subprocess.DEVNULL,
     )
-    while process.poll() is None and read(files[0])["metrics_version"] == 1:
+    while process.poll() is None and read(files[0]).version == 1:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    versions = [read(file)["metrics_version"] for file in files]
+    versions = [read(file).version for file in files]
     assert versions == sorted(versions, reverse=True), "every one is whole, old or new"
     assert recompute(tmp_path) == 0
-    assert {read(file)["metrics_version"] for file in files} == {VERSION}
+    assert {read(file).version for file in files} == {VERSION}
 
 
 def test_it_imports_no_torch(tmp_path):

@@ -7,16 +7,20 @@ from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
+from msgspec.structs import replace
 
 import bench.methods
+from bench.cells.identity import Cell
 from bench.errors import UnknownName, UsageError
+from bench.files import write_json
 from bench.run import environment
-from bench.run.cell_states import Queued
+from bench.run.launchers import Queued
 from bench.run.launchers.slurm import commands, log
 from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
 from bench.run.launchers.slurm.queue import queued
 from bench.run.launchers.slurm.submit import arrays
-from bench.run.plan import Cell, PlannedCell
+from bench.run.plan import PlannedCell
+from tests.factory import failure, record
 from tests.prose import plain
 
 
@@ -29,7 +33,7 @@ ALL = [*(planned("baseline", f) for f in (0, 1)), *(planned(m, f) for f in (0, 1
 
 
 def shape(found):
-    return [(a.part, [[str(p.cell.method) for p in task] for task in a.tasks], a.after) for a in found]
+    return [(a.part, [[str(p.cell.spec) for p in task] for task in a.tasks], a.after) for a in found]
 
 
 def cut(todo, tmp_path, **given):
@@ -60,7 +64,7 @@ def test_a_job_per_fold_computes_its_baseline_first(tmp_path):
     fold = ["baseline", "swift", "bmft", "llft"]
     assert shape(cut(ALL[::-1], tmp_path, group_by="fold"))[0][2] == ""
     assert [sorted(task, key=fold.index) for task in shape(cut(ALL, tmp_path, group_by="fold"))[0][1]] == [fold, fold]
-    assert all(task[0].cell.method == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
+    assert all(task[0].cell.spec == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
 
 
 @pytest.mark.parametrize(("largest", "sizes"), [(2500, [2500]), (1000, [1000, 1000, 500]), (8, [8] * 312 + [4])])
@@ -75,11 +79,10 @@ def test_a_cell_that_was_over_its_time_has_half_as_much_again_up_to_four_times(t
     minutes = []
     for attempt in (1, 2, 9):
         file = tmp_path / "cells/t/small/swift/f0-s0.failed.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"error": {"kind": "timeout"}, "attempt": attempt}))
+        write_json(file, replace(failure(record("swift"), kind="timeout"), attempt=attempt))
         minutes.append(cut([planned("swift", 0)], tmp_path)[0].minutes)
     assert minutes == [90, 135, 240]
-    file.write_text(json.dumps({"error": {"kind": "oom"}, "attempt": 2}))
+    write_json(file, replace(failure(record("swift"), kind="oom"), attempt=2))
     assert cut([planned("swift", 0)], tmp_path)[0].minutes == 60
 
 

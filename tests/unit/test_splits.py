@@ -15,10 +15,11 @@ from inline_snapshot import snapshot
 
 from bench import taskfile
 from bench.api import Attribute, Label, Recipe, Rows, Task
+from bench.cells.identity import Cell
 from bench.data import split_manifest
 from bench.data.task_data import task_data
 from bench.errors import DataError, DataMissing
-from bench.run.plan import Cell, baseline_identity, cell_hash, digest
+from bench.run.plan import baseline_identity, cell_hash, digest
 from tests.prose import plain
 
 SPEC = "manifest:csv=films.csv,patient_column=patient"

@@ -12,12 +12,12 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench import cli
-from bench.cells.store import predictions_file
+from bench.cells.identity import Cell, predictions_file, slug
 from bench.report import Material, artefacts
 from bench.report.figures import sweeps, task_figures
 from bench.report.numbers import frames
 from bench.run import ablate, run_task
-from bench.run.plan import Cell, Settings, folder
+from bench.run.plan import Settings
 from bench.score.definitions import METRICS
 from bench.taskfile import resolve
 from tests.factory import WIDE, Record, record, scores, task_info
@@ -41,7 +41,7 @@ def material(place: Path, given: dict[str, list[Record]], min_cell: int = 0) -> 
     known: dict[str, Material] = {}
     for spec, cells in given.items():
         task = resolve(spec)
-        (place / "cells" / folder(spec)).mkdir(parents=True)
+        (place / "cells" / slug(spec)).mkdir(parents=True)
         named = dataclasses.replace(INFO, name=spec, min_cell=min_cell)
         known[spec] = Material(Settings(spec, place, place / "cache", None), task, named, cells, [], known=known)
     return known.get(TASK) or Material(settings, resolve(TASK), INFO, [], [])
@@ -103,11 +103,14 @@ def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_te
 def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [cell(spec, fold, near=FEW) for spec in ("baseline", "swift") for fold in range(2)]
     found = material(tmp_path, {TASK: cells}, min_cell=10)
-    assert [(line.methods, line.more) for line in entry(found, "roc-far").missing(found)] == [(("all",), ("--force",))]
+    others, bare = entry(found, "roc-far").missing(found)
+    assert (bare.methods, bare.more) == (("baseline", "swift"), ("--force",))
+    assert (len(others.methods), others.more) == (9, ())
+    assert entry(found, "roc-far").count(found)[0] == 0
     nothing = material(tmp_path / "nothing", {TASK: []})
     assert [line.more for line in entry(nothing, "roc-far").missing(nothing)] == [()]
     for item in cells[:3]:
-        file = predictions_file(tmp_path, Cell(TASK, "small", item["cell"]["spec"], item["cell"]["fold"], 0))
+        file = predictions_file(tmp_path, Cell(TASK, "small", item.cell.spec, item.cell.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
         one = pd.DataFrame({"a": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
         pd.concat([one.assign(set="near"), one.assign(set="far")]).to_parquet(file)

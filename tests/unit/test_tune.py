@@ -1,7 +1,6 @@
 """Selection: what is held out, which settings are tried, which is taken, and that no test image is in reach."""
 
 import dataclasses
-import json
 from math import nan
 from pathlib import Path
 from zlib import crc32
@@ -16,19 +15,21 @@ from sklearn.metrics import balanced_accuracy_score
 
 from bench import registry
 from bench.api import Rows
-from bench.cells import store
+from bench.cells.identity import Cell
+from bench.cells.record import Choice, decode
 from bench.data.external import external_set
 from bench.data.holdout import HOLDOUT, held_out
 from bench.data.task_data import task_data
 from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, UnknownName, UsageError
+from bench.files import write_json
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import Cell, Settings, cell_hash, describe_cell, method_specs
+from bench.run.plan import Settings, cell_hash, describe_cell, method_specs
 from bench.run.tune import candidates, make_choice
 from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
 from bench.tasks import TASKS
-from tests.factory import record
+from tests.factory import record, set_scores
 
 # --- the holdout --------------------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ def test_of_a_large_grid_a_fixed_sample_is_tried_that_grows_with_the_budget(tmp_
 
 
 def test_every_method_of_the_suite_has_candidates():
-    for name in registry.catalogue("method"):
+    for name in registry.METHODS.catalogue():
         specs = candidates(name, 8)
         assert specs[0] == name
         assert 1 <= len(specs) <= 8
@@ -279,9 +280,9 @@ def test_the_objective_by_hand(objective, settings, best):
 def test_scores_come_from_the_counts_of_both_groups():
     rng = np.random.default_rng(0)
     y, a, z = rng.integers(0, 2, 80), rng.integers(0, 2, 80), rng.normal(size=80)
-    one = scores_of(metrics.evaluate(z, y, a, ("m", "w")))
+    one = scores_of(set_scores(metrics.evaluate(z, y, a, ("m", "w"))))
     assert one.balanced_accuracy == pytest.approx(balanced_accuracy_score(y, z > 0))
-    alone = scores_of(metrics.evaluate(z, np.zeros(80, dtype=int), a, ("m", "w")))
+    alone = scores_of(set_scores(metrics.evaluate(z, np.zeros(80, dtype=int), a, ("m", "w"))))
     assert not alone.defined
 
 
@@ -296,11 +297,11 @@ def trial(auc, y_true=(1, 0, 1, 0), forward=10, backward=4):
 def test_a_choice_counts_trials_and_images_and_names_what_was_never_chosen():
     trials = {"m": trial(0), "m:k=1": trial(1), "m:k=2": None, "m:k=3": trial(1, y_true=(0, 0, 1, 0))}
     choice = make_choice(trials, trial(1), "constrained")
-    assert isinstance(choice, dict)
-    assert choice["chosen"] == "m:k=1"
-    assert (choice["trials"], choice["failed"], choice["undefined"]) == (4, 1, 1)
-    assert (choice["images_forward"], choice["images_backward"]) == (30, 12)
-    assert choice["holdout"] == {"n": 4, "sha": "s"}
+    assert isinstance(choice, Choice)
+    assert choice.chosen == "m:k=1"
+    assert (choice.trials, choice.failed, choice.undefined) == (4, 1, 1)
+    assert (choice.images_forward, choice.images_backward) == (30, 12)
+    assert (choice.holdout.n, choice.holdout.sha) == (4, "s")
     assert "no baseline" in str(make_choice(trials, None, "constrained"))
     assert "no setting of 1" in str(make_choice({"m": None}, trial(1), "constrained"))
 
@@ -318,13 +319,14 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     )
     # Written with the data of the trials, read with those of a run.
     identity = choice_identity(cell, selecting, ())
-    choice = {"chosen": "swift:epsilon=0.3", "objective": "linear", "identity": identity}
-    store.write_json(choice_file(settings, cell), choice)
+    counts = {"trials": 2, "failed": 0, "undefined": 0}
+    choice = Choice(chosen="swift:epsilon=0.3", objective="linear", identity=identity, **counts)
+    write_json(choice_file(settings, cell), choice)
     ready = with_choice(cell, whole, settings)
-    assert json.loads(ready.choice) == choice
-    described = describe_cell(ready, registry.build("method", ready.runs))  # type: ignore[arg-type]
-    assert (described["method"], described["spec"]) == ("swift", "swift@tuned")
-    assert described["parameters"]["epsilon"] == 0.3
+    assert decode(ready.choice.encode(), Choice) == choice
+    described = describe_cell(ready, registry.METHODS.build(ready.runs))
+    assert (described.method, described.spec) == ("swift", "swift@tuned")
+    assert described.parameters["epsilon"] == 0.3
 
     other = Cell("small", "small", "swift:epsilon=0.3", 0, 0)
     assert with_choice(other, whole, settings) == other

@@ -8,21 +8,12 @@ from inline_snapshot import snapshot
 
 from bench import listing, taskfile
 from bench.api import Recipe, Task
+from bench.cells.identity import Cell, slug
 from bench.data.task_data import task_data
 from bench.errors import UnknownName, UsageError
 from bench.run import ablate
-from bench.run.launchers.local import choose
-from bench.run.plan import (
-    PRETRAIN_FIELDS,
-    Cell,
-    PlannedCell,
-    Settings,
-    baseline_identity,
-    cell_hash,
-    folder,
-    method_specs,
-    plan,
-)
+from bench.run.launchers.local.pool import choose
+from bench.run.plan import PRETRAIN_FIELDS, PlannedCell, Settings, baseline_identity, cell_hash, method_specs, plan
 from bench.run.run_task import Wanted
 from bench.tasks import RECIPES, TASKS
 from tests.prose import plain, sentences_with
@@ -62,7 +53,7 @@ def test_fields_go_to_the_task_or_its_recipe():
     assert dataclasses.replace(task, name=base.name, external=1.0, recipe=base.recipe) == base
     assert dataclasses.replace(task.recipe, epochs=10) == base.recipe
     assert (task.external, task.recipe.epochs) == (0.2, 20)
-    assert folder(task.name) == f"{CXR}+epochs-20+external-0.2"
+    assert slug(task.name) == f"{CXR}+epochs-20+external-0.2"
 
 
 def test_the_reference_preset_does_what_the_public_code_does():
@@ -419,7 +410,7 @@ def test_cells_of_a_fold_are_neighbours_after_all_baselines(data):
     cells = plan(data(), ["swift", "llft"], backbone="small", folds=(0, 1), seeds=(0, 1))
     baselines = [("baseline", fold, seed) for seed in (0, 1) for fold in (0, 1)]
     methods = [(name, fold, seed) for seed in (0, 1) for fold in (0, 1) for name in ("swift", "llft")]
-    assert [(p.cell.method, p.cell.fold, p.cell.seed) for p in cells] == baselines + methods
+    assert [(p.cell.spec, p.cell.fold, p.cell.seed) for p in cells] == baselines + methods
 
 
 def test_a_worker_stays_on_its_fold_else_takes_one_that_nobody_is_on():

@@ -15,8 +15,9 @@ from bench.report.figures.style import (
     TWO_COLUMNS,
     finite,
     head,
+    legend,
     names,
-    place_titles,
+    places_of,
     say_empty,
     styles_of,
 )
@@ -41,13 +42,11 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
     `gained` is a frame of `gains`, `costs` one of `frames.costs`; bars are ± std over folds both ways. Times and
     images counted go over powers of ten.
     """
-    order = {name: place for place, name in enumerate(info.ood)}
     tests = gained[gained["set"].isin(info.ood) & gained["metric"].isin((info.gap, "auc"))]
-    places = sorted(set(zip(tests["backbone"], tests["set"], strict=True)), key=lambda at: (at[0], order[at[1]]))
-    rows = [(place, metric) for place in places for metric in (info.gap, "auc")]
+    titles = places_of(tests, info)
+    rows = [(place, metric) for place in titles for metric in (info.gap, "auc")]
     figure = Figure(figsize=(TWO_COLUMNS, _ROW * len(rows) + 1.1), layout="constrained")
     panels = figure.subplots(len(rows), len(COSTS), squeeze=False, sharex="col", sharey="row")
-    titles = dict(zip(places, place_titles(places), strict=True))
     for line, (place, metric) in zip(panels, rows, strict=True):
         here = tests[(tests["backbone"] == place[0]) & (tests["set"] == place[1]) & (tests["metric"] == metric)]
         for panel, cost in zip(line, COSTS, strict=True):
@@ -69,15 +68,12 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
             panel.xaxis.set_minor_formatter(NullFormatter())  # its own labels run into each other
     methods = names(tests)
     styles = styles_of(methods)
-    figure.legend(
-        handles=[Line2D([], [], label=name.label, **MEAN, **styles[name.label]) for name in methods],
-        loc="outside lower center",
-        ncols=5,
-        frameon=False,
-        title_fontsize=8,
-        title="Means over folds, bars ± std (ddof 1), of the difference to Baseline fold by fold. Dashed: no change.\n"
-        "Pale: in some fold one class predicted.",
+    handles = [Line2D([], [], label=name.label, **MEAN, **styles[name.label]) for name in methods]
+    says = (
+        "Means over folds, bars ± std (ddof 1), of the difference to Baseline fold by fold. Dashed: no change.\n"
+        "Pale: in some fold one class predicted."
     )
+    legend(figure, handles, says, columns=5)
     head(figure, info.synthetic)
     return figure
 

@@ -16,10 +16,12 @@ from bench.report.figures.style import (
     REFERENCE,
     TWO_COLUMNS,
     Style,
+    band,
     dashes_of,
     head,
+    legend,
     names,
-    place_titles,
+    places_of,
     say_empty,
     styles_of,
 )
@@ -59,15 +61,13 @@ def draw(frame: pd.DataFrame, info: TaskInfo, across: Across, costs: Mapping[str
     """
     others = frame[frame["spec"] != BASELINE]
     tests = others[others["set"].isin(info.ood)]
-    order = {name: place for place, name in enumerate(info.ood)}
-    places = sorted(set(zip(tests["backbone"], tests["set"], strict=True)), key=lambda at: (at[0], order[at[1]]))
-    rows = [(place, info.columns) for place in places]
+    titles = places_of(tests, info)
+    rows = [(place, info.columns) for place in titles]
     rows += [((backbone, ""), tuple(costs)) for backbone in sorted(set(tests["backbone"])) if costs]
     rows = [row for row in rows if (others["set"] == row[0][1]).any()]
     abreast = max(len(metrics) for _, metrics in rows)
     figure = Figure(figsize=(TWO_COLUMNS, _ROW * len(rows) + 0.75), layout="constrained")
     panels = figure.subplots(len(rows), abreast, squeeze=False)
-    titles = dict(zip(places, place_titles(places), strict=True))
     for line, (place, metrics) in zip(panels, rows, strict=True):
         here = frame[(frame["backbone"] == place[0]) & (frame["set"] == place[1])]
         for panel, metric in zip(line, metrics, strict=False):
@@ -95,9 +95,7 @@ def _panel(panel: Axes, frame: pd.DataFrame, across: Across) -> None:
     points = frame[~own & (frame["spec"] != BASELINE)]
     for label, line in spreads(points, [*METHOD, "x"]).groupby("label", sort=False):
         look = styles[str(label)]
-        panel.fill_between(
-            line["x"], line["mean"] - line["std"], line["mean"] + line["std"], color=look["color"], alpha=0.15, lw=0
-        )
+        band(panel, line["x"], line["mean"], line["std"], look["color"])
         panel.plot(line["x"], line["mean"], linestyle=dashes[str(label)], **_LINE, **look)
     for _, star in frame[own].groupby("label"):
         x, y, width = star["x"].mean(), star["value"].mean(), star["value"].std()
@@ -133,11 +131,4 @@ def _legend(figure: Figure, frame: pd.DataFrame, across: Across, *, reference: b
     folds = frame.groupby("label")["fold"].nunique()
     counts = sorted({int(folds.min()), int(folds.max())})
     says = f"Lines: means over {' to '.join(map(str, counts))} folds. Bands and bars: ± std (ddof 1)."
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(4, len(handles)),
-        title=says,
-        title_fontsize=8,
-        frameon=False,
-    )
+    legend(figure, handles, says)

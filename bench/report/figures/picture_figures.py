@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import style
-from matplotlib.figure import Figure
 
+from bench.cells.record import Record
 from bench.data.task_data import task_data
 from bench.errors import DataError
-from bench.report.figures.activation_maps import cams
-from bench.report.figures.picture_cells import COMPARED, MASKED, cells_of
-from bench.report.figures.strips import masks_by_layer, strips
-from bench.report.figures.style import STYLE, to_bytes
 from bench.report.task_results import Material
+
+COMPARED = ("baseline", "llft", "diff_prune", "swift")
+"""The columns of Figure 5."""
+MASKED = ("swift",)
+"""Whose importances and mask Figures 3, 8 and 9 show."""
 
 
 def figure_3(material: Material) -> dict[str, bytes]:
     """Both importances and the mask."""
-    return _drawn(strips, strip_frame(material), of=_method(material), synthetic=material.info.synthetic)
+    from bench.report.figures import strips, style
+
+    frame, synthetic = strip_frame(material), material.info.synthetic
+    return style.files(lambda: strips.strips(frame, of=_method(material), synthetic=synthetic))
 
 
 def figure_8(material: Material) -> dict[str, bytes]:
     """The mask, block by block; Figure 9 is the same of another task."""
-    frame = strip_frame(material)
-    return _drawn(
-        masks_by_layer, frame[frame["kind"] == "mask"], of=_method(material), synthetic=material.info.synthetic
-    )
+    from bench.report.figures import strips, style
+
+    frame, synthetic = strip_frame(material), material.info.synthetic
+    masks = frame[frame["kind"] == "mask"]
+    return style.files(lambda: strips.masks_by_layer(masks, of=_method(material), synthetic=synthetic))
 
 
 def figure_5(material: Material) -> dict[str, bytes]:
     """Class activation maps; nothing where small cells are withheld, because each row shows one image."""
+    from bench.report.figures import activation_maps, style
+
     info = material.info
     if info.min_cell:
         print("figure-5 shows single images: it is not made with --min-cell", file=sys.stderr)
@@ -42,7 +47,17 @@ def figure_5(material: Material) -> dict[str, bytes]:
     if not info.synthetic:
         print("figure-5 holds images of patients: it must not be handed on", file=sys.stderr)
     frame = cam_frame(material)
-    return _drawn(cams, frame, _images(material, frame["image_id"]), synthetic=info.synthetic)
+    images = _images(material, frame["image_id"])
+    return style.files(lambda: activation_maps.cams(frame, images, synthetic=info.synthetic))
+
+
+def cells_of(material: Material, specs: Sequence[str]) -> dict[str, Record]:
+    """Return the cells of fold 0 and seed 0 by their spec, in the order of `specs`."""
+    place = (0, 0, material.task.backbones[0])
+    found = {
+        item.cell.spec: item for item in material.cells if (item.cell.fold, item.cell.seed, item.cell.backbone) == place
+    }
+    return {spec: found[spec] for spec in specs if spec in found}
 
 
 def strip_frame(material: Material) -> pd.DataFrame:
@@ -65,7 +80,7 @@ def cam_frame(material: Material) -> pd.DataFrame:
         for uid, y, a, logit, weighted in zip(*columns, strict=True):
             rows.append(
                 {
-                    "method": cell["cell"]["title"],
+                    "method": cell.cell.title,
                     "image_id": str(uid),
                     "group": info.group_names[a],
                     "label": info.label_names[y],
@@ -96,10 +111,5 @@ def _images(material: Material, uids: Iterable[str]) -> dict[str, np.ndarray]:
 
 
 def _method(material: Material) -> str:
-    known = cells_of(material, MASKED)[MASKED[0]]["cell"]
-    return f"{known['title']}, {known['backbone']} backbone"
-
-
-def _drawn(draw: Callable[..., Figure], *given: Any, **named: Any) -> dict[str, bytes]:
-    with style.context(["default", STYLE]):  # whatever the user's matplotlibrc says
-        return to_bytes(draw(*given, **named))
+    known = cells_of(material, MASKED)[MASKED[0]].cell
+    return f"{known.title}, {known.backbone} backbone"

@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench import registry
 from bench.api import Method
-from bench.report.figures.style import MEAN, ONE_COLUMN, STYLE, Name, Style, styles_of, to_bytes
+from bench.report.figures.style import MEAN, ONE_COLUMN, Name, Style, files, styles_of
 from bench.report.numbers.across_tasks import Across, Ranked, lines_of
 from bench.report.numbers.aggregate import SYNTHETIC
 
@@ -22,8 +21,7 @@ _LINE: dict[str, Any] = {"color": "black", "linewidth": 0.6, "clip_on": False, "
 
 def diagram(across: Across) -> dict[str, bytes]:
     """The figure as `pdf` and `png` bytes, one column wide, a panel per metric that was ranked."""
-    with style.context(["default", STYLE]):
-        return to_bytes(draw(across))
+    return files(lambda: draw(across))
 
 
 def draw(across: Across) -> Figure:
@@ -76,8 +74,8 @@ def _panel(panel: Axes, item: Ranked, height: float) -> None:
 
 def _looks(labels: Sequence[str]) -> dict[str, Style]:
     """Colour and marker as in every other figure; of rows that the registry does not know, those of own methods."""
-    methods = [registry.load("method", name) for name in registry.catalogue("method")]
-    rows = {method.title: method.row for method in methods if issubclass(method, Method)}
+    methods = [registry.METHODS.load(name) for name in registry.METHODS.catalogue()]
+    rows = {method.title: method.row for method in methods}
     return styles_of([Name(rows.get(label, Method.row), label, label, label) for label in labels])
 
 

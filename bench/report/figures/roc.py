@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from sklearn.metrics import roc_curve
 
-from bench.report.figures.style import TWO_COLUMNS, Style, dashes, head, names, styles_of
+from bench.report.figures.style import TWO_COLUMNS, Style, band, dashes, head, legend, names, styles_of
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.frames import METHOD
 from bench.report.numbers.task_info import TaskInfo
@@ -32,13 +33,7 @@ def curve(y: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, float, float]:
     """
     if not 0 < y.sum() < len(y):
         return np.full(len(GRID), math.nan), math.nan, math.nan
-    order = np.argsort(-logit, kind="stable")
-    ranked, positive = logit[order], y[order] == 1
-    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(y) - 1)  # what ties is taken at once
-    tps = np.cumsum(positive)[ends]
-    fps = ends + 1 - tps
-    corners = np.concatenate([[True], (np.diff(fps, 2) != 0) | (np.diff(tps, 2) != 0), [True]])[: len(ends)]
-    fpr, tpr = (np.append(0, counts[corners]) / counts[-1] for counts in (fps, tps))
+    fpr, tpr, _ = roc_curve(y, logit)
     return np.interp(GRID, fpr, tpr), float((logit[y == 0] > 0).mean()), float((logit[y == 1] > 0).mean())
 
 
@@ -105,9 +100,7 @@ def _behind(axis: Axes, part: pd.DataFrame, group: int) -> None:
 
 def _line(axis: Axes, part: pd.DataFrame, group: int, look: Style) -> None:
     line = part[~part["at"]].groupby("fpr")["tpr"].agg(["mean", "std"])
-    axis.fill_between(
-        line.index, line["mean"] - line["std"], line["mean"] + line["std"], color=look["color"], alpha=0.15, lw=0
-    )
+    band(axis, line.index, line["mean"], line["std"], look["color"])
     axis.plot(line.index, line["mean"], color=look["color"], linestyle=dashes(group), linewidth=1.1, zorder=3)
     point = part[part["at"]][["fpr", "tpr"]].mean()
     axis.plot(point["fpr"], point["tpr"], zorder=4, **_marker(group), marker=look["marker"], color=look["color"])
@@ -137,11 +130,4 @@ def _legend(figure: Figure, frame: pd.DataFrame, groups: Sequence[str], title: s
     says = f"{title}: means over {folds} folds at equal false positive rates, bands ± std (ddof 1).\n"
     says += "Markers: threshold 0.5."
     says += f" Without a curve, for want of a class: {', '.join(lacking)}." if lacking else ""
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(4, len(handles)),
-        title=says,
-        title_fontsize=8,
-        frameon=False,
-    )
+    legend(figure, handles, says)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 import seaborn as sns
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bench.report.numbers.aggregate import SYNTHETIC
 from bench.report.numbers.task_info import TaskInfo
@@ -127,6 +129,26 @@ def place_titles(places: Sequence[tuple[str, str]]) -> list[str]:
     return [f"{name}, {backbone}" if several else name for backbone, name in places]
 
 
+def places_of(tests: pd.DataFrame, info: TaskInfo) -> dict[tuple[str, str], str]:
+    """The titles of the backbones and test sets of a frame, in the order of the task."""
+    found = set(zip(tests["backbone"], tests["set"], strict=True))
+    places = sorted(found, key=lambda place: (place[0], info.ood.index(place[1])))
+    return dict(zip(places, place_titles(places), strict=True))
+
+
+def legend(figure: Figure, handles: Sequence[Line2D], says: str, columns: int | None = None) -> None:
+    """Draw the legend below a figure, under the sentences on how to read it; at most four columns unless it is told."""
+    columns = columns or min(4, len(handles))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, title=says, title_fontsize=8, frameon=False
+    )
+
+
+def band(panel: Axes, x: Any, mean: pd.Series, std: pd.Series, color: Any) -> None:
+    """Draw ± std around a line of means."""
+    panel.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, lw=0)
+
+
 def say_empty(panel: Axes, info: TaskInfo) -> None:
     """Say in a panel without a value why it has none."""
     words = f"withheld:\nfewer than {info.min_cell} images" if info.min_cell else "no value"
@@ -137,6 +159,12 @@ def say_empty(panel: Axes, info: TaskInfo) -> None:
 def finite(value: float) -> float | None:
     """The length of an error bar, None where there is none."""
     return value if math.isfinite(value) else None
+
+
+def files(draw: Callable[[], Figure]) -> dict[str, bytes]:
+    """Return what a function draws as `pdf` and `png`, whatever the matplotlibrc of the user says."""
+    with style.context(["default", STYLE]):
+        return to_bytes(draw())
 
 
 def to_bytes(figure: Figure) -> dict[str, bytes]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from bench import registry
+from bench.cells.record import Fit, Record
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN
 from bench.report.numbers.suppression import number_of
-from bench.report.rerun_commands import Line
 from bench.report.task_results import Material
-from bench.run.ablate import ablations, values
-from bench.run.plan import build_method
+from bench.run.ablate import values
 
 EPOCHS, EXTERNAL, RESET = "epochs", "external", "reset_share"
 OF_TASK = (EPOCHS, EXTERNAL)
 """Fields of a task that a figure is drawn against; each value is a variant of the task."""
-ABLATE = "--ablate"
 
 
 def variants(material: Material, field: str) -> dict[float, Material]:
@@ -52,8 +48,8 @@ def of_head(material: Material) -> pd.DataFrame:
     parts = []
     for table in material.tables:
         if table.name.endswith(f"-{RESET}"):
-            cells = {item["cell"]["spec"]: item["cell"] for item in table.cells}
-            shares = {spec: cell["parameters"].get(RESET) for spec, cell in cells.items()}
+            cells = {item.cell.spec: item.cell for item in table.cells}
+            shares = {spec: cell.parameters.get(RESET) for spec, cell in cells.items()}
             frame = frames.by_fold(material.results_of(table))
             settings = {share: _as_default(frame, cells[spec]) for spec, share in shares.items() if share is not None}
             line = frames.along(settings)
@@ -63,70 +59,17 @@ def of_head(material: Material) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop_duplicates()
 
 
-def missing_of_task(material: Material, field: str) -> list[Line]:
-    """The line that makes an ablation of the task; none where a method has all its values on a backbone."""
-    found = variants(material, field)
-    specs = [_specs(one) for one in found.values()]
-    whole = len(found) == len(values(material.task, field)) and set.intersection(*specs)
-    return [] if whole else rest_of_task(material, field)
-
-
-def rest_of_task(material: Material, field: str) -> list[Line]:
-    """The line that makes all of it: of the methods that have values already, or else of those that are ablated."""
-    started = sorted(
-        {spec for one in variants(material, field).values() if one is not material for spec, _ in _specs(one)}
-    )
-    return [material.line(started or _ablated(), None, ABLATE, field)]
-
-
-def missing_of_head(material: Material) -> list[Line]:
-    """The line that makes the ablation of the share that is reset; none where a method has all its settings."""
-    have = _specs(material)
-    for method in _ablated(RESET):
-        wanted = [method, *ablations(method, material.settings.plugins)[RESET]]
-        if any({(spec, backbone) for spec in wanted} <= have for backbone in {backbone for _, backbone in have}):
-            return []
-    return rest_of_head(material)
-
-
-def rest_of_head(material: Material) -> list[Line]:
-    """The line that makes all of it."""
-    return [material.line(_ablated(RESET), None, ABLATE, RESET)]
-
-
-def count_of_task(material: Material, field: str) -> tuple[int, int]:
-    """How many cells of the ablation are there, of the methods that are ablated on their own, and how many could be."""
-    counts = [one.count(_ablated()) for one in variants(material, field).values()]
-    return sum(count for count, _ in counts), len(values(material.task, field)) * material.count(_ablated())[1]
-
-
-def count_of_head(material: Material) -> tuple[int, int]:
-    """The same for the share that is reset."""
-    return material.count(spec for method in _ablated(RESET) for spec in [method, *ablations(method)[RESET]])
-
-
-def _specs(material: Material) -> set[tuple[str, str]]:
-    cells = [item["cell"] for item in material.cells]
-    return {(cell["spec"], cell["backbone"]) for cell in cells if cell["spec"] != BASELINE}
-
-
-def _ablated(field: str = "") -> list[str]:
-    """The methods that say which of their settings are compared, or those that say so of a parameter."""
-    said = {name: build_method(name).ablations for name in registry.catalogue("method")}
-    return [name for name, settings in said.items() if settings and (not field or field in settings)]
-
-
-def _as_default(frame: pd.DataFrame, cell: Mapping[str, Any]) -> pd.DataFrame:
+def _as_default(frame: pd.DataFrame, cell: Fit) -> pd.DataFrame:
     """The rows of a setting, named as the method: they are points of its line."""
-    return frame[frame["spec"] == cell["spec"]].assign(spec=cell["method"], label=cell["title"])
+    return frame[frame["spec"] == cell.spec].assign(spec=cell.method, label=cell.title)
 
 
-def _shares(cells: list[dict[str, Any]]) -> pd.DataFrame:
+def _shares(cells: Sequence[Record]) -> pd.DataFrame:
     """The share that each default cell logged, as `x` by backbone, spec and fold."""
     records = [
-        {**{name: item["cell"][name] for name in ("backbone", "spec", "fold")}, "x": item["log"][RESET]}
+        {**{name: getattr(item.cell, name) for name in ("backbone", "spec", "fold")}, "x": item.log[RESET]}
         for item in cells
-        if item["cell"]["spec"] == item["cell"]["method"] and RESET in item.get("log", {})
+        if item.cell.spec == item.cell.method and RESET in item.log
     ]
     found = pd.DataFrame(records, columns=["backbone", "spec", "fold", "x"])
     return found.groupby(["backbone", "spec", "fold"], as_index=False).mean()
@@ -135,6 +78,6 @@ def _shares(cells: list[dict[str, Any]]) -> pd.DataFrame:
 def _images(one: Material) -> str:
     if IN_DOMAIN in one.results.withheld:
         return ""
-    counts = [item["data"].get("external", {}).get("n", 0) for item in one.tables[0].cells]
+    counts = [item.external for item in one.tables[0].cells]
     mean = round(sum(counts) / len(counts))
     return f"\n{number_of(mean, one.info) if mean else 0}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,59 +11,58 @@ from bench.report.numbers import frames
 from bench.report.numbers.aggregate import COST
 from bench.report.task_results import Material
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 Files = dict[str, bytes]
 
 
 def trade_off(material: Material) -> Files:
     """Disparity against accuracy."""
-    from bench.report.figures import trade_off
+    from bench.report.figures import style, trade_off
 
-    return trade_off.trade_off(material.results)
+    results = material.results
+    frame = frames.by_fold(results)
+    return style.files(lambda: trade_off.draw(frame, results.info, results.backbones))
 
 
 def cost_gain(material: Material) -> Files:
     """What a method takes against what it changes; no files where there is nothing to compare, or no cost is shown."""
-    from bench.report.figures import cost_gain
+    from bench.report.figures import cost_gain, style
 
     gained = cost_gain.gains(frames.by_fold(material.results))
     spent = frames.costs(material.tables[0].cells, material.results)
     if spent.empty or not gained["metric"].isin((material.info.gap, "auc")).any():
         return {}
-    return _files(lambda: cost_gain.draw(gained, spent, material.info))
+    return style.files(lambda: cost_gain.draw(gained, spent, material.info))
 
 
 def epochs(material: Material) -> Files:
     """Scores and costs against epochs of fine-tuning."""
-    from bench.report.figures import curves
+    from bench.report.figures import curves, style
 
     frame = sweeps.of_task(sweeps.variants(material, sweeps.EPOCHS))
     costs = {"seconds": "Time (seconds)", COST: "Cost (epochs)"}
-    return _files(lambda: curves.draw(frame, material.info, curves.Across("Epochs of fine-tuning"), costs))
+    return style.files(lambda: curves.draw(frame, material.info, curves.Across("Epochs of fine-tuning"), costs))
 
 
 def external(material: Material) -> Files:
     """Scores against the size of the external set."""
-    from bench.report.figures import curves
+    from bench.report.figures import curves, style
 
     found = sweeps.variants(material, sweeps.EXTERNAL)
     across = curves.Across("External set: share and number of images", sweeps.images(found))
-    return _files(lambda: curves.draw(sweeps.of_task(found), material.info, across))
+    return style.files(lambda: curves.draw(sweeps.of_task(found), material.info, across))
 
 
 def reset(material: Material) -> Files:
     """Scores against the share of the head that is reset."""
-    from bench.report.figures import curves
+    from bench.report.figures import curves, style
 
     across = curves.Across("Share of the head's weights that is reset", star="share at the mean of the mask")
-    return _files(lambda: curves.draw(sweeps.of_head(material), material.info, across))
+    return style.files(lambda: curves.draw(sweeps.of_head(material), material.info, across))
 
 
 def roc(material: Material, name: str) -> Files:
     """ROC curves by group on one test set; no files where metrics by group of the set are withheld."""
-    from bench.report.figures import roc
+    from bench.report.figures import roc, style
 
     if name in material.results.withheld:
         return {}
@@ -74,14 +71,14 @@ def roc(material: Material, name: str) -> Files:
     places: dict[int, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
     left_out: list[str] = []
     for item in material.tables[0].cells:
-        cell = item["cell"]
-        row = known[cell["backbone"], cell["spec"]]
+        cell = item.cell
+        row = known[cell.backbone, cell.spec]
         try:
             images, logit = material.scored(item)
         except (OSError, ValueError) as error:
-            left_out.append(f"{cell['spec']} f{cell['fold']} ({type(error).__name__})")
+            left_out.append(f"{cell.spec} f{cell.fold} ({type(error).__name__})")
             continue
-        named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell["fold"]}
+        named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell.fold}
         if id(images) not in places:
             rows = np.flatnonzero(images["set"] == name)
             places[id(images)] = rows, {column: images[column].to_numpy()[rows] for column in ("a", "y")}
@@ -92,18 +89,4 @@ def roc(material: Material, name: str) -> Files:
     if not parts:
         return {}
     curves = roc.curves(parts)
-    return _files(lambda: roc.draw(curves, material.info, name))
-
-
-def predicted(material: Material) -> bool:
-    """Whether the predictions of any cell of the main table are there."""
-    return any(material.has_predictions(item) for item in material.tables[0].cells)
-
-
-def _files(draw: Callable[[], Figure]) -> Files:
-    from matplotlib import style
-
-    from bench.report.figures.style import STYLE, to_bytes
-
-    with style.context(["default", STYLE]):  # whatever the user's matplotlibrc says
-        return to_bytes(draw())
+    return style.files(lambda: roc.draw(curves, material.info, name))

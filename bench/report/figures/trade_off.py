@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,28 +19,20 @@ from bench.report.figures.style import (
     PALE,
     PANEL_HEIGHT,
     REFERENCE,
-    STYLE,
     TWO_COLUMNS,
     Style,
     dashes_of,
     head,
+    legend,
     names,
     place_titles,
     say_empty,
     styles_of,
-    to_bytes,
 )
-from bench.report.numbers.aggregate import BASELINE, Results
-from bench.report.numbers.frames import by_fold
+from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.task_info import TaskInfo
 
 _FRONT: Style = {"color": "black", "linewidth": 1.6, "alpha": 0.35, "zorder": 1}
-
-
-def trade_off(results: Results) -> dict[str, bytes]:
-    """The figure as `pdf` and `png` bytes; the same results give the same bytes."""
-    with style.context(["default", STYLE]):  # whatever the user's matplotlibrc says
-        return to_bytes(draw(by_fold(results), results.info, results.backbones))
 
 
 def draw(frame: pd.DataFrame, info: TaskInfo, backbones: Sequence[str]) -> Figure:
@@ -165,6 +156,4 @@ def _legend(figure: Figure, labels: list[str], styles: Mapping[str, Style], colu
     ]
     says = "\n".join(line.replace(". ", ".\n", 1) if columns == 2 else line for line in lines)
     handles = [Line2D([], [], label=label, **MEAN, **styles[label]) for label in labels]
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, title=says, title_fontsize=8, frameon=False
-    )
+    legend(figure, handles, says, columns=columns)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench import registry
-from bench.api import Method, Recipe
+from bench.api import Recipe
+from bench.cells.record import Failure, Item, Record
 from bench.errors import BenchError
 from bench.report.numbers.aggregate import BASELINE
-from bench.report.numbers.task_info import Cell
 
 MAIN = "main"
 
@@ -24,25 +24,32 @@ class Table:
 
     name: str
     part: str
-    cells: list[Cell]
-    failures: list[Cell]
+    cells: list[Record]
+    failures: list[Failure]
 
 
-def split(cells: Sequence[Cell], failures: Iterable[Cell], recipe: Recipe, plugins: Sequence[Path] = ()) -> list[Table]:
+def untuned(items: Iterable[Item]) -> list[Item]:
+    """Return the cells or failures that belong in the main table."""
+    return [item for item in items if not item.cell.tuned]
+
+
+def split(
+    cells: Sequence[Record], failures: Iterable[Failure], recipe: Recipe, plugins: Sequence[Path] = ()
+) -> list[Table]:
     """Return the main table, then `ablation-<method>-<parameter>` for every ablation that shows more than that.
 
     The main table has what `--methods all` runs under `recipe`, plugins from outside, and settings that belong to no
     ablation. That of an ablation has its settings beside Baseline and the method's defaults.
     """
     cells, failures = list(cells), list(failures)
-    specs = {item["cell"]["spec"] for item in [*cells, *failures]}
-    titles = {item["cell"]["method"]: item["cell"]["title"] for item in [*cells, *failures]}
+    specs = {item.cell.spec for item in [*cells, *failures]}
+    titles = {item.cell.method: item.cell.title for item in [*cells, *failures]}
     fields = {spec: ablated(spec, plugins) for spec in specs}
     in_main = {spec for spec in specs if not fields[spec] or spec in _companions(spec, recipe, plugins)}
 
     def table(name: str, part: str, rows: set[str]) -> Table:
-        def chosen(items: list[Cell]) -> list[Cell]:
-            return [item for item in items if item["cell"]["spec"] in rows]
+        def chosen(items: list[Item]) -> list[Item]:
+            return [item for item in items if item.cell.spec in rows]
 
         return Table(name, part, chosen(cells), chosen(failures))
 
@@ -61,14 +68,13 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
     There are none for defaults, for plugins from outside and for settings that the method no longer has.
     """
     name = _name(spec)
-    entry = registry.catalogue("method", plugins).get(name)
+    entry = registry.METHODS.catalogue(plugins).get(name)
     if entry is None or not entry.module.startswith("bench."):
         return []
     try:
-        method = registry.build("method", spec, plugins)
+        method = registry.METHODS.build(spec, plugins)
     except BenchError:
         return []
-    assert isinstance(method, Method)
     changed = [f.name for f in dataclasses.fields(method) if getattr(method, f.name) != f.default]
     named = [field for field, settings in method.ablations.items() if spec in _specs(name, settings, plugins)]
     kinds = typing.get_type_hints(type(method))
@@ -77,13 +83,12 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
 
 
 def _companions(spec: str, recipe: Recipe, plugins: Sequence[Path]) -> set[str]:
-    method = registry.build("method", _name(spec), plugins)
-    assert isinstance(method, Method)
+    method = registry.METHODS.build(_name(spec), plugins)
     return _specs(_name(spec), method.companions(recipe), plugins)
 
 
 def _specs(name: str, settings: Iterable[str], plugins: Sequence[Path]) -> set[str]:
-    return {registry.describe(name, registry.build("method", f"{name}:{text}", plugins)) for text in settings}
+    return {registry.describe(name, registry.METHODS.build(f"{name}:{text}", plugins)) for text in settings}
 
 
 def _has_choices(kind: Any) -> bool:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import nan
 
 import pandas as pd
 
-from bench.report.numbers.aggregate import BASELINE, SYNTHETIC, Results
+from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.published import MAIN_TABLES, PAPER, everything
 from bench.report.numbers.ranking import DECIMALS
 from bench.report.numbers.task_info import TWO_GROUPS
-from bench.report.tables.main_table import md
-from bench.report.words.notes import listed
 from bench.score.definitions import METRICS
 from bench.score.ranks import cliques, critical_difference, friedman, signed_rank
-from bench.score.statistics import LEVEL, holm, separable
-
-NAME = "across"
-"""Name of the files."""
-FEW = 10
-"""The p of Friedman's test is rough with fewer blocks."""
+from bench.score.statistics import holm, separable
 
 
 @dataclass(frozen=True)
@@ -103,73 +96,6 @@ def theirs() -> Across:
     return found
 
 
-def sentences(item: Ranked) -> list[str]:
-    """What the ranks of a metric support, in words."""
-    where = f"{item.title} over {item.blocks} blocks"
-    out = f" Left out, without a ranked number in every block: {listed(item.left_out)}." if item.left_out else ""
-    if not isfinite(item.p):
-        return [f"{where}: not tested; three methods with a number in every block and some difference are needed.{out}"]
-    ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in item.ranks.items())
-    rough = f" The p is rough with fewer than {FEW} blocks." if item.blocks < FEW else ""
-    lines = [f"{where}: Friedman p = {item.p:.2g}. Mean ranks: {ranks}.{rough}{out}"]
-    best, *others = item.ranks
-    if not item.differs:
-        return [*lines, f"No method is separable from another on {item.title} (p ≥ {LEVEL})."]
-    same = [name for name in others if item.ranks[name] - item.ranks[best] <= item.difference]
-    verdict = f"not separable from {listed(same)}" if same else "separable from every other method"
-    lines.append(f"First on {item.title}: {best}, {verdict} (Nemenyi, critical difference {item.difference:.2f}).")
-    if item.p_baseline:
-        found = [
-            f"{name} ({'better' if item.ranks[name] < item.ranks[item.baseline] else 'worse'})"
-            for name in item.ranks
-            if separable(item.p_baseline.get(name, nan))
-        ]
-        lines.append(f"Different from Baseline on {item.title} (Wilcoxon, Holm): {listed(found) or 'none'}.")
-    return lines
-
-
-def markdown(across: Across) -> str:
-    """The page: ranks, tests, and how to read them."""
-    lines = ["# Methods over tasks", ""]
-    lines += [f"**{SYNTHETIC}**", ""] if across.synthetic else []
-    lines += [across.says, ""]
-    for item in across.ranked:
-        lines += [f"## {item.title}", ""]
-        if item.ranks:
-            lines += ["| method | mean rank | p against Baseline |", "| --- | ---: | ---: |"]
-            lines += [f"| {md(name)} | {rank:.2f} | {_p(item, name)} |" for name, rank in item.ranks.items()] + [""]
-        for sentence in sentences(item):
-            lines += [md(sentence), ""]
-    notes = [
-        "Rank 1 is best. Within a block ties share their middle rank; means are ranked as the tables print them.",
-        f"Friedman's test says whether the methods differ at all (p < {LEVEL}); mean ranks further apart than the "
-        "critical difference differ (Nemenyi). p against Baseline: Wilcoxon's signed-rank test, exact, Holm-adjusted.",
-        "The tests take blocks for independent. Blocks of one test set, or of one baseline, are not: the evidence is "
-        "less than the p says.",
-        f"Blocks: {'; '.join(across.blocks)}.",
-    ]
-    return "\n".join([*lines, "## How to read this", "", *(f"- {md(note)}" for note in notes), ""])
-
-
-def csv(across: Across) -> str:
-    """One row per metric and method, full precision; NaN is empty."""
-    rows = [
-        {
-            "metric": item.metric,
-            "blocks": item.blocks,
-            "friedman": item.statistic,
-            "p": item.p,
-            "critical_difference": item.difference,
-            "method": name,
-            "rank": rank,
-            "p_baseline": item.p_baseline.get(name, nan),
-        }
-        for item in across.ranked
-        for name, rank in item.ranks.items()
-    ]
-    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
-
-
 def lines_of(item: Ranked) -> list[tuple[float, float]]:
     """The sets of methods that are not separable from each other, as spans of mean ranks."""
     return cliques(list(item.ranks.values()), item.difference if item.differs else float("inf"))
@@ -204,8 +130,3 @@ def _tested(table: pd.DataFrame, baseline: str) -> dict[str, float]:
         return {}
     others = [name for name in table.columns if name != baseline]
     return dict(zip(others, holm([signed_rank(table[name], table[baseline]) for name in others]), strict=True))
-
-
-def _p(item: Ranked, name: str) -> str:
-    p = item.p_baseline.get(name, nan)
-    return f"{p:.2g}" if isfinite(p) else "–"

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bench.report.numbers.group_pairs import Pair, pairs_of
+from bench.cells.record import Failure, Record, SetScores
 from bench.report.numbers.levelling import flagging
 from bench.report.numbers.ranking import Exclusion, Row, comparing, excluding, marking
-from bench.report.numbers.suppression import withheld
-from bench.report.numbers.task_info import Cell, TaskInfo, Undefined, check, key_of, label_of
+from bench.report.numbers.suppression import Pair, pairs_of, withheld
+from bench.report.numbers.task_info import TaskInfo, Undefined, check, key_of, label_of
 from bench.score.definitions import METRICS, current
 from bench.score.statistics import summary
 
@@ -26,6 +26,7 @@ COST = "cost"
 """Name of the cost among the metrics: epochs of full fine-tuning on the external set."""
 BASELINE = "baseline"
 """The method that every other is compared with: it is what the others start from."""
+_NOT_SCORED = SetScores()
 SYNTHETIC = "SYNTHETIC PHANTOM DATA: these numbers say nothing about patients."
 
 
@@ -54,7 +55,7 @@ class Results:
     info: TaskInfo
     rows: tuple[Row, ...]
     sizes: dict[str, Size]
-    failures: tuple[dict[str, Any], ...]
+    failures: tuple[Failure, ...]
     folds: int
     found: int
     seeds: int
@@ -62,7 +63,7 @@ class Results:
     pairs: tuple[Pair, ...] = ()
     remarks: tuple[str, ...] = ()
     withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    outdated: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
+    outdated: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
     rates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     patients: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     seconds: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class Results:
         return self.column(backbone, "", COST)
 
 
-def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: TaskInfo) -> Results:
+def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo) -> Results:
     """Average the cells of one task over folds, rank them and compare them with Baseline.
 
     Only out-of-distribution sets are ranked and compared. Failures that a later attempt made good are dropped.
@@ -90,13 +91,12 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
         BenchError: on cells that must not stand in one table (see `checks.check`).
     """
     check(cells, info)
-    done = {key_of(cell["cell"]) for cell in cells}
-    failed = sorted(
-        (item for item in failures if key_of(item["cell"]) not in done), key=lambda item: key_of(item["cell"])
-    )
-    folds = info.folds or len({item["cell"]["fold"] for item in [*cells, *failed]})
+    done = {key_of(cell.cell) for cell in cells}
+    failed = sorted((item for item in failures if key_of(item.cell) not in done), key=lambda item: key_of(item.cell))
+    folds = info.folds or len({item.cell.fold for item in [*cells, *failed]})
+    gone = withheld(cells, info)
     columns: dict[tuple[str, str, str], list[Row]] = {}
-    for row in _rows(_records(cells, info)):
+    for row in _rows(_records(cells, info, gone)):
         columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
     for key, column in columns.items():
         column += [_undefined_row(item, *key) for item in info.undefined]
@@ -110,42 +110,41 @@ def collect(cells: Sequence[Cell], failures: Iterable[dict[str, Any]], info: Tas
     return Results(
         info=info,
         rows=tuple(rows),
-        sizes=_sizes(cells, info),
+        sizes=_sizes(cells, info, gone),
         failures=tuple(failed),
         folds=folds,
         found=max(len(row.values) for row in rows),
-        seeds=max(Counter(key_of(item["cell"])[:-1] for item in cells).values()),
+        seeds=max(Counter(key_of(item.cell)[:-1] for item in cells).values()),
         unreadable=_unreadable(cells, info),
         pairs=pairs_of(cells),
-        withheld=withheld(cells, info),
+        withheld=gone,
         outdated=_outdated(cells),
         rates=_rates(cells, info),
     )
 
 
-def tidy(cells: Sequence[Cell], info: TaskInfo) -> pd.DataFrame:
+def tidy(cells: Sequence[Record], info: TaskInfo) -> pd.DataFrame:
     """One row per cell, set and metric, in the order of the printed table; NaN where a cell lacks a score.
 
     Columns: task, backbone, method, label, spec, row, fold, seed, set ("" for the cost), metric, value, degenerate,
     withheld.
     """
-    return pd.DataFrame(_records(cells, info))
+    return pd.DataFrame(_records(cells, info, withheld(cells, info)))
 
 
-def _records(cells: Sequence[Cell], info: TaskInfo) -> list[dict[str, Any]]:
-    labels, gone = _labels(cells), withheld(cells, info)
-    records = []
-    for item in sorted(cells, key=lambda item: key_of(item["cell"])):
-        cell = item["cell"]
-        one = {name: cell[name] for name in ("task", "backbone", "method", "spec", "row", "fold", "seed")}
-        one["label"] = labels[cell["spec"]]
+def _records(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> list[dict[str, Any]]:
+    labels, records = _labels(cells), []
+    for item in sorted(cells, key=lambda item: key_of(item.cell)):
+        cell = item.cell
+        one = {name: getattr(cell, name) for name in ("task", "backbone", "method", "spec", "row", "fold", "seed")}
+        one["label"] = labels[cell.spec]
         for name in (*info.ood, IN_DOMAIN):
-            scores = item["scores"].get(name, {})
+            scores = item.scores.get(name, _NOT_SCORED)
             for metric in METRICS:
                 kept, carried = metric not in gone.get(name, ()), METRICS[metric].threshold == "carried"
                 # By another definition it is another metric.
-                value = _number(scores.get(metric)) if kept and current(metric, item) else nan
-                degenerate = bool(scores.get("degenerate_carried" if carried else "degenerate", False))
+                value = scores.metric(metric) if kept and current(metric, item.metrics_version) else nan
+                degenerate = scores.degenerate_carried if carried else scores.degenerate
                 shown = {"value": value, "degenerate": degenerate and kept, "withheld": not kept}
                 records.append(one | {"set": name, "metric": metric} | shown)
         kept = IN_DOMAIN not in gone
@@ -154,11 +153,10 @@ def _records(cells: Sequence[Cell], info: TaskInfo) -> list[dict[str, Any]]:
     return records
 
 
-def cost(cell: Cell) -> float:
+def cost(cell: Record) -> float:
     """Epochs of full fine-tuning on the external set: (forward + 2 backward) / (3 n) images; NaN if unknown."""
-    forward, backward = (_number(cell["cost"].get(f"images_{way}")) for way in ("forward", "backward"))
-    n = _number(cell["data"].get("external", {}).get("n"))
-    return (forward + 2 * backward) / (3 * n) if n else float("nan")
+    forward, backward, n = cell.cost.images_forward, cell.cost.images_backward, cell.external
+    return (forward + 2 * backward) / (3 * n) if n and forward is not None and backward is not None else nan
 
 
 def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
@@ -210,30 +208,30 @@ def _direction(metric: str) -> Literal["up", "down"] | None:
     return METRICS[metric].direction if metric in METRICS else None
 
 
-def _sizes(cells: Sequence[Cell], info: TaskInfo) -> dict[str, Size]:
-    sizes, gone = {}, withheld(cells, info)
+def _sizes(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> dict[str, Size]:
+    sizes = {}
     for name in (*info.ood, IN_DOMAIN):
-        scores = [item["scores"][name] for item in cells if name in item["scores"]]
+        scores = [item.scores[name] for item in cells if name in item.scores]
         counts = {
-            (group, label): min(score["groups"][group][kind] for score in scores)
+            (group, label): min(getattr(score.groups[group], kind) for score in scores)
             for group in info.group_names
             for label, kind in enumerate(("negatives", "positives"))
             if scores and name not in gone
         }
         if scores:
-            sizes[name] = Size(min(score["n"] for score in scores), max(score["n"] for score in scores), counts)
+            sizes[name] = Size(min(score.n for score in scores), max(score.n for score in scores), counts)
     return sizes
 
 
-def _rates(cells: Sequence[Cell], info: TaskInfo) -> dict[tuple[str, str], tuple[float, float]]:
+def _rates(cells: Sequence[Record], info: TaskInfo) -> dict[tuple[str, str], tuple[float, float]]:
     """FPR and TPR of the baselines over all groups of a test set, mean over folds and seeds."""
     found: dict[tuple[str, str], list[list[float]]] = {}
     for item in cells:
-        for name in info.ood if item["cell"]["spec"] == BASELINE else ():
-            groups = list(item["scores"].get(name, {"groups": {}})["groups"].values())
-            pairs = (("false_positives", "negatives"), ("true_positives", "positives"))
-            rates = [_share(sum(g.get(hit, 0) for g in groups), sum(g[kind] for g in groups)) for hit, kind in pairs]
-            found.setdefault((item["cell"]["backbone"], name), []).append(rates)
+        for name in info.ood if item.cell.spec == BASELINE else ():
+            groups = list(item.scores.get(name, _NOT_SCORED).groups.values())
+            low = _share(sum(g.false_positives for g in groups), sum(g.negatives for g in groups))
+            high = _share(sum(g.true_positives for g in groups), sum(g.positives for g in groups))
+            found.setdefault((item.cell.backbone, name), []).append([low, high])
     return {key: (mean(low), mean(high)) for key, rates in found.items() for low, high in [zip(*rates, strict=True)]}
 
 
@@ -241,23 +239,19 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else nan
 
 
-def _unreadable(cells: Sequence[Cell], info: TaskInfo) -> dict[str, int]:
-    counts = {name: max(item.get("unreadable", {}).get(name, 0) for item in cells) for name in (TRAINED_ON, *info.ood)}
+def _unreadable(cells: Sequence[Record], info: TaskInfo) -> dict[str, int]:
+    counts = {name: max(item.unreadable.get(name, 0) for item in cells) for name in (TRAINED_ON, *info.ood)}
     return {name: count for name, count in counts.items() if count}
 
 
-def _outdated(cells: Sequence[Cell]) -> dict[str, tuple[Cell, ...]]:
-    ordered = sorted(cells, key=lambda item: key_of(item["cell"]))
-    found = {name: tuple(item for item in ordered if not current(name, item)) for name in METRICS}
+def _outdated(cells: Sequence[Record]) -> dict[str, tuple[Record, ...]]:
+    ordered = sorted(cells, key=lambda item: key_of(item.cell))
+    found = {name: tuple(item for item in ordered if not current(name, item.metrics_version)) for name in METRICS}
     return {name: items for name, items in found.items() if items}
 
 
-def _labels(cells: Sequence[Cell]) -> dict[str, str]:
+def _labels(cells: Sequence[Record]) -> dict[str, str]:
     """Labels of rows by spec, with the spec where two would be alike."""
-    names = {item["cell"]["spec"]: label_of(item["cell"]) for item in cells}
+    names = {item.cell.spec: label_of(item.cell) for item in cells}
     taken = list(names.values())
     return {spec: f"{name} [{spec}]" if taken.count(name) > 1 else name for spec, name in names.items()}
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)

@@ -14,7 +14,7 @@ from typing import Any
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.published import PAPER, everything, published, sizes
 from bench.report.numbers.ranking import Row
-from bench.report.numbers.task_info import TaskInfo, label_of
+from bench.report.numbers.task_info import TaskInfo, label
 from bench.score.definitions import METRICS
 
 OTHER_IMAGES = 0.05
@@ -98,7 +98,7 @@ def _line(item: dict[Hashable, Any], metric: str, row: Row | None, main: Results
         set=item["test_set"],
         metric=metric,
         spec=item["key"],
-        label=label_of({"spec": item["key"], "title": item["method"]}),
+        label=label(item["method"], item["key"]),
         ours=ours,
         ours_std=ours_std,
         ours_n=row.n if row else 0,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from bench.cells.record import Record
 from bench.report.numbers.aggregate import COST, Results
-from bench.report.numbers.task_info import Cell
 
 METHOD = ["backbone", "row", "method", "spec", "label"]
 COSTS = {
@@ -34,7 +34,7 @@ def by_fold(results: Results) -> pd.DataFrame:
     return pd.DataFrame(records, columns=[*METHOD, "set", "metric", "fold", "value", "degenerate"])
 
 
-def costs(cells: Sequence[Cell], results: Results) -> pd.DataFrame:
+def costs(cells: Sequence[Record], results: Results) -> pd.DataFrame:
     """What the methods of a table cost, all of `COSTS` as metrics of set "", with the columns of `by_fold`.
 
     Empty where the cost is withheld, as it is with the validation set: the size of the external set follows from it.
@@ -45,11 +45,11 @@ def costs(cells: Sequence[Cell], results: Results) -> pd.DataFrame:
         return counted
     known = {(name.backbone, name.spec): name for name in counted.drop_duplicates(METHOD).itertuples()}
     records = [
-        {**{name: getattr(known[key], name) for name in METHOD}, "set": "", "metric": metric, "fold": cell["fold"]}
-        | {"value": _number(item["cost"].get(source)), "degenerate": False}
+        {**{name: getattr(known[key], name) for name in METHOD}, "set": "", "metric": metric, "fold": cell.fold}
+        | {"value": _number(getattr(item.cost, source)), "degenerate": False}
         for item in cells
-        for cell in [item["cell"]]
-        for key in [(cell["backbone"], cell["spec"])]
+        for cell in [item.cell]
+        for key in [(cell.backbone, cell.spec)]
         for metric, source in (("seconds", "seconds"), ("changed", "parameters_changed"))
     ]
     keys = [*METHOD, "set", "metric", "fold", "degenerate"]

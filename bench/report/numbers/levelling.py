@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from bench.cells.record import Record
 from bench.report.numbers.ranking import DECIMALS, Row, reference_of
-from bench.report.numbers.task_info import Cell, TaskInfo
+from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 
 GAPS = frozenset(name for name, metric in METRICS.items() if metric.kind == "gap" and metric.direction)
@@ -41,7 +41,7 @@ def levelled_down(gap: np.ndarray, gap_before: np.ndarray, fares: np.ndarray, fa
     return bool(smaller and not alike and change[best] < 0 and change[worst] <= 0)
 
 
-def flagging(column: Sequence[Row], cells: Sequence[Cell], info: TaskInfo, reference: str) -> list[Row]:
+def flagging(column: Sequence[Row], cells: Sequence[Record], info: TaskInfo, reference: str) -> list[Row]:
     """Set `levelled_down` of the rows of a column of gaps; what is out of the ranking is not judged."""
     base = reference_of(column, reference)
     if base is None or base.excluded or base.metric not in GAPS:
@@ -51,9 +51,9 @@ def flagging(column: Sequence[Row], cells: Sequence[Cell], info: TaskInfo, refer
     def gaps(row: Row) -> np.ndarray:
         return np.array([row.values.get(fold, np.nan) for fold in folds])
 
-    models: dict[tuple[str, str], list[Cell]] = {}
+    models: dict[tuple[str, str], list[Record]] = {}
     for item in cells:
-        models.setdefault((item["cell"]["backbone"], item["cell"]["spec"]), []).append(item)
+        models.setdefault((item.cell.backbone, item.cell.spec), []).append(item)
 
     def flagged(row: Row) -> Row:
         fares = _fares(row, models[row.backbone, row.spec], info, folds)
@@ -63,18 +63,20 @@ def flagging(column: Sequence[Row], cells: Sequence[Cell], info: TaskInfo, refer
     return [row if row.excluded or row is base else flagged(row) for row in column]
 
 
-def _fares(row: Row, cells: Sequence[Cell], info: TaskInfo, folds: Sequence[int]) -> np.ndarray:
+def _fares(row: Row, cells: Sequence[Record], info: TaskInfo, folds: Sequence[int]) -> np.ndarray:
     """Return how well each group fares in each fold (K, G) in the cells of a row, seeds of a fold averaged."""
     found: dict[int, list[list[float]]] = {fold: [] for fold in folds}
     for item in cells:
-        if row.set in item["scores"]:
-            groups = item["scores"][row.set]["groups"]
-            found[item["cell"]["fold"]].append([_fare(groups.get(name, {}), row.metric) for name in info.group_names])
+        if row.set in item.scores:
+            groups = item.scores[row.set].groups
+            found[item.cell.fold].append(
+                [_fare(groups[name].metrics if name in groups else {}, row.metric) for name in info.group_names]
+            )
     nothing = [np.nan] * len(info.group_names)
     return np.array([np.mean(found[fold] or [nothing], axis=0) for fold in folds])
 
 
-def _fare(group: Mapping[str, Any], metric: str) -> float:
+def _fare(group: Mapping[str, float], metric: str) -> float:
     """Return how well a group fares in what a metric is the gap of; NaN where an older cell does not say."""
     if metric == "gap_auc":
         return group.get("auc", np.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import NamedTuple
@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from bench.cells.predictions import Scored
+from bench.cells.record import Record
 from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.ranking import Row, leading, reference_of
 from bench.report.numbers.suppression import withheld
-from bench.report.numbers.task_info import Cell, TaskInfo
-from bench.report.words.notes import listed
+from bench.report.numbers.task_info import TaskInfo
+from bench.report.render.text import listed
 from bench.score.bootstrap import DRAWS, Interval, Sample, interval, replicates
 from bench.score.statistics import holm
 from bench.seeds import seed_of
@@ -25,12 +26,12 @@ OLDER, GONE, UNREADABLE, OTHER = "of an older version", "that are not here", "th
 
 Spec = tuple[str, str]
 """Backbone and spec."""
-Read = Callable[[Cell], Scored]
+Read = Callable[[Record], Scored]
 Watch = Callable[[str, int, int], None]
 
 
 class _Model(NamedTuple):
-    cell: Cell
+    cell: Record
     scored: Scored
 
 
@@ -48,7 +49,9 @@ class Redrawn:
     without: Mapping[str, frozenset[Spec]]
 
 
-def redraw(cells: Sequence[Cell], info: TaskInfo, read: Read, watch: Watch = lambda name, done, total: None) -> Redrawn:
+def redraw(
+    cells: Sequence[Record], info: TaskInfo, read: Read, watch: Watch = lambda name, done, total: None
+) -> Redrawn:
     """Redraw the patients of every test set, for all cells alike, and score the columns of the task.
 
     Sets of which something is withheld are left out whole. The seed of a set is made of the names of task and set.
@@ -71,18 +74,6 @@ def redraw(cells: Sequence[Cell], info: TaskInfo, read: Read, watch: Watch = lam
         )
         draws[name] = _by_spec([cell for cell, _ in logits], values, info.columns)
         images[name], patients[name] = len(sample.y), sample.patients
-    return Redrawn(draws, images, patients, without)
-
-
-def joined(parts: Iterable[Redrawn]) -> Redrawn:
-    """Return what was redrawn of some test sets, each by itself, as one."""
-    draws, images, patients, without = {}, {}, {}, {}
-    for part in parts:
-        draws |= part.draws
-        images |= part.images
-        patients |= part.patients
-        for why, specs in part.without.items():
-            without[why] = without.get(why, frozenset()) | specs
     return Redrawn(draws, images, patients, without)
 
 
@@ -132,7 +123,7 @@ def _against(row: Row, base: Row, draws: Mapping[Spec, Mapping[str, Mapping[int,
     return interval(np.mean([first[fold] - second[fold] for fold in folds], axis=0))
 
 
-def _readable(cells: Sequence[Cell], read: Read) -> tuple[list[_Model], dict[str, frozenset[Spec]]]:
+def _readable(cells: Sequence[Record], read: Read) -> tuple[list[_Model], dict[str, frozenset[Spec]]]:
     models, without = [], {}
     for item in cells:
         try:
@@ -142,7 +133,7 @@ def _readable(cells: Sequence[Cell], read: Read) -> tuple[list[_Model], dict[str
         except (OSError, ValueError):  # half-written: pyarrow's errors are ValueErrors
             why = UNREADABLE
         else:
-            if "group" in scored.images:
+            if "cluster" in scored.images:
                 models.append(_Model(item, scored))
                 continue
             why = OLDER
@@ -152,7 +143,7 @@ def _readable(cells: Sequence[Cell], read: Read) -> tuple[list[_Model], dict[str
 
 def _aligned(
     models: Sequence[_Model], name: str, groups: int
-) -> tuple[Sample | None, list[tuple[Cell, np.ndarray]], frozenset[Spec]]:
+) -> tuple[Sample | None, list[tuple[Record, np.ndarray]], frozenset[Spec]]:
     """What the first cell says of the images of a set, the logits of all cells of the same images, and the others."""
     first, logits, wrong = None, [], set()
     places: dict[int, tuple[np.ndarray, pd.DataFrame]] = {}
@@ -170,17 +161,17 @@ def _aligned(
             wrong.add(_spec(item))
     if first is None:
         return None, [], frozenset()
-    patient = np.unique(first["group"], return_inverse=True)[1]
+    patient = np.unique(first["cluster"], return_inverse=True)[1]
     return Sample(first["y"].to_numpy(), first["a"].to_numpy(), patient, groups), logits, frozenset(wrong)
 
 
 def _by_spec(
-    cells: Sequence[Cell], values: np.ndarray, metrics: Sequence[str]
+    cells: Sequence[Record], values: np.ndarray, metrics: Sequence[str]
 ) -> dict[Spec, dict[str, dict[int, np.ndarray]]]:
     """Draws by spec, metric and fold; seeds of a fold are averaged, as everywhere."""
     places: dict[Spec, dict[int, list[int]]] = {}
     for place, item in enumerate(cells):
-        places.setdefault(_spec(item), {}).setdefault(item["cell"]["fold"], []).append(place)
+        places.setdefault(_spec(item), {}).setdefault(item.cell.fold, []).append(place)
     return {
         spec: {
             metric: {fold: values[seeds, number].mean(axis=0) for fold, seeds in folds.items()}
@@ -200,8 +191,8 @@ def _without(results: Results, redrawn: Redrawn) -> list[str]:
     ]
 
 
-def _spec(item: Cell) -> Spec:
-    return item["cell"]["backbone"], item["cell"]["spec"]
+def _spec(item: Record) -> Spec:
+    return item.cell.backbone, item.cell.spec
 
 
 def sizes(results: Results) -> str:

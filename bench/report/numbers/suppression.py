@@ -8,8 +8,10 @@ set is the validation set the costs go too: they are in units of an external set
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from bench.report.numbers.task_info import Cell, TaskInfo
+from bench.cells.record import Record
+from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 
 POOLED = "auc"
@@ -17,18 +19,18 @@ POOLED = "auc"
 COUNTS = ("negatives", "positives")
 
 
-def withheld(cells: Sequence[Cell], info: TaskInfo) -> dict[str, frozenset[str]]:
+def withheld(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[str]]:
     """Return the metrics that are not shown of each set with a cell of fewer than `min_cell` images in some fold.
 
     The pooled AUC is among them where a class has fewer in all groups together.
     """
     found: dict[str, frozenset[str]] = {}
     for item in cells:
-        for name, scores in item["scores"].items():
-            if "withheld" in scores:  # those of an export: what is not shown is not in it
-                found[name] = found.get(name, frozenset()) | frozenset(scores["withheld"])
+        for name, scores in item.scores.items():
+            if scores.suppressed:  # those of an export: what is not shown is not in it
+                found[name] = found.get(name, frozenset()) | frozenset(scores.suppressed)
                 continue
-            by_class = [[group[kind] for group in scores["groups"].values()] for kind in COUNTS]
+            by_class = [[getattr(group, kind) for group in scores.groups.values()] for kind in COUNTS]
             if min(min(counts) for counts in by_class) < info.min_cell:
                 few = min(sum(counts) for counts in by_class) < info.min_cell
                 gone = frozenset(metric.name for metric in METRICS.values() if few or metric.needs_attribute)
@@ -52,3 +54,25 @@ def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> lis
         f"Withheld, for fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. No count and no "
         f"metric by group is shown{also}{cost}."
     ]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The groups with the lowest and the highest AUC of one baseline, None without a pair; those not eligible."""
+
+    backbone: str
+    fold: int
+    seed: int
+    worst: str | None
+    best: str | None
+    skipped: tuple[str, ...]
+
+
+def pairs_of(cells: Sequence[Record]) -> tuple[Pair, ...]:
+    """The pair of each baseline, once: all cells of a baseline hold the same."""
+    pairs = set()
+    for item in cells:
+        if chosen := item.pair:
+            cell, groups = item.cell, (chosen.worst, chosen.best, chosen.skipped)
+            pairs.add(Pair(cell.backbone, cell.fold, cell.seed, *groups))
+    return tuple(sorted(pairs, key=lambda pair: (pair.backbone, pair.fold, pair.seed)))

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.cells.identity import TUNED
+from bench.cells.record import Fit, Record
 from bench.errors import BenchError
-from bench.run.plan import TUNED
 from bench.score.definitions import METRICS
-
-Cell = dict[str, Any]
-
 
 TWO_GROUPS = ("auc", "spd", "eodds")
 """Metrics of the printed table; the CSV has all. The last is the gap of the figure and of the sentences."""
@@ -62,61 +60,59 @@ class TaskInfo:
         return "Overall AUC" if metric == "auc" and "min_auc" in self.columns else METRICS[metric].title
 
 
-def check(cells: Sequence[Cell], info: TaskInfo) -> None:
+def check(cells: Sequence[Record], info: TaskInfo) -> None:
     """Refuse cells that must not stand in one table.
 
     Raises:
-        BenchError: without cells; on cells of another task, of synthetic beside real data, of a smoke run, of
+        BenchError: without cells; on cells of another task, of synthetic beside real data, of
             different test images, or twice the same.
     """
     if not cells:
         raise BenchError(f"no results of {info.name}: `bench run` makes them")
     if not info.ood:
         raise BenchError(f"{info.name} has no out-of-distribution set: there is nothing to put in a table")
-    tasks = {item["cell"]["task"] for item in cells}
+    tasks = {item.cell.task for item in cells}
     if tasks != {info.name}:
         raise BenchError(f"results of {', '.join(sorted(tasks))} in the table of {info.name}")
-    kinds = {bool(item["synthetic"]) for item in cells}
+    kinds = {item.synthetic for item in cells}
     if kinds != {info.synthetic}:
         words = {True: "synthetic", False: "real"}
         found = " and ".join(sorted(words[kind] for kind in kinds))
         raise BenchError(f"{info.name} has {words[info.synthetic]} data, its results {found}: never in one table")
-    if any(item.get("smoke") or item["cell"].get("smoke") for item in cells):
-        raise BenchError(f"results of {info.name} come from `--smoke`: they check that code runs and are no numbers")
-    keys = Counter(key_of(item["cell"]) for item in cells)
+    keys = Counter(key_of(item.cell) for item in cells)
     twice = next((key for key, times in keys.items() if times > 1), None)
     if twice:
         raise BenchError(f"two results for {' '.join(str(part) for part in twice)}")
     for name in info.ood:
-        if len({_images(item, name) for item in cells if name in item["scores"]}) > 1:
+        if len({_images(item, name) for item in cells if name in item.scores}) > 1:
             raise BenchError(
                 f"results of {info.name} on different images of {name}: `bench run` again replaces the old"
             )
 
 
-def key_of(cell: Cell) -> tuple[Any, ...]:
+def key_of(cell: Fit) -> tuple[Any, ...]:
     """What tells one cell of a task from another, in the order of the table."""
-    return cell["backbone"], cell["row"], cell["method"], cell["spec"], cell["fold"], cell["seed"]
+    return cell.backbone, cell.row, cell.method, cell.spec, cell.fold, cell.seed
 
 
-def label_of(cell: Cell) -> str:
+def label_of(cell: Fit) -> str:
+    """Title of a row (see `label`)."""
+    return label(cell.title, cell.spec)
+
+
+def label(title: str, spec: str) -> str:
     """Title of a row, with what its spec sets in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
-    given = cell["spec"].removesuffix(TUNED).partition(":")[2]
+    given = spec.removesuffix(TUNED).partition(":")[2]
     parameters = [_words(*setting.split("=", 1)) for setting in given.split(",") if setting]
-    parameters += ["tuned"] if is_tuned(cell) else []
-    return f"{cell['title']} ({', '.join(parameters)})" if parameters else cell["title"]
+    parameters += ["tuned"] if spec.endswith(TUNED) else []
+    return f"{title} ({', '.join(parameters)})" if parameters else title
 
 
 def _words(name: str, value: str) -> str:
     return f"{name.replace('_', ' ')} { {'True': 'yes', 'False': 'no'}.get(value, value) }"
 
 
-def is_tuned(cell: Cell) -> bool:
-    """Whether the parameters of a cell were chosen by `bench tune`."""
-    return cell["spec"].endswith(TUNED)
-
-
-def _images(item: Cell, name: str) -> tuple[Any, ...]:
-    scores = item["scores"][name]
-    groups = tuple((key, group["positives"], group["negatives"]) for key, group in sorted(scores["groups"].items()))
-    return item["data"].get(name, {}).get("sha"), scores["n"], groups
+def _images(item: Record, name: str) -> tuple[Any, ...]:
+    scores = item.scores[name]
+    groups = tuple((key, group.positives, group.negatives) for key, group in sorted(scores.groups.items()))
+    return item.data[name].sha if name in item.data else None, scores.n, groups

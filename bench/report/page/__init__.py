@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.cells.identity import slug
+from bench.cells.record import Failure, Fit, Record
+from bench.report import named
 from bench.report.numbers.ablations import MAIN
 from bench.report.numbers.aggregate import SYNTHETIC, Results
 from bench.report.numbers.comparison import withheld_from
-from bench.report.numbers.task_info import Cell, key_of, label_of
-from bench.report.page.embed import Picture, html, picture, policy
+from bench.report.numbers.task_info import key_of, label_of
+from bench.report.page.embed import Picture, picture, policy
 from bench.report.page.provenance import provenance
+from bench.report.render.document import PART, PART_LEVEL, Section, page_part
+from bench.report.render.text import html_prose, listed
 from bench.report.rerun_commands import once
-from bench.report.tables.main_table import blocks, heads, intervals, metric_titles, spans
+from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
-from bench.report.words.notes import listed, reading
-from bench.run.plan import folder
 
 if TYPE_CHECKING:
     from bench.report.rerun_commands import Line
@@ -49,7 +52,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class _Section:
-    """A figure, or a table's Markdown as HTML, and the names of the files beside the page."""
+    """A figure, or a report text as HTML, and the names of the files beside the page."""
 
     name: str
     title: str
@@ -69,16 +72,10 @@ def page(material: Material, artefacts: Sequence[Shown]) -> bytes:
         groups=listed(info.group_names),
         found=found(results),
         findings=findings(results),
-        backbones={
-            backbone: [(block, heads(results, block.sets)[0][1]) for block in blocks(results, backbone, 1)]
-            for backbone in results.backbones
-        },
-        metrics=metric_titles(info),
-        patients=intervals(results),
-        notes=reading(results),
+        main=page_part(Section("", main_table.tables(results)), PART_LEVEL),
         main_files=_files(shown[MAIN]) if MAIN in shown else (),
         sections=_sections([item for name, item in shown.items() if name != MAIN]),
-        provenance=provenance(results, material.cells, material.task),
+        provenance=page_part(Section("", provenance(results, material.cells, material.task)), PART_LEVEL),
         failures=_failures(material.failures, material.cells),
         missing=[_title(item) for item in artefacts if item.missing],
         lines=[str(line.handed_on) for line in once(line for item in artefacts for line in item.missing)],
@@ -91,7 +88,7 @@ def index(every: Iterable[Results], across: Sequence[Shown] = ()) -> bytes:
     """Return the page that links those of several tasks, each with what was found in a line, and methods over them."""
     tasks = [
         {
-            "folder": folder(results.info.name),
+            "folder": slug(results.info.name),
             "name": results.info.name,
             "says": results.info.says,
             "synthetic": results.info.synthetic,
@@ -140,13 +137,10 @@ def _sections(items: Sequence[Shown]) -> list[_Section]:
     def drawn(item: Shown) -> Picture | None:
         return picture(item.files["png"]) if "png" in item.files else None
 
-    def text(item: Shown) -> Markup:
-        return html(item.files["md"].decode()) if "md" in item.files else Markup()
-
     with ThreadPoolExecutor() as pool:  # Pillow works without the interpreter's lock
         pictures = list(pool.map(drawn, items))
     return [
-        _Section(item.name, _title(item), _files(item), shown, text(item))
+        _Section(item.name, _title(item), _files(item), shown, Markup(item.files.get(PART, b"").decode()))
         for item, shown in zip(items, pictures, strict=True)
     ]
 
@@ -158,23 +152,18 @@ def _title(item: Shown) -> str:
 
 
 def _files(item: Shown) -> tuple[str, ...]:
-    return tuple(f"{item.name}.{suffix}" for suffix in item.files)
+    return tuple(named(item.name, item.files))
 
 
-def _failures(failures: Sequence[Cell], cells: Sequence[Cell]) -> list[str]:
+def _failures(failures: Sequence[Failure], cells: Sequence[Record]) -> list[str]:
     """Cells that failed and were not made since, by the class of the error: its message may name an image."""
-    done = {key_of(item["cell"]) for item in cells}
-    open_ = sorted((item for item in failures if key_of(item["cell"]) not in done), key=lambda i: key_of(i["cell"]))
-    return [f"Failed: {_named(item['cell'])}: {item['error']['class']}." for item in open_]
+    done = {key_of(item.cell) for item in cells}
+    open_ = sorted((item for item in failures if key_of(item.cell) not in done), key=lambda i: key_of(i.cell))
+    return [f"Failed: {_named(item.cell)}: {item.error.name}." for item in open_]
 
 
-def _named(cell: Cell) -> str:
-    return f"{label_of(cell)}, {cell['backbone']}, fold {cell['fold']}, seed {cell['seed']}"
-
-
-def _prose(text: str) -> Markup:
-    """A sentence, a command in backticks as code."""
-    return Markup("").join(Markup("<code>{}</code>").format(part) if code else part for part, code in spans(text))
+def _named(cell: Fit) -> str:
+    return f"{label_of(cell)}, {cell.backbone}, fold {cell.fold}, seed {cell.seed}"
 
 
 @cache
@@ -187,7 +176,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["prose"] = _prose
+    environment.filters["prose"] = html_prose
     return environment
 
 

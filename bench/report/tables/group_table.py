@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.cells.record import Record
 from bench.report.numbers.aggregate import IN_DOMAIN, SYNTHETIC, Results
-from bench.report.numbers.ranking import DECIMALS, Row
+from bench.report.numbers.ranking import Row
 from bench.report.numbers.suppression import note
-from bench.report.numbers.task_info import Cell
-from bench.report.tables.main_table import md, md_prose, number
+from bench.report.render.document import Section
+from bench.report.render.table import Column, Entry, Table
 from bench.report.words.notes import FEW, spread
 from bench.score.statistics import summary
 
@@ -33,7 +34,7 @@ COUNTS = ("n", "positives", "negatives")
 PRINTED = ("selection_rate", "tpr", "fpr", "auc", "calibration_error")
 
 
-def frame(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
+def frame(results: Results, cells: Sequence[Record]) -> pd.DataFrame:
     """Return one row per backbone, method, set, group and rate, in the order of the main table.
 
     Columns: task, synthetic, backbone, method, label, spec, set, role, group, n, positives, negatives, rate, images
@@ -43,9 +44,9 @@ def frame(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
     info, records = results.info, []
     shown = [name for name in (*info.ood, IN_DOMAIN) if name not in results.withheld]
     for row in (row for backbone in results.backbones for row in results.costs(backbone)):
-        mine = [c for c in cells if (c["cell"]["backbone"], c["cell"]["spec"]) == (row.backbone, row.spec)]
+        mine = [c for c in cells if (c.cell.backbone, c.cell.spec) == (row.backbone, row.spec)]
         for name in shown:
-            scored = [item for item in mine if name in item["scores"]]
+            scored = [item for item in mine if name in item.scores]
             for group in info.group_names if scored else ():
                 records += _records(row, scored, name, group)
     columns = ["backbone", "method", "label", "spec", "set", "group", *COUNTS, "rate", "images"]
@@ -57,42 +58,35 @@ def frame(results: Results, cells: Sequence[Cell]) -> pd.DataFrame:
     return table
 
 
-def csv(table: pd.DataFrame) -> str:
-    """The frame in full precision; NaN is empty."""
-    return table.to_csv(index=False, lineterminator="\n")
-
-
-def markdown(results: Results, table: pd.DataFrame) -> str:
-    """A table per backbone and set, the rates at the threshold of 0.5, for a page that renders Markdown."""
+def section(results: Results, frame: pd.DataFrame) -> Section:
+    """Return a table per backbone and set, the rates at the threshold of 0.5, from a frame of `frame`."""
+    titles = ["method", "group", *COUNTS, *(RATES[rate][0] for rate in PRINTED)]
+    columns = [Column(title, "left" if place < 2 else "right") for place, title in enumerate(titles)]
+    tables = []
+    for keys, block in frame.groupby(["backbone", "set"], sort=False):
+        rows = []
+        for (label, _, group), part in block.groupby(["label", "spec", "group"], sort=False):
+            rates = part.set_index("rate").to_dict("index")
+            counts = [int(rates[PRINTED[0]][kind]) for kind in COUNTS]
+            rows.append([label, group, *counts, *(_entry(rates[rate]) for rate in PRINTED)])
+        tables.append(Table(columns, rows, ", ".join(map(str, keys))))
+    notes = Section("How to read this", [_notes(results, frame)])
     info = results.info
-    lines = [f"# {md(info.name)}: rates by group", "", *([f"**{SYNTHETIC}**", ""] if info.synthetic else [])]
-    heads = ["method", "group", *COUNTS, *(RATES[rate][0] for rate in PRINTED)]
-    for keys, block in table.groupby(["backbone", "set"], sort=False):
-        lines += [f"## {', '.join(md(key) for key in keys)}", "", f"| {' | '.join(heads)} |"]
-        lines += [f"| --- | --- |{' ---: |' * (len(heads) - 2)}"]
-        for (label, _, group), rows in block.groupby(["label", "spec", "group"], sort=False):
-            rates = rows.set_index("rate").to_dict("index")
-            counts = [str(rates[PRINTED[0]][kind]) for kind in COUNTS]
-            entries = [md(label), md(group), *counts, *(_entry(rates[rate]) for rate in PRINTED)]
-            lines.append(f"| {' | '.join(entries)} |")
-        lines.append("")
-    return "\n".join(
-        [*lines, "## How to read this", "", *(f"- {md_prose(text)}" for text in _notes(results, table)), ""]
-    )
+    return Section(f"{info.name}: rates by group", [*tables, notes], SYNTHETIC if info.synthetic else "")
 
 
-def _records(row: Row, cells: Sequence[Cell], name: str, group: str) -> list[dict[str, Any]]:
-    found = [(item["cell"]["fold"], item["scores"][name]["groups"][group]) for item in cells]
+def _records(row: Row, cells: Sequence[Record], name: str, group: str) -> list[dict[str, Any]]:
+    found = [(item.cell.fold, item.scores[name].groups[group]) for item in cells]
     counts = {
-        "n": min(one["positives"] + one["negatives"] for _, one in found),
-        **{kind: min(one[kind] for _, one in found) for kind in ("positives", "negatives")},
+        "n": min(one.positives + one.negatives for _, one in found),
+        **{kind: min(getattr(one, kind) for _, one in found) for kind in ("positives", "negatives")},
     }
     images = {**counts, "fewer": min(counts["positives"], counts["negatives"])}
     records = []
     for rate, (_, of) in RATES.items():
         folds: dict[int, list[float]] = {}
         for fold, one in found:
-            folds.setdefault(fold, []).append(one.get(rate, nan))
+            folds.setdefault(fold, []).append(one.metrics.get(rate, nan))
         mean, std, n = summary([summary(values).mean for values in folds.values()])
         known = {"backbone": row.backbone, "method": row.method, "label": row.label, "spec": row.spec, "set": name}
         numbers = {"mean": mean, "std": std, "folds": n, "few": images[of] < FEW}
@@ -100,9 +94,8 @@ def _records(row: Row, cells: Sequence[Cell], name: str, group: str) -> list[dic
     return records
 
 
-def _entry(rate: Mapping[Any, Any]) -> str:
-    std = f" ± {number(rate['std'], DECIMALS)}" if isfinite(rate["std"]) else ""
-    return f"{number(rate['mean'], DECIMALS)}{std}{SIGN * (rate['few'] and isfinite(rate['mean']))}"
+def _entry(rate: Mapping[Any, Any]) -> Entry:
+    return Entry(rate["mean"], rate["std"], sign=SIGN * bool(rate["few"] and isfinite(rate["mean"])))
 
 
 def _notes(results: Results, table: pd.DataFrame) -> list[str]:

@@ -1,119 +1,98 @@
-"""The main table as LaTeX, Markdown and CSV, from one description of its blocks."""
+"""The main table: the printed columns of each test set and, in the CSV, every number of every row."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from math import isfinite, isnan
-from pathlib import Path
-
-import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from collections.abc import Callable, Sequence
+from math import isnan
+from typing import Any
 
 from bench.report.numbers.aggregate import IN_DOMAIN, SYNTHETIC, Results
 from bench.report.numbers.levelling import SIGN
-from bench.report.numbers.ranking import DECIMALS, Mark, Row
+from bench.report.numbers.ranking import Row
 from bench.report.numbers.suppression import number_of
 from bench.report.numbers.task_info import TaskInfo
+from bench.report.render import document, table
+from bench.report.render.document import Float, Section
+from bench.report.render.table import Column, Entry, Table
+from bench.report.render.text import listed
 from bench.report.words.conclusions import findings
-from bench.report.words.notes import SIGNS, listed, reading
+from bench.report.words.notes import SIGNS, reading
 from bench.score.definitions import METRICS
 
 SETS_ABREAST = 2
+METHOD = Column("method", "left")
+OF_A_METHOD: Sequence[tuple[Column, Callable[[Row], Any]]] = (
+    (Column("cost", decimals=1), lambda cost: cost.mean),
+    (Column("folds"), lambda cost: len(cost.values) or None),
+)
+"""Columns behind those of the metrics, each with its value from the cost of a method."""
 CSV = [
     *("task", "synthetic", "backbone", "method", "label", "spec", "set", "role", "metric", "direction"),
     *("mean", "std", "n", "folds", "degenerate", "excluded", "mark", "difference", "p", "p_holm", "separable"),
     "levelled_down",
     *("ci_low", "ci_high", "p_patients", "p_patients_holm", "separable_patients", "draws"),
 ]
-"""Columns of main.csv; `role` is "ood", "val" or, for the cost, empty."""
-
-_TEX = {
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"<": "$<$", ">": "$>$", "|": "$|$", '"': "''", "±": r"$\pm$", "−": "$-$"},
-    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--", "’": "'"},
-    **{"†": r"$^\dagger$", "‡": r"$^\ddagger$", "§": r"$^\S$"},
-}
+"""Columns of main.csv: fields of a `Row` and those of the task; `role` is "ood", "val" or, for the cost, empty."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One number of the table as text: `std` is empty with fewer than two folds, `mean` is – when undefined."""
-
-    mean: str
-    std: str
-    mark: Mark = ""
-    sign: str = ""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of a block: `entries` set by set, metric by metric."""
-
-    label: str
-    entries: tuple[Entry, ...]
-    cost: str
-    folds: int
-
-
-@dataclass(frozen=True)
-class Block:
-    """Some sets side by side for one backbone; `title` says whether they are a test."""
-
-    title: str
-    sets: tuple[str, ...]
-    lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """Differences to Baseline on one set: a label and, metric by metric, difference and interval, or nothing."""
-
-    title: str
-    lines: tuple[tuple[str, tuple[str, ...]], ...]
-
-
-def blocks(results: Results, backbone: str, abreast: int) -> list[Block]:
-    """The test sets of one backbone, some abreast, then the validation set on its own."""
+def blocks(results: Results, backbone: str, abreast: int) -> list[Table]:
+    """Return tables of the test sets of one backbone, some abreast, then of the validation set on its own."""
     ood = results.info.ood
     groups = [ood[start : start + abreast] for start in range(0, len(ood), abreast)]
-    return [block(results, backbone, sets) for sets in (*groups, (IN_DOMAIN,))]
+    return [block(results, backbone, sets, shared=abreast > 1) for sets in (*groups, (IN_DOMAIN,))]
 
 
-def block(results: Results, backbone: str, sets: tuple[str, ...]) -> Block:
-    """The printed block of one backbone and some sets."""
-    columns = [results.column(backbone, name, metric) for name in sets for metric in results.info.columns]
-    lines = [
-        Line(cost.label, tuple(entry(row) for row in rows), number(cost.mean, 1), len(cost.values))
-        for cost, *rows in zip(results.costs(backbone), *columns, strict=True)
-    ]
+def block(results: Results, backbone: str, sets: Sequence[str], *, shared: bool = True) -> Table:
+    """Return the table of one backbone and some sets; `shared` headers name them, else the title does."""
+    info, sizes = results.info, heads(results, sets)
+    numbers = [results.column(backbone, name, metric) for name in sets for metric in info.columns]
     what = {IN_DOMAIN: "in-domain, partly seen by the methods; not a test"}.get(sets[0], "out-of-distribution")
-    return Block(f"{', '.join(sets)}: {what}", sets, tuple(lines))
+    title = f"{', '.join(sets)}: {what}"
+    return Table(
+        [
+            METHOD,
+            *(column for name in sets for column in metric_columns(info, *((name, sizes[name]) if shared else ()))),
+            *(column for column, _ in OF_A_METHOD),
+        ],
+        [
+            [cost.label, *map(entry, rows), *(value(cost) for _, value in OF_A_METHOD)]
+            for cost, *rows in zip(results.costs(backbone), *numbers, strict=True)
+        ],
+        title if shared else f"{title} ({sizes[sets[0]]})",
+    )
 
 
 def entry(row: Row) -> Entry:
-    """Mean and std of a row, three decimals, with its mark and sign."""
-    std = number(row.std, DECIMALS) if isfinite(row.std) else ""
-    return Entry(number(row.mean, DECIMALS), std, row.mark, SIGNS[row.excluded] or SIGN * row.levelled_down)
+    """Return mean and std of a row with its mark and sign."""
+    return Entry(row.mean, row.std, row.mark, SIGNS[row.excluded] or SIGN * row.levelled_down)
 
 
-def number(value: float, decimals: int) -> str:
-    """Fixed decimals, or – for what is undefined."""
-    return f"{value:.{decimals}f}" if isfinite(value) else "–"
+def metric_columns(info: TaskInfo, group: str = "", remark: str = "") -> list[Column]:
+    """Return the columns of the printed metrics, with the direction that is better in their titles."""
+    arrows = {"up": " ↑", "down": " ↓", None: ""}
+    titles = [info.title(name) + arrows[METRICS[name].direction] for name in info.columns]
+    return [Column(title, "centre", group=group, remark=remark) for title in titles]
 
 
-def intervals(results: Results) -> list[Intervals]:
-    """Differences to Baseline over patients, where patients were redrawn: a block per backbone and test set."""
+def heads(results: Results, sets: Sequence[str]) -> dict[str, str]:
+    """Return the size of each set, such as `n 800`."""
+    sizes = {
+        name: " to ".join(dict.fromkeys(number_of(n, results.info) for n in (size.low, size.high)))
+        for name, size in results.sizes.items()
+    }
+    return {name: f"n {sizes[name]}" if name in sizes else "no images" for name in sets}
+
+
+def intervals(results: Results) -> list[Table]:
+    """Return the differences to Baseline over patients: a table per backbone and test set that has some."""
     found = []
     for backbone, name in ((backbone, name) for backbone in results.backbones for name in results.patients):
         columns = [results.column(backbone, name, metric) for metric in results.info.columns]
-        lines = [(rows[0].label, tuple(map(_interval, rows))) for rows in zip(*columns, strict=True)]
+        rows = [[rows[0].label, *map(_interval, rows)] for rows in zip(*columns, strict=True)]
         where = f"{name}, {backbone} backbone" if len(results.backbones) > 1 else name
-        found.append(Intervals(where, tuple(line for line in lines if any(line[1]))))
-    return [item for item in found if item.lines]
+        titles = [Column(column.title) for column in metric_columns(results.info)]
+        found.append(Table([METHOD, *titles], [row for row in rows if any(row[1:])], where))
+    return [item for item in found if item.rows]
 
 
 def _interval(row: Row) -> str:
@@ -124,113 +103,66 @@ def _interval(row: Row) -> str:
     return f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]{'*' if row.separable_patients else ''}"
 
 
-def heads(results: Results, sets: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Name and size of each set, such as (`ood`, `n 800`)."""
-    sizes = {
-        name: " to ".join(dict.fromkeys(number_of(n, results.info) for n in (size.low, size.high)))
-        for name, size in results.sizes.items()
-    }
-    return [(name, f"n {sizes[name]}" if name in sizes else "no images") for name in sets]
-
-
-def metric_titles(info: TaskInfo) -> list[str]:
-    """Titles of the printed metrics with the direction that is better."""
-    arrows = {"up": " ↑", "down": " ↓", None: ""}
-    return [info.title(name) + arrows[METRICS[name].direction] for name in info.columns]
-
-
 def latex(results: Results) -> str:
-    """A `table*` to \\input into a document that loads booktabs, with its notes, and the findings below it."""
-    return render("main.tex.j2", _context(results, SETS_ABREAST))
+    """Return floats to \\input into a document that loads booktabs, with the notes in the last, and the findings."""
+    info = results.info
+    name, part = info.name, f", {info.part}" if info.part else ""
+    label, warning = f"-{info.part}" if info.part else "", SYNTHETIC if info.synthetic else ""
+    floats = []
+    for backbone in results.backbones:
+        last = backbone == results.backbones[-1]
+        says = f"{name}, {backbone} backbone{part}: {_says(info)}"
+        caption = says if last else f"{says} Notes: under the last of these tables."
+        notes = reading(results) if last else ()
+        tables = blocks(results, backbone, SETS_ABREAST)
+        floats.append(Float(caption, f"{name}-{backbone}{label}", tables, notes, warning))
+    if tables := intervals(results):
+        caption = (
+            f"{name}{part}: differences to Baseline with 95 % intervals over patients. *: adjusted p below 0.05. "
+            "How they are made: in the text."
+        )
+        floats.append(Float(caption, f"{name}-patients{label}", tables, warning=warning))
+    return document.latex([*floats, *findings(results)])
 
 
 def markdown(results: Results) -> str:
-    """The same table, notes and findings for a page that renders Markdown."""
-    return render("main.md.j2", _context(results, 1))
+    """Return the same tables, notes and findings for a page that renders Markdown."""
+    return document.markdown(section(results))
+
+
+def section(results: Results) -> Section:
+    """Return the whole report text of a table."""
+    info = results.info
+    title = f"{info.name}: {info.part}" if info.part else info.name
+    found = Section("What folds and patients support", findings(results))
+    return Section(title, [_says(info), *tables(results), found], SYNTHETIC if info.synthetic else "")
+
+
+def tables(results: Results) -> list[Section]:
+    """Return the tables of each backbone, the differences over patients, and how to read both."""
+    patients = "Mean difference over folds and its 95 % interval; *: adjusted p below 0.05."
+    differences = intervals(results)
+    return [
+        *(Section(f"{backbone} backbone", blocks(results, backbone, 1)) for backbone in results.backbones),
+        *([Section("Differences to Baseline over patients", [patients, *differences])] if differences else []),
+        Section("How to read this", [reading(results)]),
+    ]
+
+
+def _says(info: TaskInfo) -> str:
+    return f"{info.says} Disparities between {listed(info.group_names)} ({info.attribute_name})."
 
 
 def csv(results: Results) -> str:
-    """One row per backbone, spec, set and metric, every metric, full precision; NaN is empty."""
-    table = pd.DataFrame([{name: getattr(row, name, "") for name in CSV} for row in results.rows], columns=CSV)
-    table = table.assign(task=results.info.name, synthetic=results.info.synthetic, folds=results.folds)
-    table["role"] = ["ood" if name in results.info.ood else name for name in table["set"]]
-    return table.to_csv(index=False, lineterminator="\n")
+    """Return one row per backbone, spec, set and metric, every metric, full precision; NaN is empty."""
+    info = results.info
+    task = {"task": info.name, "synthetic": info.synthetic, "folds": results.folds}
 
+    def known(row: Row, name: str) -> Any:
+        if name == "role":
+            return "ood" if row.set in info.ood else row.set
+        return task[name] if name in task else getattr(row, name)
 
-def render(template: str, context: Mapping[str, object]) -> str:
-    """Fill a template of this folder."""
-    return _environment().get_template(template).render(context)
-
-
-def tex(text: object) -> str:
-    """Escape text for plain pdflatex; letters outside Latin-1 and control characters become a question mark."""
-    return "".join(_TEX.get(sign, sign if sign.isascii() or _known(sign) else "?") for sign in _one_line(text))
-
-
-def md(text: object) -> str:
-    """Escape what Markdown or HTML would read as markup."""
-    return re.sub(r"([\\`*_\[\]|<>&~$])", lambda match: _html(match.group(1)), _one_line(text))
-
-
-def md_prose(text: object) -> str:
-    """The same of a sentence, in which a command in backticks stays code."""
-    return "".join(f"`{part}`" if code else md(part) for part, code in spans(text))
-
-
-def tex_prose(text: object) -> str:
-    """`tex` of a sentence, a command in backticks in typewriter."""
-    return "".join(rf"\texttt{{{tex(part)}}}" if code else tex(part) for part, code in spans(text))
-
-
-def spans(text: object) -> list[tuple[str, bool]]:
-    """Cut a sentence into what stands in backticks, marked true, and what does not."""
-    return [(part, bool(place % 2)) for place, part in enumerate(re.split("`([^`]+)`", _one_line(text))) if part]
-
-
-def _one_line(text: object) -> str:
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", str(text))
-
-
-def _known(sign: str) -> bool:
-    return sign.isalpha() and "À" <= sign <= "ÿ" and sign not in "ÐðÞþ"
-
-
-def _html(sign: str) -> str:
-    return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(sign, "\\" + sign)
-
-
-def _context(results: Results, abreast: int) -> dict[str, object]:
-    return {
-        "info": results.info,
-        "synthetic": SYNTHETIC if results.info.synthetic else "",
-        "backbones": {
-            backbone: [(item, heads(results, item.sets)) for item in blocks(results, backbone, abreast)]
-            for backbone in results.backbones
-        },
-        "groups": listed(results.info.group_names),
-        "metrics": metric_titles(results.info),
-        "notes": reading(results),
-        "findings": findings(results),
-        "patients": intervals(results),
-    }
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
+    return table.csv(
+        Table([Column(name) for name in CSV], [[known(row, name) for name in CSV] for row in results.rows])
     )
-    environment.filters |= {"tex": tex, "md": md, "md_prose": md_prose, "tex_prose": tex_prose}
-    environment.filters |= {"slug": lambda text: re.sub(r"[^A-Za-z0-9-]+", "-", text)}
-    return environment

@@ -5,35 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import pandas as pd
-
+from bench.cells.record import Item
 from bench.report.numbers.aggregate import SYNTHETIC, Results, collect
 from bench.report.numbers.paper_layout import Block, Layout
 from bench.report.numbers.published import COLUMNS, PAPER
-from bench.report.tables.main_table import SETS_ABREAST, Entry, entry, heads, metric_titles, render
+from bench.report.render import document, table
+from bench.report.render.document import Float, Section
+from bench.report.render.table import Column, Spanning, Table, Value
+from bench.report.render.text import listed
+from bench.report.tables.main_table import METHOD, SETS_ABREAST, entry, heads, metric_columns
 from bench.report.task_results import Material
-from bench.report.words.notes import averaged, details, listed, marks
+from bench.report.words.notes import averaged, details, marks
 
 NOT_RUN, FAILED = "not run", "failed"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One method: its numbers, set by set and metric by metric, or why it has none."""
-
-    label: str
-    entries: tuple[Entry, ...]
-    state: str = ""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Some sets of one attribute side by side; `heads` are their names and sizes."""
-
-    title: str
-    heads: Sequence[tuple[str, str]]
-    metrics: Sequence[str]
-    lines: Sequence[Line]
 
 
 @dataclass(frozen=True)
@@ -51,29 +35,30 @@ class Given:
 
     def failed(self, spec: str) -> bool:
         """Whether a row without numbers was tried."""
-        found = [item["cell"] for item in self.material.failures]
-        return any((cell["spec"], cell["backbone"]) == (spec, self.block.backbone) for cell in found)
+        found = [item.cell for item in self.material.failures]
+        return any((cell.spec, cell.backbone) == (spec, self.block.backbone) for cell in found)
 
 
-def make(layout: Layout, blocks: Sequence[Block], material: Material) -> dict[str, bytes]:
+def make(layout: Layout, blocks: Sequence[Block], material: Material) -> dict[str, str]:
     """Return the files of a table by suffix; `material` gives the tasks of its blocks. What was not run is said."""
     given = [_given(layout, block, material.other(block.task)) for block in blocks]
-    context = {
-        "title": f"Table {layout.number}: {layout.says}",
-        "caption": f"{layout.says[:1].upper()}{layout.says[1:]}, laid out as Table {layout.number} of {PAPER}",
-        "name": f"{layout.name}-{given[0].material.info.name if len(given) == 1 else 'all'}",
-        "synthetic": SYNTHETIC if any(item.material.info.synthetic for item in given) else "",
-        "panels": [panel for item in given for panel in _panels(layout, item)],
-        "notes": _notes(layout, given),
+    warning = SYNTHETIC if any(item.material.info.synthetic for item in given) else ""
+    says = f"{layout.says[:1].upper()}{layout.says[1:]}, laid out as Table {layout.number} of {PAPER}."
+    label = f"{layout.name}-{given[0].material.info.name if len(given) == 1 else 'all'}"
+    tables, notes = [panel for item in given for panel in _panels(layout, item)], _notes(layout, given)
+    title = f"Table {layout.number}: {layout.says}"
+    section = Section(title, [says, *tables, Section("How to read this", [notes])], warning)
+    return {
+        "tex": document.latex([Float(says, label, tables, notes, warning)]),
+        **document.written(section),
+        "csv": _csv(layout, given),
     }
-    made = {kind: render(f"paper.{kind}.j2", context) for kind in ("tex", "md")}
-    return {kind: text.encode() for kind, text in {**made, "csv": _csv(layout, given)}.items()}
 
 
 def _given(layout: Layout, block: Block, material: Material) -> Given:
-    def chosen(items: Sequence[dict]) -> list[dict]:
-        kept = [item for item in items if item["cell"]["backbone"] == block.backbone]
-        return [item for item in kept if item["cell"]["spec"] in layout.rows]
+    def chosen(items: Sequence[Item]) -> list[Item]:
+        kept = [item for item in items if item.cell.backbone == block.backbone]
+        return [item for item in kept if item.cell.spec in layout.rows]
 
     cells = chosen(material.cells)
     if not cells:
@@ -84,27 +69,28 @@ def _given(layout: Layout, block: Block, material: Material) -> Given:
     return Given(block, material, replace(results, rows=rows))
 
 
-def _panels(layout: Layout, given: Given) -> list[Panel]:
+def _panels(layout: Layout, given: Given) -> list[Table]:
+    """Return the tables of a block, some sets side by side in each."""
     info = given.material.info
-    abreast = [given.sets[start : start + SETS_ABREAST] for start in range(0, len(given.sets), SETS_ABREAST)]
-    groups = f"{listed(info.group_names)} ({info.attribute_name})"
-    title = f"{info.name}, {given.block.backbone} backbone: {groups}"
+    sizes = heads(given.results, given.sets) if given.results else dict.fromkeys(given.sets, NOT_RUN)
+    title = f"{info.name}, {given.block.backbone} backbone: {listed(info.group_names)} ({info.attribute_name})"
     return [
-        Panel(
+        Table(
+            [METHOD, *(column for name in sets for column in metric_columns(info, name, sizes[name]))],
+            [_row(spec, label, sets, given) for spec, label in layout.rows.items()],
             title,
-            heads(given.results, sets) if given.results else [(name, NOT_RUN) for name in sets],
-            metric_titles(info),
-            [_line(spec, label, sets, given) for spec, label in layout.rows.items()],
         )
-        for sets in abreast
+        for start in range(0, len(given.sets), SETS_ABREAST)
+        for sets in [given.sets[start : start + SETS_ABREAST]]
     ]
 
 
-def _line(spec: str, label: str, sets: Sequence[str], given: Given) -> Line:
+def _row(spec: str, label: str, sets: Sequence[str], given: Given) -> list[Value]:
+    """Return the numbers of a method, or why it has none."""
     rows = {(row.set, row.metric): row for row in given.results.rows if row.spec == spec} if given.results else {}
     if not rows:
-        return Line(label, (), FAILED if given.failed(spec) else NOT_RUN)
-    return Line(label, tuple(entry(rows[name, metric]) for name in sets for metric in given.material.info.columns))
+        return [label, Spanning(FAILED if given.failed(spec) else NOT_RUN)]
+    return [label, *(entry(rows[name, metric]) for name in sets for metric in given.material.info.columns)]
 
 
 def _notes(layout: Layout, given: Sequence[Given]) -> list[str]:
@@ -132,5 +118,4 @@ def _csv(layout: Layout, given: Sequence[Given]) -> str:
                     values = (row.mean, row.std, row.n) if row else (float("nan"), float("nan"), 0)
                     place = (layout.number, info.name, item.block.backbone, name, info.attribute_name)
                     records.append((spec, *place, label, metric, *values, state, info.synthetic))
-    table = pd.DataFrame(records, columns=[*COLUMNS, "synthetic"])
-    return table.to_csv(index=False, lineterminator="\n")
+    return table.csv(Table([Column(name) for name in (*COLUMNS, "synthetic")], records))

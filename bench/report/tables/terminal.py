@@ -1,4 +1,4 @@
-"""The main table for a terminal: bold and underlined there, with signs in plain text elsewhere."""
+"""The main table for a terminal: marks are bold and underlined there, signs in plain text."""
 
 from __future__ import annotations
 
@@ -6,55 +6,38 @@ import sys
 from typing import TextIO
 
 from rich.console import Console
-from rich.text import Text
 
 from bench.report.numbers.aggregate import SYNTHETIC, Results
-from bench.report.tables.main_table import Block, Entry, block, heads
+from bench.report.render.table import terminal
+from bench.report.tables.main_table import block
 from bench.report.words.conclusions import not_separable
 from bench.report.words.notes import partial, spread
-
-STYLES = {"best": "bold", "second": "underline", "": ""}
-PLAIN_MARKS = {"best": "*", "second": "+", "": ""}
-COLUMN = len(".123 ± .123*†") + 2
 
 
 def show(results: Results, stream: TextIO | None = None) -> None:
     """Print the test sets side by side as far as the terminal is wide; all of them where it is none."""
     console = Console(file=stream or sys.stdout, highlight=False, emoji=False, markup=False)
-    labels = max(len(label) for label in {row.label for row in results.rows}) + 2
-    room = console.width - labels - 8 if console.is_terminal else sys.maxsize
-    abreast = max(1, room // (COLUMN * len(results.info.columns)))
     if results.info.synthetic:
         console.print(SYNTHETIC, style="bold", soft_wrap=True)
     for backbone in results.backbones:
+        abreast = _abreast(results, backbone, console)
         for start in range(0, len(results.info.ood), abreast):
             sets = results.info.ood[start : start + abreast]
             if len(results.backbones) > 1:
                 console.print(f"{backbone} backbone", soft_wrap=True)
-            for line in _lines(results, block(results, backbone, sets), labels, console.is_terminal):
+            for line in terminal(block(results, backbone, sets), styled=console.is_terminal, short=True):
                 console.print(line, soft_wrap=True)
     for sentence in _sentences(results, console.is_terminal):
         console.print(sentence, soft_wrap=not console.is_terminal)
 
 
-def _lines(results: Results, item: Block, labels: int, styled: bool) -> list[Text]:
-    sets, columns = heads(results, item.sets), results.info.columns
-    first = " " * labels + "".join(f"{name} ({size})".ljust(COLUMN * len(columns)) for name, size in sets)
-    titles = "".join(results.info.title(name).ljust(COLUMN) for name in columns) * len(sets)
-    lines = [Text(first.rstrip()), Text(f"{'method'.ljust(labels)}{titles}{'cost':>6}")]
-    for row in item.lines:
-        line = Text(row.label.ljust(labels))
-        for entry in row.entries:
-            text = _number(entry) + ("" if styled else PLAIN_MARKS[entry.mark])
-            line.append(text, style=STYLES[entry.mark])
-            line.append(entry.sign.ljust(COLUMN - len(text)))
-        lines.append(line.append(row.cost.rjust(6)))
-    return lines
-
-
-def _number(entry: Entry) -> str:
-    parts = [entry.mean, entry.std] if entry.std else [entry.mean]
-    return " ± ".join(part.removeprefix("0") for part in parts)
+def _abreast(results: Results, backbone: str, console: Console) -> int:
+    """Return how many test sets fit side by side."""
+    for number in range(len(results.info.ood), 1, -1):
+        lines = terminal(block(results, backbone, results.info.ood[:number]), styled=console.is_terminal, short=True)
+        if not console.is_terminal or max(map(len, lines)) <= console.width:
+            return number
+    return 1
 
 
 def _sentences(results: Results, styled: bool) -> list[str]:

@@ -8,7 +8,8 @@ from math import isnan, nan
 from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.patient_intervals import lost, sizes
 from bench.report.numbers.ranking import DECIMALS, Row, leading
-from bench.report.words.notes import SIGNS, listed
+from bench.report.render.text import listed
+from bench.report.words.notes import SIGNS
 from bench.score.bootstrap import DRAWS
 from bench.score.statistics import LEVEL, paired, separable
 

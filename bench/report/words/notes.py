@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite, nan
+from statistics import median
 
 from bench.data.group_pair import LEAST
-from bench.report.numbers.aggregate import COST, IN_DOMAIN, Results, Size
+from bench.report.numbers.aggregate import BASELINE, COST, IN_DOMAIN, Results, Size
 from bench.report.numbers.levelling import SIGN
-from bench.report.numbers.ranking import Exclusion
+from bench.report.numbers.ranking import Exclusion, Row, reference_of
 from bench.report.numbers.suppression import note, number_of
 from bench.report.numbers.task_info import label_of
-from bench.report.words.detectable import smallest
+from bench.report.render.text import listed
 from bench.score.definitions import METRICS
+from bench.score.minimum_detectable import POWER, fold_difference, from_error, rate_gap
+from bench.score.statistics import LEVEL, summary
 
 FEW = 10
 """A rate or an AUC over fewer images of a class is flagged."""
@@ -21,12 +25,6 @@ REASONS: dict[Exclusion, str] = {
     "degenerate": "every image predicted as the same class; a small gap there means nothing",
     "incomplete": "fewer folds than other rows",
 }
-
-
-def listed(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    names = list(names)
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def spread(results: Results) -> str:
@@ -60,7 +58,7 @@ def details(results: Results) -> list[str]:
     return [
         *_pairs(results),
         *(_size(name, size, results) for name, size in results.sizes.items()),
-        *smallest(results),
+        *detectable(results),
         *results.remarks,
         *partial(results),
     ]
@@ -199,8 +197,8 @@ def _outdated(results: Results) -> list[str]:
     lacking: dict[str, list[str]] = {}
     for name, cells in results.outdated.items():
         rows: dict[str, dict[str, None]] = {}
-        for cell in (item["cell"] for item in cells):
-            rows.setdefault(_named(label_of(cell), cell["backbone"], results), {})[str(cell["fold"])] = None
+        for cell in (item.cell for item in cells):
+            rows.setdefault(_named(label_of(cell), cell.backbone, results), {})[str(cell.fold)] = None
         every = len(cells) == sum(len(row.values) for row in results.rows if row.metric == COST) * results.seeds
         names = "every cell" if every else listed(f"{row} (fold {listed(folds)})" for row, folds in rows.items())
         lacking.setdefault(names, []).append(METRICS[name].title)
@@ -214,10 +212,10 @@ def _outdated(results: Results) -> list[str]:
 def _failed(results: Results) -> list[str]:
     notes = []
     for item in results.failures:
-        cell, error = item["cell"], item["error"]
-        name = _named(label_of(cell), cell["backbone"], results)
+        cell, error = item.cell, item.error
+        name = _named(label_of(cell), cell.backbone, results)
         # Not its message: that may name an image, and reports are handed on.
-        notes.append(f"Failed: {name}, fold {cell['fold']}: {error['class']} (why: in the results)")
+        notes.append(f"Failed: {name}, fold {cell.fold}: {error.name} (why: in the results)")
     return notes
 
 
@@ -231,3 +229,61 @@ def _unreadable(results: Results) -> list[str]:
 
 def _named(label: str, backbone: str, results: Results) -> str:
     return f"{label}, {backbone}" if len(results.backbones) > 1 else label
+
+
+def detectable(results: Results) -> list[str]:
+    """One note per backbone and test set on the minimum detectable effects there, over folds and over patients."""
+    places = [(backbone, name) for backbone in results.backbones for name in results.info.ood]
+    found = [text for backbone, name in places if (text := _detectable_on(results, backbone, name))]
+    if not found:
+        return []
+    how = (
+        f"The minimum detectable effect, below, is the difference that a test at level {LEVEL} finds with probability "
+        f"{POWER}, before Holm. Gaps between groups: normal approximation, images taken as independent, both groups at "
+        "Baseline's rate. A smaller difference may exist and stay undetected."
+    )
+    return [how, *found]
+
+
+def _detectable_on(results: Results, backbone: str, name: str) -> str:
+    said = [*_detectable_gaps(results, backbone, name), *_detectable_change(results, backbone, name)]
+    where = f"{name}, {backbone}" if len(results.backbones) > 1 else name
+    return f"Minimum detectable on {where}: {'; '.join(said)}." if said else ""
+
+
+def _detectable_gaps(results: Results, backbone: str, name: str) -> list[str]:
+    """The gap of a rate between the smallest group and the largest, on either class."""
+    size, rates = results.sizes.get(name), results.rates.get((backbone, name))
+    if size is None or not size.cells or rates is None or results.info.gap == "gap_auc":
+        return []
+    said = []
+    for label, title in ((1, "a TPR"), (0, "an FPR")):
+        counts = {group: size.cells[group, label] for group in results.info.group_names}
+        few, many = min(counts, key=lambda g: counts[g]), max(counts, key=lambda g: counts[g])
+        least = rate_gap(rates[label], counts[few], counts[many])
+        if isfinite(least):
+            what = f"{counts[few]} images ({few}, {results.info.label_names[label]})"
+            said.append(f"with {what}, {title} gap of {least:.3f} (at a rate of {rates[label]:.3f})")
+    return said
+
+
+def _detectable_change(results: Results, backbone: str, name: str) -> list[str]:
+    """The difference to Baseline in the gap of the task, over folds and over patients: the median of the methods."""
+    column = results.column(backbone, name, results.info.gap)
+    base = reference_of(column, BASELINE)
+    rows = [row for row in column if row.compared]
+    over = {
+        "folds": [_over_folds(row, base, results.folds) for row in rows if base],
+        "patients": [from_error(row.error_patients) for row in rows],
+    }
+    found = {
+        name: median(kept) for name, each in over.items() if (kept := [value for value in each if isfinite(value)])
+    }
+    words = " and ".join(f"{least:.3f} over {name}" for name, least in found.items())
+    title = results.info.title(results.info.gap)
+    return [f"a difference to Baseline in {title} of {words} (median of the methods)"] if words else []
+
+
+def _over_folds(row: Row, base: Row, folds: int) -> float:
+    _, std, n = summary([value - base.values.get(fold, nan) for fold, value in row.values.items()])
+    return fold_difference(std, n, folds)

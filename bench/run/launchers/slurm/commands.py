@@ -1,4 +1,4 @@
-"""The commands of SLURM, called as little as can be, and what their failures mean."""
+"""SLURM's commands, called as rarely as possible, and what their failures mean."""
 
 from __future__ import annotations
 

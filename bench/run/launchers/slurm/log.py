@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.cells import store
+from bench.cells.identity import slurm_folder
+from bench.files import read_json, replacing, write_json
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,24 @@ def new_name() -> str:
 
 def write_intent(results: Path, name: str, intent: dict[str, Any], text: str) -> Path:
     """Write down what is about to be submitted; return its folder."""
-    folder = results / "slurm" / name
+    folder = slurm_folder(results) / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "script.sh").write_text(text, encoding="utf-8")
-    store.write_json(folder / "intent.json", {**intent, "submitted": time.time()})
+    write_json(folder / "intent.json", {**intent, "submitted": time.time()})
     return folder
 
 
 def acknowledge(folder: Path, job: str) -> None:
     """Write down the job that a submission became."""
-    with store.replacing(folder / "job") as temporary:
+    with replacing(folder / "job") as temporary:
         temporary.write_text(job + "\n", encoding="utf-8")
 
 
 def submissions(results: Path, task: str | None = None) -> list[Submission]:
     """Return the submissions of a task, or of all, the oldest first; damaged ones are left out."""
     found = []
-    for file in (results / "slurm").glob("*/intent.json"):
-        intent, job = store.read_json(file) or {}, file.parent / "job"
+    for file in slurm_folder(results).glob("*/intent.json"):
+        intent, job = read_json(file) or {}, file.parent / "job"
         if not {"task", "tasks", "submitted"} <= set(intent) or task not in (None, intent["task"]):
             continue
         tasks = tuple(tuple(cell["path"] for cell in cells) for cells in intent["tasks"])

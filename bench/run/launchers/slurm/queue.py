@@ -1,18 +1,28 @@
-"""Which cells have a job: submissions on disk, then one squeue, then sacct for the tasks that vanished."""
+"""Which cells have a job: read from the submissions on disk, one squeue, and sacct for the tasks that vanished."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from bench.run import failure
-from bench.run.cell_states import Queued
+from bench.cells.identity import cells_folder
+from bench.run.attempt import FailureKind
+from bench.run.launchers import Queued
 from bench.run.launchers.slurm import commands
 from bench.run.launchers.slurm.log import Submission, acknowledge, submissions
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT", "SUSPENDED")
 ENDED = ("COMPLETED", "COMPLETING", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
+_KINDS: dict[str, FailureKind] = {
+    "TIMEOUT": "timeout",
+    "DEADLINE": "timeout",
+    "NODE_FAIL": "node",
+    "BOOT_FAIL": "node",
+    "PREEMPTED": "preempted",
+    "OUT_OF_MEMORY": "oom",
+    "CANCELLED": "cancelled",
+    "FAILED": "bug",
+}
 
 
 def queued(results: Path, task: str) -> dict[str, Queued]:
@@ -54,7 +64,7 @@ def _by_cell(results: Path, known: list[Submission], entries: list[commands.Entr
 
 
 def _ended(results: Path, cell: str) -> bool:
-    place = results / "cells" / cell
+    place = cells_folder(results) / cell
     return any(place.with_name(place.name + ending).is_file() for ending in (".json", ".failed.json"))
 
 
@@ -67,20 +77,22 @@ def _ends(tasks: list[tuple[Submission, int]]) -> dict[str, Queued]:
     found = {}
     for one, index in tasks:
         state = states.get((one.name, index))
-        kind = failure.of_slurm(state) if state else None
+        kind = kind_of_state(state) if state else None
         if kind is not None:
             job = f"{one.job}_{index}"
             found.update({cell: Queued(job, "gone", kind) for cell in one.tasks[index]})
     return found
 
 
-def jobs_of(results: Path, task: str | None) -> Mapping[str, list[str]]:
-    """Return the jobs of each task that wait or run, for scancel."""
-    found: dict[str, list[str]] = {}
-    known = submissions(results, task)
-    names = {one.name: one for one in known}
-    if known and commands.available():
-        for entry in commands.queue(list(names)):
-            if not entry.state.startswith(ENDED):
-                found.setdefault(names[entry.name].task, []).append(f"{entry.job}_{entry.index}")
-    return found
+def kind_of_state(state: str) -> FailureKind | None:
+    """Return why a job failed by its state, such as `CANCELLED by 1000`; None where the state is no failure."""
+    # `sacct` shortens what is wider than its column: OUT_OF_ME+.
+    word = state.split()[0].rstrip("+") if state else ""
+    return next((kind for name, kind in _KINDS.items() if word and name.startswith(word)), None)
+
+
+def jobs_of(results: Path, task: str | None) -> list[str]:
+    """Return the jobs of a task, or of all, that wait or run, for scancel."""
+    names = [one.name for one in submissions(results, task)]
+    entries = commands.queue(names) if commands.available() else []
+    return [f"{entry.job}_{entry.index}" for entry in entries if not entry.state.startswith(ENDED)]

@@ -13,16 +13,26 @@ from types import FrameType
 from typing import Any
 
 from bench.cells import store
+from bench.cells.identity import BASELINE, Cell
+from bench.cells.record import Error
 from bench.errors import BenchError, NotWritten
-from bench.run import environment, failure
-from bench.run.attempt import Event, attempt, log_file, save_failure, write_log
+from bench.run import environment
+from bench.run.attempt import Event, FailureKind, attempt, log_file, save_failure, write_log
 from bench.run.history import settings_of
-from bench.run.plan import BASELINE, Cell, PlannedCell, Settings
+from bench.run.plan import PlannedCell, Settings
 
 ASK_AGAIN = 5.0
 """Seconds after which a cell that another process computes is asked for again."""
 NEAR = {signal.SIGUSR2: 0.5, signal.SIGTERM: 0.9}
 """Share of the time limit after which a signal means that it is reached: USR2 comes some time before, TERM at it."""
+ATTEMPTS: dict[FailureKind, int] = {"node": 3, "preempted": 3, "timeout": 3}
+"""Attempts that a run makes of a cell by itself; one for the kinds that are not named.
+
+A node that went and a job that was preempted say nothing about the cell; a job over its time resumes from the last
+checkpoint. Memory, data, NaN and errors of the code would end the same way again: a batch is cut where it may be while
+the cell runs (`learn.chunks`), and a cell that shared its GPU has it to itself before it fails (`launchers.local`).
+`bench run` again, a person's word, tries all of them.
+"""
 
 
 class _Ended(BaseException):
@@ -68,7 +78,7 @@ def main(file: Path) -> int:
                 hear(_one(planned, settings, job, intent["force"]))
     except _Ended as end:
         spent = time.monotonic() - started
-        resumes = "done" in ended or any(planned.cell.method == BASELINE for planned in running)
+        resumes = "done" in ended or any(planned.cell.spec == BASELINE for planned in running)
         return _leave(running, settings, job, end.args[0], spent, intent["minutes"], resumes=resumes)
     return int(any(kind in ("failed", "blocked") for kind in ended))
 
@@ -83,7 +93,7 @@ def _together(
 ) -> None:
     """Compute the cells several at a time on the first GPU of the job, each in a process of its own."""
     from bench import taskfile
-    from bench.run.launchers.local import run_pool
+    from bench.run.launchers.local.pool import run_pool
     from bench.run.run_task import Slots
 
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
@@ -135,10 +145,10 @@ def _leave(
     if number == signal.SIGTERM and not near:
         note("cancelled")
         return 128 + number
-    kind: failure.Kind = "timeout" if near else "preempted"
+    kind: FailureKind = "timeout" if near else "preempted"
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     worth = number == signal.SIGUSR2 and (resumes or kind == "preempted")
-    if worth and restarts + 1 < failure.ATTEMPTS[kind]:
+    if worth and restarts + 1 < ATTEMPTS[kind]:
         note(f"{kind}: back into the queue")
         try:
             from bench.run.launchers.slurm import commands
@@ -149,7 +159,7 @@ def _leave(
             note(f"not taken back into the queue: {error}")
     said = f"the job ended after {spent / 60:.0f} of {minutes} minutes; the next run gives it more time"
     for planned in cells:
-        save_failure(planned, settings, {"class": "JobEnded", "kind": kind, "message": said, "traceback": ""}, job=job)
+        save_failure(planned, settings, Error(name="JobEnded", kind=kind, message=said), job=job)
     return 1
 
 

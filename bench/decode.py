@@ -15,14 +15,14 @@ def read_image(file: Path) -> np.ndarray:
     """Return one image file as uint8 (H, W) or (H, W, 3), upright as its EXIF orientation says.
 
     Transparency is dropped and palettes are resolved. Grey levels of 16 bits are scaled so that 65535 becomes 255,
-    the same for all images. A DICOM film (`.dcm`) is as its own window shows it, see `bench.data.dicom`.
+    the same for all images. A DICOM film (`.dcm`) is as its own window shows it, see `bench.dicom`.
 
     Raises:
         OSError, ValueError: the file is not there, damaged or of a kind that cannot be scaled to 8 bits.
         DataMissing: a DICOM file without the library that reads it.
     """
     if file.suffix.lower() in DICOM:
-        from bench.data.dicom import read_dicom
+        from bench.dicom import read_dicom
 
         return read_dicom(file)
     with Image.open(file) as opened:

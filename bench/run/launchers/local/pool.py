@@ -21,11 +21,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from bench.cells import store
+from bench.cells.identity import BASELINE
+from bench.cells.record import Error
 from bench.errors import NotWritten
-from bench.run import failure
-from bench.run.attempt import Event, attempt, describe_error, log_file, save_failure, write_log
-from bench.run.launchers.gpus import Sharing
-from bench.run.plan import BASELINE, PlannedCell, Settings
+from bench.run.attempt import Event, FailureKind, attempt, describe_error, log_file, save_failure, write_log
+from bench.run.launchers.local.sharing import Sharing
+from bench.run.plan import PlannedCell, Settings
 
 ASK_AGAIN = 2.0
 """Seconds after which a cell that another process holds is asked for again."""
@@ -51,7 +52,7 @@ def run_pool(
 
     A method's cell waits for the baseline of its fold, and is reported as blocked where that failed; so are the
     others of a method whose first `ALIKE` cells fail alike. With `gpus` each worker sees one of them, and a cell that
-    has no memory beside others is tried again alone (`launchers.gpus`). Ctrl-C once starts no more cells and finishes
+    has no memory beside others is tried again alone (`sharing`). Ctrl-C once starts no more cells and finishes
     those that run; twice stops at once. `job` is the SLURM job that this process is part of.
 
     Raises:
@@ -85,7 +86,7 @@ def run_pool(
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 event = worker.receive(settings, force)
-                if event.error and sharing.put_back(event.planned, event.error["kind"], worker):
+                if event.error and sharing.put_back(event.planned, event.error.kind, worker):
                     event = _put_back(event, settings, worker.gpu)
                 if event.kind != "progress":
                     worker.busy = None
@@ -108,7 +109,7 @@ class _Waiting:
     """How the cells of each method ended: class of the error, or "" where they are done."""
 
     def __post_init__(self) -> None:
-        self.unfinished = {_fold(p) for p in self.cells if p.cell.method == BASELINE}
+        self.unfinished = {_fold(p) for p in self.cells if p.cell.spec == BASELINE}
 
     def blocked(self) -> list[tuple[PlannedCell, str]]:
         """Take out and return the cells that are not to be started, each with the reason."""
@@ -116,17 +117,17 @@ class _Waiting:
         taken = {p for p, _ in reasons}
         self.cells = [p for p in self.cells if p not in taken] if taken else self.cells
         for planned in taken:
-            if planned.cell.method == BASELINE:
+            if planned.cell.spec == BASELINE:
                 self.unfinished.discard(_fold(planned))
                 self.broken.add(_fold(planned))
         return reasons
 
     def _reason(self, planned: PlannedCell) -> str:
-        if planned.cell.method != BASELINE and _fold(planned) in self.broken:
+        if planned.cell.spec != BASELINE and _fold(planned) in self.broken:
             return "its baseline failed"
-        first = self.ends.get(planned.cell.method, [])[:ALIKE]
+        first = self.ends.get(planned.cell.spec, [])[:ALIKE]
         if len(first) == ALIKE and first[0] and len(set(first)) == 1:
-            return f"the first {ALIKE} cells of {planned.cell.method} failed alike: {first[0]}"
+            return f"the first {ALIKE} cells of {planned.cell.spec} failed alike: {first[0]}"
         return ""
 
     def ready(self) -> list[PlannedCell]:
@@ -135,7 +136,7 @@ class _Waiting:
         return [
             p
             for p in self.cells
-            if (p.cell.method == BASELINE or _fold(p) not in self.unfinished) and self.later.get(p, 0.0) <= now
+            if (p.cell.spec == BASELINE or _fold(p) not in self.unfinished) and self.later.get(p, 0.0) <= now
         ]
 
     def heard(self, event: Event) -> None:
@@ -146,8 +147,8 @@ class _Waiting:
             self.cells.append(planned)
             return
         if event.kind in ("done", "failed"):
-            self.ends.setdefault(planned.cell.method, []).append(event.error["class"] if event.error else "")
-        if planned.cell.method == BASELINE:
+            self.ends.setdefault(planned.cell.spec, []).append(event.error.name if event.error else "")
+        if planned.cell.spec == BASELINE:
             self.unfinished.discard(_fold(planned))
             self.broken |= {_fold(planned)} if event.kind == "failed" else set()
 
@@ -215,7 +216,7 @@ def choose(ready: Sequence[PlannedCell], last: Fold | None, busy: Container[Fold
 
     What settings of a fold have in common is then made once, not by two workers at the same time.
     """
-    if ready[0].cell.method == BASELINE:
+    if ready[0].cell.spec == BASELINE:
         return ready[0]
     own = (p for p in ready if _fold(p) == last)
     free = (p for p in ready if _fold(p) not in busy)
@@ -255,12 +256,19 @@ class _Worker:
                 return Event("done", self.busy)  # it died after that, or before it saw that another run was faster
             code = self.process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            kind = failure.of_exit(code)
+            kind = kind_of_exit(code)
             hint = "; the system kills a process so when memory is short" if kind == "oom" else ""
             message = f"the worker ended by {how}{hint}"
-            error = {"class": "WorkerDied", "kind": kind, "message": message, "traceback": ""}
+            error = Error(name="WorkerDied", kind=kind, message=message)
             save_failure(self.busy, settings, error)
             return Event("failed", self.busy, error=error)
+
+
+def kind_of_exit(code: int) -> FailureKind:
+    """Return why a worker ended: by its exit code, which is negative for a signal."""
+    if code == -signal.SIGKILL:
+        return "oom"  # most likely: the system kills so when memory is short
+    return "cancelled" if code in (-signal.SIGTERM, -signal.SIGINT) else "bug"
 
 
 def _start(settings: Settings, force: bool, job: str, gpu: str) -> _Worker:

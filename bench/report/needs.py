@@ -1,0 +1,135 @@
+"""The cells that an artefact is made of, as data; how many of them are there and which commands make the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bench.cells.record import Record
+from bench.report.figures.sweeps import OF_TASK, variants
+from bench.report.numbers.aggregate import BASELINE
+from bench.report.rerun_commands import FOLDS, FORCE, Line
+from bench.report.task_results import Material
+from bench.run.ablate import values
+from bench.run.plan import undefined
+
+ABLATE = "--ablate"
+PREDICTIONS = "predictions"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Cells of some specs; those that are not defined on the groups of the task are left out.
+
+    They are of every fold, or of `fold` and seed 0 alone, on `backbone` or the first of the task, with what a cell
+    keeps beside its scores: `PREDICTIONS`, or a picture whose name begins with `part`. `task` is another task by spec.
+    `ablate` is what the command ablates: a parameter of a method, or a field of the task. Then the cells are of each
+    variant of the task, and methods that were started on one count in place of `specs`. Where none is there, a command
+    calls them `named`; it is `bench run` or another `verb`. `also` are specs that do as well and are not asked for.
+    """
+
+    specs: tuple[str, ...]
+    task: str = ""
+    backbone: str | None = None
+    fold: int | None = None
+    part: str = ""
+    ablate: str = ""
+    verb: str = "run"
+    named: str = ""
+    also: tuple[str, ...] = ()
+
+    def of(self, results: Material) -> Material:
+        """Return the results of the task that is meant."""
+        return results.other(self.task) if self.task else results
+
+    def count(self, results: Material) -> tuple[int, int]:
+        """Return how many of the cells are there, and how many there could be."""
+        one = self.of(results)
+        specs = self._defined(one)
+        there = sum(len(folds) for part in self._variants(one) for folds in self._there(part, specs).values())
+        return there, len(specs) * self._wanted(one) * self._folds(one)
+
+    def any(self, results: Material, *, bare: bool = False) -> bool:
+        """Whether one of the cells is there, on whichever backbone; `bare` where its part does not matter."""
+        one, specs = self.of(results), {*self.specs, *self.also}
+        return any(c.cell.spec in specs and (bare or self._has(one, c)) for c in one.cells)
+
+    def each(self, results: Material) -> bool:
+        """Whether each of the specs has a cell in some fold."""
+        one = self.of(results)
+        return all(self._there(one, self._defined(one)).values())
+
+    def whole(self, results: Material) -> bool:
+        """Whether each of the cells is there in some fold, on the same backbone; of variants, those of one method."""
+        one = self.of(results)
+        variants = self._variants(one)
+        if len(variants) < self._wanted(one):
+            return False
+        found = [{(item.cell.spec, item.cell.backbone) for item in part.cells} for part in variants]
+        if self.ablate in OF_TASK:
+            return any(spec != BASELINE for spec, _ in set.intersection(*found))
+        backbones = {backbone for _, backbone in found[0]}
+        return any({(spec, backbone) for spec in self.specs} <= found[0] for backbone in backbones)
+
+    def lines(self, results: Material, *, every_fold: bool) -> list[Line]:
+        """Return the commands that make the specs of which no cell is there or, for `every_fold`, not all are."""
+        one = self.of(results)
+        specs = self._defined(one)
+        more = (*((ABLATE, self.ablate) if self.ablate else ()), *((FOLDS, "0") if self.fold == 0 else ()))
+        if self.named and not self.any(results, bare=True):
+            return [one.line([self.named], self.backbone, *more, verb=self.verb)]
+        if self.verb != "run":
+            return []  # it chooses, then runs what was chosen
+        if self.ablate:
+            there, wanted = self.count(results)
+            return [one.line(specs if self.ablate in OF_TASK else specs[:1], None, *more)] * (there < wanted)
+        known, there = (self._there(one, specs, bare=bare) for bare in (True, False))
+        incomplete = self._folds(one) if every_fold else 1
+        bare = [spec for spec in specs if known[spec] - there[spec] and (every_fold or not there[spec])]
+        lacking = [spec for spec in specs if len(known[spec]) < incomplete and spec not in bare]
+        found = [one.line(lacking, self.backbone, *more)] if lacking else []
+        return [*found, one.line(bare, self.backbone, *more, FORCE)] if bare else found
+
+    def _folds(self, one: Material) -> int:
+        return one.task.folds if self.fold is None else 1
+
+    def _variants(self, one: Material) -> list[Material]:
+        """The task, or those of its variants of which there are results."""
+        return list(variants(one, self.ablate).values()) if self.ablate in OF_TASK else [one]
+
+    def _wanted(self, one: Material) -> int:
+        """How many variants there could be."""
+        return len(values(one.task, self.ablate)) if self.ablate in OF_TASK else 1
+
+    def _defined(self, one: Material) -> list[str]:
+        specs = list(dict.fromkeys(self.specs))
+        if self.ablate in OF_TASK:
+            others = [part for part in self._variants(one) if part is not one]
+            specs = sorted({c.cell.spec for part in others for c in part.cells} - {BASELINE}) or specs
+        left_out = undefined(specs, one.task, one.settings.plugins)
+        return [spec for spec in specs if spec not in left_out]
+
+    def _there(self, one: Material, specs: Iterable[str], *, bare: bool = False) -> dict[str, set[int]]:
+        """The folds of each spec that are there, with the part that is needed or `bare`."""
+        network = self.backbone or one.task.backbones[0]
+        found: dict[str, set[int]] = {spec: set() for spec in specs}
+        for item in one.cells:
+            cell = item.cell
+            fits = cell.spec in found and cell.backbone == network
+            fits &= self.fold is None or (cell.fold, cell.seed) == (self.fold, 0)
+            if fits and (bare or self._has(one, item)):
+                found[cell.spec].add(cell.fold)
+        return found
+
+    def _has(self, one: Material, item: Record) -> bool:
+        if self.part == PREDICTIONS:
+            return one.has_predictions(item)
+        return not self.part or any(name.startswith(self.part) for name in one.pictures(item) or {})
+
+
+def united(lines: Iterable[Line]) -> list[Line]:
+    """Return one command for those that differ in their methods alone."""
+    methods: dict[Line, dict[str, None]] = {}
+    for line in lines:
+        methods.setdefault(replace(line, methods=()), {}).update(dict.fromkeys(line.methods))
+    return [replace(line, methods=tuple(names)) for line, names in methods.items()]

@@ -1,0 +1,111 @@
+"""A report text with tables in it, as Markdown, HTML and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from bench.report.render import table as writers
+from bench.report.render.table import Table
+from bench.report.render.text import html, html_prose, md, md_prose, slug, tex, tex_prose
+
+DEEPEST = 6
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title and what is below it: paragraphs, lists of sentences, tables and further sections; no `title` is printed
+    where it is empty.
+
+    `warning` is printed in bold above all of it.
+    """
+
+    title: str
+    body: Sequence[str | Sequence[str] | Table | Section]
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Float:
+    """Tables that share a caption, a label and notes in LaTeX; `wide` where they span both columns of a page."""
+
+    caption: str
+    label: str
+    tables: Sequence[Table]
+    notes: Sequence[str] = ()
+    warning: str = ""
+    wide: bool = True
+
+
+PART = "html"
+"""Suffix of a report text as a part of a page, which is no file."""
+PART_LEVEL = 2
+"""Level of the heading below which a part of a page stands."""
+
+
+def written(section: Section) -> dict[str, str]:
+    """Return a report text by suffix: as Markdown, and as the part of a page that shows it."""
+    return {"md": markdown(section), PART: page_part(section, PART_LEVEL)}
+
+
+def markdown(section: Section, level: int = 1) -> str:
+    """Return a section for a page that renders Markdown; titles of tables are headings one level below its own."""
+    parts = [f"{'#' * level} {md(section.title)}"] if section.title else []
+    parts += [f"**{md(section.warning)}**"] if section.warning else []
+    for block in section.body:
+        match block:
+            case str():
+                parts.append(md_prose(block))
+            case Table():
+                parts += [f"{'#' * (level + 1)} {md(block.title)}"] if block.title else []
+                parts.append(writers.markdown(block))
+            case Section():
+                parts.append(markdown(block, level + 1).rstrip())
+            case _:
+                parts.append("\n".join(f"- {md_prose(sentence)}" for sentence in block))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def page_part(section: Section, level: int) -> Markup:
+    """Return a section without its title as a part of a page in which its title is a heading of this level."""
+    parts = [Markup("<p><strong>{}</strong></p>\n").format(section.warning)] if section.warning else []
+    below = min(level + 1, DEEPEST)
+    for block in section.body:
+        title = block.title if isinstance(block, Table | Section) else ""
+        parts += [Markup("<h{0}>{1}</h{0}>\n").format(below, html(title))] if title else []
+        match block:
+            case str():
+                parts.append(Markup("<p>{}</p>\n").format(html_prose(block)))
+            case Table():
+                parts.append(writers.html(block))
+            case Section():
+                parts.append(page_part(block, below))
+            case _:
+                items = Markup("").join(Markup("<li>{}</li>\n").format(html_prose(sentence)) for sentence in block)
+                parts.append(Markup("<ul>\n{}</ul>\n").format(items) if items else Markup(""))
+    return Markup("").join(parts)
+
+
+def latex(blocks: Iterable[Float | str]) -> str:
+    """Return floats and paragraphs to \\input into a document that loads booktabs and nothing else."""
+    parts = [_float(block) if isinstance(block, Float) else tex_prose(block) for block in blocks]
+    return "\n\n".join(["% \\usepackage{booktabs}", *parts]) + "\n"
+
+
+def _float(item: Float) -> str:
+    kind = "table*" if item.wide else "table"
+    warning = rf"\textbf{{{tex(item.warning)}}} " if item.warning else ""
+    lines = [
+        rf"\begin{{{kind}}}[t]",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{warning}{tex(item.caption)}}}",
+        rf"\label{{tab:{slug(item.label)}}}",
+        r"\par\vspace{4pt}",
+        *(rf"{writers.latex(table)}\\[6pt]" for table in item.tables),
+    ]
+    if item.notes:
+        notes = "\\\\\n".join(tex_prose(note) for note in item.notes)
+        lines += [r"\begin{minipage}{\linewidth}\scriptsize\raggedright", notes, r"\end{minipage}"]
+    return "\n".join([*lines, rf"\end{{{kind}}}"])
