@@ -137,7 +137,7 @@ def read(file: Path, task: Task) -> pd.DataFrame:
     return table
 
 
-def given(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) -> pd.DataFrame:
+def with_cut(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) -> pd.DataFrame:
     """Return the source table with the columns fold and external of a cut that was read.
 
     Raises:

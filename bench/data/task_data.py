@@ -24,7 +24,7 @@ from bench.data.phantom_tree import is_phantom
 from bench.data.pixels import Pixels
 from bench.data.table import fingerprint, keep_apart, sample_table
 from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed, without
-from bench.data.user_checkpoint import GivenBaseline
+from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataMissing, EmptyGroup
 from bench.seeds import family
 
@@ -66,7 +66,7 @@ class TaskData:
 
     `unreadable` holds the images of each set that its table lacks because they cannot be read.
 
-    `given` is the user's own baseline; without it each fold trains one.
+    `user_checkpoint` is the user's own baseline; without it each fold trains one.
     """
 
     task: Task
@@ -75,7 +75,7 @@ class TaskData:
     pair: Pair | None = None
     selecting: bool = False
     unreadable: Mapping[str, tuple[Unreadable, ...]] = field(default_factory=dict)
-    given: GivenBaseline | None = None
+    user_checkpoint: UserCheckpoint | None = None
 
     @cached_property
     def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
@@ -246,12 +246,12 @@ def task_data(
     if manifest is None:
         source["fold"] = cut(source, task.folds, task)
     else:
-        source = split_manifest.given(source, split_manifest.read(manifest, task), manifest, task)
-    given = GivenBaseline(baseline) if baseline else None
+        source = split_manifest.with_cut(source, split_manifest.read(manifest, task), manifest, task)
+    own = UserCheckpoint(baseline) if baseline else None
     if selecting:
         alone = replace(task, ood={HOLDOUT: task.source})
-        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True, given=given)
-    return TaskData(task, sources, {**tables, "source": source}, given=given)
+        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True, user_checkpoint=own)
+    return TaskData(task, sources, {**tables, "source": source}, user_checkpoint=own)
 
 
 def _dataset(rows: Rows) -> str:

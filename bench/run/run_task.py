@@ -98,9 +98,9 @@ def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[Planned
     )
     data = data.readable(settings.cache)
     folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
-    if data.given is not None:
+    if data.user_checkpoint is not None:
         for fold in folds:
-            data.given.file(fold)
+            data.user_checkpoint.file(fold)
     complete = partial(with_choice, data=data, settings=settings)
     return data, plan(
         data, specs, backbone=backbone, folds=folds, seeds=wanted.seeds, plugins=settings.plugins, complete=complete
@@ -145,10 +145,10 @@ def prepare(
 
 def _check_given(data: TaskData, cells: Sequence[PlannedCell]) -> None:
     """Raise DataError for a baseline of the user's that does not fit, before images are decoded for it."""
-    if data.given is not None:
+    if data.user_checkpoint is not None:
         from bench.learn.load_checkpoint import user_checkpoint_state
 
-        for file in {data.given.file(p.cell.fold) for p in cells}:
+        for file in {data.user_checkpoint.file(p.cell.fold) for p in cells}:
             user_checkpoint_state(file, cells[0].cell.backbone)
 
 

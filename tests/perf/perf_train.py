@@ -49,7 +49,7 @@ def epochs(run, net, split, count=1):
 class Resident(ImageSplit):
     """Images that are one batch of noise on the device, made before."""
 
-    def images(self, index, variant=None):
+    def images(self, index, augmentation=None):
         if not hasattr(self, "batch"):
             x = torch.randn(sizes().batch, 3, SIZE, SIZE, device=device())
             self.batch = x.contiguous(memory_format=torch.channels_last)

@@ -223,7 +223,7 @@ def test_a_sound_tree_is_sound(tree, tmp_path, capsys):
     assert {code for code, _, _ in found} == USUAL
     assert re.search(r"rows +160\b.*used +160\b", out, re.DOTALL)
     assert "pneumothorax: 80 of 160 (50.0%)" in out
-    assert "80 groups" in out
+    assert "80 patients" in out
     assert sentences_with(out, "10815") == snapshot(
         [
             "paper 10815, here 160, difference -10655: official test list, exclusive labels; the one film more is not known",

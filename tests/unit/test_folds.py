@@ -111,7 +111,9 @@ def test_the_seed_deals_otherwise():
 def test_the_same_folds_on_every_platform():
     """Written down once; a change here changes every result of every task."""
     i = np.arange(600)
-    frame = pd.DataFrame({"patient": [f"p{k}" for k in i**2 // 700], "source": "s", "y": i * 7 % 5 // 3, "a": i // 3 % 2})
+    frame = pd.DataFrame(
+        {"patient": [f"p{k}" for k in i**2 // 700], "source": "s", "y": i * 7 % 5 // 3, "a": i // 3 % 2}
+    )
     fold = folds(frame)
     assert np.bincount(fold).tolist() == [120] * 5
     assert hashlib.sha256(fold.astype("<i8").tobytes()).hexdigest()[:16] == "69e8d7b6cffb4c23"

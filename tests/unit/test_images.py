@@ -487,20 +487,20 @@ def test_eight_distinct_exact_poses(channels, size):
     image = torch.arange(channels * size * size, dtype=torch.uint8).reshape(1, channels, size, size)
     poses = dihedral(image.expand(8, -1, -1, -1).contiguous(), torch.arange(8))
     assert len({pose.numpy().tobytes() for pose in poses}) == 8
-    for variant, pose in enumerate(poses):
+    for augmentation, pose in enumerate(poses):
         expected = image[0].numpy()
-        expected = expected[:, :, ::-1] if variant & 1 else expected
-        expected = expected[:, ::-1, :] if variant & 2 else expected
-        expected = expected.transpose(0, 2, 1) if variant & 4 else expected
+        expected = expected[:, :, ::-1] if augmentation & 1 else expected
+        expected = expected[:, ::-1, :] if augmentation & 2 else expected
+        expected = expected.transpose(0, 2, 1) if augmentation & 4 else expected
         np.testing.assert_array_equal(pose.numpy(), expected)
 
 
 def test_poses_are_per_image_in_any_memory_layout():
     x = torch.randint(0, 256, (40, 6, 6, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    before, variant = x.clone(), torch.randint(0, 8, (40,))
-    together = dihedral(x, variant)
+    before, augmentation = x.clone(), torch.randint(0, 8, (40,))
+    together = dihedral(x, augmentation)
     for i in range(40):
-        assert torch.equal(together[i], dihedral(x[i : i + 1].contiguous(), variant[i : i + 1])[0])
+        assert torch.equal(together[i], dihedral(x[i : i + 1].contiguous(), augmentation[i : i + 1])[0])
     assert torch.equal(x, before), "the batch given stays as it was"
 
 
