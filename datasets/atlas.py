@@ -7,7 +7,7 @@ website:      https://derm.cs.sfu.ca
 publication:  Kawahara et al., IEEE Journal of Biomedical and Health Informatics 23, 538 (2019)
 licence:      research alone, no commercial use
 
-No patient is named, so the case is the group. Extensions and names vary in case between table and folders.
+No patient is named, so the case stands for the patient. Extensions and names vary in case between table and folders.
 """
 
 from __future__ import annotations

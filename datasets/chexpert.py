@@ -7,8 +7,8 @@ website:      https://stanfordmlgroup.github.io/competitions/chexpert
 publication:  Irvin et al., AAAI (2019)
 licence:      Stanford's research use agreement: no commercial use, no redistribution
 
-Both train.csv and valid.csv are read (`split`); the 668 films of the test set ship without sex and age. The patient is
-the group. 44 % of the films without a finding and 48 % of those with pneumothorax show support devices.
+Both train.csv and valid.csv are read (`split`); the 668 films of the test set ship without sex and age.
+44 % of the films without a finding and 48 % of those with pneumothorax show support devices.
 """
 
 from __future__ import annotations

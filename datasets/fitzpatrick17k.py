@@ -7,7 +7,7 @@ website:      https://github.com/mattgroh/fitzpatrick17k
 publication:  Groh et al., Evaluating Deep Neural Networks Trained on Clinical Images, CVPR Workshops (2021)
 licence:      CC BY-NC-SA 3.0
 
-No patient is named, so the image is the group. The atlas is the `source`; skin type and disease differ by it.
+No patient is named, so the image stands for the patient. The atlas is the `source`; skin type and disease differ by it.
 """
 
 from __future__ import annotations

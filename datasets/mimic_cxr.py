@@ -7,7 +7,7 @@ website:      https://physionet.org/content/mimic-cxr-jpg and https://physionet.
 publication:  Johnson et al., arXiv:1901.07042 (2019) and Scientific Data 10, 1 (2023)
 licence:      PhysioNet Credentialed Health Data License 1.5.0: nothing of it, caches included, may be passed on
 
-The patient is the group: several frontal films a study and 3.5 studies a patient. In MIMIC-IV 2.2, 5.2 % of the films
+A study has several frontal films, and a patient 3.5 studies. In MIMIC-IV 2.2, 5.2 % of the films
 have no row (NO_DEMOGRAPHICS_ROW). Ages over 89 are written 91. Dates are shifted, so that only their distance to
 `anchor_year` means anything.
 """

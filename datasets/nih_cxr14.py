@@ -7,7 +7,7 @@ website:      https://nihcc.app.box.com/v/ChestXray-NIHCC
 publication:  Wang et al., CVPR (2017)
 licence:      free use with attribution
 
-The patient is the group. The files of 2017 and of v2020 differ in ages, by a year for some; units such as `058Y`
+The files of 2017 and of v2020 differ in ages, by a year for some; units such as `058Y`
 are read.
 """
 

@@ -16,10 +16,9 @@ from bench import registry
 from bench.api import Dataset, Rows, Task
 from bench.data import split_manifest
 from bench.data.cache import ImageCache, image_cache, open_cache
-from bench.data.external import external_set
+from bench.data.external import HOLDOUT, external_set, held_out
 from bench.data.folds import folds, image_folds
 from bench.data.group_pair import Pair, of_pair
-from bench.data.holdout import HOLDOUT, held_out
 from bench.data.phantom_tree import is_phantom
 from bench.data.pixels import Pixels
 from bench.data.table import fingerprint, keep_apart, sample_table
@@ -139,6 +138,23 @@ class TaskData:
         if (name, fold) not in self._fingerprints:
             self._fingerprints[name, fold] = fingerprint(self.split(name, fold))
         return self._fingerprints[name, fold]
+
+    def cut(self) -> pd.DataFrame:
+        """Return uid, fold and external (-1: drawn) of every source image by uid, as a split manifest holds them."""
+        drawn = split_manifest.DRAWN
+        table = self.tables["source"][["uid", "fold"]].assign(external=drawn)
+        for fold in range(self.task.folds):
+            try:
+                times = self.split("external", fold)["uid"].value_counts()
+            except EmptyGroup:  # not to be balanced, or not before a baseline has chosen its groups
+                continue
+            of_fold = table["fold"] == fold
+            table.loc[of_fold, "external"] = table.loc[of_fold, "uid"].map(times).fillna(0).astype(np.int64)
+        # Of an image without a part nothing is drawn or counted.
+        uids = [image.uid for image in self.unreadable.get("source", ())]
+        lacking = pd.DataFrame({"uid": uids, "fold": split_manifest.NO_PART, "external": drawn})
+        lacking = lacking.astype({"uid": table["uid"].dtype})
+        return pd.concat([table, lacking]).sort_values("uid", kind="stable", ignore_index=True)
 
     def repeats(self, fold: int) -> int:
         """Return how many images of a fold's external set are repeats, for want of others in their cell."""

@@ -38,7 +38,7 @@ class Settings:
     data: Path | None
     plugins: tuple[Path, ...] = ()
     selecting: bool = False
-    """Score on the holdout of each fold and have no test set (see `bench.data.holdout`)."""
+    """Score on the holdout of each fold and have no test set (see `bench.data.external`)."""
     splits: Path | None = None
     """A split manifest to take folds and external sets from (see `bench.data.split_manifest`)."""
     baseline: Path | None = None

@@ -223,7 +223,7 @@ def run_task(
 
 def store_splits(data: TaskData, results: Path) -> Path:
     """Write the split manifest of a run beside its results, unless it stands there; return its file."""
-    file, cut = splits_file(results, data.task.name), split_manifest.cut_of(data)
+    file, cut = splits_file(results, data.task.name), data.cut()
     try:
         same = split_manifest.sha256(split_manifest.read(file, data.task)) == split_manifest.sha256(cut)
     except DataError:

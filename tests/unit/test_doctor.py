@@ -319,7 +319,7 @@ def test_a_patient_on_two_sides_is_an_error(task, tree, tmp_path, capsys):
 
     settings = Settings(str(tmp_path / "mine.toml"), tmp_path / "results", tmp_path / "cache", tree.parent)
     data, _ = plan_run(Wanted("baseline"), settings)
-    cut = split_manifest.cut_of(data)
+    cut = data.cut()
     cut.loc[cut.index[0], "fold"] = 1 - cut["fold"].iloc[0]
     (tmp_path / "cut.csv").write_text(split_manifest.manifest(data.task, cut))
     code, found, _ = task(capsys, "--splits", tmp_path / "cut.csv")

@@ -17,8 +17,7 @@ from bench import registry
 from bench.api import Rows
 from bench.cells.identity import Cell
 from bench.cells.record import Choice, decode
-from bench.data.external import external_set
-from bench.data.holdout import HOLDOUT, held_out
+from bench.data.external import HOLDOUT, external_set, held_out
 from bench.data.task_data import task_data
 from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, UnknownName, UsageError
 from bench.files import write_json
