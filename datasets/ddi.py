@@ -7,8 +7,8 @@ website:      https://ddi-dataset.github.io
 publication:  Daneshjou et al., Science Advances 8, eabq6147 (2022)
 licence:      Stanford's research use agreement: no commercial use, no redistribution
 
-No patient is named, so the image stands for the patient. Types 3 and 4 are one group here, and the paper's boundary between light
-and dark falls inside it (option `tone`).
+No patient is named, so the image stands for the patient. Types 3 and 4 are one group here, and the paper's boundary
+between light and dark falls inside it (option `tone`).
 """
 
 from __future__ import annotations

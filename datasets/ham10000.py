@@ -7,9 +7,9 @@ website:      https://doi.org/10.7910/DVN/DBW86T
 publication:  Tschandl, Rosendahl and Kittler, Scientific Data 5, 180161 (2018)
 licence:      CC BY-NC 4.0
 
-Several images show one lesion (7,470 in all), so the lesion stands for the patient. The site is the `source`: vidir_modern,
-vidir_molemax and vienna_dias in Vienna, rosendahl in Queensland. It predicts the label (0.7 % malignant at
-vidir_molemax, 41.3 % at rosendahl), and nine lesions occur at two sites.
+Several images show one lesion (7,470 in all), so the lesion stands for the patient. The site is the `source`:
+vidir_modern, vidir_molemax and vienna_dias in Vienna, rosendahl in Queensland. It predicts the label (0.7 % malignant
+at vidir_molemax, 41.3 % at rosendahl), and nine lesions occur at two sites.
 """
 
 from __future__ import annotations

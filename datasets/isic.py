@@ -8,8 +8,8 @@ publication:  Rotemberg et al., Scientific Data 8, 34 (2021); Combalia et al., a
 licence:      CC BY-NC 4.0 (2018 to 2020), CC0 (2017)
 
 All images of the challenges of 2017 and 2018 are in that of 2019, some under a name with `_downsampled`; their tables
-need not be there, and rows of theirs leave as DUP_NAME. The `patient` is that of 2020, else the lesion, else the
-image: of a random split by image, 82 % of the validation images share one with training. Sub-sources (`source`) are
+need not be there, and rows of theirs leave as DUP_NAME. The `patient` is that of 2020, else the lesion, else
+the image: of a random split by image, 82 % of the validation images share one with training. Sub-sources (`source`) are
 HAM, BCN, MSK (with 2,084 images of no stated source) and ISIC2020; melanoma is 17.9 % of 2019 and 1.8 % of 2020.
 
 Skin types are not in the official tables. They are read from the table of Bevan and Atapour-Abarghouei (Detecting

@@ -73,7 +73,8 @@ def held_out(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task 
 
     Args:
         validation: columns patient, source, y and a.
-        parts: what seeds the order of patients with equally many images, e.g. (seed, task, fold). Row order plays no part.
+        parts: what seeds the order of patients with equally many images, e.g. (seed, task, fold). Row order plays no
+            part.
         task: gives the error message the name of the task.
 
     Raises:

@@ -126,7 +126,7 @@ def with_cut(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) ->
     inside = table[table["fold"] != NO_PART]
     if task.protocol == "clean":
         folds = inside.groupby("patient")["fold"].nunique()
-        _refuse(folds.index[folds > 1], file, "are in more than one fold", "groups (patients, lesions)")
+        _refuse(folds.index[folds > 1], file, "are in more than one fold", "patients (or lesions)")
     empty = sorted(set(range(task.folds)) - set(inside["fold"]))
     if empty:
         raise DataError(f"{file}: no image in fold {empty[0]} of {task.folds}")

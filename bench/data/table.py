@@ -71,7 +71,7 @@ def sample_table(
 
 
 def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return `source` without the groups that also occur in a test set of the same dataset.
+    """Return `source` without the patients that also occur in a test set of the same dataset.
 
     Test sets are used whole, so a lesion or patient seen at two sites stays on the test side. The rows
     are counted in `attrs["left_out"]` as IN_OTHER_TEST_SET.
@@ -85,7 +85,7 @@ def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFram
     keep = np.array([unit not in tested for unit in _units(source)], dtype=bool)
     result = source[keep].reset_index(drop=True)
     if result.empty:
-        raise DataInvalid("every group of the source set also occurs in a test set: check `where` of the task")
+        raise DataInvalid("every patient of the source set also occurs in a test set: check `where` of the task")
     if not keep.all():
         left_out = {**source.attrs.get("left_out", {}), "IN_OTHER_TEST_SET": int((~keep).sum())}
         result.attrs = {**source.attrs, "left_out": left_out}
@@ -133,5 +133,5 @@ def _filled(table: pd.DataFrame, name: str, origin: str) -> pd.Series:
 
 
 def _units(table: pd.DataFrame) -> list[tuple[str, str]]:
-    # A uid starts with the name of its dataset; equal group names of two datasets are different people.
-    return [(uid.partition(":")[0], group) for uid, group in zip(table["uid"], table["patient"], strict=True)]
+    # A uid starts with the name of its dataset; equal names of patients in two datasets are different people.
+    return [(uid.partition(":")[0], patient) for uid, patient in zip(table["uid"], table["patient"], strict=True)]

@@ -22,7 +22,7 @@ def fold_findings(data: TaskData) -> list[Finding]:
     astray = sides[sides > 1]
     if len(astray):
         where = source[source["patient"].isin(astray.index)]
-        text = f"{len(astray)} groups (patients, lesions) are in training and validation, {len(where)} images"
+        text = f"{len(astray)} patients (or lesions) are in training and validation, {len(where)} images"
         level = "error" if task.protocol == "clean" else "warning"
         found.append(Finding("D060", level, "source", text, tuple(map(str, astray.index[:3]))))
     whole = _rates(source)

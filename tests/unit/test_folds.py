@@ -122,7 +122,7 @@ def test_the_same_folds_on_every_platform():
 def test_too_few_groups():
     with pytest.raises(DataInvalid) as error:
         folds(table(0, 3, 9), task=TASK)
-    assert str(error.value) == snapshot("task skin-sex, 3 groups (patients, lesions) cannot fill 5 folds: take fewer")
+    assert str(error.value) == snapshot("task skin-sex, 3 patients (or lesions) cannot fill 5 folds: take fewer")
 
 
 def test_an_empty_cell_of_one_fold_leaves_the_other_folds_usable():

@@ -249,7 +249,7 @@ def first(file, row=0):
         ),
         (
             of_rows(lambda cut: put("fold", 0, 1 - cut["fold"][0])(cut)),
-            snapshot("<tmp>/splits.csv: 1 groups (patients, lesions) are in more than one fold, first 'films:p0'"),
+            snapshot("<tmp>/splits.csv: 1 patients (or lesions) are in more than one fold, first 'films:p0'"),
         ),
         (
             of_rows(put("fold", 2, 5)),
