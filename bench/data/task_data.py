@@ -21,7 +21,7 @@ from bench.data.folds import folds, image_folds
 from bench.data.group_pair import Pair, of_pair
 from bench.data.phantom_tree import is_phantom
 from bench.data.pixels import Pixels
-from bench.data.table import fingerprint, keep_apart, sample_table
+from bench.data.sample_table import fingerprint, keep_apart, sample_table
 from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed, without
 from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataMissing, EmptyGroup

@@ -16,7 +16,7 @@ from bench.data.cache import image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds
 from bench.data.pixels import Pixels
-from bench.data.table import keep_apart, sample_table
+from bench.data.sample_table import keep_apart, sample_table
 from bench.datasets.ham10000 import Ham10000
 from bench.datasets.manifest import Manifest
 from bench.decode import read_image
@@ -47,7 +47,7 @@ def test_the_first_line_says_what_it_is(kind):
 
 
 def test_tables_are_read_without_torch():
-    modules = "import decode; from bench.data import table, folds, external, cache, workers"
+    modules = "import decode; from bench.data import sample_table, folds, external, cache, workers"
     code = f"import sys; from bench {modules}; from bench.datasets import manifest, ham10000; "
     subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)
 

@@ -17,7 +17,7 @@ from bench.cells.identity import Cell
 from bench.data.columns import coded
 from bench.data.external import external_set
 from bench.data.group_pair import LEAST, Pair, choose, of_pair
-from bench.data.table import sample_table
+from bench.data.sample_table import sample_table
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup, UnknownName, UsageError
 from bench.report import collect

@@ -9,7 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.api import Attribute, Dataset, Label
-from bench.data.table import fingerprint, keep_apart, sample_table
+from bench.data.sample_table import fingerprint, keep_apart, sample_table
 from bench.errors import DataInvalid, UnknownName, UsageError
 
 LABEL = Label(column="sick", names=("healthy", "sick"))
@@ -151,7 +151,7 @@ def test_missing_column_gives_the_nearest_spelling_and_the_file():
     with pytest.raises(DataInvalid) as error:
         sample(frame)
     assert str(error.value) == snapshot(
-        "/data/table.csv: no column 'age': did you mean 'Age'? it has: uid, path, group, source, drop, sick, Age, sex"
+        "/data/table.csv: no column 'age': did you mean 'Age'? it has: uid, path, patient, source, drop, sick, Age, sex"
     )
 
 
