@@ -165,7 +165,7 @@ def test_groups_of_test_sets_leave_the_source():
     source = sample(rows(age=70.0), {"source": ("x",)})
     other = sample(rows(patient=["p9", "p1", "p1", "p3", "p4"], age=70.0), {"source": ("y",)})
     whole = sample(rows(age=70.0))
-    with pytest.raises(DataInvalid, match="every group"):
+    with pytest.raises(DataInvalid, match="every patient"):
         keep_apart(source, [other])
     kept = keep_apart(whole, [source])
     assert kept["patient"].tolist() == ["p2", "p4"]
