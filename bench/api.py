@@ -77,26 +77,26 @@ class Split(Protocol):
     uids: np.ndarray
 
     @property
-    def poses(self) -> int | None:
-        """How many poses `augment` draws from; None where they are too many for their features to be kept."""
+    def augmentations(self) -> int | None:
+        """How many augmentations `augment` draws from; None where they are too many for their features to be kept."""
         ...
 
     def __len__(self) -> int: ...
 
-    def draws(
+    def index_batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield, per batch, the images' indices (B,) and their poses (B,), which `images` reads; 0 is upright."""
+        """Yield, per batch, the images' indices (B,) and their augmentations (B,), which `images` reads; 0 is none."""
         ...
 
-    def images(self, index: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:
-        """Images x (B, 3, H, W) for indices and poses."""
+    def images(self, index: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
+        """Images x (B, 3, H, W) for indices and augmentations."""
         ...
 
     def batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield the images once, in order or shuffled, as they are or each in a pose that the recipe's `augment` draws.
+        """Yield the images once, in order or shuffled, as they are or each under one that the recipe's `augment` draws.
 
         `rng` is required for `shuffle` or `augment`; the last batch may be smaller than `size`.
         """
@@ -255,7 +255,7 @@ class Dataset(Plugin, ABC):
     def table(self, root: Path) -> pd.DataFrame:
         """One row per image.
 
-        Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `group` (what must not
+        Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `patient` (what must not
         straddle two splits: patient, else lesion, else image), `source` (site or release), `drop` (empty,
         or the reason why the row is not used), and the label and attribute columns. `attrs["file"]` names the file
         in errors; `attrs["lacks"]` may say, for a column that is all unknown, (what was looked for, where it is had).
@@ -415,7 +415,7 @@ class Recipe:
     batch: int = option(128, "Images per step, in pre-training too.", low=1, register=("D12",))
     augment: Literal["dihedral", "chest_reference"] = option(
         "dihedral",
-        "Poses that training draws, in pre-training too: flips and transpose; or a mirror image and a rotation "
+        "Augmentations that training draws, in pre-training too: flips and transpose; or a mirror image and a rotation "
         "within 15 degrees, each with probability a half.",
         source="`chest_reference`: src/data/mimic_datamodule.py",
         register=("D17",),

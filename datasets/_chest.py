@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 
+from bench.api import option
+
 from ._files import Files
+from ._release import Release
 from ._tables import numbers, refuse
 
-OTHER_FINDINGS = (
+FINDINGS = (
+    "No Finding",
     "Enlarged Cardiomediastinum",
     "Cardiomegaly",
     "Lung Opacity",
@@ -18,11 +25,13 @@ OTHER_FINDINGS = (
     "Consolidation",
     "Pneumonia",
     "Atelectasis",
+    "Pneumothorax",
     "Pleural Effusion",
     "Pleural Other",
     "Fracture",
+    "Support Devices",
 )
-FINDINGS = ("No Finding", "Pneumothorax", *OTHER_FINDINGS, "Support Devices")
+"""In the order of the columns in both releases."""
 
 
 def pneumothorax(rows: pd.DataFrame, rule: str) -> tuple[pd.Series, list[tuple[str, pd.Series]]]:
@@ -40,7 +49,7 @@ def pneumothorax(rows: pd.DataFrame, rule: str) -> tuple[pd.Series, list[tuple[s
     found = found.fillna(0).astype("int8")
     positive = found["Pneumothorax"] == 1
     if rule == "exclusive":
-        positive &= (found[[*OTHER_FINDINGS]] == 0).all(axis=1)
+        positive &= (found.drop(columns=["No Finding", "Pneumothorax", "Support Devices"]) == 0).all(axis=1)
     label = positive.astype("Int8").where(positive | (found["No Finding"] == 1))
     return label, [
         ("LABEL_UNCERTAIN", label.isna() & (found["Pneumothorax"] == -1)),
@@ -53,25 +62,37 @@ def support_devices(rows: pd.DataFrame) -> pd.Series:
     return (numbers(rows, "Support Devices") == 1).fillna(False).astype("Int8")
 
 
-def films(table: pd.DataFrame, files: Files) -> dict[str, str]:
-    """Map `image` (patient/study/film, in lower case) of the rows in use to the path of the film.
-
-    `files` holds the patients' folders, which were not entered: to list some 200,000 folders of studies takes minutes
-    on a network drive, and of rows that are dropped none is needed.
-    """
-    patients = files.folders()
-    studies = table["image"][table["drop"] == ""].str.lower().str.rpartition("/")[0].unique()
-    found: dict[str, str] = {}
-    for study in studies:
-        patient, _, name = study.partition("/")
-        if patient in patients:
-            for path in _listed(files.root / patients[patient], name):
-                found[f"{study}/{path.stem.lower()}"] = path.relative_to(files.root).as_posix()
-    return found
-
-
 def _listed(patient: Path, study: str) -> list[Path]:
     folder = patient / study
     if not folder.is_dir():
         folder = next((entry for entry in patient.iterdir() if entry.name.lower() == study), folder)
     return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChestRelease(Release):
+    """A release of films with fourteen findings, below one folder per patient, under an agreement."""
+
+    credentialed = True
+    labels = ("pneumothorax",)
+    attributes = ("female", "age")
+
+    rule: Literal["exclusive", "inclusive"] = option(
+        "exclusive", says="A pneumothorax without any other finding, or whatever else is found.", other="inclusive"
+    )
+
+    def images(self, files: Files, rows: pd.DataFrame, official: Any) -> Mapping[str, str]:
+        """Map patient/study/film, in lower case, of the rows in use to the path of the film.
+
+        `files` holds the patients' folders, which were not entered: to list some 200,000 folders of studies takes
+        minutes on a network drive, and of rows that are dropped none is needed.
+        """
+        patients = files.folders()
+        studies = rows["image"][rows["drop"] == ""].str.lower().str.rpartition("/")[0].unique()
+        found: dict[str, str] = {}
+        for study in studies:
+            patient, _, name = study.partition("/")
+            if patient in patients:
+                for path in _listed(files.root / patients[patient], name):
+                    found[f"{study}/{path.stem.lower()}"] = path.relative_to(files.root).as_posix()
+        return found

@@ -48,6 +48,12 @@ def years(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
     return age.mask(impossible).astype("Float32"), impossible
 
 
+def known_age(rows: pd.DataFrame, column: str) -> pd.Series:
+    """Return ages in years (Float32) of a release in which 0 means not known."""
+    age, _ = years(rows, column)
+    return age.mask((age == 0).fillna(False).astype(bool))
+
+
 def dark(fst: pd.Series) -> pd.Series:
     """Return 1 for Fitzpatrick types 4 to 6, 0 for 1 to 3 (Int8)."""
     return (fst >= 4).astype("Int8")

@@ -10,7 +10,7 @@ import csv
 import gzip
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ class Drawn:
         """Place in the cycle of planted faults."""
         return self.number % CYCLE
 
+    @property
+    def there(self) -> bool:
+        """Whether the tree has the file of the picture."""
+        return self.fault != 17
+
 
 class Tree:
     """A tree that is being written below `root`: pictures of `source`, and what its plugin should make of them."""
@@ -68,15 +73,20 @@ class Tree:
             yield Drawn(i, int(patient) % 1_000_000, shot, path, int(y), int(age), int(female), int(skin))
             self._progress(i + 1, len(table))
 
-    def count(self, reason: str = "", unknown: Iterable[str] = ()) -> None:
+    def count(self, drawn: Drawn, reason: str = "", unknown: Iterable[str] = ()) -> None:
         """Note what the plugin should do with one row: use it, or drop it for `reason`; which columns it lacks."""
+        reason = reason or ("" if drawn.there else "FILE_MISSING")
         self.reasons[reason] += 1
         if not reason:
             self.unknown.update(unknown)
 
-    def picture(self, place: str, drawn: str, *, rgba: bool = False, mirrored: bool = False, cut: bool = False) -> None:
-        """Draw the phantom's picture `drawn` into the file `place`; with `cut` the file ends half-way."""
-        pixels = self.source.image(self.root, drawn)
+    def picture(
+        self, drawn: Drawn, place: str, *, rgba: bool = False, mirrored: bool = False, cut: bool = False
+    ) -> None:
+        """Draw a picture that is to be there into the file `place`; with `cut` the file ends half-way."""
+        if not drawn.there:
+            return
+        pixels = self.source.image(self.root, drawn.path)
         image = Image.fromarray(np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels))
         file = self.root / place
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -93,10 +103,10 @@ class Tree:
             content = content[: len(content) // 2]
         file.write_bytes(content)
 
-    def write(self, place: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    def write(self, place: str, header: str, rows: Iterable[Sequence[object]]) -> None:
         """Write a CSV table, gzipped where its name says so, without the time of day in it."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header, *rows])
+        csv.writer(text, lineterminator="\n").writerows([header.split(","), *rows])
         self.text(place, text.getvalue())
 
     def text(self, place: str, content: str) -> None:
@@ -125,3 +135,25 @@ class Tree:
             "unknown_among_used": dict(sorted(self.unknown.items())),
             "unreadable": self.unreadable,
         }
+
+
+Fill = Callable[[Tree], None]
+Write = Callable[..., Mapping[str, Any]]
+
+
+def layout(family: str, hospital: str, tied: str, *, attribute: str, label: str) -> Callable[[Fill], Write]:
+    """Make a function that fills a `Tree` with pictures of such a phantom one that writes it below a folder.
+
+    The result returns what PHANTOM.json says, with the `attribute` and the `label` whose odds ratio is planted.
+    """
+
+    def written(fill: Fill) -> Write:
+        def write(root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+            dials: dict[str, Any] = {"family": family, "hospital": hospital, "tied": tied}
+            tree = Tree(root, Phantom(**dials, images=images, seed=seed), progress)
+            fill(tree)
+            return tree.facts(attribute, label)
+
+        return write
+
+    return written

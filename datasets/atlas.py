@@ -7,32 +7,29 @@ website:      https://derm.cs.sfu.ca
 publication:  Kawahara et al., IEEE Journal of Biomedical and Health Informatics 23, 538 (2019)
 licence:      research alone, no commercial use
 
-No patient is named, so the case is the group. Extensions and names vary in case between table and folders.
+No patient is named, so the case stands for the patient. Extensions and names vary in case between table and folders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from bench.api import Counts, Dataset, option
+import pandas as pd
 
-from ._files import files_below
-from ._tables import SEX, coded, placed, refuse
+from bench.api import Counts, option
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ._files import Files
+from ._release import Release
+from ._tables import SEX, coded, refuse
 
-TABLES = ("meta.csv",)
-COLUMNS = ("case_num", "diagnosis", "sex", "clinic", "derm")
 THICKNESS = ("in situ", "less than 0.76 mm", "0.76 to 1.5 mm", "more than 1.5 mm")
 MELANOMA = ("melanoma", "melanoma metastasis", *(f"melanoma ({thickness})" for thickness in THICKNESS))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Atlas(Dataset):
+class Atlas(Release):
     """Interactive Atlas of Dermoscopy (derm7pt): 1,011 cases, each a dermatoscopic and a clinical image."""
 
     access = "Free account: https://derm.cs.sfu.ca (release_v0.zip: meta/meta.csv and images/)."
@@ -41,46 +38,27 @@ class Atlas(Dataset):
     counts = Counts(release="meta.csv", rows=1_011, used=1_011, paper=1_011, why="one of two images of each case")
     labels = ("melanoma",)
     attributes = ("female",)
+    tables = ("meta.csv",)
+    columns = ("case_num", "diagnosis", "sex", "clinic", "derm")
 
     view: Literal["derm", "clinic"] = option(
         "derm", says="The image of each case: dermatoscopic, as in training, or clinical.", other="clinic"
     )
 
-    def table(self, root: Path) -> pd.DataFrame:
-        """Columns of the contract and diagnosis, melanoma and female.
-
-        Raises:
-            DataMissing: no table or no images.
-            DataInvalid: a value that the release does not have.
-        """
-        files = files_below(root)
-        official = files.table(TABLES, COLUMNS, get_it=self.access)
-        return placed(self.rows(official), files.images(parts=2), files, get_it=self.access)
-
-    def rows(self, official: pd.DataFrame) -> pd.DataFrame:
-        """Turn the official table into the suite's; `image` is folder and name of the file."""
-        import pandas as pd
-
+    def values(self, official: pd.DataFrame) -> dict[str, Any]:
+        """Columns of the contract and diagnosis, melanoma and female; `image` is folder and name of the file."""
         diagnosis = official["diagnosis"].str.lower()
         other = diagnosis.isna() | (diagnosis.str.contains("melanoma") & ~diagnosis.isin(MELANOMA))
         refuse(official, "diagnosis", other, f"melanoma is one of {', '.join(MELANOMA)}")
-        table = pd.DataFrame(
-            {
-                "uid": "atlas:" + official["case_num"],
-                "image": official[self.view].str.rsplit(".", n=1).str[0],
-                "group": official["case_num"],
-                "source": "atlas",
-                "diagnosis": official["diagnosis"],
-                "melanoma": diagnosis.isin(MELANOMA).astype("Int8"),
-                "female": coded(official, "sex", SEX),
-                "drop": "",
-            }
-        )
-        table.attrs["file"] = official.attrs["file"]
-        return table
+        return {
+            "uid": official["case_num"],
+            "image": official[self.view].str.rsplit(".", n=1).str[0],
+            "patient": official["case_num"],
+            "diagnosis": official["diagnosis"],
+            "melanoma": diagnosis.isin(MELANOMA).astype("Int8"),
+            "female": coded(official, "sex", SEX),
+        }
 
-    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
-        from . import _skin_trees
-
-        return _skin_trees.atlas(root, images=images, seed=seed, progress=progress)
+    def images(self, files: Files, rows: pd.DataFrame, official: pd.DataFrame) -> Mapping[str, str]:
+        """Map folder and name of each file to its path: names alone are not unique."""
+        return files.images(parts=2)

@@ -7,31 +7,26 @@ website:      https://stanfordmlgroup.github.io/competitions/chexpert
 publication:  Irvin et al., AAAI (2019)
 licence:      Stanford's research use agreement: no commercial use, no redistribution
 
-Both train.csv and valid.csv are read (`split`); the 668 films of the test set ship without sex and age. The patient is
-the group. 44 % of the films without a finding and 48 % of those with pneumothorax show support devices.
+Both train.csv and valid.csv are read (`split`); the 668 films of the test set ship without sex and age.
+44 % of the films without a finding and 48 % of those with pneumothorax show support devices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from bench.api import Counts, Dataset, option
+import pandas as pd
 
-from ._chest import FINDINGS, films, pneumothorax, support_devices
-from ._files import Files, files_below
-from ._tables import SEX, coded, placed, reasons, refuse, years
+from bench.api import Counts
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
+from ._chest import FINDINGS, ChestRelease, pneumothorax, support_devices
+from ._files import Files
+from ._tables import SEX, coded, known_age, reasons, refuse
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chexpert(Dataset):
+class Chexpert(ChestRelease):
     """CheXpert: 223,648 chest films of Stanford, of 64,740 patients; pneumothorax against no finding."""
 
     access = (
@@ -40,7 +35,6 @@ class Chexpert(Dataset):
     )
     licence = "Stanford research use agreement: no commercial use, no redistribution"
     citation = "Irvin et al., CheXpert: a large chest radiograph dataset with uncertainty labels, AAAI 2019."
-    credentialed = True
     counts = Counts(
         release="train.csv and valid.csv",
         rows=None,
@@ -48,62 +42,32 @@ class Chexpert(Dataset):
         paper=21_040,
         why="21,011 of train.csv; the other 29 can be from valid.csv",
     )
-    labels = ("pneumothorax",)
-    attributes = ("female", "age")
-
-    rule: Literal["exclusive", "inclusive"] = option(
-        "exclusive", says="A pneumothorax without any other finding, or whatever else is found.", other="inclusive"
-    )
-
-    def table(self, root: Path) -> pd.DataFrame:
-        """Columns of the contract and pneumothorax, female, age (years), split and support_devices.
-
-        Raises:
-            DataMissing: train.csv, valid.csv or the films.
-            DataInvalid: a value that the release does not have.
-        """
-        files = files_below(root, closed=r"[pP]atient\d+")
-        table = self.rows(self.read(files))
-        return placed(table, films(table, files), files, get_it=self.access)
+    columns = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
+    closed = r"[pP]atient\d+"
 
     def read(self, files: Files) -> pd.DataFrame:
         """Return train.csv and valid.csv, one below the other, with a column `split`."""
-        import pandas as pd
-
-        parts = {name: files.table([f"{name}.csv"], COLUMNS, get_it=self.access) for name in ("train", "valid")}
+        parts = {name: files.table([f"{name}.csv"], self.columns, get_it=self.access) for name in ("train", "valid")}
         official = pd.concat([part.assign(split=name) for name, part in parts.items()], ignore_index=True)
         official.attrs["file"] = parts["train"].attrs["file"]
         return official
 
-    def rows(self, official: pd.DataFrame) -> pd.DataFrame:
-        """Turn the official tables into the suite's; `image` is patient, study and film."""
-        import pandas as pd
-
+    def values(self, official: pd.DataFrame) -> dict[str, Any]:
+        """Columns of the contract and pneumothorax, female, age (years), split and support_devices."""
         # The folders above the patient differ: a release, a batch of it, or what the user made of them.
         image = official["Path"].str.extract(r"(patient\d+/[^/]+/[^/]+)\.\w+$", flags=2)[0]
         refuse(official, "Path", image.isna(), "RELEASE/SPLIT/patientN/studyN/FILM.jpg expected")
         label, unlabelled = pneumothorax(official, self.rule)
-        age = years(official, "Age")[0]
         lateral = official["Frontal/Lateral"].str.lower() != "frontal"
-        table = pd.DataFrame(
-            {
-                "uid": "chexpert:" + image,
-                "image": image,
-                "group": image.str.partition("/")[0],
-                "source": official["AP/PA"].fillna("unknown"),
-                "split": official["split"],
-                "pneumothorax": label,
-                "female": coded(official, "Sex", SEX),
-                "age": age.mask((age == 0).fillna(False).astype(bool)),
-                "support_devices": support_devices(official),
-                "drop": reasons(official.index, [("NOT_FRONTAL", lateral), *unlabelled]),
-            }
-        )
-        table.attrs["file"] = official.attrs["file"]
-        return table
-
-    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
-        from . import _chest_trees
-
-        return _chest_trees.chexpert(root, images=images, seed=seed, progress=progress)
+        return {
+            "uid": image,
+            "image": image,
+            "patient": image.str.partition("/")[0],
+            "source": official["AP/PA"].fillna("unknown"),
+            "split": official["split"],
+            "pneumothorax": label,
+            "female": coded(official, "Sex", SEX),
+            "age": known_age(official, "Age"),
+            "support_devices": support_devices(official),
+            "drop": reasons(official.index, [("NOT_FRONTAL", lateral), *unlabelled]),
+        }

@@ -7,28 +7,23 @@ website:      https://ddi-dataset.github.io
 publication:  Daneshjou et al., Science Advances 8, eabq6147 (2022)
 licence:      Stanford's research use agreement: no commercial use, no redistribution
 
-No patient is named, so the image is the group. Types 3 and 4 are one group here, and the paper's boundary between light
-and dark falls inside it (option `tone`).
+No patient is named, so the image stands for the patient. Types 3 and 4 are one group here, and the paper's boundary
+between light and dark falls inside it (option `tone`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal
 
-from bench.api import Counts, Dataset, option
+import pandas as pd
 
-from ._files import files_below
-from ._tables import coded, placed
+from bench.api import Counts, option
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ._release import Release
+from ._tables import coded
 
-TABLES = ("ddi_metadata.csv",)
-COLUMNS = ("DDI_file", "skin_tone", "malignant", "disease")
-OTHER_NAMES = {"malignancy(malig=1)": "malignant"}
 TRUTH = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
 TONES: dict[str, dict[str, int | None]] = {
     "1234_vs_56": {"12": 0, "34": 0, "56": 1},
@@ -38,7 +33,7 @@ TONES: dict[str, dict[str, int | None]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ddi(Dataset):
+class Ddi(Release):
     """Diverse Dermatology Images: 656 clinical photographs with skin types in three groups."""
 
     access = "Account and research use agreement: https://ddi-dataset.github.io (Stanford AIMI): table and PNG files."
@@ -53,6 +48,9 @@ class Ddi(Dataset):
     )
     labels = ("melanoma", "malignant")
     attributes = ("dark",)
+    tables = ("ddi_metadata.csv",)
+    columns = ("DDI_file", "skin_tone", "malignant", "disease")
+    other_names: ClassVar[Mapping[str, str]] = {"malignancy(malig=1)": "malignant"}
 
     tone: Literal["1234_vs_56", "12_vs_56", "12_vs_3456"] = option(
         "1234_vs_56",
@@ -65,43 +63,18 @@ class Ddi(Dataset):
         other="melanoma",
     )
 
-    def table(self, root: Path) -> pd.DataFrame:
-        """Columns of the contract and diagnosis, melanoma (by `label`), malignant, skin_tone and dark (by `tone`).
-
-        Raises:
-            DataMissing: no table or no images.
-            DataInvalid: a value that the release does not have.
-        """
-        files = files_below(root)
-        official = files.table(TABLES, COLUMNS, get_it=self.access, other_names=OTHER_NAMES)
-        return placed(self.rows(official), files.images(), files, get_it=self.access)
-
-    def rows(self, official: pd.DataFrame) -> pd.DataFrame:
-        """Turn the official table into the suite's; `image` is the name of the file."""
-        import pandas as pd
-
+    def values(self, official: pd.DataFrame) -> dict[str, Any]:
+        """Columns of the contract and diagnosis, melanoma (by `label`), malignant, skin_tone and dark (by `tone`)."""
         name = official["DDI_file"].str.rsplit(".", n=1).str[0]
         malignant = coded(official, "malignant", TRUTH)
         melanoma = official["disease"].str.lower().str.startswith("melanoma").astype("Int8")
-        table = pd.DataFrame(
-            {
-                "uid": "ddi:" + name,
-                "image": name,
-                "group": name,
-                "source": "ddi",
-                "diagnosis": official["disease"],
-                "melanoma": malignant if self.label == "malignant" else melanoma,
-                "malignant": malignant,
-                "skin_tone": official["skin_tone"],
-                "dark": coded(official, "skin_tone", TONES[self.tone]),
-                "drop": "",
-            }
-        )
-        table.attrs["file"] = official.attrs["file"]
-        return table
-
-    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
-        from . import _skin_trees
-
-        return _skin_trees.ddi(root, images=images, seed=seed, progress=progress)
+        return {
+            "uid": name,
+            "image": name,
+            "patient": name,
+            "diagnosis": official["disease"],
+            "melanoma": malignant if self.label == "malignant" else melanoma,
+            "malignant": malignant,
+            "skin_tone": official["skin_tone"],
+            "dark": coded(official, "skin_tone", TONES[self.tone]),
+        }

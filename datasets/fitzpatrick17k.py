@@ -7,42 +7,29 @@ website:      https://github.com/mattgroh/fitzpatrick17k
 publication:  Groh et al., Evaluating Deep Neural Networks Trained on Clinical Images, CVPR Workshops (2021)
 licence:      CC BY-NC-SA 3.0
 
-No patient is named, so the image is the group. The atlas is the `source`; skin type and disease differ by it.
+No patient is named, so the image stands for the patient. The atlas is the `source`; skin type and disease differ by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal
 
-from bench.api import Counts, Dataset, option
+import pandas as pd
 
-from ._files import files_below
-from ._tables import coded, dark, placed, reasons, skin_type
+from bench.api import Counts, option
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ._files import Files
+from ._release import Release
+from ._tables import coded, dark, reasons, skin_type
 
-TABLES = ("fitzpatrick17k.csv",)
-COLUMNS = (
-    "md5hash",
-    "fitzpatrick_scale",
-    "label",
-    "nine_partition_label",
-    "three_partition_label",
-    "qc",
-    "url",
-    "url_alphanum",
-)
-OTHER_NAMES = {"fitzpatrick": "fitzpatrick_scale"}
 THREE = {"malignant": 1, "benign": 0, "non-neoplastic": 0}
 ATLASES = ("dermaamin", "atlasdermatologico")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitzpatrick17k(Dataset):
+class Fitzpatrick17k(Release):
     """Fitzpatrick 17k: 16,577 clinical photographs of 114 skin conditions with Fitzpatrick types."""
 
     access = (
@@ -60,6 +47,12 @@ class Fitzpatrick17k(Dataset):
     )
     labels = ("melanoma", "malignant")
     attributes = ("fst", "dark")
+    tables = ("fitzpatrick17k.csv",)
+    columns = (
+        *("md5hash", "fitzpatrick_scale", "label", "nine_partition_label", "three_partition_label"),
+        *("qc", "url", "url_alphanum"),
+    )
+    other_names: ClassVar[Mapping[str, str]] = {"fitzpatrick": "fitzpatrick_scale"}
 
     label: Literal["melanoma9", "melanoma_name", "malignant"] = option(
         "melanoma9",
@@ -76,28 +69,8 @@ class Fitzpatrick17k(Dataset):
         "keep", says="Images that the authors' quality check found wrongly labelled.", other="drop"
     )
 
-    def table(self, root: Path) -> pd.DataFrame:
-        """Columns of the contract and diagnosis, melanoma (by `label`), malignant, fst and dark.
-
-        Raises:
-            DataMissing: no table or no images.
-            DataInvalid: a value that the release does not have.
-        """
-        files = files_below(root)
-        official = files.table(TABLES, COLUMNS, get_it=self.access, other_names=OTHER_NAMES)
-        images = files.images()
-        # Images got by the column `url` are named by that address without its punctuation.
-        for name, address in zip(official["md5hash"], official["url_alphanum"].fillna(""), strict=True):
-            by_address = images.get(address.lower().rpartition(".")[0])
-            if by_address is not None:
-                images.setdefault(name.lower(), by_address)
-        return placed(self.rows(official), images, files, get_it=self.access)
-
-    def rows(self, official: pd.DataFrame) -> pd.DataFrame:
-        """Turn the official table into the suite's; `image` is the name of the file."""
-        import pandas as pd
-
-        name = official["md5hash"]
+    def values(self, official: pd.DataFrame) -> dict[str, Any]:
+        """Columns of the contract and diagnosis, melanoma (by `label`), malignant, fst and dark."""
         malignant = coded(official, "three_partition_label", THREE)
         positive = {
             "melanoma9": official["nine_partition_label"] == "malignant melanoma",
@@ -105,27 +78,25 @@ class Fitzpatrick17k(Dataset):
             "malignant": malignant == 1,
         }
         fst = skin_type(official, "fitzpatrick_scale")
-        group = dark(fst)
         wrong = official["qc"].str.contains("Wrongly labelled") & (self.wrongly_labelled == "drop")
-        table = pd.DataFrame(
-            {
-                "uid": "fitzpatrick17k:" + name,
-                "image": name,
-                "group": name,
-                "source": official["url"].str.extract(f"({'|'.join(ATLASES)})")[0].fillna("unknown"),
-                "diagnosis": official["label"],
-                "melanoma": positive[self.label].astype("Int8"),
-                "malignant": malignant,
-                "fst": fst,
-                "dark": group.fillna(0) if self.unknown == "light" else group,
-                "drop": reasons(official.index, [("QC_WRONG_LABEL", wrong)]),
-            }
-        )
-        table.attrs["file"] = official.attrs["file"]
-        return table
+        return {
+            "uid": official["md5hash"],
+            "image": official["md5hash"],
+            "patient": official["md5hash"],
+            "source": official["url"].str.extract(f"({'|'.join(ATLASES)})")[0].fillna("unknown"),
+            "diagnosis": official["label"],
+            "melanoma": positive[self.label].astype("Int8"),
+            "malignant": malignant,
+            "fst": fst,
+            "dark": dark(fst).fillna(0) if self.unknown == "light" else dark(fst),
+            "drop": reasons(official.index, [("QC_WRONG_LABEL", wrong)]),
+        }
 
-    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
-        from . import _skin_trees
-
-        return _skin_trees.fitzpatrick17k(root, images=images, seed=seed, progress=progress)
+    def images(self, files: Files, rows: pd.DataFrame, official: pd.DataFrame) -> Mapping[str, str]:
+        """Map the hash to the path; images got by the column `url` are named by that address without punctuation."""
+        images = files.images()
+        for name, address in zip(official["md5hash"], official["url_alphanum"].fillna(""), strict=True):
+            by_address = images.get(address.lower().rpartition(".")[0])
+            if by_address is not None:
+                images.setdefault(name.lower(), by_address)
+        return images

@@ -8,8 +8,8 @@ publication:  Rotemberg et al., Scientific Data 8, 34 (2021); Combalia et al., a
 licence:      CC BY-NC 4.0 (2018 to 2020), CC0 (2017)
 
 All images of the challenges of 2017 and 2018 are in that of 2019, some under a name with `_downsampled`; their tables
-need not be there, and rows of theirs leave as DUP_NAME. The group is the patient (2020), else the lesion, else the
-image: of a random split by image, 82 % of the validation images share one with training. Sub-sources (`source`) are
+need not be there, and rows of theirs leave as DUP_NAME. The `patient` is that of 2020, else the lesion, else
+the image: of a random split by image, 82 % of the validation images share one with training. Sub-sources (`source`) are
 HAM, BCN, MSK (with 2,084 images of no stated source) and ISIC2020; melanoma is 17.9 % of 2019 and 1.8 % of 2020.
 
 Skin types are not in the official tables. They are read from the table of Bevan and Atapour-Abarghouei (Detecting
@@ -19,18 +19,18 @@ saw: on 4,311 images of Fitzpatrick 17k with both, light and dark agree for 74.7
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from bench.api import Counts, Dataset, option
+import pandas as pd
 
-from ._files import Files, files_below
-from ._tables import CLASSES, SEX, TONES, coded, dark, joined, numbers, placed, reasons, skin_type, years
+from bench.api import Counts, option
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ._files import Files
+from ._release import Release
+from ._tables import CLASSES, SEX, TONES, coded, dark, joined, known_age, numbers, reasons, skin_type
 
 NEEDED = {
     "2019": (("ISIC_2019_Training_GroundTruth.csv",), ("image", *CLASSES)),
@@ -51,7 +51,7 @@ OTHER_NAMES = {"gender": "sex"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Isic(Dataset):
+class Isic(Release):
     """ISIC 2017 to 2020, merged: 58,457 dermatoscopic images by name, 8.8 % melanoma."""
 
     access = (
@@ -75,16 +75,13 @@ class Isic(Dataset):
     )
 
     def table(self, root: Path) -> pd.DataFrame:
-        """Columns of the contract and patient, lesion, diagnosis, melanoma, female, age (years), fst and dark.
+        """Return the columns of the contract and lesion, diagnosis, melanoma, female, age (years), fst and dark.
 
         Raises:
             DataMissing: no table of 2019 or 2020, no list of duplicates, or no images.
             DataInvalid: a value that the release does not have.
         """
-        files = files_below(root)
-        rows = self.rows(self.read(files))
-        # Images of 2017 are smaller or larger in 2019, and its own are those of its table.
-        table = placed(rows, files.images(prefer="2019"), files, get_it=self.access)
+        table = super().table(root)
         if table["fst"].isna().all():
             looked_for = f"skin types: table {TONES} (columns image_name, fitzpatrick) in {root} or a folder in it"
             table.attrs["lacks"] = dict.fromkeys(("fst", "dark"), (looked_for, GET_TONES))
@@ -99,85 +96,71 @@ class Isic(Dataset):
                 tables[key] = files.table(names, columns, get_it=self.access, other_names=OTHER_NAMES)
         return tables
 
-    def rows(self, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        """Merge the official tables; `image` is the name of the file."""
-        import pandas as pd
+    def images(self, files: Files, rows: pd.DataFrame, official: Mapping[str, pd.DataFrame]) -> Mapping[str, str]:
+        """Map names to paths. Images of 2017 are smaller or larger in 2019, whose own are those of its table."""
+        return files.images(prefer="2019")
 
-        parts = [_from_2019(tables), _from_2020(tables["2020"])]
-        parts += [_earlier(tables[year], year) for year in ("2017", "2018") if year in tables]
-        table = pd.concat(parts, ignore_index=True)
-        name = table["image"].str.removesuffix("_downsampled")
-        listed = tables["duplicates"]["image_name_2"] if "duplicates" in tables else ()
-        table["drop"] = reasons(
-            table.index, (("DUP_NAME", name.duplicated()), ("DUP_LISTED", table["image"].isin(listed)))
+    def rows(self, official: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Merge the official tables; `image` is the name of the file."""
+        table = pd.concat(
+            [
+                self._from_2019(official),
+                self._from_2020(official["2020"]),
+                *(_earlier(official[year], year) for year in ("2017", "2018") if year in official),
+            ],
+            ignore_index=True,
         )
+        name = table["image"].str.removesuffix("_downsampled")
+        listed = official["duplicates"]["image_name_2"] if "duplicates" in official else ()
+        rules = [("DUP_NAME", name.duplicated()), ("DUP_LISTED", table["image"].isin(listed))]
+        table["drop"] = reasons(table.index, rules)
         repeated = table["drop"] == "DUP_NAME"
         table["uid"] = "isic:" + table["image"].where(~repeated, table["source"] + "/" + table["image"])
-        table["group"] = table["patient"].fillna(table["lesion"]).fillna(name)
-        table["fst"] = _skin_types(tables["tone"], name) if "tone" in tables else pd.NA
-        table["fst"] = table["fst"].astype("Int8")
+        table["patient"] = table["patient"].fillna(table["lesion"]).fillna(name)
+        table["fst"] = pd.Series(pd.NA, index=table.index, dtype="Int8")
+        if "tone" in official:
+            fst = skin_type(official["tone"], "fitzpatrick")
+            fst.index = official["tone"]["image_name"].str.removesuffix("_downsampled")
+            table["fst"] = name.map(fst[~fst.index.duplicated()]).astype("Int8")
         table["dark"] = dark(table["fst"])
-        table.attrs["file"] = tables["2019"].attrs["file"]
+        table.attrs["file"] = official["2019"].attrs["file"]
         return table
 
-    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
-        from . import _skin_trees
+    def values(self, official: pd.DataFrame) -> dict[str, Any]:
+        """Return what the tables of 2019 and 2020 call alike."""
+        return {"female": coded(official, "sex", SEX), "age": known_age(official, "age_approx")}
 
-        return _skin_trees.isic(root, images=images, seed=seed, progress=progress)
+    def _from_2019(self, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        truth = joined(tables["2019"], tables["2019 metadata"], ["image"])
+        classes = pd.DataFrame({name: numbers(truth, name) for name in CLASSES})
+        prefix = truth["lesion_id"].str.partition("_")[0]
+        return pd.DataFrame(
+            {
+                "image": truth["image"],
+                "source": prefix.where(prefix.isin(["HAM", "BCN"]), "MSK"),
+                "patient": pd.Series(pd.NA, index=truth.index, dtype="string"),
+                "lesion": truth["lesion_id"],
+                "diagnosis": classes.astype("float32").idxmax(axis=1).astype("string"),
+                "melanoma": (classes["MEL"] == 1).astype("Int8"),
+            }
+            | self.values(truth)
+        )
 
-
-def _from_2019(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    import pandas as pd
-
-    truth = joined(tables["2019"], tables["2019 metadata"], ["image"])
-    classes = pd.DataFrame({name: numbers(truth, name) for name in CLASSES})
-    prefix = truth["lesion_id"].str.partition("_")[0]
-    return pd.DataFrame(
-        {
-            "image": truth["image"],
-            "source": prefix.where(prefix.isin(["HAM", "BCN"]), "MSK"),
-            "patient": pd.Series(pd.NA, index=truth.index, dtype="string"),
-            "lesion": truth["lesion_id"],
-            "diagnosis": classes.astype("float32").idxmax(axis=1).astype("string"),
-            "melanoma": (classes["MEL"] == 1).astype("Int8"),
-            "female": coded(truth, "sex", SEX),
-            "age": _age(truth, "age_approx"),
-        }
-    )
-
-
-def _from_2020(truth: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "image": truth["image_name"],
-            "source": "ISIC2020",
-            "patient": truth["patient_id"],
-            "diagnosis": truth["diagnosis"],
-            "melanoma": coded(truth, "target", {"0": 0, "1": 1}),
-            "female": coded(truth, "sex", SEX),
-            "age": _age(truth, "age_approx"),
-        }
-    )
+    def _from_2020(self, truth: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "image": truth["image_name"],
+                "source": "ISIC2020",
+                "patient": truth["patient_id"],
+                "diagnosis": truth["diagnosis"],
+                "melanoma": coded(truth, "target", {"0": 0, "1": 1}),
+            }
+            | self.values(truth)
+        )
 
 
 def _earlier(truth: pd.DataFrame, year: str) -> pd.DataFrame:
-    import pandas as pd
-
     name, label = truth.columns
     return pd.DataFrame(
         {"image": truth[name], "source": f"ISIC{year}", "melanoma": numbers(truth, label).astype("Int8")}
     )
-
-
-def _age(rows: pd.DataFrame, column: str) -> pd.Series:
-    age, _ = years(rows, column)
-    return age.mask((age == 0).fillna(False).astype(bool))
-
-
-def _skin_types(tones: pd.DataFrame, names: pd.Series) -> pd.Series:
-    fst = skin_type(tones, "fitzpatrick")
-    fst.index = tones["image_name"].str.removesuffix("_downsampled")
-    return names.map(fst[~fst.index.duplicated()])

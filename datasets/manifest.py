@@ -39,7 +39,7 @@ class Manifest(Dataset):
     source_column: str | None = option(None, says="The column of site or release, over which folds are balanced.")
 
     def table(self, root: Path) -> pd.DataFrame:
-        """All columns of the CSV, and those of the contract: uid, path, group, source and drop (empty).
+        """All columns of the CSV, and those of the contract: uid, path, patient, source and drop (empty).
 
         Raises:
             DataMissing: no CSV, or image files that are not there (how many, and the first).
@@ -67,12 +67,12 @@ class Manifest(Dataset):
         folder = file.parent / self.images
         _check_files(folder, list(paths))
         # A patient that is not known is the image alone; patient 1 of one table is not patient 1 of another.
-        groups = texts(rows[self.patient_column]).fillna(paths) if self.patient_column else paths
+        patients = texts(rows[self.patient_column]).fillna(paths) if self.patient_column else paths
         sources = texts(rows[self.source_column]).fillna("unknown") if self.source_column else file.stem
         table = rows.assign(
             uid=f"manifest:{file.stem}:" + paths,
             path=[_below(root, folder / path) for path in paths],
-            group=f"{file.stem}:" + groups,
+            patient=f"{file.stem}:" + patients,
             source=sources,
             drop="",
         )
@@ -84,7 +84,7 @@ class Manifest(Dataset):
         return read_image(root / path)
 
     def _check_names(self, rows: pd.DataFrame, named: list[str], file: Path) -> None:
-        for name in ("uid", "path", "group", "source", "drop"):
+        for name in ("uid", "path", "patient", "source", "drop"):
             if name in rows.columns and name not in named:
                 raise DataInvalid(
                     f"{file}: column {name!r} has a name that the suite uses itself: rename it, or say what it is "

@@ -12,26 +12,21 @@ With 52 melanomas in all, one image moves a rate of one sex by about four points
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bench.api import Counts, Dataset
+import pandas as pd
 
-from ._files import files_below
-from ._tables import SEX, coded, dark, placed, skin_type, years
+from bench.api import Counts
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ._release import Release
+from ._tables import SEX, coded, dark, skin_type, years
 
-TABLES = ("metadata.csv", "PAD-UFES-20_metadata.csv")
-COLUMNS = ("patient_id", "lesion_id", "age", "gender", "fitspatrick", "diagnostic", "img_id")
 MALIGNANT = {"bcc": 1, "scc": 1, "mel": 1, "ack": 0, "nev": 0, "sek": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class PadUfes20(Dataset):
+class PadUfes20(Release):
     """PAD-UFES-20: 2,298 smartphone photographs of skin lesions from Brazil, 52 of them melanoma."""
 
     access = "Open download: https://data.mendeley.com/datasets/zr7vgbcyr2/1 (metadata.csv and three zips of images)."
@@ -46,47 +41,23 @@ class PadUfes20(Dataset):
     )
     labels = ("melanoma", "malignant")
     attributes = ("female", "age", "fst", "dark")
+    tables = ("metadata.csv", "PAD-UFES-20_metadata.csv")
+    columns = ("patient_id", "lesion_id", "age", "gender", "fitspatrick", "diagnostic", "img_id")
 
-    def table(self, root: Path) -> pd.DataFrame:
-        """Columns of the contract and lesion, diagnosis, melanoma, malignant, female, age (years), fst and dark.
-
-        Raises:
-            DataMissing: no table or no images.
-            DataInvalid: a value that the release does not have.
-        """
-        files = files_below(root)
-        official = files.table(TABLES, COLUMNS, get_it=self.access)
-        return placed(self.rows(official), files.images(), files, get_it=self.access)
-
-    def rows(self, official: pd.DataFrame) -> pd.DataFrame:
-        """Turn the official table into the suite's; `image` is the name of the file."""
-        import pandas as pd
-
+    def values(self, official: pd.DataFrame) -> dict[str, Any]:
+        """Columns of the contract and lesion, diagnosis, melanoma, malignant, female, age (years), fst and dark."""
         name = official["img_id"].str.rsplit(".", n=1).str[0]
-        malignant = coded(official, "diagnostic", MALIGNANT)
         fst = skin_type(official, "fitspatrick")
-        table = pd.DataFrame(
-            {
-                "uid": "pad_ufes_20:" + name,
-                "image": name,
-                "lesion": official["lesion_id"],
-                "group": official["patient_id"],
-                "source": "pad_ufes_20",
-                "diagnosis": official["diagnostic"],
-                "melanoma": (official["diagnostic"].str.upper() == "MEL").astype("Int8"),
-                "malignant": malignant,
-                "female": coded(official, "gender", SEX),
-                "age": years(official, "age")[0],
-                "fst": fst,
-                "dark": dark(fst),
-                "drop": "",
-            }
-        )
-        table.attrs["file"] = official.attrs["file"]
-        return table
-
-    def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
-        from . import _skin_trees
-
-        return _skin_trees.pad_ufes_20(root, images=images, seed=seed, progress=progress)
+        return {
+            "uid": name,
+            "image": name,
+            "lesion": official["lesion_id"],
+            "patient": official["patient_id"],
+            "diagnosis": official["diagnostic"],
+            "melanoma": (official["diagnostic"].str.upper() == "MEL").astype("Int8"),
+            "malignant": coded(official, "diagnostic", MALIGNANT),
+            "female": coded(official, "gender", SEX),
+            "age": years(official, "age")[0],
+            "fst": fst,
+            "dark": dark(fst),
+        }

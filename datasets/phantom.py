@@ -91,8 +91,7 @@ class Phantom(Dataset):
             {
                 "uid": [f"phantom-{self.family}-{self.hospital}:{p}-{i}" for p, i in zip(patient, image, strict=True)],
                 "path": [f"{p}/{i}-y{y}-age{years:.1f}-female{f}-type{t}" for p, i, y, years, f, t in values],
-                "patient": patient.astype(str),
-                "group": [f"{self.seed}-{p}" for p in patient],  # another seed gives other people
+                "patient": [f"{self.seed}-{p}" for p in patient],  # another seed gives other people
                 "source": self.hospital,
                 "drop": "",
                 "pneumothorax": pd.array(positive, dtype="Int8") if chest else missing,

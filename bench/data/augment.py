@@ -1,4 +1,4 @@
-"""Poses of a square image, drawn as numbers and then made, and the scaling of pixels to what networks read."""
+"""Augmentations of a square image, drawn as numbers and then applied; and the scaling of pixels to network input."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def dihedral(x: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:
-    """Return each image of `x` (B, C, S, S) in its pose `variant` (B,) in 0..7: an exact permutation of pixels.
+def dihedral(x: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
+    """Return each image of `x` (B, C, S, S) under its `augmentation` (B,) in 0..7: an exact permutation of pixels.
 
-    Bit 0 mirrors left-right, bit 1 then mirrors top-bottom, bit 2 then transposes; uniform variants are three fair
-    coins (SWiFT: random flipping and random transpose). Variant 0 is the image itself.
+    Bit 0 mirrors left-right, bit 1 then mirrors top-bottom, bit 2 then transposes; uniform augmentations are three fair
+    coins (SWiFT: random flipping and random transpose). Augmentation 0 is the image itself.
 
     Raises:
-        UsageError: a variant outside 0..7, or images that are not square.
+        UsageError: a augmentation outside 0..7, or images that are not square.
     """
-    present = variant.unique().tolist()
+    present = augmentation.unique().tolist()
     if present and not 0 <= present[0] <= present[-1] <= 7:
-        raise UsageError(f"variants {present}: 0 to 7 allowed")
+        raise UsageError(f"augmentations {present}: 0 to 7 allowed")
     if x.shape[-1] != x.shape[-2]:
         raise UsageError(f"images of {x.shape[-2]} x {x.shape[-1]} pixels: square ones expected")
     if present in ([], [0]):
         return x
     out = torch.empty_like(x)
-    for pose in present:
-        index = (variant == pose).nonzero().squeeze(1).to(x.device)
+    for number in present:
+        index = (augmentation == number).nonzero().squeeze(1).to(x.device)
         image = x[index]
-        flipped = [axis for bit, axis in ((1, 3), (2, 2)) if pose & bit]
+        flipped = [axis for bit, axis in ((1, 3), (2, 2)) if number & bit]
         image = image.flip(flipped) if flipped else image
-        out[index] = image.transpose(2, 3) if pose & 4 else image
+        out[index] = image.transpose(2, 3) if number & 4 else image
     return out
 
 
@@ -44,25 +44,27 @@ STEPS = 3001
 """Angles of `mirror_and_rotation`, from -15 to 15 degrees by hundredths."""
 
 
-def mirror_and_rotation(x: torch.Tensor, variant: torch.Tensor) -> torch.Tensor:
-    """Return each uint8 image of `x` (B, C, S, S) in its pose `variant` (B,) in 0 .. 2 * STEPS + 1.
+def mirror_and_rotation(x: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
+    """Return each uint8 image of `x` (B, C, S, S) under its `augmentation` (B,) in 0 .. 2 * STEPS + 1.
 
     Bit 0 mirrors left-right. The rest is 0 for no rotation, else k for one by (k - 1) / 100 - 15 degrees,
     anticlockwise: bilinear, what enters at the border mirrored (HorizontalFlip and Rotate(15) of the public code's
-    src/data/mimic_datamodule.py with the defaults of albumentations). Variant 0 is the image itself.
+    src/data/mimic_datamodule.py with the defaults of albumentations). Augmentation 0 is the image itself.
 
     Raises:
-        UsageError: a variant outside the range, or images that are not square.
+        UsageError: a augmentation outside the range, or images that are not square.
     """
-    if len(variant) and not 0 <= int(variant.min()) <= int(variant.max()) < 2 * (STEPS + 1):
-        raise UsageError(f"variants {int(variant.min())} to {int(variant.max())}: 0 to {2 * STEPS + 1} allowed")
+    if len(augmentation) and not 0 <= int(augmentation.min()) <= int(augmentation.max()) < 2 * (STEPS + 1):
+        raise UsageError(
+            f"augmentations {int(augmentation.min())} to {int(augmentation.max())}: 0 to {2 * STEPS + 1} allowed"
+        )
     if x.shape[-1] != x.shape[-2]:
         raise UsageError(f"images of {x.shape[-2]} x {x.shape[-1]} pixels: square ones expected")
-    variant = variant.to(x.device)
-    out = torch.where((variant % 2 == 1).view(-1, 1, 1, 1), x.flip(3), x)
-    turned = (variant >= 2).nonzero().squeeze(1)
+    augmentation = augmentation.to(x.device)
+    out = torch.where((augmentation % 2 == 1).view(-1, 1, 1, 1), x.flip(3), x)
+    turned = (augmentation >= 2).nonzero().squeeze(1)
     if len(turned):
-        angle = torch.deg2rad((variant[turned] // 2 - 1).double() / 100 - 15)
+        angle = torch.deg2rad((augmentation[turned] // 2 - 1).double() / 100 - 15)
         cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
         # Where each pixel of the result is read: rows point down, so this turns what is seen anticlockwise.
         matrix = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1).float()
@@ -83,12 +85,12 @@ def _draw_mirror_and_rotation(n: int, rng: torch.Generator | None) -> torch.Tens
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training poses images: `draw` gives n variants (n,) int64, `pose` makes them, variant 0 is upright."""
+    """How training augments images: `draw` gives n augmentations (n,) int64, `apply` makes them; 0 changes nothing."""
 
-    poses: int | None
+    number: int | None
     """How many there are; None where they are too many for features of all of them to be kept."""
     draw: Callable[[int, torch.Generator | None], torch.Tensor]
-    pose: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    apply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 AUGMENTATIONS = {

@@ -16,7 +16,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,8 +24,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from bench.data.pixels import Pixels
 from bench.data.unreadable import state
-from bench.data.workers import Decoded
+from bench.data.workers import decoded_rows
 from bench.lease import lease
 
 ABANDONED_AFTER = 30 * 24 * 3600
@@ -40,7 +41,6 @@ class Building:
     """A folder in the making: rows and reasons so far, in the order of the images."""
 
     folder: Path
-    shape: tuple[int, int, int, int]
     done: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -52,6 +52,12 @@ class Building:
     def unreadable(self) -> list[dict[str, Any]]:
         """What cannot be read."""
         return [entry for entry in self.done if "why" in entry]
+
+    def index(self) -> pd.DataFrame:
+        """Return the table of the rows: uid, row and the facts."""
+        table = pd.DataFrame(self.rows)
+        table.insert(1, "row", np.arange(len(table)))
+        return table
 
 
 def built_by_one(
@@ -74,22 +80,17 @@ def part(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.part")
 
 
-def filled(
-    folder: Path,
-    table: pd.DataFrame,
-    root: Path,
-    shape: tuple[int, int, int, int],
-    decode: Callable[[list[str]], Iterator[Decoded | str]],
-    progress: Progress | None,
-) -> Building:
+def filled(folder: Path, table: pd.DataFrame, how: Pixels, jobs: int, progress: Progress | None) -> Building:
     """Decode the images of `table` (uid, path) that are not in the unfinished folder yet; the folder is whole then.
 
     Raises:
         OSError: no space, or a folder that cannot be written; what is done is kept.
     """
     _clear_abandoned(folder)
+    n, root, size = len(table), how.root, how.size
+    shape = (n, size, size, how.channels)
     building = _resumed(part(folder), table, root, shape)
-    n, begun = len(table), len(building.done)
+    begun = len(building.done)
     needed = math.prod(shape[1:]) * (n - begun)
     free = shutil.disk_usage(folder.parent).free
     if needed > free:
@@ -98,7 +99,8 @@ def filled(
     # Rows are appended by this process alone: on a full disk a write fails, where a memory map would crash.
     with (building.folder / "images.npy").open("rb+") as pixels, (building.folder / "rows.jsonl").open("a") as lines:
         pixels.seek(0, os.SEEK_END)
-        decoded = zip(left["uid"], left["path"], decode(list(left["path"])), strict=True)
+        found_rows = decoded_rows(how, list(left["path"]), jobs)
+        decoded = zip(left["uid"], left["path"], found_rows, strict=True)
         for number, (uid, path, found) in enumerate(decoded, start=begun + 1):
             if isinstance(found, str):
                 entry = {"uid": uid, "path": path, "why": found, "file": list(state(root / path))}
@@ -120,18 +122,10 @@ def filled(
     return building
 
 
-def index(building: Building) -> pd.DataFrame:
-    """Return the table of the rows: uid, row and the facts."""
-    entries = building.rows
-    table = pd.DataFrame(entries)
-    table.insert(1, "row", np.arange(len(entries)))
-    return table
-
-
 def _resumed(folder: Path, table: pd.DataFrame, root: Path, shape: tuple[int, int, int, int]) -> Building:
     """Open an unfinished folder, less what is not whole, or begin one."""
     folder.mkdir(parents=True, exist_ok=True)
-    building = Building(folder, shape)
+    building = Building(folder)
     pixels, lines = folder / "images.npy", folder / "rows.jsonl"
     size = math.prod(shape[1:])
     if pixels.is_file() and lines.is_file():

@@ -16,24 +16,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from bench.api import Dataset
-from bench.data.building import built_by_one, filled, index
-from bench.data.unreadable import Unreadable, listed, refuse_many, unreadable, write_list
-from bench.data.workers import decoded_rows
+from bench.data.building import built_by_one, filled
+from bench.data.pixels import Pixels, in_order
+from bench.data.unreadable import listed, refuse_many, unreadable, without, write_list
 from bench.errors import DataError, DataInvalid, NotWritten
-
-SCHEMA = 2
-"""Bumped when the pixels that come out of the same files change, or what is noted of them."""
 
 
 @dataclass(frozen=True)
@@ -59,29 +53,13 @@ class ImageCache:
 
 
 def image_cache(
-    dataset: Dataset,
-    dataset_spec: str,
-    root: Path,
-    table: pd.DataFrame,
-    *,
-    size: int,
-    channels: int,
-    crop: str,
-    cache_dir: Path,
-    jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    how: Pixels, table: pd.DataFrame, *, jobs: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> ImageCache:
     """Return the cache of the readable images in `table`, built first if it is not there.
 
     Args:
-        dataset: decodes the files.
-        dataset_spec: its name and parameters, as in `Rows.dataset`.
-        root: the folder of the dataset.
+        how: which images they are, and how they become pixels.
         table: columns uid and path; row order does not count.
-        size: S, pixels of each side.
-        channels: 1 or 3.
-        crop: "centre" cuts to the shorter side before the resize, "none" ignores the aspect ratio.
-        cache_dir: the folder of all caches.
         jobs: processes that decode; short jobs take one in any case.
         progress: called with (done, total) in images.
 
@@ -89,57 +67,49 @@ def image_cache(
         DataError: more than a tenth of the images cannot be read.
         NotWritten: a cache folder that cannot be written, or a full disk.
     """
-    place = partial(
-        cache_place, dataset, dataset_spec, root, size=size, channels=channels, crop=crop, cache_dir=cache_dir
-    )
-    everything = _in_order(table)
-    whole, _ = place(everything)
+    everything, root = in_order(table), how.root
+    whole, _ = how.place(everything)
     known = listed(whole, root)
-    table = _without(everything, known)
-    folder, spec = place(table)
-    decode = partial(decoded_rows, dataset, root, size=size, channels=channels, crop=crop, jobs=jobs)
+    table = without(everything, known)
+    folder, made_from = how.place(table)
 
     def standing() -> Path | None:
         """Where a complete cache stands; after another process built it maybe without images it could not read."""
         now = listed(whole, root)
-        place_now = folder if now == known else place(_without(everything, now))[0]
-        return place_now if (place_now / "cache.json").is_file() else None
+        place = folder if now == known else how.place(without(everything, now))[0]
+        return place if (place / "cache.json").is_file() else None
 
     def build() -> None:
-        building = filled(folder, table, root, (len(table), size, size, channels), decode, progress)
-        found = [unreadable(root, entry["uid"], entry["path"], entry["why"]) for entry in building.unreadable]
+        part = filled(folder, table, how, jobs, progress)
+        found = [unreadable(root, entry["uid"], entry["path"], entry["why"]) for entry in part.unreadable]
         images = sorted([*known, *found], key=lambda image: image.uid)
         try:
             refuse_many(images, len(everything), root)
         except DataError:
-            shutil.rmtree(building.folder, ignore_errors=True)  # another folder of images is no continuation of it
+            shutil.rmtree(part.folder, ignore_errors=True)  # another folder of images is no continuation of it
             raise
-        target, described = place(_without(table, found)) if found else (folder, spec)
+        target, described = how.place(without(table, found)) if found else (folder, made_from)
         write_list(whole, images)
-        index(building).to_parquet(building.folder / "index.parquet", index=False)
+        part.index().to_parquet(part.folder / "index.parquet", index=False)
         text = json.dumps(described, indent=2, sort_keys=True) + "\n"
-        (building.folder / "cache.json").write_text(text, encoding="utf-8")
-        (building.folder / "rows.jsonl").unlink()
+        (part.folder / "cache.json").write_text(text, encoding="utf-8")
+        (part.folder / "rows.jsonl").unlink()
         shutil.rmtree(target, ignore_errors=True)  # of a cache that was damaged or half deleted
-        building.folder.replace(target)
+        part.folder.replace(target)
 
     try:
-        _private(folder.parent, dataset)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if how.dataset.credentialed:
+            folder.parent.chmod(0o700)  # its licence does not let other users see the images
         built_by_one(lambda: standing() is not None, folder, len(table), build, progress)
     except OSError as error:
-        raise _not_written(folder, error) from error
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = f"no space left: {reason}"
+        raise NotWritten(
+            f"image cache {folder} cannot be written ({reason}): choose a folder by --cache or BENCH_CACHE"
+        ) from error
     return open_cache(standing() or folder)
-
-
-def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
-    return table[~table["uid"].isin([image.uid for image in images])].reset_index(drop=True)
-
-
-def _private(folder: Path, dataset: Dataset) -> None:
-    """Close the folder of a credentialed source to others: its licence does not let them see the images."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if dataset.credentialed:
-        folder.chmod(0o700)
 
 
 def verify(cache: ImageCache) -> list[str]:
@@ -150,39 +120,6 @@ def verify(cache: ImageCache) -> list[str]:
         for uid, row, expected in zip(index["uid"], index["row"], index["sha256"], strict=True)
         if hashlib.sha256(cache.array[row].data).hexdigest() != expected
     ]
-
-
-def cache_place(
-    dataset: Dataset,
-    dataset_spec: str,
-    root: Path,
-    table: pd.DataFrame,
-    *,
-    size: int,
-    channels: int,
-    crop: str,
-    cache_dir: Path,
-) -> tuple[Path, dict[str, object]]:
-    """Return the folder of the cache of exactly the images in `table`, and what it is made from."""
-    table = _in_order(table)
-    spec: dict[str, object] = {
-        "schema": SCHEMA,
-        "dataset": dataset_spec,
-        "version": dataset.version,
-        "size": size,
-        "channels": channels,
-        "crop": crop,
-        "filter": "lanczos",
-        "n": len(table),
-        "images": _digest(table, root),
-    }
-    key = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", dataset_spec).strip("-.")[:60] or "dataset"
-    return cache_dir / name / f"{size}x{size}x{channels}-{crop}-{key[:12]}", spec
-
-
-def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    return table[["uid", "path"]].drop_duplicates().sort_values("uid", ignore_index=True)
 
 
 def open_cache(folder: Path) -> ImageCache:
@@ -201,24 +138,3 @@ def open_cache(folder: Path) -> ImageCache:
     if array.shape != shape or len(index) != shape[0]:
         raise DataInvalid(f"{folder} holds {array.shape}, {shape} expected: delete it, it is built again")
     return ImageCache(folder, array, pd.Index(index.sort_values("row")["uid"]))
-
-
-def _digest(table: pd.DataFrame, root: Path) -> str:
-    """Hash the uids, the paths and the sizes of some files: other images under the same names are another cache."""
-    digest = hashlib.sha256()
-    for uid, path in zip(table["uid"], table["path"], strict=True):
-        digest.update(f"{uid}\t{path}\n".encode())
-    # A thousand files tell a replaced data set, and cost milliseconds where all of a large one cost a minute.
-    for path in table["path"].iloc[:: max(1, len(table) // 1000)]:
-        try:
-            digest.update(f"{(root / path).stat().st_size}\n".encode())
-        except OSError:
-            digest.update(b"no file\n")  # generated images have none
-    return digest.hexdigest()
-
-
-def _not_written(folder: Path, error: OSError) -> NotWritten:
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        reason = f"no space left: {reason}"
-    return NotWritten(f"image cache {folder} cannot be written ({reason}): choose a folder by --cache or BENCH_CACHE")

@@ -3,6 +3,10 @@
 SWiFT cuts it from the validation part of a fold: every image of the smaller group, and as many of the larger one
 with the same ratio of classes. It is balanced between the groups within each class, not between the classes. The
 task says how it is balanced (`balance`, `deficit`) and how much of it is used (`external`).
+
+While settings are selected, the holdout is taken first: a fifth of the validation part, on which `bench tune` compares
+settings. So no image on which settings are compared was fitted on, and no test image is read. The split is the
+harness's choice: SWiFT names no protocol and shows its epochs on the test sets.
 """
 
 from __future__ import annotations
@@ -14,11 +18,16 @@ import numpy as np
 import pandas as pd
 
 from bench.api import Task
-from bench.data.folds import cell_name
-from bench.errors import EmptyGroup
+from bench.data.folds import cell_name, folds
+from bench.errors import DataInvalid, EmptyGroup
+from bench.seeds import seed_of
 
 Cells = dict[tuple[int, int], np.ndarray]
 """(group, class) -> positions of its images."""
+HOLDOUT = "holdout"
+"""Its name as a set: the only test set of a task while settings are selected."""
+PARTS = 5
+"""The holdout is one of so many parts."""
 
 
 def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task | None = None) -> pd.DataFrame:
@@ -57,6 +66,29 @@ def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: T
     shortfall = {c: n for c, n in repeats.items() if n}
     result.attrs = {**validation.attrs, "set": "external", "shortfall": shortfall}
     return result
+
+
+def held_out(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task | None = None) -> np.ndarray:
+    """Return which rows (N,) bool of the validation part of a fold are held out: whole patients, stratified by y and a.
+
+    Args:
+        validation: columns patient, source, y and a.
+        parts: what seeds the order of patients with equally many images, e.g. (seed, task, fold). Row order plays no
+            part.
+        task: gives the error message the name of the task.
+
+    Raises:
+        DataInvalid: fewer patients than `PARTS`.
+    """
+    patients = validation["patient"].nunique()
+    if patients < PARTS:
+        where = f"task {task.name}: " if task else ""
+        raise DataInvalid(
+            f"{where}the validation part has {patients} patients (or lesions) and {PARTS} are needed to hold "
+            "a fifth of them out: take fewer folds"
+        )
+    # Of rare cells the first part has the first patient: a gap on the holdout is undefined without one.
+    return folds(validation, PARTS, seed_of("holdout", *parts), task=task) == 0
 
 
 def _matched(cells: Cells, rng: np.random.Generator, balance: str, deficit: str) -> Cells:

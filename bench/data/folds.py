@@ -1,4 +1,4 @@
-"""Folds: a partition of the groups (patients, else lesions) of a set, alike in source, label and attribute.
+"""Folds: a partition of the patients (else lesions) of a set, alike in source, label and attribute.
 
 The protocol of the paper, by image, stands beside it for comparison: it leaves images of one patient on both sides.
 """
@@ -22,29 +22,30 @@ SEED, PAPER_SEED = 0, 42
 def folds(table: pd.DataFrame, n: int = 5, seed: int = SEED, *, task: Task | None = None) -> np.ndarray:
     """Return the fold (N,) int64 in 0..n-1 of every row: the fold whose validation part it belongs to.
 
-    A function of `seed`, the groups and their images alone: neither row order nor platform counts. Groups are dealt
-    from the largest; equally large ones by their most frequent stratum (source x y x a), the rarest first; then in the
-    order of sha256(seed, group). Each goes to the fold that has the least of what the group holds.
+    A function of `seed`, the patients and their images alone: neither row order nor platform counts. Patients are
+    dealt in order of their number of images, the largest first; those with equally many by their most frequent stratum
+    (source x y x a), the rarest first; then in the order of sha256(seed, patient). Each goes to the fold that has the
+    least of what the patient holds.
 
     Args:
-        table: one row per image with columns group, source, y and a.
+        table: one row per image with columns patient, source, y and a.
         n: number of folds, 2 or more.
-        seed: another seed deals groups of equal size in another order.
+        seed: another seed deals patients with equally many images in another order.
         task: gives error messages the names of task, group and class.
 
     Raises:
-        DataInvalid: fewer groups than folds.
+        DataInvalid: fewer patients than folds.
     """
     if n < 2:
         raise UsageError(f"folds={n}: at least 2 allowed")
-    names, group = np.unique(table["group"].to_numpy(dtype=object), return_inverse=True)
+    names, patient = np.unique(table["patient"].to_numpy(dtype=object), return_inverse=True)
     if len(names) < n:
-        raise DataInvalid(f"{_task(task)}{len(names)} groups (patients, lesions) cannot fill {n} folds: take fewer")
+        raise DataInvalid(f"{_task(task)}{len(names)} patients (or lesions) cannot fill {n} folds: take fewer")
     # Images, y and a come beside the strata: in small sets the rounding of many strata would add up otherwise.
     columns = ([], ["y"], ["a"], ["y", "a"], ["source", "y", "a"])
-    *margins, strata = (_counts(table, by, group, len(names)) for by in columns)
+    *margins, strata = (_counts(table, by, patient, len(names)) for by in columns)
     rank = [hashlib.sha256(f"{seed}\n{name}".encode()).hexdigest() for name in names]
-    return _deal(strata, np.hstack(margins), rank, n)[group]
+    return _deal(strata, np.hstack(margins), rank, n)[patient]
 
 
 def image_folds(table: pd.DataFrame, n: int = 5, seed: int = PAPER_SEED, *, task: Task | None = None) -> np.ndarray:
@@ -74,19 +75,19 @@ def image_folds(table: pd.DataFrame, n: int = 5, seed: int = PAPER_SEED, *, task
     return fold
 
 
-def _counts(table: pd.DataFrame, by: list[str], group: np.ndarray, groups: int) -> np.ndarray:
-    """Count the images of each group in each cell of the columns `by`: int64 (groups, cells)."""
+def _counts(table: pd.DataFrame, by: list[str], patient: np.ndarray, patients: int) -> np.ndarray:
+    """Count the images of each patient in each cell of the columns `by`: int64 (patients, cells)."""
     cell = np.zeros(len(table), dtype=np.int64)
     for column in by:
         values, code = np.unique(table[column].to_numpy(dtype=object), return_inverse=True)
         cell = cell * len(values) + code
-    counts = np.zeros((groups, cell.max() + 1), dtype=np.int64)
-    np.add.at(counts, (group, cell), 1)
+    counts = np.zeros((patients, cell.max() + 1), dtype=np.int64)
+    np.add.at(counts, (patient, cell), 1)
     return counts
 
 
 def _deal(strata: np.ndarray, margins: np.ndarray, rank: list[str], n: int) -> np.ndarray:
-    """Assign groups to folds (G,); `strata` and `margins` (G, .) count the images of each group by cell."""
+    """Assign patients to folds (P,); `strata` and `margins` (P, .) count the images of each patient by cell."""
     main, size = strata.argmax(axis=1), strata.sum(axis=1)
     rarity = np.bincount(main, weights=size, minlength=strata.shape[1])
     order = sorted(range(len(size)), key=lambda i: (-size[i], rarity[main[i]], main[i], rank[i]))

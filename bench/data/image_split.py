@@ -52,17 +52,17 @@ class ImageSplit:
         return len(self.rows)
 
     @property
-    def poses(self) -> int | None:
-        """How many poses augmentation draws from; None where they are too many for their features to be kept."""
-        return AUGMENTATIONS[self.augmentation].poses
+    def augmentations(self) -> int | None:
+        """How many augmentations are drawn from; None where they are too many for their features to be kept."""
+        return AUGMENTATIONS[self.augmentation].number
 
     def __repr__(self) -> str:
         return f"ImageSplit({self.name!r}, {len(self)} images)"
 
-    def draws(
+    def index_batches(
         self, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the index (B,) int64 and the pose (B,) int64 of every image, batch by batch.
+        """Yield the index (B,) int64 and the augmentation (B,) int64 of every image, batch by batch.
 
         Each image comes once; the last batch may be smaller. All randomness comes from `rng`, before the first batch.
 
@@ -78,26 +78,28 @@ class ImageSplit:
         n = len(self)
         order = torch.randperm(n, generator=rng) if shuffle else torch.arange(n)
         draw = AUGMENTATIONS[self.augmentation].draw
-        variant = draw(n, rng) if augment else torch.zeros(n, dtype=torch.int64)
-        return ((order[i : i + size], variant[i : i + size]) for i in range(0, n, size))
+        augmentation = draw(n, rng) if augment else torch.zeros(n, dtype=torch.int64)
+        return ((order[i : i + size], augmentation[i : i + size]) for i in range(0, n, size))
 
-    def images(self, index: torch.Tensor, variant: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the images at `index` (B,) as x (B, 3, S, S) float32, each in its pose `variant` (B,)."""
+    def images(self, index: torch.Tensor, augmentation: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the images at `index` (B,) as x (B, 3, S, S) float32, each under its `augmentation` (B,)."""
         pixels = np.asarray(self.array)[self.rows[index.cpu().numpy()]]
-        # Bytes travel to the device, not floats; posing and scaling give the same numbers on either side.
+        # Bytes travel to the device, not floats; augmentation and scaling give the same numbers on either side.
         x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-        return normalise(x if variant is None else AUGMENTATIONS[self.augmentation].pose(x, variant))
+        return normalise(x if augmentation is None else AUGMENTATIONS[self.augmentation].apply(x, augmentation))
 
     def batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield every image once, in order or shuffled, as it is or in a pose that is drawn.
+        """Yield every image once, in order or shuffled, as it is or under an augmentation that is drawn.
 
         Raises:
             UsageError: `size` below 1, or `shuffle` or `augment` without `rng`.
         """
-        draws = self.draws(size, shuffle, augment, rng)
-        return (Batch(self.images(index, variant), self.y[index], self.a[index]) for index, variant in draws)
+        batches = self.index_batches(size, shuffle, augment, rng)
+        return (
+            Batch(self.images(index, augmentation), self.y[index], self.a[index]) for index, augmentation in batches
+        )
 
     def where(self, keep: torch.Tensor) -> ImageSplit:
         """Return the images at which the boolean `keep` (N,) is true, in order.

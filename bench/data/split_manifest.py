@@ -17,7 +17,7 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ import pandas as pd
 import bench
 from bench.api import Task
 from bench.data.folds import PAPER_SEED, SEED
-from bench.errors import DataError, DataMissing, EmptyGroup
+from bench.errors import DataError, DataMissing
 from bench.spec import name_of
 
 NO_PART = -1
@@ -34,18 +34,6 @@ DRAWN = -1
 """`external` of an image whose fold has its external set drawn by the rule of the task."""
 COLUMNS = ["uid", "fold", "external"]
 MARK = "# "
-
-
-class Cut(Protocol):
-    """What of `bench.data.task_data.TaskData` is written."""
-
-    @property
-    def task(self) -> Task: ...
-    @property
-    def tables(self) -> Any: ...
-    @property
-    def unreadable(self) -> Any: ...
-    def split(self, name: str, fold: int) -> pd.DataFrame: ...
 
 
 def rule(task: Task) -> dict[str, Any]:
@@ -60,22 +48,6 @@ def rule(task: Task) -> dict[str, Any]:
         "balance": task.balance,
         "deficit": task.deficit,
     }
-
-
-def cut_of(data: Cut) -> pd.DataFrame:
-    """Return uid, fold and external (-1: drawn) of every source image, sorted by uid."""
-    table = data.tables["source"][["uid", "fold"]].assign(external=DRAWN)
-    for fold in range(data.task.folds):
-        try:
-            times = data.split("external", fold)["uid"].value_counts()
-        except EmptyGroup:  # not to be balanced, or not before a baseline has chosen its groups
-            continue
-        of_fold = table["fold"] == fold
-        table.loc[of_fold, "external"] = table.loc[of_fold, "uid"].map(times).fillna(0).astype(np.int64)
-    # Of an image without a part nothing is drawn or counted.
-    unreadable = [image.uid for image in data.unreadable.get("source", ())]
-    lacking = pd.DataFrame({"uid": unreadable, "fold": NO_PART, "external": DRAWN}).astype({"uid": table["uid"].dtype})
-    return pd.concat([table, lacking]).sort_values("uid", kind="stable", ignore_index=True)
 
 
 def sha256(cut: pd.DataFrame) -> str:
@@ -137,7 +109,7 @@ def read(file: Path, task: Task) -> pd.DataFrame:
     return table
 
 
-def given(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) -> pd.DataFrame:
+def with_cut(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) -> pd.DataFrame:
     """Return the source table with the columns fold and external of a cut that was read.
 
     Raises:
@@ -153,8 +125,8 @@ def given(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) -> pd
     table.attrs = {**source.attrs, "splits": str(file)}
     inside = table[table["fold"] != NO_PART]
     if task.protocol == "clean":
-        folds = inside.groupby("group")["fold"].nunique()
-        _refuse(folds.index[folds > 1], file, "are in more than one fold", "groups (patients, lesions)")
+        folds = inside.groupby("patient")["fold"].nunique()
+        _refuse(folds.index[folds > 1], file, "are in more than one fold", "patients (or lesions)")
     empty = sorted(set(range(task.folds)) - set(inside["fold"]))
     if empty:
         raise DataError(f"{file}: no image in fold {empty[0]} of {task.folds}")

@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 
 from bench import registry, taskfile
-from bench.api import Dataset, Rows, Task
+from bench.api import Dataset, Task
 from bench.data import split_manifest
-from bench.data.cache import ImageCache, cache_place, image_cache, open_cache
-from bench.data.external import external_set
+from bench.data.cache import ImageCache, image_cache, open_cache
+from bench.data.external import HOLDOUT, external_set, held_out
 from bench.data.folds import folds, image_folds
 from bench.data.group_pair import Pair, of_pair
-from bench.data.holdout import HOLDOUT, held_out
 from bench.data.phantom_tree import is_phantom
-from bench.data.table import fingerprint, keep_apart, sample_table
-from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed
-from bench.data.user_checkpoint import GivenBaseline
+from bench.data.pixels import Pixels
+from bench.data.sample_table import fingerprint, keep_apart, sample_table
+from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed, without
+from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataMissing, EmptyGroup
 from bench.settings import Settings
 from bench.spec import describe, name_of
@@ -45,6 +45,14 @@ class Source:
         """True where the images are generated: by the plugin itself, or in a tree that says so."""
         return self.dataset.synthetic or is_phantom(self.root)
 
+    def check_there(self) -> None:
+        """Raise DataMissing where the dataset has no folder."""
+        if not self.dataset.synthetic and not self.root.is_dir():
+            name = name_of(self.spec)
+            then = f"Then pass --data DIR or set BENCH_DATA to the folder that holds {name}/."
+            missing = f"folder {self.root.absolute()} of dataset {name}"
+            raise DataMissing(missing, get_it=f"{self.dataset.access} {then}", code="D001")
+
 
 @dataclass(frozen=True)
 class TaskData:
@@ -58,7 +66,7 @@ class TaskData:
 
     `unreadable` holds the images of each set that its table lacks because they cannot be read.
 
-    `given` is the user's own baseline; without it each fold trains one.
+    `user_checkpoint` is the user's own baseline; without it each fold trains one.
     """
 
     task: Task
@@ -67,7 +75,7 @@ class TaskData:
     pair: Pair | None = None
     selecting: bool = False
     unreadable: Mapping[str, tuple[Unreadable, ...]] = field(default_factory=dict)
-    given: GivenBaseline | None = None
+    user_checkpoint: UserCheckpoint | None = None
 
     @cached_property
     def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
@@ -132,6 +140,23 @@ class TaskData:
             self._fingerprints[name, fold] = fingerprint(self.split(name, fold))
         return self._fingerprints[name, fold]
 
+    def cut(self) -> pd.DataFrame:
+        """Return uid, fold and external (-1: drawn) of every source image by uid, as a split manifest holds them."""
+        drawn = split_manifest.DRAWN
+        table = self.tables["source"][["uid", "fold"]].assign(external=drawn)
+        for fold in range(self.task.folds):
+            try:
+                times = self.split("external", fold)["uid"].value_counts()
+            except EmptyGroup:  # not to be balanced, or not before a baseline has chosen its groups
+                continue
+            of_fold = table["fold"] == fold
+            table.loc[of_fold, "external"] = table.loc[of_fold, "uid"].map(times).fillna(0).astype(np.int64)
+        # Of an image without a part nothing is drawn or counted.
+        uids = [image.uid for image in self.unreadable.get("source", ())]
+        lacking = pd.DataFrame({"uid": uids, "fold": split_manifest.NO_PART, "external": drawn})
+        lacking = lacking.astype({"uid": table["uid"].dtype})
+        return pd.concat([table, lacking]).sort_values("uid", kind="stable", ignore_index=True)
+
     def repeats(self, fold: int) -> int:
         """Return how many images of a fold's external set are repeats, for want of others in their cell."""
         return sum(self.split("external", fold).attrs["shortfall"].values())
@@ -171,8 +196,8 @@ class TaskData:
         """Return the image cache of "source" and of each out-of-distribution set, built where it is missing."""
         return {
             name: image_cache(
-                *self._images(name),
-                **self._pixels(cache_dir),
+                self.pixels(name, cache_dir),
+                self._images(name),
                 jobs=jobs,
                 progress=partial(progress, name) if progress else None,
             )
@@ -181,23 +206,23 @@ class TaskData:
 
     def cached(self, name: str, cache_dir: Path) -> ImageCache | None:
         """Return the image cache of one set, None where it does not stand: nothing is built."""
-        source = self.sources[name]
-        folder, _ = cache_place(source.dataset, source.spec, source.root, self.tables[name], **self._pixels(cache_dir))
-        return open_cache(folder) if (folder / "cache.json").is_file() else None
+        folder = self.pixels(name, cache_dir).standing(self.tables[name])
+        return open_cache(folder) if folder else None
 
-    def _images(self, name: str) -> tuple[Dataset, str, Path, pd.DataFrame]:
+    def pixels(self, name: str, cache_dir: Path) -> Pixels:
+        """Return how the images of a set become pixels."""
+        source, task = self.sources[name], self.task
+        how = (task.image_size, task.channels, task.crop)
+        return Pixels(source.dataset, source.spec, source.root, *how, cache_dir / "images")
+
+    def _images(self, name: str) -> pd.DataFrame:
         """What is cached of a set: all of its images, whether they can be read or not."""
-        source, columns = self.sources[name], ["uid", "path"]
+        columns = ["uid", "path"]
         lacking = pd.DataFrame([asdict(image) for image in self.unreadable.get(name, ())], columns=columns, dtype=str)
-        return source.dataset, source.spec, source.root, pd.concat([self.tables[name][columns], lacking])
+        return pd.concat([self.tables[name][columns], lacking])
 
     def _place(self, name: str, cache_dir: Path) -> Path:
-        return cache_place(*self._images(name), **self._pixels(cache_dir))[0]
-
-    def _pixels(self, cache_dir: Path) -> dict[str, Any]:
-        task = self.task
-        how = {"size": task.image_size, "channels": task.channels, "crop": task.crop}
-        return {**how, "cache_dir": cache_dir / "images"}
+        return self.pixels(name, cache_dir).place(self._images(name))[0]
 
 
 def task_data(
@@ -223,7 +248,9 @@ def task_data(
     rows = {"source": task.source, **task.ood}
     if selecting:
         rows = {name: row for name, row in rows.items() if name_of(row.dataset) == name_of(task.source.dataset)}
-    sources = {name: _source(row, data_dir, plugins) for name, row in rows.items()}
+    sources = {name: source_of(row.dataset, data_dir, plugins) for name, row in rows.items()}
+    for source in sources.values():
+        source.check_there()
     kinds = {name: source.synthetic for name, source in sources.items()}
     if len(set(kinds.values())) > 1:
         fake = [name for name, synthetic in kinds.items() if synthetic]
@@ -236,12 +263,12 @@ def task_data(
     if manifest is None:
         source["fold"] = cut(source, task.folds, task)
     else:
-        source = split_manifest.given(source, split_manifest.read(manifest, task), manifest, task)
-    given = GivenBaseline(baseline) if baseline else None
+        source = split_manifest.with_cut(source, split_manifest.read(manifest, task), manifest, task)
+    own = UserCheckpoint(baseline) if baseline else None
     if selecting:
         alone = replace(task, ood={HOLDOUT: task.source})
-        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True, given=given)
-    return TaskData(task, sources, {**tables, "source": source}, given=given)
+        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True, user_checkpoint=own)
+    return TaskData(task, sources, {**tables, "source": source}, user_checkpoint=own)
 
 
 def open_data(settings: Settings, *, unreadable: bool = False) -> TaskData:
@@ -272,21 +299,16 @@ def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
 def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
     if not images:
         return table
-    result = table[~table["uid"].isin([image.uid for image in images])].reset_index(drop=True)
+    result = without(table, images)
     result.attrs = {**table.attrs, "left_out": {**table.attrs.get("left_out", {}), REASON: len(images)}}
     return result
 
 
-def _source(rows: Rows, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
-    name = name_of(rows.dataset)
-    dataset = registry.DATASETS.build(rows.dataset, plugins)
+def source_of(spec: str, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
+    """Return the dataset that a spec names and the folder in which it is to be; whether it is there is not asked."""
+    name = name_of(spec)
+    dataset = registry.DATASETS.build(spec, plugins)
     folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))
     # The user's own table is looked up from the data folder itself; every other source has its own folder in it.
     root = folder if name == "manifest" else folder / name
-    if not dataset.synthetic and not root.is_dir():
-        raise DataMissing(
-            f"folder {root.absolute()} of dataset {name}",
-            get_it=f"{dataset.access} Then pass --data DIR or set BENCH_DATA to the folder that holds {name}/.",
-            code="D001",
-        )
     return Source(dataset, describe(name, dataset), root)

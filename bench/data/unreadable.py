@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from bench.errors import DataError
 
 REASON = "FILE_CORRUPT"
@@ -31,6 +33,11 @@ class Unreadable:
     why: str
     size: int | None
     changed: int | None
+
+
+def without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
+    """Return the rows of a table (column uid) but those of `images`."""
+    return table[~table["uid"].isin([image.uid for image in images])].reset_index(drop=True)
 
 
 def unreadable(root: Path, uid: str, path: str, why: str) -> Unreadable:

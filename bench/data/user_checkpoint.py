@@ -13,7 +13,7 @@ FOLD = "{fold}"
 
 
 @dataclass(frozen=True)
-class GivenBaseline:
+class UserCheckpoint:
     """Checkpoints by path; `{fold}` in it stands for the number of the fold, without it all folds share one."""
 
     path: Path

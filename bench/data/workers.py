@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from itertools import islice
 from multiprocessing.connection import wait
-from pathlib import Path
 
 import numpy as np
 
-from bench.api import Dataset
 from bench.data.facts import Facts, facts
+from bench.data.pixels import Pixels
 from bench.decode import fit
 from bench.errors import BenchError
 
@@ -37,12 +36,10 @@ class Decoded:
     facts: Facts
 
 
-def decoded_rows(
-    dataset: Dataset, root: Path, paths: list[str], *, size: int, channels: int, crop: str, jobs: int
-) -> Iterator[Decoded | str]:
+def decoded_rows(how: Pixels, paths: list[str], jobs: int) -> Iterator[Decoded | str]:
     """Yield, in the order of `paths`, each image with its facts, or why it cannot be read."""
-    decode = functools.partial(_decode, dataset, root, size=size, channels=channels, crop=crop)
-    if not _importable(type(dataset)):
+    decode = functools.partial(_decode, how)
+    if not _importable(type(how.dataset)):
         jobs = 1
     start, done = time.monotonic(), 0
     for path in paths:
@@ -86,11 +83,11 @@ def _importable(kind: type) -> bool:
     return PathFinder.find_spec(kind.__module__, places) is not None and "<locals>" not in kind.__qualname__
 
 
-def _decode(dataset: Dataset, root: Path, path: str, *, size: int, channels: int, crop: str) -> Decoded | str:
+def _decode(how: Pixels, path: str) -> Decoded | str:
     try:
-        pixels = dataset.image(root, path)
-        row = fit(pixels, size=size, channels=channels, crop=crop)
-        return Decoded(row, facts(row, pixels, root / path))
+        pixels = how.dataset.image(how.root, path)
+        row = fit(pixels, size=how.size, channels=how.channels, crop=how.crop)
+        return Decoded(row, facts(row, pixels, how.root / path))
     except MemoryError:
         raise  # says nothing about the file
     except Exception as error:  # decoders raise anything on damaged files; all of them are to be listed

@@ -18,11 +18,11 @@ CLOSE = 0.01
 def fold_findings(data: TaskData) -> list[Finding]:
     """Return D060 and D041 of a task."""
     found, source, task = [], data.tables["source"], data.task
-    sides = source.groupby("group")["fold"].nunique()
+    sides = source.groupby("patient")["fold"].nunique()
     astray = sides[sides > 1]
     if len(astray):
-        where = source[source["group"].isin(astray.index)]
-        text = f"{len(astray)} groups (patients, lesions) are in training and validation, {len(where)} images"
+        where = source[source["patient"].isin(astray.index)]
+        text = f"{len(astray)} patients (or lesions) are in training and validation, {len(where)} images"
         level = "error" if task.protocol == "clean" else "warning"
         found.append(Finding("D060", level, "source", text, tuple(map(str, astray.index[:3]))))
     whole = _rates(source)

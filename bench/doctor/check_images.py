@@ -38,12 +38,12 @@ def kinds(name: str, index: pd.DataFrame) -> list[Finding]:
 
 
 def duplicates(name: str, index: pd.DataFrame) -> list[Finding]:
-    """Return D030 and D031 of a set. `index` has columns uid, sha256, phash, sd, group, y and, in a source, fold."""
+    """Return D030 and D031 of a set. `index` has columns uid, sha256, phash, sd, patient, y and, in a source, fold."""
     real = index[index["sd"] > 0]
     found = []
     same = real[real.duplicated("sha256", keep=False)].groupby("sha256")
     if len(same):
-        across = same["group"].nunique() > 1
+        across = same["patient"].nunique() > 1
         labels = same["y"].nunique() > 1
         sides = same["fold"].nunique() > 1 if "fold" in real else pd.Series(False, index=across.index)
         grave = bool((labels & sides).any())
@@ -57,8 +57,8 @@ def duplicates(name: str, index: pd.DataFrame) -> list[Finding]:
     shas = real["sha256"].to_numpy()
     near = [pair for pair in near if shas[pair[0]] != shas[pair[1]]]
     if near:
-        groups = real["group"].to_numpy()
-        apart = sum(groups[a] != groups[b] for a, b in near)
+        patients = real["patient"].to_numpy()
+        apart = sum(patients[a] != patients[b] for a, b in near)
         uids = real["uid"].to_numpy()
         text = f"{len(near)} pairs of images look alike, {apart} of them of different patients"
         found.append(Finding("D031", "note", name, text, tuple(map(str, (uids[near[0][0]], uids[near[0][1]])))))

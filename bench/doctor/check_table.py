@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ class Counts:
     rows: int
     used: int
     reasons: dict[str, int]
-    groups: int
+    patients: int
     files: dict[str, int] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -44,7 +43,7 @@ def counts_of(dataset: Dataset, table: pd.DataFrame) -> Counts:
     used = table[reason == ""]
     reasons = {str(code): int(n) for code, n in reason[reason != ""].value_counts().sort_index().items()}
     columns = tuple(map(str, table.columns))
-    found = Counts(len(table), len(used), reasons, used["group"].nunique(), columns=columns)
+    found = Counts(len(table), len(used), reasons, used["patient"].nunique(), columns=columns)
     for label in [name for name in dataset.labels if name in used and used[name].notna().any()]:
         y = pd.to_numeric(used[label], errors="coerce")
         found.labels[label] = {"known": int(y.notna().sum()), "positive": int((y == 1).sum()), "rate": _mean(y)}
@@ -176,8 +175,3 @@ def waterfall(counts: Counts) -> list[tuple[str, int]]:
 def _mean(y: pd.Series) -> float | None:
     known = y.dropna()
     return round(float(known.mean()), 6) if len(known) else None
-
-
-def as_record(counts: Counts) -> Mapping[str, Any]:
-    """Return counts as JSON holds them: numbers of images, no image."""
-    return vars(counts)

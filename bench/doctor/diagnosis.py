@@ -9,8 +9,8 @@ import sys
 from typing import Any
 
 from bench import registry, taskfile
-from bench.doctor.check_table import as_record, waterfall
-from bench.doctor.examine import Examination, examine_dataset, examine_task, finite
+from bench.doctor.check_table import waterfall
+from bench.doctor.examine import Examination, examine_dataset, examine_task
 from bench.doctor.findings import CHECKS, LEVELS, Finding
 from bench.errors import UnknownName
 from bench.run.progress import counting
@@ -61,12 +61,12 @@ def as_json_record(found: Examination) -> dict[str, Any]:
         {"code": f.code, "level": f.level, "where": f.where, "text": text(f), "ids": [hashed(one) for one in f.ids]}
         for f in found.sorted_findings()
     ]
-    cells = [{**line, "points": finite(line["points"])} for line in found.cells]
+    cells = [{**line, "points": line["points"] if line["n"] else None} for line in found.cells]
     return {
         "name": found.name,
         "failed": found.failed,
         "findings": findings,
-        "counts": {name: as_record(counts) for name, counts in found.counts.items()},
+        "counts": {name: vars(counts) for name, counts in found.counts.items()},
         "smallest_cells": cells,
         "disk": found.disk,
         "terms": found.terms,
@@ -86,7 +86,7 @@ def _print(found: Examination, full: bool) -> None:
             table.add_row(reason, f"{n}")
         console.print(table)
         console.print(
-            f"{counts.groups} groups (patients, lesions); columns: {', '.join(counts.columns)}",
+            f"{counts.patients} patients (or lesions); columns: {', '.join(counts.columns)}",
             markup=False,
             soft_wrap=True,
         )

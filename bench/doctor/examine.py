@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench import registry
-from bench.api import Dataset, Rows, Task
-from bench.data.cache import cache_place, image_cache
-from bench.data.phantom_tree import is_phantom
-from bench.data.task_data import TaskData, open_data
+from bench.api import Task
+from bench.data.cache import image_cache
+from bench.data.pixels import Pixels
+from bench.data.task_data import Source, TaskData, open_data, source_of
 from bench.doctor import check_images
 from bench.doctor.check_folds import fold_findings, smallest_cells
 from bench.doctor.check_table import Counts, counts_of, table_findings
@@ -55,19 +54,19 @@ class Examination:
 
 def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Progress | None = None) -> Examination:
     """Examine one source by itself."""
-    found = Examination(spec)
-    dataset = registry.DATASETS.build(spec, settings.plugins)
-    name = name_of(spec)
-    table = _source(found, name, dataset, _root(name, dataset, settings))
+    found, source = Examination(spec), source_of(spec, settings.data, settings.plugins)
+    name, dataset = name_of(spec), source.dataset
+    table = _read(found, name, source)
     if table is not None and full:
         used = table[table["drop"].fillna("") == ""]
         with tempfile.TemporaryDirectory() as folder:
-            index = _decoded(found, name, dataset, spec, _root(name, dataset, settings), used, Path(folder), progress)
+            how = Pixels(dataset, source.spec, source.root, PREVIEW, 3, "none", Path(folder))
+            index = _decoded(found, name, how, used, progress)
         if index is not None:
             found.findings += check_images.kinds(name, index)
             label = next(iter(dataset.labels), "")
             y = used[label] if label in used else pd.Series(0, index=used.index)
-            told = used[["uid", "group"]].assign(y=y)
+            told = used[["uid", "patient"]].assign(y=y)
             found.findings += check_images.duplicates(name, index.merge(told, on="uid", how="inner"))
     return found
 
@@ -75,14 +74,12 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
 def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progress | None = None) -> Examination:
     """Examine all sources of a task, then its folds and what the sets have in common."""
     found = Examination(task.name)
-    seen: set[str] = set()
-    for rows in (task.source, *task.ood.values()):
-        name = name_of(rows.dataset)
-        if rows.dataset in seen:
-            continue
-        seen.add(rows.dataset)
-        dataset = registry.DATASETS.build(rows.dataset, settings.plugins)
-        _source(found, _shown(rows, task), dataset, _root(name, dataset, settings))
+    sources: dict[str, str] = {}
+    for name, rows in {"source": task.source, **task.ood}.items():
+        # A long spec is called by the first set that is made of it.
+        sources.setdefault(rows.dataset, rows.dataset if len(rows.dataset) < 40 else name)
+    for spec, name in sources.items():
+        _read(found, name, source_of(spec, settings.data, settings.plugins))
     if any(finding.level == "error" and finding.code < "D020" for finding in found.findings):
         return found
     try:
@@ -102,21 +99,9 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     return found
 
 
-def _shown(rows: Rows, task: Task) -> str:
-    return (
-        rows.dataset
-        if len(rows.dataset) < 40
-        else next((name for name, one in {"source": task.source, **task.ood}.items() if one is rows), rows.dataset)
-    )
-
-
-def _root(name: str, dataset: Dataset, settings: Settings) -> Path:
-    folder = settings.data or Path(os.environ.get("BENCH_DATA", "."))
-    return folder if name == "manifest" or dataset.synthetic else folder / name
-
-
-def _source(found: Examination, name: str, dataset: Dataset, root: Path) -> pd.DataFrame | None:
+def _read(found: Examination, name: str, source: Source) -> pd.DataFrame | None:
     """Read the table of a source and look at it; None where it cannot be read."""
+    dataset, root = source.dataset, source.root
     found.terms[name] = {"access": dataset.access, "licence": dataset.licence}
     found.credentialed |= dataset.credentialed
     if not dataset.synthetic:
@@ -129,7 +114,7 @@ def _source(found: Examination, name: str, dataset: Dataset, root: Path) -> pd.D
         if dataset.credentialed and root.stat().st_mode & 0o007:
             text = "the folder can be read by every user of this machine; its agreement does not allow that"
             found.findings.append(Finding("D080", "warning", name, text))
-    if dataset.synthetic or is_phantom(root):
+    if source.synthetic:
         found.findings.append(Finding("D070", "note", name, "SYNTHETIC DATA: results say nothing about patients"))
     try:
         table = dataset.table(root)
@@ -139,10 +124,10 @@ def _source(found: Examination, name: str, dataset: Dataset, root: Path) -> pd.D
     except Exception as error:  # a plugin may raise anything on files that it does not expect
         found.findings.append(Finding("D099", "error", name, f"{type(error).__name__}: {error}"))
         return None
-    if table["uid"].duplicated().any():
-        first = str(table.loc[table["uid"].duplicated(), "uid"].iloc[0])
-        n = int(table["uid"].duplicated().sum())
-        found.findings.append(Finding("D013", "error", name, f"{n} rows repeat the name of an image", (first,)))
+    repeated = table.loc[table["uid"].duplicated(), "uid"]
+    if len(repeated):
+        text = f"{len(repeated)} rows repeat the name of an image"
+        found.findings.append(Finding("D013", "error", name, text, (str(repeated.iloc[0]),)))
         return None
     found.counts[name] = counts_of(dataset, table)
     found.findings += table_findings(name, dataset, table, root)
@@ -164,48 +149,26 @@ def _indexes(
 ) -> dict[str, pd.DataFrame]:
     """What is known of the decoded images of each set: of caches that stand, or, if `full`, of all."""
     indexes = {}
-    task = data.task
-    for name, source in data.sources.items():
-        table = data.tables[name]
-        how = {"size": task.image_size, "channels": task.channels, "crop": task.crop}
-        cache_dir = settings.cache / "images"
-        index: pd.DataFrame | None
+    for name, table in data.tables.items():
+        how = data.pixels(name, settings.cache)
         if full:
-            index = _decoded(found, name, source.dataset, source.spec, source.root, table, cache_dir, progress, how)
+            index = _decoded(found, name, how, table, progress)
         else:
-            place, _ = cache_place(source.dataset, source.spec, source.root, table, **how, cache_dir=cache_dir)
-            index = pd.read_parquet(place / "index.parquet") if (place / "cache.json").is_file() else None
+            folder = how.standing(table)
+            index = pd.read_parquet(folder / "index.parquet") if folder else None
         if index is not None:
-            columns = [column for column in ("uid", "group", "y", "fold") if column in table]
+            columns = [column for column in ("uid", "patient", "y", "fold") if column in table]
             indexes[name] = index.merge(table[columns], on="uid", how="inner")
     return indexes
 
 
 def _decoded(
-    found: Examination,
-    name: str,
-    dataset: Dataset,
-    spec: str,
-    root: Path,
-    table: pd.DataFrame,
-    cache_dir: Path,
-    progress: Progress | None,
-    how: Mapping[str, Any] | None = None,
+    found: Examination, name: str, how: Pixels, table: pd.DataFrame, progress: Progress | None
 ) -> pd.DataFrame | None:
     """Decode the images of a set into a cache and return its index; D022 for what cannot be read."""
-    how = how or {"size": PREVIEW, "channels": 3, "crop": "none"}
-    told = (lambda done, total: progress(name, done, total)) if progress else None
+    told = partial(progress, name) if progress else None
     try:
-        cache = image_cache(
-            dataset,
-            spec,
-            root,
-            table[["uid", "path"]],
-            **how,
-            cache_dir=cache_dir,
-            jobs=os.cpu_count() or 1,
-            progress=told,
-        )
+        cache = image_cache(how, table[["uid", "path"]], jobs=os.cpu_count() or 1, progress=told)
     except DataError as error:
         found.findings.append(Finding("D022", "error", name, str(error)))
         return None
@@ -220,22 +183,14 @@ def _decoded(
 
 def _disk(found: Examination, data: TaskData, settings: Settings) -> None:
     """Room that the image caches need and do not have yet, and what is free."""
-    task, needed = data.task, 0
-    for name, source in data.sources.items():
-        how = {"size": task.image_size, "channels": task.channels, "crop": task.crop}
-        place, _ = cache_place(
-            source.dataset, source.spec, source.root, data.tables[name], **how, cache_dir=settings.cache / "images"
-        )
-        if not (place / "cache.json").is_file():
-            needed += len(data.tables[name]) * task.image_size**2 * task.channels
+    task = data.task
+    images = sum(
+        len(table) for name, table in data.tables.items() if not data.pixels(name, settings.cache).standing(table)
+    )
+    needed = images * task.image_size**2 * task.channels
     at = next(folder for folder in (settings.cache, *settings.cache.parents) if folder.is_dir())
     free = shutil.disk_usage(at).free
     found.disk = {"needed": needed, "free": free}
     if needed > free:
         text = f"the image caches need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free"
         found.findings.append(Finding("D081", "error", task.name, text))
-
-
-def finite(value: float) -> float | None:
-    """Return a number for JSON, None for NaN."""
-    return None if math.isnan(value) else value

@@ -41,7 +41,7 @@ CHECKS: dict[str, Check] = {
     "D044": Check("the label does not follow the source of an image", "test on other sites than those trained on"),
     "D050": Check("counts against those of the paper", "nothing: the difference and its reason are printed"),
     "D060": Check(
-        "folds: no group on two sides, balanced, an external set in each", "take fewer folds or other groups"
+        "folds: no patient on two sides, balanced, an external set in each", "take fewer folds or other groups"
     ),
     "D070": Check("generated images", "nothing: results say nothing about patients"),
     "D071": Check("no task mixes generated and real images", "use the releases alone, or phantoms alone"),
@@ -54,7 +54,7 @@ CHECKS: dict[str, Check] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found. `ids` are images or groups of it; they are shown as salted hashes to machines."""
+    """One thing that was found. `ids` are images or patients of it; they are shown as salted hashes to machines."""
 
     code: str
     level: Level

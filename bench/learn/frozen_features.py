@@ -37,7 +37,7 @@ class FrozenFeatures:
     def __init__(self, features: nn.Module, split: Split, batch: int, run: Run | None = None, stage: str = "") -> None:
         self._features, self._split, self._batch, self._run = features, split, batch, run
         self._what, self._log = f"{stage or 'head'}, frozen features", None if run is None else run.log
-        self._augmentations = split.poses or 1
+        self._augmentations = split.augmentations or 1
         self._seen = torch.zeros(len(split), self._augmentations, dtype=torch.bool)
         self._table = _Table(len(split), self._augmentations)
         if run is not None:

@@ -93,7 +93,7 @@ def weighted_squares(
     def first(index: Tensor, augmentation: Tensor, size: int) -> tuple[dict[str, Tensor], Tensor]:
         return by_image(parameters, data.images(index[:size], augmentation[:size]))
 
-    for index, augmentation in data.draws(size=CHUNK):
+    for index, augmentation in data.index_batches(size=CHUNK):
         while len(index):
             gradients, z = run_in_chunks(
                 plain, len(index), partial(first, index, augmentation), what="gradients by image", log=run.log
@@ -149,7 +149,7 @@ def curvature(
             return _pulled_back(net, z, weights[index] * (p - data.y[index]) / len(z))
         return _pulled_back(net, z, (signs.to(z) * 2 - 1) * (p * (1 - p) * weights[index]).sqrt())
 
-    for index, augmentation in data.draws(size=run.recipe.batch):
+    for index, augmentation in data.index_batches(size=run.recipe.batch):
         signs = torch.randint(0, 2, (len(index),), generator=rng)
         # No name for the images, which would keep them while the next ones come.
         _accumulate(

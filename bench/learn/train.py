@@ -112,7 +112,7 @@ def finetune(
     _prepare(net, names, train, how)
     optimiser = how.optimiser or make_optimiser(run.recipe, list(names.values()), lr)
     passes = _Passes(run, net, data, loss, optimiser, stage, still="features" not in train and how.extractor == "eval")
-    if how.cache and passes.still and (data.poses is not None or not how.augment):
+    if how.cache and passes.still and (data.augmentations is not None or not how.augment):
         passes.frozen = FrozenFeatures(net.get_submodule("features"), data, run.recipe.batch, run, stage)
     steps = max(1, epochs * -(-len(data) // run.recipe.batch))
     falling = (how.schedule or run.recipe.schedule) == "cosine"
@@ -127,7 +127,7 @@ def finetune(
         for epoch in range(position.epoch, epochs):
             run.progress(f"{stage}, epoch {epoch + 1}/{epochs}")
             first = position.start(epoch)
-            batches = data.draws(size=run.recipe.batch, shuffle=True, augment=how.augment, rng=draws)
+            batches = data.index_batches(size=run.recipe.batch, shuffle=True, augment=how.augment, rng=draws)
             for number, (index, augmentation) in islice(enumerate(batches), first, None):
                 position.batch = number
                 if how.checkpoint is not None:

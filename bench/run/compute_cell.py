@@ -53,10 +53,10 @@ def run_cell(
 
     file = checkpoint_file(settings.cache, cell, data)
     if cell.spec == BASELINE and not file.is_file():
-        if data.given is None:
+        if data.user_checkpoint is None:
             train_baseline(file, cell, data, splits, report)
         else:
-            take_baseline(file, data.given.file(cell.fold), cell.backbone)
+            take_baseline(file, data.user_checkpoint.file(cell.fold), cell.backbone)
     baseline, baseline_sha = load_baseline(file, cell.backbone)
     baseline.to(device())
 
@@ -77,9 +77,9 @@ def run_cell(
         report=report,
         shared_cache=_shared_cache(settings, data, cell, method, baseline_sha),
     )
-    if data.given is not None and cell.spec == BASELINE:
-        run.log(given_baseline=data.given.sha256(cell.fold))
-        if data.given.shared:
+    if data.user_checkpoint is not None and cell.spec == BASELINE:
+        run.log(given_baseline=data.user_checkpoint.sha256(cell.fold))
+        if data.user_checkpoint.shared:
             run.warn(SEEN)
     model = uncounted(_fit(method, run, data, cell))
     seconds = time.perf_counter() - started
@@ -111,7 +111,7 @@ def run_cell(
         tuned=decode(cell.choice.encode(), Choice) if cell.choice else None,
     )
     before_saving()
-    patients = {name: data.split(name, cell.fold)["group"] for name in opened}
+    patients = {name: data.split(name, cell.fold)["patient"] for name in opened}
     return store.save_cell(settings.results, cell, record, _predictions(opened, logits, patients, attribute), shown)
 
 

@@ -143,8 +143,13 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
     """
     task, source = data.task, data.sources["source"]
     pixels = [task.image_size, task.channels, task.crop]
-    if data.given is not None:
-        return {"schema": SCHEMA, "given": data.given.sha256(cell.fold), "pixels": pixels, "backbone": cell.backbone}
+    if data.user_checkpoint is not None:
+        return {
+            "schema": SCHEMA,
+            "given": data.user_checkpoint.sha256(cell.fold),
+            "pixels": pixels,
+            "backbone": cell.backbone,
+        }
     recipe = _fields(task.recipe)
     return {
         "schema": SCHEMA,

@@ -67,9 +67,9 @@ def plan_run(settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
     backbone = check_backbone(task, settings.backbone)
     data = open_data(settings)
     folds = settings.folds if settings.folds is not None else tuple(range(task.folds))
-    if data.given is not None:
+    if data.user_checkpoint is not None:
         for fold in folds:
-            data.given.file(fold)
+            data.user_checkpoint.file(fold)
     complete = partial(with_choice, data=data, settings=settings)
     return data, plan(
         data, specs, backbone=backbone, folds=folds, seeds=settings.seeds, plugins=settings.plugins, complete=complete
@@ -112,10 +112,10 @@ def prepare(settings: Settings, *, again: bool = True) -> tuple[TaskData, list[P
 
 def _check_given(data: TaskData, cells: Sequence[PlannedCell]) -> None:
     """Raise DataError for a baseline of the user's that does not fit, before images are decoded for it."""
-    if data.given is not None:
+    if data.user_checkpoint is not None:
         from bench.learn.load_checkpoint import user_checkpoint_state
 
-        for file in {data.given.file(p.cell.fold) for p in cells}:
+        for file in {data.user_checkpoint.file(p.cell.fold) for p in cells}:
             user_checkpoint_state(file, cells[0].cell.backbone)
 
 
@@ -183,7 +183,7 @@ def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: N
 
 def store_splits(data: TaskData, results: Path) -> Path:
     """Write the split manifest of a run beside its results, unless it stands there; return its file."""
-    file, cut = splits_file(results, data.task.name), split_manifest.cut_of(data)
+    file, cut = splits_file(results, data.task.name), data.cut()
     try:
         same = split_manifest.sha256(split_manifest.read(file, data.task)) == split_manifest.sha256(cut)
     except DataError:

@@ -1,7 +1,7 @@
 """`bench tune`: choose parameters on a holdout of each fold, then run the methods with them.
 
 Every method has the same number of trials. A trial is a cell without test sets: it is fitted on what is left of the
-validation part and scored on the holdout (`bench.data.holdout`). Which of them is taken is the objective's matter
+validation part and scored on the holdout (`bench.data.external`). Which of them is taken is the objective's matter
 and recomputes nothing. What is chosen runs as the method `<spec>@tuned`, on the usual sets.
 """
 
@@ -20,7 +20,7 @@ from bench.api import Method
 from bench.cells import store
 from bench.cells.identity import BASELINE, Cell, cell_file
 from bench.cells.record import Choice, Facts, Record
-from bench.data.holdout import HOLDOUT
+from bench.data.external import HOLDOUT
 from bench.errors import UnknownName, UsageError
 from bench.files import write_json
 from bench.run import launchers

@@ -14,7 +14,7 @@ import msgspec
 
 from bench.cells.identity import Cell, cell_file, tuning_results
 from bench.cells.record import Choice, read
-from bench.data.table import fingerprint
+from bench.data.sample_table import fingerprint
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, DataInvalid
 from bench.run.plan import baseline_identity, build_method, digest

@@ -108,7 +108,7 @@ def test_no_image_is_on_two_sides(finished):
     data = task_data(taskfile.resolve(str(Path(finished.folder / "tiny.toml"))), None)
     for fold in (0, 1):
         train, val, external = (data.split(name, fold) for name in ("train", "val", "external"))
-        assert not set(train["group"]) & set(val["group"])
+        assert not set(train["patient"]) & set(val["patient"])
         assert set(external["uid"]) <= set(val["uid"])
         assert len(train) + len(val) == 240
 

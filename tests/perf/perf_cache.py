@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from bench.data.cache import image_cache
+from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
 from bench.decode import fit, read_image
 
@@ -36,7 +37,7 @@ def test_building_takes_hardly_longer_than_decoding(compare, tmp_path, kind, siz
 
     def build():
         options = {"size": SIZE, "channels": 1, "crop": "none", "cache_dir": tmp_path / str(next(built))}
-        image_cache(Manifest(), "manifest", folder, table, **options)
+        image_cache(Pixels(Manifest(), "manifest", folder, **options), table)
 
     def decode():
         for path in table["path"]:

@@ -13,6 +13,7 @@ from bench import learn
 from bench.checks import random_net, random_split
 from bench.data.cache import image_cache
 from bench.data.image_split import ImageSplit
+from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
 from bench.learn import frozen_features
 from bench.learn.device import device
@@ -48,7 +49,7 @@ def epochs(run, net, split, count=1):
 class Resident(ImageSplit):
     """Images that are one batch of noise on the device, made before."""
 
-    def images(self, index, variant=None):
+    def images(self, index, augmentation=None):
         if not hasattr(self, "batch"):
             x = torch.randn(sizes().batch, 3, SIZE, SIZE, device=device())
             self.batch = x.contiguous(memory_format=torch.channels_last)
@@ -163,7 +164,7 @@ def test_swift_from_jpegs_to_the_end(compare, tmp_path, jpegs, precision):
     def suite():
         folder = tmp_path / str(next(turns))
         options = {"size": SIZE, "channels": 3, "crop": "none", "cache_dir": folder}
-        cache = image_cache(Manifest(), "manifest", jpegs, table, **options)
+        cache = image_cache(Pixels(Manifest(), "manifest", jpegs, **options), table)
         split = ImageSplit("external", cache.array, cache.rows(table["uid"]), y, a, paths, device=device())
         frozen_features._last.clear()
         SWiFT().fit(a_run(start, {"external": lambda: split}, batch=size.batch, precision=precision))

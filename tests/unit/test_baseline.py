@@ -81,7 +81,7 @@ def test_best_inner_neither_trains_on_the_tenth_it_chooses_on_nor_sees_validatio
     data, splits = world
     train, inner, held_out = (data.split(name, 0) for name in ("train", "train_inner", "val_inner"))
     assert sorted([*inner["uid"], *held_out["uid"]]) == sorted(train["uid"])
-    assert not set(inner["group"]) & set(held_out["group"])
+    assert not set(inner["patient"]) & set(held_out["patient"])
     assert len(held_out) == pytest.approx(0.1 * len(train), abs=2)
     only_inner = {name: splits[name] for name in ("train_inner", "val_inner")}
     kept = trained(world, tmp_path, only_inner, pretrain_checkpoint="best_inner")
@@ -148,7 +148,7 @@ def test_poses_of_the_recipe_reach_the_splits(tmp_path):
     for changes, poses in (("", 8), (":augment=chest_reference", None)):
         settings = Settings(f"{tmp_path / 't.toml'}{changes}", tmp_path, tmp_path, None)
         splits = open_splits(settings, open_task(settings), 0)
-        assert {name: splits[name]().poses for name in ("train", "val", "train_inner", "o")} == dict.fromkeys(
+        assert {name: splits[name]().augmentations for name in ("train", "val", "train_inner", "o")} == dict.fromkeys(
             ("train", "val", "train_inner", "o"), poses
         )
 
@@ -160,11 +160,11 @@ class Stopped(Exception):
 class Interrupted(ImageSplit):
     """A split that counts the batches that it serves in `served`, and stops the training at one of them."""
 
-    def images(self, index, variant=None):
+    def images(self, index, augmentation=None):
         if self.served == self.last:
             raise Stopped
         self.served += 1
-        return super().images(index, variant)
+        return super().images(index, augmentation)
 
 
 def interrupted(world, last):

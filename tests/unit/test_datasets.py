@@ -15,7 +15,8 @@ from bench.api import Attribute, Label
 from bench.data.cache import image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds
-from bench.data.table import keep_apart, sample_table
+from bench.data.pixels import Pixels
+from bench.data.sample_table import keep_apart, sample_table
 from bench.datasets.ham10000 import Ham10000
 from bench.datasets.manifest import Manifest
 from bench.decode import read_image
@@ -23,7 +24,7 @@ from bench.errors import DataInvalid, DataMissing
 from bench.tasks import TASKS
 from tests.prose import plain
 
-CONTRACT = {"uid", "path", "group", "source", "drop"}
+CONTRACT = {"uid", "path", "patient", "source", "drop"}
 
 
 def shared(name):
@@ -46,7 +47,7 @@ def test_the_first_line_says_what_it_is(kind):
 
 
 def test_tables_are_read_without_torch():
-    modules = "import decode; from bench.data import table, folds, external, cache, workers"
+    modules = "import decode; from bench.data import sample_table, folds, external, cache, workers"
     code = f"import sys; from bench {modules}; from bench.datasets import manifest, ham10000; "
     subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)
 
@@ -72,7 +73,7 @@ def test_manifest_gives_the_contract_and_every_column(tmp_path):
     assert table["uid"].tolist() == [f"manifest:own:{path}" for path in ("001", "b.png", "sub/c.png", "NA.png")]
     assert table["path"].tolist() == ["films/001", "films/b.png", "films/sub/c.png", "films/NA.png"]
     # 007 and 7 are two people; a person who is not known is the image alone; "NA" is a name like any other.
-    assert table["group"].tolist() == ["own:007", "own:7", "own:sub/c.png", "own:NA"]
+    assert table["patient"].tolist() == ["own:007", "own:7", "own:sub/c.png", "own:NA"]
     assert table["source"].tolist() == ["A", "B", "unknown", "A"]
     assert table["finding"].tolist() == ["None", "Nodule", "Nodule", "None"]
     assert (table["drop"] == "").all()
@@ -81,12 +82,12 @@ def test_manifest_gives_the_contract_and_every_column(tmp_path):
 def test_names_that_look_like_numbers_stay_as_written(tmp_path):
     text = "path,person,site\n001,007,01\n"
     table = manifest(tmp_path, text, patient_column="person", source_column="site").table(tmp_path)
-    assert table.loc[0, ["path", "group", "source"]].tolist() == ["films/001", "own:007", "01"]
+    assert table.loc[0, ["path", "patient", "source"]].tolist() == ["films/001", "own:007", "01"]
 
 
 def test_manifest_without_patients_groups_by_image(tmp_path):
     table = manifest(tmp_path, ROWS).table(tmp_path)
-    assert table["group"].is_unique
+    assert table["patient"].is_unique
     assert set(table["source"]) == {"own"}
 
 
@@ -128,7 +129,7 @@ def test_manifest_without_table(tmp_path):
         (ROWS, {"patient_column": "persons"}, ["did you mean 'person'"]),
         (ROWS + "b.png,9,A,None,F\n", {}, ["rows 3, 6", "'path'", "'b.png' is listed 2 times"]),
         (ROWS + ",9,A,None,F\n", {}, ["row 6", "'path'", "empty"]),
-        (ROWS.replace("person", "group"), {}, ["'group'", "rename it", "patient_column"]),
+        (ROWS.replace("person", "patient"), {}, ["'patient'", "rename it", "patient_column"]),
         ("path,x\nb.png,1,2,3\nb,1\n", {}, ["own.csv", "not a CSV table"]),
         ("", {}, ["own.csv", "not a CSV table"]),
     ],
@@ -140,9 +141,9 @@ def test_manifest_refuses(tmp_path, text, options, words):
 
 
 def test_a_column_may_have_a_name_of_the_suite_if_it_is_said_what_it_is(tmp_path):
-    text = ROWS.replace("person", "group").replace("site", "source")
-    table = manifest(tmp_path, text, patient_column="group", source_column="source").table(tmp_path)
-    assert table["group"].tolist()[:2] == ["own:007", "own:7"]
+    text = ROWS.replace("person", "patient").replace("site", "source")
+    table = manifest(tmp_path, text, patient_column="patient", source_column="source").table(tmp_path)
+    assert table["patient"].tolist()[:2] == ["own:007", "own:7"]
     assert table["source"].tolist()[:2] == ["A", "B"]
 
 
@@ -185,7 +186,7 @@ def test_ham_layouts(tmp_path, folders, table, suffix):
     rows = data.table(tmp_path)
     assert set(rows.columns) >= CONTRACT | {"lesion", "dx", "malignant", "female", "age"}
     assert rows["uid"].tolist() == [f"ham10000:ISIC_{i}" for i in range(1, 5)]
-    assert rows["group"].tolist() == ["HAM_1", "HAM_1", "HAM_2", "HAM_3"]
+    assert rows["patient"].tolist() == ["HAM_1", "HAM_1", "HAM_2", "HAM_3"]
     assert rows["malignant"].tolist() == [1, 1, 0, 1]
     assert rows["female"].fillna(-1).tolist() == [0, 1, -1, 1]
     assert rows["age"].fillna(-1).tolist() == [80, 80, -1, -1]
@@ -214,13 +215,13 @@ def test_ham_says_what_is_missing_and_where_it_is_had(tmp_path):
     with pytest.raises(DataMissing) as error:
         Ham10000().table(tmp_path)
     assert plain(error.value, tmp_path) == snapshot(
-        "<tmp>/HAM10000_metadata.csv not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images)."
+        "table HAM10000_metadata.csv or HAM10000_metadata (plain or .gz) in <tmp> or a folder in it not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images)."
     )
     (tmp_path / "HAM10000_metadata.csv").write_text(HEADER + LESIONS[0])
     with pytest.raises(DataMissing) as error:
         Ham10000().table(tmp_path)
     assert plain(error.value, tmp_path) == snapshot(
-        "images ISIC_*.jpg in <tmp>/{images,HAM10000_images_part_1,HAM10000_images_part_2} not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images)."
+        "1 images, first ISIC_1, in <tmp> or a folder in it not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images)."
     )
 
 
@@ -231,13 +232,13 @@ def test_ham_says_what_is_missing_and_where_it_is_had(tmp_path):
             "nv,",
             "naevus,",
             snapshot(
-                "<tmp>/HAM10000_metadata.csv: row 4, column 'dx': 'naevus', allowed: mel, bcc, akiec, nv, bkl, df, vasc"
+                "<tmp>/HAM10000_metadata.csv: row 4, column 'dx': 'naevus': allowed: mel, bcc, akiec, nv, bkl, df, vasc"
             ),
         ),
         (
             "unknown",
             "woman",
-            snapshot("<tmp>/HAM10000_metadata.csv: row 4, column 'sex': 'woman', allowed: female, male, unknown"),
+            snapshot("<tmp>/HAM10000_metadata.csv: row 4, column 'sex': 'woman': allowed: female, f, male, m, unknown"),
         ),
     ],
 )
@@ -293,13 +294,13 @@ def test_real_ham_makes_a_task():
     modern = sample_table(Ham10000(), root, {"source": ("vidir_modern",)}, MALIGNANT, FEMALE, "source")
     molemax = sample_table(Ham10000(), root, {"source": ("vidir_molemax",)}, MALIGNANT, FEMALE, "ood")
     apart = keep_apart(modern, [molemax])
-    assert modern["group"].nunique() - apart["group"].nunique() == 9
+    assert modern["patient"].nunique() - apart["patient"].nunique() == 9
 
     fold = folds(source)
     assert abs(np.bincount(fold) / len(source) - 0.2).max() < 0.01
     for k in range(5):
         part = source[fold == k]
-        assert not set(part["group"]) & set(source.loc[fold != k, "group"])
+        assert not set(part["patient"]) & set(source.loc[fold != k, "patient"])
         assert abs(part["y"].mean() - source["y"].mean()) < 0.01
         assert abs(part["a"].mean() - source["a"].mean()) < 0.01
         gap = part.groupby("a")["y"].mean() - source.groupby("a")["y"].mean()
@@ -322,8 +323,8 @@ def test_real_nih_table_as_it_ships():
     root = shared("nih-cxr14-small")
     table = nih().table(root)
     assert len(table) == 1000
-    assert table["group"].nunique() == 264
-    assert table["group"].value_counts().iloc[0] == 66
+    assert table["patient"].nunique() == 264
+    assert table["patient"].value_counts().iloc[0] == 66
     assert table["source"].value_counts().to_dict() == {"PA": 637, "AP": 363}
     assert {"OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]"} <= set(table.columns)
     label = Label(column="Finding Labels", names=("finding", "none"), one=("No Finding",))
@@ -341,7 +342,7 @@ def test_real_nih_folds_keep_patients_together():
     sex = Attribute(column="Patient Gender", names=("male", "female"), one=("F",), zero=("M",))
     rows = sample_table(nih(), root, {}, label, sex, "source")
     fold = folds(rows)
-    assert (rows.assign(fold=fold).groupby("group")["fold"].nunique() == 1).all()
+    assert (rows.assign(fold=fold).groupby("patient")["fold"].nunique() == 1).all()
     assert abs(np.bincount(fold) / 1000 - 0.2).max() <= 0.01
 
 
@@ -355,7 +356,7 @@ def test_real_nih_colour_files_are_read_as_grey(tmp_path):
     colour = [path for path, mode in modes.items() if mode == "RGBA"]
     assert len(colour) == 21
     subset = table[table["path"].isin(colour[:21] + list(table["path"][:20]))]
-    cache = image_cache(nih(), "manifest", root, subset, size=64, channels=1, crop="none", cache_dir=tmp_path / "cache")
+    cache = image_cache(Pixels(nih(), "manifest", root, 64, 1, "none", tmp_path / "cache"), subset)
     for uid, path in zip(subset["uid"], subset["path"], strict=True):
         pixels = read_image(root / path)
         assert (pixels == pixels[:, :, :1]).all(), "the films are grey, whatever their mode"
@@ -365,9 +366,7 @@ def test_real_nih_colour_files_are_read_as_grey(tmp_path):
 def test_real_ham_images_make_a_cache(tmp_path):
     root = shared("ham10000")
     table = Ham10000().table(root).iloc[::200]
-    cache = image_cache(
-        Ham10000(), "ham10000", root, table, size=64, channels=3, crop="centre", cache_dir=tmp_path / "cache"
-    )
+    cache = image_cache(Pixels(Ham10000(), "ham10000", root, 64, 3, "centre", tmp_path / "cache"), table)
     assert cache.array.shape == (len(table), 64, 64, 3)
     means = cache.array.reshape(len(table), -1, 3).mean(axis=1)
     assert (means[:, 0] > means[:, 2]).mean() > 0.9, "skin is red rather than blue"

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from bench.data.cache import image_cache
+from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
 from bench.decode import read_image
 
@@ -78,7 +79,7 @@ def test_films_go_into_the_cache_and_damaged_ones_are_listed(tmp_path):
     names = [f"{i:02d}.dcm" for i in range(30)]
     table = pd.DataFrame({"uid": names, "path": names})
     options = {"size": 16, "channels": 1, "crop": "none", "cache_dir": tmp_path / "cache"}
-    cache = image_cache(Manifest(), "manifest", tmp_path / "films", table, **options)
+    cache = image_cache(Pixels(Manifest(), "manifest", tmp_path / "films", **options), table)
     assert len(cache.array) == 29
     first = read_image(tmp_path / "films" / "00.dcm")
     np.testing.assert_array_equal(cache.array[0, :, :, 0], first)

@@ -223,7 +223,7 @@ def test_a_sound_tree_is_sound(tree, tmp_path, capsys):
     assert {code for code, _, _ in found} == USUAL
     assert re.search(r"rows +160\b.*used +160\b", out, re.DOTALL)
     assert "pneumothorax: 80 of 160 (50.0%)" in out
-    assert "80 groups" in out
+    assert "80 patients" in out
     assert sentences_with(out, "10815") == snapshot(
         [
             "paper 10815, here 160, difference -10655: official test list, exclusive labels; the one film more is not known",
@@ -321,7 +321,7 @@ def test_a_patient_on_two_sides_is_an_error(task, tree, tmp_path, capsys):
         str(tmp_path / "mine.toml"), tmp_path / "results", tmp_path / "cache", tree.parent, methods="baseline"
     )
     data, _ = plan_run(settings)
-    cut = split_manifest.cut_of(data)
+    cut = data.cut()
     cut.loc[cut.index[0], "fold"] = 1 - cut["fold"].iloc[0]
     (tmp_path / "cut.csv").write_text(split_manifest.manifest(data.task, cut))
     code, found, _ = task(capsys, "--splits", tmp_path / "cut.csv")

@@ -16,7 +16,7 @@ def validation(n00, n01, n10, n11):
     cells = [(a, y) for (a, y), n in {(0, 0): n00, (0, 1): n01, (1, 0): n10, (1, 1): n11}.items() for _ in range(n)]
     order = np.random.default_rng(0).permutation(len(cells))
     a, y = np.array(cells, dtype="int8")[order].T
-    return pd.DataFrame({"uid": [f"d:{i:04d}" for i in range(len(a))], "y": y, "a": a, "group": "p"})
+    return pd.DataFrame({"uid": [f"d:{i:04d}" for i in range(len(a))], "y": y, "a": a, "patient": "p"})
 
 
 def cells(table):

@@ -45,7 +45,7 @@ def table(seed, groups, largest, sources=2):
     return pd.DataFrame(
         {
             "uid": [f"d:{i:05d}" for i in range(len(group))],
-            "group": [f"p{i}" for i in group],
+            "patient": [f"p{i}" for i in group],
             "source": rng.integers(0, sources, groups)[group].astype(str),
             "y": (rng.random(len(group)) < 0.3 + 0.2 * a).astype("int8"),
             "a": a.astype("int8"),
@@ -62,8 +62,8 @@ def test_folds_partition_the_groups_and_are_alike(frame, n, seed):
     fold = folds(frame, n, seed)
     assert fold.shape == (len(frame),)
     assert set(fold) == set(range(n))
-    assert (frame.assign(fold=fold).groupby("group")["fold"].nunique() == 1).all()
-    largest = frame["group"].value_counts().max()
+    assert (frame.assign(fold=fold).groupby("patient")["fold"].nunique() == 1).all()
+    largest = frame["patient"].value_counts().max()
     sizes = np.bincount(fold)
     assert sizes.max() - sizes.min() <= largest + 1
     for k in range(n):
@@ -111,7 +111,9 @@ def test_the_seed_deals_otherwise():
 def test_the_same_folds_on_every_platform():
     """Written down once; a change here changes every result of every task."""
     i = np.arange(600)
-    frame = pd.DataFrame({"group": [f"p{k}" for k in i**2 // 700], "source": "s", "y": i * 7 % 5 // 3, "a": i // 3 % 2})
+    frame = pd.DataFrame(
+        {"patient": [f"p{k}" for k in i**2 // 700], "source": "s", "y": i * 7 % 5 // 3, "a": i // 3 % 2}
+    )
     fold = folds(frame)
     assert np.bincount(fold).tolist() == [120] * 5
     assert hashlib.sha256(fold.astype("<i8").tobytes()).hexdigest()[:16] == "69e8d7b6cffb4c23"
@@ -120,7 +122,7 @@ def test_the_same_folds_on_every_platform():
 def test_too_few_groups():
     with pytest.raises(DataInvalid) as error:
         folds(table(0, 3, 9), task=TASK)
-    assert str(error.value) == snapshot("task skin-sex, 3 groups (patients, lesions) cannot fill 5 folds: take fewer")
+    assert str(error.value) == snapshot("task skin-sex, 3 patients (or lesions) cannot fill 5 folds: take fewer")
 
 
 def test_an_empty_cell_of_one_fold_leaves_the_other_folds_usable():
@@ -153,9 +155,9 @@ def test_the_protocol_of_the_paper_deals_images_class_by_class(frame, n, random)
 
 def test_the_protocol_of_the_paper_splits_patients_and_the_clean_one_does_not():
     frame = table(4, 100, 6)
-    by_patient = frame.groupby("group")["uid"]
-    assert (frame.assign(fold=image_folds(frame)).groupby("group")["fold"].nunique() > 1)[by_patient.size() > 2].any()
-    assert (frame.assign(fold=folds(frame)).groupby("group")["fold"].nunique() == 1).all()
+    by_patient = frame.groupby("patient")["uid"]
+    assert (frame.assign(fold=image_folds(frame)).groupby("patient")["fold"].nunique() > 1)[by_patient.size() > 2].any()
+    assert (frame.assign(fold=folds(frame)).groupby("patient")["fold"].nunique() == 1).all()
 
 
 def test_the_same_images_in_the_folds_of_the_paper_on_every_platform():

@@ -369,7 +369,7 @@ class Residual(nn.Module):
 class Double(ImageSplit):
     """A split whose images are float64."""
 
-    def images(self, index, variant=None):
+    def images(self, index, augmentation=None):
         return super().images(index).double()
 
     def where(self, keep):

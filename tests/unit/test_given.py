@@ -7,7 +7,7 @@ import torch
 from inline_snapshot import snapshot
 from torch import nn
 
-from bench.data.user_checkpoint import GivenBaseline
+from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataMissing
 from bench.learn._torchvision_without_operators import models
 from bench.learn.load_checkpoint import user_checkpoint_net, user_checkpoint_state
@@ -120,9 +120,9 @@ def test_whole_models_and_other_files_are_not_opened(saved, tmp_path):
 def test_a_file_per_fold_and_one_for_all(tmp_path):
     for fold in (0, 1):
         (tmp_path / f"f{fold}.pt").write_text(str(fold))
-    each = GivenBaseline(tmp_path / "f{fold}.pt")
+    each = UserCheckpoint(tmp_path / "f{fold}.pt")
     assert each.file(1) == tmp_path / "f1.pt"
-    assert (each.shared, GivenBaseline(tmp_path / "f0.pt").shared) == (False, True)
+    assert (each.shared, UserCheckpoint(tmp_path / "f0.pt").shared) == (False, True)
     assert each.sha256(0) != each.sha256(1)
     with pytest.raises(DataMissing, match=r"f2.pt not found"):
         each.file(2)

@@ -17,7 +17,7 @@ from bench.cells.identity import Cell
 from bench.data.columns import coded
 from bench.data.external import external_set
 from bench.data.group_pair import LEAST, Pair, choose, of_pair
-from bench.data.table import sample_table
+from bench.data.sample_table import sample_table
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup, UnknownName, UsageError
 from bench.report import collect
@@ -29,10 +29,11 @@ from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
 from bench.run.plan import build_method, cell_hash, method_specs, plan, undefined
 from bench.score.metrics import evaluate
-from bench.tasks import AGE_BANDS, SKIN_TYPES, TASKS
+from bench.tasks import ATTRIBUTES, TASKS
 from tests.factory import record, scores, task_info
 from tests.prose import lines_with, plain, sentences_with
 
+AGE_BANDS, SKIN_TYPES = ATTRIBUTES["age-bands"], ATTRIBUTES["skin-types"]
 TONES = Attribute(column="fst", names=("light", "middle", "dark"), values=(("1", "2"), ("3",), ("4",)))
 
 
@@ -62,7 +63,7 @@ def test_values_become_the_number_of_their_group():
 
 
 def sample(values, attribute):
-    rows = {"uid": [f"d:{i}" for i in range(len(values))], "path": "p", "group": "g", "source": "s", "drop": ""}
+    rows = {"uid": [f"d:{i}" for i in range(len(values))], "path": "p", "patient": "g", "source": "s", "drop": ""}
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Given(Dataset):
@@ -245,7 +246,7 @@ def test_groups_with_few_images_of_a_class_are_not_chosen():
 def validation(seed=0, groups=4, n=400):
     rng = np.random.default_rng(seed)
     a, y = rng.integers(0, groups, n), rng.integers(0, 2, n)
-    return pd.DataFrame({"uid": [f"d:{i:03d}" for i in range(n)], "group": "p", "y": y, "a": a.astype("int8")})
+    return pd.DataFrame({"uid": [f"d:{i:03d}" for i in range(n)], "patient": "p", "y": y, "a": a.astype("int8")})
 
 
 def test_the_worst_is_recoded_one_and_the_best_zero():

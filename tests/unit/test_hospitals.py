@@ -17,20 +17,22 @@ from inline_snapshot import snapshot
 
 from bench import registry, taskfile
 from bench.data.cache import image_cache
-from bench.data.table import sample_table
-from bench.datasets import fitzpatrick17k, nih_cxr14, pad_ufes_20
-from bench.datasets._files import files_below, read_lines, read_table
+from bench.data.pixels import Pixels
+from bench.data.sample_table import sample_table
+from bench.datasets._files import files_below, read_table
 from bench.datasets._tables import years
 from bench.datasets.fitzpatrick17k import Fitzpatrick17k
 from bench.datasets.isic import Isic
 from bench.datasets.nih_cxr14 import NihCxr14
 from bench.datasets.pad_ufes_20 import PadUfes20
 from bench.errors import DataError, DataInvalid, DataMissing
-from bench.tasks import DARK, MALIGNANT, NOT_MELANOMA, OLD, PNEUMOTHORAX, SEX, TASKS
+from bench.tasks import ATTRIBUTES, LABELS, TASKS
 from tests import official_trees as trees
 from tests.prose import plain
 
-CONTRACT = {"uid", "path", "group", "source", "drop"}
+SEX, OLD, DARK = (ATTRIBUTES[name] for name in ("sex", "over-65", "dark"))
+PNEUMOTHORAX, NOT_MELANOMA, MALIGNANT = (LABELS[name] for name in ("pneumothorax", "not-melanoma", "malignant"))
+CONTRACT = {"uid", "path", "patient", "source", "drop"}
 NAMES = tuple(trees.TREES)
 
 
@@ -61,7 +63,7 @@ def test_every_source_keeps_the_contract(tmp_path, name):
     assert CONTRACT | {*kind.labels, *kind.attributes} <= {*rows.columns}
     assert rows["uid"].is_unique
     assert rows["uid"].str.startswith(f"{name}:").all()
-    assert rows["group"].notna().all()
+    assert rows["patient"].notna().all()
     used = rows[rows["drop"] == ""]
     assert len(used) > 1
     for path in used["path"]:
@@ -286,7 +288,7 @@ def test_isic(tmp_path):
     assert list(column(used, "female").values()) == [1, 0, 1, None, 0, 0, 0, None]
     assert list(column(used, "age").values()) == [55, None, 85, None, 30, 45, 45, None]
     assert list(used["source"]) == ["HAM", "HAM", "MSK", "BCN", "MSK", *["ISIC2020"] * 3]
-    assert list(used["group"]) == [
+    assert list(used["patient"]) == [
         "HAM_9000001",
         "HAM_9000001",
         "ISIC_9900003",
@@ -403,7 +405,7 @@ def test_pad_ufes_20(tmp_path):
     assert list(column(rows, "fst").values()) == [None, None, 3, 5, 5]
     assert list(column(rows, "dark").values()) == [None, None, 0, 1, 1]
     assert list(rows["age"]) == [8, 8, 55, 70, 70]
-    assert list(rows["group"]) == ["PAT_9001", "PAT_9001", "PAT_9002", "PAT_9003", "PAT_9003"]
+    assert list(rows["patient"]) == ["PAT_9001", "PAT_9001", "PAT_9002", "PAT_9003", "PAT_9003"]
 
 
 @pytest.mark.parametrize(
@@ -480,7 +482,7 @@ def test_mimic_cxr(tmp_path):
     assert list(column(used, "age").values()) == [66, 53, None]
     assert list(column(read(tmp_path, "mimic_cxr:age_rule=anchor").loc[used.index], "age").values()) == [60, 52, None]
     assert used.loc["d03", "path"] == "files/p99/p99000002/s98000002/d03.JPG"
-    assert used.loc["d03", "group"] == "99000002"
+    assert used.loc["d03", "patient"] == "99000002"
 
 
 def test_mimic_cxr_with_other_findings(tmp_path):
@@ -518,7 +520,7 @@ def test_chexpert(tmp_path, batches):
     assert list(column(used, "female").values()) == [1, None, 0]
     assert list(column(used, "age").values()) == [68, None, 33]
     assert list(used["split"]) == ["train", "train", "valid"]
-    assert list(used["group"]) == ["patient90001", "patient90002", "patient94541"]
+    assert list(used["patient"]) == ["patient90001", "patient90002", "patient94541"]
     film = "patient90001/study1/view1_frontal.jpg"
     release = "CheXpert-v1.0 batch 2 (train 1)" if batches else "CheXpert-v1.0-small/train"
     assert used["path"].iloc[0] == f"{release}/{film}"
@@ -573,9 +575,7 @@ def test_a_truncated_film_is_named(tmp_path):
     file.write_bytes(file.read_bytes()[:-200])
     dataset = registry.DATASETS.build("chexpert")
     with pytest.raises(DataError) as error:
-        image_cache(
-            dataset, "chexpert", tmp_path / "data", used, size=16, channels=1, crop="none", cache_dir=tmp_path / "cache"
-        )
+        image_cache(Pixels(dataset, "chexpert", tmp_path / "data", 16, 1, "none", tmp_path / "cache"), used)
     assert plain(error.value, tmp_path) == snapshot("""\
 1 of 3 images cannot be read, more than one in 10: is <tmp>/data the right folder?
   CheXpert-v1.0-small/train/patient90002/study2/view1_frontal.jpg (chexpert:patient90002/study2/view1_frontal): OSError: image file is truncated (11 bytes not processed)\
@@ -613,7 +613,7 @@ def test_real_isic():
     assert used["melanoma"].sum() == 5103
     assert counts(rows, "female", "melanoma") == {0: (2824, 30_155), 1: (2198, 27_452)}
     assert used["female"].isna().sum() == 425
-    assert used["group"].nunique() == 15_987
+    assert used["patient"].nunique() == 15_987
     assert used["source"].value_counts().to_dict() == {"ISIC2020": 32_701, "BCN": 12_413, "HAM": 10_015, "MSK": 2903}
     kept = Isic(duplicates="keep")
     assert (kept.rows(kept.read(files_below(root)))["drop"] == "").sum() == 58_457
@@ -624,7 +624,7 @@ def test_real_isic():
     [("melanoma9", 573, 439, 107), ("melanoma_name", 490, 370, 95), ("malignant", 2263, 1651, 509)],
 )
 def test_real_fitzpatrick17k(label, total, light, dark):
-    official = files_below(shared("metadata")).table(fitzpatrick17k.TABLES, fitzpatrick17k.COLUMNS, get_it="")
+    official = Fitzpatrick17k().read(files_below(shared("metadata")))
     rows = Fitzpatrick17k(label=label).rows(official)
     assert len(rows) == 16_577
     assert rows["fst"].value_counts().to_dict() == {1: 2947, 2: 4808, 3: 3308, 4: 2781, 5: 1533, 6: 635}
@@ -637,12 +637,12 @@ def test_real_fitzpatrick17k(label, total, light, dark):
 
 
 def test_real_pad_ufes_20():
-    official = files_below(shared("metadata")).table(pad_ufes_20.TABLES, pad_ufes_20.COLUMNS, get_it="")
+    official = PadUfes20().read(files_below(shared("metadata")))
     rows = PadUfes20().rows(official)
     assert len(rows) == 2298
     assert rows["female"].value_counts().to_dict() == {1: 753, 0: 741}
     assert rows["melanoma"].sum() == 52
-    assert rows["group"].nunique() == 1373
+    assert rows["patient"].nunique() == 1373
 
 
 @pytest.mark.parametrize(
@@ -654,10 +654,12 @@ def test_real_pad_ufes_20():
         ("all", "inclusive", 5302, 60_361),
     ],
 )
-def test_real_nih_cxr14(split, rule, positive, negative):
+def test_real_nih_cxr14(tmp_path, split, rule, positive, negative):
     root = shared("metadata")
-    official = files_below(root).table(nih_cxr14.TABLES, nih_cxr14.COLUMNS, get_it="")
-    rows = NihCxr14(split=split, rule=rule).rows(official, read_lines(root / "NIH_test_list.txt.gz"))
+    (tmp_path / "test_list.txt").symlink_to(root / "NIH_test_list.txt.gz")
+    (tmp_path / "Data_Entry_2017_v2020.csv").symlink_to(root / "Data_Entry_2017_v2020.csv.gz")
+    dataset = NihCxr14(split=split, rule=rule)
+    rows = dataset.rows(dataset.read(files_below(tmp_path)))
     assert len(rows) == 112_120
     used = rows[rows["drop"] == ""]
     assert used["pneumothorax"].value_counts().to_dict() == {1: positive, 0: negative}
@@ -665,7 +667,7 @@ def test_real_nih_cxr14(split, rule, positive, negative):
         assert counts(rows, "female", "pneumothorax") == {0: (498, 6208), 1: (455, 4606)}
         old = rows.assign(old=(rows["age"] > 65).astype(int))
         assert counts(old, "old", "pneumothorax") == {0: (829, 9551), 1: (124, 1263)}
-        assert used["group"].nunique() == 2566
+        assert used["patient"].nunique() == 2566
         assert used["source"].value_counts().to_dict() == {"AP": 5415, "PA": 5399}
         assert rows["drop"].value_counts().to_dict()["NOT_IN_TEST_LIST"] == 86_524
 
@@ -677,15 +679,13 @@ def test_real_nih_extract(tmp_path):
     assert sample["y"].value_counts()[0] == 499
     assert sample.attrs["left_out"] == {"LABEL_OTHER_FINDING": 1000 - len(sample)}
     assert len(sample_table(dataset, root, {}, PNEUMOTHORAX, OLD, "source")) == len(sample)
-    cache = image_cache(
-        dataset, "nih_cxr14", root, sample, size=64, channels=1, crop="none", cache_dir=tmp_path / "cache"
-    )
+    cache = image_cache(Pixels(dataset, "nih_cxr14", root, 64, 1, "none", tmp_path / "cache"), sample)
     assert cache.array.shape == (len(sample), 64, 64, 1)
     assert cache.array.reshape(len(sample), -1).std(axis=1).min() > 0
 
 
 def test_real_fitzpatrick17k_malignant_is_a_column_of_its_own():
-    official = files_below(shared("metadata")).table(fitzpatrick17k.TABLES, fitzpatrick17k.COLUMNS, get_it="")
+    official = Fitzpatrick17k().read(files_below(shared("metadata")))
     rows = Fitzpatrick17k().rows(official)
     assert MALIGNANT.column == "malignant"
     assert rows["malignant"].sum() == 2263

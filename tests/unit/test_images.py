@@ -23,6 +23,7 @@ from bench.data import building, workers
 from bench.data.augment import dihedral, normalise
 from bench.data.cache import image_cache, open_cache, verify
 from bench.data.facts import perceptual_hash
+from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
 from bench.decode import fit, read_image
 from bench.errors import DataInvalid, NotWritten, UsageError
@@ -42,8 +43,9 @@ def save(folder, n=12, seed=0, width=20, height=16):
 
 
 def build(root, table, cache_dir, **changes):
-    options = {"size": SIZE, "channels": 3, "crop": "centre", "cache_dir": cache_dir} | changes
-    return image_cache(Manifest(), "manifest", root, table, **options)
+    how = {"size": SIZE, "channels": 3, "crop": "centre", "cache_dir": cache_dir} | changes
+    options = {name: how.pop(name) for name in ("jobs", "progress") if name in how}
+    return image_cache(Pixels(Manifest(), "manifest", root, **how), table, **options)
 
 
 def leftovers(cache_dir):
@@ -220,8 +222,8 @@ def test_a_dataset_that_others_cannot_import_is_decoded_here(tmp_path, monkeypat
     table = save(tmp_path / "images")
     pools = count_pools(monkeypatch)
     for kind in (Local, Plugin):
-        options = {"size": SIZE, "channels": 1, "crop": "none", "jobs": 2, "cache_dir": tmp_path / kind.__name__}
-        assert len(image_cache(kind(), "manifest", tmp_path / "images", table, **options).array) == 12
+        how = Pixels(kind(), "manifest", tmp_path / "images", SIZE, 1, "none", tmp_path / kind.__name__)
+        assert len(image_cache(how, table, jobs=2).array) == 12
     assert not pools
 
 
@@ -244,6 +246,7 @@ SLOW = """
     import pandas as pd
     from bench.data import workers
     from bench.data.cache import image_cache
+    from bench.data.pixels import Pixels
     from bench.datasets.manifest import Manifest
 
     class Slow(Manifest):
@@ -255,8 +258,9 @@ SLOW = """
     def main():
         root, cache_dir, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
         workers.ALONE = 0.0
-        image_cache(Slow(), "manifest", root, pd.read_csv(root / "table.csv"), size=16, channels=3, crop="centre",
-                    cache_dir=cache_dir, jobs=jobs, progress=lambda done, total: print(done, flush=True))
+        how = Pixels(Slow(), "manifest", root, 16, 3, "centre", cache_dir)
+        image_cache(how, pd.read_csv(root / "table.csv"), jobs=jobs,
+                    progress=lambda done, total: print(done, flush=True))
 """
 
 
@@ -386,9 +390,9 @@ def test_caches_of_credentialed_sources_are_closed_to_others(tmp_path):
 
     table = save(tmp_path / "images")
     options = {"size": SIZE, "channels": 3, "crop": "none", "cache_dir": tmp_path / "cache"}
-    cache = image_cache(Credentialed(), "theirs", tmp_path / "images", table, **options)
+    cache = image_cache(Pixels(Credentialed(), "theirs", tmp_path / "images", **options), table)
     assert cache.folder.parent.stat().st_mode & 0o777 == 0o700
-    other = image_cache(Manifest(), "manifest", tmp_path / "images", table, **options)
+    other = image_cache(Pixels(Manifest(), "manifest", tmp_path / "images", **options), table)
     assert other.folder.parent.stat().st_mode & 0o077 != 0
 
 
@@ -483,20 +487,20 @@ def test_eight_distinct_exact_poses(channels, size):
     image = torch.arange(channels * size * size, dtype=torch.uint8).reshape(1, channels, size, size)
     poses = dihedral(image.expand(8, -1, -1, -1).contiguous(), torch.arange(8))
     assert len({pose.numpy().tobytes() for pose in poses}) == 8
-    for variant, pose in enumerate(poses):
+    for augmentation, pose in enumerate(poses):
         expected = image[0].numpy()
-        expected = expected[:, :, ::-1] if variant & 1 else expected
-        expected = expected[:, ::-1, :] if variant & 2 else expected
-        expected = expected.transpose(0, 2, 1) if variant & 4 else expected
+        expected = expected[:, :, ::-1] if augmentation & 1 else expected
+        expected = expected[:, ::-1, :] if augmentation & 2 else expected
+        expected = expected.transpose(0, 2, 1) if augmentation & 4 else expected
         np.testing.assert_array_equal(pose.numpy(), expected)
 
 
 def test_poses_are_per_image_in_any_memory_layout():
     x = torch.randint(0, 256, (40, 6, 6, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    before, variant = x.clone(), torch.randint(0, 8, (40,))
-    together = dihedral(x, variant)
+    before, augmentation = x.clone(), torch.randint(0, 8, (40,))
+    together = dihedral(x, augmentation)
     for i in range(40):
-        assert torch.equal(together[i], dihedral(x[i : i + 1].contiguous(), variant[i : i + 1])[0])
+        assert torch.equal(together[i], dihedral(x[i : i + 1].contiguous(), augmentation[i : i + 1])[0])
     assert torch.equal(x, before), "the batch given stays as it was"
 
 

@@ -21,7 +21,7 @@ class Table(ImageSplit):
         super().__init__("external", torch.zeros(len(x), 1, 1, 1).numpy(), range(len(x)), y, a, list(map(str, y)))
         self.x = x
 
-    def images(self, index, variant=None):
+    def images(self, index, augmentation=None):
         return self.x[index]
 
 

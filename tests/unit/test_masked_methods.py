@@ -213,7 +213,7 @@ def test_importances_of_the_other_kinds_by_hand():
 def test_per_sample_importances_equal_a_loop_over_images():
     run = random_run(SWiFT(), "swift")
     net, data = run.model.double(), run.split("external")
-    data.images = lambda index, variant=None, images=data.images: images(index, variant).double()
+    data.images = lambda index, augmentation=None, images=data.images: images(index, augmentation).double()
     data.y = data.y.double()
     bias, prediction = importance.fisher_importances(run, net, "external", "fisher_per_sample")
     z, n = run.score(net, "external").double(), len(data)
@@ -306,7 +306,9 @@ def test_bmft_takes_mask_and_first_step_from_validation_as_its_code():
     run = random_run(method, "bmft", recipe=recipe)
     seen = []
     data = run.split("val")
-    data.images = lambda index, variant=None, images=data.images: seen.append(variant) or images(index, variant)
+    data.images = lambda index, augmentation=None, images=data.images: (
+        seen.append(augmentation) or images(index, augmentation)
+    )
     method.fit(run)
     assert len(seen) == 2, "one batch for the importances, one for the epoch of the first step"
     assert all(v is None or not v.any() for v in seen)

@@ -26,7 +26,7 @@ class Images(ImageSplit):
         super().__init__("external", np.zeros((len(x), 1, 1, 1), np.uint8), range(len(x)), y, a, list(map(str, y)))
         self.x, self.y = x, self.y.double()
 
-    def images(self, index, variant=None):
+    def images(self, index, augmentation=None):
         return self.x[index]
 
 

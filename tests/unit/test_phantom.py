@@ -81,7 +81,7 @@ def test_size_is_obeyed():
 def test_the_table_keeps_the_contract():
     for family in ("chest", "skin"):
         table = Phantom(family=family, images=500).table(NOWHERE)
-        assert {"uid", "path", "patient", "group", "source", "drop", *Phantom.labels, *Phantom.attributes} <= {*table}
+        assert {"uid", "path", "patient", "source", "drop", *Phantom.labels, *Phantom.attributes} <= {*table}
         assert table.uid.is_unique
         assert table.path.is_unique
         assert table.uid.str.startswith(f"phantom-{family}-source:99").all()

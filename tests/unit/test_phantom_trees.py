@@ -132,14 +132,14 @@ def test_age_is_tied_to_the_label_in_the_source_tree_of_chest_films(tmp_path):
 
 def test_identifiers_lie_outside_the_ranges_of_the_releases(trees):
     shapes = {
-        "mimic_cxr": ("group", r"99\d{6}"),
-        "chexpert": ("group", r"patient9\d{4,}"),
-        "nih_cxr14": ("group", r"99\d{6}"),
+        "mimic_cxr": ("patient", r"99\d{6}"),
+        "chexpert": ("patient", r"patient9\d{4,}"),
+        "nih_cxr14": ("patient", r"99\d{6}"),
         "isic": ("uid", r"isic:(ISIC201[78]/)?ISIC_99\d{5}(_downsampled)?"),
         "fitzpatrick17k": ("uid", r"fitzpatrick17k:99\d{30}"),
         "ddi": ("uid", r"ddi:99\d{5}"),
-        "atlas": ("group", r"9\d{4}"),
-        "pad_ufes_20": ("group", r"PAT_9\d{4,}"),
+        "atlas": ("patient", r"9\d{4}"),
+        "pad_ufes_20": ("patient", r"PAT_9\d{4,}"),
     }
     for name, (column, shape) in shapes.items():
         values = registry.DATASETS.build(name).table(trees / name)[column]

@@ -51,7 +51,7 @@ def test_batches_in_order(channels):
 @pytest.mark.parametrize("size", [1, 7, N, 100])
 def test_shuffling_keeps_every_image_once_with_its_label(size):
     data = split()
-    index = torch.cat([index for index, _ in data.draws(size, shuffle=True, rng=rng())])
+    index = torch.cat([index for index, _ in data.index_batches(size, shuffle=True, rng=rng())])
     assert index.dtype == torch.int64
     assert sorted(index.tolist()) == list(range(N))
     assert index.tolist() != list(range(N))
@@ -64,11 +64,11 @@ def test_shuffling_keeps_every_image_once_with_its_label(size):
 def test_batches_are_draws_and_images_together():
     data = split()
     options = {"size": 8, "shuffle": True, "augment": True}
-    pairs = zip(data.batches(**options, rng=rng(3)), data.draws(**options, rng=rng(3)), strict=True)
-    for batch, (index, variant) in pairs:
-        assert torch.equal(batch.x, data.images(index, variant))
+    pairs = zip(data.batches(**options, rng=rng(3)), data.index_batches(**options, rng=rng(3)), strict=True)
+    for batch, (index, augmentation) in pairs:
+        assert torch.equal(batch.x, data.images(index, augmentation))
         pixels = torch.from_numpy(data.array[data.rows[index.numpy()]]).permute(0, 3, 1, 2)
-        assert torch.equal(batch.x, normalise(dihedral(pixels, variant)))
+        assert torch.equal(batch.x, normalise(dihedral(pixels, augmentation)))
 
 
 def test_the_generator_alone_decides():
@@ -85,13 +85,13 @@ def test_the_generator_alone_decides():
     torch.manual_seed(1)
     assert torch.equal(torch.get_rng_state(), before)
     generator = rng(5)
-    epochs = [torch.cat([index for index, _ in data.draws(**options, rng=generator)]) for _ in range(2)]
+    epochs = [torch.cat([index for index, _ in data.index_batches(**options, rng=generator)]) for _ in range(2)]
     assert not torch.equal(*epochs), "each epoch is shuffled anew"
 
 
 def test_the_size_of_batches_changes_no_draw():
     data = split()
-    small, large = (list(data.draws(size, shuffle=True, augment=True, rng=rng())) for size in (4, 50))
+    small, large = (list(data.index_batches(size, shuffle=True, augment=True, rng=rng())) for size in (4, 50))
     for position in (0, 1):
         assert torch.equal(torch.cat([draw[position] for draw in small]), large[0][position])
 
@@ -99,12 +99,12 @@ def test_the_size_of_batches_changes_no_draw():
 def test_poses_are_drawn_uniformly():
     n = 40_000
     data = ImageSplit("val", np.zeros((1, 2, 2, 1), np.uint8), [0] * n, [0] * n, [0] * n, ["d:0"] * n)
-    variant = torch.cat([variant for _, variant in data.draws(1000, augment=True, rng=rng())])
-    counts = torch.bincount(variant, minlength=8).double()
+    augmentation = torch.cat([augmentation for _, augmentation in data.index_batches(1000, augment=True, rng=rng())])
+    counts = torch.bincount(augmentation, minlength=8).double()
     # Chi-square with 7 degrees of freedom: 29.9 is exceeded once in 10,000 seeds, and the seed is fixed.
     assert len(counts) == 8
     assert float(((counts - n / 8) ** 2 / (n / 8)).sum()) < 29.9
-    plain = torch.cat([variant for _, variant in data.draws(1000)])
+    plain = torch.cat([augmentation for _, augmentation in data.index_batches(1000)])
     assert not plain.any()
 
 
@@ -148,8 +148,8 @@ def test_batches_go_to_the_device():
     assert {batch.x.device.type, batch.y.device.type, batch.a.device.type} == {"meta"}
 
 
-def angle_of(variant):
-    return (variant // 2 - 1) / 100 - 15
+def angle_of(augmentation):
+    return (augmentation // 2 - 1) / 100 - 15
 
 
 def turned_by(degrees, mirrored=False):
@@ -207,24 +207,24 @@ def test_half_are_mirrored_and_half_turned_by_up_to_15_degrees():
     data = ImageSplit(
         "val", np.zeros((1, 2, 2, 1), np.uint8), zeros, zeros, zeros, zeros, augmentation="chest_reference"
     )
-    assert data.poses is None
-    assert split().poses == 8
-    variant = torch.cat([variant for _, variant in data.draws(1000, augment=True, rng=rng())])
+    assert data.augmentations is None
+    assert split().augmentations == 8
+    augmentation = torch.cat([augmentation for _, augmentation in data.index_batches(1000, augment=True, rng=rng())])
     # Four standard errors of a share of a half.
-    assert abs((variant % 2).double().mean() - 0.5) < 0.0142
-    assert abs((variant >= 2).double().mean() - 0.5) < 0.0142
-    angles = angle_of(variant[variant >= 2].double() - variant[variant >= 2] % 2)
+    assert abs((augmentation % 2).double().mean() - 0.5) < 0.0142
+    assert abs((augmentation >= 2).double().mean() - 0.5) < 0.0142
+    angles = angle_of(augmentation[augmentation >= 2].double() - augmentation[augmentation >= 2] % 2)
     assert -15 <= angles.min() < -14.9
     assert 14.9 < angles.max() <= 15
     assert abs(angles.mean()) < 0.4
-    assert not torch.cat([variant for _, variant in data.draws(1000)]).any()
+    assert not torch.cat([augmentation for _, augmentation in data.index_batches(1000)]).any()
 
 
 def test_a_part_of_a_split_keeps_its_augmentation():
     given = split()
     data = ImageSplit("val", given.array, given.rows, given.y, given.a, given.uids, augmentation="chest_reference")
     part = data.where(data.a == 1)
-    assert part.poses is None
+    assert part.augmentations is None
     at = torch.arange(len(part))
     turned = turned_by(11).expand(len(part))
     assert torch.equal(part.images(at, turned), data.images((data.a == 1).nonzero().squeeze(1), turned))

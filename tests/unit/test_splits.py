@@ -77,7 +77,7 @@ def root(tmp_path):
 
 def written(root, task=TASK):
     file = root.parent / "splits.csv"
-    file.write_text(split_manifest.manifest(task, split_manifest.cut_of(task_data(task, root))), encoding="utf-8")
+    file.write_text(split_manifest.manifest(task, task_data(task, root).cut()), encoding="utf-8")
     return file
 
 
@@ -249,7 +249,7 @@ def first(file, row=0):
         ),
         (
             of_rows(lambda cut: put("fold", 0, 1 - cut["fold"][0])(cut)),
-            snapshot("<tmp>/splits.csv: 1 groups (patients, lesions) are in more than one fold, first 'films:p0'"),
+            snapshot("<tmp>/splits.csv: 1 patients (or lesions) are in more than one fold, first 'films:p0'"),
         ),
         (
             of_rows(put("fold", 2, 5)),
@@ -377,7 +377,7 @@ def test_a_manifest_that_is_not_there_is_missing(root):
 def test_the_protocol_of_the_paper_may_have_a_patient_in_two_folds(root):
     task = dataclasses.replace(TASK, protocol="paper")
     data = task_data(task, root, manifest=written(root, task))
-    assert set(data.split("train", 0)["group"]) & set(data.split("val", 0)["group"])
+    assert set(data.split("train", 0)["patient"]) & set(data.split("val", 0)["patient"])
 
 
 def test_a_variant_of_the_recipe_takes_the_manifest_of_its_task_and_one_of_the_cut_does_not(tmp_path):
@@ -427,7 +427,7 @@ def test_an_image_that_this_machine_cannot_read_is_named(root, tmp_path):
     table = here.tables["source"]
     kept = table[table["uid"] != bad[0].uid].reset_index(drop=True)
     lacking = dataclasses.replace(here, tables={**here.tables, "source": kept}, unreadable={"source": bad})
-    file.write_text(split_manifest.manifest(TASK, split_manifest.cut_of(lacking)))
+    file.write_text(split_manifest.manifest(TASK, lacking.cut()))
     cut = frame(file)
     assert cut.loc[cut["uid"] == bad[0].uid, "fold"].tolist() == [-1]
     there = task_data(TASK, root, manifest=file)
@@ -443,14 +443,14 @@ sys.path.insert(0, sys.argv[2])
 from test_splits import TASK
 from bench.data import split_manifest
 from bench.data.task_data import task_data
-print(split_manifest.sha256(split_manifest.cut_of(task_data(TASK, Path(sys.argv[1])))))
+print(split_manifest.sha256(task_data(TASK, Path(sys.argv[1])).cut()))
 """
 
 
 def test_the_same_cut_from_rows_in_another_order_with_another_hash_seed_and_in_another_locale(root, tmp_path):
     """The constant was written down once: a change of it is another cut, hence other results of every task."""
     golden = "f4e741af4890ecc2508eb1212f30bbbee5980a0f0c0e9f8d0543dfa25b171ed7"
-    assert split_manifest.sha256(split_manifest.cut_of(task_data(TASK, root))) == golden
+    assert split_manifest.sha256(task_data(TASK, root).cut()) == golden
     shuffled = films(tmp_path / "shuffled", np.random.default_rng(3).permutation(N))
     for seed, locale in (("1", "C"), ("2", "tr_TR.UTF-8")):
         environment = {**os.environ, "PYTHONHASHSEED": seed, "LC_ALL": locale, "PYTHONPATH": os.pathsep.join(sys.path)}

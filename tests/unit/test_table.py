@@ -9,7 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.api import Attribute, Dataset, Label
-from bench.data.table import fingerprint, keep_apart, sample_table
+from bench.data.sample_table import fingerprint, keep_apart, sample_table
 from bench.errors import DataInvalid, UnknownName, UsageError
 
 LABEL = Label(column="sick", names=("healthy", "sick"))
@@ -22,7 +22,7 @@ def rows(**changes):
     columns = {
         "uid": ["d:3", "d:1", "d:2", "d:5", "d:4"],
         "path": ["3.png", "1.png", "2.png", "5.png", "4.png"],
-        "group": ["p1", "p1", "p2", "p3", "p4"],
+        "patient": ["p1", "p1", "p2", "p3", "p4"],
         "source": ["x", "x", "y", "y", "y"],
         "drop": ["", "", None, "FILE_MISSING", ""],
         "sick": [1, 0, 1, 0, 0],
@@ -45,7 +45,7 @@ def sample(frame, where=None, label=LABEL, attribute=AGE):
 
 def test_columns_types_and_order():
     table = sample(rows())
-    assert list(table.columns) == ["uid", "path", "group", "source", "y", "a"]
+    assert list(table.columns) == ["uid", "path", "patient", "source", "y", "a"]
     assert table["uid"].tolist() == ["d:1", "d:2", "d:3"]
     assert table["y"].tolist() == [0, 1, 1]
     assert table["a"].tolist() == [1, 1, 0], "65 itself is not above 65"
@@ -131,7 +131,7 @@ def test_a_class_absent_from_one_site_is_not_a_misspelling():
         ({"uid": ["d:3", "d:1", "d:3", "d:5", "d:4"]}, ["row 3", "'uid'", "'d:3' occurs twice"]),
         ({"uid": ["d:3", None, "d:2", "d:5", "d:4"]}, ["row 2", "'uid'", "empty"]),
         ({"uid": ["d:3", "d:\n1", "d:2", "d:5", "d:4"]}, ["row 2", "printable"]),
-        ({"group": ["p1", "", "p2", "p3", "p4"]}, ["row of d:1", "'group'", "empty"]),
+        ({"patient": ["p1", "", "p2", "p3", "p4"]}, ["row of d:1", "'patient'", "empty"]),
         ({"source": ["x", "x", None, "y", "y"]}, ["row of d:2", "'source'", "empty"]),
         ({"sick": [1, 2, 1, 0, 0]}, ["row of d:1", "'sick'", "'2'", "0, 1"]),
         ({"sick": ["1", "no", "1", "0", "0"]}, ["row of d:1", "'no'"]),
@@ -151,7 +151,7 @@ def test_missing_column_gives_the_nearest_spelling_and_the_file():
     with pytest.raises(DataInvalid) as error:
         sample(frame)
     assert str(error.value) == snapshot(
-        "/data/table.csv: no column 'age': did you mean 'Age'? it has: uid, path, group, source, drop, sick, Age, sex"
+        "/data/table.csv: no column 'age': did you mean 'Age'? it has: uid, path, patient, source, drop, sick, Age, sex"
     )
 
 
@@ -163,12 +163,12 @@ def test_a_set_without_rows_says_why():
 
 def test_groups_of_test_sets_leave_the_source():
     source = sample(rows(age=70.0), {"source": ("x",)})
-    other = sample(rows(group=["p9", "p1", "p1", "p3", "p4"], age=70.0), {"source": ("y",)})
+    other = sample(rows(patient=["p9", "p1", "p1", "p3", "p4"], age=70.0), {"source": ("y",)})
     whole = sample(rows(age=70.0))
-    with pytest.raises(DataInvalid, match="every group"):
+    with pytest.raises(DataInvalid, match="every patient"):
         keep_apart(source, [other])
     kept = keep_apart(whole, [source])
-    assert kept["group"].tolist() == ["p2", "p4"]
+    assert kept["patient"].tolist() == ["p2", "p4"]
     assert kept.attrs["left_out"] == {"FILE_MISSING": 1, "IN_OTHER_TEST_SET": 2}
     assert "IN_OTHER_TEST_SET" not in whole.attrs["left_out"], "the table given stays as it was"
 

@@ -17,8 +17,7 @@ from bench import registry
 from bench.api import Rows
 from bench.cells.identity import Cell
 from bench.cells.record import Choice, decode
-from bench.data.external import external_set
-from bench.data.holdout import HOLDOUT, held_out
+from bench.data.external import HOLDOUT, external_set, held_out
 from bench.data.task_data import task_data
 from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, UnknownName, UsageError
 from bench.files import write_json
@@ -42,7 +41,7 @@ def validation(images, seed=0):
     patients = np.repeat(np.arange(images), rng.integers(1, 5, images))[:images]
     a = (patients * 7 % 10 < 4).astype("int8")
     y = (rng.random(images) < 0.3 + 0.2 * a).astype("int8")
-    names = {"uid": [f"d:{i:04d}" for i in range(images)], "group": [f"p{p}" for p in patients]}
+    names = {"uid": [f"d:{i:04d}" for i in range(images)], "patient": [f"p{p}" for p in patients]}
     return pd.DataFrame({**names, "source": "s", "y": y, "a": a})
 
 
@@ -50,7 +49,7 @@ def validation(images, seed=0):
 def test_the_holdout_is_a_stratified_fifth_of_whole_patients_whatever_the_row_order(images, seed, random):
     table = validation(images, seed)
     held = held_out(table, (0, "t", 1))
-    assert not set(table["group"][held]) & set(table["group"][~held])
+    assert not set(table["patient"][held]) & set(table["patient"][~held])
     for _, rows in table.assign(held=held).groupby(["a", "y"]):
         assert rows["held"].sum() == pytest.approx(len(rows) / 5, abs=3)
     order = list(range(images))
@@ -67,9 +66,9 @@ def test_seed_task_and_fold_count(other):
 def test_too_few_patients_to_hold_some_out():
     table = validation(300)
     with pytest.raises(DataInvalid) as error:
-        held_out(table[table["group"].isin(["p0", "p1", "p2", "p3"])], (0, "t", 1))
+        held_out(table[table["patient"].isin(["p0", "p1", "p2", "p3"])], (0, "t", 1))
     assert str(error.value) == snapshot(
-        "the validation part has 4 groups (patients, lesions) and 5 are needed to hold a fifth of them out: take fewer folds"
+        "the validation part has 4 patients (or lesions) and 5 are needed to hold a fifth of them out: take fewer folds"
     )
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from bench.api import Attribute, Label, Recipe, Rows, Task
 from bench.data import workers
-from bench.data.cache import cache_place, image_cache
+from bench.data.cache import image_cache
+from bench.data.pixels import Pixels
 from bench.data.task_data import task_data
 from bench.data.unreadable import list_file, listed
 from bench.datasets.manifest import Manifest
@@ -36,11 +37,11 @@ def films(tmp_path):
 
 
 def build(root, cache_dir, table, **options):
-    return image_cache(Manifest(), "manifest", root, table, **HOW, cache_dir=cache_dir, **options)
+    return image_cache(Pixels(Manifest(), "manifest", root, **HOW, cache_dir=cache_dir), table, **options)
 
 
 def known(root, cache_dir, table):
-    return listed(cache_place(Manifest(), "manifest", root, table, **HOW, cache_dir=cache_dir)[0], root)
+    return listed(Pixels(Manifest(), "manifest", root, **HOW, cache_dir=cache_dir).place(table)[0], root)
 
 
 def damage(root, *names):
@@ -91,7 +92,7 @@ def test_again_decodes_nothing_until_the_file_changes(films, monkeypatch, jobs):
     assert [image.path for image in known(*films)] == ["11.png"]
     (root / "11.png").write_bytes(kept["11.png"])
     assert len(build(*films).array) == 40
-    assert not list_file(cache_place(Manifest(), "manifest", root, table, **HOW, cache_dir=films[1])[0]).exists()
+    assert not list_file(Pixels(Manifest(), "manifest", root, **HOW, cache_dir=films[1]).place(table)[0]).exists()
 
 
 def test_of_two_builders_at_once_both_end_with_the_same_cache_and_list(films):

@@ -18,7 +18,7 @@ from bench.api import Attribute, Dataset, Label
 from bench.data.columns import check_spelling, coded, place, require_columns, texts, unknown_value
 from bench.errors import DataInvalid, DataMissing, UnknownName
 
-CONTRACT = ("uid", "path", "group", "source", "drop")
+CONTRACT = ("uid", "path", "patient", "source", "drop")
 
 
 def sample_table(
@@ -29,7 +29,7 @@ def sample_table(
     attribute: Attribute,
     set_name: str,
 ) -> pd.DataFrame:
-    """Return the images of one set: columns uid, path, group, source, y (int8), a (int8), sorted by uid.
+    """Return the images of one set: columns uid, path, patient, source, y (int8), a (int8), sorted by uid.
 
     Rows with a `drop` reason, without a label or without an attribute are left out. `attrs` of the result holds
     `file`, `set`, `rows` (of the set, before leaving any out) and `left_out` (reason -> number of rows).
@@ -56,7 +56,7 @@ def sample_table(
     left_out["LABEL_MISSING"] = int(y.isna().sum())
     left_out["ATTRIBUTE_MISSING"] = int((y.notna() & a.isna()).sum())
     known = y.notna() & a.notna()
-    columns = {name: _filled(chosen, name, origin)[known] for name in ("uid", "path", "group", "source")}
+    columns = {name: _filled(chosen, name, origin)[known] for name in ("uid", "path", "patient", "source")}
     result = pd.DataFrame({**columns, "y": y[known].astype("int8"), "a": a[known].astype("int8")})
     left_out = {name: n for name, n in left_out.items() if n}
     if result.empty:
@@ -71,7 +71,7 @@ def sample_table(
 
 
 def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return `source` without the groups that also occur in a test set of the same dataset.
+    """Return `source` without the patients that also occur in a test set of the same dataset.
 
     Test sets are used whole, so a lesion or patient seen at two sites stays on the test side. The rows
     are counted in `attrs["left_out"]` as IN_OTHER_TEST_SET.
@@ -85,7 +85,7 @@ def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFram
     keep = np.array([unit not in tested for unit in _units(source)], dtype=bool)
     result = source[keep].reset_index(drop=True)
     if result.empty:
-        raise DataInvalid("every group of the source set also occurs in a test set: check `where` of the task")
+        raise DataInvalid("every patient of the source set also occurs in a test set: check `where` of the task")
     if not keep.all():
         left_out = {**source.attrs.get("left_out", {}), "IN_OTHER_TEST_SET": int((~keep).sum())}
         result.attrs = {**source.attrs, "left_out": left_out}
@@ -133,5 +133,5 @@ def _filled(table: pd.DataFrame, name: str, origin: str) -> pd.Series:
 
 
 def _units(table: pd.DataFrame) -> list[tuple[str, str]]:
-    # A uid starts with the name of its dataset; equal group names of two datasets are different people.
-    return [(uid.partition(":")[0], group) for uid, group in zip(table["uid"], table["group"], strict=True)]
+    # A uid starts with the name of its dataset; equal names of patients in two datasets are different people.
+    return [(uid.partition(":")[0], patient) for uid, patient in zip(table["uid"], table["patient"], strict=True)]

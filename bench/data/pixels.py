@@ -1,0 +1,81 @@
+"""How the images of one dataset become pixels, and the folder in which those of a list of images are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bench.api import Dataset
+
+SCHEMA = 2
+"""Bumped when the pixels that come out of the same files change, or what is noted of them."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How the images of one dataset become pixels, and where these are kept.
+
+    Args:
+        dataset: decodes the files.
+        spec: its name and parameters, as in `Rows.dataset`.
+        root: the folder of the dataset.
+        size: S, pixels of each side.
+        channels: 1 or 3.
+        crop: "centre" cuts to the shorter side before the resize, "none" ignores the aspect ratio.
+        cache_dir: the folder of all caches.
+    """
+
+    dataset: Dataset
+    spec: str
+    root: Path
+    size: int
+    channels: int
+    crop: str
+    cache_dir: Path
+
+    def place(self, table: pd.DataFrame) -> tuple[Path, dict[str, object]]:
+        """Return the folder of the cache of exactly the images in `table`, and what it is made from."""
+        table = in_order(table)
+        made_from: dict[str, object] = {
+            "schema": SCHEMA,
+            "dataset": self.spec,
+            "version": self.dataset.version,
+            "size": self.size,
+            "channels": self.channels,
+            "crop": self.crop,
+            "filter": "lanczos",
+            "n": len(table),
+            "images": _digest(table, self.root),
+        }
+        key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.spec).strip("-.")[:60] or "dataset"
+        return self.cache_dir / name / f"{self.size}x{self.size}x{self.channels}-{self.crop}-{key[:12]}", made_from
+
+    def standing(self, table: pd.DataFrame) -> Path | None:
+        """Return the folder of the complete cache of exactly the images in `table`, None where there is none."""
+        folder, _ = self.place(table)
+        return folder if (folder / "cache.json").is_file() else None
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Return uid and path of each image once, sorted by uid."""
+    return table[["uid", "path"]].drop_duplicates().sort_values("uid", ignore_index=True)
+
+
+def _digest(table: pd.DataFrame, root: Path) -> str:
+    """Hash the uids, the paths and the sizes of some files: other images under the same names are another cache."""
+    digest = hashlib.sha256()
+    for uid, path in zip(table["uid"], table["path"], strict=True):
+        digest.update(f"{uid}\t{path}\n".encode())
+    # A thousand files tell a replaced data set, and cost milliseconds where all of a large one cost a minute.
+    for path in table["path"].iloc[:: max(1, len(table) // 1000)]:
+        try:
+            digest.update(f"{(root / path).stat().st_size}\n".encode())
+        except OSError:
+            digest.update(b"no file\n")  # generated images have none
+    return digest.hexdigest()
