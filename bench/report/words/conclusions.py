@@ -68,8 +68,8 @@ def _bootstrapped(results: Results) -> list[str]:
         f"Over patients: {DRAWS} bootstrap samples of the patients of a set, each with all images ({sizes(results)}), "
         "the same for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, "
         f"not adjusted; p two-sided, adjusted by Holm within each column, level {LEVEL}. This covers other patients "
-        "of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. "
-        "Gaps have no sign: near 0 the bootstrap enlarges them, and intervals lean upwards."
+        "of the same hospital, with the models as they are: not another training, which the folds test, nor another "
+        "hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals lean upwards."
     )
     return [" ".join([text, *lost(results)])]
 
