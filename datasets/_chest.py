@@ -13,25 +13,7 @@ from bench.api import option
 
 from ._files import Files
 from ._release import Release
-from ._tables import numbers, refuse
-
-FINDINGS = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
-"""In the order of the columns in both releases."""
+from ._tables import FINDINGS, numbers, refuse
 
 
 def pneumothorax(rows: pd.DataFrame, rule: str) -> tuple[pd.Series, list[tuple[str, pd.Series]]]:

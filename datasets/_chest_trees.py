@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._chest import FINDINGS
+from ._tables import FINDINGS
 from ._trees import Drawn, Tree, layout
 
 NIH_HEADER = (

@@ -11,6 +11,23 @@ from bench.errors import DataInvalid, DataMissing
 from ._files import Files
 
 SEX = {"female": 1, "f": 1, "male": 0, "m": 0, "unknown": None}
+FINDINGS = (
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+"""Of MIMIC-CXR and CheXpert, in the order of their columns."""
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
 """Columns of diagnoses in the tables of ISIC 2019."""
 TONES = "isic_train_20-19-18-17.csv"

@@ -11,7 +11,7 @@ from bench.report.artefacts import ABLATION, Artefact
 from bench.report.numbers.ablations import untuned
 from bench.report.numbers.aggregate import collect
 from bench.report.numbers.task_info import TaskInfo
-from bench.report.render.document import PART
+from bench.report.render.document import named
 from bench.report.tables.published_tables import NAME as PUBLISHED
 from bench.report.task_results import TaskResults
 
@@ -44,11 +44,6 @@ def write(material: TaskResults, folder: Path, chosen: Sequence[Artefact] | None
     shown = [page.Shown(item.name, item.says, made.get(item.name, {}), item.lines(material)) for item in told]
     contents[page.NAME] = page.page(material, shown)
     return put(folder, contents, *(f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *lacking)))
-
-
-def named(stem: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files of an artefact by name; the part that a page shows is none."""
-    return {f"{stem}.{suffix}": data for suffix, data in files.items() if suffix != PART}
 
 
 def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:

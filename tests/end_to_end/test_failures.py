@@ -31,7 +31,7 @@ def test_a_cell_without_memory_fails_alone(place):
     )
     assert place.ended(done.stdout) == {"done": 2, "cells": 4, "failed": 2, "computed": 2, "recomputed": 0}
     assert place.told(done.stdout) == snapshot(
-        "2 of 4 cells done, 2 failed, 2 computed, 0 recomputed. `bench report --task tiny.toml` makes the tables.\n"
+        "2 of 4 cells done, 2 failed, 2 computed, 0 recomputed. `bench report --task tiny.toml --plugin swallower.py --plugin killer.py` makes the tables.\n"
     )
     for method in ("swallower", "killer"):
         assert failure(place, method)["kind"] == "oom", method
@@ -53,7 +53,7 @@ def test_a_method_whose_first_three_cells_fail_alike_is_not_started_again_in_thi
     ended = {"done": 4, "cells": 8, "failed": 3, "not started": 1, "computed": 4, "recomputed": 0}
     assert place.ended(done.stdout) == ended
     assert place.told(done.stdout) == snapshot(
-        "4 of 8 cells done, 3 failed, 1 not started, 4 computed, 0 recomputed. `bench report --task tiny.toml` makes the tables.\n"
+        "4 of 8 cells done, 3 failed, 1 not started, 4 computed, 0 recomputed. `bench report --task tiny.toml --plugin raises.py` makes the tables.\n"
     )
     why = [line for line in place.told(done.stderr).splitlines() if "raises" in line and "tiny/" not in line]
     assert why == snapshot(

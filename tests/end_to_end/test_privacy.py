@@ -111,8 +111,8 @@ def test_predictions_number_the_patients_of_each_set_and_name_none(hospital):
         # Of each patient there are two films, the numbers of which follow one another.
         patient = rows["image_id"].str.extract(r"zqfilm(\d+)")[0].astype(int) // 2
         numbers = {p: code for code, p in enumerate(dict.fromkeys(patient))}
-        assert rows["group"].tolist() == [numbers[p] for p in patient]
-        assert rows["group"].dtype == "int32"
+        assert rows["cluster"].tolist() == [numbers[p] for p in patient]
+        assert rows["cluster"].dtype == "int32"
         assert len(numbers) == len(rows) / 2
 
 

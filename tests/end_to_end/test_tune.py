@@ -282,5 +282,8 @@ def test_mistakes_on_the_command_line(place, words, says):
 
 def test_a_run_of_what_was_never_tuned_says_what_to_do(place):
     done = place.bench("run", "--task", "tiny.toml", "--methods", "swift@tuned", "--folds", "0", code=1)
-    assert "nothing is chosen for swift on fold 0, seed 0: `bench tune --task tiny.toml --methods swift`" in done.stderr
+    assert (
+        "nothing is chosen for swift on fold 0, seed 0: `bench tune --task tiny.toml --methods swift --folds 0`"
+        in done.stderr
+    )
     assert "1 of 2 cells done, 1 failed" in done.stdout

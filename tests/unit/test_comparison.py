@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ from tests.prose import lines_with, plain, sentences_with
 STEPS = (-2, -1, 0, 1, 2)
 """Five folds of these, times s, have mean 0 and a std (ddof 1) of 1.5811 s."""
 SIZES = {"chexpert": 21040, "nih_cxr14": 10815, "fitzpatrick17k": 16577, "ddi": 656, "atlas": 1011, "pad_ufes_20": 1494}
+
+
+def predictions(sets: Iterable[str], groups: int) -> pd.DataFrame:
+    """One image of each group and class in every set."""
+    images = [(name, a, y) for name in sets for a in range(groups) for y in (0, 1)]
+    table = pd.DataFrame(images, columns=["set", "a_group", "y"])
+    return table.assign(image_id=[f"i{n}" for n in table.index], cluster=table.index, logit=table["y"] - 0.5)
 
 
 class Folder:
@@ -49,7 +57,7 @@ class Folder:
                 sets[name] = scores(groups, **values)
             synthetic = given.get("synthetic", False)
             stored = record(spec, fold, task=task, backbone=backbone, synthetic=synthetic, scores=sets)
-            save_cell(self.place, cell, stored, pd.DataFrame({"set": ["val"], "logit": [0.0]}), b"")
+            save_cell(self.place, cell, stored, predictions(sets, len(groups)), b"")
 
     def report(self, *words: str) -> int:
         places = {"results": self.place, "reports": self.place / "reports", "data": self.place, "cache": self.place}

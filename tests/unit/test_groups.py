@@ -407,7 +407,7 @@ def test_the_table_has_overall_min_and_gap_and_dashes():
     stream = io.StringIO()
     terminal.show(collect(five(), [], INFO), stream)
     assert sentences_with(stream.getvalue(), "Min") == snapshot(
-        ["method    Overall AUC    Min AUC        Gap AUC          cost"]
+        ["method    Overall AUC ↑  Min AUC ↑     Gap AUC ↓     cost  folds"]
     )
     assert sentences_with(stream.getvalue(), "val") == snapshot(
         ["– Not defined on 3 groups: Reg and Last: it reads val."]

@@ -195,7 +195,7 @@ def test_over_sites_stands_the_plain_mean_of_each_sites_own_paired_difference():
     assert (float(found["lowest"]), float(found["highest"])) == (pytest.approx(-0.05), pytest.approx(0.2))
     assert (found["sites"], found["better"]) == ("2", "1")
     page = files(merged)["merged.md"].decode()
-    assert "| Swift | -0.050 | +0.200 | +0.075 | -0.050 to +0.200 | 1 of 2 |" in page
+    assert "| Swift | −0.050 | +0.200 | +0.075 | −0.050 to +0.200 | 1 of 2 |" in page
     assert sentences_with(page, "Better") == snapshot(
         [
             "Better than Baseline at every site: none.",

@@ -7,7 +7,6 @@ import math
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from bench.report.numbers.ranking import Row
 from bench.score import definitions
 from bench.score.definitions import METRICS
 from bench.score.metrics import evaluate
+from tests import factory
 
 NAMES = ("light", "dark")
 
@@ -207,8 +207,7 @@ def test_a_metric_is_one_function_and_everything_else_reads_it_from_there() -> N
         "  version    1",
     ]
     info = SimpleNamespace(min_cell=2)
-    cells: Any = [{"scores": {"near": {"groups": {"light": {"positives": 1, "negatives": 9}}}}}]
-    cells[0]["scores"]["near"]["groups"]["dark"] = {"positives": 9, "negatives": 9}
+    cells = [factory.record("swift", 0, scores={"near": factory.scores({"light": (9, 1), "dark": (9, 9)})})]
     assert set(METRICS) - suppression.suppressed(cells, info)["near"] == {"auc", "brier"}  # type: ignore[arg-type]
 
 

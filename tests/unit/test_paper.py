@@ -227,7 +227,7 @@ def test_another_backbone_is_another_table():
     assert first["backbone"].unique().tolist() == ["resnet50"]
     assert (first["mean"].notna().sum(), second["mean"].notna().sum()) == (10 * 6, 6)
     (item,) = artefacts.chosen(every, "table-2")
-    assert item.missing(root)[0].backbone == "efficientnet_b3"
+    assert item.missing(root)[0].settings.backbone == "efficientnet_b3"
     # The same cells stand where the published numbers stand: keys, sets and metrics agree.
     published = everything()
     keys = ["key", "task", "backbone", "test_set", "metric"]

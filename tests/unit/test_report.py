@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -406,12 +407,12 @@ def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
     first = write(material(cells, [], INFO), tmp_path / "one")
     assert [file.name for file in first][:5] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
     assert sorted(tmp_path.glob("one/.*")) == []
-    stored = tmp_path / "cells.json"
-    stored.write_text(json.dumps(cells[::-1], sort_keys=True))
+    stored = tmp_path / "cells.pickle"
+    stored.write_bytes(pickle.dumps(cells[::-1]))
     code = (
-        "import json, pathlib, sys; from bench.report import TaskInfo, write;"
+        "import json, pathlib, pickle, sys; from bench.report import TaskInfo, write;"
         "from tests.unit.materials import material; cells, info, folder = sys.argv[1:];"
-        "cells = json.loads(pathlib.Path(cells).read_text());"
+        "cells = pickle.loads(pathlib.Path(cells).read_bytes());"
         "write(material(cells, [], TaskInfo(**json.loads(info))), pathlib.Path(folder))"
     )
     info = json.dumps(dataclasses.asdict(INFO) | {"ood": ["near", "far"]})

@@ -120,7 +120,7 @@ def test_a_set_smaller_than_the_least_is_said_to_be_so():
     assert "near: <10 images." in texts["notes"]
     assert "near (n <10)" in texts["terminal"]
     assert "n $<$10" in texts["tex"]
-    assert "n <10" in texts["md"]
+    assert "n &lt;10" in texts["md"]
 
 
 def test_one_fold_with_a_small_cell_of_val_hides_costs_whose_unit_is_the_external_set():

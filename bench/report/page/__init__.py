@@ -19,14 +19,13 @@ from markupsafe import Markup
 
 from bench.cells.identity import slug
 from bench.cells.record import Failure, Fit, Record
-from bench.report import named
 from bench.report.numbers.ablations import MAIN
 from bench.report.numbers.aggregate import SYNTHETIC, Results
 from bench.report.numbers.comparison import why_not_published
 from bench.report.numbers.task_info import key_of, label_of
 from bench.report.page.embed import Picture, picture, policy
 from bench.report.page.provenance import provenance
-from bench.report.render.document import PART, PART_LEVEL, Section, page_part
+from bench.report.render.document import PART, PART_LEVEL, Section, named, page_part
 from bench.report.render.text import html_prose, listed
 from bench.report.rerun_commands import once
 from bench.report.tables import main_table

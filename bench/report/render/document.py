@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -109,3 +109,8 @@ def _float(item: Float) -> str:
         notes = "\\\\\n".join(tex_prose(note) for note in item.notes)
         lines += [r"\begin{minipage}{\linewidth}\scriptsize\raggedright", notes, r"\end{minipage}"]
     return "\n".join([*lines, rf"\end{{{kind}}}"])
+
+
+def named(stem: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of an artefact by name; the part that a page shows is none."""
+    return {f"{stem}.{suffix}": data for suffix, data in files.items() if suffix != PART}
