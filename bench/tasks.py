@@ -90,9 +90,7 @@ def _phantom(hospital: str, images: int, family: str, **dials: object) -> Rows:
     return Rows(dataset="phantom:" + ",".join(f"{key}={value}" for key, value in given.items()))
 
 
-def _phantom_task(
-    name: str, says: str, family: str, attribute: Attribute, label: Label, images: int = 2400, **dials: object
-) -> Task:
+def _phantom_task(name: str, says: str, family: str, attribute: Attribute, images: int = 2400, **dials: object) -> Task:
     return Task(
         name=name,
         says=says,
@@ -101,7 +99,7 @@ def _phantom_task(
             hospital: _phantom(hospital, 2000, family, **{k: v for k, v in dials.items() if k != "log_odds"})
             for hospital in ("ood_neutral", "ood_reversed")
         },
-        label=label,
+        label=PNEUMOTHORAX if family == "chest" else NOT_MELANOMA,
         attribute=attribute,
         image_size=64,
         channels=1 if family == "chest" else 3,
@@ -171,23 +169,19 @@ def _chest_task(
     )
 
 
-_CXR_AGE = _phantom_task(
-    "phantom-cxr-age",
-    "generated chest films, pneumothorax tied to age in the source hospital; the demo",
-    "chest",
-    OLD,
-    PNEUMOTHORAX,
-    tied="age",
-)
-
 _ALL = (
-    _CXR_AGE,
+    _phantom_task(
+        "phantom-cxr-age",
+        "generated chest films, pneumothorax tied to age in the source hospital; the demo",
+        "chest",
+        OLD,
+        tied="age",
+    ),
     _phantom_task(
         "phantom-cxr-sex",
         "generated chest films, pneumothorax tied to sex in the source hospital",
         "chest",
         SEX,
-        PNEUMOTHORAX,
         tied="sex",
     ),
     _phantom_task(
@@ -195,7 +189,6 @@ _ALL = (
         "generated skin lesions, melanoma tied to light skin in the source hospital",
         "skin",
         DARK,
-        NOT_MELANOMA,
         tied="tone",
     ),
     _phantom_task(
@@ -203,7 +196,6 @@ _ALL = (
         "generated skin lesions, melanoma tied to sex in the source hospital",
         "skin",
         SEX,
-        NOT_MELANOMA,
         tied="sex",
     ),
     _phantom_task(
@@ -211,7 +203,6 @@ _ALL = (
         "control: age and pneumothorax are independent in the source hospital",
         "chest",
         OLD,
-        PNEUMOTHORAX,
         tied="age",
         log_odds=0.0,
     ),
@@ -220,7 +211,6 @@ _ALL = (
         "control: age is tied to pneumothorax but leaves no trace in the films",
         "chest",
         OLD,
-        PNEUMOTHORAX,
         tied="age",
         cue=0.0,
     ),
@@ -229,7 +219,6 @@ _ALL = (
         "control: pneumothorax leaves no trace in the films, age does",
         "chest",
         OLD,
-        PNEUMOTHORAX,
         tied="age",
         core=0.0,
     ),
@@ -241,7 +230,6 @@ _ALL = (
         "generated chest films, five age bands, pneumothorax tied to age over 65 in the source hospital",
         "chest",
         PHANTOM_AGE_BANDS,
-        PNEUMOTHORAX,
         images=4800,
         tied="age",
     ),
@@ -250,7 +238,6 @@ _ALL = (
         "generated skin lesions, six skin types, melanoma tied to light skin in the source hospital",
         "skin",
         SKIN_TYPES,
-        NOT_MELANOMA,
         images=9600,
         tied="tone",
         log_odds=-1.0,

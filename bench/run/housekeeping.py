@@ -11,11 +11,11 @@ from pathlib import Path
 from bench.cells import store
 from bench.cells.identity import BASELINE, cell_place, cells_folder
 from bench.errors import DataMissing, UnknownName, UsageError
-from bench.run import history, launchers, run_task
+from bench.run import history, launchers
 from bench.run.attempt import log_file
 from bench.run.cell_states import State, holders
 from bench.run.plan import PlannedCell
-from bench.run.start import start_run
+from bench.run.run_task import plan_run, start_run
 from bench.run.status import TaskStatus, status_of
 from bench.settings import Settings
 
@@ -52,7 +52,7 @@ def retry(results: Path, which: str, task: str | None) -> int:
         wanted = _wanted(status, which)
         chosen += len(wanted)
         for asked in history.remembered(results, status.task)[status.task]:
-            mine = [p for p in run_task.plan_run(asked)[1] if p.cell in {q.cell for q in wanted}]
+            mine = [p for p in plan_run(asked)[1] if p.cell in {q.cell for q in wanted}]
             wanted = [p for p in wanted if p.cell not in {q.cell for q in mine}]
             for part in _as_runs(mine, asked):
                 code |= start_run(part)

@@ -29,7 +29,7 @@ def add(verbs: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from bench.run import ablate
-    from bench.run.start import start_run
+    from bench.run.run_task import start_run
 
     return max([start_run(settings) for settings in ablate.ablation(read_settings(args))])
 
