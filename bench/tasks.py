@@ -123,48 +123,23 @@ def _ham10000(name: str, groups: str, attribute: Attribute) -> Task:
     )
 
 
-def _skin_task(
-    name: str,
-    says: str,
-    attribute: Attribute,
-    hospitals: tuple[str, ...],
-    backbones: tuple[str, ...] = ("resnet50", "efficientnet_b3"),
+def _paper_task(
+    recipe: str, name: str, says: str, attribute: Attribute, hospitals: tuple[str, ...], backbones: tuple[str, ...] = ()
 ) -> Task:
+    """Return a task of SWiFT's paper: of its skin lesions, or of its chest films."""
+    skin = recipe == "skin"
     return Task(
         name=name,
         says=says,
-        source=Rows(dataset="isic"),
+        source=Rows(dataset="isic" if skin else "mimic_cxr"),
         ood={hospital: Rows(dataset=hospital) for hospital in hospitals},
-        label=NOT_MELANOMA,
+        label=NOT_MELANOMA if skin else PNEUMOTHORAX,
         attribute=attribute,
-        image_size=256,
-        channels=3,
-        crop="centre",
-        recipe=RECIPES["skin"],
-        backbones=backbones,
-        weights="imagenet",
-    )
-
-
-def _chest_task(
-    name: str,
-    says: str,
-    attribute: Attribute,
-    hospitals: tuple[str, ...] = ("chexpert", "nih_cxr14"),
-    backbones: tuple[str, ...] = ("resnet50", "densenet121"),
-) -> Task:
-    return Task(
-        name=name,
-        says=says,
-        source=Rows(dataset="mimic_cxr"),
-        ood={hospital: Rows(dataset=hospital) for hospital in hospitals},
-        label=PNEUMOTHORAX,
-        attribute=attribute,
-        image_size=224,
-        channels=1,
-        crop="none",
-        recipe=RECIPES["chest"],
-        backbones=backbones,
+        image_size=256 if skin else 224,
+        channels=3 if skin else 1,
+        crop="centre" if skin else "none",
+        recipe=RECIPES[recipe],
+        backbones=backbones or ("resnet50", "efficientnet_b3" if skin else "densenet121"),
         weights="imagenet",
     )
 
@@ -244,29 +219,45 @@ _ALL = (
     ),
     _ham10000("sex", "women and men", SEX),
     _ham10000("age", "up to 60 and over 60", OVER_60),
-    _skin_task(
+    _paper_task(
+        "skin",
         "skin-tone",
         "melanoma, trained on ISIC, tested on Fitzpatrick 17k and DDI; light and dark skin",
         DARK,
         ("fitzpatrick17k", "ddi"),
     ),
-    _skin_task(
+    _paper_task(
+        "skin",
         "skin-gender",
         "melanoma, trained on ISIC, tested on the Atlas of Dermoscopy and PAD-UFES-20; women and men",
         SEX,
         ("atlas", "pad_ufes_20"),
     ),
-    _chest_task("cxr-gender", "pneumothorax, trained on MIMIC-CXR, tested on CheXpert and NIH; women and men", SEX),
-    _chest_task("cxr-age", "pneumothorax, trained on MIMIC-CXR, tested on CheXpert and NIH; up to and over 65", OLD),
+    _paper_task(
+        "chest",
+        "cxr-gender",
+        "pneumothorax, trained on MIMIC-CXR, tested on CheXpert and NIH; women and men",
+        SEX,
+        ("chexpert", "nih_cxr14"),
+    ),
+    _paper_task(
+        "chest",
+        "cxr-age",
+        "pneumothorax, trained on MIMIC-CXR, tested on CheXpert and NIH; up to and over 65",
+        OLD,
+        ("chexpert", "nih_cxr14"),
+    ),
     # Table 5 has one network and one test set: DDI knows three skin types, and NIH has 20 positives over 80.
-    _skin_task(
+    _paper_task(
+        "skin",
         "skin-tone-groups",
         "melanoma, trained on ISIC, tested on Fitzpatrick 17k; six skin types",
         SKIN_TYPES,
         ("fitzpatrick17k",),
         ("resnet50",),
     ),
-    _chest_task(
+    _paper_task(
+        "chest",
         "cxr-age-groups",
         "pneumothorax, trained on MIMIC-CXR, tested on CheXpert; five age bands",
         AGE_BANDS,

@@ -25,7 +25,7 @@ from bench.cells.identity import BASELINE
 from bench.cells.record import Error
 from bench.errors import NotWritten
 from bench.run.attempt import Event, FailureKind, attempt, describe_error, log_file, save_failure, write_log
-from bench.run.launchers.local.sharing import Sharing
+from bench.run.launchers.local.sharing import Sharing, WorkerSlot
 from bench.run.plan import PlannedCell
 from bench.settings import Settings
 
@@ -227,18 +227,13 @@ def _fold(planned: PlannedCell) -> Fold:
     return planned.cell.fold, planned.cell.seed
 
 
-@dataclass
-class _Worker:
+@dataclass(kw_only=True)
+class _Worker(WorkerSlot):
     process: BaseProcess
     pipe: Connection
-    gpu: str = ""
-    """What it sees as its only GPU; "" leaves the choice to the system."""
-    busy: PlannedCell | None = None
     fold: Fold | None = None
     """Of the cell that it works on or worked on last."""
     dead: bool = False
-    used: bool = False
-    shared: bool = False
 
     def send(self, planned: PlannedCell) -> None:
         # A worker that died while idle is found out by the next `receive`.
@@ -279,7 +274,7 @@ def _start(settings: Settings, job: str, gpu: str) -> _Worker:
     with _visible(gpu):
         process.start()
     theirs.close()
-    return _Worker(process, ours, gpu)
+    return _Worker(process=process, pipe=ours, gpu=gpu)
 
 
 @contextlib.contextmanager
@@ -307,10 +302,7 @@ def _work(pipe: Connection, settings: Settings, job: str) -> None:
             planned = pipe.recv()
             try:
                 event = attempt(
-                    planned,
-                    settings,
-                    lambda text, p=planned: pipe.send(Event("progress", p, text)),
-                    job=job,
+                    planned, settings, lambda text, p=planned: pipe.send(Event("progress", p, text)), job=job
                 )
             except NotWritten as error:
                 event = Event("failed", planned, error=describe_error(error))
