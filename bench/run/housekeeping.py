@@ -27,7 +27,8 @@ def print_log(results: Path, name: str, *, whole: bool) -> int:
         UnknownName: no cell with a log has this name, or several begin with it.
         DataMissing: there is no log at all.
     """
-    found = {str(file.relative_to(cells_folder(results)).with_suffix("")): file for file in _logs(results)}
+    folder = cells_folder(results)
+    found = {str(file.relative_to(folder).with_suffix("")): file for file in sorted(folder.rglob("*.log"))}
     if not found:
         raise DataMissing(f"logs in {results / 'cells'}", get_it="They are written by `bench run`.")
     matching = [cell for cell in found if name in cell]
@@ -110,10 +111,6 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     print(f"{len(remove)} {'would be ' if dry_run else ''}removed")
     return 0
-
-
-def _logs(results: Path) -> list[Path]:
-    return sorted(cells_folder(results).rglob("*.log"))
 
 
 def which(*, failed: bool, stale: bool, cell: str | None) -> str:

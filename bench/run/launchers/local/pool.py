@@ -83,7 +83,7 @@ def run_pool(
             if not busy and (interrupted() or not waiting.cells):
                 break
             # With a limit: neither an interruption nor a cell held elsewhere makes a pipe readable.
-            for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
+            for pipe in wait([worker.pipe for worker in busy], timeout=0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 event = worker.receive(settings)
                 if event.error and sharing.put_back(event.planned, event.error.kind, worker):
@@ -151,11 +151,6 @@ class _Waiting:
         if planned.cell.spec == BASELINE:
             self.unfinished.discard(_fold(planned))
             self.broken |= {_fold(planned)} if event.kind == "failed" else set()
-
-
-def _sleep(seconds: float) -> tuple[()]:
-    time.sleep(seconds)
-    return ()
 
 
 @contextlib.contextmanager
