@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"bench {bench.__version__}")
-    verbs = parser.add_subparsers(metavar="command", required=True, parser_class=_Parser)
+    verbs = parser.add_subparsers(metavar="command", required=True, parser_class=partial(_Parser, allow_abbrev=False))
 
     for room in (computing, reporting, inputs, life, plugins):
         room.add(verbs)

@@ -46,11 +46,19 @@ def words(text: str) -> tuple[str, ...]:
     return words
 
 
-def positive(text: str) -> int:
-    """Return a whole number of 1 or more."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}': a whole number of 1 or more expected")
-    return int(text)
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `low` on, or from `low` to `high`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
+            allowed = f"of {low} or more" if high is None else f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"'{text}': a whole number {allowed} expected")
+        return int(text)
+
+    return read
+
+
+positive = whole(1)
 
 
 def setting(

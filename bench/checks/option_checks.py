@@ -16,15 +16,13 @@ from bench.checks.subject import Broken, NoFit, NotApplicable, Subject, Trial, m
 
 def check_choices(subject: Subject) -> None:
     """Every value of every choice runs, with what it needs."""
-    tried = [must_fit(subject, completed(subject.method, choice)) for choice in other_choices(subject.method)]
-    if not tried:
+    if not [must_fit(subject, completed(subject.method, choice)) for choice in other_choices(subject.method)]:
         raise NotApplicable("no parameter is a choice")
 
 
 def check_presets(subject: Subject) -> None:
     """Every preset runs."""
-    tried = [must_fit(subject, method) for method in presets(subject.method).values()]
-    if not tried:
+    if not [must_fit(subject, method) for method in presets(subject.method).values()]:
         raise NotApplicable("it has none")
 
 
@@ -33,7 +31,7 @@ def check_parameters(subject: Subject) -> None:
 
     What shows on none of the usual images is tried on batches that lack a group or a class.
     """
-    default, tried = subject.method, 0
+    default = subject.method
     trial(subject, default)
     for field in dataclasses.fields(default):
         values: dict[str, None] = {}
@@ -43,8 +41,7 @@ def check_parameters(subject: Subject) -> None:
                 f"{field.name} changes neither logits nor logged facts (tried {', '.join(values) or 'nothing'}): read "
                 "it in fit, take it out, or name a value that shows with option(..., other=...)"
             )
-        tried += 1
-    if not tried:
+    if not dataclasses.fields(default):
         raise NotApplicable("it has no parameters")
 
 

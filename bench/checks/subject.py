@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from bench import learn
 from bench.api import Method, Recipe
+from bench.cells.identity import BASELINE, Cell
 from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit, UsageError
 from bench.learn.network import build_net
@@ -109,7 +110,7 @@ def random_run(
     """Return a run of a method on random splits and a random network."""
     splits = {name: functools.partial(random_split, name, rare=rare, gap=gap) for name in SPLITS}
     net = net or random_net()
-    return CellRun(net, recipe, splits, method.uses, seed=seed, task="check", fold=0, method=spec)
+    return CellRun(net, recipe, splits, method.uses, Cell("check", "small", spec, fold=0, seed=seed))
 
 
 def random_net(seed: int = 0) -> Net:
@@ -123,9 +124,8 @@ def random_net(seed: int = 0) -> Net:
 def _pretrained(seed: int) -> Net:
     splits = {"train": functools.partial(random_split, "train", gap=True, seed=seed)}
     recipe = dataclasses.replace(RECIPE, optimiser="adam")
-    run = CellRun(
-        random_net(seed), recipe, splits, frozenset(splits), seed=seed, task="check", fold=0, method="baseline"
-    )
+    cell = Cell("check", "small", BASELINE, fold=0, seed=seed)
+    run = CellRun(random_net(seed), recipe, splits, frozenset(splits), cell)
     net = learn.finetune(run, run.model, loss=learn.blend(1.0), split="train", epochs=6, lr=2e-3)
     return uncounted(net)  # type: ignore[return-value]
 
@@ -187,7 +187,7 @@ def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Tria
         return opened[name]
 
     splits = {name: functools.partial(opening, name) for name in SPLITS}
-    run = CellRun(baseline, recipe, splits, method.uses, seed=seed, task="check", fold=0, method=spec)
+    run = CellRun(baseline, recipe, splits, method.uses, Cell("check", "small", spec, fold=0, seed=seed))
     before = _set_random_states()
     known = _random_states()
     try:

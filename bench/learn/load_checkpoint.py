@@ -11,7 +11,6 @@ import torch
 
 from bench.errors import DataError
 from bench.learn.network import BACKBONES, build_net
-from bench.net import Net
 
 INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights")
 """Names under which training scripts put the weights beside other things."""
@@ -44,13 +43,6 @@ def user_checkpoint_state(file: Path, backbone: str) -> dict[str, torch.Tensor]:
     wanted = net.state_dict()
     _check(state, wanted, file, backbone)
     return {name: state[name].to(value.dtype) if name in state else value for name, value in wanted.items()}
-
-
-def user_checkpoint_net(file: Path, backbone: str) -> Net:
-    """Return a baseline with the weights of a user's checkpoint, in evaluation mode; see `user_checkpoint_state`."""
-    net = build_net(backbone)
-    net.load_state_dict(user_checkpoint_state(file, backbone))
-    return net
 
 
 def _tensors(content: object, file: Path) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor
 
@@ -22,7 +22,6 @@ from bench.learn.losses import (
 
 ProxyName = Literal["paper", "signed_half_logit", "signed_half_score"]
 EmptyCell = Literal["skip", "zero_mean"]
-PROXIES: tuple[str, ...] = get_args(ProxyName)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from bench.cells import store
 from bench.cells.identity import BASELINE, cell_place, log_file
@@ -26,7 +26,6 @@ from bench.settings import Settings
 
 EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
 FailureKind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
-FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 _NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
 """What torch, the driver, and cuDNN or cuBLAS say where memory is short and no class of error does."""
 

@@ -26,6 +26,7 @@ from bench.data.task_data import FOLD_SPLITS, TaskData, open_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.learn.device import device, keep_memory
 from bench.learn.predict import predict
+from bench.net import Net
 from bench.run import environment, paired_splits, pictures
 from bench.run.context import CellRun, SharedCache, uncounted
 from bench.run.paired_splits import Splits
@@ -50,15 +51,7 @@ def run_cell(
     torch.set_num_threads(data.task.recipe.threads)
     keep_memory()
     splits = open_splits(settings, data, cell.fold)
-
-    file = checkpoint_file(settings.cache, cell, data)
-    if cell.spec == BASELINE and not file.is_file():
-        if data.user_checkpoint is None:
-            train_baseline(file, cell, data, splits, report)
-        else:
-            take_baseline(file, data.user_checkpoint.file(cell.fold), cell.backbone)
-    baseline, baseline_sha = load_baseline(file, cell.backbone)
-    baseline.to(device())
+    baseline, baseline_sha = _baseline(cell, data, splits, settings, report)
 
     method = build_method(cell.runs, settings.plugins)
     data, pair = paired_splits.choose_pair(data, baseline, splits["val"])
@@ -70,17 +63,10 @@ def run_cell(
         data.task.recipe,
         fitting,
         method.uses,
-        seed=cell.seed,
-        task=cell.task,
-        fold=cell.fold,
-        method=cell.spec,
+        cell,
         report=report,
         shared_cache=_shared_cache(settings, data, cell, method, baseline_sha),
     )
-    if data.user_checkpoint is not None and cell.spec == BASELINE:
-        run.log(given_baseline=data.user_checkpoint.sha256(cell.fold))
-        if data.user_checkpoint.shared:
-            run.warn(SEEN)
     model = uncounted(_fit(method, run, data, cell))
     seconds = time.perf_counter() - started
 
@@ -148,8 +134,26 @@ def open_splits(settings: Settings, data: TaskData, fold: int) -> Splits:
     return {name: partial(split, name) for name in (*FOLD_SPLITS, *data.task.ood)}
 
 
+def _baseline(
+    cell: Cell, data: TaskData, splits: Splits, settings: Settings, report: Callable[[str], None] | None
+) -> tuple[Net, str]:
+    """Return the baseline of a cell's fold and the SHA-256 of its file; the baseline's own cell makes the file."""
+    file = checkpoint_file(settings.cache, cell, data)
+    if cell.spec == BASELINE and not file.is_file():
+        if data.user_checkpoint is None:
+            train_baseline(file, cell, data, splits, report)
+        else:
+            take_baseline(file, data.user_checkpoint.file(cell.fold), cell.backbone)
+    baseline, sha256 = load_baseline(file, cell.backbone)
+    return baseline.to(device()), sha256
+
+
 def _fit(method: Method, run: CellRun, data: TaskData, cell: Cell) -> nn.Module:
     """Return the fitted model; the baseline, with a warning, in a fold without a pair of groups to fit on."""
+    if data.user_checkpoint is not None and cell.spec == BASELINE:
+        run.log(given_baseline=data.user_checkpoint.sha256(cell.fold))
+        if data.user_checkpoint.shared:
+            run.warn(SEEN)
     if data.task.external == 0 and "external" in method.uses:
         return run.model  # without an external set there is nothing to fit on
     if data.unpaired:

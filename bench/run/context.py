@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Recipe, Split
+from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit
 from bench.files import replacing
@@ -45,8 +46,8 @@ class SharedCache:
 class CellRun:
     """One method on one fold. Splits are made when first read; only those in `uses` can be.
 
-    `method` is a spec and `task` may name a variant. Draws depend only on the names before the colon, so that all
-    settings of a method and all variants of a task are compared on the same draws.
+    Draws depend only on the names before the colon in the cell's task and method, so that all settings of a method and
+    all variants of a task are compared on the same draws.
     """
 
     def __init__(
@@ -55,11 +56,8 @@ class CellRun:
         recipe: Recipe,
         splits: Mapping[str, Callable[[], ImageSplit]],
         uses: frozenset[str],
+        cell: Cell,
         *,
-        seed: int,
-        task: str,
-        fold: int,
-        method: str,
         report: Callable[[str], None] | None = None,
         shared_cache: SharedCache | None = None,
     ) -> None:
@@ -68,7 +66,7 @@ class CellRun:
         self.model = counted(copy.deepcopy(model).eval().requires_grad_(True), self.passes)
         self.recipe = recipe
         self._splits, self._uses, self._opened = splits, uses, {}
-        self._names, self._method, self._report = (seed, name_of(task), fold), name_of(method), report
+        self._names, self._method, self._report = (cell.seed, name_of(cell.task), cell.fold), name_of(cell.spec), report
         self._shared_cache = shared_cache
 
     def split(self, name: str) -> ImageSplit:

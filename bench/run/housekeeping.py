@@ -11,11 +11,11 @@ from pathlib import Path
 from bench.cells import store
 from bench.cells.identity import BASELINE, cell_place, cells_folder
 from bench.errors import DataMissing, UnknownName, UsageError
-from bench.run import history, launchers, run_task
+from bench.run import history, launchers
 from bench.run.attempt import log_file
 from bench.run.cell_states import State, holders
 from bench.run.plan import PlannedCell
-from bench.run.start import start_run
+from bench.run.run_task import plan_run, start_run
 from bench.run.status import TaskStatus, status_of
 from bench.settings import Settings
 
@@ -27,7 +27,8 @@ def print_log(results: Path, name: str, *, whole: bool) -> int:
         UnknownName: no cell with a log has this name, or several begin with it.
         DataMissing: there is no log at all.
     """
-    found = {str(file.relative_to(cells_folder(results)).with_suffix("")): file for file in _logs(results)}
+    folder = cells_folder(results)
+    found = {str(file.relative_to(folder).with_suffix("")): file for file in sorted(folder.rglob("*.log"))}
     if not found:
         raise DataMissing(f"logs in {results / 'cells'}", get_it="They are written by `bench run`.")
     matching = [cell for cell in found if name in cell]
@@ -52,7 +53,7 @@ def retry(results: Path, which: str, task: str | None) -> int:
         wanted = _wanted(status, which)
         chosen += len(wanted)
         for asked in history.remembered(results, status.task)[status.task]:
-            mine = [p for p in run_task.plan_run(asked)[1] if p.cell in {q.cell for q in wanted}]
+            mine = [p for p in plan_run(asked)[1] if p.cell in {q.cell for q in wanted}]
             wanted = [p for p in wanted if p.cell not in {q.cell for q in mine}]
             for part in _as_runs(mine, asked):
                 code |= start_run(part)
@@ -110,10 +111,6 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     print(f"{len(remove)} {'would be ' if dry_run else ''}removed")
     return 0
-
-
-def _logs(results: Path) -> list[Path]:
-    return sorted(cells_folder(results).rglob("*.log"))
 
 
 def which(*, failed: bool, stale: bool, cell: str | None) -> str:

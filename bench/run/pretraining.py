@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,17 +80,7 @@ def train_baseline(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed_of(cell.seed, "baseline", cell.fold, "init"))
         net = build_net(cell.backbone, weights=data.task.weights).to(device())
-    run = CellRun(
-        net,
-        recipe,
-        splits,
-        frozenset({trained_on}),
-        seed=cell.seed,
-        task="baseline",
-        fold=cell.fold,
-        method="baseline",
-        report=report,
-    )
+    run = CellRun(net, recipe, splits, frozenset({trained_on}), replace(cell, task="baseline"), report=report)
     optimiser = _optimiser(recipe, run.model)
     best = _Best(run.model, splits[chosen_on[0]]()) if chosen_on else None
     plateau = ReduceLROnPlateau(optimiser, factor=0.1, patience=10) if recipe.pretrain_plateau else None

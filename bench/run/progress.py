@@ -6,16 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from bench.cells.identity import BASELINE
 from bench.run.attempt import Event
 
-
-class Watcher(Protocol):
-    """Hears of every event of a run."""
-
-    def __call__(self, event: Event) -> None: ...
+Watcher = Callable[[Event], None]
+"""Hears of every event of a run."""
 
 
 @contextmanager

@@ -1,12 +1,12 @@
-"""A whole run: plan, skip what is done, prepare the images, compute the rest."""
+"""A whole run: plan, skip what is done, prepare the images, compute the rest or hand it to a queue."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from bench.data import split_manifest
 from bench.data.task_data import TaskData, open_data
 from bench.errors import DataError, EmptyGroup, NotWritten
 from bench.files import check_writable, replacing
+from bench.run import launchers
 from bench.run.attempt import Event, describe_error, save_failure
-from bench.run.launchers import Work, chosen
+from bench.run.cell_states import cell_statuses
+from bench.run.history import remember
 from bench.run.plan import PlannedCell, check_backbone, checkpoint_file, method_specs, plan, undefined
 from bench.run.progress import counting, watching
 from bench.run.tuned_choice import with_choice
@@ -119,7 +121,16 @@ def _check_given(data: TaskData, cells: Sequence[PlannedCell]) -> None:
             user_checkpoint_state(file, cells[0].cell.backbone)
 
 
-def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: None) -> Outcome:
+def _begin(data: TaskData, settings: Settings, *, remembered: bool) -> None:
+    """Clear up after killed processes, and store beside the results how they are split and what was asked for."""
+    store.clear_temporaries(settings.results, data.task.name, settings.cache)
+    if not settings.selecting:
+        store_splits(data, settings.results)
+        if remembered:
+            remember(settings, data.task.name)
+
+
+def run_task(settings: Settings) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
 
     Raises:
@@ -127,11 +138,7 @@ def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: N
         NotWritten: where results or cache cannot be written any more.
     """
     data, cells, todo = prepare(settings)
-    if todo:
-        on_plan(data.task.name)
-    store.clear_temporaries(settings.results, data.task.name, settings.cache)
-    if not settings.selecting:
-        store_splits(data, settings.results)
+    _begin(data, settings, remembered=bool(todo))
     was_done = {p for p in todo if store.cell_file(settings.results, p.cell).is_file()}
     done, unreadable = len(cells) - len(todo), data.left_out(settings.cache)
     outcome = Outcome(planned=len(cells), done_before=done, unreadable=unreadable)
@@ -166,7 +173,7 @@ def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: N
     if runnable:
         jobs = at_a_time(settings, data.task.recipe.threads)
         baselines = sum(p.cell.spec == BASELINE for p in runnable)
-        work = Work(data.task.name, tuple(runnable), settings, jobs)
+        work = launchers.Work(data.task.name, tuple(runnable), settings, jobs)
         with watching(baselines, len(runnable) - baselines, jobs) as watcher:
 
             def both(event: Event) -> None:
@@ -174,7 +181,7 @@ def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: N
                 watcher(event)
 
             try:
-                chosen(settings).submit(work, both)
+                launchers.chosen(settings).submit(work, both)
             finally:
                 # Workers that were stopped in the middle of a cell clear nothing up themselves.
                 store.clear_temporaries(settings.results, data.task.name, settings.cache)
@@ -240,9 +247,7 @@ def print_plan(settings: Settings) -> int:
 
 def print_run(settings: Settings) -> int:
     """Run, say on stderr what happens and on stdout what was done; return the exit code."""
-    from bench.run.history import remember
-
-    outcome = run_task(settings, on_plan=lambda task: remember(settings, task))
+    outcome = run_task(settings)
     code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
@@ -263,3 +268,51 @@ def tell(outcome: Outcome) -> int:
     for why, number in outcome.blocked.items():
         print(f"not started: {number} of the cells, {why}; the same command tries again", file=sys.stderr)
     return 1 if outcome.failures or outcome.blocked or outcome.unreadable else 0
+
+
+def start_run(settings: Settings) -> int:
+    """Compute what is missing of a run, or submit it; or print what would be. Return the exit code.
+
+    Raises:
+        UnknownName, UsageError: a launcher, an option or a combination that does not exist; before anything is planned.
+    """
+    launcher = launchers.chosen(settings)
+    if settings.dry_run and not launcher.queues:
+        return print_plan(settings)
+    settings = launcher.accept(settings)
+    return _submit(settings, launcher) if launcher.queues else print_run(settings)
+
+
+def _submit(settings: Settings, launcher: launchers.Launcher) -> int:
+    """Submit what is missing of a run and is not in a queue; or print what would be. Return the exit code."""
+    if settings.dry_run:
+        data, cells = plan_run(settings)
+        todo = pending(cells, data, settings)
+        print(heading(data, cells, todo), file=sys.stderr)
+    else:
+        data, cells, todo = prepare(settings)
+        _begin(data, settings, remembered=True)
+    for planned in todo:
+        if planned.error is not None:
+            print(f"cannot run: {planned.cell}: {planned.error}", file=sys.stderr)
+    runnable = [p for p in todo if p.error is None]
+    queued = launchers.queued(settings.results, data.task.name, settings.plugins)
+    now = cell_statuses(runnable, settings.results, queued)
+    waiting = {cell for cell, job in queued.items() if job.state != "gone"}
+    left = tuple(p for p in runnable if now[p.cell].state != "running" and str(p.cell) not in waiting)
+    under_way = len(runnable) - len(left)
+    work = launchers.Work(data.task.name, left, settings, queued=queued)
+    if settings.dry_run:
+        for line in launcher.preview(work):
+            print(line)
+        if under_way:
+            print(f"{under_way} cells are in the queue or running already")
+        return 0
+    taken = launcher.submit(work, lambda event: None)
+    assert taken is not None, "a launcher with a queue says how many cells it took"
+    parts = [f"{len(cells) - len(todo)} of {len(cells)} cells done", f"{taken.cells} submitted in {taken.where}"]
+    parts += [f"{under_way} in the queue or running before"] if under_way else []
+    parts += [f"{len(left) - taken.cells} left for later: {taken.why}"] if len(left) > taken.cells else []
+    status = command("status", replace(settings, task=data.task.name))
+    print(f"{', '.join(parts)}. `{status}` shows how they stand, the same command resumes.")
+    return 1 if len(runnable) < len(todo) else 0

@@ -118,18 +118,11 @@ def lines(status: TaskStatus) -> list[str]:
     left = status.seconds_left
     if any(status.counts.get(state) for state in ("running", "submitted", "pending", "stale")):
         text += [f"ETA {clock(left)}, by the times of done cells" if left is not None else "ETA not known yet"]
-    text += _running(status) + _stale(status) + _failures(status)
-    return [*text, ""]
-
-
-def _running(status: TaskStatus) -> list[str]:
-    found = [(cell, now) for cell, now in status.cells.items() if now.state == "running"]
-    return [f"running   {cell}  {now.note}  {last_line(status.results, cell)}" for cell, now in found[:SHOWN]]
-
-
-def _stale(status: TaskStatus) -> list[str]:
-    notes = Counter(now.note for now in status.cells.values() if now.state == "stale")
-    return [f"stale     {count} cells: {note}" for note, count in notes.items()]
+    running = [(cell, now) for cell, now in status.cells.items() if now.state == "running"]
+    text += [f"running   {cell}  {now.note}  {last_line(status.results, cell)}" for cell, now in running[:SHOWN]]
+    stale = Counter(now.note for now in status.cells.values() if now.state == "stale")
+    text += [f"stale     {count} cells: {note}" for note, count in stale.items()]
+    return [*text, *_failures(status), ""]
 
 
 def _failures(status: TaskStatus) -> list[str]:

@@ -7,16 +7,15 @@ from typing import Any
 
 from bench.run.objective import OBJECTIVES
 from bench.settings import arguments, positive, read_settings
+from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
     """Add them to the command line."""
-    run = verbs.add_parser("run", help="compute what is missing of a comparison; again = resume", allow_abbrev=False)
-    run.set_defaults(call=_run)
+    run = add_verb(verbs, "run", _run, "compute what is missing of a comparison; again = resume")
     arguments(run, "run")
 
-    tune = verbs.add_parser("tune", help="choose parameters on held-out validation images", allow_abbrev=False)
-    tune.set_defaults(call=_tune)
+    tune = add_verb(verbs, "tune", _tune, "choose parameters on held-out validation images")
     tune.add_argument("--trials", type=positive, default=8, help="most per method and fold (default: 8)")
     tune.add_argument(
         "--objective",
@@ -30,7 +29,7 @@ def add(verbs: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from bench.run import ablate
-    from bench.run.start import start_run
+    from bench.run.run_task import start_run
 
     return max([start_run(settings) for settings in ablate.ablation(read_settings(args))])
 

@@ -6,29 +6,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.settings import arguments, read_settings
+from bench.settings import arguments, read_settings, whole
+from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
     """Add them to the command line."""
-    _add_prepare(verbs)
-    _add_doctor(verbs)
-    _add_phantom(verbs)
-
-
-def _add_prepare(verbs: Any) -> None:
-    parser = verbs.add_parser(
-        "prepare", help="decode images and fetch weights, before a run needs them", allow_abbrev=False
-    )
-    parser.set_defaults(call=_prepare)
+    parser = add_verb(verbs, "prepare", _prepare, "decode images and fetch weights, before a run needs them")
     parser.add_argument("task", help="as for `bench run --task`")
     parser.add_argument("--verify", action="store_true", help="hold every image against its checksum")
     arguments(parser, "prepare", jobs={"help": "processes that decode (default: all cores)"})
 
-
-def _add_doctor(verbs: Any) -> None:
-    parser = verbs.add_parser("doctor", help="what is wrong with the data of a task or a dataset", allow_abbrev=False)
-    parser.set_defaults(call=_doctor)
+    parser = add_verb(verbs, "doctor", _doctor, "what is wrong with the data of a task or a dataset")
     parser.add_argument("task", help="a task as for `bench run --task`, or a dataset such as nih_cxr14")
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument("--fast", action="store_true", help="tables, and images that are decoded already (the default)")
@@ -36,18 +25,14 @@ def _add_doctor(verbs: Any) -> None:
     parser.add_argument("--json", action="store_true", help="for machines: counts, and no name of an image")
     arguments(parser, "doctor")
 
-
-def _add_phantom(verbs: Any) -> None:
-    phantom = verbs.add_parser(
-        "phantom", help="write generated images in the layout of an official release", allow_abbrev=False
-    )
-    phantom.set_defaults(call=_phantom)
+    phantom = add_verb(verbs, "phantom", _phantom, "write generated images in the layout of an official release")
     phantom.add_argument("names", nargs="+", metavar="dataset", help="such as mimic_cxr")
     phantom.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the trees come to DIR/DATASET: later pass --data DIR"
     )
-    phantom.add_argument("--images", type=_phantom_images, default=1000, help="40 to 50000 a tree (default: 1000)")
-    phantom.add_argument("--seed", type=_seed, default=0, help="another seed gives other people (default: 0)")
+    # Below 40 not every planted fault occurs; above 50,000 the running numbers leave their range.
+    phantom.add_argument("--images", type=whole(40, 50_000), default=1000, help="40 to 50000 a tree (default: 1000)")
+    phantom.add_argument("--seed", type=whole(0), default=0, help="another seed gives other people (default: 0)")
     arguments(phantom, "phantom")
 
 
@@ -73,16 +58,3 @@ def _phantom(args: argparse.Namespace) -> int:
     for folder in folders:
         print(folder)
     return 0
-
-
-def _phantom_images(text: str) -> int:
-    # Below 40 not every planted fault occurs; above 50,000 the running numbers leave their range.
-    if not text.isdigit() or not 40 <= int(text) <= 50_000:
-        raise argparse.ArgumentTypeError(f"'{text}': a whole number from 40 to 50000 expected")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"'{text}': a whole number of 0 or more expected")
-    return int(text)

@@ -7,36 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from bench.settings import arguments, read_settings
+from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
     """Add them to the command line."""
-    _add_ls(verbs)
-    _add_check(verbs)
-    _add_new(verbs)
-
-
-def _add_ls(verbs: Any) -> None:
-    ls = verbs.add_parser(
-        "ls", help="list methods, datasets, launchers, tasks, metrics and the register, or show one", allow_abbrev=False
-    )
-    ls.set_defaults(call=_ls)
+    ls = add_verb(verbs, "ls", _ls, "list methods, datasets, launchers, tasks, metrics and the register, or show one")
     kinds = ("methods", "datasets", "launchers", "tasks", "metrics", "register")
     ls.add_argument("what", nargs="?", choices=kinds, metavar="what")
     ls.add_argument("name", nargs="?", help="one of them")
     arguments(ls, "ls")
 
-
-def _add_check(verbs: Any) -> None:
-    check = verbs.add_parser("check", help="run the conformance checks on methods", allow_abbrev=False)
-    check.set_defaults(call=_check)
+    check = add_verb(verbs, "check", _check, "run the conformance checks on methods")
     check.add_argument("names", nargs="+", metavar="name", help="a method, or all")
     arguments(check, "check")
 
-
-def _add_new(verbs: Any) -> None:
-    new = verbs.add_parser("new", help="write a working plugin and its test", allow_abbrev=False)
-    new.set_defaults(call=_new)
+    new = add_verb(verbs, "new", _new, "write a working plugin and its test")
     new.add_argument("kind", choices=("method",), metavar="kind")
     new.add_argument("name", help="such as my-method")
     new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")

@@ -7,24 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.settings import arguments, read_settings, words
-from bench.verbs.arguments import add_min_cell
+from bench.settings import arguments, positive, read_settings, words
+from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
     """Add them to the command line."""
-    _add_report(verbs)
-    _add_export(verbs)
-    _add_merge(verbs)
-    _add_metrics(verbs)
-
-
-def _add_report(verbs: Any) -> None:
-    report = verbs.add_parser("report", help="tables and figures of finished cells", allow_abbrev=False)
-    report.set_defaults(call=_report)
+    report = add_verb(verbs, "report", _report, "tables and figures of finished cells")
     report.add_argument("--all", action="store_true", help="all tasks with results, and the page that links them")
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
-    add_min_cell(report)
+    _add_min_cell(report)
     report.add_argument(
         "--from",
         type=Path,
@@ -47,36 +39,35 @@ def _add_report(verbs: Any) -> None:
     report.add_argument("--list", action="store_true", help="print artefacts, and what makes those that are missing")
     arguments(report, "report", task={"required": False, "help": "as for `bench run`"})
 
-
-def _add_export(verbs: Any) -> None:
-    parser = verbs.add_parser(
-        "export", help="the results of a task in one archive, to be read elsewhere", allow_abbrev=False
-    )
-    parser.set_defaults(call=_export)
+    parser = add_verb(verbs, "export", _export, "the results of a task in one archive, to be read elsewhere")
     parser.add_argument("--out", type=Path, metavar="FILE.tar.gz", help="where to write (default: TASK.tar.gz here)")
     parser.add_argument(
         "--with-predictions", action="store_true", help="also every prediction, with the ids of images (default: none)"
     )
-    add_min_cell(parser)
+    _add_min_cell(parser)
     arguments(parser, "export", task={"help": "as for `bench run`"})
 
-
-def _add_merge(verbs: Any) -> None:
-    parser = verbs.add_parser("merge", help="results of several sites in one report", allow_abbrev=False)
-    parser.set_defaults(call=_merge)
+    parser = add_verb(verbs, "merge", _merge, "results of several sites in one report")
     parser.add_argument("sites", nargs="+", type=Path, metavar="SITE", help="an archive of `bench export`, or results")
     parser.add_argument("--names", type=words, help="of the sites, such as north,south (default: of their files)")
     parser.add_argument("--task", help="which, where results are of several")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: reports/TASK-merged)")
-    add_min_cell(parser)
+    _add_min_cell(parser)
     arguments(parser, "merge")
 
-
-def _add_metrics(verbs: Any) -> None:
-    parser = verbs.add_parser("metrics", help="scores of stored cells anew, from their predictions", allow_abbrev=False)
-    parser.set_defaults(call=_metrics)
+    parser = add_verb(verbs, "metrics", _metrics, "scores of stored cells anew, from their predictions")
     parser.add_argument("--recompute", action="store_true", help="write what changes: new metrics, new definitions")
     arguments(parser, "metrics", task={"required": False, "help": "as for `bench run` (default: all with cells)"})
+
+
+def _add_min_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-cell",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="suppress counts and metrics by group where a group and class has fewer images (default: show all)",
+    )
 
 
 def _report(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.run.launchers import Work
-from bench.run.launchers.local import gpus
+from bench.run.launchers.local import visible_gpus
 from bench.run.launchers.slurm import submit
 from bench.run.run_task import at_a_time, prepare
 from bench.settings import Settings
@@ -173,9 +173,9 @@ def test_visible_gpus_are_those_of_the_environment_or_of_nvidia_smi(tmp_path, mo
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 4,GPU-c")
-    assert gpus.visible() == ("3", "4", "GPU-c")
+    assert visible_gpus() == ("3", "4", "GPU-c")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert gpus.visible() == ("0", "1")
+    assert visible_gpus() == ("0", "1")
 
 
 def test_as_many_cells_share_the_gpus_as_cores_allow(monkeypatch, capsys):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bench import learn
+from bench.cells.identity import Cell
 from bench.checks import RECIPE, random_net, random_split
 from bench.data.image_split import ImageSplit
 from bench.learn import frozen_features
@@ -31,10 +32,7 @@ def cell(images):
         recipe,
         {"external": lambda: split},
         frozenset({"external"}),
-        seed=0,
-        task="perf",
-        fold=0,
-        method="perf",
+        Cell("perf", "small", "perf", fold=0, seed=0),
     )
 
 
@@ -128,10 +126,7 @@ def test_nine_thresholds(compare, tmp_path):
                 recipe,
                 {"external": lambda: split},
                 frozenset({"external"}),
-                seed=0,
-                task="perf",
-                fold=0,
-                method="swift",
+                Cell("perf", "small", "swift", fold=0, seed=0),
                 shared_cache=shared_cache,
             )
             SWiFT(reset_share=share / 10).fit(run)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from bench.cells.identity import Cell
 from bench.checks import RECIPE
 from bench.data.image_split import ImageSplit
 from bench.learn.device import device
@@ -140,6 +141,5 @@ def a_run(
 ) -> CellRun:
     """A cell with a network and splits."""
     recipe = dataclasses.replace(RECIPE, batch=batch, epochs=epochs, precision=precision)
-    return CellRun(
-        net, recipe, splits, frozenset(splits), seed=0, task="perf", fold=0, method="perf", shared_cache=shared_cache
-    )
+    cell = Cell("perf", "small", "perf", fold=0, seed=0)
+    return CellRun(net, recipe, splits, frozenset(splits), cell, shared_cache=shared_cache)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import registry
+from bench.cells.identity import Cell
 from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
 from bench.run.context import CellRun
 from bench.run.plan import build_method
@@ -40,7 +41,7 @@ def test_the_images_of_a_method_are_what_its_cells_count(spec, most):
     splits = {split: partial(random_split, split, images=sizes[split], gap=True) for split in SPLITS}
     # Six batches an epoch: one evaluation of DiffGda after each, as on the tasks of the paper.
     recipe = dataclasses.replace(RECIPE, epochs=4, batch=32)
-    run = CellRun(trained_net(), recipe, splits, method.uses, seed=0, task="check", fold=0, method=name)
+    run = CellRun(trained_net(), recipe, splits, method.uses, Cell("check", "small", name, fold=0, seed=0))
     method.fit(run)
 
     trained, forward = images(method.title, most, e=192, v=48, E=4)

@@ -15,6 +15,7 @@ import torch
 from inline_snapshot import snapshot
 
 from bench import learn, registry
+from bench.cells.identity import Cell
 from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
 from bench.data.image_split import ImageSplit
 from bench.learn import device as devices
@@ -54,10 +55,7 @@ def a_run(device, spec, shared_cache=None, recipe=RECIPE):
         recipe,
         splits,
         method.uses,
-        seed=0,
-        task="check",
-        fold=0,
-        method=spec,
+        Cell("check", "small", spec, fold=0, seed=0),
         shared_cache=shared_cache,
     )
     return method, run

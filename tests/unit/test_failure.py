@@ -5,13 +5,14 @@ import json
 import signal
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 import torch
 
 from bench.cells.identity import Cell
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
-from bench.run.attempt import FAILURE_KINDS, classify
+from bench.run.attempt import FailureKind, classify
 from bench.run.history import as_record
 from bench.run.launchers.local.pool import kind_of_exit
 from bench.run.launchers.slurm.queue import kind_of_state
@@ -71,7 +72,7 @@ def test_a_state_of_slurm_has_a_kind(state, kind):
 
 
 def test_only_what_says_nothing_of_the_cell_is_tried_again_by_itself():
-    assert {kind for kind in FAILURE_KINDS if ATTEMPTS.get(kind, 1) > 1} == {"node", "preempted", "timeout"}
+    assert {kind for kind in get_args(FailureKind) if ATTEMPTS.get(kind, 1) > 1} == {"node", "preempted", "timeout"}
 
 
 TOLD_TWICE = """

@@ -10,7 +10,7 @@ from torch import nn
 from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataMissing
 from bench.learn._torchvision_without_operators import models
-from bench.learn.load_checkpoint import user_checkpoint_net, user_checkpoint_state
+from bench.learn.load_checkpoint import user_checkpoint_state
 from bench.learn.network import build_net
 from tests.prose import lines_with, plain, sentences_with
 
@@ -22,6 +22,13 @@ def saved(tmp_path):
         return tmp_path / "model.pt"
 
     return save
+
+
+def loaded(file, backbone):
+    """The network that a user's checkpoint becomes, in evaluation mode."""
+    net = build_net(backbone)
+    net.load_state_dict(user_checkpoint_state(file, backbone))
+    return net
 
 
 def images(size=64):
@@ -41,7 +48,7 @@ def images(size=64):
 )
 def test_own_names_in_every_wrapping(saved, wrap):
     net = build_net("small")
-    own = user_checkpoint_net(saved(wrap(net.state_dict())), "small")
+    own = loaded(saved(wrap(net.state_dict())), "small")
     torch.testing.assert_close(own(images()), net(images()), rtol=0, atol=0)
 
 
@@ -59,7 +66,7 @@ def test_torchvision_models_with_another_last_layer(saved, backbone, outputs):
     with torch.no_grad():
         z = theirs(images())
         wanted = z[:, 1] - z[:, 0] if outputs == 2 else z[:, 0]
-        found = user_checkpoint_net(saved(theirs.state_dict()), backbone)(images())
+        found = loaded(saved(theirs.state_dict()), backbone)(images())
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -67,7 +74,7 @@ def test_a_head_behind_a_dropout_is_the_last_layer(saved):
     theirs = models.resnet18(weights=None).eval()
     theirs.fc = nn.Sequential(nn.Dropout(0.3), nn.Linear(512, 1))
     theirs.eval()
-    found = user_checkpoint_net(saved(theirs.state_dict()), "resnet18")(images())
+    found = loaded(saved(theirs.state_dict()), "resnet18")(images())
     torch.testing.assert_close(found, theirs(images())[:, 0], rtol=1e-4, atol=1e-5)
 
 

@@ -152,9 +152,8 @@ def test_patients_of_a_test_set_stay_out_of_the_source(tmp_path):
 def test_a_declared_test_set_is_refused():
     from bench.learn.network import build_net
 
-    run = CellRun(
-        build_net("small"), SMALL.recipe, {}, frozenset({"far"}), seed=0, task="small", fold=0, method="peeks"
-    )
+    cell = Cell("small", "small", "peeks", fold=0, seed=0)
+    run = CellRun(build_net("small"), SMALL.recipe, {}, frozenset({"far"}), cell)
     with pytest.raises(UndeclaredSplit) as error:
         run.split("far")
     assert str(error.value) == snapshot(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.errors import UsageError
 from bench.run.attempt import Event
 from bench.run.cell_states import holders
 from bench.run.launchers import Launcher, Work
-from bench.run.launchers.local import gpus
 from bench.run.launchers.local.pool import run_pool
 from bench.run.status import status_of
 from bench.settings import Settings
@@ -24,7 +26,7 @@ class Local(Launcher):
 
     def accept(self, asked: Settings) -> Settings:
         """Deal the cells over all GPUs that are visible, where `--per-gpu` comes without `--gpus`."""
-        return replace(asked, gpus=gpus.visible()) if asked.per_gpu and not asked.gpus else asked
+        return replace(asked, gpus=visible_gpus()) if asked.per_gpu and not asked.gpus else asked
 
     def submit(self, work: Work, hear: Callable[[Event], None]) -> None:
         """Compute the cells in `work.jobs` processes; raises KeyboardInterrupt after Ctrl-C."""
@@ -38,3 +40,31 @@ class Local(Launcher):
             # Its workers leave with it; their leases are those of processes that are gone.
             os.kill(pid, signal.SIGTERM)
         return f"{len(pools)} runs on this machine stopped"
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Return the names of the GPUs of this machine: those of CUDA_VISIBLE_DEVICES, else all that nvidia-smi lists.
+
+    Raises:
+        UsageError: there are none.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        found = tuple(name.strip() for name in given.split(",") if name.strip() not in ("", "-1"))
+        where = f"CUDA_VISIBLE_DEVICES is '{given}'"
+    else:
+        found, where = _listed(), "nvidia-smi lists none"
+    if not found:
+        raise UsageError(
+            f"--per-gpu: no GPU is visible ({where}): name them by --gpus 0,1, or leave --per-gpu out; without a GPU, "
+            "--jobs says how many cells run at a time"
+        )
+    return found
+
+
+def _listed() -> tuple[str, ...]:
+    try:
+        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(re.findall(r"^GPU (\d+):", told, re.MULTILINE))

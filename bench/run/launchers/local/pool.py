@@ -25,7 +25,7 @@ from bench.cells.identity import BASELINE
 from bench.cells.record import Error
 from bench.errors import NotWritten
 from bench.run.attempt import Event, FailureKind, attempt, describe_error, log_file, save_failure, write_log
-from bench.run.launchers.local.sharing import Sharing
+from bench.run.launchers.local.sharing import Sharing, WorkerSlot
 from bench.run.plan import PlannedCell
 from bench.settings import Settings
 
@@ -83,7 +83,7 @@ def run_pool(
             if not busy and (interrupted() or not waiting.cells):
                 break
             # With a limit: neither an interruption nor a cell held elsewhere makes a pipe readable.
-            for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
+            for pipe in wait([worker.pipe for worker in busy], timeout=0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 event = worker.receive(settings)
                 if event.error and sharing.put_back(event.planned, event.error.kind, worker):
@@ -151,11 +151,6 @@ class _Waiting:
         if planned.cell.spec == BASELINE:
             self.unfinished.discard(_fold(planned))
             self.broken |= {_fold(planned)} if event.kind == "failed" else set()
-
-
-def _sleep(seconds: float) -> tuple[()]:
-    time.sleep(seconds)
-    return ()
 
 
 @contextlib.contextmanager
@@ -227,18 +222,13 @@ def _fold(planned: PlannedCell) -> Fold:
     return planned.cell.fold, planned.cell.seed
 
 
-@dataclass
-class _Worker:
+@dataclass(kw_only=True)
+class _Worker(WorkerSlot):
     process: BaseProcess
     pipe: Connection
-    gpu: str = ""
-    """What it sees as its only GPU; "" leaves the choice to the system."""
-    busy: PlannedCell | None = None
     fold: Fold | None = None
     """Of the cell that it works on or worked on last."""
     dead: bool = False
-    used: bool = False
-    shared: bool = False
 
     def send(self, planned: PlannedCell) -> None:
         # A worker that died while idle is found out by the next `receive`.
@@ -279,7 +269,7 @@ def _start(settings: Settings, job: str, gpu: str) -> _Worker:
     with _visible(gpu):
         process.start()
     theirs.close()
-    return _Worker(process, ours, gpu)
+    return _Worker(process=process, pipe=ours, gpu=gpu)
 
 
 @contextlib.contextmanager
@@ -307,10 +297,7 @@ def _work(pipe: Connection, settings: Settings, job: str) -> None:
             planned = pipe.recv()
             try:
                 event = attempt(
-                    planned,
-                    settings,
-                    lambda text, p=planned: pipe.send(Event("progress", p, text)),
-                    job=job,
+                    planned, settings, lambda text, p=planned: pipe.send(Event("progress", p, text)), job=job
                 )
             except NotWritten as error:
                 event = Event("failed", planned, error=describe_error(error))

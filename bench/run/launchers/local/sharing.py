@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from bench.run.plan import PlannedCell
 
 
-class WorkerSlot(Protocol):
-    """One worker: the GPU that it sees ("": it was given none) and the cell that it computes."""
+@dataclass
+class WorkerSlot:
+    """One worker: the GPU that it sees ("": the choice is left to the system) and the cell that it computes."""
 
-    gpu: str
-    busy: PlannedCell | None
-    used: bool
+    gpu: str = ""
+    busy: PlannedCell | None = None
+    used: bool = False
     """Whether its process has computed a cell: it holds memory of the GPU since then, even when idle."""
-    shared: bool
+    shared: bool = False
     """Whether another process held memory of the GPU while this one computed its cell."""
 
 
