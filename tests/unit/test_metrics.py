@@ -207,8 +207,8 @@ def test_a_metric_is_one_function_and_everything_else_reads_it_from_there() -> N
         "  version    1",
     ]
     info = SimpleNamespace(min_cell=2)
-    cells: Any = [{"scores": {"near": {"groups": {"light": {"positives": 1, "negatives": 9}}}}}]
-    cells[0]["scores"]["near"]["groups"]["dark"] = {"positives": 9, "negatives": 9}
+    groups = {name: SimpleNamespace(positives=n, negatives=9) for name, n in (("light", 1), ("dark", 9))}
+    cells: Any = [SimpleNamespace(scores={"near": SimpleNamespace(suppressed=(), groups=groups)})]
     assert set(METRICS) - suppression.suppressed(cells, info)["near"] == {"auc", "brier"}  # type: ignore[arg-type]
 
 
