@@ -80,9 +80,10 @@ def cell_place(results: Path, cell: Cell) -> Path:
     return results / "cells" / cell.path
 
 
-def cell_file(results: Path, cell: Cell) -> Path:
-    """Return the JSON file of a cell."""
-    return _beside(results, cell, ".json")
+def cell_file(results: Path, cell: Cell, ending: str = ".json") -> Path:
+    """Return the JSON file of a cell, or that with another of `ENDINGS`."""
+    place = cell_place(results, cell)
+    return place.with_name(place.name + ending)
 
 
 def scores_file(file: Path) -> Path:
@@ -92,22 +93,22 @@ def scores_file(file: Path) -> Path:
 
 def failure_file(results: Path, cell: Cell) -> Path:
     """Return the file that says why a cell failed."""
-    return _beside(results, cell, ".failed.json")
+    return cell_file(results, cell, ".failed.json")
 
 
 def predictions_file(results: Path, cell: Cell) -> Path:
     """Return the file of the predictions of a cell."""
-    return _beside(results, cell, ".parquet")
+    return cell_file(results, cell, ".parquet")
 
 
 def pictures_file(results: Path, cell: Cell) -> Path:
     """Return the file of the pictures of a cell, which not every cell has."""
-    return _beside(results, cell, ".pictures.npz")
+    return cell_file(results, cell, ".pictures.npz")
 
 
 def log_file(results: Path, cell: Cell) -> Path:
     """Return the log of a cell: all of its attempts, the last one at the end."""
-    return _beside(results, cell, ".log")
+    return cell_file(results, cell, ".log")
 
 
 def tuning_results(results: Path) -> Path:
@@ -143,8 +144,3 @@ def baselines_folder(cache: Path) -> Path:
 def shared_folder(cache: Path) -> Path:
     """Return the folder of the shared cache of cells."""
     return cache / "shared"
-
-
-def _beside(results: Path, cell: Cell, ending: str) -> Path:
-    place = cell_place(results, cell)
-    return place.with_name(place.name + ending)

@@ -47,14 +47,17 @@ class Predictions:
         self._last: dict[int, tuple[pa.Table, pd.DataFrame]] = {}
 
     def __call__(self, record: Record) -> Scored:
-        """Return the predictions of a cell.
+        """Return the predictions of a cell; the groups of the attribute that is mitigated are the column `a`.
 
         Raises:
             OSError, ValueError: they are not there, or cannot be read.
         """
         cell = record.cell.identity
         if cell not in self._kept:
-            table = read_table(self._results, cell)
+            # Of files this small, threads and what is looked up beforehand take longer than the reading.
+            table = pq.ParquetFile(predictions_file(self._results, cell)).read(use_threads=False)
+            mitigated = next((name for name in table.column_names if name.startswith(ATTRIBUTE)), "")
+            table = table.rename_columns(["a" if name == mitigated else name for name in table.column_names])
             images = table.drop_columns("logit")
             before, frame = self._last.get(cell.fold, (None, None))
             if frame is None or not images.equals(before):
@@ -63,14 +66,6 @@ class Predictions:
                 self._last[cell.fold] = images, frame
             self._kept[cell] = Scored(frame, table["logit"].to_numpy())
         return self._kept[cell]
-
-
-def read_table(results: Path, cell: Cell) -> pa.Table:
-    """Read the predictions of a cell; the groups of the attribute that is mitigated are the column `a`."""
-    # Of files this small, threads and what is looked up beforehand take longer than the reading.
-    table = pq.ParquetFile(predictions_file(results, cell)).read(use_threads=False)
-    first = next((name for name in table.column_names if name.startswith(ATTRIBUTE)), "")
-    return table.rename_columns(["a" if name == first else name for name in table.column_names])
 
 
 def write_predictions(file: Path, table: pd.DataFrame) -> None:

@@ -14,9 +14,9 @@ import pandas as pd
 from bench import registry, taskfile
 from bench.api import Task
 from bench.cells.identity import cells_folder, pictures_file, predictions_file
-from bench.cells.predictions import Predictions, read_table
+from bench.cells.predictions import Predictions
 from bench.cells.record import Failure, Record
-from bench.data.task_data import TaskData, open_data
+from bench.data.task_data import open_data
 from bench.errors import BenchError, DataError
 from bench.report.numbers.ablations import Table, split, untuned
 from bench.report.numbers.aggregate import Results, collect
@@ -45,10 +45,7 @@ class TaskResults:
     left_out: tuple[str, ...] = ()
     known: dict[str, TaskResults] = field(default_factory=dict, repr=False, compare=False)
     """Other tasks and variants that were read already, by spec."""
-
-    @cached_property
-    def _averaged(self) -> dict[str, Results]:
-        return {}
+    _averaged: dict[str, Results] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -113,8 +110,9 @@ class TaskResults:
         return Predictions(self.settings.results)
 
     def predictions(self, cell: Record) -> pd.DataFrame:
-        """Read the predictions of a cell: set, image_id, y, a, logit and, if young, group."""
-        return read_table(self.settings.results, cell.cell.identity).to_pandas(use_threads=False)
+        """Return the predictions of a cell: image_id, set, cluster, y, a, groups of further attributes, and logit."""
+        images, logit = self.scored(cell)
+        return images.assign(logit=logit)
 
     def has_predictions(self, cell: Record) -> bool:
         """Whether the predictions of a cell are there."""
@@ -151,12 +149,9 @@ def read(settings: Settings, *, min_cell: int = 0) -> TaskResults:
     cells, failures, left_out = read_cells(settings, task.name, data)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
-    return TaskResults(settings, task, _info(task, settings, cells, data, min_cell), cells, failures, tuple(left_out))
-
-
-def _info(task: Task, settings: Settings, cells: Sequence[Record], data: TaskData | None, min_cell: int) -> TaskInfo:
     synthetic = cells[0].synthetic if cells else data is not None and data.synthetic
-    return info_of(task, synthetic=synthetic, undefined=_undefined(task, settings), min_cell=min_cell)
+    info = info_of(task, synthetic=synthetic, undefined=_undefined(task, settings), min_cell=min_cell)
+    return TaskResults(settings, task, info, cells, failures, tuple(left_out))
 
 
 def info_of(task: Task, *, synthetic: bool, undefined: tuple[Undefined, ...] = (), min_cell: int = 0) -> TaskInfo:

@@ -87,7 +87,7 @@ def replicates(
         raise UsageError(f"no bootstrap of {', '.join(unknown)}: possible are {', '.join(possible)}")
     most = 2 * sample.patients * int(np.bincount(sample.patient).max())
     kind = np.int16 if most <= _NARROW else np.int32
-    every = _Counts.of(sample, np.ones(len(sample.y), dtype=bool), kind)
+    every = _counting(sample, np.ones(len(sample.y), dtype=bool), kind)
     models = [_Model(sample, logit, kind) for logit in logits]
     generator = np.random.default_rng(seed)
     values = np.empty((len(models), len(metrics), draws))
@@ -133,7 +133,7 @@ class _Model:
 
     def __init__(self, sample: Sample, logit: np.ndarray, kind: type) -> None:
         self.sample, self.logit, self.kind = sample, logit, kind
-        self.positives = _Counts.of(sample, predicted_positive(logit), kind)
+        self.positives = _counting(sample, predicted_positive(logit), kind)
 
     @cached_property
     def pooled(self) -> _Auc | None:
@@ -173,24 +173,12 @@ class _Drawn:
         return np.array([auc(self.weights, self.images[group]) for group, auc in self.model.by_group])
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """How many of some images are of each group and class, as a function of weights."""
-
-    matrix: csr_array
-    groups: int
-
-    @classmethod
-    def of(cls, sample: Sample, chosen: np.ndarray, kind: type) -> _Counts:
-        """Count the chosen images."""
-        code = (sample.a.astype(np.int64) * 2 + sample.y)[chosen]
-        # Sparse, and not only for its size: a product of dense matrices waits for threads on a busy machine.
-        shape = (2 * sample.groups, sample.patients)
-        return cls(_sparse(np.ones(len(code), kind), code, sample.patient[chosen], shape), sample.groups)
-
-    def __call__(self, weights: np.ndarray) -> np.ndarray:
-        """The counts of each draw, (G, 2, B)."""
-        return (self.matrix @ weights).reshape(self.groups, 2, -1).astype(float)
+def _counting(sample: Sample, chosen: np.ndarray, kind: type) -> Callable[[np.ndarray], np.ndarray]:
+    """Return how many of the chosen images are of each group and class, (G, 2, B), as a function of weights (P, B)."""
+    code = (sample.a.astype(np.int64) * 2 + sample.y)[chosen]
+    # Sparse, and not only for its size: a product of dense matrices waits for threads on a busy machine.
+    matrix = _sparse(np.ones(len(code), kind), code, sample.patient[chosen], (2 * sample.groups, sample.patients))
+    return lambda weights: (matrix @ weights).reshape(sample.groups, 2, -1).astype(float)
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ def test_a_metric_is_one_function_and_everything_else_reads_it_from_there() -> N
 )
 def test_what_lower_is_better_for_need_not_be_a_gap(metric: str, excluded: str) -> None:
     known = {"backbone": "small", "method": "a", "label": "a", "spec": "a", "row": 1, "set": "near", "values": {0: 0.1}}
-    row = Row(**known, metric=metric, direction="down", mean=0.1, std=0.0, n=1, degenerate=1)  # type: ignore[arg-type]
+    row = Row(**known, metric=metric, mean=0.1, std=0.0, n=1, degenerate=1)  # type: ignore[arg-type]
     assert [one.excluded for one in ranking.excluding([row])] == [excluded]
 
 

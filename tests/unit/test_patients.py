@@ -153,16 +153,15 @@ def test_the_table_of_intervals_compiles(tmp_path) -> None:
 
 def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
     def read(item: Record) -> pd.DataFrame:
-        frame = stored(item)
         if item.cell.spec == "good" and item.cell.fold == 2:
-            return frame.drop(columns="cluster")
-        return frame
+            raise OSError("an input/output error")
+        return stored(item)
 
     results = bootstrapped(read)
     assert rows(results)["good"].draws == 0
     assert rows(results)["same"].draws == 2000
     assert sentences_with(reading(results), "Good") == snapshot(
-        ["No interval over patients with predictions of an older version: Good."]
+        ["No interval over patients with predictions that cannot be read: Good."]
     )
 
     def gone(item: Record) -> pd.DataFrame:
@@ -191,8 +190,9 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
 
 def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
     def read(item: Record) -> pd.DataFrame:
-        frame = stored(item)
-        return frame.drop(columns="cluster") if item.cell.spec == "baseline" else frame
+        if item.cell.spec == "baseline":
+            raise FileNotFoundError
+        return stored(item)
 
     results = bootstrapped(read)
     assert not any(row.draws for row in results.rows)
@@ -200,8 +200,10 @@ def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
         [
             "Minimum detectable on near: with 50 images (older, ill), a TPR gap of 0.163 (at a rate of 0.876); with 96 images (older, healthy), an FPR gap of 0.160 (at a rate of 0.269); a difference to Baseline in EOdds of 0.050 over folds (median of the methods).",
             "Minimum detectable on far: with 72 images (older, ill), a TPR gap of 0.136 (at a rate of 0.896); with 108 images (older, healthy), an FPR gap of 0.169 (at a rate of 0.314); a difference to Baseline in EOdds of 0.049 over folds (median of the methods).",
-            "No interval over patients with predictions of an older version: Baseline.",
         ]
+    )
+    assert sentences_with(reading(results), "No interval", "Baseline") == snapshot(
+        ["No interval over patients with predictions that are not here: Baseline."]
     )
     assert "Differences to Baseline over patients" not in main_table.markdown(results)
 

@@ -25,7 +25,7 @@ from bench.files import to_json
 from bench.report import TaskInfo, collect, write
 from bench.report.figures import style, trade_off
 from bench.report.numbers import frames
-from bench.report.numbers.aggregate import SYNTHETIC, Results, tidy
+from bench.report.numbers.aggregate import SYNTHETIC, Results
 from bench.report.render import text
 from bench.report.render.table import Column, Table, markdown
 from bench.report.tables import main_table, terminal
@@ -87,8 +87,8 @@ def noise(seed: int, between: float = 0.0, **effects: tuple[float, float]) -> li
     return cells
 
 
-def test_tidy_has_one_row_per_cell_set_and_metric() -> None:
-    frame = tidy([cell("A", 0), cell("Baseline", 0)], INFO)
+def test_a_frame_has_one_row_per_cell_set_and_metric() -> None:
+    frame = frames.by_fold(collect([cell("A", 0), cell("Baseline", 0)], [], INFO))
     assert len(frame) == 2 * (3 * len(METRICS) + 1)
     assert frame["label"].unique().tolist() == ["Baseline", "A"]
     assert frame[(frame["set"] == "far") & (frame["metric"] == "spd")]["value"].tolist() == [0.2, 0.2]
@@ -466,8 +466,10 @@ def test_the_figure_has_a_panel_per_set_and_says_what_is_synthetic() -> None:
 
 
 def test_a_method_looks_the_same_whichever_others_are_there() -> None:
-    everything = style.styles_of(collect([cell(title, 0) for title in (*TITLES, "Own")], [], INFO).rows)
-    some = style.styles_of(collect([cell("C", 0), cell("C:x=1", 0)], [], INFO).rows)
+    def looks(*titles: str) -> dict[str, style.Style]:
+        return style.styles_of(style.names(frames.by_fold(collect([cell(title, 0) for title in titles], [], INFO))))
+
+    everything, some = looks(*TITLES, "Own"), looks("C", "C:x=1")
     assert some["C"] == everything["C"]
     assert some["C (x 1)"] == everything["C"] | {"fillstyle": "none"}
     assert len({style["marker"] for style in everything.values()}) == 5

@@ -26,7 +26,7 @@ from bench.report.figures.style import (
     styles_of,
 )
 from bench.report.numbers.aggregate import BASELINE
-from bench.report.numbers.frames import METHOD, spreads
+from bench.report.numbers.frames import METHOD
 from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 
@@ -93,7 +93,8 @@ def _panel(panel: Axes, frame: pd.DataFrame, across: Across) -> None:
     if len(reference):
         panel.axhline(reference["value"].mean(), **REFERENCE)
     points = frame[~own & (frame["spec"] != BASELINE)]
-    for label, line in spreads(points, [*METHOD, "x"]).groupby("label", sort=False):
+    spreads = points.groupby([*METHOD, "x"])["value"].agg(["mean", "std"]).reset_index()
+    for label, line in spreads.groupby("label", sort=False):
         look = styles[str(label)]
         band(panel, line["x"], line["mean"], line["std"], look["color"])
         panel.plot(line["x"], line["mean"], linestyle=dashes[str(label)], **_LINE, **look)

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.report.figures.style import TWO_COLUMNS
-from bench.report.numbers.aggregate import SYNTHETIC
+from bench.report.figures.style import TWO_COLUMNS, head
 
 TITLES = {"bias": "(a) bias importance", "prediction": "(b) prediction importance", "mask": "(c) mask"}
 NOTE = (
@@ -39,7 +38,8 @@ def strips(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
         panel.tick_params(axis="x", length=0)
         for edge in range(1, len(blocks)):
             panel.axvline(edge, color="0.8", linewidth=0.6, zorder=0)
-    _write(figure, NOTE.format(of=of) + SCALED, synthetic)
+    figure.supxlabel(NOTE.format(of=of) + SCALED, fontsize=7)
+    head(figure, synthetic)
     return figure
 
 
@@ -61,11 +61,6 @@ def masks_by_layer(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
         panel.text(1.01, 0.5, f"mean {values.mean():.3f}", transform=panel.transAxes, va="center")
     if drawn is not None:
         figure.colorbar(drawn, ax=list(panels), label="mask", fraction=0.03, pad=0.12)
-    _write(figure, NOTE.format(of=of), synthetic)
+    figure.supxlabel(NOTE.format(of=of), fontsize=7)
+    head(figure, synthetic)
     return figure
-
-
-def _write(figure: Figure, note: str, synthetic: bool) -> None:
-    figure.supxlabel(note, fontsize=7)
-    if synthetic:
-        figure.suptitle(SYNTHETIC, fontsize=9, fontweight="bold")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import pandas as pd
 import seaborn as sns
@@ -49,21 +49,8 @@ STYLE: dict[Any, Any] = {
 }
 
 
-class Named(Protocol):
-    """What tells one method from another: a row of the table, or of a frame."""
-
-    @property
-    def row(self) -> int: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def spec(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-
-
 class Name(NamedTuple):
-    """The plainest `Named`."""
+    """What tells one method from another, in the order of the table."""
 
     row: int
     method: str
@@ -77,7 +64,7 @@ def names(frame: pd.DataFrame) -> list[Name]:
     return sorted(Name(*values) for values in found)
 
 
-def styles_of(rows: Iterable[Named]) -> dict[str, Style]:
+def styles_of(methods: Iterable[Name]) -> dict[str, Style]:
     """Colour, marker and fill by label, in the order of the table.
 
     Colour and marker depend on the method's row number alone, so that a method looks alike in every figure
@@ -90,13 +77,13 @@ def styles_of(rows: Iterable[Named]) -> dict[str, Style]:
             "marker": _MARKERS[place % len(_MARKERS)],
             "fillstyle": _FILLS[variant % len(_FILLS)],
         }
-        for label, place, variant in _places(rows)
+        for label, place, variant in _places(methods)
     }
 
 
-def dashes_of(rows: Iterable[Named]) -> dict[str, Any]:
+def dashes_of(methods: Iterable[Name]) -> dict[str, Any]:
     """Line style by label, which is the method's row number's alone, as the colour is."""
-    return {label: _DASHES[place % len(_DASHES)] for label, place, _ in _places(rows)}
+    return {label: _DASHES[place % len(_DASHES)] for label, place, _ in _places(methods)}
 
 
 def dashes(place: int) -> Any:
@@ -104,9 +91,9 @@ def dashes(place: int) -> Any:
     return _DASHES[place % len(_DASHES)]
 
 
-def _places(rows: Iterable[Named]) -> Iterator[tuple[str, int, int]]:
+def _places(methods: Iterable[Name]) -> Iterator[tuple[str, int, int]]:
     """Give label, place of the method and number of the variant."""
-    found = sorted({Name(row.row, row.method, row.spec, row.label) for row in rows})
+    found = sorted(set(methods))
     later = sorted({(name.row, name.method) for name in found if name.row > len(_COLOURS)})
     variants: dict[str, int] = {}
     for number, method, spec, label in found:

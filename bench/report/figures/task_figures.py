@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-
-import numpy as np
+from typing import Any
 
 from bench.report.figures import sweeps
 from bench.report.numbers import frames
@@ -67,8 +66,7 @@ def roc(material: TaskResults, name: str) -> Files:
     if name in material.results.suppressed:
         return {}
     known = {(row.backbone, row.spec): row for row in material.results.rows}
-    parts: list[tuple[dict[str, object], dict[str, np.ndarray]]] = []
-    places: dict[int, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
+    parts: list[tuple[dict[str, object], dict[str, Any]]] = []
     left_out: list[str] = []
     for item in material.tables[0].cells:
         cell = item.cell
@@ -79,11 +77,8 @@ def roc(material: TaskResults, name: str) -> Files:
             left_out.append(f"{cell.spec} f{cell.fold} ({type(error).__name__})")
             continue
         named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell.fold}
-        if id(images) not in places:
-            rows = np.flatnonzero(images["set"] == name)
-            places[id(images)] = rows, {column: images[column].to_numpy()[rows] for column in ("a", "y")}
-        rows, columns = places[id(images)]
-        parts.append((named, {**columns, "logit": logit[rows]}))
+        here = (images["set"] == name).to_numpy()
+        parts.append((named, {"a": images["a"][here], "y": images["y"][here], "logit": logit[here]}))
     if left_out:
         print(f"left out of the ROC curves, no predictions to read: {', '.join(left_out)}", file=sys.stderr)
     if not parts:

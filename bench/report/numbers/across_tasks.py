@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import nan
 
@@ -62,36 +62,24 @@ def ours(results: Iterable[Results]) -> Across | None:
     All of `results` are real or all are synthetic. Rows that their table does not rank are not ranked here.
     """
     kept = [item for item in results if item.info.columns == TWO_GROUPS]
-    records = [
-        (
-            f"{item.info.name}, {row.backbone}, {row.set}",
-            row.metric,
-            row.method,
-            row.label,
-            nan if row.excluded else row.mean,
-        )
+    rows = [
+        (f"{item.info.name}, {row.backbone}, {row.set}", row)
         for item in kept
         for row in item.rows
         if row.set in item.info.ood and row.metric in TWO_GROUPS and row.spec == row.method
     ]
-    return _across("Results of this suite.", any(item.info.synthetic for item in kept), records)
+    records = [(name, row.metric, row.method, row.label, nan if row.excluded else row.mean) for name, row in rows]
+    frame = pd.DataFrame(records, columns=["block", "metric", "method", "title", "mean"])
+    return _across("Results of this suite.", any(item.info.synthetic for item in kept), frame)
 
 
 def theirs() -> Across:
     """Rank the methods over the paper's own numbers: Tables 1-4."""
     table = everything()
     rows = table[table["table"].isin(MAIN_TABLES)]
-    records = [
-        (
-            f"{item['task']}, {item['backbone']}, {item['test_set']}",
-            item["metric"],
-            item["key"],
-            item["method"],
-            item["mean"],
-        )
-        for item in rows.to_dict("records")
-    ]
-    found = _across(f"Numbers as printed in {PAPER}, Tables 1-4; nothing was run here.", False, records)
+    blocks = rows["task"] + ", " + rows["backbone"] + ", " + rows["test_set"]
+    frame = rows.assign(block=blocks, title=rows["method"], method=rows["key"])
+    found = _across(f"Numbers as printed in {PAPER}, Tables 1-4; nothing was run here.", False, frame)
     assert found is not None
     return found
 
@@ -101,8 +89,7 @@ def lines_of(item: Ranked) -> list[tuple[float, float]]:
     return cliques(list(item.ranks.values()), item.difference if item.differs else float("inf"))
 
 
-def _across(says: str, synthetic: bool, records: Sequence[tuple[str, str, str, str, float]]) -> Across | None:
-    frame = pd.DataFrame(records, columns=["block", "metric", "method", "title", "mean"])
+def _across(says: str, synthetic: bool, frame: pd.DataFrame) -> Across | None:
     blocks = tuple(frame["block"].unique())
     if len(blocks) < 2:
         return None

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from math import nan
 from operator import itemgetter
 from statistics import mean
-from typing import Any, Literal
+from typing import Any
 
-import pandas as pd
-
-from bench.cells.record import Failure, Record, SetScores
+from bench.cells.record import Failure, Pair, Record, SetScores
 from bench.report.numbers.levelling import flagging
-from bench.report.numbers.ranking import Exclusion, Row, comparing, excluding, marking
-from bench.report.numbers.suppression import Pair, pairs_of, suppressed
-from bench.report.numbers.task_info import TaskInfo, Undefined, check, key_of, label_of
+from bench.report.numbers.ranking import Row, comparing, excluding, marking
+from bench.report.numbers.suppression import suppressed
+from bench.report.numbers.task_info import TaskInfo, check, key_of, label_of
 from bench.score.definitions import METRICS, current
 from bench.score.statistics import summary
 
@@ -41,32 +39,35 @@ class Size:
 
 @dataclass(frozen=True)
 class Results:
-    """All that tables and figures are made of; `rows` in the order of the table.
-
-    `folds` is how many the task has, `found` those of the most complete row, `seeds` the most in one fold,
-    `unreadable` how many images of each set were left out because they cannot be read, `pairs` what each baseline
-    chose where the groups are without an order, `remarks` the notes that only this table needs, `suppressed` the sets
-    of which little is shown and what is not (see `small`), `outdated` the cells that lack a metric as it is defined
-    today, by metric, `rates` how often each baseline predicts positive by
-    (backbone, set), among negatives and among positives. Where patients were bootstrapped (see `patient_intervals`),
-    `patients` has the images and patients of each set, and `seconds` p of the first row of a column against the second.
-    """
+    """All that tables and figures are made of."""
 
     info: TaskInfo
     rows: tuple[Row, ...]
+    """In the order of the table."""
     sizes: dict[str, Size]
     failures: tuple[Failure, ...]
     folds: int
+    """How many the task has."""
     found: int
+    """How many the most complete row has."""
     seeds: int
+    """The most in one fold."""
     unreadable: dict[str, int]
-    pairs: tuple[Pair, ...] = ()
+    """How many images of each set were left out because they cannot be read."""
+    pairs: Mapping[tuple[str, int, int], Pair] = field(default_factory=dict)
+    """What each baseline chose where the groups are without an order, by backbone, fold and seed."""
     remarks: tuple[str, ...] = ()
+    """The notes that only this table needs."""
     suppressed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The sets of which little is shown, and the metrics that are not (see `suppression`)."""
     outdated: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    """The cells that lack a metric as it is defined today, by metric."""
     rates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    """How often each baseline predicts positive among negatives and among positives, by backbone and set."""
     patients: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """The images and patients of each set, where patients were bootstrapped (see `patient_intervals`)."""
     seconds: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    """p of the first row of a column against the second, over patients."""
 
     @property
     def backbones(self) -> list[str]:
@@ -98,8 +99,11 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
     columns: dict[tuple[str, str, str], list[Row]] = {}
     for row in _rows(_records(cells, info, gone)):
         columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
-    for key, column in columns.items():
-        column += [_undefined_row(item, *key) for item in info.undefined]
+    for (backbone, name, metric), column in columns.items():
+        column += [
+            Row(backbone, item.method, item.title, item.method, item.row, name, metric, excluded="undefined")
+            for item in info.undefined
+        ]
         column.sort(key=lambda row: (row.row, row.method, row.spec))
     rows: list[Row] = []
     for (_, name, _), column in columns.items():
@@ -116,23 +120,15 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item.cell)[:-1] for item in cells).values()),
         unreadable=_unreadable(cells, info),
-        pairs=pairs_of(cells),
+        pairs=_pairs(cells),
         suppressed=gone,
         outdated=_outdated(cells),
         rates=_rates(cells, info),
     )
 
 
-def tidy(cells: Sequence[Record], info: TaskInfo) -> pd.DataFrame:
-    """One row per cell, set and metric, in the order of the printed table; NaN where a cell lacks a score.
-
-    Columns: task, backbone, method, label, spec, row, fold, seed, set ("" for the cost), metric, value, degenerate,
-    suppressed.
-    """
-    return pd.DataFrame(_records(cells, info, suppressed(cells, info)))
-
-
 def _records(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> list[dict[str, Any]]:
+    """One record per cell, set ("" for the cost) and metric, in the order of the table; NaN for a lacking score."""
     labels, records = _labels(cells), []
     for item in sorted(cells, key=lambda item: key_of(item.cell)):
         cell = item.cell
@@ -171,41 +167,13 @@ def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
         mean, std, n = summary(list(values.values()))
         yield Row(
             **dict(zip(keys, names, strict=True)),
-            direction=_direction(names[-1]),
             values=values,
             mean=mean,
             std=std,
             n=n,
             degenerate=sum(any(item["degenerate"] for item in items) for items in folds.values()),
-            excluded=_excluded(folds),
+            excluded="suppressed" if any(item["suppressed"] for items in folds.values() for item in items) else "",
         )
-
-
-def _excluded(folds: Mapping[int, list[dict[str, Any]]]) -> Exclusion:
-    return "suppressed" if any(item["suppressed"] for items in folds.values() for item in items) else ""
-
-
-def _undefined_row(item: Undefined, backbone: str, name: str, metric: str) -> Row:
-    return Row(
-        backbone=backbone,
-        method=item.method,
-        label=item.title,
-        spec=item.method,
-        row=item.row,
-        set=name,
-        metric=metric,
-        direction=_direction(metric),
-        values={},
-        mean=nan,
-        std=nan,
-        n=0,
-        degenerate=0,
-        excluded="undefined",
-    )
-
-
-def _direction(metric: str) -> Literal["up", "down"] | None:
-    return METRICS[metric].direction if metric in METRICS else None
 
 
 def _sizes(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> dict[str, Size]:
@@ -237,6 +205,12 @@ def _rates(cells: Sequence[Record], info: TaskInfo) -> dict[tuple[str, str], tup
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else nan
+
+
+def _pairs(cells: Sequence[Record]) -> dict[tuple[str, int, int], Pair]:
+    """The pair of each baseline: all cells of a baseline hold the same."""
+    found = {(item.cell.backbone, item.cell.fold, item.cell.seed): item.pair for item in cells if item.pair}
+    return dict(sorted(found.items(), key=itemgetter(0)))
 
 
 def _unreadable(cells: Sequence[Record], info: TaskInfo) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -70,12 +70,6 @@ def along(parts: Mapping[float, pd.DataFrame]) -> pd.DataFrame:
     method = ["backbone", "spec"]
     settings = frame.groupby([*method, "fold"])["x"].transform("nunique")
     return frame[settings == frame.groupby(method)["x"].transform("nunique")].reset_index(drop=True)
-
-
-def spreads(frame: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
-    """Mean, std (ddof 1) and number n of the finite values of each group, as columns beside `by`."""
-    found = frame.groupby([*by], sort=True)["value"].agg(mean="mean", std="std", n="count")
-    return found.reset_index()
 
 
 def _number(value: Any) -> float:

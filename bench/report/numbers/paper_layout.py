@@ -67,20 +67,20 @@ GROUPS = "-groups"
 
 
 @dataclass(frozen=True)
-class Part:
-    """One attribute of a table: a task of the paper, its backbone, and its first test sets, as many as are shown."""
+class Block:
+    """One attribute of a table: a task by spec, its backbone, and how many of its first test sets; None is all."""
 
     task: str
     backbone: str
-    sets: int
+    sets: int | None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A table of the paper; `rows` gives the label by spec, in order."""
+    """A table of the paper, in blocks of its own tasks; `rows` gives the label by spec, in order."""
 
     number: int
-    parts: tuple[Part, ...]
+    parts: tuple[Block, ...]
     rows: Mapping[str, str]
 
     @property
@@ -102,15 +102,6 @@ class Layout:
     def note(self) -> str:
         """What only this table needs to have said, empty where there is nothing."""
         return NOTES.get(self.number, "")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A part as it is made here: a task by spec, its backbone, and how many of its test sets; None is all."""
-
-    task: str
-    backbone: str
-    sets: int | None
 
 
 @cache
@@ -155,7 +146,7 @@ def _layout(number: int, rows: pd.DataFrame) -> Layout:
     parts = rows.groupby(["task", "backbone"], sort=False)["test_set"].nunique().reset_index().to_numpy()
     keys = rows[["key", "method"]].drop_duplicates().to_numpy()
     labels = dict(_row(number, spec, title) for key, title in keys for spec in _runnable(key))
-    return Layout(number, tuple(Part(*part) for part in parts), labels)
+    return Layout(number, tuple(Block(*part) for part in parts), labels)
 
 
 def _runnable(key: str) -> list[str]:

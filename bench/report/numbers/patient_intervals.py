@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,18 +20,13 @@ from bench.score.bootstrap import DRAWS, Interval, Sample, interval, replicates
 from bench.score.statistics import holm
 from bench.seeds import seed_of
 
-OLDER, GONE, UNREADABLE, OTHER = "of an older version", "that are not here", "that cannot be read", "of other images"
+GONE, UNREADABLE, OTHER = "that are not here", "that cannot be read", "of other images"
 """What predictions are that no interval is made of."""
 
 Spec = tuple[str, str]
 """Backbone and spec."""
 Read = Callable[[Record], Scored]
 Watch = Callable[[str, int, int], None]
-
-
-class _Model(NamedTuple):
-    cell: Record
-    scored: Scored
 
 
 @dataclass(frozen=True)
@@ -123,26 +117,19 @@ def _against(row: Row, base: Row, draws: Mapping[Spec, Mapping[str, Mapping[int,
     return interval(np.mean([first[fold] - second[fold] for fold in folds], axis=0))
 
 
-def _readable(cells: Sequence[Record], read: Read) -> tuple[list[_Model], dict[str, frozenset[Spec]]]:
+def _readable(cells: Sequence[Record], read: Read) -> tuple[list[tuple[Record, Scored]], dict[str, frozenset[Spec]]]:
     models, without = [], {}
     for item in cells:
         try:
-            scored = read(item)
-        except FileNotFoundError:
-            why = GONE
-        except (OSError, ValueError):  # half-written: pyarrow's errors are ValueErrors
-            why = UNREADABLE
-        else:
-            if "cluster" in scored.images:
-                models.append(_Model(item, scored))
-                continue
-            why = OLDER
-        without[why] = without.get(why, frozenset()) | {_spec(item)}
+            models.append((item, read(item)))
+        except (OSError, ValueError) as error:  # half-written: pyarrow's errors are ValueErrors
+            why = GONE if isinstance(error, FileNotFoundError) else UNREADABLE
+            without[why] = without.get(why, frozenset()) | {_spec(item)}
     return models, without
 
 
 def _aligned(
-    models: Sequence[_Model], name: str, groups: int
+    models: Sequence[tuple[Record, Scored]], name: str, groups: int
 ) -> tuple[Sample | None, list[tuple[Record, np.ndarray]], frozenset[Spec]]:
     """What the first cell says of the images of a set, the logits of all cells of the same images, and the others."""
     first, logits, wrong = None, [], set()
@@ -206,9 +193,5 @@ def sizes(results: Results) -> str:
 def lost(results: Results) -> list[str]:
     """The sentence on draws in which a rate has no image, where there are any."""
     few = [row for row in results.rows if 0 < row.draws < DRAWS]
-    if not few:
-        return []
-    return [
-        f"Draws of a set in which a group has no image of a class are left out; fewest left: "
-        f"{min(row.draws for row in few)} of {DRAWS}."
-    ]
+    says = "Draws of a set in which a group has no image of a class are left out; fewest left:"
+    return [f"{says} {min(row.draws for row in few)} of {DRAWS}."] if few else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite, isnan, nan
 from typing import Literal
 
@@ -36,12 +36,11 @@ class Row:
     row: int
     set: str
     metric: str
-    direction: Literal["up", "down"] | None
-    values: Mapping[int, float]
-    mean: float
-    std: float
-    n: int
-    degenerate: int
+    values: Mapping[int, float] = field(default_factory=dict)
+    mean: float = nan
+    std: float = nan
+    n: int = 0
+    degenerate: int = 0
     excluded: Exclusion = ""
     mark: Mark = ""
     difference: float = nan
@@ -55,6 +54,11 @@ class Row:
     p_patients_holm: float = nan
     error_patients: float = nan
     draws: int = 0
+
+    @property
+    def direction(self) -> Literal["up", "down"] | None:
+        """Which way is better; None for the cost and where neither is."""
+        return METRICS[self.metric].direction if self.metric in METRICS else None
 
     @property
     def compared(self) -> bool:

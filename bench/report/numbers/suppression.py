@@ -8,7 +8,6 @@ set is the validation set the costs go too: they are in units of an external set
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from bench.cells.record import Record
 from bench.report.numbers.task_info import TaskInfo
@@ -54,25 +53,3 @@ def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> lis
         f"Suppressed, because of fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. "
         f"No count and no metric by group is shown{also}{cost}."
     ]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The groups with the lowest and the highest AUC of one baseline, None without a pair; those not eligible."""
-
-    backbone: str
-    fold: int
-    seed: int
-    worst: str | None
-    best: str | None
-    skipped: tuple[str, ...]
-
-
-def pairs_of(cells: Sequence[Record]) -> tuple[Pair, ...]:
-    """The pair of each baseline, once: all cells of a baseline hold the same."""
-    pairs = set()
-    for item in cells:
-        if chosen := item.pair:
-            cell, groups = item.cell, (chosen.worst, chosen.best, chosen.skipped)
-            pairs.add(Pair(cell.backbone, cell.fold, cell.seed, *groups))
-    return tuple(sorted(pairs, key=lambda pair: (pair.backbone, pair.fold, pair.seed)))

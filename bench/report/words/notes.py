@@ -115,9 +115,8 @@ def _pairs(results: Results) -> list[str]:
     """Which two groups each baseline chose for the external set, and which groups could not be chosen."""
     chosen: dict[str, list[str]] = {}
     skipped: dict[str, list[str]] = {}
-    for pair in results.pairs:
-        seed = f" seed {pair.seed}" if results.seeds > 1 else ""
-        fold = _named(f"{pair.fold}{seed}", pair.backbone, results)
+    for (backbone, number, seed), pair in results.pairs.items():
+        fold = _named(f"{number} seed {seed}" if results.seeds > 1 else f"{number}", backbone, results)
         words = f"{pair.worst} and {pair.best}" if pair.best else "no pair, so that every method is the Baseline"
         chosen.setdefault(words, []).append(fold)
         for group in pair.skipped:
