@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -48,6 +48,11 @@ PART_LEVEL = 2
 def written(section: Section) -> dict[str, str]:
     """Return a report text by suffix: as Markdown, and as the part of a page that shows it."""
     return {"md": markdown(section), PART: page_part(section, PART_LEVEL)}
+
+
+def named(stem: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of an artefact by name; the part that a page shows is none."""
+    return {f"{stem}.{suffix}": data for suffix, data in files.items() if suffix != PART}
 
 
 def markdown(section: Section, level: int = 1) -> str:
