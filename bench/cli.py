@@ -10,25 +10,27 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import bench
 from bench.errors import BenchError, UnknownName, UsageError
 from bench.verbs import computing, inputs, life, plugins, reporting
 
 EPILOG = """examples:
-  bench run --methods all --task phantom-cxr-age    ten methods, five folds; again = resume
+  bench run --methods all --task phantom-cxr-age    ten methods, five folds; running it again resumes it
   bench report --task phantom-cxr-age               tables and figure in reports/phantom-cxr-age/
-  bench run --task phantom-cxr-age --ablate external   less and less of the external set, down to none
+  bench run --task phantom-cxr-age --ablate external   smaller and smaller external sets, down to none
   bench ls methods swift                            one method: parameters, source, file
   bench new method my-method                        a working method in one file, and its test
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with the nearest right spelling."""
+    """argparse with the nearest right spelling, and without abbreviated options."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **{**given, "allow_abbrev": False})
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")
@@ -86,10 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         description=bench.__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"bench {bench.__version__}")
-    verbs = parser.add_subparsers(metavar="command", required=True, parser_class=partial(_Parser, allow_abbrev=False))
+    verbs = parser.add_subparsers(metavar="command", required=True, parser_class=_Parser)
 
     for room in (computing, reporting, inputs, life, plugins):
         room.add(verbs)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.files import not_written, replacing
-from bench.report import artefacts
+from bench.report import artefacts, page
 from bench.report.artefacts import ABLATION, Artefact
 from bench.report.numbers.ablations import untuned
 from bench.report.numbers.aggregate import collect
@@ -15,7 +15,7 @@ from bench.report.render.document import named
 from bench.report.tables.published_tables import NAME as PUBLISHED
 from bench.report.task_results import TaskResults
 
-__all__ = ["TaskInfo", "TaskResults", "collect", "named", "put", "untuned", "write"]
+__all__ = ["TaskInfo", "TaskResults", "collect", "put", "untuned", "write"]
 
 
 def write(material: TaskResults, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
@@ -29,8 +29,6 @@ def write(material: TaskResults, folder: Path, chosen: Sequence[Artefact] | None
         BenchError: on cells that must not stand in one table (see `collect`).
         NotWritten: a folder that cannot be written, or a full disk.
     """
-    from bench.report import page
-
     every = artefacts.artefacts(material) if chosen is None else chosen
     lacking = {item.name: not item.possible(material) for item in every}
     making = [item for item in every if item.partial or not lacking[item.name]]

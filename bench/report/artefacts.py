@@ -64,22 +64,15 @@ class Artefact:
             return all(need.each(one) for need in self.needs)
         return any(need.any(one) if self.enough == "any" else need.whole(one) for need in self.needs)
 
-    def missing(self, results: TaskResults) -> list[Line]:
-        """Return the commands that compute what it cannot be made without; none where it can be made."""
-        return [] if self.possible(results) else self._lines(results, every_fold=self.enough != "each")
-
     def lines(self, results: TaskResults) -> list[Line]:
         """Return the commands that compute every cell that is not there."""
-        return self._lines(results, every_fold=True)
+        one = self._of(results)
+        return united(line for need in self.needs for line in need.lines(one))
 
     def count(self, results: TaskResults) -> tuple[int, int]:
         """Return how many of its cells are there, and how many there could be."""
         counts = [need.count(self._of(results)) for need in self.needs]
         return sum(there for there, _ in counts), sum(wanted for _, wanted in counts)
-
-    def _lines(self, results: TaskResults, *, every_fold: bool) -> list[Line]:
-        one = self._of(results)
-        return united(line for need in self.needs for line in need.lines(one, every_fold=every_fold))
 
     def _of(self, results: TaskResults) -> TaskResults:
         return results.other(self.task) if self.task else results
@@ -97,6 +90,7 @@ def artefacts(results: TaskResults) -> list[Artefact]:
         for name in results.info.ood
     ]
     of_paper = [*_sweeps(results), *_pictures(results)]
+    compared = results.compared if results.cells else None
     return [
         Artefact(MAIN, "all methods on every test set", _main, main),
         Artefact("trade-off", "disparity against accuracy", drawn.trade_off, main),
@@ -112,7 +106,7 @@ def artefacts(results: TaskResults) -> list[Artefact]:
             _tuned,
             [Need(tuned, verb="tune", named="all")],
         ),
-        *([Artefact(PUBLISHED, "our numbers beside the published ones", _published, main)] * _is_published(results)),
+        *([Artefact(PUBLISHED, "our numbers beside the published ones", _published, main)] if compared else []),
     ]
 
 
@@ -216,10 +210,6 @@ def _tuned(results: TaskResults) -> dict[str, bytes]:
     return _table(results, table) if table else {}
 
 
-def _is_published(results: TaskResults) -> bool:
-    return bool(results.cells) and results.compared is not None
-
-
 def _published(results: TaskResults) -> dict[str, bytes]:
     compared = results.compared
     if compared is None:
@@ -244,8 +234,8 @@ def chosen(every: Sequence[Artefact], only: str) -> list[Artefact]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
-def listing(every: Iterable[Artefact], material: TaskResults) -> list[str]:
-    """Return a line for each artefact, and below it the lines that make the cells it lacks."""
+def listing(every: Sequence[Artefact], material: TaskResults) -> list[str]:
+    """Return a line for each artefact with the commands that make the cells it lacks; last, those for all of them."""
     rows, below = [("name", "paper", "cells", "shows")], [[]]
     for item in every:
         there, wanted = item.count(material)
@@ -256,10 +246,10 @@ def listing(every: Iterable[Artefact], material: TaskResults) -> list[str]:
     for row, lines in zip(rows, below, strict=True):
         found.append("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
         found += [f"    {line}" for line in lines]
-    return found
+    return [*found, *_everything(every, material)]
 
 
-def everything(items: Iterable[Artefact], material: TaskResults) -> list[str]:
+def _everything(items: Iterable[Artefact], material: TaskResults) -> list[str]:
     """Return the lines that make all cells that some artefacts lack, each cell once, below a heading; none if none."""
     lines = once(line for item in items for line in item.lines(material))
     return ["all that is missing:", *(f"    {line}" for line in lines)] if lines else []
@@ -269,4 +259,4 @@ def lacking(items: Sequence[Artefact], material: TaskResults) -> list[str]:
     """Return how many cells are there of each artefact that lacks some, and the lines that make the others."""
     counts = {item.name: item.count(material) for item in items if item.lines(material)}
     found = [f"{name}: {there} of {wanted} cells are there" for name, (there, wanted) in counts.items()]
-    return [*found, *everything(items, material)]
+    return [*found, *_everything(items, material)]

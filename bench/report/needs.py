@@ -71,8 +71,8 @@ class Need:
         backbones = {backbone for _, backbone in found[0]}
         return any({(spec, backbone) for spec in self.specs} <= found[0] for backbone in backbones)
 
-    def lines(self, results: TaskResults, *, every_fold: bool) -> list[Line]:
-        """Return the commands that make the specs of which no cell is there or, for `every_fold`, not all are."""
+    def lines(self, results: TaskResults) -> list[Line]:
+        """Return the commands that compute the specs of which a cell is not there."""
         one = self.of(results)
         specs = self._defined(one)
         more: dict[str, Any] = {"ablate": self.ablate} if self.ablate else {}
@@ -85,9 +85,8 @@ class Need:
             there, wanted = self.count(results)
             return [one.line(specs if self.ablate in OF_TASK else specs[:1], None, **more)] * (there < wanted)
         known, there = (self._there(one, specs, bare=bare) for bare in (True, False))
-        incomplete = self._folds(one) if every_fold else 1
-        bare = [spec for spec in specs if known[spec] - there[spec] and (every_fold or not there[spec])]
-        lacking = [spec for spec in specs if len(known[spec]) < incomplete and spec not in bare]
+        bare = [spec for spec in specs if known[spec] - there[spec]]
+        lacking = [spec for spec in specs if len(known[spec]) < self._folds(one) and spec not in bare]
         found = [one.line(lacking, self.backbone, **more)] if lacking else []
         return [*found, one.line(bare, self.backbone, force=True, **more)] if bare else found
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bench.cells.identity import cells_folder, slug
 from bench.errors import BenchError, NotWritten, UsageError
-from bench.report import named, put, write
-from bench.report.artefacts import Artefact, artefacts, chosen, everything, lacking, listing, of_paper
+from bench.report import page, put, write
+from bench.report.artefacts import Artefact, artefacts, chosen, lacking, listing, of_paper
 from bench.report.numbers.across_tasks import Across, ours, theirs
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.comparison import why_not_published
@@ -52,7 +52,7 @@ def list_artefacts(settings: Sequence[Settings]) -> int:
         material = read(one)
         every = artefacts(material)
         head = [f"{material.task.name}:"] * (len(settings) > 1)
-        print(*head, *listing(every, material), *everything(every, material), sep="\n")
+        print(*head, *listing(every, material), sep="\n")
     return 0
 
 
@@ -60,7 +60,7 @@ def list_paper(names: Mapping[str, str], settings: Settings) -> int:
     """Print the paper's tables and figures with the tasks of `names`, and what makes those that are missing."""
     material = _of_paper(names, settings, 0)
     every = of_paper(material, names)
-    print(*listing(every, material), *everything(every, material), sep="\n")
+    print(*listing(every, material), sep="\n")
     return 0
 
 
@@ -131,7 +131,7 @@ def write_across(across: Across | None, reports: Path, name: str) -> dict[str, b
     made = {kind: text.encode() for kind, text in texts.items()}
     if across and any(item.ranks for item in across.ranked):
         made |= rank_diagram.diagram(across)
-    files = put(reports, named(name, made), f"{name}.*")
+    files = put(reports, document.named(name, made), f"{name}.*")
     for item in across.ranked if across else ():
         print(*sentences(item), sep="\n")
     for file in files:
@@ -182,8 +182,6 @@ def with_results(settings: Settings) -> list[Settings]:
 
 
 def _over_tasks(every: list[Results], reports: Path) -> None:
-    from bench.report import page
-
     shown = []
     for synthetic, name, says in (
         (False, NAME, "methods over tasks"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import groupby
-from math import isfinite, nan
+from math import isfinite
 
 from bench.report.numbers.aggregate import BASELINE, SYNTHETIC
 from bench.report.numbers.ranking import DECIMALS
@@ -89,7 +89,7 @@ def _differences(merged: Merged) -> list[Table | str]:
 
 
 def _difference(row: Pooled) -> list[Value]:
-    low, high = (signed(end, DECIMALS) for end in (min(row.known, default=nan), max(row.known, default=nan)))
+    low, high = (signed(end, DECIMALS) for end in row.range)
     spread = f"{low} to {high}" if isfinite(row.mean) else UNDEFINED
     better = f"{row.better} of {len(row.known)}" if row.known else UNDEFINED
     return [row.label, *row.differences.values(), row.mean, spread, better]

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
-
-import pandas as pd
+from operator import attrgetter
 
 from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.ranking import DECIMALS, Row
 from bench.report.render import table
 from bench.score.definitions import METRICS
 
-COLUMNS = (
-    *("task", "synthetic", "backbone", "method", "label", "spec", "set", "metric", "direction"),
-    *("sites", "mean_difference", "lowest", "highest", "better"),
-)
+OF_ROW = ("backbone", "method", "label", "spec", "set", "metric", "direction")
+COLUMNS = ("task", "synthetic", *OF_ROW, "sites", "mean_difference", "lowest", "highest", "better")
 """Columns of pooled.csv, before one per site with its difference."""
 
 
@@ -51,6 +48,11 @@ class Pooled:
     def mean(self) -> float:
         """Their plain mean, NaN with fewer than two sites."""
         return sum(self.known) / len(self.known) if len(self.known) > 1 else nan
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest difference, NaN where there is none."""
+        return min(self.known, default=nan), max(self.known, default=nan)
 
     @property
     def better(self) -> int:
@@ -95,25 +97,18 @@ def pooled(results: Mapping[str, Results]) -> list[Pooled]:
 def pooled_csv(rows: Sequence[Pooled], results: Mapping[str, Results]) -> str:
     """One row per backbone, test set, metric and method, full precision; NaN is empty."""
     info = next(iter(results.values())).info
+    told = attrgetter(*OF_ROW)
     records = [
-        {
-            "task": info.name,
-            "synthetic": info.synthetic,
-            "backbone": row.backbone,
-            "method": row.method,
-            "label": row.label,
-            "spec": row.spec,
-            "set": row.set,
-            "metric": row.metric,
-            "direction": row.direction,
-            "sites": len(row.known),
-            "mean_difference": row.mean,
-            "lowest": min(row.known, default=nan),
-            "highest": max(row.known, default=nan),
-            "better": row.better,
-            **{f"difference at {site}": value for site, value in row.differences.items()},
-        }
+        (
+            info.name,
+            info.synthetic,
+            *told(row),
+            len(row.known),
+            row.mean,
+            *row.range,
+            row.better,
+            *row.differences.values(),
+        )
         for row in rows
     ]
-    columns = [*COLUMNS, *(f"difference at {site}" for site in results)]
-    return table.csv(pd.DataFrame(records, columns=columns))
+    return table.csv(records, [*COLUMNS, *(f"difference at {site}" for site in results)])

@@ -78,22 +78,11 @@ def together(sites: Mapping[str, TaskResults], results: Mapping[str, Results]) -
 def together_csv(rows: Sequence[Together], info: TaskInfo) -> str:
     """One row per backbone, set, method and metric; mean and std over folds, full precision; NaN is empty."""
     records = [
-        {
-            "task": info.name,
-            "synthetic": info.synthetic,
-            "backbone": row.backbone,
-            "method": row.method,
-            "label": row.label,
-            "spec": row.spec,
-            "set": row.set,
-            "metric": metric,
-            **value._asdict(),
-            "images": row.images,
-        }
+        (info.name, info.synthetic, row.backbone, row.method, row.label, row.spec, row.set, metric, *value, row.images)
         for row in rows
         for metric, value in row.metrics.items()
     ]
-    return table.csv(pd.DataFrame(records, columns=COLUMNS))
+    return table.csv(records, COLUMNS)
 
 
 def _cells(site: TaskResults) -> dict[tuple[str, str, int, int], int]:

@@ -79,7 +79,7 @@ def test_the_curve_of_the_external_set_has_all_its_sizes(tmp_path: Path) -> None
         1.0: "1\n350",
     }
     item = entry(found, "figure-7")
-    assert item.missing(found) == []
+    assert item.possible(found)
     assert item.count(found) == (18, 30)
     assert set(item.make(found)) == {"pdf", "png"}
 
@@ -103,18 +103,18 @@ def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_te
 def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [cell(spec, fold, near=FEW) for spec in ("baseline", "swift") for fold in range(2)]
     found = material(tmp_path, {TASK: cells}, min_cell=10)
-    others, bare = entry(found, "roc-far").missing(found)
+    others, bare = entry(found, "roc-far").lines(found)
     assert (bare.methods, bare.settings.force) == (("baseline", "swift"), True)
     assert (len(others.methods), others.settings.force) == (9, False)
     assert entry(found, "roc-far").count(found)[0] == 0
     nothing = material(tmp_path / "nothing", {TASK: []})
-    assert [line.settings.force for line in entry(nothing, "roc-far").missing(nothing)] == [False]
+    assert [line.settings.force for line in entry(nothing, "roc-far").lines(nothing)] == [False]
     for item in cells[:3]:
         file = predictions_file(tmp_path, Cell(TASK, "small", item.cell.spec, item.cell.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
         one = pd.DataFrame({"a": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
         pd.concat([one.assign(set="near"), one.assign(set="far")]).to_parquet(file)
-    assert entry(found, "roc-far").missing(found) == []
+    assert entry(found, "roc-far").possible(found)
     assert task_figures.roc(found, "near") == {}
     assert capsys.readouterr().err == ""
     assert set(task_figures.roc(found, "far")) == {"pdf", "png"}
@@ -127,7 +127,7 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
 def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, field: str) -> None:
     found = material(tmp_path, {TASK: [cell(spec, 0) for spec in ("baseline", "swift")]})
     name = {"epochs": "figure-4", "external": "figure-7", "reset_share": "figure-6"}[field]
-    (line,) = entry(found, name).missing(found)
+    (line,) = entry(found, name).lines(found)
     args = cli._parser().parse_args(shlex.split(str(line))[1:])
     settings = read_settings(args)
     assert of_task(settings) == found.settings
@@ -142,7 +142,7 @@ def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, fie
 
 def test_a_setting_that_is_missing_keeps_the_figure_back(tmp_path: Path) -> None:
     found = external(tmp_path, ablate.EXTERNAL[1:])
-    (line,) = entry(found, "figure-7").missing(found)
+    (line,) = entry(found, "figure-7").lines(found)
     assert (line.methods, line.settings.ablate) == (("swift",), "external")
 
 
@@ -160,6 +160,6 @@ def test_the_star_stands_at_the_share_that_was_logged(tmp_path: Path) -> None:
     assert set(line["label"]) == {"SWiFT"}
     assert sorted(auc[auc["spec"] == "baseline"]["fold"]) == [0, 1]
     item = entry(found, "figure-6")
-    assert item.missing(found) == []
+    assert item.possible(found)
     assert item.count(found) == (23, 50)
     assert set(item.make(found)) == {"pdf", "png"}

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -27,13 +27,10 @@ from bench.report.page.embed import Picture, picture, policy
 from bench.report.page.provenance import provenance
 from bench.report.render.document import PART, PART_LEVEL, Section, named, page_part
 from bench.report.render.text import html_prose, listed
-from bench.report.rerun_commands import once
+from bench.report.rerun_commands import Line, once
 from bench.report.tables import main_table
+from bench.report.task_results import TaskResults
 from bench.report.words.conclusions import findings
-
-if TYPE_CHECKING:
-    from bench.report.rerun_commands import Line
-    from bench.report.task_results import TaskResults
 
 NAME = "index.html"
 """Name of the file, of a task and of all tasks."""
@@ -47,17 +44,6 @@ class Shown:
     says: str
     files: Mapping[str, bytes]
     missing: Sequence[Line] = ()
-
-
-@dataclass(frozen=True)
-class _Section:
-    """A figure, or a report text as HTML, and the names of the files beside the page."""
-
-    name: str
-    title: str
-    files: tuple[str, ...]
-    picture: Picture | None
-    text: Markup
 
 
 def page(material: TaskResults, artefacts: Sequence[Shown]) -> bytes:
@@ -132,14 +118,17 @@ def _left_out(lines: Sequence[str]) -> list[str]:
 _LEFT_OUT = re.compile(r"(?:^|/)([\w.+@-]+/[\w.+@-]+/f\d+-s\d+)\.[a-z.]+: (.+?)(?:: |$)")
 
 
-def _sections(items: Sequence[Shown]) -> list[_Section]:
+def _sections(items: Sequence[Shown]) -> list[dict[str, Any]]:
+    """Figures, or report texts as HTML, with the names of the files beside the page."""
+
     def drawn(item: Shown) -> Picture | None:
         return picture(item.files["png"]) if "png" in item.files else None
 
     with ThreadPoolExecutor() as pool:  # Pillow works without the interpreter's lock
         pictures = list(pool.map(drawn, items))
     return [
-        _Section(item.name, _title(item), _files(item), shown, Markup(item.files.get(PART, b"").decode()))
+        {"name": item.name, "title": _title(item), "files": _files(item), "picture": shown}
+        | {"text": Markup(item.files.get(PART, b"").decode())}
         for item, shown in zip(items, pictures, strict=True)
     ]
 

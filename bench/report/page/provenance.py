@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from bench.api import Recipe, Task
@@ -46,11 +46,8 @@ def _maker(made: Environment | None) -> tuple[str, ...]:
 
 def _settings(cells: Sequence[Record]) -> Table:
     """Rows by their specs, which name what differs from a method's defaults and nothing else."""
-    found: dict[tuple[str, ...], int] = {}
-    for item in sorted(cells, key=lambda item: key_of(item.cell)):
-        cell = item.cell
-        key = cell.backbone, label_of(cell), cell.spec, str(cell.version)
-        found[key] = found.get(key, 0) + 1
+    every = sorted((item.cell for item in cells), key=key_of)
+    found = Counter((cell.backbone, label_of(cell), cell.spec, str(cell.version)) for cell in every)
     rows = tuple((*key, str(count)) for key, count in found.items())
     return _table("Methods as they were run", ("backbone", "method", "spec", "version", "cells"), rows)
 
@@ -82,9 +79,8 @@ def _number(name: str, n: int | None, results: Results) -> str:
 
 
 def _options(task: Task) -> Table:
-    plain = {field.name for field in dataclasses.fields(task)} - {"name", "says", "source", "ood", "recipe"}
     given = [
-        *_changed(task, plain - {"label", "attribute"}),
+        *_changed(task, {"name", "says", "source", "ood", "recipe", "label", "attribute"}),
         ("label", f"{task.label.column}: 0 {task.label_names[0]}, 1 {task.label_names[1]}", UNDEFINED),
         ("groups", f"{task.attribute.column}: {listed(task.attribute.names)}", UNDEFINED),
         ("test sets", listed(task.ood), UNDEFINED),
@@ -93,20 +89,21 @@ def _options(task: Task) -> Table:
 
 
 def _recipe(recipe: Recipe) -> Table:
-    names = {field.name for field in dataclasses.fields(recipe)}
-    return _table("Recipe, where it differs from the defaults or has none", _HEADS, tuple(_changed(recipe, names)))
+    return _table("Recipe, where it differs from the defaults or has none", _HEADS, _changed(recipe))
 
 
 _HEADS = ("option", "value", "default")
 
 
-def _changed(settings: Any, names: Iterable[str]) -> list[tuple[str, str, str]]:
-    """Options without a default, or of another value than theirs, in the order in which they are declared."""
+def _changed(settings: Any, but: Collection[str] = ()) -> list[tuple[str, str, str]]:
+    """Options without a default, or of another value than theirs, in the order in which they are declared; none of
+    `but`.
+    """
     kept = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         required = field.default is dataclasses.MISSING
-        if field.name in names and (required or value != field.default):
+        if field.name not in but and (required or value != field.default):
             words = listed(map(str, value)) if isinstance(value, tuple) else str(value)
             kept.append((field.name.replace("_", " "), words, UNDEFINED if required else str(field.default)))
     return kept

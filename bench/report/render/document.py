@@ -50,6 +50,11 @@ def written(section: Section) -> dict[str, str]:
     return {"md": markdown(section), PART: page_part(section, PART_LEVEL)}
 
 
+def named(stem: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of an artefact by name; the part that a page shows is none."""
+    return {f"{stem}.{suffix}": data for suffix, data in files.items() if suffix != PART}
+
+
 def markdown(section: Section, level: int = 1) -> str:
     """Return a section for a page that renders Markdown; titles of tables are headings one level below its own."""
     parts = [f"{'#' * level} {md(section.title)}"] if section.title else []
@@ -109,8 +114,3 @@ def _float(item: Float) -> str:
         notes = "\\\\\n".join(tex_prose(note) for note in item.notes)
         lines += [r"\begin{minipage}{\linewidth}\scriptsize\raggedright", notes, r"\end{minipage}"]
     return "\n".join([*lines, rf"\end{{{kind}}}"])
-
-
-def named(stem: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files of an artefact by name; the part that a page shows is none."""
-    return {f"{stem}.{suffix}": data for suffix, data in files.items() if suffix != PART}

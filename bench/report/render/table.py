@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import isfinite, nan
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 from markupsafe import Markup
@@ -160,11 +160,9 @@ def html(table: Table) -> Markup:
     ).format(table.title or "Table", heads, Markup("").join(rows))
 
 
-def csv(table: Table | pd.DataFrame) -> str:
-    """Return rows in full precision below the titles of the columns; NaN is empty."""
-    if isinstance(table, Table):
-        table = pd.DataFrame(list(table.rows), columns=[column.title for column in table.columns])
-    return table.to_csv(index=False, lineterminator="\n")
+def csv(rows: pd.DataFrame | Sequence[Any], columns: list[str] | None = None) -> str:
+    """Return rows in full precision below the names of the columns; NaN is empty."""
+    return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
 
 
 def terminal(table: Table, *, styled: bool = False, short: bool = False) -> list[Text]:

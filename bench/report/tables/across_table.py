@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import isfinite, nan
 
-import pandas as pd
-
 from bench.report.numbers.across_tasks import Across, Ranked
 from bench.report.numbers.aggregate import SYNTHETIC
 from bench.report.render import table
@@ -82,7 +80,7 @@ def csv(across: Across) -> str:
         for item in across.ranked
         for name, rank in item.ranks.items()
     ]
-    return table.csv(pd.DataFrame(rows))
+    return table.csv(rows)
 
 
 def _p(item: Ranked, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
@@ -21,11 +21,6 @@ from bench.score.definitions import METRICS
 
 SETS_ABREAST = 2
 METHOD = Column("method", "left")
-OF_A_METHOD: Sequence[tuple[Column, Callable[[Row], Any]]] = (
-    (Column("cost", decimals=1), lambda cost: cost.mean),
-    (Column("folds"), lambda cost: len(cost.values) or None),
-)
-"""Columns behind those of the metrics, each with its value from the cost of a method."""
 CSV = [
     *("task", "synthetic", "backbone", "method", "label", "spec", "set", "role", "metric", "direction"),
     *("mean", "std", "n", "folds", "degenerate", "excluded", "mark", "difference", "p", "p_holm", "separable"),
@@ -52,10 +47,11 @@ def block(results: Results, backbone: str, sets: Sequence[str], *, shared: bool 
         [
             METHOD,
             *(column for name in sets for column in metric_columns(info, *((name, sizes[name]) if shared else ()))),
-            *(column for column, _ in OF_A_METHOD),
+            Column("cost", decimals=1),
+            Column("folds"),
         ],
         [
-            [cost.label, *map(entry, rows), *(value(cost) for _, value in OF_A_METHOD)]
+            [cost.label, *map(entry, rows), cost.mean, len(cost.values) or None]
             for cost, *rows in zip(results.costs(backbone), *numbers, strict=True)
         ],
         title if shared else f"{title} ({sizes[sets[0]]})",
@@ -163,6 +159,4 @@ def csv(results: Results) -> str:
             return "ood" if row.set in info.ood else row.set
         return task[name] if name in task else getattr(row, name)
 
-    return table.csv(
-        Table([Column(name) for name in CSV], [[known(row, name) for name in CSV] for row in results.rows])
-    )
+    return table.csv([[known(row, name) for name in CSV] for row in results.rows], CSV)

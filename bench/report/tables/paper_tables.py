@@ -11,7 +11,7 @@ from bench.report.numbers.paper_layout import Block, Layout
 from bench.report.numbers.published import COLUMNS, PAPER
 from bench.report.render import document, table
 from bench.report.render.document import Float, Section
-from bench.report.render.table import Column, Spanning, Table, Value
+from bench.report.render.table import Spanning, Table, Value
 from bench.report.render.text import listed
 from bench.report.tables.main_table import METHOD, SETS_ABREAST, entry, heads, metric_columns
 from bench.report.task_results import TaskResults
@@ -118,4 +118,4 @@ def _csv(layout: Layout, given: Sequence[Given]) -> str:
                     values = (row.mean, row.std, row.n) if row else (float("nan"), float("nan"), 0)
                     place = (layout.number, info.name, item.block.backbone, name, info.attribute_name)
                     records.append((spec, *place, label, metric, *values, state, info.synthetic))
-    return table.csv(Table([Column(name) for name in (*COLUMNS, "synthetic")], records))
+    return table.csv(records, [*COLUMNS, "synthetic"])
