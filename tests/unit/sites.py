@@ -72,5 +72,7 @@ def predictions(prefix: str, logits: Sequence[float], y: Sequence[int], a: Seque
     sets = []
     for name in ("val", *TASK.ood):
         ids = [f"{prefix}-{name}-{k}" for k in range(len(y))]
-        sets.append(pd.DataFrame({"set": name, "image_id": ids, "y": y, "a": a, "logit": logits}))
+        sets.append(
+            pd.DataFrame({"set": name, "image_id": ids, "cluster": range(len(y)), "y": y, "a": a, "logit": logits})
+        )
     return pd.concat(sets, ignore_index=True)
