@@ -10,9 +10,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import bench
 from bench.errors import BenchError, UnknownName, UsageError
@@ -28,7 +27,10 @@ EPILOG = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with the nearest right spelling."""
+    """argparse with the nearest right spelling, and without abbreviations."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")
@@ -86,10 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         description=bench.__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"bench {bench.__version__}")
-    verbs = parser.add_subparsers(metavar="command", required=True, parser_class=partial(_Parser, allow_abbrev=False))
+    verbs = parser.add_subparsers(metavar="command", required=True, parser_class=_Parser)
 
     for room in (computing, reporting, inputs, life, plugins):
         room.add(verbs)
