@@ -27,10 +27,10 @@ EPILOG = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with the nearest right spelling, and without abbreviated options."""
+    """argparse with the nearest right spelling, and without abbreviations."""
 
-    def __init__(self, *args: Any, **given: Any) -> None:
-        super().__init__(*args, **{**given, "allow_abbrev": False})
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")

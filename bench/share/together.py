@@ -82,7 +82,7 @@ def together_csv(rows: Sequence[Together], info: TaskInfo) -> str:
         for row in rows
         for metric, value in row.metrics.items()
     ]
-    return table.csv(records, COLUMNS)
+    return table.csv(records, list(COLUMNS))
 
 
 def _cells(site: TaskResults) -> dict[tuple[str, str, int, int], int]:
