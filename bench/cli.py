@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     told: list[str] = []
     try:
         args = _parser().parse_args(argv)
-        wrong_file = _tell_broken(getattr(args, "plugin", None), told)
+        wrong_file = _tell_broken(args.plugin or (), told) if hasattr(args, "plugin") else 0
         return args.call(args) or wrong_file
     except BenchError as error:
         if str(error) not in told:
@@ -68,10 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _tell_broken(plugins: Sequence[Path] | None, told: list[str]) -> int:
+def _tell_broken(plugins: Sequence[Path], told: list[str]) -> int:
     """Say which plugins are left out and why, add it to `told`, and return 1 if one was asked for by `--plugin`."""
-    if plugins is None:
-        return 0
     from bench import registry
     from bench.run import launchers as launchers  # its registry is among those that are surveyed
 

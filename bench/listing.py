@@ -14,6 +14,7 @@ from bench.data.phantom_tree import offers
 from bench.options import choices, conditions, options
 from bench.register import REGISTER, Row, concerning, find
 from bench.run.launchers import LAUNCHERS
+from bench.spec import name_of
 from bench.tasks import PRESETS, TASKS
 
 PLUGINS = {f"{kind.kind}s": kind for kind in (registry.METHODS, registry.DATASETS, LAUNCHERS)}
@@ -130,7 +131,7 @@ def _options(row: Row, plugin: str = "") -> str:
     """How to get the other behaviour; where a plugin is given, its own options and those of tasks."""
     if row.documented:
         return f"none; documented in {row.documented}"
-    return "; ".join(option for option in row.options if not plugin or option.startswith((f"{plugin}:", "TASK:")))
+    return "; ".join(option for option in row.options if not plugin or name_of(option) in (plugin, "TASK"))
 
 
 def _task(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Names to plugins, and `swift:mask=hard,rho=0.3` to parameters and back.
+"""Names to plugins, and specs such as `swift:mask=hard,rho=0.3` to plugins with these parameters.
 
 One `Registry` for each kind. Its plugins are the modules of a package of the suite (`bench.methods`,
 `bench.datasets`, `bench.run.launchers`), named like the file; a name that starts with `_` is no plugin. Others come
@@ -26,7 +26,8 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from bench.api import Dataset, Method, Plugin
-from bench.errors import DataMissing, PluginBroken, UnknownName, UsageError
+from bench.errors import DataMissing, PluginBroken, UnknownName
+from bench.spec import canonical, name_of, parse
 
 P = TypeVar("P", bound=Plugin)
 
@@ -82,11 +83,11 @@ class Registry(Generic[P]):
             PluginBroken: with the traceback of the import, or what the file lacks.
         """
         entries, broken = self._survey(plugins)
-        if _canonical(name) not in entries:
-            if _canonical(name) in broken:
-                raise PluginBroken(broken[_canonical(name)])
+        if canonical(name) not in entries:
+            if canonical(name) in broken:
+                raise PluginBroken(broken[canonical(name)])
             raise UnknownName(self.kind, name, entries)
-        entry = entries[_canonical(name)]
+        entry = entries[canonical(name)]
         module_name, _, attribute = entry.module.partition(":")
         try:
             module = sys.modules.get(module_name) or importlib.import_module(module_name)
@@ -107,10 +108,10 @@ class Registry(Generic[P]):
             UnknownName: for the name, a parameter or a choice, with the nearest right spelling.
             UsageError: for a value of the wrong type or out of range.
         """
-        name, _, given = spec.partition(":")
+        name = name_of(spec)
         cls = self.load(name, plugins)
         fields = [field.name for field in dataclasses.fields(cls)]
-        values = settings(given, [*fields, "preset"], "parameter", name)
+        values = parse(spec).allowed([*fields, "preset"])
         preset = values.pop("preset", None)
         if preset is not None and preset not in cls.presets:
             raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
@@ -140,9 +141,9 @@ class Registry(Generic[P]):
             file = path.resolve()
             if not file.is_file():
                 raise DataMissing(f"plugin {file}", get_it="`bench new method NAME` writes one.")
-            outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + _canonical(file.stem)))
+            outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + canonical(file.stem)))
         for given, where, file, target in outside:
-            name, (module_name, _, attribute) = _canonical(given), target.partition(":")
+            name, (module_name, _, attribute) = canonical(given), target.partition(":")
             module = _imported(module_name, file)
             if isinstance(module, str):
                 broken[name] = f"{where} is left out:\n{module}"
@@ -174,53 +175,7 @@ def problems(plugins: Sequence[Path] = ()) -> list[str]:
     return list(dict.fromkeys(text for registry in Registry.every for text in registry.problems(plugins)))
 
 
-def settings(given: str, allowed: Sequence[str], kind: str, name: str) -> dict[str, str]:
-    """Return what `mask=hard,rho=0.3` gives; `kind` and `name` say in messages what the keys are and of what.
-
-    Raises:
-        UsageError: a piece without `=`, or a key twice.
-        UnknownName: a key that is not allowed.
-    """
-    values: dict[str, str] = {}
-    for piece in filter(None, given.split(",")):
-        key, equals, value = piece.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals:
-            raise UsageError(f"'{piece}' in '{name}:{given}': write {kind}=value")
-        if key not in allowed:
-            raise UnknownName(kind, key, allowed, where=f" of {name}")
-        if key in values:
-            raise UsageError(f"'{name}:{given}' gives {key} twice")
-        values[key] = value.strip()
-    return values
-
-
-def describe(name: str, plugin: Plugin) -> str:
-    """Return the canonical spec: the name, then the parameters that differ from their defaults."""
-    changed = [
-        f"{field.name}={getattr(plugin, field.name)}"
-        for field in dataclasses.fields(plugin)
-        if getattr(plugin, field.name) != field.default
-    ]
-    return _canonical(name) + (":" + ",".join(changed) if changed else "")
-
-
-def split_specs(text: str) -> list[str]:
-    """Split `swift:mask=hard,rho=0.3,bmft` into `swift:mask=hard,rho=0.3` and `bmft`."""
-    specs: list[str] = []
-    for piece in filter(None, (part.strip() for part in text.split(","))):
-        if specs and "=" in piece and ":" not in piece:
-            specs[-1] += f",{piece}" if ":" in specs[-1] else f":{piece}"
-        else:
-            specs.append(piece)
-    return specs
-
-
 _FILE_PREFIX = "bench_plugin_"
-
-
-def _canonical(name: str) -> str:
-    return name.strip().lower().replace("-", "_")
 
 
 def _one_class_expected(bases: Sequence[type[Plugin]], classes: Sequence[type[Plugin]]) -> str:

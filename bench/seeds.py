@@ -9,8 +9,3 @@ def seed_of(*parts: object) -> int:
     """Return 63 bits of the SHA-256 of the parts, the same on every machine and Python."""
     digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-def family(name: str) -> str:
-    """Return what a spec or the name of a variant starts with: `swift` of `swift:epsilon=0.2`."""
-    return name.partition(":")[0].partition("@")[0]

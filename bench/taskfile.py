@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import registry
 from bench.api import Attribute, Label, Recipe, Rows, Task
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.options import coerce, options
+from bench.spec import Spec, parse
 from bench.tasks import PRESETS, RECIPES, TASKS
 
 TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says")}
@@ -34,7 +34,7 @@ def resolve(spec: str) -> Task:
         UsageError: on a value of the wrong type or out of range, a key that is missing or a file that is not TOML.
         DataMissing: where the file is not there.
     """
-    base, given = parse(spec)
+    base, given = fields_of(spec)
     task = _base(base)
     try:
         return _changed(task, given)
@@ -42,17 +42,14 @@ def resolve(spec: str) -> Task:
         raise UsageError(f"{spec}: {error}") from None
 
 
-def parse(spec: str) -> tuple[str, dict[str, str]]:
+def fields_of(spec: str) -> tuple[str, dict[str, str]]:
     """Return the base of a spec, a name or the path of a TOML file, and the fields it changes.
 
     Raises:
         UsageError, UnknownName: for a field that no variant can change, or one given twice.
     """
-    path, toml, given = spec.partition(".toml:")
-    base = f"{path}.toml" if toml else spec
-    if not toml and not spec.endswith(".toml"):
-        base, _, given = spec.partition(":")
-    return base, registry.settings(given, [*FIELDS, "preset"], "field", base)
+    parsed = parse(spec, "field")
+    return parsed.name, parsed.allowed([*FIELDS, "preset"], "field")
 
 
 def vary(spec: str, field: str, value: object) -> str:
@@ -61,9 +58,8 @@ def vary(spec: str, field: str, value: object) -> str:
     Raises:
         UnknownName, UsageError: as `resolve`.
     """
-    base, given = parse(spec)
-    pieces = [f"{key}={v}" for key, v in {**given, field: value}.items()]
-    task = resolve(f"{base}:{','.join(pieces)}")
+    base, given = fields_of(spec)
+    task = resolve(str(Spec(base, {**given, field: str(value)})))
     return base + task.name.removeprefix(_base(base).name)
 
 
@@ -89,7 +85,7 @@ def _changed(task: Task, given: Mapping[str, str]) -> Task:
         return task
     recipe = dataclasses.replace(task.recipe, **{key: v for key, v in changed.items() if key in RECIPE_FIELDS})
     own = {key: value for key, value in changed.items() if key in TASK_FIELDS}
-    name = f"{task.name}:{','.join(f'{key}={value}' for key, value in changed.items())}"
+    name = str(Spec(task.name, {key: str(value) for key, value in changed.items()}))
     return dataclasses.replace(task, name=name, recipe=recipe, **own)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bench.cells.identity import SCHEMA, TUNED, Cell
+from bench.cells.identity import SCHEMA, Cell
 from bench.cells.record import COUNTS, Error, Failure, Record, SetScores, decode
 from bench.cells.store import read_cell
 from bench.files import to_json
@@ -16,6 +16,7 @@ from bench.registry import METHODS
 from bench.report import TaskInfo
 from bench.run.plan import build_method, describe_cell
 from bench.score.definitions import METRICS, VERSION
+from bench.spec import name_of, untuned
 
 Plain = dict[str, Any]
 """A record as tests write it: the scores of a set are one dictionary, its groups are by name."""
@@ -58,9 +59,9 @@ def record(spec: str = "baseline", fold: int = 0, **given: Any) -> Record:
     """
     named = {"task": "demo", "backbone": "small", "seed": 0} | given
     cell = Cell(named["task"], named["backbone"], spec, fold, named["seed"])
-    method = spec.removesuffix(TUNED).partition(":")[0]
+    method = name_of(spec)
     if method in KNOWN:
-        what = msgspec.to_builtins(describe_cell(cell, build_method(spec.removesuffix(TUNED))))
+        what = msgspec.to_builtins(describe_cell(cell, build_method(untuned(spec))))
     else:
         where = {"task": cell.task, "backbone": cell.backbone, "fold": fold, "seed": cell.seed}
         kind = {"method": method, "title": method.title(), "row": 100, "spec": spec, "parameters": {}, "version": 1}

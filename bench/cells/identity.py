@@ -26,8 +26,6 @@ SCHEMA = 2
 """Of a stored cell; raised when its fields change, or the harness changes in a way that moves numbers."""
 BASELINE = "baseline"
 """The spec of the model that all methods start from and are compared with."""
-TUNED = "@tuned"
-"""End of a spec whose parameters `bench tune` chooses, fold by fold."""
 ENDINGS = (".json", ".scores.json", ".parquet", ".pictures.npz", ".log", ".failed.json")
 """How the names of the files of a cell end."""
 CELL_FILE = re.compile(r"f\d+-s\d+(" + "|".join(map(re.escape, ENDINGS)) + ")")

@@ -15,9 +15,10 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from bench.cells.identity import SCHEMA, TUNED, Cell
+from bench.cells.identity import SCHEMA, Cell
 from bench.errors import DataInvalid
 from bench.score.definitions import METRICS
+from bench.spec import is_tuned
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -68,7 +69,7 @@ class Fit(Stored, frozen=True, kw_only=True):
     @property
     def tuned(self) -> bool:
         """Whether `bench tune` chose the parameters."""
-        return self.spec.endswith(TUNED)
+        return is_tuned(self.spec)
 
 
 class Images(Stored, frozen=True, kw_only=True, omit_defaults=True):

@@ -13,6 +13,7 @@ from bench.checks.setting_checks import choices, completed, other_values, settin
 from bench.checks.subject import RECIPE, SPLITS, Broken, NotApplicable, Subject
 from bench.errors import BenchError, UsageError
 from bench.options import conditions
+from bench.spec import describe
 
 PARTS = ("extractor", "statistics", "head")
 
@@ -45,7 +46,7 @@ def check_declaration(subject: Subject) -> None:
 def check_spec(subject: Subject) -> None:
     """A spec names the parameters that differ from the defaults, and gives them back."""
     for method in settings(subject.method):
-        spec = registry.describe(subject.name, method)
+        spec = describe(subject.name, method)
         if registry.METHODS.build(spec, subject.plugins) != method:
             raise Broken(f"{spec} reads back as another setting: keep values that a command line can carry")
 

@@ -26,6 +26,7 @@ from bench.learn.predict import predict
 from bench.net import Net
 from bench.run.context import CellRun, uncounted
 from bench.run.plan import build_method
+from bench.spec import describe, name_of
 
 RECIPE = Recipe(
     pretrain_optimiser="adam",
@@ -72,7 +73,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        return self.spec.partition(":")[0]
+        return name_of(self.spec)
 
 
 def random_split(
@@ -232,9 +233,7 @@ def must_fit(subject: Subject, method: Method) -> Method:
 
 def setting_of(subject: Subject, method: Method) -> str:
     """Return the spec of a setting, such as `swift:epsilon=0.2`."""
-    from bench import registry
-
-    return registry.describe(subject.name, method)
+    return describe(subject.name, method)
 
 
 def reimported(method: Method) -> Method:

@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import registry
 from bench.api import Dataset
 from bench.errors import NotWritten, UsageError
+from bench.spec import describe, name_of
 
 Progress = Callable[[str, int, int], None]
 MARKER = "PHANTOM.json"
@@ -44,7 +45,7 @@ def write_trees(
     datasets: dict[str, Dataset] = {}
     for given in names:
         dataset = registry.DATASETS.build(given, plugins)
-        name = registry.describe(given.partition(":")[0], dataset)
+        name = describe(name_of(given), dataset)
         if not offers(type(dataset)):
             able = [
                 known
@@ -52,8 +53,8 @@ def write_trees(
                 if offers(registry.DATASETS.load(known, plugins))
             ]
             raise UsageError(f"dataset {name} has no phantom tree; those that do: {', '.join(able)}")
-        if ":" in name or name in datasets:
-            why = "its parameters are not read here" if ":" in name else "it is named twice"
+        if name != name_of(name) or name in datasets:
+            why = "it is named twice" if name in datasets else "its parameters are not read here"
             raise UsageError(f"dataset {name}: {why}; give each name once, alone")
         datasets[name] = dataset
     taken = [out / name for name in datasets if _holds_something(out / name)]

@@ -26,7 +26,7 @@ import bench
 from bench.api import Task
 from bench.data.folds import PAPER_SEED, SEED
 from bench.errors import DataError, DataMissing
-from bench.seeds import family
+from bench.spec import name_of
 
 NO_PART = -1
 """The fold of an image that is in no part of any fold."""
@@ -39,7 +39,7 @@ MARK = "# "
 def rule(task: Task) -> dict[str, Any]:
     """Return what of a task decides how it is cut; variants that agree in it share a manifest."""
     return {
-        "task": family(task.name),
+        "task": name_of(task.name),
         "protocol": task.protocol,
         "seed": SEED if task.protocol == "clean" else PAPER_SEED,
         "folds": task.folds,

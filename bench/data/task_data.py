@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench import registry
-from bench.api import Dataset, Rows, Task
+from bench import registry, taskfile
+from bench.api import Dataset, Task
 from bench.data import split_manifest
 from bench.data.cache import ImageCache, image_cache, open_cache
 from bench.data.external import HOLDOUT, external_set, held_out
@@ -25,7 +25,8 @@ from bench.data.sample_table import fingerprint, keep_apart, sample_table
 from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed, without
 from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataMissing, EmptyGroup
-from bench.seeds import family
+from bench.settings import Settings
+from bench.spec import describe, name_of
 
 FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
 """Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
@@ -47,7 +48,7 @@ class Source:
     def check_there(self) -> None:
         """Raise DataMissing where the dataset has no folder."""
         if not self.dataset.synthetic and not self.root.is_dir():
-            name = self.spec.partition(":")[0]
+            name = name_of(self.spec)
             then = f"Then pass --data DIR or set BENCH_DATA to the folder that holds {name}/."
             missing = f"folder {self.root.absolute()} of dataset {name}"
             raise DataMissing(missing, get_it=f"{self.dataset.access} {then}", code="D001")
@@ -117,7 +118,7 @@ class TaskData:
         others = ~source["fold"].isin((fold, split_manifest.NO_PART))
         part = source[others if name == "train" else source["fold"] == fold].reset_index(drop=True)
         if self.selecting and name != "train":
-            held = held_out(part, (0, family(self.task.name), fold), task=self.task)
+            held = held_out(part, (0, name_of(self.task.name), fold), task=self.task)
             part = part[held == (name == HOLDOUT)].reset_index(drop=True)
         if name != "external":
             return part
@@ -126,7 +127,7 @@ class TaskData:
             return manifest
         if self.task.attribute.grouped:
             part = self._of_pair(part, fold)
-        return external_set(part, (0, family(self.task.name), fold, self.task.attribute.column), task=self.task)
+        return external_set(part, (0, name_of(self.task.name), fold, self.task.attribute.column), task=self.task)
 
     def _of_pair(self, validation: pd.DataFrame, fold: int) -> pd.DataFrame:
         if self.pair is None:
@@ -246,7 +247,7 @@ def task_data(
     """
     rows = {"source": task.source, **task.ood}
     if selecting:
-        rows = {name: row for name, row in rows.items() if _dataset(row) == _dataset(task.source)}
+        rows = {name: row for name, row in rows.items() if name_of(row.dataset) == name_of(task.source.dataset)}
     sources = {name: source_of(row.dataset, data_dir, plugins) for name, row in rows.items()}
     for source in sources.values():
         source.check_there()
@@ -270,8 +271,24 @@ def task_data(
     return TaskData(task, sources, {**tables, "source": source}, user_checkpoint=own)
 
 
-def _dataset(rows: Rows) -> str:
-    return rows.dataset.partition(":")[0]
+def open_data(settings: Settings, *, unreadable: bool = False) -> TaskData:
+    """Read the tables of the task that the settings name.
+
+    Images that cannot be read are left out, unless `unreadable` is set.
+
+    Raises:
+        UnknownName, UsageError: for a task that does not exist, or a value that it cannot have.
+        DataError: as `task_data`.
+    """
+    data = task_data(
+        taskfile.resolve(settings.task),
+        settings.data,
+        settings.plugins,
+        selecting=settings.selecting,
+        manifest=settings.splits,
+        baseline=settings.baseline,
+    )
+    return data if unreadable else data.readable(settings.cache)
 
 
 def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
@@ -289,9 +306,9 @@ def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
 
 def source_of(spec: str, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
     """Return the dataset that a spec names and the folder in which it is to be; whether it is there is not asked."""
-    name = spec.partition(":")[0]
+    name = name_of(spec)
     dataset = registry.DATASETS.build(spec, plugins)
     folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))
     # The user's own table is looked up from the data folder itself; every other source has its own folder in it.
     root = folder if name == "manifest" else folder / name
-    return Source(dataset, registry.describe(name, dataset), root)
+    return Source(dataset, describe(name, dataset), root)

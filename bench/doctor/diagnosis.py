@@ -13,8 +13,9 @@ from bench.doctor.check_table import waterfall
 from bench.doctor.examine import Examination, examine_dataset, examine_task
 from bench.doctor.findings import CHECKS, LEVELS, Finding
 from bench.errors import UnknownName
-from bench.run.plan import Settings
 from bench.run.progress import counting
+from bench.settings import Settings
+from bench.spec import name_of
 from bench.tasks import TASKS
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -27,7 +28,7 @@ def run_doctor(settings: Settings, *, full: bool, as_json: bool) -> int:
         UnknownName: neither a task nor a dataset.
     """
     name = settings.task
-    base = name.partition(":")[0]
+    base = name_of(name)
     datasets = registry.DATASETS.catalogue(settings.plugins)
     with counting("images") as progress:
         if base.replace("-", "_") in datasets and base not in TASKS and not base.endswith(".toml"):

@@ -16,13 +16,14 @@ import pandas as pd
 from bench.api import Task
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
-from bench.data.task_data import Source, TaskData, source_of, task_data
+from bench.data.task_data import Source, TaskData, open_data, source_of
 from bench.doctor import check_images
 from bench.doctor.check_folds import fold_findings, smallest_cells
 from bench.doctor.check_table import Counts, counts_of, table_findings
 from bench.doctor.findings import LEVELS, Finding
 from bench.errors import DataError
-from bench.run.plan import Settings
+from bench.settings import Settings
+from bench.spec import name_of
 
 PREVIEW = 64
 """Pixels of the side to which images are decoded for a source that is looked at without a task."""
@@ -54,7 +55,7 @@ class Examination:
 def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Progress | None = None) -> Examination:
     """Examine one source by itself."""
     found, source = Examination(spec), source_of(spec, settings.data, settings.plugins)
-    name, dataset = spec.partition(":")[0], source.dataset
+    name, dataset = name_of(spec), source.dataset
     table = _read(found, name, source)
     if table is not None and full:
         used = table[table["drop"].fillna("") == ""]
@@ -82,9 +83,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     if any(finding.level == "error" and finding.code < "D020" for finding in found.findings):
         return found
     try:
-        data = task_data(
-            task, settings.data, settings.plugins, manifest=settings.splits, baseline=settings.baseline
-        ).readable(settings.cache)
+        data = open_data(settings)
     except DataError as error:
         found.findings.append(Finding(error.code or "D099", "error", task.name, str(error)))
         return found

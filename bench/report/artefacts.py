@@ -143,7 +143,7 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool = Fa
 
 def _sweeps(results: Material) -> list[Artefact]:
     """Curves against a field of the task, which need all variants of a method, or all settings of one."""
-    said = {name: build_method(name).ablations for name in registry.catalogue("method")}
+    said = {name: build_method(name).ablations for name in registry.METHODS.catalogue()}
     ablated = tuple(name for name, settings in said.items() if settings)
     reset = [
         Need((name, *ablations(name, results.settings.plugins)[sweeps.RESET]), ablate=sweeps.RESET)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from bench.cells.record import Record
 from bench.report.figures.sweeps import OF_TASK, variants
 from bench.report.numbers.aggregate import BASELINE
-from bench.report.rerun_commands import FOLDS, FORCE, Line
+from bench.report.rerun_commands import Line
 from bench.report.task_results import Material
 from bench.run.ablate import values
 from bench.run.plan import undefined
 
-ABLATE = "--ablate"
 PREDICTIONS = "predictions"
 
 
@@ -75,20 +75,21 @@ class Need:
         """Return the commands that make the specs of which no cell is there or, for `every_fold`, not all are."""
         one = self.of(results)
         specs = self._defined(one)
-        more = (*((ABLATE, self.ablate) if self.ablate else ()), *((FOLDS, "0") if self.fold == 0 else ()))
+        more: dict[str, Any] = {"ablate": self.ablate} if self.ablate else {}
+        more |= {"folds": (self.fold,)} if self.fold is not None else {}
         if self.named and not self.any(results, bare=True):
-            return [one.line([self.named], self.backbone, *more, verb=self.verb)]
+            return [one.line([self.named], self.backbone, verb=self.verb, **more)]
         if self.verb != "run":
             return []  # it chooses, then runs what was chosen
         if self.ablate:
             there, wanted = self.count(results)
-            return [one.line(specs if self.ablate in OF_TASK else specs[:1], None, *more)] * (there < wanted)
+            return [one.line(specs if self.ablate in OF_TASK else specs[:1], None, **more)] * (there < wanted)
         known, there = (self._there(one, specs, bare=bare) for bare in (True, False))
         incomplete = self._folds(one) if every_fold else 1
         bare = [spec for spec in specs if known[spec] - there[spec] and (every_fold or not there[spec])]
         lacking = [spec for spec in specs if len(known[spec]) < incomplete and spec not in bare]
-        found = [one.line(lacking, self.backbone, *more)] if lacking else []
-        return [*found, one.line(bare, self.backbone, *more, FORCE)] if bare else found
+        found = [one.line(lacking, self.backbone, **more)] if lacking else []
+        return [*found, one.line(bare, self.backbone, force=True, **more)] if bare else found
 
     def _folds(self, one: Material) -> int:
         return one.task.folds if self.fold is None else 1
@@ -131,5 +132,5 @@ def united(lines: Iterable[Line]) -> list[Line]:
     """Return one command for those that differ in their methods alone."""
     methods: dict[Line, dict[str, None]] = {}
     for line in lines:
-        methods.setdefault(replace(line, methods=()), {}).update(dict.fromkeys(line.methods))
-    return [replace(line, methods=tuple(names)) for line, names in methods.items()]
+        methods.setdefault(line.of(()), {}).update(dict.fromkeys(line.methods))
+    return [line.of(names) for line, names in methods.items()]

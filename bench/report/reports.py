@@ -21,7 +21,8 @@ from bench.report.tables.across_table import NAME, sentences
 from bench.report.tables.published_tables import text
 from bench.report.task_results import Material, read
 from bench.run.history import remembered
-from bench.run.plan import Settings
+from bench.settings import Settings, command
+from bench.spec import name_of
 from bench.tasks import TASKS
 
 
@@ -168,12 +169,16 @@ def with_results(settings: Settings) -> list[Settings]:
     if settings.baseline is not None:
         raise UsageError("--baseline is the checkpoint of one task: name it by --task")
     cells = cells_folder(settings.results)
-    known = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
-    own = {name: runs for name, runs in remembered(settings.results).items() if ":" not in name and name not in TASKS}
-    found = [*known, *(runs[-1][1] for name, runs in own.items() if runs and (cells / name).is_dir())]
-    if not found:
-        raise BenchError(f"no results in {settings.results}: `bench run --methods all --task NAME` makes them")
-    return found
+    listed = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
+    own = [
+        runs[-1]
+        for name, runs in remembered(settings.results).items()
+        if runs and name == name_of(name) and name not in TASKS and (cells / name).is_dir()
+    ]
+    if not listed and not own:
+        hint = command("run", replace(settings, task="NAME"))
+        raise BenchError(f"no results in {settings.results}: `{hint}` makes those of the task NAME")
+    return [*listed, *own]
 
 
 def _over_tasks(every: list[Results], reports: Path) -> None:

@@ -2,73 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from bench import taskfile
 from bench.cells.identity import BASELINE
-from bench.run.plan import Settings, method_specs
-
-RESULTS, CACHE = Path("results"), Path(".cache")
-"""Where `bench run` has its folders unless it is told otherwise, or by BENCH_CACHE."""
-FOLDS, FORCE = "--folds", "--force"
+from bench.run.plan import method_specs
+from bench.settings import Settings, command, elsewhere
+from bench.spec import split_specs
 
 
 @dataclass(frozen=True)
 class Line:
-    """A call of `bench run` or `bench tune`; as text it works where the report was asked for.
-
-    `backbone` is given where it is not the task's first, `more` are further options.
-    """
+    """A call of `bench run` or `bench tune`; as text it works where the report was asked for."""
 
     settings: Settings
-    methods: tuple[str, ...]
-    backbone: str | None = None
-    more: tuple[str, ...] = ()
-    verb: str = field(default="run", kw_only=True)
+    verb: str = "run"
 
     def __str__(self) -> str:
-        given = self.settings
-        files = [
-            *(("--plugin", file) for file in given.plugins),
-            ("--splits", given.splits),
-            ("--baseline", given.baseline),
-            ("--results", None if given.results == RESULTS.absolute() else given.results),
-            ("--cache", None if given.cache == cache_folder() else given.cache),
-            ("--data", given.data),
-        ]
-        words = ["--task", given.task, "--methods", ",".join(self.methods)]
-        words += ["--backbone", self.backbone] if self.backbone else []
-        words += [*self.more, *(str(word) for name, file in files if file for word in (name, file))]
-        return shlex.join(["bench", self.verb, *words])
+        return command(self.verb, self.settings)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The specs that it names."""
+        return tuple(split_specs(self.settings.methods))
 
     @property
     def handed_on(self) -> Line:
         """The line without the folders of this machine: of a file its name is left."""
         return replace(self, settings=elsewhere(self.settings))
 
-
-def cache_folder() -> Path:
-    """Return the folder of the cache where no option names one."""
-    return Path(os.environ.get("BENCH_CACHE", CACHE)).absolute()
-
-
-def elsewhere(settings: Settings) -> Settings:
-    """Return settings for a line that is read on another machine."""
-    base = taskfile.parse(settings.task)[0]
-    return replace(
-        settings,
-        task=Path(base).name + settings.task.removeprefix(base),
-        results=RESULTS.absolute(),
-        cache=cache_folder(),
-        data=None,
-        plugins=tuple(Path(file.name) for file in settings.plugins),
-        splits=settings.splits and Path(settings.splits.name),
-        baseline=settings.baseline and Path(settings.baseline.name),
-    )
+    def of(self, methods: Iterable[str]) -> Line:
+        """Return the line with other methods."""
+        return replace(self, settings=replace(self.settings, methods=",".join(methods)))
 
 
 def once(lines: Iterable[Line]) -> list[Line]:
@@ -78,23 +44,23 @@ def once(lines: Iterable[Line]) -> list[Line]:
     """
     united: dict[Line, tuple[str, ...]] = {}
     for line in lines:
-        place = replace(line, methods=())
+        place = line.of(())
         united[place] = tuple(dict.fromkeys([*united.get(place, ()), *line.methods]))
     found = []
     for place, methods in united.items():
         made: set[str] = set()
         if "all" in methods:
-            made = _specs(replace(place, methods=("all",)))
-        if FOLDS in place.more and FORCE in place.more:
-            made = set(united.get(replace(place, more=(FORCE,)), ()))
-        elif FOLDS in place.more:
-            whole = replace(place, more=())
-            made = _specs(replace(whole, methods=united.get(whole, (BASELINE,))))
+            made = _specs(place.of(["all"]))
+        if place.settings.folds:
+            whole = replace(place, settings=replace(place.settings, folds=None))
+            made = (
+                set(united.get(whole, ())) if place.settings.force else _specs(whole.of(united.get(whole, (BASELINE,))))
+            )
         if left := tuple(method for method in methods if method not in made):
-            found.append(replace(place, methods=left))
+            found.append(place.of(left))
     return found
 
 
 def _specs(line: Line) -> set[str]:
     recipe = taskfile.resolve(line.settings.task).recipe
-    return {BASELINE, *method_specs(",".join(line.methods), line.settings.plugins, recipe)}
+    return {BASELINE, *method_specs(line.settings.methods, line.settings.plugins, recipe)}

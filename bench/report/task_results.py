@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from bench.api import Task
 from bench.cells.identity import cells_folder, pictures_file, predictions_file
 from bench.cells.predictions import Predictions, read_table
 from bench.cells.record import Failure, Record
-from bench.data.task_data import TaskData, task_data
+from bench.data.task_data import TaskData, open_data
 from bench.errors import BenchError, DataError
 from bench.report.numbers.ablations import Table, split, untuned
 from bench.report.numbers.aggregate import Results, collect
@@ -24,8 +25,9 @@ from bench.report.numbers.patient_intervals import Redrawn, over_patients, redra
 from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, TaskInfo, Undefined
 from bench.report.rerun_commands import Line
 from bench.results.reading import read_cells
-from bench.run.plan import Settings, build_method, undefined
+from bench.run.plan import build_method, undefined
 from bench.run.progress import counting
+from bench.settings import Settings, of_task
 
 
 @dataclass(frozen=True)
@@ -126,10 +128,10 @@ class Material:
         with np.load(file, allow_pickle=False) as stored:
             return dict(stored)
 
-    def line(self, methods: Iterable[str], backbone: str | None = None, *more: str, verb: str = "run") -> Line:
-        """Return the line that makes cells of this task."""
+    def line(self, methods: Iterable[str], backbone: str | None = None, *, verb: str = "run", **options: Any) -> Line:
+        """Return the line that makes cells of this task; `options` are further settings, such as `folds=(0,)`."""
         chosen = None if backbone == self.task.backbones[0] else backbone
-        return Line(self.settings, tuple(methods), chosen, more, verb=verb)
+        return Line(replace(of_task(self.settings), methods=",".join(methods), backbone=chosen, **options), verb)
 
 
 def read(settings: Settings, *, min_cell: int = 0) -> Material:
@@ -139,9 +141,7 @@ def read(settings: Settings, *, min_cell: int = 0) -> Material:
     """
     task = taskfile.resolve(settings.task)
     try:
-        data = task_data(
-            task, settings.data, settings.plugins, manifest=settings.splits, baseline=settings.baseline
-        ).readable(settings.cache)
+        data = open_data(settings)
     except DataError as error:
         if settings.splits is not None:
             raise

@@ -12,8 +12,9 @@ from bench.api import Task
 from bench.cells.identity import BASELINE
 from bench.errors import UnknownName
 from bench.options import choices, options
-from bench.run.plan import Settings, method_specs
-from bench.run.run_task import Wanted
+from bench.run.plan import method_specs
+from bench.settings import Settings
+from bench.spec import Spec, parse
 
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the external set (SWiFT, Fig. 7)."""
@@ -22,43 +23,47 @@ EPOCHS = (0, 25, 50, 100, 150, 200, 250, 300)
 0, 5 and 10 %; the rest is ours."""
 
 
-def ablation(field: str, wanted: Wanted, settings: Settings) -> list[tuple[Wanted, Settings]]:
+def ablation(settings: Settings) -> list[Settings]:
     """Return the runs of an ablation: one over settings of the methods, else one for each variant of the task.
+
+    Without a field to ablate it is the run itself.
 
     A parameter is ablated if every named method has it and says how, or can list its choices.
 
     Raises:
         UsageError: a value that is not allowed, or a field that cannot be ablated, with those that can.
     """
-    field = field.strip().replace("-", "_")
+    if settings.ablate is None:
+        return [settings]
+    field, settings = settings.ablate.strip().replace("-", "_"), dataclasses.replace(settings, ablate=None)
     task = taskfile.resolve(settings.task)
-    specs = [s for s in method_specs(wanted.methods, settings.plugins, task.recipe) if s != BASELINE]
+    specs = [s for s in method_specs(settings.methods, settings.plugins, task.recipe) if s != BASELINE]
     of_methods = [ablations(spec, settings.plugins) for spec in specs]
     if of_methods and all(field in found for found in of_methods):
         every = [one for spec, found in zip(specs, of_methods, strict=True) for one in (spec, *found[field])]
-        return [(dataclasses.replace(wanted, methods=",".join(dict.fromkeys(every))), settings)]
+        return [dataclasses.replace(settings, methods=",".join(dict.fromkeys(every)))]
     of_task = {name: values(task, name) for name in taskfile.FIELDS}
     if not of_task.get(field):
         shared = [name for name in of_methods[0] if all(name in found for found in of_methods)] if of_methods else []
         allowed = dict.fromkeys([*shared, *(name for name, values in of_task.items() if values)])
-        raise UnknownName("ablation", field, allowed, where=f" of {wanted.methods} on {settings.task}")
+        raise UnknownName("ablation", field, allowed, where=f" of {settings.methods} on {settings.task}")
     variants = dict.fromkeys(taskfile.vary(settings.task, field, value) for value in of_task[field])
-    return [(wanted, dataclasses.replace(settings, task=spec)) for spec in variants]
+    return [dataclasses.replace(settings, task=spec) for spec in variants]
 
 
 def ablations(spec: str, plugins: Sequence[Path] = ()) -> dict[str, list[str]]:
     """Return parameter -> specs of all its settings, for a method with what its spec sets besides."""
-    name, _, given = spec.partition(":")
-    method = registry.METHODS.load(name, plugins)
+    given = parse(spec)
+    method = registry.METHODS.load(given.name, plugins)
     kinds = options(method)
     found = {field: [f"{field}={value}" for value in choices(kind)] for field, kind in kinds.items()}
     found.update({field: list(settings) for field, settings in method.ablations.items()})
-    fixed = registry.settings(given, [*kinds], "parameter", name)
-    return {
-        field: [_spec(name, {**fixed, **registry.settings(text, [*kinds], "parameter", name)}) for text in texts]
-        for field, texts in found.items()
-        if texts
-    }
+    fixed = given.allowed(kinds)
+
+    def setting(text: str) -> str:
+        return str(Spec(given.name, {**fixed, **parse(f"{given.name}:{text}").allowed(kinds)}))
+
+    return {field: [setting(text) for text in texts] for field, texts in found.items() if texts}
 
 
 def values(task: Task, field: str) -> tuple[Any, ...]:
@@ -69,7 +74,3 @@ def values(task: Task, field: str) -> tuple[Any, ...]:
         grid = {(part * task.recipe.pretrain_epochs + 500) // 1000 for part in EPOCHS}
         return tuple(sorted(grid | {task.recipe.epochs}))
     return choices(taskfile.FIELDS[field])
-
-
-def _spec(name: str, values: dict[str, str]) -> str:
-    return f"{name}:{','.join(f'{key}={value}' for key, value in values.items())}"

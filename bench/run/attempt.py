@@ -21,7 +21,8 @@ from bench.cells.record import Error, Failure, Record
 from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite, NotWritten
 from bench.files import not_written
 from bench.lease import lease, mine
-from bench.run.plan import PlannedCell, Settings, build_method, checkpoint_file, describe_cell
+from bench.run.plan import PlannedCell, build_method, checkpoint_file, describe_cell
+from bench.settings import Settings
 
 EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
 FailureKind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
@@ -53,16 +54,14 @@ def attempt(
     report: Callable[[str], None] | None = None,
     *,
     job: str = "",
-    force: bool = False,
 ) -> Event:
-    """Compute a cell unless it is done (`force`: even so) or held, and leave its record or its failure on disk.
+    """Compute a cell unless it is done (`--force`: even so) or held, and leave its record or its failure on disk.
 
     Args:
         planned: the cell and the hash that its result will have.
         settings: task and folders.
         report: called with where the method is.
         job: the SLURM job that this process is part of.
-        force: compute a cell that is done.
 
     Raises:
         NotWritten: where nothing can be written; no failure could be kept there either.
@@ -73,7 +72,7 @@ def attempt(
         with lease(place, job=job) as other:
             if other is not None:
                 return Event("held", planned, str(other))
-            if not force and _done(planned, settings):
+            if not settings.force and _done(planned, settings):
                 return Event("done", planned)
             return _attempt(planned, settings, report, job)
     except OSError as error:

@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from torch import nn
 
-from bench import taskfile
 from bench.api import Method
 from bench.cells import store
 from bench.cells.identity import BASELINE, SCHEMA, Cell, shared_folder
@@ -23,17 +22,18 @@ from bench.cells.predictions import ATTRIBUTE
 from bench.cells.record import Choice, Cost, Facts, Images, Record, decode, set_scores
 from bench.data.cache import ImageCache
 from bench.data.image_split import ImageSplit
-from bench.data.task_data import FOLD_SPLITS, TaskData, task_data
+from bench.data.task_data import FOLD_SPLITS, TaskData, open_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.learn.device import device, keep_memory
 from bench.learn.predict import predict
 from bench.run import environment, paired_splits, pictures
 from bench.run.context import CellRun, SharedCache, uncounted
 from bench.run.paired_splits import Splits
-from bench.run.plan import PlannedCell, Settings, build_method, cell_hash, checkpoint_file, describe_cell
+from bench.run.plan import PlannedCell, build_method, cell_hash, checkpoint_file, describe_cell
 from bench.run.pretraining import SEEN, load_baseline, take_baseline, train_baseline
 from bench.score.definitions import VERSION
 from bench.score.metrics import score_sets
+from bench.settings import Settings
 
 
 def run_cell(
@@ -118,16 +118,7 @@ def run_cell(
 @cache
 def open_task(settings: Settings) -> TaskData:
     """Return the tables of the task, less the images that cannot be read; read once per process."""
-    task = taskfile.resolve(settings.task)
-    data = task_data(
-        task,
-        settings.data,
-        settings.plugins,
-        selecting=settings.selecting,
-        manifest=settings.splits,
-        baseline=settings.baseline,
-    )
-    return data.readable(settings.cache)
+    return open_data(settings)
 
 
 @cache

@@ -22,7 +22,8 @@ from bench.learn.predict import predict
 from bench.net import Net
 from bench.run import pictures
 from bench.run.plan import digest
-from bench.seeds import family, seed_of
+from bench.seeds import seed_of
+from bench.spec import name_of
 
 
 @dataclass
@@ -67,7 +68,7 @@ class CellRun:
         self.model = counted(copy.deepcopy(model).eval().requires_grad_(True), self.passes)
         self.recipe = recipe
         self._splits, self._uses, self._opened = splits, uses, {}
-        self._names, self._method, self._report = (seed, family(task), fold), family(method), report
+        self._names, self._method, self._report = (seed, name_of(task), fold), name_of(method), report
         self._shared_cache = shared_cache
 
     def split(self, name: str) -> ImageSplit:

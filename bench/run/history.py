@@ -3,85 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from bench.cells.identity import runs_file, runs_folder
 from bench.errors import DataInvalid, UnknownName
 from bench.files import read_json, write_json
-from bench.run.plan import Settings
-from bench.run.run_task import Wanted
+from bench.settings import OPTIONS, Settings
+from bench.spec import name_of
 
 KEPT = 50
 """Runs of a task that are remembered, the newest last."""
 
 
-def remember(wanted: Wanted, settings: Settings, task: str, on: dict[str, Any]) -> None:
-    """Keep a run of `task` and where it ran (`on`); the same run is kept once."""
-    file = runs_file(settings.results, task)
-    run = {"wanted": {**asdict(wanted), "force": False}, "settings": settings_texts(settings), "on": on}
-    kept = [one for one in _read(file) if (one["wanted"], one["settings"]) != (_listed(run["wanted"]), run["settings"])]
-    write_json(file, {"task": task, "runs": [*kept, run][-KEPT:]})
+def remember(settings: Settings, task: str) -> None:
+    """Keep a run of `task`; the same run is kept once, with what it was last told of where to run.
+
+    GPUs and the number of cells at a time are of this machine and this moment; a queue is told them each time.
+    """
+    here = settings.on == "local"
+    kept = replace(settings, force=False, dry_run=False, jobs=None, gpus=(), per_gpu=None if here else settings.per_gpu)
+    run, file = as_record(kept), runs_file(settings.results, task)
+    others = [one for one in _read(file) if _same(one) != _same(run)]
+    write_json(file, {"task": task, "runs": [*others, run][-KEPT:]})
 
 
-def remembered(results: Path, task: str | None = None) -> dict[str, list[tuple[Wanted, Settings, dict[str, Any]]]]:
-    """Return the runs of a task, or of all tasks, in these results, with where they ran.
+def remembered(results: Path, task: str | None = None) -> dict[str, list[Settings]]:
+    """Return the runs of a task, or of all tasks, in these results.
 
     Raises:
         UnknownName: no run of that task is known.
+        DataInvalid: a run of another version.
     """
-    found: dict[str, list[tuple[Wanted, Settings, dict[str, Any]]]] = {}
+    found: dict[str, list[Settings]] = {}
     for file in sorted(runs_folder(results).glob("*.json")):
         record = read_json(file) or {}
-        found[str(record.get("task", file.stem))] = [_run(one, results) for one in _read(file)]
+        found[str(record.get("task", file.stem))] = [from_record(one, results) for one in _read(file)]
     if task is None:
         return found
-    name = Path(task).stem if task.endswith(".toml") else task
+    base = name_of(task)
+    name = Path(base).stem + task.removeprefix(base) if base.endswith(".toml") else task
     if name not in found:
         raise UnknownName("run of task", task, found, where=f" in {results}")
     return {name: found[name]}
 
 
-def plugins(runs: Sequence[tuple[Wanted, Settings, Any]]) -> tuple[Path, ...]:
+def plugins(runs: Sequence[Settings]) -> tuple[Path, ...]:
     """Return the files that were given to these runs by `--plugin`, each once."""
-    return tuple(dict.fromkeys(file for _, settings, _ in runs for file in settings.plugins))
+    return tuple(dict.fromkeys(file for settings in runs for file in settings.plugins))
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    runs = (read_json(file) or {}).get("runs", [])
-    return [one for one in runs if isinstance(one, dict) and {"wanted", "settings"} <= set(one)]
+    return [one for one in (read_json(file) or {}).get("runs", []) if isinstance(one, dict)]
 
 
-def settings_texts(settings: Settings) -> dict[str, Any]:
-    """Return settings as JSON holds them, without the folder of results."""
-    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    # The results are where this is read, wherever that is by then.
-    del values["results"]
-    task, colon, variant = settings.task.partition(":")
-    values["task"] = (str(Path(task).absolute()) if task.endswith(".toml") else task) + colon + variant
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
-    return {**plain, "plugins": [str(file) for file in settings.plugins]}
+def _same(run: dict[str, Any]) -> dict[str, Any]:
+    """What of a run says which cells it has."""
+    how = {option.field.name for option in OPTIONS if not option.field.metadata["again"]}
+    return {name: value for name, value in run.items() if name not in how}
 
 
-def _listed(wanted: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in wanted.items()}
+def as_record(settings: Settings) -> dict[str, Any]:
+    """Return settings as JSON holds them, without the folder of results: that is where this is read, wherever it is."""
+    base = name_of(settings.task)
+    task = str(Path(base).absolute()) + settings.task.removeprefix(base) if base.endswith(".toml") else settings.task
+    record = msgspec.json.decode(msgspec.json.encode(replace(settings, task=task), enc_hook=str))
+    del record["results"]
+    return record
 
 
-def settings_of(texts: dict[str, Any], results: Path) -> Settings:
-    """Return the settings that `settings_texts` wrote, for a folder of results."""
-    paths = {
-        name: Path(value) for name, value in texts.items() if value and name in ("cache", "data", "splits", "baseline")
-    }
-    return Settings(**{**texts, **paths, "plugins": tuple(map(Path, texts["plugins"])), "results": results})
+def from_record(record: dict[str, Any], results: Path) -> Settings:
+    """Return the settings of `as_record`, for a folder of results.
 
-
-def _run(one: dict[str, Any], results: Path) -> tuple[Wanted, Settings, dict[str, Any]]:
+    Raises:
+        DataInvalid: a record of another version.
+    """
     try:
-        given: dict[str, Any] = dict(one["wanted"])
-        given.update({name: tuple(value) for name, value in given.items() if isinstance(value, list)})
-        return Wanted(**given), settings_of(one["settings"], results), one.get("on") or {}
-    except (KeyError, TypeError) as error:
-        raise DataInvalid(
-            f"{runs_file(results, '').parent}: a run of another version ({error}): delete that folder"
-        ) from None
+        return msgspec.convert({**record, "results": str(results)}, Settings, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        raise DataInvalid(f"{runs_folder(results)}: a run of another version ({error}): delete that folder") from None

@@ -17,6 +17,7 @@ from bench.run.cell_states import State, holders
 from bench.run.plan import PlannedCell
 from bench.run.start import start_run
 from bench.run.status import TaskStatus, status_of
+from bench.settings import Settings
 
 
 def print_log(results: Path, name: str, *, whole: bool) -> int:
@@ -50,12 +51,11 @@ def retry(results: Path, which: str, task: str | None) -> int:
     for status in status_of(results, task):
         wanted = _wanted(status, which)
         chosen += len(wanted)
-        for asked, settings, on in history.remembered(results, status.task)[status.task]:
-            mine = [p for p in run_task.plan_run(asked, settings)[1] if p.cell in {q.cell for q in wanted}]
+        for asked in history.remembered(results, status.task)[status.task]:
+            mine = [p for p in run_task.plan_run(asked)[1] if p.cell in {q.cell for q in wanted}]
             wanted = [p for p in wanted if p.cell not in {q.cell for q in mine}]
-            where = {name: value for name, value in on.items() if name != "per_gpu"} or launchers.LOCAL
             for part in _as_runs(mine, asked):
-                code |= start_run(part, settings, where, slots=run_task.Slots(per_gpu=on.get("per_gpu")))
+                code |= start_run(part)
     if not chosen and which in ("failed", "stale"):
         print(f"no cell is {which}")
     elif not chosen:
@@ -70,7 +70,7 @@ def _wanted(status: TaskStatus, which: str) -> list[PlannedCell]:
     return found if states else [p for p in status.planned if which in str(p.cell)]
 
 
-def _as_runs(cells: Sequence[PlannedCell], asked: run_task.Wanted) -> list[run_task.Wanted]:
+def _as_runs(cells: Sequence[PlannedCell], asked: Settings) -> list[Settings]:
     """Return runs of no more than these cells: one for each fold and seed."""
     folds: dict[tuple[int, int], list[str]] = {}
     for planned in cells:

@@ -13,11 +13,12 @@ from typing import Any
 
 from bench import registry
 from bench.api import Method, Recipe, Task
-from bench.cells.identity import BASELINE, SCHEMA, TUNED, Cell, baselines_folder
+from bench.cells.identity import BASELINE, SCHEMA, Cell, baselines_folder
 from bench.cells.record import Fit
 from bench.data import group_pair
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, UnknownName, UsageError
+from bench.spec import describe, name_of, split_specs, tuned, untuned
 
 PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
@@ -26,23 +27,6 @@ PRETRAIN_FIELDS = (
 """Fields of a recipe that change a baseline."""
 PRETRAIN_SPLITS = {"last": ("train",), "best_inner": ("train_inner", "val_inner"), "reference": ("train", "val")}
 """`pretrain_checkpoint` -> the part trained on and, where an epoch is chosen, the part on which it is."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a worker needs besides a cell: a task by name or file, and folders. Strings and paths only."""
-
-    task: str
-    results: Path
-    cache: Path
-    data: Path | None
-    plugins: tuple[Path, ...] = ()
-    selecting: bool = False
-    """Score on the holdout of each fold and have no test set (see `bench.data.external`)."""
-    splits: Path | None = None
-    """A split manifest to take folds and external sets from (see `bench.data.split_manifest`)."""
-    baseline: Path | None = None
-    """A checkpoint of the user's own (see `bench.data.user_checkpoint`)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +94,7 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
         UnknownName, UsageError: before anything is computed.
     """
     specs: list[str] = []
-    for spec in registry.split_specs(text):
+    for spec in split_specs(text):
         if spec == "all":
             found = registry.METHODS.catalogue(plugins)
             for _, name in sorted((_row(name, plugins), name) for name in found):
@@ -124,9 +108,9 @@ def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None 
 
 
 def _canonical(spec: str, plugins: Sequence[Path]) -> str:
-    plain = spec.removesuffix(TUNED)
-    canonical = registry.describe(plain.partition(":")[0], registry.METHODS.build(plain, plugins))
-    return canonical + TUNED if plain != spec else canonical
+    plain = untuned(spec)
+    canonical = describe(name_of(plain), registry.METHODS.build(plain, plugins))
+    return tuned(canonical) if plain != spec else canonical
 
 
 def _row(name: str, plugins: Sequence[Path]) -> int:
@@ -140,7 +124,7 @@ def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
 
 @cache
 def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
-    return registry.METHODS.build(spec.removesuffix(TUNED), plugins)
+    return registry.METHODS.build(untuned(spec), plugins)
 
 
 def check_backbone(task: Task, backbone: str | None) -> str:
@@ -198,7 +182,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
             name: [source.spec, source.dataset.version] for name, source in data.sources.items() if name != "source"
         },
         "recipe": _fields(data.task.recipe),
-        "method": cell.spec.partition(":")[0],
+        "method": name_of(cell.spec),
         "version": method.version,
         "parameters": _fields(method),
         "fold": cell.fold,
@@ -228,7 +212,7 @@ def describe_cell(cell: Cell, method: Method) -> Fit:
     return Fit(
         task=cell.task,
         backbone=cell.backbone,
-        method=cell.spec.removesuffix(TUNED).partition(":")[0],
+        method=name_of(cell.spec),
         title=method.title,
         row=method.row,
         spec=cell.spec,

@@ -9,13 +9,13 @@ from pathlib import Path
 from bench import taskfile
 from bench.api import Task
 from bench.data.cache import ImageCache, verify
-from bench.data.task_data import task_data
+from bench.data.task_data import open_data
 from bench.errors import DataInvalid, DataMissing
-from bench.run.plan import Settings
 from bench.run.progress import counting
+from bench.settings import Settings
 
 
-def prepare_task(settings: Settings, *, jobs: int | None = None, check: bool = False) -> int:
+def prepare_task(settings: Settings, *, check: bool = False) -> int:
     """Build what is missing of the image caches, on all cores; say what there is. Return the exit code.
 
     With `check` every row is held against its checksum.
@@ -25,9 +25,9 @@ def prepare_task(settings: Settings, *, jobs: int | None = None, check: bool = F
         DataInvalid: a row that is not what was decoded.
     """
     task = taskfile.resolve(settings.task)
-    data = task_data(task, settings.data, settings.plugins)
+    data = open_data(settings, unreadable=True)
     with counting("images") as progress:
-        caches = data.caches(settings.cache, jobs=jobs or os.cpu_count() or 1, progress=progress)
+        caches = data.caches(settings.cache, jobs=settings.jobs or os.cpu_count() or 1, progress=progress)
     for name, cache in caches.items():
         size = cache.array.nbytes
         print(f"{name}: {len(cache.uids)} images, {size / 1e9:.3f} GB in {cache.folder}")

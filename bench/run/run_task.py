@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from bench import taskfile
 from bench.cells import store
 from bench.cells.identity import BASELINE, baselines_folder, cells_folder, splits_file
 from bench.data import split_manifest
-from bench.data.task_data import TaskData, task_data
+from bench.data.task_data import TaskData, open_data
 from bench.errors import DataError, EmptyGroup, NotWritten
 from bench.files import check_writable, replacing
 from bench.run.attempt import Event, describe_error, save_failure
-from bench.run.launchers import LOCAL, Work, chosen
-from bench.run.plan import PlannedCell, Settings, check_backbone, checkpoint_file, method_specs, plan, undefined
+from bench.run.launchers import Work, chosen
+from bench.run.plan import PlannedCell, check_backbone, checkpoint_file, method_specs, plan, undefined
 from bench.run.progress import counting, watching
 from bench.run.tuned_choice import with_choice
+from bench.settings import Settings, command
 
 
 @dataclass
@@ -43,73 +42,43 @@ class Outcome:
     """One paragraph for each set with images that cannot be read; all was computed without them."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """A run as it was asked for."""
-
-    methods: str
-    backbone: str | None = None
-    folds: tuple[int, ...] | None = None
-    seeds: tuple[int, ...] = (0,)
-    force: bool = False
-
-
-@dataclass(frozen=True)
-class Slots:
-    """Where cells run: how many at a time (None: as many as cores allow), the GPUs they are dealt over, and how many
-    share one (None: as many as `jobs` asks for, else one)."""
-
-    jobs: int | None = None
-    gpus: tuple[str, ...] = ()
-    per_gpu: int | None = None
-
-    def number(self, threads: int) -> int:
-        """Return how many cells run at a time, each on so many threads: never more threads than cores."""
-        cores = max(1, (os.cpu_count() or 1) // threads)
-        wanted = self.jobs or (len(self.gpus) * (self.per_gpu or 1) if self.gpus else cores)
-        if self.gpus and self.per_gpu:
-            wanted = min(wanted, len(self.gpus) * self.per_gpu)
-        if wanted > cores:
-            threaded = f"{threads} thread{'s' if threads > 1 else ''}"
-            asked = f"--jobs {wanted}" if self.jobs else f"{wanted} cells on {len(self.gpus)} GPUs"
-            print(f"{asked}: {cores}, for each cell has {threaded} of its own", file=sys.stderr)
-        return min(wanted, cores)
+def at_a_time(settings: Settings, threads: int) -> int:
+    """Return how many cells run at a time, each on so many threads: never more threads than cores."""
+    cores = max(1, (os.cpu_count() or 1) // threads)
+    most = len(settings.gpus) * (settings.per_gpu or 1) if settings.gpus else cores
+    wanted = settings.jobs or most
+    if settings.gpus and settings.per_gpu:
+        wanted = min(wanted, most)
+    if wanted > cores:
+        threaded = f"{threads} thread{'s' if threads > 1 else ''}"
+        asked = f"--jobs {wanted}" if settings.jobs else f"{wanted} cells on {len(settings.gpus)} GPUs"
+        print(f"{asked}: {cores}, for each cell has {threaded} of its own", file=sys.stderr)
+    return min(wanted, cores)
 
 
-ALL_CORES = Slots()
-
-
-def plan_run(wanted: Wanted, settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
+def plan_run(settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
     """Read the tables of the task and return them with all cells of the run; nothing is decoded or computed.
 
     Raises:
         UsageError, DataError: for anything wrong in what was asked for, before anything is computed.
     """
     task = taskfile.resolve(settings.task)
-    specs = method_specs(wanted.methods, settings.plugins, task.recipe)
-    backbone = check_backbone(task, wanted.backbone)
-    data = task_data(
-        task,
-        settings.data,
-        settings.plugins,
-        selecting=settings.selecting,
-        manifest=settings.splits,
-        baseline=settings.baseline,
-    )
-    data = data.readable(settings.cache)
-    folds = wanted.folds if wanted.folds is not None else tuple(range(task.folds))
+    specs = method_specs(settings.methods, settings.plugins, task.recipe)
+    backbone = check_backbone(task, settings.backbone)
+    data = open_data(settings)
+    folds = settings.folds if settings.folds is not None else tuple(range(task.folds))
     if data.user_checkpoint is not None:
         for fold in folds:
             data.user_checkpoint.file(fold)
     complete = partial(with_choice, data=data, settings=settings)
     return data, plan(
-        data, specs, backbone=backbone, folds=folds, seeds=wanted.seeds, plugins=settings.plugins, complete=complete
+        data, specs, backbone=backbone, folds=folds, seeds=settings.seeds, plugins=settings.plugins, complete=complete
     )
 
 
-def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings, *, force: bool) -> list[PlannedCell]:
+def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings) -> list[PlannedCell]:
     """Return the cells to compute: not done, or stale, or forced; and the baselines whose weights they lack."""
-    todo = [p for p in cells if force or store.state(settings.results, p.cell, p.hash) != "done"]
+    todo = [p for p in cells if settings.force or store.state(settings.results, p.cell, p.hash) != "done"]
     needed = {(p.cell.fold, p.cell.seed) for p in todo}
     for planned in cells:
         cell = planned.cell
@@ -119,15 +88,13 @@ def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings, *,
     return sorted(todo, key=lambda p: p.cell.spec != BASELINE)
 
 
-def prepare(
-    wanted: Wanted, settings: Settings, *, again: bool = True
-) -> tuple[TaskData, list[PlannedCell], list[PlannedCell]]:
+def prepare(settings: Settings, *, again: bool = True) -> tuple[TaskData, list[PlannedCell], list[PlannedCell]]:
     """Return tables, cells and cells to compute, and decode the images that these need.
 
     Where some of them turn out to be unreadable, all is planned `again` without them.
     """
-    data, cells = plan_run(wanted, settings)
-    todo = pending(cells, data, settings, force=wanted.force)
+    data, cells = plan_run(settings)
+    todo = pending(cells, data, settings)
     print(heading(data, cells, todo), file=sys.stderr)
     runnable = [p for p in todo if p.error is None]
     if runnable:
@@ -139,7 +106,7 @@ def prepare(
         with counting("images") as progress:
             data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
         if again and data.found_unreadable(settings.cache) != data.unreadable:
-            return prepare(wanted, settings, again=False)
+            return prepare(settings, again=False)
     return data, cells, todo
 
 
@@ -152,21 +119,14 @@ def _check_given(data: TaskData, cells: Sequence[PlannedCell]) -> None:
             user_checkpoint_state(file, cells[0].cell.backbone)
 
 
-def run_task(
-    wanted: Wanted,
-    settings: Settings,
-    *,
-    slots: Slots = ALL_CORES,
-    on: Mapping[str, Any] = LOCAL,
-    on_plan: Callable[[str], None] = lambda _: None,
-) -> Outcome:
+def run_task(settings: Settings, *, on_plan: Callable[[str], None] = lambda _: None) -> Outcome:
     """Compute what is missing of a run and return what was done; a failed cell stops no other.
 
     Raises:
         UsageError, DataError: before anything is computed.
         NotWritten: where results or cache cannot be written any more.
     """
-    data, cells, todo = prepare(wanted, settings)
+    data, cells, todo = prepare(settings)
     if todo:
         on_plan(data.task.name)
     store.clear_temporaries(settings.results, data.task.name, settings.cache)
@@ -196,7 +156,7 @@ def run_task(
             outcome.failures[str(cell)] = f"{event.error.name}: {line} (traceback in {file})"
 
     runnable = [p for p in todo if p.error is None]
-    _say_undefined(wanted, data, settings)
+    _say_undefined(data, settings)
     outcome.warnings += _repeats(data, cells)
     for planned in todo:
         if planned.error is not None:
@@ -204,9 +164,9 @@ def run_task(
             save_failure(planned, settings, error)
             on_event(Event("failed", planned, error=error))
     if runnable:
-        jobs = slots.number(data.task.recipe.threads)
+        jobs = at_a_time(settings, data.task.recipe.threads)
         baselines = sum(p.cell.spec == BASELINE for p in runnable)
-        work = Work(data.task.name, tuple(runnable), settings, wanted.force, jobs, slots.gpus, slots.per_gpu or 1)
+        work = Work(data.task.name, tuple(runnable), settings, jobs)
         with watching(baselines, len(runnable) - baselines, jobs) as watcher:
 
             def both(event: Event) -> None:
@@ -214,7 +174,7 @@ def run_task(
                 watcher(event)
 
             try:
-                chosen(on, settings.plugins).submit(work, both)
+                chosen(settings).submit(work, both)
             finally:
                 # Workers that were stopped in the middle of a cell clear nothing up themselves.
                 store.clear_temporaries(settings.results, data.task.name, settings.cache)
@@ -245,9 +205,9 @@ def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[Planned
     )
 
 
-def _say_undefined(wanted: Wanted, data: TaskData, settings: Settings) -> None:
+def _say_undefined(data: TaskData, settings: Settings) -> None:
     groups = len(data.task.attribute.names)
-    for spec, why in undefined(method_specs(wanted.methods, settings.plugins), data.task, settings.plugins).items():
+    for spec, why in undefined(method_specs(settings.methods, settings.plugins), data.task, settings.plugins).items():
         print(f"left out: {spec} is not defined on {groups} groups: {why}", file=sys.stderr)
 
 
@@ -265,20 +225,10 @@ def _repeats(data: TaskData, cells: Sequence[PlannedCell]) -> list[str]:
     return [f"external set: up to {max(repeats)} images per fold are repeats, because {why}"]
 
 
-def settings(args: argparse.Namespace) -> Settings:
-    """Return the settings that the options of the command line give."""
-    cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
-    folders = (args.results.absolute(), cache.absolute(), args.data.absolute() if args.data else None)
-    manifest = args.splits.absolute() if args.splits else None
-    baseline = args.baseline.absolute() if args.baseline else None
-    plugins = tuple(file.absolute() for file in args.plugin)
-    return Settings(args.task, *folders, plugins, splits=manifest, baseline=baseline)
-
-
-def print_plan(wanted: Wanted, settings: Settings) -> int:
+def print_plan(settings: Settings) -> int:
     """Print every cell and how it stands."""
-    data, cells = plan_run(wanted, settings)
-    _say_undefined(wanted, data, settings)
+    data, cells = plan_run(settings)
+    _say_undefined(data, settings)
     for text in data.left_out(settings.cache):
         print(f"left out: {text}", file=sys.stderr)
     for planned in cells:
@@ -288,21 +238,17 @@ def print_plan(wanted: Wanted, settings: Settings) -> int:
     return 0
 
 
-def print_run(wanted: Wanted, settings: Settings, *, slots: Slots = ALL_CORES, on: Mapping[str, Any] = LOCAL) -> int:
+def print_run(settings: Settings) -> int:
     """Run, say on stderr what happens and on stdout what was done; return the exit code."""
     from bench.run.history import remember
 
-    outcome = run_task(
-        wanted, settings, slots=slots, on=on, on_plan=lambda task: remember(wanted, settings, task, dict(on))
-    )
+    outcome = run_task(settings, on_plan=lambda task: remember(settings, task))
     code = tell(outcome)
     parts = [f"{outcome.done_before + outcome.computed} of {outcome.planned} cells done"]
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
     parts += [f"{sum(outcome.blocked.values())} not started"] if outcome.blocked else []
     parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
-    manifest = f" --splits {os.path.relpath(settings.splits)}" if settings.splits else ""
-    manifest += f" --baseline {os.path.relpath(settings.baseline)}" if settings.baseline else ""
-    print(f"{', '.join(parts)}. `bench report --task {settings.task}{manifest}` makes the tables.")
+    print(f"{', '.join(parts)}. `{command('report', settings)}` makes the tables.")
     return code
 
 

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from bench.run.launchers import queued
 from bench.run.plan import PlannedCell
 from bench.run.progress import clock
 from bench.run.run_task import plan_run
+from bench.settings import Settings, command
 
 SAMPLE = 5
 """Done cells of a method whose time is looked at for the ETA."""
@@ -79,8 +80,8 @@ def status_of(results: Path, task: str | None = None) -> list[TaskStatus]:
     found = []
     for name, asked in history.remembered(results, task).items():
         cells: dict[Cell, PlannedCell] = {}
-        for wanted, settings, _ in asked:
-            _, planned = plan_run(replace(wanted, force=False), settings)
+        for settings in asked:
+            _, planned = plan_run(settings)
             cells.update({p.cell: p for p in planned})
         planned = tuple(cells.values())
         plugins = history.plugins(asked)
@@ -136,7 +137,9 @@ def _failures(status: TaskStatus) -> list[str]:
     text = [f"failed    {c}  {status.cells[c].note}" for c in failed[:SHOWN]]
     if failed:
         text += [f"          and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
-        text += [f"`bench logs {failed[0]}` shows one, `bench retry --failed --task {status.task}` runs them again"]
+        asked = Settings(status.task, status.results)
+        logs, retry = command("logs", asked, str(failed[0])), command("retry", asked, "--failed")
+        text += [f"`{logs}` shows one, `{retry}` runs them again"]
     return text
 
 

@@ -16,19 +16,21 @@ from typing import Any
 
 import msgspec
 
-from bench import registry
 from bench.api import Method
 from bench.cells import store
-from bench.cells.identity import BASELINE, TUNED, Cell, cell_file
+from bench.cells.identity import BASELINE, Cell, cell_file
 from bench.cells.record import Choice, Facts, Record
 from bench.data.external import HOLDOUT
 from bench.errors import UnknownName, UsageError
 from bench.files import write_json
+from bench.run import launchers
 from bench.run.objective import choose, scores_of
-from bench.run.plan import Settings, build_method, method_specs
-from bench.run.run_task import ALL_CORES, Slots, Wanted, plan_run, print_run, run_task, tell
+from bench.run.plan import build_method, method_specs
+from bench.run.run_task import plan_run, print_run, run_task, tell
 from bench.run.tuned_choice import choice_file, choice_identity, selecting
 from bench.seeds import seed_of
+from bench.settings import Settings
+from bench.spec import TUNED, describe, is_tuned, parse, tuned
 
 PASSES = ("images_forward", "images_backward")
 """What the trials cost, next to their number."""
@@ -44,15 +46,14 @@ def candidates(spec: str, most: int, plugins: Sequence[Path] = ()) -> list[str]:
         UnknownName, UsageError: a parameter or value of `search` that the method does not have.
     """
     method = build_method(spec, plugins)
-    name, _, given = spec.partition(":")
-    fixed = {piece.partition("=")[0] for piece in given.split(",")}
+    given = parse(spec)
     fields = {field.name: field for field in dataclasses.fields(method)}
     for parameter in method.search:
         if parameter not in fields:
-            raise UnknownName("parameter", parameter, fields, where=f" in the search of {name}")
-    grid = {parameter: values for parameter, values in method.search.items() if parameter not in fixed}
+            raise UnknownName("parameter", parameter, fields, where=f" in the search of {given.name}")
+    grid = {parameter: values for parameter, values in method.search.items() if parameter not in given.options}
     combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
-    specs = [registry.describe(name, _setting(method, combination)) for combination in combinations]
+    specs = [describe(given.name, _setting(method, combination)) for combination in combinations]
     others = [one for one in dict.fromkeys(specs) if one != spec]
     drawn = sorted(others, key=lambda one: seed_of("search", one))[: most - 1]
     return [spec, *(one for one in others if one in drawn)]
@@ -74,41 +75,45 @@ def _setting(method: Method, combination: Mapping[str, Any]) -> Method:
     )
 
 
-def print_tune(wanted: Wanted, settings: Settings, *, trials: int, objective: str, slots: Slots = ALL_CORES) -> int:
+def print_tune(settings: Settings, *, trials: int, objective: str) -> int:
     """Run the trials, store and print the choices, run the methods with them; return the exit code.
 
     Raises:
         UsageError: for anything wrong in what was asked for, before anything is computed.
         DataError: where images are missing; those of test sets are looked for after the choices are stored.
     """
-    specs = [spec for spec in method_specs(wanted.methods, settings.plugins) if spec != BASELINE]
-    if not specs or any(spec.endswith(TUNED) for spec in specs):
+    specs = [spec for spec in method_specs(settings.methods, settings.plugins) if spec != BASELINE]
+    if not specs or any(is_tuned(spec) for spec in specs):
         raise UsageError(
-            f"--methods {wanted.methods}: name methods besides baseline, without {TUNED}, such as swift, or all"
+            f"--methods {settings.methods}: name methods besides baseline, without {TUNED}, such as swift, or all"
         )
+    settings = launchers.chosen(settings).accept(settings)
     tries = {spec: candidates(spec, trials, settings.plugins) for spec in specs}
     print(f"selection by '{objective}', at most {trials} trials per method and fold", file=sys.stderr)
-    trial_run = dataclasses.replace(wanted, methods=",".join(one for some in tries.values() for one in some))
-    outcome = run_task(trial_run, selecting(settings), slots=slots)
+    every = ",".join(one for some in tries.values() for one in some)
+    trial_run = selecting(dataclasses.replace(settings, methods=every))
+    outcome = run_task(trial_run)
     lacking = [f"not chosen: {line}" for line in _choose_all(trial_run, tries, settings, objective)]
     code = tell(outcome)
     for line in lacking:
         print(line, file=sys.stderr)
-    final = dataclasses.replace(wanted, methods=",".join(spec + TUNED for spec in specs))
-    return max(code, 1 if lacking else 0, print_run(final, settings, slots=slots))
+    final = dataclasses.replace(settings, methods=",".join(map(tuned, specs)))
+    return max(code, 1 if lacking else 0, print_run(final))
 
 
-def _choose_all(trial_run: Wanted, tries: Mapping[str, Sequence[str]], settings: Settings, objective: str) -> list[str]:
+def _choose_all(
+    trial_run: Settings, tries: Mapping[str, Sequence[str]], settings: Settings, objective: str
+) -> list[str]:
     """Store and print the choice of every method, fold and seed; return a line for each for which there is none."""
-    data, planned = plan_run(trial_run, selecting(settings))
-    done = {p.cell: _trial(p.cell, p.hash, selecting(settings)) for p in planned}
+    data, planned = plan_run(trial_run)
+    done = {p.cell: _trial(p.cell, p.hash, trial_run) for p in planned}
     lacking, defined = [], {cell.spec for cell in done}
     for spec, tried in tries.items():
         if spec not in defined:
             continue  # the plan leaves out what is not defined on the groups of the task
         chosen = []
         for base in [cell for cell in done if cell.spec == BASELINE]:
-            cell = dataclasses.replace(base, spec=spec + TUNED)
+            cell = dataclasses.replace(base, spec=tuned(spec))
             records = {one: done[dataclasses.replace(base, spec=one)] for one in tried}
             choice = make_choice(records, done[base], objective)
             if isinstance(choice, str):

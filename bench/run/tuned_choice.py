@@ -12,12 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from bench.cells.identity import TUNED, Cell, cell_file, tuning_results
+from bench.cells.identity import Cell, cell_file, tuning_results
 from bench.cells.record import Choice, read
 from bench.data.sample_table import fingerprint
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, DataInvalid
-from bench.run.plan import Settings, baseline_identity, build_method, digest
+from bench.run.plan import baseline_identity, build_method, digest
+from bench.settings import Settings, command
+from bench.spec import is_tuned, untuned
 
 
 def selecting(settings: Settings) -> Settings:
@@ -54,10 +56,10 @@ def with_choice(cell: Cell, data: TaskData, settings: Settings) -> Cell:
     Raises:
         BenchError: nothing was chosen, or for other images, another recipe, version or grid than today's.
     """
-    if not cell.spec.endswith(TUNED):
+    if not is_tuned(cell.spec):
         return cell
-    plain = cell.spec.removesuffix(TUNED)
-    again = f"`bench tune --task {settings.task} --methods {plain}` chooses"
+    plain = untuned(cell.spec)
+    again = f"`{command('tune', dataclasses.replace(settings, methods=plain))}` chooses"
     try:
         choice = read(choice_file(settings, cell), Choice)
     except DataInvalid:

@@ -84,5 +84,5 @@ def _results(site: Path, task: str | None, plugins: tuple[Path, ...]) -> Materia
     if len(runs) != 1:
         found = ", ".join(runs) or "none"
         raise UsageError(f"{site}: runs of one task expected, not of {found}: name one by --task, or export it there")
-    _, settings, _ = next(iter(runs.values()))[-1]
+    settings = next(iter(runs.values()))[-1]
     return read(dataclasses.replace(settings, plugins=(*settings.plugins, *plugins)))

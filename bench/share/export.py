@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,13 @@ from bench.report.numbers.aggregate import IN_DOMAIN
 from bench.report.numbers.suppression import withheld
 from bench.report.task_results import Material, read
 from bench.run.history import remembered
-from bench.run.plan import Settings
+from bench.settings import Settings, command, elsewhere
 from bench.share.archive import pack
 from bench.share.interval_file import intervals
-from bench.share.privacy import leaving, leaving_failures, pathless, unless_few
+from bench.share.privacy import leaving, leaving_failures, unless_few
 from bench.share.received import INTERVALS, TASK, Received, variant_folder
 from bench.share.task_toml import to_toml
+from bench.spec import name_of
 
 TEXT = ("tex", "md", "csv")
 TABLES = (MAIN, ABLATION, TUNED)
@@ -144,19 +145,10 @@ def commands(settings: Settings, task: str) -> list[str]:
     except UnknownName:
         return []
     lines = []
-    for wanted, given, _ in runs:
-        chosen = [
-            ("--task", TASK if given.task.endswith(".toml") else pathless(given.task)),
-            ("--methods", wanted.methods),
-            ("--backbone", wanted.backbone),
-            ("--folds", wanted.folds and ",".join(map(str, wanted.folds))),
-            ("--seeds", ",".join(map(str, wanted.seeds)) if wanted.seeds != (0,) else None),
-            ("--data", given.data and "DIR"),
-            ("--splits", given.splits and given.splits.name),
-            ("--baseline", given.baseline and given.baseline.name),
-            *(("--plugin", file.name) for file in given.plugins),
-        ]
-        lines.append(" ".join(["bench run", *(f"{name} {value}" for name, value in chosen if value)]))
+    for given in map(elsewhere, runs):
+        base = name_of(given.task)
+        spec = TASK + given.task.removeprefix(base) if base.endswith(".toml") else given.task
+        lines.append(command("run", replace(given, task=spec, data=Path("DIR") if given.data else None)))
     return list(dict.fromkeys(lines))
 
 

@@ -18,10 +18,11 @@ from bench.errors import BenchError, DataInvalid
 from bench.report.figures import sweeps
 from bench.report.numbers.task_info import TaskInfo, Undefined
 from bench.report.task_results import Material, info_of
-from bench.run.plan import Settings
+from bench.settings import Settings
 from bench.share.archive import unpack
 from bench.share.received import INTERVALS, TASK, Received, variant_folder
 from bench.share.task_toml import from_toml, to_toml
+from bench.spec import name_of
 from bench.tasks import TASKS
 
 _FAILED = ".failed.json"
@@ -77,8 +78,8 @@ def _variant(place: Path, material: Received, field: str, value: object) -> dict
     found = place / variant_folder(field, value)
     if spec == material.settings.task or not found.is_dir():
         return {}
-    base = material.task.name.partition(":")[0]
-    cells, failures = _cells(found, lambda name: name.partition(":")[0] == base)
+    base = name_of(material.task.name)
+    cells, failures = _cells(found, lambda name: name_of(name) == base)
     task, names = taskfile.resolve(spec), {item.cell.task for item in [*cells, *failures]}
     if len(names) != 1:
         raise DataInvalid(f"{found.name} holds cells of {len(names)} tasks")
@@ -120,7 +121,7 @@ def _info(about: Mapping[str, Any], task: Task, cells: list[Record], min_cell: i
 
 def _spec(task: Task, place: Path) -> str:
     """Return a spec that resolves to the task here: a name of the suite, or a file of its own."""
-    base = task.name.partition(":")[0]
+    base = name_of(task.name)
     if base in TASKS:
         return task.name
     file = place / "task" / TASK

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.verbs.arguments import add_folders, add_plugins, positive
+from bench.settings import arguments, read_settings
 
 
 def add(verbs: Any) -> None:
@@ -23,8 +23,7 @@ def _add_prepare(verbs: Any) -> None:
     parser.set_defaults(call=_prepare)
     parser.add_argument("task", help="as for `bench run --task`")
     parser.add_argument("--verify", action="store_true", help="hold every image against its checksum")
-    parser.add_argument("--jobs", type=positive, help="processes that decode (default: all cores)")
-    add_folders(parser)
+    arguments(parser, "prepare", jobs={"help": "processes that decode (default: all cores)"})
 
 
 def _add_doctor(verbs: Any) -> None:
@@ -35,7 +34,7 @@ def _add_doctor(verbs: Any) -> None:
     depth.add_argument("--fast", action="store_true", help="tables, and images that are decoded already (the default)")
     depth.add_argument("--full", action="store_true", help="decode every image, into the cache that a run would make")
     parser.add_argument("--json", action="store_true", help="for machines: counts, and no name of an image")
-    add_folders(parser)
+    arguments(parser, "doctor")
 
 
 def _add_phantom(verbs: Any) -> None:
@@ -49,27 +48,26 @@ def _add_phantom(verbs: Any) -> None:
     )
     phantom.add_argument("--images", type=_phantom_images, default=1000, help="40 to 50000 a tree (default: 1000)")
     phantom.add_argument("--seed", type=_seed, default=0, help="another seed gives other people (default: 0)")
-    add_plugins(phantom)
+    arguments(phantom, "phantom")
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from bench.run import prepare, run_task
+    from bench.run import prepare
 
-    return prepare.prepare_task(run_task.settings(args), jobs=args.jobs, check=args.verify)
+    return prepare.prepare_task(read_settings(args), check=args.verify)
 
 
 def _doctor(args: argparse.Namespace) -> int:
     from bench.doctor.diagnosis import run_doctor
-    from bench.run import run_task
 
-    return run_doctor(run_task.settings(args), full=args.full, as_json=args.json)
+    return run_doctor(read_settings(args), full=args.full, as_json=args.json)
 
 
 def _phantom(args: argparse.Namespace) -> int:
     from bench.data.phantom_tree import write_trees
     from bench.run.progress import counting
 
-    how = {"images": args.images, "seed": args.seed, "plugins": tuple(args.plugin)}
+    how = {"images": args.images, "seed": args.seed, "plugins": read_settings(args).plugins}
     with counting("drawing") as progress:
         folders = write_trees(args.names, args.out, progress=progress, **how)
     for folder in folders:

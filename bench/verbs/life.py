@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
+
+from bench.settings import arguments, read_settings
 
 
 def add(verbs: Any) -> None:
@@ -32,41 +32,39 @@ def add(verbs: Any) -> None:
     clean = verbs.add_parser("clean", help="remove logs of done cells and what killed runs left", allow_abbrev=False)
     clean.set_defaults(call=_clean)
     clean.add_argument("--dry-run", action="store_true", help="print what would be removed")
-    clean.add_argument("--cache", type=Path, help="decoded images and baselines (default: $BENCH_CACHE, else .cache)")
 
-    for parser in (status, logs, retry, cancel, clean):
-        parser.add_argument("--results", type=Path, default=Path("results"), help="cells (default: results)")
-        if parser is not logs:
-            parser.add_argument("--task", help="one task (default: all with a run in the results)")
+    one = {"required": False, "help": "one task (default: all with a run in the results)"}
+    for verb, parser in (("status", status), ("logs", logs), ("retry", retry), ("cancel", cancel), ("clean", clean)):
+        arguments(parser, verb, task=one)
 
 
 def _status(args: argparse.Namespace) -> int:
     from bench.run.status import print_status
 
-    return print_status(args.results.absolute(), args.task, as_json=args.json, watch=args.watch)
+    return print_status(read_settings(args).results, args.task, as_json=args.json, watch=args.watch)
 
 
 def _logs(args: argparse.Namespace) -> int:
     from bench.run.housekeeping import print_log
 
-    return print_log(args.results.absolute(), args.cell, whole=args.all)
+    return print_log(read_settings(args).results, args.cell, whole=args.all)
 
 
 def _retry(args: argparse.Namespace) -> int:
     from bench.run import housekeeping
 
     which = housekeeping.which(failed=args.failed, stale=args.stale, cell=args.cell)
-    return housekeeping.retry(args.results.absolute(), which, args.task)
+    return housekeeping.retry(read_settings(args).results, which, args.task)
 
 
 def _cancel(args: argparse.Namespace) -> int:
     from bench.run.housekeeping import cancel
 
-    return cancel(args.results.absolute(), args.task)
+    return cancel(read_settings(args).results, args.task)
 
 
 def _clean(args: argparse.Namespace) -> int:
     from bench.run.housekeeping import clean
 
-    cache = args.cache or Path(os.environ.get("BENCH_CACHE", ".cache"))
-    return clean(args.results.absolute(), cache.absolute(), args.task, dry_run=args.dry_run)
+    settings = read_settings(args)
+    return clean(settings.results, settings.cache, args.task, dry_run=args.dry_run)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.verbs.arguments import add_plugins
+from bench.settings import arguments, read_settings
 
 
 def add(verbs: Any) -> None:
@@ -24,14 +24,14 @@ def _add_ls(verbs: Any) -> None:
     kinds = ("methods", "datasets", "launchers", "tasks", "metrics", "register")
     ls.add_argument("what", nargs="?", choices=kinds, metavar="what")
     ls.add_argument("name", nargs="?", help="one of them")
-    add_plugins(ls)
+    arguments(ls, "ls")
 
 
 def _add_check(verbs: Any) -> None:
     check = verbs.add_parser("check", help="run the conformance checks on methods", allow_abbrev=False)
     check.set_defaults(call=_check)
     check.add_argument("names", nargs="+", metavar="name", help="a method, or all")
-    add_plugins(check)
+    arguments(check, "check")
 
 
 def _add_new(verbs: Any) -> None:
@@ -45,14 +45,14 @@ def _add_new(verbs: Any) -> None:
 def _ls(args: argparse.Namespace) -> int:
     from bench import listing
 
-    print(listing.show(args.what, args.name, tuple(args.plugin)))
+    print(listing.show(args.what, args.name, read_settings(args).plugins))
     return 0
 
 
 def _check(args: argparse.Namespace) -> int:
     from bench.checks import check_methods
 
-    return check_methods(args.names, tuple(args.plugin))
+    return check_methods(args.names, read_settings(args).plugins)
 
 
 def _new(args: argparse.Namespace) -> int:

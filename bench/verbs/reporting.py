@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.verbs.arguments import add_folders, add_min_cell, add_plugins, words
+from bench.settings import arguments, read_settings, words
+from bench.verbs.arguments import add_min_cell
 
 
 def add(verbs: Any) -> None:
@@ -21,7 +22,6 @@ def add(verbs: Any) -> None:
 def _add_report(verbs: Any) -> None:
     report = verbs.add_parser("report", help="tables and figures of finished cells", allow_abbrev=False)
     report.set_defaults(call=_report)
-    report.add_argument("--task", help="as for `bench run`")
     report.add_argument("--all", action="store_true", help="all tasks with results, and the page that links them")
     report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
     add_min_cell(report)
@@ -45,7 +45,7 @@ def _add_report(verbs: Any) -> None:
         "--only", metavar="NAMES", help="of --task, --paper or --twins these artefacts alone, joined by commas"
     )
     report.add_argument("--list", action="store_true", help="print artefacts, and what makes those that are missing")
-    add_folders(report)
+    arguments(report, "report", task={"required": False, "help": "as for `bench run`"})
 
 
 def _add_export(verbs: Any) -> None:
@@ -53,13 +53,12 @@ def _add_export(verbs: Any) -> None:
         "export", help="the results of a task in one archive, to be read elsewhere", allow_abbrev=False
     )
     parser.set_defaults(call=_export)
-    parser.add_argument("--task", required=True, help="as for `bench run`")
     parser.add_argument("--out", type=Path, metavar="FILE.tar.gz", help="where to write (default: TASK.tar.gz here)")
     parser.add_argument(
         "--with-predictions", action="store_true", help="also every prediction, with the ids of images (default: none)"
     )
     add_min_cell(parser)
-    add_folders(parser)
+    arguments(parser, "export", task={"help": "as for `bench run`"})
 
 
 def _add_merge(verbs: Any) -> None:
@@ -70,21 +69,19 @@ def _add_merge(verbs: Any) -> None:
     parser.add_argument("--task", help="which, where results are of several")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: reports/TASK-merged)")
     add_min_cell(parser)
-    add_plugins(parser)
+    arguments(parser, "merge")
 
 
 def _add_metrics(verbs: Any) -> None:
     parser = verbs.add_parser("metrics", help="scores of stored cells anew, from their predictions", allow_abbrev=False)
     parser.set_defaults(call=_metrics)
     parser.add_argument("--recompute", action="store_true", help="write what changes: new metrics, new definitions")
-    parser.add_argument("--task", help="as for `bench run` (default: all with cells)")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="cells (default: results)")
+    arguments(parser, "metrics", task={"required": False, "help": "as for `bench run` (default: all with cells)"})
 
 
 def _report(args: argparse.Namespace) -> int:
     from bench.report import reports
     from bench.report.numbers.paper_layout import ITSELF, TWINS
-    from bench.run import run_task
 
     scopes = {
         "--task": args.task,
@@ -101,7 +98,7 @@ def _report(args: argparse.Namespace) -> int:
         raise UsageError(f"{given[0]} is one report: without --list and --only")
     if args.only and args.all:
         raise UsageError("--only is of one report: name it by --task, --paper or --twins")
-    settings = run_task.settings(args)
+    settings = read_settings(args)
     if args.published:
         return reports.report_published(args.reports)
     if args.archive:
@@ -124,19 +121,17 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from bench.run import run_task
     from bench.share.export import export_task
 
     how = {"predictions": args.with_predictions, "min_cell": args.min_cell}
-    return export_task(run_task.settings(args), args.out, **how)
+    return export_task(read_settings(args), args.out, **how)
 
 
 def _merge(args: argparse.Namespace) -> int:
     from bench.share.archive_reports import merge_sites
 
-    plugins = tuple(file.absolute() for file in args.plugin)
-    how = {"names": args.names, "task": args.task, "out": args.out, "min_cell": args.min_cell, "plugins": plugins}
-    return merge_sites(args.sites, **how)
+    how = {"names": args.names, "task": args.task, "out": args.out, "min_cell": args.min_cell}
+    return merge_sites(args.sites, **how, plugins=read_settings(args).plugins)
 
 
 def _metrics(args: argparse.Namespace) -> int:
@@ -144,4 +139,4 @@ def _metrics(args: argparse.Namespace) -> int:
 
     if not args.recompute:
         raise UsageError("metrics: give --recompute; `bench ls metrics` lists them")
-    return recompute(args.results.absolute(), args.task)
+    return recompute(read_settings(args).results, args.task)

@@ -10,8 +10,8 @@ from inline_snapshot import snapshot
 from bench.cells.identity import predictions_file
 from bench.data.group_pair import LEAST
 from bench.run.compute_cell import run_cell
-from bench.run.plan import Settings
-from bench.run.run_task import Wanted, plan_run
+from bench.run.run_task import plan_run
+from bench.settings import Settings
 from tests import factory
 from tests.prose import lines_with, sentences_with
 
@@ -129,8 +129,8 @@ def logits_of_all_methods(place, name, attribute):
     rewrite(place, attribute)
     shutil.copy(place.folder / "tiny.toml", place.folder / name)
     file = place.folder / name / "tiny.toml"
-    settings = Settings(str(file), file.parent / "results", place.folder / ".cache", None)
-    _, cells = plan_run(Wanted("all", folds=(0,)), settings)
+    settings = Settings(str(file), file.parent / "results", place.folder / ".cache", None, folds=(0,))
+    _, cells = plan_run(settings)
     records = {planned.cell.spec: run_cell(planned, settings) for planned in cells}
     tables = {p.cell.spec: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
     return {method: table["logit"].tolist() for method, table in tables.items()}, records["swift"].get("pair")

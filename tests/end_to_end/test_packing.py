@@ -16,8 +16,8 @@ from inline_snapshot import snapshot
 from bench.run.launchers import Work
 from bench.run.launchers.local import gpus
 from bench.run.launchers.slurm import submit
-from bench.run.plan import Settings
-from bench.run.run_task import Slots, Wanted, prepare
+from bench.run.run_task import at_a_time, prepare
+from bench.settings import Settings
 from tests.end_to_end.test_run import PLUGIN
 from tests.prose import lines_with
 
@@ -180,16 +180,10 @@ def test_visible_gpus_are_those_of_the_environment_or_of_nvidia_smi(tmp_path, mo
 
 def test_as_many_cells_share_the_gpus_as_cores_allow(monkeypatch, capsys):
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    for slots, expected in (
-        (Slots(gpus=("0", "1")), 2),
-        (Slots(gpus=("0", "1"), per_gpu=2), 4),
-        (Slots(3, ("0", "1"), 2), 3),
-        (Slots(5, ("0", "1"), 2), 4),
-        (Slots(5, ("0", "1")), 5),
-    ):
-        assert slots.number(1) == expected
+    for jobs, per_gpu, expected in ((None, None, 2), (None, 2, 4), (3, 2, 3), (5, 2, 4), (5, None, 5)):
+        assert at_a_time(Settings("t", jobs=jobs, gpus=("0", "1"), per_gpu=per_gpu), 1) == expected
     assert not capsys.readouterr().err
-    assert Slots(gpus=("0", "1"), per_gpu=4).number(2) == 3
+    assert at_a_time(Settings("t", gpus=("0", "1"), per_gpu=4), 2) == 3
     assert capsys.readouterr().err == snapshot("8 cells on 2 GPUs: 3, for each cell has 2 threads of its own\n")
 
 
@@ -207,13 +201,10 @@ def job(place):
         (place.folder / f"{name.lower()}.py").write_text(PLUGIN.format(name=name, body=BESIDE))
     (place.folder / "seen").mkdir()
     plugins = tuple(place.folder / f"{name}.py" for name in ("one", "other"))
-    settings = Settings(
-        str(place.folder / "tiny.toml"), place.folder / "results", place.folder / ".cache", None, plugins
-    )
-    _, _, todo = prepare(Wanted("one,other", folds=(0,)), settings)
-    intent = submit.intent(
-        submit.Array("baseline", (tuple(todo),), "", 60), Work("tiny", tuple(todo), settings, per_gpu=2)
-    )
+    folders = str(place.folder / "tiny.toml"), place.folder / "results", place.folder / ".cache", None, plugins
+    settings = Settings(*folders, methods="one,other", folds=(0,), per_gpu=2)
+    _, _, todo = prepare(settings)
+    intent = submit.intent(submit.Array("baseline", (tuple(todo),), "", 60), Work("tiny", tuple(todo), settings))
     (place.folder / "intent.json").write_text(json.dumps(intent))
 
     def start(**environment):

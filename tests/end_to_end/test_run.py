@@ -170,7 +170,7 @@ def test_plugins_that_raise_or_return_nan_fail_alone_and_keep_their_traceback(pl
         ),
         "reads_train": snapshot(
             [
-                "failed: tiny/small/reads_train/f0-s0: UndeclaredSplit: reads_train reads the split 'train' but declares uses = {external}: add it there if the method is defined on it (only train, val and external can be had) (traceback in <tmp>/results/cells/tiny/small/reads_train/f0-s0.failed.json)"
+                "failed: tiny/small/reads_train/f0-s0: UndeclaredSplit: reads_train reads the split 'train' but declares uses = {external}: add it there if the method is defined on it (only train, val and external exist) (traceback in <tmp>/results/cells/tiny/small/reads_train/f0-s0.failed.json)"
             ]
         ),
     }

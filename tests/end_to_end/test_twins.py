@@ -12,7 +12,7 @@ from bench.report.numbers.paper_layout import TWINS
 from bench.report.reports import report_paper
 from bench.report.rerun_commands import once
 from bench.report.task_results import read
-from bench.run.plan import Settings
+from bench.settings import Settings
 from tests.latex import compile_tables, needs_latex
 from tests.prose import lines_with
 

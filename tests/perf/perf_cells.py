@@ -10,8 +10,8 @@ import pytest
 
 from bench.cells.identity import cell_file, predictions_file
 from bench.files import write_json
-from bench.run.plan import Settings
-from bench.run.run_task import Wanted, plan_run
+from bench.run.run_task import plan_run
+from bench.settings import Settings
 from tests.factory import record, scores
 
 SEEDS = ",".join(map(str, range(182)))
@@ -23,9 +23,8 @@ CACHE = Path(__file__).parents[2] / ".cache"
 def many(tmp_path_factory):
     """Results of 10,010 done cells: a record of the usual size each, and their run remembered."""
     folder = tmp_path_factory.mktemp("many")
-    settings = Settings(TASK, folder / "results", CACHE, None)
-    wanted = Wanted("all", seeds=tuple(range(182)))
-    _, cells = plan_run(wanted, settings)
+    settings = Settings(TASK, folder / "results", CACHE, None, seeds=tuple(range(182)))
+    _, cells = plan_run(settings)
     assert len(cells) == 10010
     filler = {f"set {i}": scores(value=0.123456789) for i in range(12)}
     for planned in cells:
@@ -36,7 +35,7 @@ def many(tmp_path_factory):
     assert cell_file(settings.results, cells[0].cell).stat().st_size > 8000
     from bench.run.history import remember
 
-    remember(wanted, settings, TASK, {"on": "local"})
+    remember(settings, TASK)
     return folder
 
 

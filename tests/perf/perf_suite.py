@@ -1,5 +1,6 @@
 """The main job, all methods on five folds: together against cell by cell, where its time goes, and its report."""
 
+import dataclasses
 import shutil
 import statistics
 import subprocess
@@ -18,8 +19,9 @@ from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.net import Net
 from bench.run.compute_cell import run_cell
-from bench.run.plan import PlannedCell, Settings
-from bench.run.run_task import Wanted, plan_run
+from bench.run.plan import PlannedCell
+from bench.run.run_task import plan_run
+from bench.settings import Settings
 from tests.factory import changed
 from tests.perf.sizes import fastest
 
@@ -61,9 +63,7 @@ def test_all_methods_on_five_folds_against_cells_alone(tmp_path, images, whole):
     """The cells of fold 0 one by one, each in a process of its own that finds the baseline; five times their sum."""
     _, together = whole
     words, alone = fresh(tmp_path / "alone", images), 0.0
-    _, cells = plan_run(
-        Wanted("all", folds=(0,)), Settings(TASK, tmp_path / "none", tmp_path / "alone" / "cache", None)
-    )
+    _, cells = plan_run(Settings(TASK, tmp_path / "none", tmp_path / "alone" / "cache", None, folds=(0,)))
     for planned in cells:
         shutil.rmtree(tmp_path / "alone" / "cache" / "shared", ignore_errors=True)
         spent, said = seconds([*words, "--methods", planned.cell.spec, "--folds", "0", "--jobs", "1"])
@@ -112,7 +112,7 @@ def test_little_time_goes_into_anything_but_passes(tmp_path, images, whole, monk
     (cache / "images").symlink_to(images)
     (cache / "baselines").symlink_to(whole[0] / "cache" / "baselines")
     settings, spent = Settings(TASK, tmp_path / "results", cache, None), defaultdict(float)
-    _, cells = plan_run(Wanted("all", folds=(0,)), settings)
+    _, cells = plan_run(dataclasses.replace(settings, folds=(0,)))
     run_cell(cells[0], settings)
     begun = time.process_time()
     with watched(spent, monkeypatch):
@@ -169,7 +169,7 @@ def test_two_thousand_cells_are_reported_in_forty_seconds(whole, tmp_path):
     folder, _ = whole
     shutil.copytree(folder / "results", tmp_path / "results")
     settings = Settings(TASK, tmp_path / "results", folder / "cache", None)
-    _, cells = plan_run(Wanted("all", seeds=tuple(range(40))), settings)
+    _, cells = plan_run(dataclasses.replace(settings, seeds=tuple(range(40))))
     assert len(cells) >= 2000
     for planned in cells:
         copied(settings, planned)

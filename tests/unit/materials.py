@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import Material, TaskInfo
-from bench.run.plan import Settings
+from bench.settings import Settings
 from bench.tasks import TASKS
 
 Cells = Sequence[dict[str, Any]]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.cells.identity import Cell, predictions_file
 from bench.report.task_results import Material, info_of
-from bench.run.plan import Settings
+from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.factory import Record, record, scores
 

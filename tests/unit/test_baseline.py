@@ -14,9 +14,9 @@ from bench.errors import EmptyGroup
 from bench.learn.predict import predict
 from bench.run import checkpoint, pretraining
 from bench.run.compute_cell import open_splits, open_task
-from bench.run.plan import Settings
 from bench.run.pretraining import train_baseline
 from bench.score.metrics import auc_of_sorted
+from bench.settings import Settings
 
 TASK = dataclasses.replace(
     taskfile.resolve("phantom-cxr-age:pretrain_decay=false,pretrain_lr=3e-3,pretrain_epochs=4,batch=32"),

@@ -101,7 +101,7 @@ def test_what_is_no_metric_of_rates_is_refused() -> None:
     with pytest.raises(UsageError) as error:
         replicates(sample, [np.zeros(2)], ("brier",), 0, draws=1)
     assert str(error.value) == snapshot(
-        "no bootstrap of brier: possible are spd, eodds, eodds_max, eodds_sum, eodds_signed, eopp, tpr_gap, fpr_gap, auc, min_auc, gap_auc"
+        "no bootstrap of brier: possible are auc, spd, eodds, eodds_max, eodds_sum, eodds_signed, eopp, tpr_gap, fpr_gap, min_auc, gap_auc"
     )
 
 

@@ -21,8 +21,9 @@ from bench.learn import device as devices
 from bench.learn.predict import predict
 from bench.run import compute_cell, environment, pretraining
 from bench.run.context import CellRun, SharedCache, packed
-from bench.run.plan import Settings, build_method
-from bench.run.run_task import Wanted, plan_run
+from bench.run.plan import build_method
+from bench.run.run_task import plan_run
+from bench.settings import Settings
 from tests.unit.other_device import There, other_device
 
 SHORT = {"diff_gda": "diff_gda:epochs=1", "diff_prune": "diff_prune:max_steps=2"}
@@ -203,7 +204,7 @@ def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
         monkeypatch.setattr(compute_cell, "device", lambda: torch.device(device))
         monkeypatch.setattr(pretraining, "device", lambda: torch.device(device))
         settings = Settings(task, results, results / "cache", None)
-        _, cells = plan_run(Wanted("baseline,swift", folds=(0,)), settings)
+        _, cells = plan_run(dataclasses.replace(settings, methods="baseline,swift", folds=(0,)))
         return [compute_cell.run_cell(planned, settings) for planned in cells]
 
     here = records("cpu", tmp_path / "here")
@@ -224,7 +225,7 @@ def test_a_baseline_is_trained_in_the_recipes_precision_by_a_worker_that_keeps_m
     for precision in ("device", "float32", "bfloat16"):
         task = f"phantom-cxr-age:pretrain_epochs=1,epochs=2,external=0.1,precision={precision}"
         settings = Settings(task, tmp_path / "results", tmp_path / "cache", None)
-        _, cells = plan_run(Wanted("baseline", folds=(0,)), settings)
+        _, cells = plan_run(dataclasses.replace(settings, methods="baseline", folds=(0,)))
         made[precision] = compute_cell.run_cell(cells[0], settings)
     assert len(kept) == 3
     weights = {precision: record["baseline"]["sha256"] for precision, record in made.items()}

@@ -314,11 +314,13 @@ def test_an_empty_cell_of_a_task_and_an_external_set_that_cannot_be_are_errors(t
 
 def test_a_patient_on_two_sides_is_an_error(task, tree, tmp_path, capsys):
     from bench.data import split_manifest
-    from bench.run.plan import Settings
-    from bench.run.run_task import Wanted, plan_run
+    from bench.run.run_task import plan_run
+    from bench.settings import Settings
 
-    settings = Settings(str(tmp_path / "mine.toml"), tmp_path / "results", tmp_path / "cache", tree.parent)
-    data, _ = plan_run(Wanted("baseline"), settings)
+    settings = Settings(
+        str(tmp_path / "mine.toml"), tmp_path / "results", tmp_path / "cache", tree.parent, methods="baseline"
+    )
+    data, _ = plan_run(settings)
     cut = data.cut()
     cut.loc[cut.index[0], "fold"] = 1 - cut["fold"].iloc[0]
     (tmp_path / "cut.csv").write_text(split_manifest.manifest(data.task, cut))

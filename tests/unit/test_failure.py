@@ -12,11 +12,11 @@ import torch
 from bench.cells.identity import Cell
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
 from bench.run.attempt import FAILURE_KINDS, classify
-from bench.run.history import settings_texts
+from bench.run.history import as_record
 from bench.run.launchers.local.pool import kind_of_exit
 from bench.run.launchers.slurm.queue import kind_of_state
 from bench.run.launchers.slurm.worker import ATTEMPTS
-from bench.run.plan import Settings
+from bench.settings import Settings
 
 ERRORS = [
     (MemoryError(), "oom"),
@@ -97,10 +97,9 @@ def test_a_job_that_is_told_twice_that_its_time_is_over_still_says_so(tmp_path):
     settings = Settings("t", tmp_path / "results", tmp_path / "cache", None)
     cell = {**dataclasses.asdict(Cell("t", "small", "swift", 0, 0)), "hash": "h"}
     intent = {
-        "settings": {**settings_texts(settings), "results": str(settings.results)},
+        "settings": {**as_record(settings), "results": str(settings.results)},
         "code": {},
         "tasks": [[cell]],
-        "force": False,
         "minutes": 0,
     }
     (tmp_path / "intent.json").write_text(json.dumps(intent))

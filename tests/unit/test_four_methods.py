@@ -21,6 +21,7 @@ from bench.methods.fullft_rw import FullFTRW
 from bench.methods.llft import LLFT
 from bench.net import Net
 from bench.run.context import SharedCache
+from bench.spec import describe
 
 FOUR = {"llft": LLFT, "diff_gda": DiffGda, "diff_prune": DiffPrune, "fair_prune": FairPrune}
 PROXIES = ("true_positive", "selection", "equalised_odds")
@@ -61,7 +62,7 @@ def test_presets_and_grids_are_settings_that_read_what_they_declare(name):
         assert set(run._opened) == cls(**values).uses
     for values in itertools.product(*cls.search.values()):
         method = cls(**dict(zip(cls.search, values, strict=True)))
-        assert registry.METHODS.build(registry.describe(name, method)) == method
+        assert registry.METHODS.build(describe(name, method)) == method
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,22 @@
 
 import argparse
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.report.rerun_commands import CACHE, RESULTS, Line, once
-from bench.run.plan import Settings
-from bench.run.run_task import settings
+from bench.report.rerun_commands import Line, once
+from bench.settings import Settings, of_task, read_settings
 from bench.verbs import computing, reporting
 
 TASK = "phantom-cxr-age"
-USUAL = Settings(TASK, RESULTS.absolute(), CACHE.absolute(), None)
+USUAL = Settings(TASK)
+
+
+def line(settings, *methods, verb="run", **options):
+    """A line for some methods."""
+    return Line(replace(settings, methods=",".join(methods), **options), verb)
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +31,7 @@ def read(*words):
     verbs = parser.add_subparsers()
     computing.add(verbs)
     reporting.add(verbs)
-    args = parser.parse_args(words)
-    return settings(args), args
+    return read_settings(parser.parse_args(words))
 
 
 @pytest.mark.parametrize(
@@ -40,18 +44,19 @@ def read(*words):
     ids=["usual", "folders", "files"],
 )
 def test_a_pasted_line_has_the_settings_of_the_report(given):
-    asked, _ = read("report", "--task", "own.toml:epochs=3", *given)
-    line = Line(asked, ("swift:mask=hard,rate=0.1", "bmft"), "resnet18", ("--folds", "0"))
-    found, args = read(*shlex.split(str(line))[1:])
-    assert found == asked
-    assert (args.methods, args.backbone, args.folds) == ("swift:mask=hard,rate=0.1,bmft", "resnet18", (0,))
+    asked = read("report", "--task", "own.toml:epochs=3", *given)
+    wanted = line(asked, "swift:mask=hard,rate=0.1", "bmft", backbone="resnet18", folds=(0,))
+    found = read(*shlex.split(str(wanted))[1:])
+    assert of_task(found) == asked
+    assert found == wanted.settings
+    assert wanted.methods == ("swift:mask=hard,rate=0.1", "bmft")
 
 
 def test_usual_folders_are_not_named(monkeypatch):
-    assert str(Line(USUAL, ("swift",))) == f"bench run --task {TASK} --methods swift"
-    assert str(Line(USUAL, ("all",), verb="tune")) == f"bench tune --task {TASK} --methods all"
+    assert str(line(USUAL, "swift")) == f"bench run --task {TASK} --methods swift"
+    assert str(line(USUAL, "all", verb="tune")) == f"bench tune --task {TASK} --methods all"
     monkeypatch.setenv("BENCH_CACHE", "/elsewhere")
-    assert str(Line(USUAL, ("swift",))).endswith(f"--cache {CACHE.absolute()}")
+    assert str(line(USUAL, "swift")).endswith("--cache .cache")
 
 
 @pytest.mark.parametrize(
@@ -65,24 +70,24 @@ def test_usual_folders_are_not_named(monkeypatch):
 def test_lines_that_are_handed_on_lose_the_folders_of_this_machine(task, kept):
     private = Path("/srv/zq house")
     files = {"plugins": (private / "m.py",), "splits": private / "s.csv", "baseline": private / "a b.pt"}
-    line = Line(Settings(task, private, private, private, **files), ("swift:epsilon=0.2", "bmft"))
-    assert "zq" in str(line)
-    assert str(line.handed_on) == (
+    one = line(Settings(task, private, private, private, **files), "swift:epsilon=0.2", "bmft")
+    assert "zq" in str(one)
+    assert str(one.handed_on) == (
         f"bench run --task {kept} --methods swift:epsilon=0.2,bmft --plugin m.py --splits s.csv --baseline 'a b.pt'"
     )
 
 
 def test_lines_of_a_task_become_one_and_each_of_its_ablations_one():
-    other = Settings("phantom-skin-sex", USUAL.results, USUAL.cache, None)
+    other = Settings("phantom-skin-sex")
     lines = [
-        Line(USUAL, ("swift:steps=first", "swift")),
-        Line(USUAL, ("swift",), None, ("--ablate", "external")),
-        Line(other, ("swift",)),
-        Line(USUAL, ("swift", "swift:steps=second")),
-        Line(USUAL, ("bmft",), None, ("--ablate", "external")),
-        Line(USUAL, ("swift",), "resnet18"),
+        line(USUAL, "swift:steps=first", "swift"),
+        line(USUAL, "swift", ablate="external"),
+        line(other, "swift"),
+        line(USUAL, "swift", "swift:steps=second"),
+        line(USUAL, "bmft", ablate="external"),
+        line(USUAL, "swift", backbone="resnet18"),
     ]
-    assert [str(line).removeprefix("bench run --task ") for line in once(lines)] == [
+    assert [str(one).removeprefix("bench run --task ") for one in once(lines)] == [
         f"{TASK} --methods swift:steps=first,swift,swift:steps=second",
         f"{TASK} --methods swift,bmft --ablate external",
         "phantom-skin-sex --methods swift",
@@ -92,14 +97,14 @@ def test_lines_of_a_task_become_one_and_each_of_its_ablations_one():
 
 def test_what_all_names_and_what_is_run_in_every_fold_is_not_run_again():
     lines = [
-        Line(USUAL, ("all",)),
-        Line(USUAL, ("baseline", "llft", "swift"), None, ("--folds", "0")),
-        Line(USUAL, ("swift", "swift:apply=update", "swift:steps=first")),
-        Line(USUAL, ("bmft",), None, ("--folds", "0", "--force")),
+        line(USUAL, "all"),
+        line(USUAL, "baseline", "llft", "swift", folds=(0,)),
+        line(USUAL, "swift", "swift:apply=update", "swift:steps=first"),
+        line(USUAL, "bmft", folds=(0,), force=True),
     ]
-    assert [str(line).removeprefix(f"bench run --task {TASK} --methods ") for line in once(lines)] == [
+    assert [str(one).removeprefix(f"bench run --task {TASK} --methods ") for one in once(lines)] == [
         "all,swift:steps=first",
         "bmft --folds 0 --force",
     ]
-    some = [Line(USUAL, ("swift",)), Line(USUAL, ("baseline", "swift", "llft"), None, ("--folds", "0"))]
-    assert [line.methods for line in once(some)] == [("swift",), ("llft",)]
+    some = [line(USUAL, "swift"), line(USUAL, "baseline", "swift", "llft", folds=(0,))]
+    assert [one.methods for one in once(some)] == [("swift",), ("llft",)]

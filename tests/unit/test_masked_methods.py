@@ -17,6 +17,7 @@ from bench.methods.fullft_reg import FullFTReg
 from bench.methods.fullft_rw import FullFTRW
 from bench.methods.swift import SWiFT
 from bench.run.context import SharedCache
+from bench.spec import describe
 
 ADAM = dataclasses.replace(RECIPE, optimiser="adam")
 NO_DECAY = dataclasses.replace(RECIPE, weight_decay=0.0)
@@ -407,7 +408,7 @@ def test_presets_stand_for_their_parameters():
     assert registry.METHODS.build("swift:preset=paper") == SWiFT(reinit_scope="head_all")
     given = registry.METHODS.build("swift:preset=reference,extractor_step2=eval")
     assert given == SWiFT(mask_data="val", reinit_scope="reference")
-    assert registry.describe("swift", given) == "swift:mask_data=val,reinit_scope=reference"
+    assert describe("swift", given) == "swift:mask_data=val,reinit_scope=reference"
     with pytest.raises(UnknownName) as error:
         registry.METHODS.build("swift:preset=referense")
     assert str(error.value) == snapshot(

@@ -16,7 +16,7 @@ from bench.report.render.table import Column, Entry, Table
 from bench.report.rerun_commands import Line
 from bench.report.tables.main_table import section
 from bench.report.task_results import Material
-from bench.run.plan import Settings
+from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.browser import CHROMIUM, browser
 from tests.factory import changed, failure, record, scores, task_info
@@ -79,7 +79,7 @@ def figure():
 
 def shown(material):
     """Two tables, a figure, and one whose cells are missing."""
-    line = Line(Settings(f"{FOLDER}/demo.toml", FOLDER, FOLDER, FOLDER), ("swift",), None, ("--ablate", "epochs"))
+    line = Line(Settings(f"{FOLDER}/demo.toml", FOLDER, FOLDER, FOLDER, methods="swift", ablate="epochs"))
     table = page_part(section(material.results), 2).encode()
     return [
         Shown("main", "All methods.", {PART: table, "csv": b""}),
@@ -198,7 +198,7 @@ def test_markup_in_names_is_text():
     evil = "<script>alert(1)</script>"
     sneaky = [changed(item, title=item.cell.title + evil) for item in cells()]
     given = material(sneaky, info={"says": evil})
-    text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings, (evil,)),))])
+    text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings).of([evil]),))])
     assert evil not in text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
 

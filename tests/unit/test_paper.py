@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 
-from bench import registry, taskfile
+from bench import taskfile
 from bench.errors import UnknownName, UsageError
 from bench.report import artefacts
 from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
 from bench.report.numbers.published import COLUMNS, everything
 from bench.report.task_results import Material
-from bench.run.plan import Settings, build_method
+from bench.run.plan import build_method
 from bench.score.definitions import METRICS
+from bench.settings import Settings
+from bench.spec import describe, name_of, split_specs
 from bench.tasks import TASKS
 from tests.factory import failure, record, scores, task_info
 from tests.latex import compile_tables, needs_latex
@@ -111,7 +113,7 @@ def test_layouts_are_those_of_the_published_numbers():
     ]
     for layout in layouts():
         for spec in layout.rows:
-            assert registry.describe(spec.partition(":")[0], build_method(spec)) == spec
+            assert describe(name_of(spec), build_method(spec)) == spec
 
 
 def test_every_task_of_the_paper_has_its_twin():
@@ -287,7 +289,7 @@ def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
         *([("run", ""), ("", f"--ablate {field}")] for field in ("epochs", "reset_share", "external")),
         [("tune", "")],
     ]
-    wanted = registry.split_specs(own[0].split(" --methods ")[1].split(" --results ")[0])
+    wanted = split_specs(own[0].split(" --methods ")[1].split(" --results ")[0])
     assert len(set(wanted)) == len(wanted) == 10 + 1 + 6 + 1 + 2 + 2
 
 

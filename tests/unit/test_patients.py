@@ -84,7 +84,7 @@ def test_intervals_are_those_of_the_mean_difference_over_folds() -> None:
     found = rows(redrawn())
     frame = predictions("good", 0)
     near = frame[frame["set"] == "near"]
-    sample = Sample(near["y"].to_numpy(), near["a"].to_numpy(), near["group"].to_numpy(), 2)
+    sample = Sample(near["y"].to_numpy(), near["a"].to_numpy(), near["cluster"].to_numpy(), 2)
     seed = seed_of("bootstrap", INFO.name, "near")
     by_hand = {}
     for method in ("good", "same"):
@@ -256,7 +256,7 @@ def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, 
     def read(item: Record) -> pd.DataFrame:
         frame = stored(item)
         ill = frame[(frame["set"] == "far") & (frame["a"] == 1) & (frame["y"] == 1)]
-        frame.loc[ill[ill["group"] > ill["group"].unique()[patients - 1]].index, "y"] = 0
+        frame.loc[ill[ill["cluster"] > ill["cluster"].unique()[patients - 1]].index, "y"] = 0
         return frame
 
     results = redrawn(read)

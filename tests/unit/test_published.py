@@ -10,6 +10,7 @@ import pytest
 from bench import registry
 from bench.report.numbers.published import COLUMNS, everything, published
 from bench.run.plan import build_method
+from bench.spec import describe, name_of
 from bench.tasks import TASKS
 from tests.published_reading import read
 
@@ -45,7 +46,7 @@ def test_every_row_names_what_the_suite_has() -> None:
         assert item["method"] == build_method(item["key"].partition(":")[0]).title
     # The rate of the hard mask is not printed, so that no setting of the suite is known to be the same.
     for spec in set(table["key"]) - {"swift:mask=hard"}:
-        assert registry.describe(spec.partition(":")[0], registry.METHODS.build(spec)) == spec
+        assert describe(name_of(spec), registry.METHODS.build(spec)) == spec
 
 
 def test_numbers_are_possible() -> None:

@@ -15,7 +15,8 @@ from bench.cells.store import save_cell, save_failure
 from bench.data.task_data import task_data
 from bench.files import write_json
 from bench.report.task_results import read
-from bench.run.plan import Settings, cell_hash
+from bench.run.plan import cell_hash
+from bench.settings import Settings
 from tests.end_to_end.conftest import TINY
 from tests.factory import failure, record, scores
 

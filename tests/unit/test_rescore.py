@@ -205,11 +205,15 @@ def newer(file):
         ),
         (
             half_written,
-            snapshot("left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result\n"),
+            snapshot(
+                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result: Input data was truncated\n"
+            ),
         ),
         (
             of_somebody_else,
-            snapshot("left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result\n"),
+            snapshot(
+                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result: Object contains unknown field `name`\n"
+            ),
         ),
         (
             other_schema,

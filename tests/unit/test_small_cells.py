@@ -153,14 +153,14 @@ def test_images_of_trials_are_not_counted_either():
     assert "(<10 images)" in notes
     assert lines_with(notes, "swift") == snapshot(
         [
-            "Swift (tuned): objective constrained, trials per fold: 2, 3 failed, never chosen. Chosen: swift (fold 0, 1 and 2)."
+            "SWiFT (tuned): objective constrained, trials per fold: 2, 3 failed, never chosen. Chosen: swift (fold 0, 1 and 2)."
         ]
     )
     plain = collect_tuned(given, [], dataclasses.replace(INFO, min_cell=0))
     assert plain is not None
     assert sentences_with(reading(plain), "23331") == snapshot(
         [
-            "Swift (tuned): objective constrained, trials per fold: 2, images in all of them: 23331 forward, 16665 backward; 3 failed, never chosen."
+            "SWiFT (tuned): objective constrained, trials per fold: 2, images in all of them: 23331 forward, 16665 backward; 3 failed, never chosen."
         ]
     )
 

@@ -16,9 +16,9 @@ from bench.cells.identity import Cell, predictions_file, slug
 from bench.report import Material, artefacts
 from bench.report.figures import sweeps, task_figures
 from bench.report.numbers import frames
-from bench.run import ablate, run_task
-from bench.run.plan import Settings
+from bench.run import ablate
 from bench.score.definitions import METRICS
+from bench.settings import Settings, of_task, read_settings
 from bench.taskfile import resolve
 from tests.factory import WIDE, Record, record, scores, task_info
 from tests.prose import sentences_with
@@ -104,11 +104,11 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
     cells = [cell(spec, fold, near=FEW) for spec in ("baseline", "swift") for fold in range(2)]
     found = material(tmp_path, {TASK: cells}, min_cell=10)
     others, bare = entry(found, "roc-far").missing(found)
-    assert (bare.methods, bare.more) == (("baseline", "swift"), ("--force",))
-    assert (len(others.methods), others.more) == (9, ())
+    assert (bare.methods, bare.settings.force) == (("baseline", "swift"), True)
+    assert (len(others.methods), others.settings.force) == (9, False)
     assert entry(found, "roc-far").count(found)[0] == 0
     nothing = material(tmp_path / "nothing", {TASK: []})
-    assert [line.more for line in entry(nothing, "roc-far").missing(nothing)] == [()]
+    assert [line.settings.force for line in entry(nothing, "roc-far").missing(nothing)] == [False]
     for item in cells[:3]:
         file = predictions_file(tmp_path, Cell(TASK, "small", item.cell.spec, item.cell.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -129,10 +129,9 @@ def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, fie
     name = {"epochs": "figure-4", "external": "figure-7", "reset_share": "figure-6"}[field]
     (line,) = entry(found, name).missing(found)
     args = cli._parser().parse_args(shlex.split(str(line))[1:])
-    wanted = run_task.Wanted(args.methods, args.backbone, args.folds, args.seeds, args.force)
-    assert run_task.settings(args) == found.settings
-    runs = ablate.ablation(args.ablate, wanted, run_task.settings(args))
-    made = {(settings.task, spec) for one, settings in runs for spec in one.methods.split(",")}
+    settings = read_settings(args)
+    assert of_task(settings) == found.settings
+    made = {(run.task, spec) for run in ablate.ablation(settings) for spec in run.methods.split(",")}
     if field == "reset_share":
         assert made == {(TASK, "swift"), *((TASK, f"swift:reset_share={share / 10}") for share in range(1, 10))}
     else:
@@ -144,7 +143,7 @@ def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, fie
 def test_a_setting_that_is_missing_keeps_the_figure_back(tmp_path: Path) -> None:
     found = external(tmp_path, ablate.EXTERNAL[1:])
     (line,) = entry(found, "figure-7").missing(found)
-    assert (line.methods, line.more) == (("swift",), ("--ablate", "external"))
+    assert (line.methods, line.settings.ablate) == (("swift",), "external")
 
 
 def test_the_star_stands_at_the_share_that_was_logged(tmp_path: Path) -> None:

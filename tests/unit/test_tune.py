@@ -23,12 +23,14 @@ from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, 
 from bench.files import write_json
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import Settings, cell_hash, describe_cell, method_specs
+from bench.run.plan import cell_hash, describe_cell, method_specs
 from bench.run.tune import candidates, make_choice
 from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
+from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.factory import record, set_scores
+from tests.prose import plain
 
 # --- the holdout --------------------------------------------------------------------------------
 
@@ -108,7 +110,7 @@ def test_it_is_taken_before_the_external_set_is_cut(whole, selecting, fold):
 
 
 def test_variants_of_a_task_hold_out_the_same_images(selecting):
-    variant = task_data(dataclasses.replace(SMALL, name="small@n=10"), None, selecting=True)
+    variant = task_data(dataclasses.replace(SMALL, name="small:n=10"), None, selecting=True)
     assert uids(variant, HOLDOUT, 0) == uids(selecting, HOLDOUT, 0)
 
 
@@ -156,7 +158,7 @@ def test_a_declared_test_set_is_refused():
     with pytest.raises(UndeclaredSplit) as error:
         run.split("far")
     assert str(error.value) == snapshot(
-        "peeks reads the split 'far' but declares uses = {far}: add it there if the method is defined on it (only train, val and external can be had)"
+        "peeks reads the split 'far' but declares uses = {far}: add it there if the method is defined on it (only train, val and external exist)"
     )
 
 
@@ -313,8 +315,8 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     cell = Cell("small", "small", "swift@tuned", 0, 0)
     with pytest.raises(BenchError) as error:
         with_choice(cell, whole, settings)
-    assert str(error.value) == snapshot(
-        "nothing is chosen for swift on fold 0, seed 0: `bench tune --task small --methods swift` chooses"
+    assert plain(error.value, tmp_path) == snapshot(
+        "nothing is chosen for swift on fold 0, seed 0: `bench tune --task small --methods swift --results <tmp> --cache <tmp>` chooses"
     )
     # Written with the data of the trials, read with those of a run.
     identity = choice_identity(cell, selecting, ())
@@ -337,8 +339,8 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     changed = dataclasses.replace(whole, task=dataclasses.replace(SMALL, recipe=recipe))
     with pytest.raises(BenchError) as error:
         with_choice(cell, changed, settings)
-    assert str(error.value) == snapshot(
-        "the choice for swift on fold 0, seed 0 is stale: `bench tune --task small --methods swift` chooses again"
+    assert plain(error.value, tmp_path) == snapshot(
+        "the choice for swift on fold 0, seed 0 is stale: `bench tune --task small --methods swift --results <tmp> --cache <tmp>` chooses again"
     )
 
 

@@ -13,8 +13,8 @@ from bench.data.task_data import task_data
 from bench.errors import UnknownName, UsageError
 from bench.run import ablate
 from bench.run.launchers.local.pool import choose
-from bench.run.plan import PRETRAIN_FIELDS, PlannedCell, Settings, baseline_identity, cell_hash, method_specs, plan
-from bench.run.run_task import Wanted
+from bench.run.plan import PRETRAIN_FIELDS, PlannedCell, baseline_identity, cell_hash, method_specs, plan
+from bench.settings import Settings
 from bench.tasks import RECIPES, TASKS
 from tests.prose import plain, sentences_with
 
@@ -347,9 +347,8 @@ def test_all_runs_companions_beside_the_defaults(toy):
 
 
 def ablated(field, methods, toy, tmp_path, task=CXR):
-    settings = Settings(task, tmp_path, tmp_path, None, toy)
-    runs = ablate.ablation(field, Wanted(methods), settings)
-    return [(method_specs(wanted.methods, toy), settings.task) for wanted, settings in runs]
+    runs = ablate.ablation(Settings(task, tmp_path, tmp_path, None, toy, methods=methods, ablate=field))
+    return [(method_specs(run.methods, toy), run.task) for run in runs]
 
 
 def test_a_parameter_is_ablated_over_its_settings_or_its_choices(toy, tmp_path):

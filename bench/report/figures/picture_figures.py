@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.cells.record import Record
-from bench.data.task_data import task_data
+from bench.data.task_data import open_data
 from bench.errors import DataError
 from bench.report.task_results import Material
 
@@ -98,9 +98,7 @@ def _images(material: Material, uids: Iterable[str]) -> dict[str, np.ndarray]:
     """Return the pixels of those images that are in the image cache; nothing is decoded."""
     given = material.settings
     try:
-        data = task_data(
-            material.task, given.data, given.plugins, manifest=given.splits, baseline=given.baseline
-        ).readable(given.cache)
+        data = open_data(given)
         cached = data.cached(next(iter(material.task.ood)), given.cache)
     except DataError:
         return {}

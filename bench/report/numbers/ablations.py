@@ -14,6 +14,7 @@ from bench.api import Recipe
 from bench.cells.record import Failure, Item, Record
 from bench.errors import BenchError
 from bench.report.numbers.aggregate import BASELINE
+from bench.spec import describe, name_of
 
 MAIN = "main"
 
@@ -54,8 +55,8 @@ def split(
         return Table(name, part, chosen(cells), chosen(failures))
 
     tables = [table(MAIN, "", in_main)]
-    for method, field in sorted({(_name(spec), field) for spec in specs for field in fields[spec]}):
-        settings = {spec for spec in specs if _name(spec) == method and field in fields[spec]}
+    for method, field in sorted({(name_of(spec), field) for spec in specs for field in fields[spec]}):
+        settings = {spec for spec in specs if name_of(spec) == method and field in fields[spec]}
         if not settings <= in_main:
             part = f"{titles[method]}, {field.replace('_', ' ')}"
             tables.append(table(f"ablation-{method}-{field}", part, {BASELINE, method, *settings}))
@@ -67,7 +68,7 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
 
     There are none for defaults, for plugins from outside and for settings that the method no longer has.
     """
-    name = _name(spec)
+    name = name_of(spec)
     entry = registry.METHODS.catalogue(plugins).get(name)
     if entry is None or not entry.module.startswith("bench."):
         return []
@@ -83,17 +84,13 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
 
 
 def _companions(spec: str, recipe: Recipe, plugins: Sequence[Path]) -> set[str]:
-    method = registry.METHODS.build(_name(spec), plugins)
-    return _specs(_name(spec), method.companions(recipe), plugins)
+    method = registry.METHODS.build(name_of(spec), plugins)
+    return _specs(name_of(spec), method.companions(recipe), plugins)
 
 
 def _specs(name: str, settings: Iterable[str], plugins: Sequence[Path]) -> set[str]:
-    return {registry.describe(name, registry.METHODS.build(f"{name}:{text}", plugins)) for text in settings}
+    return {describe(name, registry.METHODS.build(f"{name}:{text}", plugins)) for text in settings}
 
 
 def _has_choices(kind: Any) -> bool:
     return kind is bool or typing.get_origin(kind) is Literal
-
-
-def _name(spec: str) -> str:
-    return spec.partition(":")[0]

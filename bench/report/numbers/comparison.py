@@ -14,8 +14,9 @@ from typing import Any
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.published import PAPER, everything, published, sizes
 from bench.report.numbers.ranking import Row
-from bench.report.numbers.task_info import TaskInfo, label
+from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
+from bench.spec import label, name_of
 
 OTHER_IMAGES = 0.05
 """Sets whose numbers of images differ by a larger share are not the same set."""
@@ -80,7 +81,7 @@ def compare(results: Sequence[Results]) -> Comparison | None:
 
 def withheld_from(info: TaskInfo) -> str:
     """The line that says why a task of the paper has no published numbers here; empty for others."""
-    known = info.name.partition(":")[0] in set(everything()["task"])
+    known = name_of(info.name) in set(everything()["task"])
     return f"{SYNTHETIC}\n" if info.synthetic and known else ""
 
 
@@ -136,7 +137,7 @@ def _notes(lines: Sequence[Line], main: Results) -> list[str]:
     metrics = {line.metric for line in lines}
     kept = [name for name in main.info.ood if name in main.sizes and name not in main.withheld]
     counts = [(name, main.sizes[name].low, sizes()[name]) for name in kept if name in sizes()]
-    runnable = everything()[everything()["task"] == main.info.name.partition(":")[0]]["backbone"].unique()
+    runnable = everything()[everything()["task"] == name_of(main.info.name)]["backbone"].unique()
     missing = [name for name in runnable if name not in main.backbones]
     return [
         f"Published: {PAPER}. Within the spread: |ours - published| is at most std published + std ours. That is no "

@@ -15,6 +15,7 @@ from bench import taskfile
 from bench.api import Task
 from bench.report.numbers.published import MAIN_TABLES, everything
 from bench.run.ablate import ablations
+from bench.spec import name_of, parse
 from bench.tasks import TASKS
 
 SAYS = {
@@ -130,7 +131,7 @@ def blocks_of(spec: str, task: Task) -> list[tuple[Layout, list[Block]]]:
     Tables 1-4 are those in which the paper has the task, or that of which it is the twin, but each backbone once; a
     task of neither has the first. A task on more than two groups, or one with such a sibling, has Table 5.
     """
-    base = taskfile.parse(spec)[0]
+    base = name_of(spec)
     paper = {**{twin: name for name, twin in TWINS.items()}, **ITSELF}.get(base)
     sibling = spec.replace(base, f"{base}{GROUPS}", 1) if f"{base}{GROUPS}" in TASKS else ""
     found: list[tuple[Layout, list[Block]]] = []
@@ -159,9 +160,9 @@ def _layout(number: int, rows: pd.DataFrame) -> Layout:
 
 def _runnable(key: str) -> list[str]:
     """A key that leaves a parameter open, such as a hard mask without its rate, is every setting of the ablation."""
-    method, _, given = key.partition(":")
-    field = given.partition("=")[0]
-    return [one for one in ablations(method).get(field, []) if one.startswith(f"{key},")] or [key]
+    given = parse(key)
+    field = next(iter(given.options), "")
+    return [one for one in ablations(given.name).get(field, []) if one.startswith(f"{key},")] or [key]
 
 
 def _row(number: int, spec: str, title: str) -> tuple[str, str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.spec import name_of
+
 COLUMNS = ["key", "table", "task", "backbone", "test_set", "attribute", "method", "metric", "mean", "std", "n", "note"]
 """`key` is the spec that runs the row, `n` the folds; `note` says where the paper's text differs from its table."""
 PAPER = "Yan et al., MELBA 2025:015"
@@ -30,7 +32,7 @@ def published(task: str, backbone: str) -> pd.DataFrame:
     Variants (`cxr-age:preset=paper`) have those of their task.
     """
     table = everything()
-    rows = table[(table["task"] == task.partition(":")[0]) & (table["backbone"] == backbone)]
+    rows = table[(table["task"] == name_of(task)) & (table["backbone"] == backbone)]
     return rows.drop_duplicates(["key", "test_set", "metric"]).reset_index(drop=True)
 
 

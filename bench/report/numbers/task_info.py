@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.cells.identity import TUNED
 from bench.cells.record import Fit, Record
 from bench.errors import BenchError
 from bench.score.definitions import METRICS
+from bench.spec import label
 
 TWO_GROUPS = ("auc", "spd", "eodds")
 """Metrics of the printed table; the CSV has all. The last is the gap of the figure and of the sentences."""
@@ -96,20 +96,8 @@ def key_of(cell: Fit) -> tuple[Any, ...]:
 
 
 def label_of(cell: Fit) -> str:
-    """Title of a row (see `label`)."""
+    """Return the title of a row, with what its spec sets in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
     return label(cell.title, cell.spec)
-
-
-def label(title: str, spec: str) -> str:
-    """Title of a row, with what its spec sets in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
-    given = spec.removesuffix(TUNED).partition(":")[2]
-    parameters = [_words(*setting.split("=", 1)) for setting in given.split(",") if setting]
-    parameters += ["tuned"] if spec.endswith(TUNED) else []
-    return f"{title} ({', '.join(parameters)})" if parameters else title
-
-
-def _words(name: str, value: str) -> str:
-    return f"{name.replace('_', ' ')} { {'True': 'yes', 'False': 'no'}.get(value, value) }"
 
 
 def _images(item: Record, name: str) -> tuple[Any, ...]:

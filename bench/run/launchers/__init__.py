@@ -7,7 +7,7 @@ cells while the run waits is done with `submit`:
     def submit(self, work, hear):
         for planned in work.cells:
             hear(Event("started", planned))
-            hear(attempt(planned, work.settings, force=work.force))
+            hear(attempt(planned, work.settings))
 
 `bench.run.attempt` leaves the result or the failure on disk, and two processes never compute the same cell. One that
 hands the cells to a queue sets `queues` and says by `queued`, `cancel` and `leftovers` what became of them.
@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from bench.api import Plugin
 from bench.errors import UnknownName
@@ -28,11 +28,8 @@ from bench.registry import Registry
 
 if TYPE_CHECKING:
     from bench.run.attempt import Event
-    from bench.run.plan import PlannedCell, Settings
-    from bench.run.run_task import Slots
-
-LOCAL = {"on": "local"}
-"""The launcher of a run that names none."""
+    from bench.run.plan import PlannedCell
+    from bench.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,8 @@ class Work:
     task: str
     cells: tuple[PlannedCell, ...]
     settings: Settings
-    force: bool = False
-    """Compute cells that are done."""
     jobs: int = 1
     """Cells at a time on this machine."""
-    gpus: tuple[str, ...] = ()
-    """GPUs of this machine that the cells are dealt over."""
-    per_gpu: int = 1
-    """Cells that share a GPU."""
     queued: Mapping[str, Queued] = field(default_factory=dict)
     """By the path of a cell, the jobs of this task; none of a cell in `cells` waits or runs."""
 
@@ -79,8 +70,8 @@ class Launcher(Plugin, ABC):
     queues: ClassVar[bool] = False
     """Whether `submit` returns at once and a queue computes the cells later."""
 
-    def slots(self, asked: Slots) -> Slots:
-        """Return where cells run, as this launcher reads `--jobs`, `--gpus` and `--per-gpu`; nothing is planned yet.
+    def accept(self, asked: Settings) -> Settings:
+        """Return settings with `--jobs`, `--gpus` and `--per-gpu` as this launcher reads them; nothing is planned yet.
 
         Raises:
             UsageError: what this launcher cannot do.
@@ -114,19 +105,20 @@ class Launcher(Plugin, ABC):
 LAUNCHERS = Registry("launcher", Launcher, "bench.run.launchers")
 
 
-def chosen(on: Mapping[str, Any], plugins: Sequence[Path] = ()) -> Launcher:
-    """Return the launcher of `{"on": "slurm", "profile": "plain"}`: its name or spec, and options beside it.
+def chosen(settings: Settings) -> Launcher:
+    """Return the launcher that a run asks for: by name or spec, with what the options of the command line set.
 
     Raises:
         UnknownName: no such launcher, or an option that it does not have; with the nearest right spelling.
         UsageError: a value that is not allowed.
     """
-    launcher = LAUNCHERS.build(on["on"], plugins)
-    options = {name: value for name, value in on.items() if name != "on"}
+    launcher = LAUNCHERS.build(settings.on, settings.plugins)
+    given = {"profile": settings.profile, "group_by": settings.group_by}
+    options = {name: value for name, value in given.items() if value is not None}
     fields = [field.name for field in dataclasses.fields(launcher)]
     for name in options:
         if name not in fields:
-            raise UnknownName("option", name, fields, where=f" of launcher {on['on']}")
+            raise UnknownName("option", name, fields, where=f" of launcher {settings.on}")
     return dataclasses.replace(launcher, **options)
 
 

@@ -14,21 +14,21 @@ from bench.run.cell_states import holders
 from bench.run.launchers import Launcher, Work
 from bench.run.launchers.local import gpus
 from bench.run.launchers.local.pool import run_pool
-from bench.run.run_task import Slots
 from bench.run.status import status_of
+from bench.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Local(Launcher):
     """Worker processes on this machine, on its cores or GPUs."""
 
-    def slots(self, asked: Slots) -> Slots:
+    def accept(self, asked: Settings) -> Settings:
         """Deal the cells over all GPUs that are visible, where `--per-gpu` comes without `--gpus`."""
         return replace(asked, gpus=gpus.visible()) if asked.per_gpu and not asked.gpus else asked
 
     def submit(self, work: Work, hear: Callable[[Event], None]) -> None:
         """Compute the cells in `work.jobs` processes; raises KeyboardInterrupt after Ctrl-C."""
-        run_pool(work.cells, work.settings, work.jobs, hear, gpus=work.gpus, force=work.force)
+        run_pool(work.cells, work.settings, work.jobs, hear)
 
     def cancel(self, results: Path, task: str | None) -> str:
         """Stop the runs on this machine that compute cells of these results."""

@@ -26,7 +26,8 @@ from bench.cells.record import Error
 from bench.errors import NotWritten
 from bench.run.attempt import Event, FailureKind, attempt, describe_error, log_file, save_failure, write_log
 from bench.run.launchers.local.sharing import Sharing
-from bench.run.plan import PlannedCell, Settings
+from bench.run.plan import PlannedCell
+from bench.settings import Settings
 
 ASK_AGAIN = 2.0
 """Seconds after which a cell that another process holds is asked for again."""
@@ -44,14 +45,12 @@ def run_pool(
     jobs: int,
     on_event: Callable[[Event], None],
     *,
-    gpus: Sequence[str] = (),
-    force: bool = False,
     job: str = "",
 ) -> None:
     """Run all cells on `jobs` workers; `on_event` hears of everything, in this process.
 
     A method's cell waits for the baseline of its fold, and is reported as blocked where that failed; so are the
-    others of a method whose first `ALIKE` cells fail alike. With `gpus` each worker sees one of them, and a cell that
+    others of a method whose first `ALIKE` cells fail alike. With `--gpus` each worker sees one of them, and a cell that
     has no memory beside others is tried again alone (`sharing`). Ctrl-C once starts no more cells and finishes
     those that run; twice stops at once. `job` is the SLURM job that this process is part of.
 
@@ -60,8 +59,9 @@ def run_pool(
     """
     waiting, sharing = _Waiting(list(cells)), Sharing()
     slots = range(min(jobs, len(cells)))
+    gpus = settings.gpus
     seen = [gpus[i % len(gpus)] if gpus else "" for i in slots]
-    start = partial(_start, settings, force, job)
+    start = partial(_start, settings, job)
     with _draining() as interrupted, _workers(start, seen) as workers:
         while True:
             for planned, why in waiting.blocked():
@@ -85,7 +85,7 @@ def run_pool(
             # With a limit: neither an interruption nor a cell held elsewhere makes a pipe readable.
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5) if busy else _sleep(0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
-                event = worker.receive(settings, force)
+                event = worker.receive(settings)
                 if event.error and sharing.put_back(event.planned, event.error.kind, worker):
                     event = _put_back(event, settings, worker.gpu)
                 if event.kind != "progress":
@@ -245,14 +245,14 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send(planned)
 
-    def receive(self, settings: Settings, force: bool) -> Event:
+    def receive(self, settings: Settings) -> Event:
         assert self.busy is not None
         try:
             return replace(self.pipe.recv(), planned=self.busy)
         except (EOFError, ConnectionResetError):
             self.dead = True
             self.process.join()
-            if not force and store.state(settings.results, self.busy.cell, self.busy.hash) == "done":
+            if not settings.force and store.state(settings.results, self.busy.cell, self.busy.hash) == "done":
                 return Event("done", self.busy)  # it died after that, or before it saw that another run was faster
             code = self.process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
@@ -271,11 +271,11 @@ def kind_of_exit(code: int) -> FailureKind:
     return "cancelled" if code in (-signal.SIGTERM, -signal.SIGINT) else "bug"
 
 
-def _start(settings: Settings, force: bool, job: str, gpu: str) -> _Worker:
+def _start(settings: Settings, job: str, gpu: str) -> _Worker:
     # Spawned, not forked: a fork copies locks that other threads of this process may hold.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, settings, force, job), daemon=True)
+    process = context.Process(target=_work, args=(theirs, settings, job), daemon=True)
     with _visible(gpu):
         process.start()
     theirs.close()
@@ -297,7 +297,7 @@ def _visible(gpu: str) -> Iterator[None]:
             os.environ["CUDA_VISIBLE_DEVICES"] = before
 
 
-def _work(pipe: Connection, settings: Settings, force: bool, job: str) -> None:
+def _work(pipe: Connection, settings: Settings, job: str) -> None:
     # Ctrl-C, and the signals by which SLURM ends a job, reach the whole group; the parent decides.
     for number in (signal.SIGINT, *((signal.SIGTERM, signal.SIGUSR2) if job else ())):
         signal.signal(number, signal.SIG_IGN)
@@ -311,7 +311,6 @@ def _work(pipe: Connection, settings: Settings, force: bool, job: str) -> None:
                     settings,
                     lambda text, p=planned: pipe.send(Event("progress", p, text)),
                     job=job,
-                    force=force,
                 )
             except NotWritten as error:
                 event = Event("failed", planned, error=describe_error(error))

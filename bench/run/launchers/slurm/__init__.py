@@ -19,7 +19,7 @@ from bench.errors import UsageError
 from bench.run.attempt import Event
 from bench.run.launchers import Launcher, Queued, Submitted, Work
 from bench.run.launchers.slurm import commands, log, profile, queue, submit
-from bench.run.run_task import Slots
+from bench.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Slurm(Launcher):
     profile: str = option("plain", "A profile of `slurm/`, or a .toml file: what jobs ask for.")
     group_by: Literal["cell", "fold"] = option("cell", "A job per cell, or one per fold: baseline and all methods.")
 
-    def slots(self, asked: Slots) -> Slots:
+    def accept(self, asked: Settings) -> Settings:
         """Refuse a profile that is not valid, and cells that share a GPU where each cell is a job."""
         if asked.per_gpu and self.group_by != "fold":
             raise UsageError(

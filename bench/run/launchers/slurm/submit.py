@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from bench.cells.identity import BASELINE, slurm_folder
 from bench.run import cell_states, environment
-from bench.run.history import settings_texts
+from bench.run.history import as_record
 from bench.run.launchers import Queued, Submitted, Work
 from bench.run.launchers.slurm import commands, log
 from bench.run.launchers.slurm.profile import PARTS, Part, Profile, profile, script
@@ -118,9 +118,7 @@ def intent(array: Array, work: Work) -> dict[str, Any]:
     return {
         "task": work.task,
         "minutes": array.minutes,
-        "settings": {**settings_texts(work.settings), "results": str(work.settings.results)},
-        "force": work.force,
-        "per_gpu": work.per_gpu,
+        "settings": {**as_record(work.settings), "results": str(work.settings.results)},
         "code": environment.code(work.settings.plugins),
         "tasks": tasks,
     }

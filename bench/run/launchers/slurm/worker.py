@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,8 +19,9 @@ from bench.cells.record import Error
 from bench.errors import BenchError, NotWritten
 from bench.run import environment
 from bench.run.attempt import Event, FailureKind, attempt, log_file, save_failure, write_log
-from bench.run.history import settings_of
-from bench.run.plan import PlannedCell, Settings
+from bench.run.history import from_record
+from bench.run.plan import PlannedCell
+from bench.settings import Settings
 
 ASK_AGAIN = 5.0
 """Seconds after which a cell that another process computes is asked for again."""
@@ -44,7 +46,7 @@ def main(file: Path) -> int:
     intent = json.loads(file.read_text(encoding="utf-8"))
     index, started = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")), time.monotonic()
     job = f"{os.environ.get('SLURM_ARRAY_JOB_ID', '')}_{index}"
-    settings = settings_of(intent["settings"], Path(intent["settings"]["results"]))
+    settings = from_record(intent["settings"], Path(intent["settings"]["results"]))
     changed = intent["code"] != environment.code(settings.plugins)
     if changed:
         os.environ["BENCH_SUBMITTED_CODE"] = json.dumps(intent["code"])
@@ -68,14 +70,13 @@ def main(file: Path) -> int:
             ended.append(event.kind)
             print(f"{event.planned.cell} {event.kind} {event.text}".rstrip(), flush=True)
 
-    per_gpu = intent.get("per_gpu", 1)
     try:
-        if per_gpu > 1:
-            _together(cells, settings, job, hear, intent, per_gpu)
+        if (settings.per_gpu or 1) > 1:
+            _together(cells, settings, job, hear, intent["task"])
         else:
             for planned in cells:
                 hear(Event("started", planned))
-                hear(_one(planned, settings, job, intent["force"]))
+                hear(_one(planned, settings, job))
     except _Ended as end:
         spent = time.monotonic() - started
         resumes = "done" in ended or any(planned.cell.spec == BASELINE for planned in running)
@@ -88,26 +89,26 @@ def _together(
     settings: Settings,
     job: str,
     hear: Callable[[Event], None],
-    intent: dict[str, Any],
-    per_gpu: int,
+    task: str,
 ) -> None:
     """Compute the cells several at a time on the first GPU of the job, each in a process of its own."""
     from bench import taskfile
     from bench.run.launchers.local.pool import run_pool
-    from bench.run.run_task import Slots
+    from bench.run.run_task import at_a_time
 
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
     gpus = (first,) if first else ()  # a job without a GPU is not given one
-    jobs = Slots(per_gpu, gpus).number(taskfile.resolve(settings.task).recipe.threads)
+    settings = replace(settings, jobs=settings.per_gpu, gpus=gpus)
+    jobs = at_a_time(settings, taskfile.resolve(settings.task).recipe.threads)
     try:
-        run_pool(cells, settings, jobs, hear, gpus=gpus, force=intent["force"], job=job)
+        run_pool(cells, settings, jobs, hear, job=job)
     finally:
-        store.clear_temporaries(settings.results, intent["task"], settings.cache)
+        store.clear_temporaries(settings.results, task, settings.cache)
 
 
-def _one(planned: PlannedCell, settings: Settings, job: str, force: bool) -> Event:
+def _one(planned: PlannedCell, settings: Settings, job: str) -> Event:
     while True:
-        event = attempt(planned, settings, lambda text: print(text, flush=True), job=job, force=force)
+        event = attempt(planned, settings, lambda text: print(text, flush=True), job=job)
         if event.kind != "held":
             return event
         print(f"{planned.cell} is computed by {event.text}, waiting", flush=True)

@@ -1,0 +1,133 @@
+"""The grammar of specs, `name:option=value,...@tuned`: methods, datasets, backbones and variants of a task.
+
+The name of a task may be the path of a TOML file. `@tuned` ends the spec of a method whose parameters `bench tune`
+chooses, fold by fold. No other module takes a spec apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from bench.errors import UnknownName, UsageError
+
+TUNED = "@tuned"
+_FILE = re.compile(r"(.*?\.toml)(?::(.*))?")
+_OPTION_FIRST = re.compile(r"[^:]*:\s*[\w-]+\s*=")
+"""A spec whose options start at its first colon; a path may hold colons too."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A name, the options that are set, as text, and whether the others are chosen by `bench tune`."""
+
+    name: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    tuned: bool = False
+
+    def __str__(self) -> str:
+        """Return the spec as text; `parse` gives it back."""
+        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.name}{':' if options else ''}{options}{TUNED if self.tuned else ''}"
+
+    def allowed(self, keys: Collection[str], kind: str = "parameter") -> dict[str, str]:
+        """Return the options of a spec without `@tuned`, all of which must be among `keys`.
+
+        Raises:
+            UnknownName: for another key, with the nearest right spelling; `kind` says what the keys are.
+            UsageError: for a tuned spec.
+        """
+        if self.tuned:
+            raise UsageError(f"'{self}': {TUNED} is allowed only for the methods of a run")
+        for key in self.options:
+            if key not in keys:
+                raise UnknownName(kind, key, keys, where=f" of {self.name}")
+        return dict(self.options)
+
+
+@cache
+def parse(text: str, kind: str = "parameter") -> Spec:
+    """Return the parts of a spec; `kind` says in messages what its options are.
+
+    Raises:
+        UsageError: for an option without `=`, or one given twice.
+    """
+    name, given = _cut(text)
+    options: dict[str, str] = {}
+    for piece in filter(None, given.split(",")):
+        key, equals, value = piece.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals:
+            raise UsageError(f"'{piece}' in '{name}:{given}': write {kind}=value")
+        if key in options:
+            raise UsageError(f"'{name}:{given}' gives {key} twice")
+        options[key] = value.strip()
+    return Spec(name, MappingProxyType(options), text.endswith(TUNED))
+
+
+@cache
+def name_of(text: str) -> str:
+    """Return the name in a spec, whatever its options are: `swift` of `swift:epsilon=0.2@tuned`."""
+    return _cut(text)[0]
+
+
+def _cut(text: str) -> tuple[str, str]:
+    plain = text.removesuffix(TUNED)
+    if (file := _FILE.fullmatch(plain)) and not _OPTION_FIRST.match(plain):
+        return file[1], file[2] or ""
+    name, _, given = plain.partition(":")
+    return name, given
+
+
+def is_tuned(text: str) -> bool:
+    """Tell whether `bench tune` chooses the parameters that a spec leaves open."""
+    return text.endswith(TUNED)
+
+
+def tuned(text: str) -> str:
+    """Return the spec of the same method with its other parameters chosen by `bench tune`."""
+    return text + TUNED
+
+
+def untuned(text: str) -> str:
+    """Return the spec without `@tuned`."""
+    return text.removesuffix(TUNED)
+
+
+def split_specs(text: str) -> list[str]:
+    """Split `swift:mask=hard,rho=0.3,bmft` into `swift:mask=hard,rho=0.3` and `bmft`."""
+    specs: list[str] = []
+    for piece in filter(None, (part.strip() for part in text.split(","))):
+        if specs and "=" in piece and ":" not in piece:
+            specs[-1] += f",{piece}" if ":" in specs[-1] else f":{piece}"
+        else:
+            specs.append(piece)
+    return specs
+
+
+def label(title: str, text: str) -> str:
+    """Return a title with what a spec sets in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
+    spec = parse(text)
+    words = [f"{key.replace('_', ' ')} {_WORDS.get(value, value)}" for key, value in spec.options.items()]
+    words += ["tuned"] if spec.tuned else []
+    return f"{title} ({', '.join(words)})" if words else title
+
+
+_WORDS = {"True": "yes", "False": "no"}
+
+
+def canonical(name: str) -> str:
+    """Return the canonical spelling of the name of a plugin: `My-Method` is `my_method`."""
+    return name.strip().lower().replace("-", "_")
+
+
+def describe(name: str, plugin: Any) -> str:
+    """Return the canonical spec of a plugin: its name, then the parameters that differ from their defaults."""
+    values = {f.name: (getattr(plugin, f.name), f.default) for f in dataclasses.fields(plugin)}
+    changed = {key: str(value) for key, (value, default) in values.items() if value != default}
+    return str(Spec(canonical(name), changed))
