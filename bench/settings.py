@@ -171,7 +171,7 @@ class Settings:
     )
     dry_run: bool = how(False, "print the cells and how each stands; compute nothing")
     selecting: bool = False
-    """Score on the holdout of each fold and have no test set (see `bench.data.holdout`). No option: `tune` sets it."""
+    """Score on the holdout of each fold and have no test set (see `bench.data.external`). No option: `tune` sets it."""
 
 
 @dataclass(frozen=True)
