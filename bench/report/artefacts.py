@@ -18,6 +18,7 @@ from bench.report.figures import task_figures as drawn
 from bench.report.needs import PREDICTIONS, Need, united
 from bench.report.numbers.ablations import MAIN, Table
 from bench.report.numbers.aggregate import Results
+from bench.report.numbers.comparison import Comparison
 from bench.report.numbers.paper_layout import FIGURES, Block, Layout, blocks, blocks_of, layouts
 from bench.report.render import document
 from bench.report.render.table import csv
@@ -90,7 +91,10 @@ def artefacts(results: TaskResults) -> list[Artefact]:
         for name in results.info.ood
     ]
     of_paper = [*_sweeps(results), *_pictures(results)]
-    compared = results.compared if results.cells else None
+    compared, published = results.compared if results.cells else None, []
+    if compared:
+        make = partial(_published, compared)
+        published = [Artefact(PUBLISHED, "our numbers beside the published ones", make, main)]
     return [
         Artefact(MAIN, "all methods on every test set", _main, main),
         Artefact("trade-off", "disparity against accuracy", drawn.trade_off, main),
@@ -106,7 +110,7 @@ def artefacts(results: TaskResults) -> list[Artefact]:
             _tuned,
             [Need(tuned, verb="tune", named="all")],
         ),
-        *([Artefact(PUBLISHED, "our numbers beside the published ones", _published, main)] if compared else []),
+        *published,
     ]
 
 
@@ -210,10 +214,7 @@ def _tuned(results: TaskResults) -> dict[str, bytes]:
     return _table(results, table) if table else {}
 
 
-def _published(results: TaskResults) -> dict[str, bytes]:
-    compared = results.compared
-    if compared is None:
-        return {}
+def _published(compared: Comparison, _: TaskResults) -> dict[str, bytes]:
     text = document.written(published_tables.section(compared))
     return _encoded({**text, "csv": published_tables.csv(compared), "tex": published_tables.latex(compared)})
 

@@ -44,7 +44,10 @@ def pack(target: Path, about: Mapping[str, Any], files: Mapping[str, bytes | Pat
     wrong = [name for name in contents if not _NAME.fullmatch(name)]
     if wrong:
         raise DataInvalid(f"{wrong[0]!r} cannot be the name of a file in an export")
-    table = {name: _entry(_data(contents, name)) for name in contents}
+    table: dict[str, dict[str, Any]] = {}
+    for name in contents:
+        data = _data(contents, name)
+        table[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     manifest = {**about, "format": FORMAT, "schema": SCHEMA, "bench": bench.__version__, "files": table}
     # No time, owner or name of the file: two exports of the same results are equal.
     with (
@@ -171,7 +174,3 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 def _data(files: Mapping[str, bytes | Path], name: str) -> bytes:
     content = files[name]
     return content if isinstance(content, bytes) else content.read_bytes()
-
-
-def _entry(data: bytes) -> dict[str, Any]:
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

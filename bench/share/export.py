@@ -36,9 +36,8 @@ from bench.report.task_results import TaskResults, read
 from bench.run.history import remembered
 from bench.settings import Settings, command, elsewhere
 from bench.share.archive import pack
-from bench.share.interval_file import intervals
 from bench.share.privacy import leaving, leaving_failures, unless_few
-from bench.share.received import INTERVALS, TASK, Received, variant_folder
+from bench.share.received import INTERVALS, TASK, Received, intervals, variant_folder
 from bench.share.task_toml import to_toml
 from bench.spec import name_of
 
@@ -125,12 +124,8 @@ def variants(material: TaskResults) -> dict[str, TaskResults]:
         for value in sweeps.values(material.task, field)
     }
     others = {place: one for place, one in found.items() if one is not None and one.task != material.task}
-    return {place: one for place, one in others.items() if not _few_images(one)}
-
-
-def _few_images(material: TaskResults) -> bool:
-    counts = [item.external for item in material.cells]
-    return any(0 < n < material.info.min_cell for n in counts)
+    few = {place for place, one in others.items() for cell in one.cells if 0 < cell.external < one.info.min_cell}
+    return {place: one for place, one in others.items() if place not in few}
 
 
 def _records(place: str, cells: Sequence[Record], failures: Sequence[Failure]) -> dict[str, bytes | Path]:

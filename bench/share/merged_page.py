@@ -15,8 +15,7 @@ from bench.report.render.text import UNDEFINED, listed, signed
 from bench.report.tables.main_table import METHOD, block, heads, metric_columns
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import SIGNS, reading
-from bench.share.merge import Merged, csv
-from bench.share.pooled import Pooled, pooled_csv
+from bench.share.merge import Merged, Pooled, csv, pooled_csv
 from bench.share.together import Together, together_csv
 
 TOGETHER = "together.csv"

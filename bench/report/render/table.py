@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import isfinite, nan
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import pandas as pd
 from markupsafe import Markup
@@ -91,14 +91,6 @@ class Table:
         return [(f"{name} ({remark})" if remark else name, len(list(columns))) for (name, remark), columns in runs]
 
 
-class _Printed(NamedTuple):
-    """A value as text, before it is escaped."""
-
-    text: str
-    mark: Mark = ""
-    sign: str = ""
-
-
 def markdown(table: Table) -> str:
     """Return the lines of a pipe table, without its title."""
     rows = [[md(column.full_title) for column in table.columns]]
@@ -107,7 +99,7 @@ def markdown(table: Table) -> str:
         last = row[-1]
         repeated = [last] * (len(table.columns) - len(row)) if isinstance(last, Spanning) else []
         values = zip([*row, *repeated], table.columns, strict=True)
-        rows.append([_marked(_printed(value, column), _MD, md) for value, column in values])
+        rows.append([_marked(value, column, _MD, md) for value, column in values])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -123,7 +115,7 @@ def latex(table: Table) -> str:
     for row in table.rows:
         cells = []
         for value, column in zip(row, table.columns, strict=False):
-            cell = _marked(_printed(value, column), _TEX, tex)
+            cell = _marked(value, column, _TEX, tex)
             rest = width - len(row) + 1
             cells.append(rf"\multicolumn{{{rest}}}{{c}}{{{cell}}}" if isinstance(value, Spanning) else cell)
         lines.append(rf"{' & '.join(cells)} \\")
@@ -147,11 +139,11 @@ def html(table: Table) -> Markup:
     )
     rows = []
     for row in table.rows:
-        cells = [Markup('<th scope="row">{}</th>').format(_printed(row[0], table.columns[0]).text)]
+        cells = [Markup('<th scope="row">{}</th>').format(_printed(row[0], table.columns[0])[0])]
         for value, column in zip(row[1:], table.columns[1:], strict=False):
             span = Markup(' colspan="{}"').format(len(table.columns) - len(row) + 1)
             how = span if isinstance(value, Spanning) else _number(column)
-            shown = _marked(_printed(value, column), _HTML, escaping.html)
+            shown = _marked(value, column, _HTML, escaping.html)
             cells.append(Markup("<td{}>{}</td>").format(how, shown))
         rows.append(Markup("<tr>{}</tr>\n").format(Markup("").join(cells)))
     return Markup(
@@ -197,34 +189,36 @@ def terminal(table: Table, *, styled: bool = False, short: bool = False) -> list
     return lines
 
 
-def _printed(value: Value, column: Column) -> _Printed:
+def _printed(value: Value, column: Column) -> tuple[str, Mark, str]:
+    """Return a value as text, its mark and its sign, before they are escaped."""
     match value:
         case Entry():
             spread = f" ± {number(value.spread, column.decimals)}" if isfinite(value.spread) else ""
-            return _Printed(_formatted(value.value, column) + spread, value.mark, value.sign)
+            return _formatted(value.value, column) + spread, value.mark, value.sign
         case Spanning():
-            return _Printed(value.text)
+            return value.text, "", ""
         case float():
-            return _Printed(_formatted(value, column))
+            return _formatted(value, column), "", ""
         case None | "":
-            return _Printed(UNDEFINED)
+            return UNDEFINED, "", ""
         case _:
-            return _Printed(str(value))
+            return str(value), "", ""
 
 
 def _formatted(value: float, column: Column) -> str:
     return (signed if column.signed else number)(value, column.decimals)
 
 
-def _marked(cell: _Printed, marks: Mapping[Mark, str], escaped: Callable[[object], str]) -> str:
-    return marks[cell.mark].format(escaped(cell.text)) + escaped(cell.sign)
+def _marked(value: Value, column: Column, marks: Mapping[Mark, str], escaped: Callable[[object], str]) -> str:
+    text, mark, sign = _printed(value, column)
+    return marks[mark].format(escaped(text)) + escaped(sign)
 
 
 def _styled(value: Value, column: Column, styled: bool, short: bool) -> Text:
-    cell = _printed(value, column)
-    text = re.sub(r"(?<![\d.])0\.", ".", cell.text) if short and isinstance(value, Entry) else cell.text
-    found = Text().append(text, style=_STYLES[cell.mark] if styled else "")
-    return found.append(("" if styled else _PLAIN[cell.mark]) + cell.sign)
+    text, mark, sign = _printed(value, column)
+    shown = re.sub(r"(?<![\d.])0\.", ".", text) if short and isinstance(value, Entry) else text
+    found = Text().append(shown, style=_STYLES[mark] if styled else "")
+    return found.append(("" if styled else _PLAIN[mark]) + sign)
 
 
 def _number(column: Column) -> Markup:
