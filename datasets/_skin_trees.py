@@ -61,6 +61,16 @@ def isic(tree: Tree) -> None:
             tree.count(shot, "DUP_NAME")
     tree.write("ISIC_2019_Training_GroundTruth.csv", f"image,{','.join(CLASSES)}", truth)
     tree.write("ISIC_2019_Training_Metadata.csv", "image,age_approx,anatom_site_general,lesion_id,sex", metadata)
+    _older_isic(tree, years_before)
+    shared = "sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
+    tree.write("ISIC_2020_Training_GroundTruth_v2.csv", f"image_name,patient_id,lesion_id,{shared}", newer)
+    tree.write("ISIC_2020_Training_Duplicates.csv", "image_name_1,image_name_2", pairs)
+    rest = "tfrecord,width,height,year,scale,marked,size,mclassd,fitzpatrick"
+    tree.write(TONES, f"image_name,patient_id,{shared},{rest}", tones)
+
+
+def _older_isic(tree: Tree, years_before: dict[str, list[tuple[str, int, str]]]) -> None:
+    """Write the tables of 2017 and 2018 from (image, melanoma, diagnosis) of each year."""
     tree.write(
         "ISIC-2017_Training_Part3_GroundTruth.csv",
         "image_id,melanoma,seborrheic_keratosis",
@@ -76,11 +86,6 @@ def isic(tree: Tree) -> None:
             for name, _, given in years_before["2018"]
         ],
     )
-    shared = "sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target"
-    tree.write("ISIC_2020_Training_GroundTruth_v2.csv", f"image_name,patient_id,lesion_id,{shared}", newer)
-    tree.write("ISIC_2020_Training_Duplicates.csv", "image_name_1,image_name_2", pairs)
-    rest = "tfrecord,width,height,year,scale,marked,size,mclassd,fitzpatrick"
-    tree.write(TONES, f"image_name,patient_id,{shared},{rest}", tones)
 
 
 @layout("skin", "ood_neutral", "tone", attribute="dark", label="melanoma")
