@@ -132,7 +132,7 @@ def test_own_images_need_no_code(own):
             ["run", "--task", "tiny.toml", "--method", "all"],
             2,
             snapshot(
-                "bench: unknown option '--method' of `bench run`: did you mean --methods or --seeds or --folds? allowed: -h, --help, --task, --methods, --backbone, --folds, --seeds, --jobs, --gpus, --per-gpu, --ablate, --force, --on, --profile, --group-by, --dry-run, --results, --cache, --data, --splits, --baseline, --plugin\n"
+                "bench: unknown option '--method' of `bench run`: did you mean --methods or --seeds or --folds? allowed: -h, --help, --task, --methods, --backbone, --folds, --seeds, --ablate, --results, --cache, --data, --plugin, --splits, --baseline, --force, --jobs, --gpus, --per-gpu, --on, --profile, --group-by, --dry-run\n"
             ),
         ),
         (
@@ -146,7 +146,7 @@ def test_own_images_need_no_code(own):
             ["ls", "method"],
             2,
             snapshot(
-                "bench: unknown what 'method': did you mean methods? allowed: methods, datasets, tasks, metrics, register\n"
+                "bench: unknown what 'method': did you mean methods? allowed: methods, datasets, launchers, tasks, metrics, register\n"
             ),
         ),
         (
@@ -231,7 +231,7 @@ def test_mistakes_in_a_task_file(place):
             'column = "age"',
             'column = "aeg"',
             snapshot(
-                "bench: the table of Phantom: no column 'aeg': did you mean 'age'? it has: uid, path, patient, group, source, drop, pneumothorax, melanoma, non_melanoma, age, female, fst, dark\n"
+                "bench: the table of Phantom: no column 'aeg': did you mean 'age'? it has: uid, path, patient, source, drop, pneumothorax, melanoma, non_melanoma, age, female, fst, dark\n"
             ),
         ),
         (
@@ -258,7 +258,7 @@ def test_a_csv_without_the_column_is_named_with_the_nearest(own):
     (own.folder / "own.toml").write_text(OWN.format(label="diagnosys", folds=2))
     done = own.bench("run", "--task", "own.toml", "--data", ".", code=1)
     assert own.told(done.stderr) == snapshot(
-        "bench: <tmp>/films.csv: no column 'diagnosys': did you mean 'diagnosis'? it has: path, patient, hospital, diagnosis, sex, uid, group, source, drop\n"
+        "bench: <tmp>/films.csv: no column 'diagnosys': did you mean 'diagnosis'? it has: path, patient, hospital, diagnosis, sex, uid, source, drop\n"
     )
 
 
