@@ -192,7 +192,6 @@ bench: a and b cannot be merged:
   backbone: none that all sites ran (a: small; b: )
   task: attribute.above is 65.0 at a, 60.0 at b
   task: recipe.epochs is 2 at a, 3 at b
-  cells: schema 1 at a,  at b
   metrics: version 2 at a,  at b: `bench metrics --recompute` brings cells up to date
 """), "its cells are of the task as it was"
     assert not (tmp_path / "reports").exists()

@@ -113,7 +113,7 @@ def test_the_planted_value_is_chosen_for_every_fold_and_run_on_the_usual_sets(tu
     assert one["scores"]["ood_neutral"]["auc"] == pytest.approx(1 - default["scores"]["ood_neutral"]["auc"])
     # Each trial looks once at every image of the external set that is cut from what is left.
     assert 0 < choice["images_forward"] < 4 * one["data"]["external"]["n"]
-    assert choice["images_backward"] == 0
+    assert choice.get("images_backward", 0) == 0
     counts = [record(tuned, "turn@tuned", one)["tuned"]["images_forward"] for one in (0, 1)]
     assert f"turn: 8 trials, {sum(counts)} images forward, 0 backward" in tuned.first.stdout
 
@@ -260,7 +260,8 @@ def test_a_trial_that_fails_is_never_chosen_and_a_choice_of_other_data_is_stale(
     (copy.folder / "tiny.toml").write_text(text.replace("lr_head = 1e-2", "lr_head = 2e-2"))
     words = ("run", *RUN[:2], "--methods", "turn@tuned", *RUN[4:], "--folds", "0")
     done = copy.bench(*words, code=1)
-    assert "is stale: `bench tune --task tiny.toml --methods turn` chooses again" in done.stderr
+    assert "is stale: `bench tune --task tiny.toml --methods turn " in done.stderr
+    assert "` chooses again" in done.stderr
 
 
 @pytest.mark.parametrize(
