@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -313,6 +313,5 @@ def _submit(settings: Settings, launcher: launchers.Launcher) -> int:
     parts = [f"{len(cells) - len(todo)} of {len(cells)} cells done", f"{taken.cells} submitted in {taken.where}"]
     parts += [f"{under_way} in the queue or running before"] if under_way else []
     parts += [f"{len(left) - taken.cells} left for later: {taken.why}"] if len(left) > taken.cells else []
-    status = command("status", replace(settings, task=data.task.name))
-    print(f"{', '.join(parts)}. `{status}` shows how they stand, the same command resumes.")
+    print(f"{', '.join(parts)}. `{command('status', settings)}` shows how they stand, the same command resumes.")
     return 1 if len(runnable) < len(todo) else 0
