@@ -3,6 +3,8 @@
 import re
 import shlex
 
+import pytest
+
 from tests.end_to_end.conftest import TINY
 
 BROKEN = '''"""A method of one's own that fails until a file is there."""
@@ -29,6 +31,7 @@ def hints(done):
     return [*quoted, *re.findall(r"^ {4}(bench .+)$", text, re.MULTILINE)]
 
 
+@pytest.mark.slow
 def test_every_printed_command_runs_with_the_folders_of_the_user(place):
     """Folders and files with a space in their names; nothing is where it would be looked for by default."""
     (place.folder / "own tasks").mkdir()
