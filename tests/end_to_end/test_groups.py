@@ -133,7 +133,7 @@ def logits_of_all_methods(place, name, attribute):
     _, cells = plan_run(settings)
     records = {planned.cell.spec: run_cell(planned, settings) for planned in cells}
     tables = {p.cell.spec: pd.read_parquet(predictions_file(settings.results, p.cell)) for p in cells}
-    return {method: table["logit"].tolist() for method, table in tables.items()}, records["swift"].get("pair")
+    return {method: table["logit"].tolist() for method, table in tables.items()}, records["swift"].pair
 
 
 @pytest.mark.slow
@@ -144,8 +144,8 @@ def test_of_two_groups_without_an_order_the_worst_is_one(place):
     values = 'column = "female"\nvalues = [["{}"], ["{}"]]\nnames = ["{}", "{}"]\n'
     one, pair = logits_of_all_methods(place, "one", values.format(0, 1, "male", "female"))
     other, same = logits_of_all_methods(place, "other", values.format(1, 0, "female", "male"))
-    assert (pair["best"], pair["worst"]) == (same["best"], same["worst"]), "in one of the two it is recoded"
-    worst = int(pair["worst"] == "female")
+    assert (pair.best, pair.worst) == (same.best, same.worst), "in one of the two it is recoded"
+    worst = int(pair.worst == "female")
     coding = f'column = "female"\none = ["{worst}"]\nzero = ["{1 - worst}"]\nnames = ["best", "worst"]\n'
     plain, none = logits_of_all_methods(place, "plain", coding)
     assert none is None
