@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, synced to the disk and renamed."""
+"""Atomic files: each is written beside its destination, synced to the disk, and renamed."""
 
 from __future__ import annotations
 
@@ -16,27 +16,32 @@ import msgspec
 from bench.errors import NotWritten
 
 
-def read_json(file: Path) -> dict[str, Any] | None:
-    """Return the content, or None where the file is not there or not a JSON object."""
+def read_json(file: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one if the file is missing or holds anything else."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def write_file(file: Path, content: str | bytes) -> None:
+    """Write a file in one step: afterwards it is complete, or as it was before. Text is written as UTF-8.
+
+    Raises:
+        NotWritten: the folder is not writable, or the disk is full.
+    """
+    with replacing(file) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(file: Path, value: object) -> None:
-    """Write a value as JSON in one step: the file is there whole, or it is as it was before.
-
-    Raises:
-        NotWritten: the folder cannot be written, or the disk is full.
-    """
-    with replacing(file) as temporary:
-        temporary.write_bytes(to_json(value))
+    """Write a value as JSON in one step; raises as `write_file`."""
+    write_file(file, to_json(value))
 
 
 def to_json(value: object) -> bytes:
-    """Return a value as indented JSON: dictionaries, lists, structs, numbers of NumPy. NaN becomes null."""
+    """Return a value as indented JSON: dictionaries, lists, structs and NumPy numbers. NaN becomes null."""
     return msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=1) + b"\n"
 
 
@@ -47,7 +52,7 @@ def _plain(value: Any) -> object:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise NotWritten for a folder that cannot be written, before hours are spent on its content."""
+    """Raise NotWritten if a folder is not writable, before hours are spent on its content."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -57,18 +62,19 @@ def check_writable(folder: Path) -> None:
 
 
 def not_written(folder: Path, number: int | None) -> NotWritten:
-    """Return the error of a folder that cannot be written, with the reason that the system gives."""
+    """Return the error for a folder that cannot be written, with the operating system's reason."""
     return NotWritten(
-        f"{folder} cannot be written: {os.strerror(number or 0)}. What is done stays done, the same command resumes."
+        f"{folder} cannot be written: {os.strerror(number or 0)}. "
+        "Finished cells are kept; run the same command again to resume."
     )
 
 
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Give a path beside `file`; what is written there becomes `file` in one step, or nothing does.
+    """Yield a path beside `file`. After the block, the file written there replaces `file` in one step.
 
     Raises:
-        NotWritten: the folder cannot be written, or the disk is full.
+        NotWritten: the folder is not writable, or the disk is full.
     """
     temporary = file.with_name(f".{file.name}.{platform.node()}.{os.getpid()}")
     try:

@@ -40,7 +40,7 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[Setting
     """
     found: dict[str, list[Settings]] = {}
     for file in sorted(runs_folder(results).glob("*.json")):
-        record = read_json(file) or {}
+        record = read_json(file)
         found[str(record.get("task", file.stem))] = [from_record(one, results) for one in _read(file)]
     if task is None:
         return found
@@ -57,7 +57,7 @@ def plugins(runs: Sequence[Settings]) -> tuple[Path, ...]:
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    return [one for one in (read_json(file) or {}).get("runs", []) if isinstance(one, dict)]
+    return [one for one in read_json(file).get("runs", []) if isinstance(one, dict)]
 
 
 def _same(run: dict[str, Any]) -> dict[str, Any]:

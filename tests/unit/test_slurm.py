@@ -15,9 +15,8 @@ from bench.errors import UnknownName, UsageError
 from bench.files import write_json
 from bench.run import environment
 from bench.run.launchers import Queued
-from bench.run.launchers.slurm import commands, log
+from bench.run.launchers.slurm import commands, queue
 from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
-from bench.run.launchers.slurm.queue import queued
 from bench.run.launchers.slurm.submit import arrays
 from bench.run.plan import PlannedCell
 from tests.factory import failure, record
@@ -109,15 +108,13 @@ def test_more_time_ends_at_the_cap_of_the_profile_and_never_below_its_time(tmp_p
 def test_the_shipped_profiles_are_valid_and_become_scripts(tmp_path):
     assert profiles() == ["no-accounting", "plain", "small-arrays"]
     for name in profiles():
-        text = script(
-            profile(name), "method", command="true", name="n", folder=tmp_path, tasks=5, dependency="afterok:3_1"
-        )
+        text = script(profile(name), "method", command="true", folder=tmp_path, tasks=5, dependency="afterok:3_1")
         assert "#SBATCH --array=0-4%" in text
         assert "#SBATCH --dependency=afterok:3_1\n" in text
         assert "#SBATCH --kill-on-invalid-dep=yes\n" in text
         assert "wckey" not in text
     assert "#SBATCH --gpus-per-node=1\n" in script(
-        profile("plain"), "baseline", command="true", name="n", folder=tmp_path, tasks=1, dependency=""
+        profile("plain"), "baseline", command="true", folder=tmp_path, tasks=1
     )
 
 
@@ -161,8 +158,9 @@ def fake(tmp_path, monkeypatch):
 
 
 def written(results, name="bench-0123456789", cells=("t/small/swift/f0-s0",)):
-    tasks = [[{"path": cell, "hash": "h"}] for cell in cells]
-    return log.write_intent(results, name, {"task": "t", "minutes": 5, "tasks": tasks}, "#!/bin/sh\n")
+    tasks, folder = [[{"path": cell, "hash": "h"}] for cell in cells], results / "slurm" / name
+    queue.write_intent(folder, {"task": "t", "minutes": 5, "tasks": tasks}, "#!/bin/sh\n")
+    return folder
 
 
 def test_a_submission_whose_answer_was_lost_is_found_by_name_and_not_made_again(fake, tmp_path):
@@ -222,30 +220,30 @@ def test_what_the_cluster_refuses_is_a_usage_error_with_its_words(fake, tmp_path
 
 def test_a_number_that_is_used_again_is_not_taken_for_ours(fake, tmp_path):
     folder = written(tmp_path)
-    log.acknowledge(folder, "41")
+    queue.acknowledge(folder, "41")
     fake(squeue='echo "somebody-else|41|0|RUNNING"', sacct="exit 1")
-    assert queued(tmp_path, "t") == {}
+    assert queue.queued(tmp_path, "t") == {}
     fake(squeue=f'echo "{folder.name}|9041|0|RUNNING"')
-    assert queued(tmp_path, "t") == {"t/small/swift/f0-s0": Queued("9041_0", "running")}
+    assert queue.queued(tmp_path, "t") == {"t/small/swift/f0-s0": Queued("9041_0", "running")}
 
 
 def test_a_lost_answer_is_made_up_for_by_the_next_look_at_the_queue(fake, tmp_path):
     folder = written(tmp_path)
-    assert log.submissions(tmp_path)[0].job == ""
+    assert queue.submissions(tmp_path)[0].job == ""
     fake(squeue=f'echo "{folder.name}|77|0|PENDING"')
-    queued(tmp_path, "t")
-    assert log.submissions(tmp_path)[0].job == "77"
+    queue.queued(tmp_path, "t")
+    assert queue.submissions(tmp_path)[0].job == "77"
 
 
 def test_accounts_are_asked_once_and_only_for_what_vanished(fake, tmp_path):
     cells = [f"t/small/swift/f{fold}-s0" for fold in range(3)]
     folder = written(tmp_path, cells=cells)
-    log.acknowledge(folder, "5")
+    queue.acknowledge(folder, "5")
     calls = fake(
         squeue=f'echo "{folder.name}|5|0|RUNNING"',
         sacct=f'echo "{folder.name}|5_1|TIMEOUT"; echo "{folder.name}|5_2|CANCELLED by 1000"',
     )
-    assert queued(tmp_path, "t") == {
+    assert queue.queued(tmp_path, "t") == {
         cells[0]: Queued("5_0", "running"),
         cells[1]: Queued("5_1", "gone", "timeout"),
         cells[2]: Queued("5_2", "gone", "cancelled"),
@@ -255,20 +253,20 @@ def test_accounts_are_asked_once_and_only_for_what_vanished(fake, tmp_path):
         file = tmp_path / "cells" / f"{cell}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}\n")
-    queued(tmp_path, "t")
+    queue.queued(tmp_path, "t")
     assert [line.split()[0] for line in calls()] == ["squeue", "sacct", "squeue"]
 
 
 def test_without_accounting_the_files_have_to_do(fake, tmp_path):
     written(tmp_path)
     fake(squeue="exit 0", sacct='echo "Slurm accounting storage is disabled" >&2; exit 1')
-    assert queued(tmp_path, "t") == {}
+    assert queue.queued(tmp_path, "t") == {}
 
 
 def test_without_slurm_nothing_is_asked(tmp_path, monkeypatch):
     written(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert queued(tmp_path, "t") == {}
+    assert queue.queued(tmp_path, "t") == {}
 
 
 def test_variables_of_the_own_job_are_not_inherited_but_the_cluster_is(monkeypatch):
@@ -298,6 +296,6 @@ def test_what_is_written_for_a_job_is_names_and_numbers(tmp_path):
     folder = written(tmp_path)
     intent = json.loads((folder / "intent.json").read_text())
     assert set(intent) == {"task", "minutes", "tasks", "submitted"}
-    assert re.fullmatch(r"bench-[0-9a-f]{10}", log.new_name())
-    assert log.new_name() != log.new_name()
-    assert dataclasses.asdict(log.submissions(tmp_path)[0])["tasks"] == (("t/small/swift/f0-s0",),)
+    assert re.fullmatch(r"bench-[0-9a-f]{10}", queue.new_folder(tmp_path).name)
+    assert queue.new_folder(tmp_path) != queue.new_folder(tmp_path)
+    assert dataclasses.asdict(queue.submissions(tmp_path)[0])["tasks"] == (("t/small/swift/f0-s0",),)

@@ -1,9 +1,9 @@
-"""Jobs of a SLURM cluster, submitted in seconds; the same command submits what is missing later.
+"""Jobs of a SLURM cluster. Submitting takes seconds; running the same command later submits the missing cells.
 
-The files of the results are the truth, SLURM is a way of starting processes. submitit writes the sbatch text from the
-profile's keys and knows which there are. What it would do besides is left out, because it loses work: it pickles the
-call and renames the pickle after sbatch has answered, so that a head that dies in between kills a whole array; it
-asks `sacct` for every job; it submits one array however long. Here a job is
+The files in the results folder are authoritative; SLURM only starts processes. submitit translates the keys of the
+profile into an sbatch script and defines which keys exist. The rest of submitit is not used, because it can lose
+work: it pickles the call and renames the pickle after `sbatch` has answered, so if the submitting process dies in
+between, a whole array is lost; it calls `sacct` for every job; and it submits one array of any length. Here a job is
 `python -m bench.run.launchers.slurm.worker FILE`, and FILE holds names.
 """
 
@@ -18,23 +18,24 @@ from bench.api import option
 from bench.errors import UsageError
 from bench.run.attempt import Event
 from bench.run.launchers import Launcher, Queued, Submitted, Work
-from bench.run.launchers.slurm import commands, log, profile, queue, submit
+from bench.run.launchers.slurm import commands, profile, queue, submit
 from bench.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slurm(Launcher):
-    """Arrays of SLURM jobs, those of baselines first."""
+    """Arrays of SLURM jobs, baselines first."""
 
     queues = True
-    profile: str = option("plain", "A profile of `slurm/`, or a .toml file: what jobs ask for.")
+    profile: str = option("plain", "The resources that jobs request: a profile in `slurm/`, or a .toml file.")
     group_by: Literal["cell", "fold"] = option("cell", "A job per cell, or one per fold: baseline and all methods.")
 
     def accept(self, asked: Settings) -> Settings:
-        """Refuse a profile that is not valid, and cells that share a GPU where each cell is a job."""
+        """Refuse an invalid profile, and cells that share a GPU if each cell is a separate job."""
         if asked.per_gpu and self.group_by != "fold":
             raise UsageError(
-                f"--per-gpu {asked.per_gpu} on SLURM needs --group-by fold: a job per cell has its GPU for one cell"
+                f"--per-gpu {asked.per_gpu} on SLURM needs --group-by fold: "
+                "with one job per cell, each GPU serves a single cell"
             )
         profile.profile(self.profile)
         return asked
@@ -43,25 +44,25 @@ class Slurm(Launcher):
         """Submit arrays of jobs.
 
         Raises:
-            NotAnswered: a controller that does not answer; what is submitted goes on.
+            NotAnswered: the controller does not answer; arrays that were submitted continue.
         """
         return submit.submit(work, self.profile, self.group_by)
 
     def preview(self, work: Work) -> list[str]:
-        """Return the arrays, their GPU hours where known, and the script of the first one of each part."""
+        """Return the arrays, their GPU hours if known, and the script of the first array of each part."""
         return submit.preview(work, self.profile, self.group_by)
 
     def queued(self, results: Path, task: str) -> Mapping[str, Queued]:
-        """Return the jobs of cells: what `results/slurm` holds, what squeue says, and sacct of those that vanished."""
+        """Return the jobs of cells, from `results/slurm`, `squeue`, and `sacct` for jobs that vanished."""
         return queue.queued(results, task)
 
     def cancel(self, results: Path, task: str | None) -> str:
-        """Take the jobs out of the queue, whether they wait or run."""
+        """Cancel waiting and running jobs."""
         jobs = queue.jobs_of(results, task)
         commands.cancel(jobs)
         return f"{len(jobs)} jobs cancelled"
 
     def leftovers(self, results: Path, task: str, moving: set[str]) -> list[Path]:
-        """Return the folders of submissions of which no cell waits or runs."""
-        found = log.submissions(results, task)
+        """Return the folders of submissions that have no waiting or running cell."""
+        found = queue.submissions(results, task)
         return [one.folder for one in found if not moving & {cell for cells in one.tasks for cell in cells}]

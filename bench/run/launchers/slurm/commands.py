@@ -1,4 +1,4 @@
-"""SLURM's commands, called as rarely as possible, and what their failures mean."""
+"""SLURM's commands, called as rarely as possible, and the meaning of their errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRIES = 6
 FIRST_WAIT = 1.0
 """Seconds before the second try; doubled for each further one, with jitter."""
 PATIENCE = 60
-"""Seconds after which a command is taken for unanswered."""
+"""Seconds after which a command counts as unanswered."""
 SILENT = (
     "unable to contact slurm controller",
     "socket timed out",
@@ -31,6 +31,7 @@ SILENT = (
     "slurm backup controller in standby",
     "in maintenance",
 )
+"""Parts of messages that mean that the controller does not answer."""
 LIMITED = (
     "submitlimit",
     "submit limit",
@@ -43,19 +44,20 @@ LIMITED = (
     "assocmax",
     "assocgrp",
 )
+"""Parts of messages of `sbatch` that mean that the user may submit no more jobs for now."""
 
 
 class NotAnswered(BenchError):
-    """The controller does not answer; a submission may have been accepted all the same."""
+    """The controller does not answer; a submission may still have been accepted."""
 
 
 class LimitReached(BenchError):
-    """The cluster takes no more jobs for now."""
+    """The cluster accepts no more jobs for now."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A task of an array in the queue or in the accounts."""
+    """A task of an array, in the queue or in the accounting."""
 
     name: str
     job: str
@@ -64,19 +66,19 @@ class Entry:
 
 
 def available() -> bool:
-    """Tell whether there is a SLURM on this machine's PATH."""
+    """Return whether SLURM's commands are on the PATH."""
     return shutil.which("squeue") is not None
 
 
 def sbatch(file: Path, *, sleep: Callable[[float], None] = time.sleep) -> str:
-    """Submit a script whose job has a name of its own, and return the id of the job.
+    """Submit a script whose job has a unique name, that of its folder, and return the id of the job.
 
-    Where the controller does not answer it is asked again, but only after a look whether the job is there.
+    If the controller does not answer, the call is repeated, but only after `squeue` shows that the job is not there.
 
     Raises:
         NotAnswered: after all tries.
         LimitReached: the user may submit no more jobs.
-        UsageError: a script that the cluster refuses.
+        UsageError: the cluster refuses the script.
     """
     name, last = file.parent.name, ""
     for turn in range(TRIES):
@@ -92,23 +94,25 @@ def sbatch(file: Path, *, sleep: Callable[[float], None] = time.sleep) -> str:
             return _run("sbatch", "--parsable", str(file)).strip().partition(";")[0]
         except NotAnswered as error:
             last = str(error)
-    raise NotAnswered(f"{last} (tried {TRIES} times). What is submitted goes on; the same command submits the rest.")
+    raise NotAnswered(
+        f"{last} (tried {TRIES} times). Submitted jobs continue; run the same command again to submit the rest."
+    )
 
 
 def queue(names: Sequence[str]) -> list[Entry]:
-    """Return what is queued of the jobs of these names: one call of squeue.
+    """Return the queued tasks of the jobs with these names, by one call of `squeue`.
 
     Raises:
-        NotAnswered: the controller is not there.
+        NotAnswered: the controller does not answer.
     """
     if not names:
         return []
     out = _run("squeue", "--noheader", "--array", "--format=%j|%F|%K|%T", f"--name={','.join(names)}")
-    return [_entry(line) for line in out.splitlines() if line.count("|") == 3]
+    return [_entry(*line.split("|")) for line in out.splitlines() if line.count("|") == 3]
 
 
 def accounts(names: Sequence[str], since: float) -> list[Entry]:
-    """Return what the accounts know of the jobs of these names; nothing where the cluster keeps none."""
+    """Return what the accounting knows about the jobs with these names; nothing if the cluster keeps no accounts."""
     if not names or shutil.which("sacct") is None:
         return []
     start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since - 60))
@@ -122,68 +126,58 @@ def accounts(names: Sequence[str], since: float) -> list[Entry]:
         name, _, rest = line.partition("|")
         job, _, state = rest.partition("|")
         number, _, index = job.partition("_")
-        found.append(_entry(f"{name}|{number}|{index}|{state}"))
+        found.append(_entry(name, number, index, state))
     return found
 
 
 def cancel(jobs: Sequence[str]) -> None:
-    """Cancel jobs, whether they wait or run."""
+    """Cancel waiting or running jobs."""
     if jobs:
         _run("scancel", *jobs)
 
 
 def requeue(job: str) -> None:
-    """Put the job that this process is part of back into the queue."""
+    """Return the job that this process belongs to to the queue."""
     _run("scontrol", "requeue", job)
 
 
 def max_array_size() -> int:
-    """Return how many tasks an array may have: MaxArraySize, whose last index is one less."""
+    """Return how many tasks an array may have: MaxArraySize; the last index is one less."""
     found = re.search(r"MaxArraySize\s*=\s*(\d+)", _run("scontrol", "show", "config"))
     return min(int(found[1]) if found else 1001, 1001)
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for a submission: from inside a job, that job's own variables must not be inherited."""
+    """Return the environment of a command: a submission from inside a job must not inherit that job's variables."""
     foreign = re.compile(r"^(SLURM|SLURMD|SRUN)_")
     return {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not foreign.match(name)}
 
 
-def _entry(line: str) -> Entry:
-    name, job, index, state = line.split("|")
+def _entry(name: str, job: str, index: str, state: str) -> Entry:
     return Entry(name, job, int(index) if index.isdigit() else None, state)
 
 
 def _run(*words: str) -> str:
+    ended = None
     try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-            env=environment(),
+        ended = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False, env=environment()
         )
+        output = ended.stderr or ended.stdout
     except FileNotFoundError:
         raise UsageError(
             f"{words[0]} is not on the PATH: log in to a node of the cluster, or run with --on local"
         ) from None
     except subprocess.TimeoutExpired as error:
-        # At MaxJobCount sbatch says so and tries again by itself, for minutes.
-        said = " ".join((error.stderr or b"").decode(errors="replace").split())
-        if _limited(words[0], said):
-            raise LimitReached(f"the cluster takes no more jobs for now ({said})") from None
-        raise NotAnswered(f"{words[0]} did not answer within {PATIENCE} s") from None
-    if done.returncode == 0:
-        return done.stdout
-    said = " ".join((done.stderr or done.stdout).split())
-    if any(text in said.lower() for text in SILENT):
+        output = error.stderr or b""
+    if ended is not None and ended.returncode == 0:
+        return ended.stdout.decode(errors="replace")
+    said = " ".join(output.decode(errors="replace").split())
+    if ended is not None and any(part in said.lower() for part in SILENT):
         raise NotAnswered(f"{words[0]}: {said}")
-    if _limited(words[0], said):
-        raise LimitReached(f"the cluster takes no more jobs for now ({said})")
+    # At MaxJobCount, sbatch says so and keeps trying by itself for minutes.
+    if words[0] == "sbatch" and any(part in said.lower() for part in LIMITED):
+        raise LimitReached(f"the cluster accepts no more jobs for now ({said})")
+    if ended is None:
+        raise NotAnswered(f"{words[0]} did not answer within {PATIENCE} s")
     raise UsageError(f"{' '.join(words[:2])}: {said}")
-
-
-def _limited(command: str, said: str) -> bool:
-    return command == "sbatch" and any(text in said.lower() for text in LIMITED)

@@ -1,15 +1,28 @@
-"""Which cells have a job: read from the submissions on disk, one squeue, and sacct for the tasks that vanished."""
+"""The submissions that a results folder records, and what the cluster says became of their jobs.
+
+Each array has a folder in `results/slurm/`. The intent is written before `sbatch` is called, the job id afterwards:
+
+NAME/intent.json   what the tasks of the array compute; NAME is also the unique name of the job
+NAME/script.sh     the script given to `sbatch`
+NAME/job           the id of the job; a submission without this file may still have been accepted
+NAME/*.out, *.err  the output of the tasks
+"""
 
 from __future__ import annotations
 
+import secrets
 import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.cells.identity import cells_folder
+from bench.cells.identity import cells_folder, slurm_folder
+from bench.files import read_json, write_file, write_json
 from bench.run.attempt import FailureKind
 from bench.run.launchers import Queued
 from bench.run.launchers.slurm import commands
-from bench.run.launchers.slurm.log import Submission, acknowledge, submissions
 
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT", "SUSPENDED")
 ENDED = ("COMPLETED", "COMPLETING", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
@@ -25,10 +38,54 @@ _KINDS: dict[str, FailureKind] = {
 }
 
 
-def queued(results: Path, task: str) -> dict[str, Queued]:
-    """Return, by the path of a cell, the jobs that compute cells of a task, and how those ended that are gone.
+@dataclass(frozen=True)
+class Submission:
+    """An array: `tasks` holds the paths of the cells of each task; `job` is "" until `sbatch` has answered."""
 
-    Without SLURM, or where its controller does not answer, the files have to do: said on stderr, and nothing raised.
+    folder: Path
+    tasks: tuple[tuple[str, ...], ...]
+    submitted: float
+    job: str
+
+    @property
+    def name(self) -> str:
+        """The unique name of the job."""
+        return self.folder.name
+
+
+def new_folder(results: Path) -> Path:
+    """Return the folder of a new submission: a random name that says nothing about the data."""
+    return slurm_folder(results) / f"bench-{secrets.token_hex(5)}"
+
+
+def write_intent(folder: Path, intent: dict[str, Any], script: str) -> None:
+    """Record a submission before it is made."""
+    write_file(folder / "script.sh", script)
+    write_json(folder / "intent.json", {**intent, "submitted": time.time()})
+
+
+def acknowledge(folder: Path, job: str) -> None:
+    """Record the job that a submission became."""
+    write_file(folder / "job", job + "\n")
+
+
+def submissions(results: Path, task: str | None = None) -> list[Submission]:
+    """Return the submissions of one task or of all, oldest first. Damaged ones are left out."""
+    found = []
+    for file in slurm_folder(results).glob("*/intent.json"):
+        intent, job = read_json(file), file.parent / "job"
+        if {"task", "tasks", "submitted"} <= set(intent) and task in (None, intent["task"]):
+            tasks = tuple(tuple(cell["path"] for cell in cells) for cells in intent["tasks"])
+            number = job.read_text(encoding="utf-8").strip() if job.is_file() else ""
+            found.append(Submission(file.parent, tasks, float(intent["submitted"]), number))
+    return sorted(found, key=lambda one: (one.submitted, one.name))
+
+
+def queued(results: Path, task: str) -> dict[str, Queued]:
+    """Return the jobs that compute cells of a task, by the path of the cell, and how vanished jobs ended.
+
+    It reads the submissions on disk, calls `squeue` once, and asks `sacct` about tasks that vanished. Without SLURM,
+    or if its controller does not answer, only the files count; the second case is reported on stderr.
     """
     known = submissions(results, task)
     if not known or not commands.available():
@@ -36,63 +93,57 @@ def queued(results: Path, task: str) -> dict[str, Queued]:
     try:
         entries = commands.queue([one.name for one in known])
     except commands.NotAnswered as error:
-        print(f"{error}; what is waiting in the queue is not known", file=sys.stderr)
+        print(f"{error}; the state of waiting jobs is unknown", file=sys.stderr)
         return {}
-    return _by_cell(results, known, entries)
-
-
-def _by_cell(results: Path, known: list[Submission], entries: list[commands.Entry]) -> dict[str, Queued]:
-    # By name, never by number: numbers are used again, and one may have been lost with sbatch's answer.
-    there: dict[str, dict[int | None, commands.Entry]] = {}
+    # By name, never by number: SLURM reuses numbers, and one may have been lost with the answer of sbatch.
+    there: dict[str, dict[int | None, commands.Entry]] = defaultdict(dict)
     for entry in entries:
-        there.setdefault(entry.name, {})[entry.index] = entry
+        there[entry.name][entry.index] = entry
     found: dict[str, Queued] = {}
     vanished: list[tuple[Submission, int]] = []
     for one in known:
-        tasks = there.get(one.name, {})
+        tasks = there[one.name]
         if tasks and not one.job:
             acknowledge(one.folder, next(iter(tasks.values())).job)
         for index, cells in enumerate(one.tasks):
             entry = tasks.get(index)
-            if entry is None or entry.state.startswith(ENDED):
+            if entry is not None and not entry.state.startswith(ENDED):
+                state = "waiting" if entry.state.startswith(WAITING) else "running"
+                found.update({cell: Queued(f"{entry.job}_{index}", state) for cell in cells})
+            elif not all(_ended(results, cell) for cell in cells):
                 vanished.append((one, index))
-                continue
-            state = "waiting" if entry.state.startswith(WAITING) else "running"
-            found.update({cell: Queued(f"{entry.job}_{index}", state) for cell in cells})
-    unfinished = [(one, i) for one, i in vanished if not all(_ended(results, cell) for cell in one.tasks[i])]
-    return {**_ends(unfinished), **found}
+    return {**_ends(vanished), **found}
 
 
 def _ended(results: Path, cell: str) -> bool:
+    """Return whether a cell has a result or a failure on disk."""
     place = cells_folder(results) / cell
     return any(place.with_name(place.name + ending).is_file() for ending in (".json", ".failed.json"))
 
 
 def _ends(tasks: list[tuple[Submission, int]]) -> dict[str, Queued]:
+    """Return how tasks that left the queue without a result ended, as far as the accounting knows."""
     if not tasks:
         return {}
     names = list(dict.fromkeys(one.name for one, _ in tasks))
-    told = commands.accounts(names, min(one.submitted for one, _ in tasks))
-    states = {(entry.name, entry.index): entry.state for entry in told}
+    ended = commands.accounts(names, min(one.submitted for one, _ in tasks))
+    kinds = {(entry.name, entry.index): kind_of_state(entry.state) for entry in ended}
     found = {}
     for one, index in tasks:
-        state = states.get((one.name, index))
-        kind = kind_of_state(state) if state else None
-        if kind is not None:
-            job = f"{one.job}_{index}"
-            found.update({cell: Queued(job, "gone", kind) for cell in one.tasks[index]})
+        if kind := kinds.get((one.name, index)):
+            found.update({cell: Queued(f"{one.job}_{index}", "gone", kind) for cell in one.tasks[index]})
     return found
 
 
 def kind_of_state(state: str) -> FailureKind | None:
-    """Return why a job failed by its state, such as `CANCELLED by 1000`; None where the state is no failure."""
-    # `sacct` shortens what is wider than its column: OUT_OF_ME+.
+    """Return why a job failed, from a state such as `CANCELLED by 1000`; None if the state is no failure."""
+    # `sacct` shortens states that are wider than its column: OUT_OF_ME+.
     word = state.split()[0].rstrip("+") if state else ""
     return next((kind for name, kind in _KINDS.items() if word and name.startswith(word)), None)
 
 
 def jobs_of(results: Path, task: str | None) -> list[str]:
-    """Return the jobs of a task, or of all, that wait or run, for scancel."""
+    """Return the waiting and running jobs of one task or of all, as `scancel` takes them."""
     names = [one.name for one in submissions(results, task)]
     entries = commands.queue(names) if commands.available() else []
     return [f"{entry.job}_{entry.index}" for entry in entries if not entry.state.startswith(ENDED)]

@@ -1,4 +1,4 @@
-"""One task of an array of SLURM jobs: `python -m bench.run.launchers.slurm.worker results/slurm/NAME/intent.json`."""
+"""One task of a SLURM array: `python -m bench.run.launchers.slurm.worker results/slurm/NAME/intent.json`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from bench.cells import store
 from bench.cells.identity import BASELINE, Cell
@@ -24,25 +23,25 @@ from bench.run.plan import PlannedCell
 from bench.settings import Settings
 
 ASK_AGAIN = 5.0
-"""Seconds after which a cell that another process computes is asked for again."""
+"""Seconds between two attempts at a cell that another process computes."""
 NEAR = {signal.SIGUSR2: 0.5, signal.SIGTERM: 0.9}
-"""Share of the time limit after which a signal means that it is reached: USR2 comes some time before, TERM at it."""
+"""Share of the time limit after which a signal means that time is up: USR2 comes before the limit, TERM at it."""
 ATTEMPTS: dict[FailureKind, int] = {"node": 3, "preempted": 3, "timeout": 3}
-"""Attempts that a run makes of a cell by itself; one for the kinds that are not named.
+"""Attempts at a cell within one run; one for every other kind of failure.
 
-A node that went and a job that was preempted say nothing about the cell; a job over its time resumes from the last
-checkpoint. Memory, data, NaN and errors of the code would end the same way again: a batch is cut where it may be while
-the cell runs (`learn.chunks`), and a cell that shared its GPU has it to itself before it fails (`launchers.local`).
-`bench run` again, a person's word, tries all of them.
+A lost node or a preempted job says nothing about the cell, and a job that ran out of time resumes from its last
+checkpoint. Failures of memory, data, NaN or code would repeat: a batch is already split while the cell runs
+(`learn.chunks`), and a cell that shared its GPU is tried alone before it fails (`launchers.local`). When the user
+runs `bench run` again, all of them are tried again.
 """
 
 
 class _Ended(BaseException):
-    """SLURM wants the process to end; not an error of the cell, so no `except Exception` may keep it."""
+    """SLURM ends the process. This is no error of the cell, so `except Exception` must not catch it."""
 
 
 def main(file: Path) -> int:
-    """Compute the cells of this task, one after the other or several at a time; return 1 where one failed."""
+    """Compute the cells of this task, one after the other or several at a time; return 1 if one failed."""
     intent = json.loads(file.read_text(encoding="utf-8"))
     index, started = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")), time.monotonic()
     job = f"{os.environ.get('SLURM_ARRAY_JOB_ID', '')}_{index}"
@@ -62,7 +61,7 @@ def main(file: Path) -> int:
         if event.kind == "started":
             running.add(event.planned)
             if changed:
-                write_log(log_file(settings.results, event.planned.cell), "the code is not that of the submission")
+                write_log(log_file(settings.results, event.planned.cell), "the code has changed since the submission")
         elif event.kind == "progress":
             print(event.text, flush=True)
         else:
@@ -84,20 +83,14 @@ def main(file: Path) -> int:
     return int(any(kind in ("failed", "blocked") for kind in ended))
 
 
-def _together(
-    cells: list[PlannedCell],
-    settings: Settings,
-    job: str,
-    hear: Callable[[Event], None],
-    task: str,
-) -> None:
-    """Compute the cells several at a time on the first GPU of the job, each in a process of its own."""
+def _together(cells: list[PlannedCell], settings: Settings, job: str, hear: Callable[[Event], None], task: str) -> None:
+    """Compute several cells at a time on the first GPU of the job, each in a separate process."""
     from bench import taskfile
     from bench.run.launchers.local.pool import run_pool
     from bench.run.run_task import at_a_time
 
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
-    gpus = (first,) if first else ()  # a job without a GPU is not given one
+    gpus = (first,) if first else ()  # a job without a GPU gets none
     settings = replace(settings, jobs=settings.per_gpu, gpus=gpus)
     jobs = at_a_time(settings, taskfile.resolve(settings.task).recipe.threads)
     try:
@@ -111,12 +104,12 @@ def _one(planned: PlannedCell, settings: Settings, job: str) -> Event:
         event = attempt(planned, settings, lambda text: print(text, flush=True), job=job)
         if event.kind != "held":
             return event
-        print(f"{planned.cell} is computed by {event.text}, waiting", flush=True)
+        print(f"{planned.cell} is being computed by {event.text}; waiting", flush=True)
         time.sleep(ASK_AGAIN)
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    # SLURM tells the step and then the job: a second signal must not disturb the writing of why it ended.
+    # SLURM signals the step and then the job. The second signal must not interrupt the writing of the failure.
     for one in NEAR:
         signal.signal(one, signal.SIG_IGN)
     raise _Ended(signal.Signals(number))
@@ -132,10 +125,11 @@ def _leave(
     *,
     resumes: bool,
 ) -> int:
-    """End because SLURM says so: back into the queue where that is worth it, else with a failure on disk.
+    """End on SLURM's signal: return to the queue if that is worthwhile, else leave a failure on disk.
 
-    USR2 comes some time before the limit, and before a preemption; TERM at the limit, and with scancel. Over its time
-    a job is worth another round of the same length only if it `resumes`: a method begins again, and would not end.
+    USR2 comes some time before the limit and before a preemption; TERM comes at the limit and from `scancel`. A job
+    that ran out of time is worth another round of the same length only if it `resumes`: a method would start again
+    from the beginning, and run out of time again.
     """
     near = spent > NEAR[number] * 60 * minutes
 
@@ -150,27 +144,23 @@ def _leave(
     restarts = int(os.environ.get("SLURM_RESTART_COUNT", "0"))
     worth = number == signal.SIGUSR2 and (resumes or kind == "preempted")
     if worth and restarts + 1 < ATTEMPTS[kind]:
-        note(f"{kind}: back into the queue")
+        note(f"{kind}: returned to the queue")
         try:
             from bench.run.launchers.slurm import commands
 
             commands.requeue(job)
             return 0
         except BenchError as error:
-            note(f"not taken back into the queue: {error}")
+            note(f"not returned to the queue: {error}")
     said = f"the job ended after {spent / 60:.0f} of {minutes} minutes; the next run gives it more time"
     for planned in cells:
         save_failure(planned, settings, Error(name="JobEnded", kind=kind, message=said), job=job)
     return 1
 
 
-def _main() -> Any:
+if __name__ == "__main__":
     try:
-        return main(Path(sys.argv[1]))
+        sys.exit(main(Path(sys.argv[1])))
     except NotWritten as error:
         print(f"bench: {error}", file=sys.stderr)
-        return error.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(_main())
+        sys.exit(error.exit_code)
