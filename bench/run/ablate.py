@@ -1,4 +1,4 @@
-"""`--ablate FIELD`: the runs that compare all settings of a parameter of the methods, or of a field of the task."""
+"""`--ablate FIELD`: the runs that compare all settings of a method parameter, or all values of a task field."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ from bench.spec import Spec, parse
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the external set (SWiFT, Fig. 7)."""
 EPOCHS = (0, 25, 50, 100, 150, 200, 250, 300)
-"""Fine-tuning epochs in thousandths of those of pre-training, beside the task's own number of them. SWiFT, Fig. 4, says
-0, 5 and 10 %; the rest is ours."""
+"""Fine-tuning epochs in thousandths of the pre-training epochs, in addition to the number that the task sets. SWiFT,
+Fig. 4, has 0, 5 and 10 %; the other values are ours."""
 
 
 def ablation(settings: Settings) -> list[Settings]:
-    """Return the runs of an ablation: one over settings of the methods, else one for each variant of the task.
+    """Return the runs of an ablation; without a field to ablate, the run itself.
 
-    Without a field to ablate it is the run itself.
-
-    A parameter is ablated if every named method has it and says how, or can list its choices.
+    If every named method can ablate the field, it is one run over settings of the methods; otherwise, the field
+    belongs to the task, and there is one run for each variant.
 
     Raises:
-        UsageError: a value that is not allowed, or a field that cannot be ablated, with those that can.
+        UsageError: an invalid value, or a field that cannot be ablated; the message lists those that can.
     """
     if settings.ablate is None:
         return [settings]
@@ -42,32 +41,32 @@ def ablation(settings: Settings) -> list[Settings]:
     if of_methods and all(field in found for found in of_methods):
         every = [one for spec, found in zip(specs, of_methods, strict=True) for one in (spec, *found[field])]
         return [dataclasses.replace(settings, methods=",".join(dict.fromkeys(every)))]
-    of_task = {name: values(task, name) for name in taskfile.FIELDS}
-    if not of_task.get(field):
+    of_task = {name: found for name in taskfile.FIELDS if (found := values(task, name))}
+    if field not in of_task:
         shared = [name for name in of_methods[0] if all(name in found for found in of_methods)] if of_methods else []
-        allowed = dict.fromkeys([*shared, *(name for name, values in of_task.items() if values)])
+        allowed = dict.fromkeys([*shared, *of_task])
         raise UnknownName("ablation", field, allowed, where=f" of {settings.methods} on {settings.task}")
     variants = dict.fromkeys(taskfile.vary(settings.task, field, value) for value in of_task[field])
     return [dataclasses.replace(settings, task=spec) for spec in variants]
 
 
 def ablations(spec: str, plugins: Sequence[Path] = ()) -> dict[str, list[str]]:
-    """Return parameter -> specs of all its settings, for a method with what its spec sets besides."""
+    """Return parameter -> specs of all its settings; the options that the spec sets stay fixed."""
     given = parse(spec)
     method = registry.METHODS.load(given.name, plugins)
     kinds = options(method)
-    found = {field: [f"{field}={value}" for value in choices(kind)] for field, kind in kinds.items()}
-    found.update({field: list(settings) for field, settings in method.ablations.items()})
+    settings = {field: [f"{field}={value}" for value in choices(kind)] for field, kind in kinds.items()}
+    settings.update({field: list(texts) for field, texts in method.ablations.items()})
     fixed = given.allowed(kinds)
 
     def setting(text: str) -> str:
         return str(Spec(given.name, {**fixed, **parse(f"{given.name}:{text}").allowed(kinds)}))
 
-    return {field: [setting(text) for text in texts] for field, texts in found.items() if texts}
+    return {field: [setting(text) for text in texts] for field, texts in settings.items() if texts}
 
 
 def values(task: Task, field: str) -> tuple[Any, ...]:
-    """Return the values of a field of a task that its ablation compares; none where it has no ablation."""
+    """Return the values of a task field that its ablation compares; none if it has no ablation."""
     if field == "external":
         return EXTERNAL
     if field == "epochs":

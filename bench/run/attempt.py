@@ -1,6 +1,6 @@
-"""One attempt at one cell, by whoever makes it: a worker of the local pool or a job of a cluster.
+"""One attempt at one cell, made by a worker of the local pool or by a job of a cluster.
 
-What state a cell is in is on disk before and after, so attempts may be made by several at once, killed, and repeated.
+The state of a cell is on disk before and after, so several processes may make attempts at once, be killed, and repeat.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.cells import store
-from bench.cells.identity import BASELINE, cell_place, log_file
+from bench.cells.identity import BASELINE, Cell, cell_place, log_file
 from bench.cells.record import Error, Failure, Record
 from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite, NotWritten
 from bench.files import not_written
@@ -27,17 +27,16 @@ from bench.settings import Settings
 EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
 FailureKind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
 _NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
-"""What torch, the driver, and cuDNN or cuBLAS say where memory is short and no class of error does."""
+"""Messages of torch, the driver, and cuDNN or cuBLAS for a lack of memory that no class of error stands for."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a cell.
+    """An event in the computation of a cell.
 
-    `error` says why it failed. A cell is `blocked` where its baseline failed and
-    `held` where another process computes it; `text` says which. It is `put back` where it had no memory beside others
-    on its GPU and will be tried alone. A `done` event without `record` means that somebody
-    else did it.
+    `blocked`: its baseline failed, as `text` explains. `held`: another process, named in `text`, computes it.
+    `put back`: it ran out of memory beside others on its GPU and will be tried alone. `failed`: `error` is the
+    reason. `done` without a `record`: another process computed it.
     """
 
     kind: EventKind
@@ -48,96 +47,90 @@ class Event:
 
 
 def attempt(
-    planned: PlannedCell,
-    settings: Settings,
-    report: Callable[[str], None] | None = None,
-    *,
-    job: str = "",
+    planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None = None, *, job: str = ""
 ) -> Event:
-    """Compute a cell unless it is done (`--force`: even so) or held, and leave its record or its failure on disk.
+    """Compute a cell and write its record or its failure, unless it is done (and not `--force`) or held.
 
     Args:
         planned: the cell and the hash that its result will have.
         settings: task and folders.
-        report: called with where the method is.
-        job: the SLURM job that this process is part of.
+        report: called with the progress of the method.
+        job: the SLURM job that this process belongs to.
 
     Raises:
-        NotWritten: where nothing can be written; no failure could be kept there either.
+        NotWritten: nothing can be written, so that even a failure could not be stored.
     """
-    cell = planned.cell
-    place = cell_place(settings.results, cell)
+    place = cell_place(settings.results, planned.cell)
     try:
         with lease(place, job=job) as other:
             if other is not None:
                 return Event("held", planned, str(other))
-            if not settings.force and _done(planned, settings):
+            done = store.state(settings.results, planned.cell, planned.hash) == "done"
+            # Without its weights, the result of a baseline is of no use to other cells.
+            if done and not settings.force and (planned.cell.spec != BASELINE or _has_weights(planned, settings)):
                 return Event("done", planned)
             return _attempt(planned, settings, report, job)
     except OSError as error:
         raise not_written(place.parent, error.errno) from error
 
 
-def _done(planned: PlannedCell, settings: Settings) -> bool:
-    """Tell whether nothing is to be done: the result of a baseline is of no use to others without its weights."""
-    if store.state(settings.results, planned.cell, planned.hash) != "done":
-        return False
-    return planned.cell.spec != BASELINE or _weights(planned, settings).is_file()
-
-
-def _weights(planned: PlannedCell, settings: Settings) -> Path:
+def _has_weights(planned: PlannedCell, settings: Settings) -> bool:
+    """Return whether the weights of the baseline of a cell's fold exist."""
     from bench.run.compute_cell import open_task
 
-    return checkpoint_file(settings.cache, planned.cell, open_task(settings))
+    return checkpoint_file(settings.cache, planned.cell, open_task(settings)).is_file()
 
 
 class _TakenOver(Exception):
-    """Another process has the lease by now."""
+    """Another process holds the lease by now."""
 
 
 def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None, job: str) -> Event:
     from bench.run.compute_cell import run_cell
 
-    cell, log = planned.cell, log_file(settings.results, planned.cell)
-    write_log(log, f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")
+    cell = planned.cell
+
+    def log(text: str) -> None:
+        write_log(settings.results, cell, text)
 
     def still_mine() -> None:
         if not mine(cell_place(settings.results, cell)):
             raise _TakenOver
 
     def both(text: str) -> None:
-        write_log(log, text)
+        log(text)
         if report is not None:
             report(text)
 
+    log(f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")
     try:
-        if cell.spec != BASELINE and not _weights(planned, settings).is_file():
-            write_log(log, "blocked: its baseline is not there")
-            return Event("blocked", planned, "its baseline is not there")
+        if cell.spec != BASELINE and not _has_weights(planned, settings):
+            log("blocked: its baseline is missing")
+            return Event("blocked", planned, "its baseline is missing")
         record = run_cell(planned, settings, both, still_mine)
     except NotWritten:
         raise
     except _TakenOver:
-        write_log(log, "left: this process was silent for so long that another computes the cell")
-        return Event("held", planned, "another process, which took this one for dead")
-    except Exception as error:  # whatever a plugin raises fails its own cell
+        log("stopped: this process did not renew its lease in time, and another computes the cell")
+        return Event("held", planned, "another process, which found the lease of this one expired")
+    except Exception as error:  # any error that a plugin raises fails its own cell
         described = describe_error(error)
         save_failure(planned, settings, described, job=job)
-        write_log(log, described.traceback.rstrip())
+        log(described.traceback.rstrip())
         return Event("failed", planned, error=described)
-    write_log(log, "done")
+    log("done")
     return Event("done", planned, record=record)
 
 
 def save_failure(planned: PlannedCell, settings: Settings, error: Error, *, job: str = "") -> Path:
-    """Write why a cell failed beside where its result would be."""
+    """Write why a cell failed, beside the place of its result."""
     described = describe_cell(planned.cell, build_method(planned.cell.runs, settings.plugins))
     found = Failure(cell=described, hash=planned.hash, error=error, job=job)
     return store.save_failure(settings.results, planned.cell, found)
 
 
 def describe_error(error: Exception) -> Error:
-    """Return an error as the file of a failed cell holds it."""
+    """Return an error as the file of a failed cell stores it."""
     return Error(
         name=type(error).__name__,
         kind=classify(error),
@@ -158,8 +151,9 @@ def classify(error: BaseException) -> FailureKind:
     return "data" if isinstance(error, DataError | EmptyGroup) else "bug"
 
 
-def write_log(file: Path, text: str) -> None:
-    """Append to a log, with the time; what cannot be logged stops nothing."""
+def write_log(results: Path, cell: Cell, text: str) -> None:
+    """Append a line with the time to the log of a cell. A log that cannot be written stops nothing."""
+    file = log_file(results, cell)
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as opened:

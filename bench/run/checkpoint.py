@@ -1,4 +1,4 @@
-"""Checkpoints of long training: everything that the next step depends on, in one file that is replaced on a timer.
+"""Checkpoints of pre-training: all that the next step depends on, in one file that is replaced on a timer.
 
 A process that resumes from one ends with the same bytes as one that was never stopped, on the same kind of processor.
 """
@@ -18,12 +18,12 @@ import torch
 
 import bench
 from bench.errors import NotWritten
-from bench.files import replacing
+from bench.files import write_file
 from bench.learn.train import Stateful
 from bench.run.context import packed
 
 EVERY = float(os.environ.get("BENCH_CHECKPOINT_EVERY", "600"))
-"""Seconds between two checkpoints, and so the most work that can be lost; tests shorten it by the environment."""
+"""Seconds between two checkpoints, the most work that can be lost. Tests set a shorter time in the environment."""
 
 
 class Checkpoint:
@@ -35,8 +35,8 @@ class Checkpoint:
 
     Args:
         file: named like the result, so that its name covers everything that defines the numbers.
-        parts: what changes during the training besides the parts that the loop itself names.
-        say: called with one line when something is wrong.
+        parts: objects whose state changes during training, besides those that the training loop passes.
+        say: called with a one-line warning.
     """
 
     def __init__(self, file: Path, parts: Mapping[str, Stateful], say: Callable[[str], None]) -> None:
@@ -56,30 +56,29 @@ class Checkpoint:
         return True
 
     def keep(self, parts: Mapping[str, Stateful]) -> None:
-        """Write the state of every part if the last was written long enough ago."""
+        """Write the state of every part if the last checkpoint is old enough."""
         if time.monotonic() - self._last < EVERY:
             return
         states = {name: part.state_dict() for name, part in {**self._parts, **parts}.items()}
         try:
-            with replacing(self._file) as temporary:
-                content = packed({**states, "code": _code()})
-                temporary.write_bytes(hashlib.sha256(content).digest() + content)
+            content = packed({**states, "code": _code()})
+            write_file(self._file, hashlib.sha256(content).digest() + content)
         except NotWritten as error:
             self._say(f"warning: no checkpoint: {error}")
         self._last = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the file, once the result is written."""
+        """Remove the file; called once the result is written."""
         self._file.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """Return the stored states, None where the file is damaged: torch alone does not notice a changed number."""
+    """Return the stored states; None if the file is damaged, which torch alone does not notice for a number."""
     written = file.read_bytes()
     content = written[hashlib.sha256().digest_size :]
     if not written.startswith(hashlib.sha256(content).digest()):
         return None
-    return torch.load(io.BytesIO(content), weights_only=True)  # tensors of the CPU; parts take them to their device
+    return torch.load(io.BytesIO(content), weights_only=True)  # on the CPU; each part moves its tensors
 
 
 @cache

@@ -1,9 +1,10 @@
-"""The main flow: one method on one fold, from tables to a stored result."""
+"""Compute one cell: one method on one fold, from tables to a stored result."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import resource
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
@@ -19,7 +21,8 @@ from bench.api import Method
 from bench.cells import store
 from bench.cells.identity import BASELINE, SCHEMA, Cell, shared_folder
 from bench.cells.predictions import ATTRIBUTE
-from bench.cells.record import Choice, Cost, Facts, Images, Record, decode, set_scores
+from bench.cells.record import Choice, Cost, Facts, Images, Numbers, Pair, Record, decode, set_scores
+from bench.data import group_pair
 from bench.data.cache import ImageCache
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import FOLD_SPLITS, TaskData, open_data
@@ -27,14 +30,18 @@ from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.learn.device import device, keep_memory
 from bench.learn.predict import predict
 from bench.net import Net
-from bench.run import environment, paired_splits, pictures
+from bench.run import environment, pictures
 from bench.run.context import CellRun, SharedCache, uncounted
-from bench.run.paired_splits import Splits
 from bench.run.plan import PlannedCell, build_method, cell_hash, checkpoint_file, describe_cell
 from bench.run.pretraining import SEEN, load_baseline, take_baseline, train_baseline
 from bench.score.definitions import VERSION
-from bench.score.metrics import score_sets
+from bench.score.metrics import evaluate, score_sets
 from bench.settings import Settings
+
+Splits = Mapping[str, Callable[[], ImageSplit]]
+"""Name -> a function that opens the split."""
+Arrays = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""Set -> logits (N,), labels (N,) and groups (N,)."""
 
 
 def run_cell(
@@ -43,25 +50,23 @@ def run_cell(
     report: Callable[[str], None] | None = None,
     before_saving: Callable[[], None] = lambda: None,
 ) -> Record:
-    """Compute one cell, store it and return its record. Anything that goes wrong is raised."""
+    """Compute one cell, store it and return its record. Errors are raised, not stored."""
     cell, started = planned.cell, time.perf_counter()
     data = open_task(settings)
     if cell_hash(cell, data, settings.plugins) != planned.hash:
-        raise DataInvalid(f"the images or the table of {cell.task} changed while it ran: run again")
+        raise DataInvalid(f"the images or the table of {cell.task} changed during the run: run again")
     torch.set_num_threads(data.task.recipe.threads)
     keep_memory()
     splits = open_splits(settings, data, cell.fold)
     baseline, baseline_sha = _baseline(cell, data, splits, settings, report)
 
     method = build_method(cell.runs, settings.plugins)
-    data, pair = paired_splits.choose_pair(data, baseline, splits["val"])
+    data, pair = _choose_pair(data, baseline, splits["val"])
     splits = open_splits(settings, data, cell.fold)
-    # Whatever a method declares: there is no way from it to a test set.
-    fitting = {name: paired_splits.for_methods(splits, data)[name] for name in ("train", "val", "external")}
     run = CellRun(
         baseline,
         data.task.recipe,
-        fitting,
+        _for_methods(splits, data),
         method.uses,
         cell,
         report=report,
@@ -71,11 +76,14 @@ def run_cell(
     seconds = time.perf_counter() - started
 
     opened = {name: splits[name]() for name in ("val", *data.task.ood)}
-    logits = {name: _predict(model, split, cell.spec, run) for name, split in opened.items()}
-    shown = b"" if data.selecting else _pictures(run, model, opened, logits, first=next(iter(data.task.ood)))
+    sets: Arrays = {
+        name: (_predict(model, split, cell.spec, run), split.y.cpu().numpy(), split.a.cpu().numpy())
+        for name, split in opened.items()
+    }
+    first = next(iter(data.task.ood))
+    shown = b"" if data.selecting else _pictures(run, model, opened[first], sets[first][0])
     attribute, groups = data.task.attribute.column, data.task.attribute.names
     read = ("train", "external", *opened)
-    sets = {name: (z, opened[name].y.cpu().numpy(), opened[name].a.cpu().numpy()) for name, z in logits.items()}
     images = {name: Images(**facts) for name, facts in _fingerprints(data, cell.fold, read).items()}
     record = Record(
         schema=SCHEMA,
@@ -98,12 +106,12 @@ def run_cell(
     )
     before_saving()
     patients = {name: data.split(name, cell.fold)["patient"] for name in opened}
-    return store.save_cell(settings.results, cell, record, _predictions(opened, logits, patients, attribute), shown)
+    return store.save_cell(settings.results, cell, record, _predictions(opened, sets, patients, attribute), shown)
 
 
 @cache
 def open_task(settings: Settings) -> TaskData:
-    """Return the tables of the task, less the images that cannot be read; read once per process."""
+    """Return the tables of the task without unreadable images; they are read once per process."""
     return open_data(settings)
 
 
@@ -113,31 +121,58 @@ def _open_caches(settings: Settings) -> dict[str, ImageCache]:
 
 
 def open_splits(settings: Settings, data: TaskData, fold: int) -> Splits:
-    """Return a way to open each split of a fold and each test set, from the image caches."""
+    """Return functions that open each split of a fold and each test set from the image caches."""
     caches = _open_caches(settings)
 
     def split(name: str) -> ImageSplit:
-        table = data.split(name, fold)
-        cached = caches.get(name, caches["source"])
+        table, cached = data.split(name, fold), caches.get(name, caches["source"])
+        rows, augment = cached.rows(table["uid"]), data.task.recipe.augment
         y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
-        return ImageSplit(
-            name,
-            cached.array,
-            cached.rows(table["uid"]),
-            y,
-            a,
-            uids,
-            device=device(),
-            augmentation=data.task.recipe.augment,
-        )
+        return ImageSplit(name, cached.array, rows, y, a, uids, device=device(), augmentation=augment)
 
     return {name: partial(split, name) for name in (*FOLD_SPLITS, *data.task.ood)}
+
+
+def _choose_pair(data: TaskData, baseline: Net, open_val: Callable[[], ImageSplit]) -> tuple[TaskData, Pair | None]:
+    """Return the data with the pair of groups that the baseline's AUCs on `val` choose, and its entry in the record.
+
+    With two groups in a known order nothing is chosen and nothing stored. Every cell of a fold scores `val` again, at
+    the cost of a forward pass, so that no cell depends on a file of another.
+    """
+    names = data.task.attribute.names
+    if not data.task.attribute.grouped:
+        return data, None
+    val = open_val()
+    scores = evaluate(predict(baseline, val).cpu().numpy(), val.y.cpu().numpy(), val.a.cpu().numpy(), names)
+    chosen, aucs = group_pair.choose(scores["groups"])
+    best, worst = (names[chosen.best], names[chosen.worst]) if chosen else (None, None)
+    known = Numbers({name: auc for name, auc in aucs.items() if not math.isnan(auc)})
+    skipped = tuple(name for name in aucs if name not in known)
+    return dataclasses.replace(data, pair=chosen), Pair(best=best, worst=worst, skipped=skipped, auc=known)
+
+
+def _for_methods(splits: Splits, data: TaskData) -> Splits:
+    """Return the splits that a method may read, whatever it declares: there is no way to a test set.
+
+    With a pair of several groups, the groups of `train` and `val` are coded as in the external set: 1 for the worst.
+    """
+    fitting = {name: splits[name] for name in ("train", "val", "external")}
+    pair = data.pair
+    if pair is None or len(data.task.attribute.names) == 2:
+        return fitting
+
+    def recoded(name: str) -> ImageSplit:
+        split = splits[name]()
+        split.a = (split.a == pair.worst).long()
+        return split
+
+    return {**fitting, "train": partial(recoded, "train"), "val": partial(recoded, "val")}
 
 
 def _baseline(
     cell: Cell, data: TaskData, splits: Splits, settings: Settings, report: Callable[[str], None] | None
 ) -> tuple[Net, str]:
-    """Return the baseline of a cell's fold and the SHA-256 of its file; the baseline's own cell makes the file."""
+    """Return the baseline of a cell's fold and the SHA-256 of its file, which the cell of the baseline writes."""
     file = checkpoint_file(settings.cache, cell, data)
     if cell.spec == BASELINE and not file.is_file():
         if data.user_checkpoint is None:
@@ -149,7 +184,7 @@ def _baseline(
 
 
 def _fit(method: Method, run: CellRun, data: TaskData, cell: Cell) -> nn.Module:
-    """Return the fitted model; the baseline, with a warning, in a fold without a pair of groups to fit on."""
+    """Return the fitted model; in a fold without a pair of groups to fit on, the baseline, with a warning."""
     if data.user_checkpoint is not None and cell.spec == BASELINE:
         run.log(given_baseline=data.user_checkpoint.sha256(cell.fold))
         if data.user_checkpoint.shared:
@@ -157,7 +192,10 @@ def _fit(method: Method, run: CellRun, data: TaskData, cell: Cell) -> nn.Module:
     if data.task.external == 0 and "external" in method.uses:
         return run.model  # without an external set there is nothing to fit on
     if data.unpaired:
-        run.warn(paired_splits.unpaired(data, cell.fold))
+        run.warn(
+            f"fold {cell.fold}: no two groups of '{data.task.attribute.column}' have {group_pair.LEAST} validation "
+            "images of each class and different baseline AUCs: every method returns the baseline there"
+        )
         return run.model
     if data.pair is not None and "external" in method.uses and (repeats := data.repeats(cell.fold)):
         run.warn(
@@ -171,14 +209,14 @@ def _fit(method: Method, run: CellRun, data: TaskData, cell: Cell) -> nn.Module:
 
 
 def _shared_cache(settings: Settings, data: TaskData, cell: Cell, method: Method, baseline: str) -> SharedCache:
-    """Return the place of what cells of a fold share; a value there depends on all that is named here."""
+    """Return the shared cache of this fold; its key covers everything that a cached value depends on."""
     recipe, images = dataclasses.asdict(data.task.recipe), _fingerprints(data, cell.fold, ("train", "val", "external"))
     identity = {"schema": SCHEMA, "baseline": baseline, "recipe": recipe, "data": images, "version": method.version}
     return SharedCache(shared_folder(settings.cache), identity)
 
 
 def _fingerprints(data: TaskData, fold: int, names: Iterable[str]) -> dict[str, Any]:
-    """Return the fingerprints of the splits that there are: a fold may lack an external set that nobody reads."""
+    """Return the fingerprints of the splits that exist: a fold may lack an external set that no method reads."""
     found = {}
     for name in names:
         with contextlib.suppress(EmptyGroup):
@@ -186,18 +224,16 @@ def _fingerprints(data: TaskData, fold: int, names: Iterable[str]) -> dict[str, 
     return found
 
 
-def _predict(model: nn.Module, split: ImageSplit, method: str, run: CellRun) -> Any:
+def _predict(model: nn.Module, split: ImageSplit, method: str, run: CellRun) -> np.ndarray:
     try:
         return predict(model, split, run.log).cpu().numpy()
     except NonFinite as error:
         raise NonFinite(f"{method}: {error}") from None
 
 
-def _pictures(
-    run: CellRun, model: nn.Module, opened: Mapping[str, ImageSplit], logits: Mapping[str, Any], *, first: str
-) -> bytes:
-    """Return the file of what the method kept and of the maps of a few images of the first test set."""
-    maps = pictures.maps(model, opened[first], logits[first])
+def _pictures(run: CellRun, model: nn.Module, split: ImageSplit, logits: np.ndarray) -> bytes:
+    """Return the file with the strips that the method kept, and maps of a few images of a test set."""
+    maps = pictures.maps(model, split, logits)
     if not maps:
         run.log(no_activation_maps="the logit is no linear function of globally pooled maps")
     found = {**maps, **run.strips}
@@ -205,25 +241,25 @@ def _pictures(
 
 
 def _predictions(
-    opened: Mapping[str, ImageSplit], logits: Mapping[str, Any], patients: Mapping[str, pd.Series], attribute: str
+    opened: Mapping[str, ImageSplit], sets: Arrays, patients: Mapping[str, pd.Series], attribute: str
 ) -> pd.DataFrame:
     """Return one row per image of each set, with the columns of `bench.cells.predictions`."""
     tables = []
-    for name, split in opened.items():
+    for name, (logits, y, a) in sets.items():
         columns = {
-            "image_id": split.uids,
+            "image_id": opened[name].uids,
             "set": name,
             "cluster": pd.factorize(patients[name])[0].astype("int32"),  # by order of first appearance
-            "y": split.y.cpu().numpy().astype("int8"),
-            "logit": logits[name],
-            ATTRIBUTE + attribute: split.a.cpu().numpy().astype("int8"),
+            "y": y.astype("int8"),
+            "logit": logits,
+            ATTRIBUTE + attribute: a.astype("int8"),
         }
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
 
 def _cost(run: CellRun, before: nn.Module, after: nn.Module, external: Images | None, seconds: float) -> Cost:
-    """What the method cost; one unit of `epochs_equivalent` is an epoch of full fine-tuning on the external set."""
+    """Return the cost of the method. `epochs_equivalent` is in epochs of full fine-tuning on the external set."""
     old, new = list(before.parameters()), list(after.parameters())
     same = [p.shape for p in old] == [p.shape for p in new]
     changed = sum(int((p != q).sum()) for p, q in zip(old, new, strict=True)) if same else None

@@ -1,4 +1,4 @@
-"""The run that a method is given: `CellRun` implements `bench.api.Run` and counts the cost of the method."""
+"""The run that a method receives: `CellRun` implements `bench.api.Run` and counts the cost of the method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.api import Recipe, Split
 from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit
-from bench.files import replacing
+from bench.files import write_file
 from bench.learn.device import on_cpu
 from bench.learn.predict import predict
 from bench.net import Net
@@ -29,7 +29,7 @@ from bench.spec import name_of
 
 @dataclass
 class Passes:
-    """Images pushed through the extractor, forward and backward."""
+    """Images that passed through the extractor, forward and backward."""
 
     forward: int = 0
     backward: int = 0
@@ -44,10 +44,10 @@ class SharedCache:
 
 
 class CellRun:
-    """One method on one fold. Splits are made when first read; only those in `uses` can be.
+    """One method on one fold. Splits are opened when first read; only those in `uses` may be read.
 
-    Draws depend only on the names before the colon in the cell's task and method, so that all settings of a method and
-    all variants of a task are compared on the same draws.
+    Random draws depend only on the names before the colon in the cell's task and method, so that all settings of a
+    method and all variants of a task are compared on the same draws.
     """
 
     def __init__(
@@ -107,16 +107,15 @@ class CellRun:
         file = self._shared_cache.folder / f"{digest({**self._shared_cache.identity, **names})[:32]}.pt"
         kept = unpacked(file)
         if kept is None:
-            told = self.facts, self.warnings, self.passes.forward, self.passes.backward
+            before = self.facts, self.warnings, self.passes.forward, self.passes.backward
             self.facts, self.warnings = {}, []
             try:
                 value = compute()
-                made = [self.facts, self.warnings, self.passes.forward - told[2], self.passes.backward - told[3]]
+                made = [self.facts, self.warnings, self.passes.forward - before[2], self.passes.backward - before[3]]
             finally:
-                self.facts, self.warnings, self.passes.forward, self.passes.backward = told
-            with replacing(file) as temporary:
-                kept = {"value": {k: v.detach() for k, v in value.items()}, "made": json.dumps(made)}
-                temporary.write_bytes(packed(kept))
+                self.facts, self.warnings, self.passes.forward, self.passes.backward = before
+            kept = {"value": {k: v.detach() for k, v in value.items()}, "made": json.dumps(made)}
+            write_file(file, packed(kept))
         facts, warnings, forward, backward = json.loads(kept["made"])
         self.log(**facts)
         for text in warnings:
@@ -126,12 +125,12 @@ class CellRun:
         return {name: tensor.to(where) for name, tensor in kept["value"].items()}
 
     def count(self, *, forward: int = 0, backward: int = 0) -> None:
-        """Count passes that were not made because their results were cached."""
+        """Count passes that were skipped because their results were cached."""
         self.passes.forward += forward
         self.passes.backward += backward
 
     def keep(self, kind: str, values: Mapping[str, Tensor]) -> None:
-        """Store what figures show of the extractor's parameters; see `bench.run.pictures.strips`."""
+        """Store values per parameter of the extractor for a figure; see `bench.run.pictures.strips`."""
         self.strips.update(pictures.strips(kind, values))
 
     def log(self, **facts: Any) -> None:
@@ -144,7 +143,7 @@ class CellRun:
             self.warnings.append(text)
 
     def progress(self, where: str) -> None:
-        """Report where the method is to the user."""
+        """Report the progress of the method to the user."""
         if self._report:
             self._report(where)
 

@@ -1,4 +1,4 @@
-"""Where a result was made: versions, device and commit. Not part of its identity."""
+"""The environment of a result: versions, device and commit. It is not part of the identity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.cells.record import Environment
 def describe(recipe: Recipe) -> Environment:
     """Return versions, host, processor and the commit of the checkout (empty outside one).
 
-    Where a job runs other code than was submitted, `submitted` is that of the submission.
+    If the code changed between the submission of a job and its start, `submitted` describes the submitted code.
     """
     import torch
 
@@ -42,16 +42,16 @@ def describe(recipe: Recipe) -> Environment:
 
 
 def precision(recipe: Recipe) -> str:
-    """Return in which precision networks of this recipe are trained here."""
+    """Return the precision in which networks of this recipe are trained on this device."""
     from bench.learn.device import device, halved
 
     return "training under bfloat16 autocast" if halved(recipe, device().type) else "float32"
 
 
 def code(plugins: Sequence[Path] = ()) -> dict[str, str]:
-    """Return what tells one state of the code from another: version, commit, hashes of its files and of plugins.
+    """Return all that identifies a state of the code: version, commit, hashes of its files and of plugins.
 
-    The files and not the diff of a checkout: an installed package has none, and new files are not in it.
+    Files are hashed, not the diff of a checkout: an installed package has no diff, and a diff lacks new files.
     """
     import bench.datasets
     import bench.methods

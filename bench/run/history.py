@@ -1,4 +1,4 @@
-"""Which runs were asked for: kept beside the results, so that `bench status` and `bench retry` need not be told."""
+"""The runs that were requested, kept beside the results for `bench status`, `retry`, `cancel` and `clean`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from bench.settings import OPTIONS, Settings
 from bench.spec import name_of
 
 KEPT = 50
-"""Runs of a task that are remembered, the newest last."""
+"""Runs of a task that are remembered; the newest is last."""
 
 
 def remember(settings: Settings, task: str) -> None:
-    """Keep a run of `task`; the same run is kept once, with what it was last told of where to run.
+    """Keep a run of `task`. A run of the same cells is kept once, with its latest launcher.
 
-    GPUs and the number of cells at a time are of this machine and this moment; a queue is told them each time.
+    GPUs and the number of cells at a time are left out, because they belong to this machine and this moment; for a
+    queue, the cells per GPU are kept.
     """
     here = settings.on == "local"
     kept = replace(settings, force=False, dry_run=False, jobs=None, gpus=(), per_gpu=None if here else settings.per_gpu)
     run, file = as_record(kept), runs_file(settings.results, task)
-    others = [one for one in _read(file) if _same(one) != _same(run)]
+    others = [one for one in _runs(read_json(file)) if _same(one) != _same(run)]
     write_json(file, {"task": task, "runs": [*others, run][-KEPT:]})
 
 
 def remembered(results: Path, task: str | None = None) -> dict[str, list[Settings]]:
-    """Return the runs of a task, or of all tasks, in these results.
+    """Return the runs of one task, or of all, in these results.
 
     Raises:
         UnknownName: no run of that task is known.
@@ -41,7 +42,7 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[Setting
     found: dict[str, list[Settings]] = {}
     for file in sorted(runs_folder(results).glob("*.json")):
         record = read_json(file)
-        found[str(record.get("task", file.stem))] = [from_record(one, results) for one in _read(file)]
+        found[str(record.get("task", file.stem))] = [from_record(one, results) for one in _runs(record)]
     if task is None:
         return found
     base = name_of(task)
@@ -52,22 +53,22 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[Setting
 
 
 def plugins(runs: Sequence[Settings]) -> tuple[Path, ...]:
-    """Return the files that were given to these runs by `--plugin`, each once."""
+    """Return the plugin files of these runs (`--plugin`), each once."""
     return tuple(dict.fromkeys(file for settings in runs for file in settings.plugins))
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
-    return [one for one in read_json(file).get("runs", []) if isinstance(one, dict)]
+def _runs(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in record.get("runs", []) if isinstance(one, dict)]
 
 
 def _same(run: dict[str, Any]) -> dict[str, Any]:
-    """What of a run says which cells it has."""
+    """Return the part of a run that determines its cells."""
     how = {option.field.name for option in OPTIONS if not option.field.metadata["again"]}
     return {name: value for name, value in run.items() if name not in how}
 
 
 def as_record(settings: Settings) -> dict[str, Any]:
-    """Return settings as JSON holds them, without the folder of results: that is where this is read, wherever it is."""
+    """Return settings as JSON values, without the results folder, which may be moved."""
     base = name_of(settings.task)
     task = str(Path(base).absolute()) + settings.task.removeprefix(base) if base.endswith(".toml") else settings.task
     record = msgspec.json.decode(msgspec.json.encode(replace(settings, task=task), enc_hook=str))
@@ -76,7 +77,7 @@ def as_record(settings: Settings) -> dict[str, Any]:
 
 
 def from_record(record: dict[str, Any], results: Path) -> Settings:
-    """Return the settings of `as_record`, for a folder of results.
+    """Return the settings of `as_record`, for a results folder.
 
     Raises:
         DataInvalid: a record of another version.

@@ -4,102 +4,91 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 from bench.cells import store
-from bench.cells.identity import BASELINE, cell_place, cells_folder
-from bench.errors import DataMissing, UnknownName, UsageError
+from bench.cells.identity import cell_place, cells_folder, log_file
+from bench.errors import DataMissing, UnknownName
 from bench.run import history, launchers
-from bench.run.attempt import log_file
 from bench.run.cell_states import State, holders
 from bench.run.plan import PlannedCell
 from bench.run.run_task import plan_run, start_run
 from bench.run.status import TaskStatus, status_of
-from bench.settings import Settings
 
 
 def print_log(results: Path, name: str, *, whole: bool) -> int:
-    """Print the last attempt at a cell, or all of them, from its log.
+    """Print the last attempt at a cell from its log, or all attempts.
 
     Raises:
-        UnknownName: no cell with a log has this name, or several begin with it.
-        DataMissing: there is no log at all.
+        UnknownName: no cell with a log has this name, or it is part of several names.
+        DataMissing: there are no logs.
     """
     folder = cells_folder(results)
     found = {str(file.relative_to(folder).with_suffix("")): file for file in sorted(folder.rglob("*.log"))}
     if not found:
-        raise DataMissing(f"logs in {results / 'cells'}", get_it="They are written by `bench run`.")
-    matching = [cell for cell in found if name in cell]
-    if name not in found and len(matching) != 1:
+        raise DataMissing(f"logs in {results / 'cells'}", get_it="`bench run` writes them.")
+    matching = [name] if name in found else [cell for cell in found if name in cell]
+    if len(matching) != 1:
         raise UnknownName("cell", name, matching or found)
-    lines = found[name if name in found else matching[0]].read_text(encoding="utf-8").splitlines()
+    lines = found[matching[0]].read_text(encoding="utf-8").splitlines()
     starts = [i for i, line in enumerate(lines) if "  attempt on " in line]
     print("\n".join(lines if whole or not starts else lines[starts[-1] :]))
     return 0
 
 
 def retry(results: Path, which: str, task: str | None) -> int:
-    """Run again the cells that failed (`failed`), are stale (`stale`), or one by its name; where they ran before.
+    """Run cells again, where they ran before: those that failed (`failed`), that are stale (`stale`), or one by name.
 
-    What their failure blocked comes with them: it can be computed once they are done.
+    Cells that a failure blocked are included: they can be computed afterwards.
 
     Raises:
         UnknownName: no such cell.
     """
     code, chosen = 0, 0
-    for status in status_of(results, task):
-        wanted = _wanted(status, which)
+    found = status_of(results, task)
+    for status in found:
+        wanted = {p.cell for p in _wanted(status, which)}
         chosen += len(wanted)
         for asked in history.remembered(results, status.task)[status.task]:
-            mine = [p for p in plan_run(asked)[1] if p.cell in {q.cell for q in wanted}]
-            wanted = [p for p in wanted if p.cell not in {q.cell for q in mine}]
-            for part in _as_runs(mine, asked):
-                code |= start_run(part)
+            folds: dict[tuple[int, int], list[str]] = defaultdict(list)
+            for cell in (p.cell for p in plan_run(asked)[1] if p.cell in wanted):
+                folds[cell.fold, cell.seed].append(cell.spec)
+                wanted.remove(cell)
+            # A run for each fold and seed, so that it has no other cells.
+            for (fold, seed), methods in folds.items():
+                code |= start_run(replace(asked, methods=",".join(methods), folds=(fold,), seeds=(seed,)))
     if not chosen and which in ("failed", "stale"):
         print(f"no cell is {which}")
     elif not chosen:
-        cells = [str(cell) for status in status_of(results, task) for cell in status.cells]
-        raise UnknownName("cell", which, cells)
+        raise UnknownName("cell", which, [str(cell) for status in found for cell in status.cells])
     return code
 
 
 def _wanted(status: TaskStatus, which: str) -> list[PlannedCell]:
     states: tuple[State, ...] = {"failed": ("failed", "blocked"), "stale": ("stale",)}.get(which, ())
-    found = [p for p in status.planned if status.cells[p.cell].state in states]
-    return found if states else [p for p in status.planned if which in str(p.cell)]
-
-
-def _as_runs(cells: Sequence[PlannedCell], asked: Settings) -> list[Settings]:
-    """Return runs of no more than these cells: one for each fold and seed."""
-    folds: dict[tuple[int, int], list[str]] = {}
-    for planned in cells:
-        folds.setdefault((planned.cell.fold, planned.cell.seed), []).append(planned.cell.spec)
-    return [
-        replace(asked, methods=",".join(methods) or BASELINE, folds=(fold,), seeds=(seed,))
-        for (fold, seed), methods in folds.items()
-    ]
+    if states:
+        return [p for p in status.planned if status.cells[p.cell].state in states]
+    return [p for p in status.planned if which in str(p.cell)]
 
 
 def cancel(results: Path, task: str | None) -> int:
-    """Take the jobs of a task, or of all, out of the queues, and stop the runs on this machine; all can be resumed."""
+    """Cancel the jobs of one task, or of all, and stop the runs on this machine. All can be resumed."""
     plugins = [file for runs in history.remembered(results, task).values() for file in history.plugins(runs)]
     print(", ".join(filter(None, (launcher.cancel(results, task) for launcher in launchers.every(plugins)))))
     return 0
 
 
 def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int:
-    """Remove what done cells and killed processes left: logs, leases, temporaries, files of finished submissions."""
+    """Remove the logs of finished cells, leases and temporary files of dead processes, and finished submissions."""
     remove: list[Path] = []
     for status in status_of(results, task):
-        done = [cell for cell, now in status.cells.items() if now.state == "done"]
-        remove += [file for cell in done if (file := log_file(results, cell)).is_file()]
+        logs = [log_file(results, cell) for cell, now in status.cells.items() if now.state == "done"]
+        remove += [file for file in logs if file.is_file()]
         alive = holders(status.planned, results)
-        for planned in status.planned:
-            place = cell_place(results, planned.cell)
-            if planned.cell not in alive:
-                remove += place.parent.glob(f".{place.name}.lease.*")
+        for place in (cell_place(results, p.cell) for p in status.planned if p.cell not in alive):
+            remove += place.parent.glob(f".{place.name}.lease.*")
         if not dry_run:
             store.clear_temporaries(results, status.task, cache)
         moving = {str(cell) for cell, now in status.cells.items() if now.state in ("submitted", "running")}
@@ -111,15 +100,3 @@ def clean(results: Path, cache: Path, task: str | None, *, dry_run: bool) -> int
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     print(f"{len(remove)} {'would be ' if dry_run else ''}removed")
     return 0
-
-
-def which(*, failed: bool, stale: bool, cell: str | None) -> str:
-    """Return what `bench retry` was asked for.
-
-    Raises:
-        UsageError: nothing, or more than one thing.
-    """
-    given = [word for word, there in (("failed", failed), ("stale", stale), (cell, cell)) if there and word]
-    if len(given) != 1:
-        raise UsageError("bench retry: give --failed, --stale, or a cell as `bench status` prints it")
-    return given[0]

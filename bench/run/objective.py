@@ -1,4 +1,4 @@
-"""Which of several settings `bench tune` takes, from their scores on the holdout."""
+"""The objectives of `bench tune`: which of several settings is best, given their scores on the holdout."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from math import isnan, nan
 from bench.cells.record import SetScores
 
 AUC_DROP = 0.01
-"""How far below the baseline's the AUC may lie under `constrained`."""
+"""How far the AUC may be below the baseline's under `constrained`."""
 BIAS_LIMIT = 0.05
-"""EOdds from which on a setting is worth nothing under `threshold`."""
+"""The EOdds from which a setting is worthless under `threshold`."""
 BIAS_WEIGHT = 1.0
-"""How much AUC a unit of EOdds costs under `linear`."""
+"""The AUC that a unit of EOdds costs under `linear`."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One setting on the holdout, each in 0..1 or NaN: EOdds and balanced accuracy at the score 0.5, and AUC.
+    """Scores of a setting on the holdout, each in 0..1 or NaN: AUC, and EOdds and balanced accuracy at threshold 0.5.
 
-    `degenerate`: every image is predicted as the same class.
+    `degenerate`: all images get the same prediction.
     """
 
     auc: float
@@ -35,7 +35,7 @@ class Scores:
 
 
 def scores_of(scores: SetScores) -> Scores:
-    """Return what the objectives need of the scores on the holdout."""
+    """Return the scores that the objectives need, from all scores on the holdout."""
     groups = scores.groups.values()
     positives, negatives, hits, alarms = (
         sum(getattr(group, name) for group in groups)
@@ -46,16 +46,16 @@ def scores_of(scores: SetScores) -> Scores:
 
 
 def constrained(one: Scores, baseline: Scores) -> tuple[float, ...]:
-    """Smallest EOdds among the settings whose AUC is at least the baseline's - 0.01; if there is none, highest AUC.
+    """Smallest EOdds among the settings whose AUC is at least the baseline's - 0.01; without any, the highest AUC.
 
-    A setting that predicts one class for all has no gap and no use: it counts among those that lack AUC.
+    A setting that predicts the same class for all images has no gap but is useless: it counts as lacking AUC.
     """
     feasible = one.auc >= baseline.auc - AUC_DROP and not one.degenerate
     return (1.0, -one.eodds) if feasible else (0.0, one.auc)
 
 
 def threshold(one: Scores, baseline: Scores) -> tuple[float, ...]:
-    """Balanced accuracy where EOdds is below 0.05, else 0 (Marcinkevics et al. 2022, i6092467/diff-bias-proxies)."""
+    """Balanced accuracy if EOdds is below 0.05, else 0 (Marcinkevics et al. 2022, i6092467/diff-bias-proxies)."""
     return (one.balanced_accuracy if one.eodds < BIAS_LIMIT else 0.0,)
 
 
@@ -72,9 +72,9 @@ OBJECTIVES: dict[str, Callable[[Scores, Scores], tuple[float, ...]]] = {
 
 
 def choose(objective: str, settings: Sequence[Scores], baseline: Scores) -> int | None:
-    """Return the position of the best setting; ties go to the higher AUC, then to the first.
+    """Return the index of the best setting. Ties go to the higher AUC, then to the first.
 
-    A setting with an undefined (NaN) score is never chosen; None where there is no other.
+    A setting with an undefined (NaN) score is never chosen; if all have one, the result is None.
     """
     value = OBJECTIVES[objective]
     ranked = [(*value(one, baseline), one.auc, -at) for at, one in enumerate(settings) if one.defined]

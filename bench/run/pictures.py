@@ -1,10 +1,10 @@
-"""What figures need of a cell besides its predictions: maps of a few images, and masks in strips.
+"""The pictures of a cell, which figures show: activation maps of a few images, and masks in strips.
 
-    cam/image_id, cam/y, cam/a, cam/logit   (K,)        the images, of the first out-of-distribution set
+    cam/image_id, cam/y, cam/a, cam/logit   (K,)        images of the first out-of-distribution set
     cam/map                                 (K, h, w)   float32: see `bench.learn.activation`
-    strip/<kind>/<block>                    (bins,)     float32: what a method kept, block by block of the extractor
+    strip/<kind>/<block>                    (bins,)     float32: values that a method kept, per block of the extractor
 
-It is stored beside the predictions, as local as they are: images of patients can be told from maps.
+They are stored beside the predictions and, like them, never exported: maps can reveal the images of patients.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.learn.activation import activation_maps
 
 Pictures = dict[str, np.ndarray]
 KINDS = ("bias", "prediction", "mask")
-"""What a method may keep, see `bench.api.Run.keep`."""
+"""The kinds of values that a method may keep, see `bench.api.Run.keep`."""
 BINS = 512
 IMAGES = 12
 
@@ -32,7 +32,7 @@ IMAGES = 12
 def chosen(split: ImageSplit) -> np.ndarray:
     """Return the positions (K,) of one image per group and class, at most 12, by group, then class.
 
-    Of each it is the one whose id has the smallest SHA-256: no result has a say in it.
+    Of each it is the image whose id has the smallest SHA-256, so that the selection depends on no result.
     """
     first: dict[tuple[int, int], tuple[str, int]] = {}
     classes, groups = split.y.cpu().numpy(), split.a.cpu().numpy()
@@ -43,7 +43,7 @@ def chosen(split: ImageSplit) -> np.ndarray:
 
 
 def maps(model: nn.Module, split: ImageSplit, logits: np.ndarray) -> Pictures:
-    """Return the `cam/` part; empty where the logit is no linear function of pooled maps."""
+    """Return the `cam/` part; it is empty if the logit is no linear function of pooled maps."""
     at = chosen(split)
     found = activation_maps(model.eval(), split.images(torch.from_numpy(at)))
     if found is None:
@@ -57,34 +57,33 @@ def maps(model: nn.Module, split: ImageSplit, logits: np.ndarray) -> Pictures:
 
 
 def strips(kind: str, values: Mapping[str, Tensor]) -> Pictures:
-    """Return the `strip/` part of one kind, made of tensors by the name of their parameter; the head is left out.
+    """Return the `strip/` part of one kind, from tensors by parameter name, without the head.
 
-    The entries of a block follow one another as its parameters do; where it has more than 512, each bin is a mean.
+    The entries of a block are in the order of its parameters. If there are more than 512, each bin is a mean.
 
     Raises:
-        PluginBroken: on another kind.
+        PluginBroken: an unknown kind.
     """
     if kind not in KINDS:
         raise PluginBroken(f"run.keep('{kind}', ...): one of {', '.join(KINDS)} expected")
-    result = {}
-    for block, names in blocks({name: value.ndim for name, value in values.items()}).items():
-        flat = torch.cat([values[name].detach().flatten() for name in names]).cpu().numpy()
-        result[f"strip/{kind}/{block}"] = _binned(flat)
-    return result
+    found = blocks({name: value.ndim for name, value in values.items()})
+    flat = {block: torch.cat([values[name].detach().flatten() for name in names]) for block, names in found.items()}
+    return {f"strip/{kind}/{block}": _binned(entries.cpu().numpy()) for block, entries in flat.items()}
 
 
 def blocks(dimensions: Mapping[str, int]) -> dict[str, list[str]]:
-    """Return the parameters of each top-level block of the extractor, in order, by the name of the block.
+    """Return the parameter names of each top-level block of the extractor, in order, by the name of the block.
 
-    A child of the extractor is a block; a lone convolution opens one and takes the lone layers after it. The first is
-    the `stem`; others have the child's name, or are counted where that is a number. `dimensions` is of each parameter.
+    Each child of the extractor is a block. A convolution outside of any child starts a block, and the single layers
+    after it join that block. The first block is called `stem`; the others have the name of the child, or a counter if
+    that name is a number. `dimensions` maps parameter names to their number of dimensions.
     """
     found: list[tuple[str, list[str]]] = []  # child, its parameters
     for name, ndim in dimensions.items():
         if not name.startswith("features."):
             continue
         path = name.split(".")
-        while path[0] == "features":  # torchvision has an extractor of that name within DenseNet and EfficientNet
+        while path[0] == "features":  # in DenseNet and EfficientNet, torchvision uses the name again
             path = path[1:]
         lone = len(path) < 3
         if not found or (path[0] != found[-1][0] and (not lone or ndim == 4)):
@@ -103,8 +102,8 @@ def _binned(flat: np.ndarray) -> np.ndarray:
 
 
 def packed(pictures: Mapping[str, np.ndarray]) -> bytes:
-    """Return them as a file that `np.load` opens; the same pictures give the same bytes, for no hour is in it."""
+    """Return the content of a file for `np.load`. Equal pictures give equal bytes, because no time is stored."""
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {**pictures}  # NumPy's own names are typed otherwise; no picture has one of them
+    arrays: dict[str, Any] = {**pictures}  # for the type checker: `savez` has other named parameters too
     np.savez(buffer, **arrays)
     return buffer.getvalue()

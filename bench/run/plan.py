@@ -1,4 +1,4 @@
-"""Which cells a run has, what identifies each, and which are done."""
+"""The cells of a run, and the identity of each."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
     *("augment", "batch", "precision", "reduction", "threads", "weight_counts"),
 )
-"""Fields of a recipe that change a baseline."""
+"""Fields of a recipe that change the baseline."""
 PRETRAIN_SPLITS = {"last": ("train",), "best_inner": ("train_inner", "val_inner"), "reference": ("train", "val")}
-"""`pretrain_checkpoint` -> the part trained on and, where an epoch is chosen, the part on which it is."""
+"""`pretrain_checkpoint` -> the split to train on and, if it chooses an epoch, the split to choose on."""
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell, its identity, and the error that keeps it from being run."""
+    """A cell, its hash, and the error that prevents it from running."""
 
     cell: Cell
     hash: str
@@ -48,21 +48,21 @@ def plan(
     plugins: Sequence[Path] = (),
     complete: Callable[[Cell], Cell] = lambda cell: cell,
 ) -> list[PlannedCell]:
-    """Return the cells of a run, baselines first, then fold by fold.
+    """Return the cells of a run: baselines first, then fold by fold.
 
-    The baseline is always among them, what is not defined on the groups of the task never.
+    The baseline is always included; methods that are not defined on the groups of the task never are.
 
-    `complete` gives a tuned cell what was chosen for it.
+    `complete` adds to a tuned cell the choice of `bench tune`.
 
     Raises:
-        UnknownName, UsageError: for methods, parameters and folds that do not exist.
+        UnknownName, UsageError: a method, parameter or fold that does not exist.
     """
     wrong = [fold for fold in folds if not 0 <= fold < data.task.folds]
     if wrong:
         raise UsageError(f"fold {wrong[0]}: task {data.task.name} has the folds 0 to {data.task.folds - 1}")
     left_out = undefined(methods, data.task, plugins)
     specs = [spec for spec in dict.fromkeys([BASELINE, *methods]) if spec not in left_out]
-    # What settings of a fold have in common is made by the first of them, so they are neighbours.
+    # Settings of a method are neighbours, because the first of a fold computes what they share.
     order = [(fold, seed, spec) for seed in seeds for fold in folds for spec in specs]
     order.sort(key=lambda item: item[2] != BASELINE)
     cells = []
@@ -79,7 +79,7 @@ def plan(
 
 
 def undefined(methods: Sequence[str], task: Task, plugins: Sequence[Path] = ()) -> dict[str, str]:
-    """Return the specs of the methods that are not defined on the groups of a task, and why."""
+    """Return the specs of methods that are not defined for the number of groups of a task, and why."""
     groups = len(task.attribute.names)
     reasons = {spec: build_method(spec, plugins).undefined(groups) for spec in methods}
     return {spec: reason for spec, reason in reasons.items() if reason}
@@ -88,37 +88,33 @@ def undefined(methods: Sequence[str], task: Task, plugins: Sequence[Path] = ()) 
 def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None = None) -> list[str]:
     """Return the canonical specs that `--methods` names: `all`, or specs joined by commas.
 
-    With a recipe, `all` also names the settings that methods want beside their defaults under it.
+    With a recipe, `all` includes the settings that methods add to their defaults under it (`companions`).
 
     Raises:
         UnknownName, UsageError: before anything is computed.
     """
+
+    def canonical(spec: str) -> str:
+        plain = untuned(spec)
+        found = describe(name_of(plain), registry.METHODS.build(plain, plugins))
+        return tuned(found) if plain != spec else found
+
     specs: list[str] = []
     for spec in split_specs(text):
-        if spec == "all":
-            found = registry.METHODS.catalogue(plugins)
-            for _, name in sorted((_row(name, plugins), name) for name in found):
-                beside = build_method(name, plugins).companions(recipe) if recipe else ()
-                specs += [name, *(_canonical(f"{name}:{setting}", plugins) for setting in beside)]
-        else:
-            specs.append(_canonical(spec, plugins))
+        if spec != "all":
+            specs.append(canonical(spec))
+            continue
+        names = registry.METHODS.catalogue(plugins)
+        for name in sorted(names, key=lambda name: (registry.METHODS.load(name, plugins).row, name)):
+            beside = build_method(name, plugins).companions(recipe) if recipe else ()
+            specs += [name, *(canonical(f"{name}:{setting}") for setting in beside)]
     if not specs:
         raise UsageError("--methods: name at least one method, or all")
     return list(dict.fromkeys(specs))
 
 
-def _canonical(spec: str, plugins: Sequence[Path]) -> str:
-    plain = untuned(spec)
-    canonical = describe(name_of(plain), registry.METHODS.build(plain, plugins))
-    return tuned(canonical) if plain != spec else canonical
-
-
-def _row(name: str, plugins: Sequence[Path]) -> int:
-    return registry.METHODS.load(name, plugins).row
-
-
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
-    """Return the method of a spec; that of `swift@tuned` has the parameters of `swift`."""
+    """Return the method of a spec, less `@tuned`: `swift@tuned` gives the method with the parameters of `swift`."""
     return _built(spec, tuple(plugins))
 
 
@@ -128,7 +124,7 @@ def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
 
 
 def check_backbone(task: Task, backbone: str | None) -> str:
-    """Return the backbone to use: the task's first where none is given."""
+    """Return the backbone to use, by default the first of the task."""
     if backbone is None:
         return task.backbones[0]
     if backbone not in task.backbones:
@@ -137,19 +133,15 @@ def check_backbone(task: Task, backbone: str | None) -> str:
 
 
 def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
-    """Return what defines a baseline: training images, pixels, network, pre-training, fold and seed.
+    """Return all that defines a baseline: training images, pixels, network, pre-training, fold and seed.
 
-    Variants of a task that agree in it share the baseline. Of one that the user brings it is the file.
+    Variants of a task with equal identities share the baseline. A user's checkpoint is identified by its file.
     """
     task, source = data.task, data.sources["source"]
     pixels = [task.image_size, task.channels, task.crop]
     if data.user_checkpoint is not None:
-        return {
-            "schema": SCHEMA,
-            "given": data.user_checkpoint.sha256(cell.fold),
-            "pixels": pixels,
-            "backbone": cell.backbone,
-        }
+        given = data.user_checkpoint.sha256(cell.fold)
+        return {"schema": SCHEMA, "given": given, "pixels": pixels, "backbone": cell.backbone}
     recipe = _fields(task.recipe)
     return {
         "schema": SCHEMA,
@@ -165,12 +157,12 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
 
 
 def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
-    """Hash all that defines a cell's numbers; paths, host, device and number of workers are not among it."""
+    """Hash all that defines the numbers of a cell; paths, host, device and number of workers do not count."""
     method = build_method(cell.runs, plugins)
     used = {*method.uses, "val", *data.task.ood}
     chosen = {}
     if data.task.attribute.grouped:
-        # The external set is not known before its baseline, but follows from it, from `val` and from the rule.
+        # The external set is unknown before the baseline, but follows from it, from `val` and from the rule.
         used.discard("external")
         chosen = {"pair": {**group_pair.RULE, "groups": len(data.task.attribute.names)}}
     identity = {
@@ -178,9 +170,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
         "task": data.task.name,
         "data": {name: data.fingerprint(name, cell.fold) for name in sorted(used)},
         **chosen,
-        "ood": {
-            name: [source.spec, source.dataset.version] for name, source in data.sources.items() if name != "source"
-        },
+        "ood": {name: [one.spec, one.dataset.version] for name, one in data.sources.items() if name != "source"},
         "recipe": _fields(data.task.recipe),
         "method": name_of(cell.spec),
         "version": method.version,
@@ -193,7 +183,7 @@ def cell_hash(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
 
 @cache
 def _fields(settings: Recipe | Method) -> dict[str, Any]:
-    # Thousands of cells share a few of them, and `asdict` copies deeply.
+    # Thousands of cells share a few recipes and methods, and `asdict` makes deep copies.
     return dataclasses.asdict(settings)
 
 
@@ -203,12 +193,12 @@ def digest(identity: object) -> str:
 
 
 def checkpoint_file(cache_dir: Path, cell: Cell, data: TaskData) -> Path:
-    """Return where the weights of the baseline of a cell stand: a name made of all that defines them."""
+    """Return the file of the weights of a cell's baseline, whose name covers all that defines them."""
     return baselines_folder(cache_dir) / f"{digest(baseline_identity(cell, data))[:32]}.pt"
 
 
 def describe_cell(cell: Cell, method: Method) -> Fit:
-    """Return what a cell is, all parameters included."""
+    """Return the description of a cell, with all parameters."""
     return Fit(
         task=cell.task,
         backbone=cell.backbone,

@@ -1,4 +1,4 @@
-"""The baseline of a fold: trained once on its training part, stored under its identity, shared by all methods."""
+"""The baseline of a fold: trained once, on its training part, stored by its identity, and shared by all methods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup
-from bench.files import replacing
+from bench.files import write_file
 from bench.learn.device import device
 from bench.learn.load_checkpoint import user_checkpoint_state
 from bench.learn.network import build_net
@@ -38,27 +38,26 @@ def load_baseline(file: Path, backbone: str) -> tuple[Net, str]:
     """Return a baseline and the SHA-256 of its file.
 
     Raises:
-        DataInvalid: where the file is damaged.
+        DataInvalid: the file is damaged.
     """
     content = file.read_bytes()
     net = build_net(backbone)
     try:
         net.load_state_dict(torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
-    except Exception as error:  # torch raises a different error for each way in which a file can be damaged
+    except Exception as error:  # torch raises a different error for each kind of damage
         raise DataInvalid(f"{file} is not a checkpoint of {backbone} ({error}): delete it and run again") from error
     return net, hashlib.sha256(content).hexdigest()
 
 
 def take_baseline(file: Path, user_checkpoint: Path, backbone: str) -> None:
-    """Store the weights of a user's checkpoint as the baseline; raise DataError where they do not fit the backbone."""
-    with replacing(file) as temporary:
-        temporary.write_bytes(packed(user_checkpoint_state(user_checkpoint, backbone)))
+    """Store the weights of a user's checkpoint as the baseline; raise DataError if they do not fit the backbone."""
+    write_file(file, packed(user_checkpoint_state(user_checkpoint, backbone)))
 
 
 SEEN = (
-    "the same checkpoint is the baseline of all folds: where it was trained on images of the source set, it has seen "
-    "those of the external set and of `val`, and gaps on them are smaller than on new ones. With {fold} in the path "
-    "of --baseline each fold has its own"
+    "the same checkpoint is the baseline of all folds: if it was trained on images of the source set, it has seen "
+    "images of the external set and of `val`, and gaps on them are smaller than on new images. Write {fold} in the "
+    "path of --baseline to use one checkpoint per fold"
 )
 
 
@@ -71,9 +70,9 @@ def train_baseline(
 ) -> None:
     """Train a baseline with the prediction loss for the epochs of the recipe; keep the last epoch (SWiFT, 4.3).
 
-    The paper's code keeps the epoch with the best validation AUC, so that its baseline has seen the data from which the
-    external set is drawn. `pretrain_checkpoint` selects that rule, or the choice on images held out for it. A killed
-    training continues from its last checkpoint, which is removed once the weights are written.
+    The paper's code keeps the epoch with the best validation AUC, so its baseline has seen the data from which the
+    external set is drawn. `pretrain_checkpoint` selects that rule, or a choice on images held out from training. A
+    training that was killed resumes from its last checkpoint, which is removed once the weights are written.
     """
     recipe = data.task.recipe
     trained_on, *chosen_on = PRETRAIN_SPLITS[recipe.pretrain_checkpoint]
@@ -91,10 +90,9 @@ def train_baseline(
         if plateau is not None:
             plateau.step(loss)
 
-    parts: dict[str, Stateful | None] = {"best": best, "plateau": plateau}
-    checkpoint = Checkpoint(
-        file.with_suffix(".checkpoint"), {name: part for name, part in parts.items() if part is not None}, run.progress
-    )
+    every: dict[str, Stateful | None] = {"best": best, "plateau": plateau}
+    parts = {name: part for name, part in every.items() if part is not None}
+    checkpoint = Checkpoint(file.with_suffix(".checkpoint"), parts, run.progress)
     learn.finetune(
         run,
         run.model,
@@ -110,19 +108,15 @@ def train_baseline(
             checkpoint=checkpoint,
         ),
     )
-    with replacing(file) as temporary:
-        temporary.write_bytes(packed(run.model.state_dict() if best is None else best.state))
+    write_file(file, packed(run.model.state_dict() if best is None else best.state))
     checkpoint.remove()
 
 
 def _optimiser(recipe: Recipe, net: Net) -> torch.optim.Optimizer:
     parameters, lr = list(net.parameters()), recipe.pretrain_lr
-    if recipe.pretrain_optimiser == "adam":
-        optimiser: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=lr)
-    else:
-        optimiser = torch.optim.SGD(
-            parameters, lr=lr, momentum=recipe.pretrain_momentum, weight_decay=recipe.pretrain_weight_decay
-        )
+    decay = {"momentum": recipe.pretrain_momentum, "weight_decay": recipe.pretrain_weight_decay}
+    adam = recipe.pretrain_optimiser == "adam"
+    optimiser = torch.optim.Adam(parameters, lr=lr) if adam else torch.optim.SGD(parameters, lr=lr, **decay)
     if (largest := recipe.pretrain_clip) is not None:
 
         def clip(*_: object) -> None:
@@ -133,23 +127,23 @@ def _optimiser(recipe: Recipe, net: Net) -> torch.optim.Optimizer:
 
 
 class _Best:
-    """The weights of the epoch with the highest AUC on a split, the first in a tie.
+    """The weights of the epoch with the highest AUC on a split; the first such epoch in a tie.
 
     Raises:
-        EmptyGroup: where the split has one class only, so that no AUC is defined.
+        EmptyGroup: the split has images of one class only, so that its AUC is undefined.
     """
 
     def __init__(self, net: Net, split: ImageSplit) -> None:
         if split.y.min() == split.y.max():
             raise EmptyGroup(
-                f"pretrain_checkpoint: {split.name} has images of one class only, on which no epoch can be chosen: "
-                "take pretrain_checkpoint=last or fewer folds"
+                f"pretrain_checkpoint: {split.name} has images of one class only, so no epoch can be chosen on it: "
+                "use pretrain_checkpoint=last or fewer folds"
             )
         self.net, self.split, self.auc = net, split, -math.inf
         self.state = net.state_dict()
 
     def look(self) -> None:
-        """Score the network as it is now, and leave it in training mode."""
+        """Score the current weights, and leave the network in training mode."""
         z = predict(self.net, self.split).cpu().numpy()
         self.net.train()
         order = z.argsort(kind="stable")

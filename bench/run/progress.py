@@ -1,27 +1,26 @@
-"""What a person sees of a run: two bars with ETA on a terminal, one plain line per cell elsewhere. On stderr."""
+"""The progress of a run on stderr: two bars with an ETA on a terminal, else a plain line per cell."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from bench.cells.identity import BASELINE
 from bench.run.attempt import Event
 
 Watcher = Callable[[Event], None]
-"""Hears of every event of a run."""
+"""A function that is called with every event of a run."""
 
 
 @contextmanager
 def watching(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
-    """Give the watcher for a run of so many cells to compute."""
-    if sys.stderr.isatty():
-        with _bars(baselines, methods, jobs) as watcher:
-            yield watcher
-    else:
-        yield _lines(baselines + methods)
+    """Yield the watcher of a run, for the number of cells to compute."""
+    with (
+        _bars(baselines, methods, jobs) if sys.stderr.isatty() else nullcontext(_lines(baselines + methods)) as watcher
+    ):
+        yield watcher
 
 
 def short(event: Event) -> str:
@@ -85,7 +84,7 @@ def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
 
 @contextmanager
 def counting(title: str, unit: str = "images") -> Iterator[Callable[[str, int, int], None]]:
-    """Give a callback (name, done, total) for work on images, or on what else is counted."""
+    """Yield a callback (name, done, total) for work on images or other things that are counted."""
     if not sys.stderr.isatty():
         said: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""`bench status`: how every run in a folder of results stands. It computes and starts nothing."""
+"""`bench status`: the state of every run in a results folder. It computes and starts nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import statistics
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,12 @@ from bench.run.run_task import plan_run
 from bench.settings import Settings, command
 
 SAMPLE = 5
-"""Done cells of a method whose time is looked at for the ETA."""
+"""Finished cells per method that the estimate of the remaining time reads."""
 SHOWN = 20
-"""Failures that are printed; `--json` has all."""
+"""Failures that are printed; `--json` lists all."""
 EVERY = 5.0
-"""Seconds between two looks of `--watch`."""
+"""Seconds between two refreshes of `--watch`."""
+REMAINING = ("running", "submitted", "pending", "stale")
 
 
 @dataclass(frozen=True)
@@ -40,65 +41,57 @@ class TaskStatus:
     task: str
     results: Path
     plugins: tuple[Path, ...]
-    """Files given by `--plugin` to its runs."""
+    """Plugin files of its runs (`--plugin`)."""
     planned: tuple[PlannedCell, ...]
     cells: Mapping[Cell, CellStatus]
 
     @property
     def counts(self) -> dict[str, int]:
-        """Cells by state; a state without cells is left out."""
+        """The number of cells by state, without states that no cell is in."""
         found = Counter(status.state for status in self.cells.values())
         return {state: found[state] for state in STATES if found[state]}
 
     @property
     def seconds_left(self) -> float | None:
-        """What is left by the times of done cells of each method, over as many as run; None before any is done."""
-        times = {method: typical_seconds(self.results, cells[0]) for method, cells in self._by_method("done").items()}
-        known = [value for value in times.values() if value is not None]
+        """The estimated time left, from the finished cells of each method; None before any is done.
+
+        As many cells as run now are assumed to run at a time.
+        """
+        done = {cell.spec: cell for cell, status in self.cells.items() if status.state == "done"}
+        times = {method: typical_seconds(self.results, cell) for method, cell in done.items()}
+        known = [seconds for seconds in times.values() if seconds is not None]
         if not known:
             return None
         usual = statistics.median(known)
-        left = self._by_method("running", "submitted", "pending", "stale")
-        total = sum((times.get(method) or usual) * len(cells) for method, cells in left.items())
-        return total / max(1, self.counts.get("running", 0))
-
-    def _by_method(self, *states: str) -> dict[str, list[Cell]]:
-        found: dict[str, list[Cell]] = {}
-        for cell, status in self.cells.items():
-            if status.state in states:
-                found.setdefault(cell.spec, []).append(cell)
-        return found
+        left = [cell for cell, status in self.cells.items() if status.state in REMAINING]
+        return sum(times.get(cell.spec) or usual for cell in left) / max(1, self.counts.get("running", 0))
 
 
 def status_of(results: Path, task: str | None = None) -> list[TaskStatus]:
-    """Return the status of the runs of a task, or of all, in a folder of results.
+    """Return the status of the runs of one task, or of all, in a results folder.
 
     Raises:
-        UnknownName: no run of that task.
+        UnknownName: that task was never run.
         DataError: data that a task needs to be planned.
     """
     found = []
-    for name, asked in history.remembered(results, task).items():
-        cells: dict[Cell, PlannedCell] = {}
-        for settings in asked:
-            _, planned = plan_run(settings)
-            cells.update({p.cell: p for p in planned})
-        planned = tuple(cells.values())
-        plugins = history.plugins(asked)
+    for name, runs in history.remembered(results, task).items():
+        planned = tuple({p.cell: p for settings in runs for p in plan_run(settings)[1]}.values())
+        plugins = history.plugins(runs)
         jobs = queued(results, name, plugins)
         found.append(TaskStatus(name, results, plugins, planned, cell_statuses(planned, results, jobs)))
     return found
 
 
 def print_status(results: Path, task: str | None, *, as_json: bool, watch: bool) -> int:
-    """Print how the runs stand; with `watch` again and again, until nothing runs or waits in a queue."""
+    """Print the state of the runs; with `watch`, repeat until nothing runs or waits in a queue."""
     while True:
         found = status_of(results, task)
         if as_json:
             print(json.dumps([as_record(status) for status in found], indent=1))
         else:
             text = "\n".join(line for status in found for line in lines(status))
-            print(("\x1b[H\x1b[J" if watch else "") + (text or f"{results}: no run here yet"), flush=True)
+            print(("\x1b[H\x1b[J" if watch else "") + (text or f"{results}: no runs yet"), flush=True)
         moving = any(status.counts.get(state) for status in found for state in ("running", "submitted"))
         if not (watch and moving):
             return 0
@@ -106,38 +99,35 @@ def print_status(results: Path, task: str | None, *, as_json: bool, watch: bool)
 
 
 def lines(status: TaskStatus) -> list[str]:
-    """Return the table of a task: a row per method, then failures and what to do about them."""
-    rows: dict[str, Counter[str]] = {}
+    """Return the table of a task, one row per method, then its failures and the commands that help."""
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
     for cell, now in status.cells.items():
-        rows.setdefault(cell.spec, Counter())[now.state] += 1
+        rows[cell.spec][now.state] += 1
     states = list(status.counts)
     width = max(map(len, (*rows, status.task)))
     text = [f"{status.task:<{width}}  " + "  ".join(f"{state:>9}" for state in states)]
-    text += [f"{method:<{width}}  " + "  ".join(f"{row[s] or '':>9}" for s in states) for method, row in rows.items()]
-    text += [f"{'all':<{width}}  " + "  ".join(f"{status.counts[state]:>9}" for state in states)]
-    left = status.seconds_left
-    if any(status.counts.get(state) for state in ("running", "submitted", "pending", "stale")):
-        text += [f"ETA {clock(left)}, by the times of done cells" if left is not None else "ETA not known yet"]
+    for method, row in [*rows.items(), ("all", status.counts)]:
+        text.append(f"{method:<{width}}  " + "  ".join(f"{row.get(state, ''):>9}" for state in states))
+    if any(status.counts.get(state) for state in REMAINING):
+        left = status.seconds_left
+        text += [f"ETA {clock(left)}, from the times of finished cells" if left is not None else "ETA unknown"]
     running = [(cell, now) for cell, now in status.cells.items() if now.state == "running"]
     text += [f"running   {cell}  {now.note}  {last_line(status.results, cell)}" for cell, now in running[:SHOWN]]
     stale = Counter(now.note for now in status.cells.values() if now.state == "stale")
     text += [f"stale     {count} cells: {note}" for note, count in stale.items()]
-    return [*text, *_failures(status), ""]
-
-
-def _failures(status: TaskStatus) -> list[str]:
-    failed = [cell for cell, now in status.cells.items() if now.state == "failed"]
-    text = [f"failed    {c}  {status.cells[c].note}" for c in failed[:SHOWN]]
+    failed = [(cell, now) for cell, now in status.cells.items() if now.state == "failed"]
+    text += [f"failed    {cell}  {now.note}" for cell, now in failed[:SHOWN]]
+    if len(failed) > SHOWN:
+        text += [f"          and {len(failed) - SHOWN} more"]
     if failed:
-        text += [f"          and {len(failed) - SHOWN} more"] if len(failed) > SHOWN else []
         asked = Settings(status.task, status.results)
-        logs, retry = command("logs", asked, str(failed[0])), command("retry", asked, "--failed")
-        text += [f"`{logs}` shows one, `{retry}` runs them again"]
-    return text
+        logs, retry = command("logs", asked, str(failed[0][0])), command("retry", asked, "--failed")
+        text += [f"`{logs}` shows the first; `{retry}` runs the failed cells again"]
+    return [*text, ""]
 
 
 def as_record(status: TaskStatus) -> dict[str, Any]:
-    """Return the status as it is printed by `--json`."""
+    """Return the status as `--json` prints it."""
     cells = {}
     for cell, now in status.cells.items():
         cells[str(cell)] = {"state": now.state, "note": now.note}
@@ -149,10 +139,10 @@ def as_record(status: TaskStatus) -> dict[str, Any]:
 
 
 def typical_seconds(results: Path, cell: Cell) -> float | None:
-    """Return the median time of the done cells of a method on the task and backbone of a cell, or None."""
+    """Return the median time of the finished cells of a method on the task and backbone of a cell, or None."""
     files = [file for file in cell_file(results, cell).parent.glob("f*.json") if file.name.count(".") == 1]
     times = []
-    for file in sorted(files, key=lambda file: file.name)[:SAMPLE]:
+    for file in sorted(files)[:SAMPLE]:
         with contextlib.suppress(DataInvalid):
             times.append(read(file, Record).cost.seconds)
     return statistics.median(times) if times else None

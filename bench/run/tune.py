@@ -1,8 +1,8 @@
 """`bench tune`: choose parameters on a holdout of each fold, then run the methods with them.
 
-Every method has the same number of trials. A trial is a cell without test sets: it is fitted on what is left of the
-validation part and scored on the holdout (`bench.data.external`). Which of them is taken is the objective's matter
-and recomputes nothing. What is chosen runs as the method `<spec>@tuned`, on the usual sets.
+Every method gets the same number of trials. A trial is a cell without test sets: it is fitted on the rest of the
+validation part and scored on the holdout (`bench.data.external`). The objective picks one of them, which computes
+nothing again. The choice runs as the method `<spec>@tuned`, on the usual sets.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,27 +24,25 @@ from bench.cells.record import Choice, Facts, Record
 from bench.data.external import HOLDOUT
 from bench.errors import UnknownName, UsageError
 from bench.files import write_json
+from bench.options import conditions
 from bench.run import launchers
 from bench.run.objective import choose, scores_of
 from bench.run.plan import build_method, method_specs
-from bench.run.run_task import plan_run, print_run, run_task, tell
+from bench.run.run_task import plan_run, print_run, run_task
 from bench.run.tuned_choice import choice_file, choice_identity, selecting
 from bench.seeds import seed_of
 from bench.settings import Settings
 from bench.spec import TUNED, describe, is_tuned, parse, tuned
 
-PASSES = ("images_forward", "images_backward")
-"""What the trials cost, next to their number."""
-
 
 def candidates(spec: str, most: int, plugins: Sequence[Path] = ()) -> list[str]:
     """Return the specs to try, at most `most`: the given one, then the combinations of the method's `search`.
 
-    Parameters that the spec sets stay as they are. Of more combinations than trials some are drawn by their names,
-    alike for every fold, and kept when `most` grows; they stay in the order of the grid.
+    Parameters that the spec sets stay fixed. If there are more combinations than trials, a sample is drawn by hashing
+    their names: the same for every fold, a superset when `most` grows, in the order of the grid.
 
     Raises:
-        UnknownName, UsageError: a parameter or value of `search` that the method does not have.
+        UnknownName, UsageError: the method lacks a parameter of its `search`, or the parameter does not take a value.
     """
     method = build_method(spec, plugins)
     given = parse(spec)
@@ -55,32 +54,27 @@ def candidates(spec: str, most: int, plugins: Sequence[Path] = ()) -> list[str]:
     combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
     specs = [describe(given.name, _setting(method, combination)) for combination in combinations]
     others = [one for one in dict.fromkeys(specs) if one != spec]
-    drawn = sorted(others, key=lambda one: seed_of("search", one))[: most - 1]
-    return [spec, *(one for one in others if one in drawn)]
+    sample = sorted(others, key=lambda one: seed_of("search", one))[: most - 1]
+    return [spec, *(one for one in others if one in sample)]
 
 
 def _setting(method: Method, combination: Mapping[str, Any]) -> Method:
-    """The method with a combination of the grid, less the parameters that are not read under it."""
+    """Return the method with a combination of the grid, without parameters that the combination makes irrelevant."""
     values = {**dataclasses.asdict(method), **combination}
-
-    def read(field: dataclasses.Field[Any]) -> bool:
-        conditions = field.metadata.get("when") or {}
-        return all(
-            values[other] in (allowed if isinstance(allowed, tuple) else (allowed,))
-            for other, allowed in conditions.items()
-        )
-
-    return dataclasses.replace(
-        method, **{f.name: combination[f.name] for f in dataclasses.fields(method) if f.name in combination and read(f)}
-    )
+    read = {
+        field.name: combination[field.name]
+        for field in dataclasses.fields(method)
+        if field.name in combination and all(values[other] in allowed for other, allowed in conditions(field).items())
+    }
+    return dataclasses.replace(method, **read)
 
 
 def print_tune(settings: Settings, *, trials: int, objective: str) -> int:
     """Run the trials, store and print the choices, run the methods with them; return the exit code.
 
     Raises:
-        UsageError: for anything wrong in what was asked for, before anything is computed.
-        DataError: where images are missing; those of test sets are looked for after the choices are stored.
+        UsageError: an invalid request, before anything is computed.
+        DataError: missing images; those of test sets are looked for after the choices are stored.
     """
     specs = [spec for spec in method_specs(settings.methods, settings.plugins) if spec != BASELINE]
     if not specs or any(is_tuned(spec) for spec in specs):
@@ -93,10 +87,10 @@ def print_tune(settings: Settings, *, trials: int, objective: str) -> int:
     every = ",".join(one for some in tries.values() for one in some)
     trial_run = selecting(dataclasses.replace(settings, methods=every))
     outcome = run_task(trial_run)
-    lacking = [f"not chosen: {line}" for line in _choose_all(trial_run, tries, settings, objective)]
-    code = tell(outcome)
+    lacking = _choose_all(trial_run, tries, settings, objective)
+    code = outcome.tell()
     for line in lacking:
-        print(line, file=sys.stderr)
+        print(f"not chosen: {line}", file=sys.stderr)
     final = dataclasses.replace(settings, methods=",".join(map(tuned, specs)))
     return max(code, 1 if lacking else 0, print_run(final))
 
@@ -104,13 +98,13 @@ def print_tune(settings: Settings, *, trials: int, objective: str) -> int:
 def _choose_all(
     trial_run: Settings, tries: Mapping[str, Sequence[str]], settings: Settings, objective: str
 ) -> list[str]:
-    """Store and print the choice of every method, fold and seed; return a line for each for which there is none."""
+    """Store and print the choice of every method, fold and seed; return a line for each that has none."""
     data, planned = plan_run(trial_run)
     done = {p.cell: _trial(p.cell, p.hash, trial_run) for p in planned}
     lacking, defined = [], {cell.spec for cell in done}
     for spec, tried in tries.items():
         if spec not in defined:
-            continue  # the plan leaves out what is not defined on the groups of the task
+            continue  # the plan leaves out methods that are not defined for the groups of the task
         chosen = []
         for base in [cell for cell in done if cell.spec == BASELINE]:
             cell = dataclasses.replace(base, spec=tuned(spec))
@@ -128,16 +122,16 @@ def _choose_all(
 
 
 def _trial(cell: Cell, expected: str, settings: Settings) -> Record | None:
-    """The record of a trial; None where it failed or could not be run."""
-    whole = expected and store.state(settings.results, cell, expected) == "done"
-    return store.read_cell(cell_file(settings.results, cell)) if whole else None
+    """Return the record of a trial; None if it failed or could not run."""
+    done = expected and store.state(settings.results, cell, expected) == "done"
+    return store.read_cell(cell_file(settings.results, cell)) if done else None
 
 
 def make_choice(trials: Mapping[str, Record | None], baseline: Record | None, objective: str) -> Choice | str:
-    """Return what is chosen from the records of trials by spec (None: failed), or why nothing can be.
+    """Return the choice among the records of trials by spec (None: failed), or why there is none.
 
-    `undefined` counts the settings with an undefined score on the holdout and `failed` those without a record:
-    neither is ever chosen.
+    `undefined` counts the settings with an undefined score on the holdout, `failed` those without a record. Neither
+    can be chosen.
     """
     if baseline is None:
         return "there is no baseline to compare with"
@@ -162,13 +156,14 @@ def make_choice(trials: Mapping[str, Record | None], baseline: Record | None, ob
 
 
 def _print_choices(spec: str, chosen: Sequence[tuple[Cell, Choice]]) -> None:
-    counts = {
-        name: sum(getattr(choice, name) for _, choice in chosen) for name in ("trials", *PASSES, "failed", "undefined")
-    }
-    never = [f"{counts[name]} {name}" for name in ("failed", "undefined") if counts[name]]
+    counts: Counter[str] = Counter()
+    for _, choice in chosen:
+        for name in ("trials", "images_forward", "images_backward", "failed", "undefined"):
+            counts[name] += getattr(choice, name)
+    excluded = ", ".join(f"{counts[name]} {name}" for name in ("failed", "undefined") if counts[name])
     print(
         f"{spec}: {counts['trials']} trials, {counts['images_forward']} images forward, "
-        f"{counts['images_backward']} backward{'; never chosen: ' + ', '.join(never) if never else ''}"
+        f"{counts['images_backward']} backward{'; never chosen: ' + excluded if excluded else ''}"
     )
     for cell, choice in chosen:
         best, base = choice.scores[choice.chosen], choice.baseline

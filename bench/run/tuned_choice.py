@@ -1,7 +1,7 @@
-"""What `bench tune` chose for a method on a fold: how it is stored, and whether it still holds.
+"""The choice of `bench tune` for a method on a fold: where it is stored, and whether it is up to date.
 
-<results>/tuning/cells/<task>/<backbone>/<spec>/f0-s0.json      a trial: a cell scored on the holdout of its fold
-                                         <spec>@tuned/f0-s0.json   what was chosen, and from which trials
+<results>/tuning/cells/<task>/<backbone>/<spec>/f0-s0.json         a trial: a cell scored on the holdout of its fold
+                                         <spec>@tuned/f0-s0.json   the choice, and the trials behind it
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from bench.spec import is_tuned, untuned
 
 
 def selecting(settings: Settings) -> Settings:
-    """Return the settings of the trials: no test set, and a folder of their own that no report reads."""
+    """Return the settings of the trials: without test sets, and with a separate folder that no report reads."""
     return dataclasses.replace(settings, results=tuning_results(settings.results), selecting=True)
 
 
 def choice_file(settings: Settings, cell: Cell) -> Path:
-    """Return where the choice for a tuned cell stands."""
-    return cell_file(selecting(settings).results, dataclasses.replace(cell, choice=""))
+    """Return the file of the choice for a tuned cell."""
+    return cell_file(tuning_results(settings.results), cell)
 
 
 def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
-    """Hash what a choice depends on besides the objective and the number of trials.
+    """Hash all that a choice depends on besides the objective and the number of trials.
 
-    It is the same for the data of the trials and for those of a run: holdout, validation and external set are
-    functions of the source set and the fold.
+    The data of the trials and of the run give the same hash: holdout, validation and external set are functions of
+    the source set and the fold.
     """
     method = build_method(cell.spec, plugins)
     identity = {
@@ -51,19 +51,20 @@ def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) ->
 
 
 def with_choice(cell: Cell, data: TaskData, settings: Settings) -> Cell:
-    """Return a tuned cell with what was chosen for it; any other cell as it is.
+    """Return a tuned cell with its choice; any other cell unchanged.
 
     Raises:
-        BenchError: nothing was chosen, or for other images, another recipe, version or grid than today's.
+        BenchError: there is no choice, or it was made with other images, recipe, version or search grid.
     """
     if not is_tuned(cell.spec):
         return cell
     plain = untuned(cell.spec)
-    again = f"`{command('tune', dataclasses.replace(settings, methods=plain))}` chooses"
+    where = f"for {plain} on fold {cell.fold}, seed {cell.seed}"
+    again = f"run `{command('tune', dataclasses.replace(settings, methods=plain))}`"
     try:
         choice = read(choice_file(settings, cell), Choice)
     except DataInvalid:
-        raise BenchError(f"nothing is chosen for {plain} on fold {cell.fold}, seed {cell.seed}: {again}") from None
+        raise BenchError(f"nothing has been chosen {where}: {again}") from None
     if choice.identity != choice_identity(cell, data, settings.plugins):
-        raise BenchError(f"the choice for {plain} on fold {cell.fold}, seed {cell.seed} is stale: {again} again")
+        raise BenchError(f"the choice {where} is stale: {again} again")
     return dataclasses.replace(cell, choice=msgspec.json.encode(choice).decode())

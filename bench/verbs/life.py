@@ -1,4 +1,4 @@
-"""`bench status`, `logs`, `retry`, `cancel` and `clean`: what looks after runs."""
+"""`bench status`, `logs`, `retry`, `cancel` and `clean`: commands that look after runs."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
-    """Add the verbs that look after runs: all of them know from the results what was asked for."""
-    status = add_verb(verbs, "status", _status, "how runs stand: counts, ETA, failures")
-    status.add_argument("--watch", action="store_true", help="again and again, until nothing runs or waits")
-    status.add_argument("--json", action="store_true", help="for machines; every cell")
+    """Add the commands. All of them read from the results folder which runs were requested."""
+    status = add_verb(verbs, "status", _status, "show the state of runs: counts, time left, failures")
+    status.add_argument("--watch", action="store_true", help="refresh until nothing runs or waits in a queue")
+    status.add_argument("--json", action="store_true", help="print every cell as JSON")
 
-    logs = add_verb(verbs, "logs", _logs, "what the last attempt at a cell said")
-    logs.add_argument("cell", help="as `bench status` prints it, or an unambiguous part")
-    logs.add_argument("--all", action="store_true", help="all attempts")
+    logs = add_verb(verbs, "logs", _logs, "print the log of a cell")
+    logs.add_argument("cell", help="a cell as `bench status` prints it, or a part of its name that no other has")
+    logs.add_argument("--all", action="store_true", help="print all attempts (default: the last)")
 
-    retry = add_verb(verbs, "retry", _retry, "run failed or stale cells again, where they ran")
-    retry.add_argument("cell", nargs="?", help="one cell")
-    retry.add_argument("--failed", action="store_true", help="all that failed, and what they blocked")
-    retry.add_argument("--stale", action="store_true", help="all of other images or settings, or whose process is gone")
+    retry = add_verb(verbs, "retry", _retry, "run failed or stale cells again, with the launcher that they had")
+    which = retry.add_mutually_exclusive_group(required=True)
+    which.add_argument("cell", nargs="?", help="the cells whose name, as `bench status` prints it, contains this")
+    which.add_argument("--failed", action="store_true", help="all failed cells, and the cells that they blocked")
+    which.add_argument(
+        "--stale", action="store_true", help="all cells whose data or settings changed, or whose process died"
+    )
 
-    cancel = add_verb(verbs, "cancel", _cancel, "cancel jobs and stop runs on this machine")
+    cancel = add_verb(verbs, "cancel", _cancel, "cancel queued jobs and stop runs on this machine")
 
-    clean = add_verb(verbs, "clean", _clean, "remove logs of done cells and what killed runs left")
+    clean = add_verb(verbs, "clean", _clean, "remove logs of finished cells and leftovers of killed runs")
     clean.add_argument("--dry-run", action="store_true", help="print what would be removed")
 
-    one = {"required": False, "help": "one task (default: all with a run in the results)"}
+    one = {"required": False, "help": "only this task (default: all tasks with runs in the results folder)"}
     for verb, parser in (("status", status), ("logs", logs), ("retry", retry), ("cancel", cancel), ("clean", clean)):
         arguments(parser, verb, task=one)
 
@@ -47,10 +50,10 @@ def _logs(args: argparse.Namespace) -> int:
 
 
 def _retry(args: argparse.Namespace) -> int:
-    from bench.run import housekeeping
+    from bench.run.housekeeping import retry
 
-    which = housekeeping.which(failed=args.failed, stale=args.stale, cell=args.cell)
-    return housekeeping.retry(read_settings(args).results, which, args.task)
+    which = "failed" if args.failed else "stale" if args.stale else args.cell
+    return retry(read_settings(args).results, which, args.task)
 
 
 def _cancel(args: argparse.Namespace) -> int:

@@ -21,10 +21,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from bench.cells import store
-from bench.cells.identity import BASELINE
+from bench.cells.identity import BASELINE, failure_file
 from bench.cells.record import Error
 from bench.errors import NotWritten
-from bench.run.attempt import Event, FailureKind, attempt, describe_error, log_file, save_failure, write_log
+from bench.run.attempt import Event, FailureKind, attempt, describe_error, save_failure, write_log
 from bench.run.launchers.local.sharing import Sharing, WorkerSlot
 from bench.run.plan import PlannedCell
 from bench.settings import Settings
@@ -201,8 +201,8 @@ def _renew(workers: list[_Worker], gpu: str, start: Callable[[str], _Worker]) ->
 def _put_back(event: Event, settings: Settings, gpu: str) -> Event:
     """Return the event of a cell that goes back among those that wait, and take back that it failed."""
     cell, text = event.planned.cell, f"no memory beside others: put back until it has GPU {gpu} for itself"
-    write_log(log_file(settings.results, cell), text)
-    store.failure_file(settings.results, cell).unlink(missing_ok=True)
+    write_log(settings.results, cell, text)
+    failure_file(settings.results, cell).unlink(missing_ok=True)
     return Event("put back", event.planned, text)
 
 

@@ -17,7 +17,7 @@ from bench.cells.identity import BASELINE, Cell
 from bench.cells.record import Error
 from bench.errors import BenchError, NotWritten
 from bench.run import environment
-from bench.run.attempt import Event, FailureKind, attempt, log_file, save_failure, write_log
+from bench.run.attempt import Event, FailureKind, attempt, save_failure, write_log
 from bench.run.history import from_record
 from bench.run.plan import PlannedCell
 from bench.settings import Settings
@@ -61,7 +61,7 @@ def main(file: Path) -> int:
         if event.kind == "started":
             running.add(event.planned)
             if changed:
-                write_log(log_file(settings.results, event.planned.cell), "the code has changed since the submission")
+                write_log(settings.results, event.planned.cell, "the code has changed since the submission")
         elif event.kind == "progress":
             print(event.text, flush=True)
         else:
@@ -135,7 +135,7 @@ def _leave(
 
     def note(text: str) -> None:
         for planned in cells:
-            write_log(log_file(settings.results, planned.cell), text)
+            write_log(settings.results, planned.cell, text)
 
     if number == signal.SIGTERM and not near:
         note("cancelled")
