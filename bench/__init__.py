@@ -1,3 +1,3 @@
-"""bench: ten ways of mitigating disparities in trained medical-image classifiers, side by side."""
+"""Compare ten published methods that mitigate disparities in trained medical-image classifiers."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
-"""The command line: parse, call, print. Nothing here imports torch.
+"""The command line. This module does not import torch.
 
-Results go to stdout, progress and errors to stderr. Exit 0 done, 1 some cells failed or a file is wrong (what is
-done is kept), 2 wrong usage, 3 data missing, 130 interrupted.
+Results go to stdout, progress and errors to stderr. Exit codes: 0 success; 1 some cells failed or a file is invalid
+(finished cells are kept); 2 wrong usage; 3 missing data; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ from bench.errors import BenchError, UnknownName, UsageError
 from bench.verbs import computing, inputs, life, plugins, reporting
 
 EPILOG = """examples:
-  bench run --methods all --task phantom-cxr-age    ten methods, five folds; running it again resumes it
-  bench report --task phantom-cxr-age               tables and figure in reports/phantom-cxr-age/
-  bench run --task phantom-cxr-age --ablate external   smaller and smaller external sets, down to none
-  bench ls methods swift                            one method: parameters, source, file
-  bench new method my-method                        a working method in one file, and its test
+  bench run --methods all --task phantom-cxr-age       run ten methods on five folds; running it again resumes it
+  bench report --task phantom-cxr-age                  write tables and figures to reports/phantom-cxr-age/
+  bench run --task phantom-cxr-age --ablate external   compare external sets of decreasing size
+  bench ls methods swift                               show a method: parameters, source, file
+  bench new method my-method                           write a working method in one file, and its test
+
+`bench COMMAND --help` describes the options of a command.
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with the nearest right spelling, and without abbreviations."""
+    """An argparse parser that suggests the nearest right spelling and accepts no abbreviations."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given, allow_abbrev=False)
@@ -36,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see `{self.prog} --help`)")
 
     def parse_known_args(self, args: object = None, namespace: object = None) -> object:  # type: ignore[override]
-        # Before argparse's own complaint of what is required: a mistyped option explains why it is missing.
+        # Before argparse reports a missing required option: a mistyped option explains why it is missing.
         words = sys.argv[1:] if args is None else list(args)  # type: ignore[call-overload]
         options = [option for action in self._actions for option in action.option_strings]
         leaf = not any(isinstance(action, argparse._SubParsersAction) for action in self._actions)
@@ -63,18 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"bench: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("bench: interrupted; what is done is kept, the same command resumes", file=sys.stderr)
+        print("bench: interrupted; finished cells are kept, run the same command again to resume", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of a pipe went away (`bench ls | head`); Python would complain again while it shuts down.
+        # The reader of a pipe closed it (`bench ls | head`); Python would report that again at shutdown.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
 def _tell_broken(plugins: Sequence[Path], told: list[str]) -> int:
-    """Say which plugins are left out and why, add it to `told`, and return 1 if one was asked for by `--plugin`."""
+    """Print which plugins are left out and why, add the texts to `told`, and return 1 if one is from `--plugin`."""
     from bench import registry
-    from bench.run import launchers as launchers  # its registry is among those that are surveyed
+    from bench.run import launchers as launchers  # registers the launchers, whose problems are included
 
     told += registry.problems(plugins)
     for text in told:
@@ -83,15 +85,10 @@ def _tell_broken(plugins: Sequence[Path], told: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="bench",
-        description=bench.__doc__,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="bench", description=bench.__doc__, epilog=EPILOG, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"bench {bench.__version__}")
-    verbs = parser.add_subparsers(metavar="command", required=True, parser_class=_Parser)
-
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for room in (computing, reporting, inputs, life, plugins):
         room.add(verbs)
     return parser

@@ -1,19 +1,19 @@
 """Every error that `bench` raises on purpose, and the exit code the command line gives for it.
 
-    BenchError            1   something failed; what was computed is kept
-    ├── UsageError        2   a name, parameter or value that does not exist
+    BenchError            1   something failed; finished cells are kept
+    ├── UsageError        2   a name, parameter or value that is not allowed
     │   └── UnknownName   2   ... with the nearest right spelling
     ├── DataError         3   data that cannot be used as they are
-    │   ├── DataMissing   3   a file or folder that is not there
+    │   ├── DataMissing   3   a missing file or folder
     │   └── DataInvalid   1   a file, row or column with a value that is not allowed
     ├── NotWritten        1   a folder that cannot be written, or a full disk
     ├── PluginBroken      1   a plugin file that cannot be imported or breaks the contract
     ├── UndeclaredSplit   1   a method that reads a split it does not declare in `uses`
-    ├── BatchTooLarge     1   a batch that does not fit into memory and cannot be cut
+    ├── BatchTooLarge     1   a batch that does not fit in memory and cannot be split
     ├── EmptyGroup        1   a fold in which a method or a metric has no images of a group
     └── NonFinite         1   a model with NaN or infinite weights or logits
 
-Interrupting a run exits with 130.
+A run that is interrupted exits with 130.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 
 class BenchError(Exception):
-    """Base of every error with a message meant for the person at the keyboard."""
+    """Base class of every error whose message is meant for the user."""
 
     exit_code = 1
 
@@ -35,7 +35,7 @@ class UsageError(BenchError):
 
 
 class UnknownName(UsageError):
-    """A name that is not registered; the message gives the nearest right spellings."""
+    """A name that is not registered; the message suggests the nearest right spellings."""
 
     def __init__(self, kind: str, given: str, allowed: Iterable[str], *, where: str = "") -> None:
         names = list(allowed)
@@ -45,7 +45,7 @@ class UnknownName(UsageError):
 
 
 class DataError(BenchError):
-    """Data that cannot be used as they are; `code` is that of `bench doctor`, where it has one."""
+    """Data that cannot be used as they are; `code` is the code of `bench doctor`, if there is one."""
 
     exit_code = 3
 
@@ -55,7 +55,7 @@ class DataError(BenchError):
 
 
 class DataMissing(DataError):
-    """A file or folder that is not there: what was looked for and where it is had."""
+    """A missing file or folder; the message says where to get it."""
 
     def __init__(self, looked_for: str, *, get_it: str, code: str = "D002") -> None:
         super().__init__(f"{looked_for} not found. {get_it}", code=code)
@@ -68,11 +68,11 @@ class DataInvalid(DataError):
 
 
 class NotWritten(BenchError):
-    """A folder that cannot be written, or a full disk. A run ends with it: no later cell could be kept either."""
+    """A folder that cannot be written, or a full disk. It ends a run, because no later cell could be stored either."""
 
 
 class PluginBroken(BenchError):
-    """A plugin that cannot be imported or does not keep the contract of `bench.api`."""
+    """A plugin that cannot be imported or breaks the contract of `bench.api`."""
 
 
 class UndeclaredSplit(BenchError):
@@ -80,7 +80,7 @@ class UndeclaredSplit(BenchError):
 
 
 class BatchTooLarge(BenchError):
-    """A batch that does not fit into memory, where parts of it would be another method or do not fit either."""
+    """A batch that does not fit in memory; splitting it would change the method, or its parts do not fit either."""
 
 
 class EmptyGroup(BenchError):

@@ -1,9 +1,10 @@
-"""Leases: which process makes something, told by a file beside it that the holder touches while it lives.
+"""Leases: a file says which process computes something; the process touches the file while it lives.
 
-No locks, which network file systems do not keep. The lease of `f0-s0` is a file `.f0-s0.lease.N` beside the cell's.
-A name can be linked once, so of two that want number N one has it; who finds the holder of N gone takes N + 1. A lease
-counts only if the directory then holds nothing but itself and the one it replaces: in doubt nobody has the cell, and
-it is tried again. A holder that was suspended for so long that another took over asks `mine` before it writes.
+Locks are not used, because network file systems do not keep them. The lease of `f0-s0` is a file `.f0-s0.lease.N` in
+the same folder. A file name can be created only once, so of two processes that want number N one gets it; a process
+that finds the holder of N dead takes N + 1. A lease counts only if the folder then holds no other lease except the
+one that it replaces; in doubt no process has the cell, and it is tried again. A holder that was suspended for so long
+that another took over calls `mine` before it writes.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 BEAT = float(os.environ.get("BENCH_LEASE_BEAT", "60"))
-"""Seconds between two touches of a lease; the environment shortens it for tests."""
+"""Seconds between two touches of a lease. Tests set a shorter time in the environment."""
 MISSED = 5
-"""After so many missed beats a holder is taken for gone."""
+"""A holder counts as dead after this many missed beats."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease: process and parent, the SLURM job it is part of (or ""), and since when (seconds)."""
+    """The holder of a lease: process and parent, its SLURM job (or ""), and the start time (seconds)."""
 
     host: str
     pid: int
@@ -40,10 +41,10 @@ class Holder:
 
 @contextlib.contextmanager
 def lease(file: Path, *, job: str = "") -> Iterator[Holder | None]:
-    """Give None while this process holds the lease of a cell's `file` (its path without ending), else who does.
+    """Take the lease of a cell's `file` (its path without ending): yield None, or the holder if another has it.
 
     Raises:
-        OSError: where the folder cannot be written.
+        OSError: the folder cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     me = Holder(platform.node(), os.getpid(), os.getppid(), job, time.time())
@@ -62,20 +63,20 @@ def lease(file: Path, *, job: str = "") -> Iterator[Holder | None]:
 
 
 def holder(file: Path) -> Holder | None:
-    """Return who holds the lease of a cell's `file`, None where nobody does or the holder is gone."""
+    """Return the holder of the lease of a cell's `file`; None if there is none or it is dead."""
     leases = _leases(file)
     return None if not leases else _alive(leases[-1])
 
 
 def abandon(one: Path) -> None:
-    """Remove the lease `one` where its holder is gone: one that was killed with its result written never returns."""
+    """Remove the lease `one` if its holder is dead: killed after writing its result, it left the lease behind."""
     with contextlib.suppress(OSError):
         if _alive(one) is None:
             one.unlink()
 
 
 def mine(file: Path) -> bool:
-    """Tell whether this process still holds the lease of a cell's `file`: not where it was taken for dead."""
+    """Return whether this process still holds the lease of a cell's `file`, or was replaced as dead."""
     leases = _leases(file)
     found = _read(leases[-1]) if leases else None
     return found is not None and (found.host, found.pid) == (platform.node(), os.getpid())
@@ -108,8 +109,8 @@ def _take(file: Path, me: Holder) -> Path | Holder:
 
 def _beat(own: Path, me: Holder, ended: threading.Event) -> None:
     while not ended.wait(BEAT):
-        # Another's, or gone, where this process was taken for dead: numbers begin anew once nobody holds a lease.
-        # The cell is finished all the same, see above.
+        # The file may belong to another process, or be missing, if this one was taken for dead: numbers start again
+        # once there is no lease. The cell is still finished, see above.
         with contextlib.suppress(OSError):
             if _read(own) == me:
                 os.utime(own)
@@ -145,14 +146,14 @@ def _alive(one: Path) -> Holder | None:
 
 
 def _silent(one: Path) -> bool:
-    """Tell whether the beats are overdue, by the clock of the file server, which stamps both files."""
+    """Return whether the beats are overdue, by the clock of the file server, which stamps both files."""
     now = one.parent / f".clock.{platform.node()}.{os.getpid()}"
     try:
         now.touch()
         return now.stat().st_mtime - one.stat().st_mtime > MISSED * BEAT
     except FileNotFoundError:
         return True
-    except OSError:  # a folder that this process may only read: its own clock has to do
+    except OSError:  # in a read-only folder, the local clock is the only one
         return time.time() - one.stat().st_mtime > MISSED * BEAT
     finally:
         with contextlib.suppress(OSError):
@@ -160,7 +161,7 @@ def _silent(one: Path) -> bool:
 
 
 def running(pid: int) -> bool:
-    """Tell whether a process of this machine lives; one that ended and is not yet reaped does not."""
+    """Return whether a process of this machine lives. One that ended but is not yet reaped does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

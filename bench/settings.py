@@ -1,8 +1,8 @@
-"""All that `bench run` is asked, each option declared once.
+"""The settings of a run. Each option is declared once.
 
 A field of `Settings` is an option of the command line, an entry in `results/runs/*.json`, and a flag of the commands
-that are printed for the user to run next. Which commands have the option, its help text and how its text is read are
-declared with the field. `arguments` makes argparse's options of it, `command` the printed commands.
+that are printed for the user to run next. The field declares which commands have the option, its help text and how
+its text is parsed. `arguments` turns the fields into argparse options, `command` into printed commands.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from typing import Any
 
 from bench.spec import name_of
 
-WHAT, WHERE, HOW = "what", "where", "how"
+WHAT, WHERE, HOW = "what to run", "files and folders", "how to run it"
+GROUPS = (WHAT, WHERE, HOW)
+"""Headings in the help."""
 RUNS = ("run", "tune")
 """Commands that compute cells."""
 OF_TASK = (*RUNS, "prepare", "doctor", "report", "export")
 """Commands that read the data or results of a task."""
 OF_RUNS = ("status", "retry", "cancel", "clean", "metrics")
-"""Commands that know from the results what was run."""
+"""Commands that read from the results folder which runs were requested."""
 POSITIONAL = ("prepare", "doctor")
-"""Commands whose task is an argument without a flag."""
+"""Commands that take the task as an argument without a flag."""
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Return the whole numbers of `0,1,2`, each once."""
+    """Parse whole numbers such as `0,1,2`, each once."""
     try:
         return tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
@@ -39,7 +41,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Return the words of `north,south`."""
+    """Parse words such as `north,south`."""
     words = tuple(word.strip() for word in text.split(","))
     if not all(words):
         raise argparse.ArgumentTypeError(f"'{text}': names or numbers joined by commas expected")
@@ -47,7 +49,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `low` on, or from `low` to `high`."""
+    """Return a parser of whole numbers from `low` to `high`, or without an upper limit."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or int(text) < low or (high is not None and int(text) > high):
@@ -72,106 +74,115 @@ def setting(
     always: bool = False,
     **argument: Any,
 ) -> Any:
-    """Declare one option of a run: its default (or a function that makes it) and its help text.
+    """Declare an option of a run: its default (or a function that returns it) and its help text.
 
     Args:
-        group: the heading in the help: WHAT, WHERE or HOW.
-        verbs: the commands that have it.
-        read: how its text is read. A `Path` is made absolute. Without `read`, the option is a flag that is set or not.
-        again: whether it belongs in a command that makes the same cells: it says what is computed, not by how many.
-        always: whether commands name it even where it has its default.
+        group: the heading in the help, one of `GROUPS`.
+        verbs: the commands that have the option.
+        read: parses its text. A `Path` is made absolute. Without `read`, the option is a switch.
+        again: whether a command that computes the same cells repeats it. Options of the machine, such as the number
+            of GPUs, are not repeated.
+        always: whether printed commands name it even if it has its default.
         argument: further arguments of argparse, such as `metavar`; `flag` replaces the field's name.
     """
     facts = {"says": says, "group": group, "verbs": verbs, "read": read, "again": again, "always": always}
-    metadata = {**facts, "argument": argument}
-    if callable(default):
-        return dataclasses.field(default_factory=default, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    how = {"default_factory": default} if callable(default) else {"default": default}
+    return dataclasses.field(**how, metadata={**facts, "argument": argument})
 
 
-what, where = partial(setting, group=WHAT), partial(setting, group=WHERE, verbs=OF_TASK, read=Path)
+what, where = partial(setting, group=WHAT), partial(setting, group=WHERE, verbs=OF_TASK, read=Path, metavar="DIR")
 how = partial(setting, group=HOW, again=False)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A run as it was asked for: strings, numbers and absolute paths, which workers and JSON files can be given."""
+    """A run as requested: strings, numbers and absolute paths, which JSON files and other processes can receive."""
 
     task: str = what(
         dataclasses.MISSING,
-        "a name of `bench ls tasks` or a .toml file, or a variant such as phantom-cxr-age:external=0.2,epochs=20",
+        "a task of `bench ls tasks`, a .toml file, or a variant such as phantom-cxr-age:external=0.2,epochs=20",
         verbs=(*OF_TASK, *OF_RUNS),
         read=str,
         always=True,
     )
     results: Path = where(
-        lambda: Path("results").absolute(), "cells (default: results)", verbs=(*OF_TASK, *OF_RUNS, "logs")
+        lambda: Path("results").absolute(),
+        "folder of the results (default: results)",
+        verbs=(*OF_TASK, *OF_RUNS, "logs"),
     )
     cache: Path = where(
         lambda: Path(os.environ.get("BENCH_CACHE", ".cache")).absolute(),
-        "decoded images and baselines (default: $BENCH_CACHE, else .cache)",
+        "folder of decoded images and baselines (default: $BENCH_CACHE, else .cache)",
         verbs=(*OF_TASK, "clean"),
     )
-    data: Path | None = where(None, "one folder per source in it (default: $BENCH_DATA)")
+    data: Path | None = where(None, "folder with a subfolder for each dataset (default: $BENCH_DATA)")
     plugins: tuple[Path, ...] = where(
         (),
-        "a plugin of your own; repeatable",
+        "a Python file with your own method, dataset or launcher; can be repeated",
         verbs=(*OF_TASK, "ls", "check", "phantom", "merge"),
         flag="--plugin",
         action="append",
         metavar="FILE.py",
     )
     splits: Path | None = where(
-        None, "folds and external sets of a manifest (default: cut anew, alike)", metavar="FILE"
+        None, "read the folds and external sets from a split manifest (default: draw them)", metavar="FILE"
     )
     baseline: Path | None = where(
         None,
-        "a trained model of your own (state dict; {fold} for one per fold) in place of pre-training",
+        "use your own trained model (a state dict) as the baseline instead of pre-training one; "
+        "{fold} in the path stands for the fold",
         metavar="FILE",
     )
     methods: str = what(
-        "all", "all, or specs such as swift:epsilon=0.2,bmft (default: all)", verbs=RUNS, read=str, always=True
+        "all",
+        "all, or specs joined by commas, such as swift:epsilon=0.2,bmft (default: all)",
+        verbs=RUNS,
+        read=str,
+        always=True,
     )
-    backbone: str | None = what(None, "one of the task's (default: its first)", verbs=RUNS, read=str)
-    folds: tuple[int, ...] | None = what(None, "such as 0,1,2 (default: all of the task)", verbs=RUNS, read=numbers)
-    seeds: tuple[int, ...] = what((0,), "such as 0,1 (default: 0)", verbs=RUNS, read=numbers)
+    backbone: str | None = what(None, "a backbone of the task (default: its first)", verbs=RUNS, read=str)
+    folds: tuple[int, ...] | None = what(None, "folds, such as 0,1,2 (default: all)", verbs=RUNS, read=numbers)
+    seeds: tuple[int, ...] = what((0,), "seeds, such as 0,1 (default: 0)", verbs=RUNS, read=numbers)
     ablate: str | None = what(
         None,
-        "run all settings of a parameter of the methods, or one variant of the task after another: external, epochs, "
-        "or a field with choices",
+        "compare all settings of a method parameter, or variants of the task: external, epochs, or a field that has "
+        "choices",
         read=str,
         metavar="FIELD",
     )
-    force: bool = how(False, "compute done cells again", again=True)
+    force: bool = how(False, "recompute finished cells", again=True)
     jobs: int | None = how(
         None,
-        "cells at a time (default: one per GPU, else cores / threads of the recipe)",
+        "cells to compute at a time (default: one per GPU; without GPUs, as many as fit on the cores)",
         verbs=(*RUNS, "prepare"),
         read=positive,
+        metavar="N",
     )
-    gpus: tuple[str, ...] = how((), "such as 0,1: each cell sees one of them", verbs=RUNS, read=words)
+    gpus: tuple[str, ...] = how((), "GPUs to use, such as 0,1; each cell uses one", verbs=RUNS, read=words)
     per_gpu: int | None = how(
         None,
-        "cells that share a GPU, one of --gpus or of all that are visible (default: 1); a cell that has no memory "
-        "beside others is tried again alone",
+        "cells that share a GPU (default: 1); without --gpus, all visible GPUs are used; a cell that runs out of "
+        "memory is tried again alone",
         verbs=RUNS,
         read=positive,
         metavar="N",
     )
-    on: str = how("local", "a launcher of `bench ls launchers` (default: local)", read=str, metavar="where")
+    on: str = how("local", "a launcher of `bench ls launchers` (default: local)", read=str, metavar="LAUNCHER")
     profile: str | None = how(
-        None, "with --on slurm: of slurm/, or a .toml file: what jobs ask for (default: plain)", read=str
+        None,
+        "with --on slurm: the resources that jobs request, a profile in slurm/ or a .toml file (default: plain)",
+        read=str,
     )
     group_by: str | None = how(
         None,
-        "with --on slurm: a job per cell, or one per fold with its baseline and all methods (default: cell)",
+        "with --on slurm: cell, one job per cell; or fold, one job for all cells of a fold (default: cell)",
         read=str,
         choices=("cell", "fold"),
-        metavar="unit",
+        metavar="UNIT",
     )
-    dry_run: bool = how(False, "print the cells and how each stands; compute nothing")
+    dry_run: bool = how(False, "print the cells and their states, and compute nothing")
     selecting: bool = False
-    """Score on the holdout of each fold and have no test set (see `bench.data.external`). No option: `tune` sets it."""
+    """Score on the holdout of each fold, without test sets (see `bench.data.external`). Only `bench tune` sets it."""
 
 
 @dataclass(frozen=True)
@@ -184,29 +195,25 @@ class Option:
     def flag(self) -> str:
         return self.field.metadata["argument"].get("flag", f"--{self.field.name.replace('_', '-')}")
 
-    @property
-    def dest(self) -> str:
-        """Its name in what argparse returns."""
-        return self.flag.lstrip("-").replace("-", "_")
-
     def add(self, parser: Any, **changes: Any) -> None:
-        """Add it to a parser, or to a group of one; `changes` replace arguments of argparse."""
+        """Add it to a parser or a group of one; `changes` replace arguments of argparse."""
         facts = self.field.metadata
         given = {key: value for key, value in facts["argument"].items() if key != "flag"}
         given |= {"type": facts["read"]} if facts["read"] else {"action": "store_true"}
         if self.field.default is dataclasses.MISSING and self.field.default_factory is dataclasses.MISSING:
             given["required"] = True
-        # The default is that of the field: None here means "not given".
+        # None means "not given": the default is that of the field.
         parser.add_argument(self.flag, default=None, **{"help": facts["says"], **given, **changes})
 
-    def value(self, given: Any) -> Any:
-        """Return what was given, paths made absolute."""
-        if self.field.metadata["read"] is not Path:
+    def value(self, args: argparse.Namespace) -> Any:
+        """Return the value on the command line, with absolute paths; None if it is not given."""
+        given = getattr(args, self.flag.lstrip("-").replace("-", "_"), None)
+        if given is None or self.field.metadata["read"] is not Path:
             return given
         return tuple(path.absolute() for path in given) if isinstance(given, list) else given.absolute()
 
     def words(self, value: Any) -> list[str]:
-        """Return the words of a command that give it a value."""
+        """Return the words of a command that set it to a value."""
         if value is True:
             return [self.flag]
         if isinstance(value, tuple) and self.field.metadata["read"] is Path:
@@ -214,7 +221,7 @@ class Option:
         return [self.flag, ",".join(map(str, value)) if isinstance(value, tuple) else short(value)]
 
     def usual(self, value: Any) -> bool:
-        """Tell whether a value is the default."""
+        """Return whether a value is the default."""
         factory = self.field.default_factory
         return value == (self.field.default if factory is dataclasses.MISSING else factory())
 
@@ -222,51 +229,51 @@ class Option:
 OPTIONS = tuple(Option(field) for field in dataclasses.fields(Settings) if field.metadata)
 
 
+def _options(verb: str, group: str) -> list[Option]:
+    """Return the options of a command under a heading, without a task that has no flag."""
+    found = [one for one in OPTIONS if verb in one.field.metadata["verbs"] and one.field.metadata["group"] == group]
+    return [one for one in found if one.field.name != "task" or verb not in POSITIONAL]
+
+
 def arguments(parser: argparse.ArgumentParser, verb: str, **changes: dict[str, Any]) -> None:
     """Add the options of a command to its parser, under headings.
 
-    `changes` replace arguments of argparse by option. A command with one task without a flag adds it itself.
+    `changes` replace arguments of argparse, by option. A command that takes the task without a flag adds it itself.
     """
-    for group in (WHAT, WHERE, HOW):
-        options = [option for option in OPTIONS if verb in option.field.metadata["verbs"]]
-        options = [one for one in options if one.field.metadata["group"] == group]
-        if verb in POSITIONAL:
-            options = [option for option in options if option.field.name != "task"]
-        heading = parser.add_argument_group(group) if options else parser
-        for option in options:
-            option.add(heading, **changes.get(option.field.name, {}))
+    for group in GROUPS:
+        if options := _options(verb, group):
+            heading = parser.add_argument_group(group)
+            for option in options:
+                option.add(heading, **changes.get(option.field.name, {}))
 
 
 def read_settings(args: argparse.Namespace) -> Settings:
-    """Return the settings that the options of a command give; without a task its name is empty."""
-    given = {option: getattr(args, option.dest, None) for option in OPTIONS}
-    values = {option.field.name: option.value(value) for option, value in given.items() if value is not None}
-    return Settings(**{"task": "", **values})
+    """Return the settings given by the options of a command; without a task, its name is empty."""
+    values = {option.field.name: option.value(args) for option in OPTIONS}
+    return Settings(**{"task": "", **{name: value for name, value in values.items() if value is not None}})
 
 
 def command(verb: str, settings: Settings, *more: str) -> str:
-    """Return a command for the shell with all of the settings that `verb` has an option for and that are not default.
+    """Return a shell command that repeats the settings for which `verb` has an option, except defaults.
 
-    `more` are its words without a flag and flags of its own.
+    `more` are further words: arguments without a flag, or other flags.
     """
     found = ["bench", verb, *([short(settings.task)] if verb in POSITIONAL else []), *more]
-    for option in sorted(OPTIONS, key=lambda one: (WHAT, WHERE, HOW).index(one.field.metadata["group"])):
+    for option in (option for group in GROUPS for option in _options(verb, group)):
         facts, value = option.field.metadata, getattr(settings, option.field.name)
-        if verb not in facts["verbs"] or not facts["again"] or (option.field.name == "task" and verb in POSITIONAL):
-            continue
-        if value and (facts["always"] or not option.usual(value)):
+        if facts["again"] and value and (facts["always"] or not option.usual(value)):
             found += option.words(value)
     return shlex.join(found)
 
 
 def of_task(settings: Settings) -> Settings:
-    """Return the same task, folders and files, with every other option at its default."""
+    """Return the same task, files and folders, with every other option at its default."""
     kept = [option.field.name for option in OPTIONS if option.field.metadata["group"] == WHERE]
     return Settings(settings.task, **{name: getattr(settings, name) for name in kept})
 
 
 def short(value: str | Path) -> str:
-    """Return a path, or the spec of a task in a file, from the working directory where it lies below."""
+    """Return a path below the working directory, or the spec of a task file there, as a relative path."""
     text = str(value)
     base = name_of(text) if isinstance(value, str) else text
     if Path(base).is_absolute() and Path(base).is_relative_to(Path.cwd()):
@@ -276,13 +283,13 @@ def short(value: str | Path) -> str:
 
 
 def elsewhere(settings: Settings) -> Settings:
-    """Return settings without the folders of this machine, for a command that is read on another one."""
-    base = name_of(settings.task)
+    """Return settings without the folders of this machine, for a command that is run on another one."""
+    base, usual = name_of(settings.task), Settings("")
     return dataclasses.replace(
         settings,
         task=Path(base).name + settings.task.removeprefix(base),
-        results=Settings("").results,
-        cache=Settings("").cache,
+        results=usual.results,
+        cache=usual.cache,
         data=None,
         plugins=tuple(Path(file.name) for file in settings.plugins),
         splits=settings.splits and Path(settings.splits.name),

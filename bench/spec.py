@@ -1,7 +1,7 @@
 """The grammar of specs, `name:option=value,...@tuned`: methods, datasets, backbones and variants of a task.
 
 The name of a task may be the path of a TOML file. `@tuned` ends the spec of a method whose parameters `bench tune`
-chooses, fold by fold. No other module takes a spec apart.
+chooses for each fold. Only this module parses specs.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from bench.errors import UnknownName, UsageError
 TUNED = "@tuned"
 _FILE = re.compile(r"(.*?\.toml)(?::(.*))?")
 _OPTION_FIRST = re.compile(r"[^:]*:\s*[\w-]+\s*=")
-"""A spec whose options start at its first colon; a path may hold colons too."""
+"""A spec whose options start at its first colon. A path may contain colons too."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A name, the options that are set, as text, and whether the others are chosen by `bench tune`."""
+    """A name, the options that are set, as text, and whether `bench tune` chooses the others."""
 
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
     tuned: bool = False
 
     def __str__(self) -> str:
-        """Return the spec as text; `parse` gives it back."""
+        """Return the spec as text, the inverse of `parse`."""
         options = ",".join(f"{key}={value}" for key, value in self.options.items())
         return f"{self.name}{':' if options else ''}{options}{TUNED if self.tuned else ''}"
 
     def allowed(self, keys: Collection[str], kind: str = "parameter") -> dict[str, str]:
-        """Return the options of a spec without `@tuned`, all of which must be among `keys`.
+        """Return the options of a spec without `@tuned`, all of which must be in `keys`.
 
         Raises:
-            UnknownName: for another key, with the nearest right spelling; `kind` says what the keys are.
-            UsageError: for a tuned spec.
+            UnknownName: another key; the message suggests the nearest spelling and calls the keys `kind`.
+            UsageError: a tuned spec.
         """
         if self.tuned:
-            raise UsageError(f"'{self}': {TUNED} is allowed only for the methods of a run")
+            raise UsageError(f"'{self}': {TUNED} is allowed only for methods of a run")
         for key in self.options:
             if key not in keys:
                 raise UnknownName(kind, key, keys, where=f" of {self.name}")
@@ -52,10 +52,10 @@ class Spec:
 
 @cache
 def parse(text: str, kind: str = "parameter") -> Spec:
-    """Return the parts of a spec; `kind` says in messages what its options are.
+    """Parse a spec; error messages call its options `kind`.
 
     Raises:
-        UsageError: for an option without `=`, or one given twice.
+        UsageError: an option without `=`, or one that is given twice.
     """
     name, given = _cut(text)
     options: dict[str, str] = {}
@@ -85,12 +85,12 @@ def _cut(text: str) -> tuple[str, str]:
 
 
 def is_tuned(text: str) -> bool:
-    """Tell whether `bench tune` chooses the parameters that a spec leaves open."""
+    """Return whether `bench tune` chooses the parameters that a spec does not set."""
     return text.endswith(TUNED)
 
 
 def tuned(text: str) -> str:
-    """Return the spec of the same method with its other parameters chosen by `bench tune`."""
+    """Return the spec with `@tuned`: `bench tune` chooses the parameters that it does not set."""
     return text + TUNED
 
 
@@ -111,7 +111,7 @@ def split_specs(text: str) -> list[str]:
 
 
 def label(title: str, text: str) -> str:
-    """Return a title with what a spec sets in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
+    """Return a title with the options of a spec in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
     spec = parse(text)
     words = [f"{key.replace('_', ' ')} {_WORDS.get(value, value)}" for key, value in spec.options.items()]
     words += ["tuned"] if spec.tuned else []

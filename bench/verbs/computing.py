@@ -1,4 +1,4 @@
-"""`bench run` and `bench tune`: what computes cells."""
+"""`bench run` and `bench tune`: commands that compute cells."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
-    """Add them to the command line."""
-    run = add_verb(verbs, "run", _run, "compute what is missing of a comparison; again = resume")
+    """Add the commands."""
+    run = add_verb(verbs, "run", _run, "run a comparison; running it again resumes it")
     arguments(run, "run")
 
-    tune = add_verb(verbs, "tune", _tune, "choose parameters on held-out validation images")
-    tune.add_argument("--trials", type=positive, default=8, help="most per method and fold (default: 8)")
+    tune = add_verb(verbs, "tune", _tune, "choose parameters on held-out validation images, then run the methods")
+    tune.add_argument(
+        "--trials",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="the most settings to try per method and fold (default: 8)",
+    )
     tune.add_argument(
         "--objective",
         choices=tuple(OBJECTIVES),
         default="constrained",
-        metavar="objective",
-        help=f"what is best: {', '.join(OBJECTIVES)} (default: constrained)",
+        metavar="OBJECTIVE",
+        help=f"the objective of the choice: {', '.join(OBJECTIVES)} (default: constrained)",
     )
     arguments(tune, "tune")
 

@@ -1,4 +1,4 @@
-"""`bench prepare`, `doctor` and `phantom`: what looks at images and tables."""
+"""`bench prepare`, `doctor` and `phantom`: commands for images and tables."""
 
 from __future__ import annotations
 
@@ -11,28 +11,34 @@ from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
-    """Add them to the command line."""
-    parser = add_verb(verbs, "prepare", _prepare, "decode images and fetch weights, before a run needs them")
-    parser.add_argument("task", help="as for `bench run --task`")
-    parser.add_argument("--verify", action="store_true", help="hold every image against its checksum")
-    arguments(parser, "prepare", jobs={"help": "processes that decode (default: all cores)"})
+    """Add the commands."""
+    parser = add_verb(verbs, "prepare", _prepare, "decode the images of a task and download its weights before a run")
+    parser.add_argument("task", help="a task, as for `bench run --task`")
+    parser.add_argument("--verify", action="store_true", help="compare every decoded image with its checksum")
+    arguments(parser, "prepare", jobs={"help": "processes that decode images (default: one per core)"})
 
-    parser = add_verb(verbs, "doctor", _doctor, "what is wrong with the data of a task or a dataset")
-    parser.add_argument("task", help="a task as for `bench run --task`, or a dataset such as nih_cxr14")
+    parser = add_verb(verbs, "doctor", _doctor, "check the data of a task or a dataset for errors")
+    parser.add_argument("task", help="a task, as for `bench run --task`, or a dataset such as nih_cxr14")
     depth = parser.add_mutually_exclusive_group()
-    depth.add_argument("--fast", action="store_true", help="tables, and images that are decoded already (the default)")
-    depth.add_argument("--full", action="store_true", help="decode every image, into the cache that a run would make")
-    parser.add_argument("--json", action="store_true", help="for machines: counts, and no name of an image")
+    depth.add_argument("--fast", action="store_true", help="check tables and the images decoded so far (default)")
+    depth.add_argument("--full", action="store_true", help="decode every image first, into the cache that runs use")
+    parser.add_argument("--json", action="store_true", help="print JSON, with counts and without the names of images")
     arguments(parser, "doctor")
 
-    phantom = add_verb(verbs, "phantom", _phantom, "write generated images in the layout of an official release")
-    phantom.add_argument("names", nargs="+", metavar="dataset", help="such as mimic_cxr")
+    phantom = add_verb(verbs, "phantom", _phantom, "generate images in the layout of an official release of a dataset")
+    phantom.add_argument("names", nargs="+", metavar="dataset", help="a dataset, such as mimic_cxr")
     phantom.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the trees come to DIR/DATASET: later pass --data DIR"
+        "--out", type=Path, required=True, metavar="DIR", help="write to DIR/DATASET; pass --data DIR to other commands"
     )
-    # Below 40 not every planted fault occurs; above 50,000 the running numbers leave their range.
-    phantom.add_argument("--images", type=whole(40, 50_000), default=1000, help="40 to 50000 a tree (default: 1000)")
-    phantom.add_argument("--seed", type=whole(0), default=0, help="another seed gives other people (default: 0)")
+    # Below 40 images, some of the planted faults do not occur; above 50,000, running numbers leave their range.
+    phantom.add_argument(
+        "--images",
+        type=whole(40, 50_000),
+        default=1000,
+        metavar="N",
+        help="images per dataset, 40 to 50000 (default: 1000)",
+    )
+    phantom.add_argument("--seed", type=whole(0), default=0, help="each seed gives other patients (default: 0)")
     arguments(phantom, "phantom")
 
 

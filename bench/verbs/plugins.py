@@ -1,4 +1,4 @@
-"""`bench ls`, `check` and `new`: what looks at methods and makes them."""
+"""`bench ls`, `check` and `new`: commands for plugins."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
-    """Add them to the command line."""
-    ls = add_verb(verbs, "ls", _ls, "list methods, datasets, launchers, tasks, metrics and the register, or show one")
+    """Add the commands."""
+    ls = add_verb(
+        verbs, "ls", _ls, "list methods, datasets, launchers, tasks, metrics or the register; or show one item"
+    )
     kinds = ("methods", "datasets", "launchers", "tasks", "metrics", "register")
-    ls.add_argument("what", nargs="?", choices=kinds, metavar="what")
-    ls.add_argument("name", nargs="?", help="one of them")
+    ls.add_argument("what", nargs="?", choices=kinds, metavar="what", help=f"{', '.join(kinds)} (default: all)")
+    ls.add_argument("name", nargs="?", help="show this item with its parameters, source and file")
     arguments(ls, "ls")
 
     check = add_verb(verbs, "check", _check, "run the conformance checks on methods")
     check.add_argument("names", nargs="+", metavar="name", help="a method, or all")
     arguments(check, "check")
 
-    new = add_verb(verbs, "new", _new, "write a working plugin and its test")
-    new.add_argument("kind", choices=("method",), metavar="kind")
-    new.add_argument("name", help="such as my-method")
-    new.add_argument("--folder", type=Path, default=Path(), help="where to write (default: here)")
+    new = add_verb(verbs, "new", _new, "write a working method in one file, and its test")
+    new.add_argument("kind", choices=("method",), metavar="kind", help="method")
+    new.add_argument("name", help="the name of the method, such as my-method")
+    new.add_argument("--folder", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: here)")
 
 
 def _ls(args: argparse.Namespace) -> int:

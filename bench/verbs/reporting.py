@@ -1,4 +1,4 @@
-"""`bench report`, `export`, `merge` and `metrics`: what is made of stored cells."""
+"""`bench report`, `export`, `merge` and `metrics`: commands that read stored cells."""
 
 from __future__ import annotations
 
@@ -12,52 +12,57 @@ from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
-    """Add them to the command line."""
-    report = add_verb(verbs, "report", _report, "tables and figures of finished cells")
-    report.add_argument("--all", action="store_true", help="all tasks with results, and the page that links them")
-    report.add_argument("--reports", type=Path, default=Path("reports"), help="where to write (default: reports)")
-    _add_min_cell(report)
+    """Add the commands."""
+    report = add_verb(verbs, "report", _report, "make the tables and figures of finished cells")
+    for flag, says in (
+        ("--all", "report all tasks with results, and write a page that links the reports"),
+        ("--paper", "make the tables and figures of the paper from its tasks, in REPORTS/paper"),
+        ("--twins", "make the tables and figures of the paper from phantom twins, in REPORTS/phantom-twins"),
+        ("--published", "compute statistics from the numbers that the paper prints, in REPORTS/published"),
+    ):
+        report.add_argument(flag, action="store_true", help=says)
     report.add_argument(
         "--from",
         type=Path,
         dest="archive",
         metavar="FILE",
-        help="an archive of `bench export`, instead of results: needs neither its data nor its task",
+        help="report an archive of `bench export`, without its data or task file",
     )
     report.add_argument(
-        "--published", action="store_true", help="statistics over the paper's own numbers instead, in REPORTS/published"
+        "--only", metavar="NAMES", help="make only these artefacts, joined by commas (with --task, --paper or --twins)"
     )
+    report.add_argument("--list", action="store_true", help="list the artefacts, and the commands for missing ones")
     report.add_argument(
-        "--paper", action="store_true", help="the paper's tables and figures from its tasks, in REPORTS/paper"
+        "--reports", type=Path, default=Path("reports"), metavar="DIR", help="folder to write to (default: reports)"
     )
-    report.add_argument(
-        "--twins", action="store_true", help="the same from phantoms in their place, in REPORTS/phantom-twins"
-    )
-    report.add_argument(
-        "--only", metavar="NAMES", help="of --task, --paper or --twins these artefacts alone, joined by commas"
-    )
-    report.add_argument("--list", action="store_true", help="print artefacts, and what makes those that are missing")
-    arguments(report, "report", task={"required": False, "help": "as for `bench run`"})
+    _add_min_cell(report)
+    arguments(report, "report", task={"required": False, "help": "report this task, as for `bench run`"})
 
-    parser = add_verb(verbs, "export", _export, "the results of a task in one archive, to be read elsewhere")
-    parser.add_argument("--out", type=Path, metavar="FILE.tar.gz", help="where to write (default: TASK.tar.gz here)")
+    parser = add_verb(verbs, "export", _export, "pack the results of a task into an archive that others can read")
     parser.add_argument(
-        "--with-predictions", action="store_true", help="also every prediction, with the ids of images (default: none)"
+        "--out", type=Path, metavar="FILE.tar.gz", help="the archive (default: TASK.tar.gz in the working directory)"
+    )
+    parser.add_argument(
+        "--with-predictions", action="store_true", help="include every prediction, with the ids of images (default: no)"
     )
     _add_min_cell(parser)
-    arguments(parser, "export", task={"help": "as for `bench run`"})
+    arguments(parser, "export", task={"help": "a task, as for `bench run`"})
 
-    parser = add_verb(verbs, "merge", _merge, "results of several sites in one report")
-    parser.add_argument("sites", nargs="+", type=Path, metavar="SITE", help="an archive of `bench export`, or results")
-    parser.add_argument("--names", type=words, help="of the sites, such as north,south (default: of their files)")
-    parser.add_argument("--task", help="which, where results are of several")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: reports/TASK-merged)")
+    parser = add_verb(verbs, "merge", _merge, "report the results of several sites together")
+    parser.add_argument(
+        "sites", nargs="+", type=Path, metavar="SITE", help="an archive of `bench export`, or a results folder"
+    )
+    parser.add_argument(
+        "--names", type=words, help="names of the sites, such as north,south (default: those of their files)"
+    )
+    parser.add_argument("--task", help="the task, if a results folder holds several")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: reports/TASK-merged)")
     _add_min_cell(parser)
     arguments(parser, "merge")
 
-    parser = add_verb(verbs, "metrics", _metrics, "scores of stored cells anew, from their predictions")
-    parser.add_argument("--recompute", action="store_true", help="write what changes: new metrics, new definitions")
-    arguments(parser, "metrics", task={"required": False, "help": "as for `bench run` (default: all with cells)"})
+    parser = add_verb(verbs, "metrics", _metrics, "recompute the scores of stored cells from their predictions")
+    parser.add_argument("--recompute", action="store_true", help="write the scores that changed (required)")
+    arguments(parser, "metrics", task={"required": False, "help": "only this task (default: all tasks with cells)"})
 
 
 def _add_min_cell(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +71,7 @@ def _add_min_cell(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=0,
         metavar="N",
-        help="suppress counts and metrics by group where a group and class has fewer images (default: show all)",
+        help="suppress counts and metrics of groups with fewer than N images of a class (default: show all)",
     )
 
 
@@ -84,11 +89,11 @@ def _report(args: argparse.Namespace) -> int:
     }
     given = [name for name, value in scopes.items() if value]
     if len(given) != 1:
-        raise UsageError(f"{' and '.join(given) or 'a report of what'}: one of {', '.join(scopes)} is needed")
+        raise UsageError(f"bench report: give one of {', '.join(scopes)}, not {' and '.join(given) or 'none'}")
     if (args.list or args.only) and given[0] in ("--published", "--from"):
-        raise UsageError(f"{given[0]} is one report: without --list and --only")
+        raise UsageError(f"bench report {given[0]}: --list and --only do not apply")
     if args.only and args.all:
-        raise UsageError("--only is of one report: name it by --task, --paper or --twins")
+        raise UsageError("bench report: --only needs one report: --task, --paper or --twins")
     settings = read_settings(args)
     if args.published:
         return reports.report_published(args.reports)
@@ -129,5 +134,5 @@ def _metrics(args: argparse.Namespace) -> int:
     from bench.cells.rescore import recompute
 
     if not args.recompute:
-        raise UsageError("metrics: give --recompute; `bench ls metrics` lists them")
+        raise UsageError("bench metrics: give --recompute; `bench ls metrics` lists the metrics")
     return recompute(read_settings(args).results, args.task)

@@ -1,16 +1,17 @@
-"""Launchers: what starts the cells of a run, and where. `--on NAME` chooses one; `local` and `slurm` are built in.
+"""Launchers: how and where the cells of a run are started. `--on NAME` chooses one; `local` and `slurm` are built in.
 
-A launcher of your own is one file with one subclass of `Launcher`, given by `--plugin FILE.py` or by the entry-point
-group `bench.launchers`. Its parameters have defaults; `--on NAME:parameter=value` sets them. One that computes the
-cells while the run waits is done with `submit`:
+Your own launcher is one file with one subclass of `Launcher`, loaded by `--plugin FILE.py` or through the entry-point
+group `bench.launchers`. All its parameters have defaults; `--on NAME:parameter=value` sets them. A launcher that
+computes the cells while the run waits needs only `submit`:
 
     def submit(self, work, hear):
         for planned in work.cells:
             hear(Event("started", planned))
             hear(attempt(planned, work.settings))
 
-`bench.run.attempt` leaves the result or the failure on disk, and two processes never compute the same cell. One that
-hands the cells to a queue sets `queues` and says by `queued`, `cancel` and `leftovers` what became of them.
+`bench.run.attempt` writes the result or the failure to disk, and two processes never compute the same cell. A
+launcher that submits the cells to a queue sets `queues`, and reports and removes its jobs with `queued`, `cancel` and
+`leftovers`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Queued:
-    """What a queue says of the job of a cell; `kind` is why one ended that is `gone`, a `FailureKind`."""
+    """The job of a cell in a queue. If it is `gone`, `kind` says why it ended, as a `FailureKind`."""
 
     job: str
     state: Literal["waiting", "running", "gone"]
@@ -43,20 +44,20 @@ class Queued:
 
 @dataclass(frozen=True)
 class Work:
-    """What a launcher is handed: the missing cells of a run that can be computed, baselines first."""
+    """The work for a launcher: the missing cells of a run that can be computed, baselines first."""
 
     task: str
     cells: tuple[PlannedCell, ...]
     settings: Settings
     jobs: int = 1
-    """Cells at a time on this machine."""
+    """The number of cells at a time on this machine."""
     queued: Mapping[str, Queued] = field(default_factory=dict)
-    """By the path of a cell, the jobs of this task; none of a cell in `cells` waits or runs."""
+    """The jobs of this task by the path of the cell. No cell in `cells` has a waiting or running job."""
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """How many cells a queue took, in what ("3 arrays"), and why it did not take the rest."""
+    """How many cells a queue accepted, in how many parts ("3 arrays"), and why it refused the rest."""
 
     cells: int
     where: str
@@ -65,40 +66,40 @@ class Submitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Launcher(Plugin, ABC):
-    """One way of starting cells."""
+    """A way of starting cells."""
 
     queues: ClassVar[bool] = False
     """Whether `submit` returns at once and a queue computes the cells later."""
 
     def accept(self, asked: Settings) -> Settings:
-        """Return settings with `--jobs`, `--gpus` and `--per-gpu` as this launcher reads them; nothing is planned yet.
+        """Return the settings with `--jobs`, `--gpus` and `--per-gpu` adapted to this launcher, before planning.
 
         Raises:
-            UsageError: what this launcher cannot do.
+            UsageError: a combination that this launcher does not support.
         """
         return asked
 
     @abstractmethod
     def submit(self, work: Work, hear: Callable[[Event], None]) -> Submitted | None:
-        """Compute the cells, telling `hear` of every event; or, where it `queues`, submit them and say how many.
+        """Compute the cells and call `hear` with every event; or, if it `queues`, submit them and return how many.
 
-        A method's cell starts from the weights of its fold's baseline: it must come after it.
+        The cell of a method starts from the weights of its fold's baseline, which must be computed before.
         """
 
     def preview(self, work: Work) -> list[str]:
-        """Return the lines by which `--dry-run` says what `submit` would queue."""
+        """Return what `submit` would queue, as lines for `--dry-run`."""
         return [f"would submit {planned.cell}" for planned in work.cells]
 
     def queued(self, results: Path, task: str) -> Mapping[str, Queued]:
-        """Return, by the path of a cell, the jobs of a task that wait, run, or ended without result or failure."""
+        """Return the jobs of a task that wait, run, or ended without result or failure, by the path of the cell."""
         return {}
 
     def cancel(self, results: Path, task: str | None) -> str:
-        """Stop what waits or runs, of a task or of all; return what was done, such as `2 jobs cancelled`."""
+        """Cancel waiting and running cells of one task or of all; return a summary such as `2 jobs cancelled`."""
         return ""
 
     def leftovers(self, results: Path, task: str, moving: set[str]) -> list[Path]:
-        """Return files and folders that `bench clean` may remove: of submissions with no cell in `moving`."""
+        """Return files and folders that `bench clean` may remove: those of submissions without a cell in `moving`."""
         return []
 
 
@@ -106,16 +107,16 @@ LAUNCHERS = Registry("launcher", Launcher, "bench.run.launchers")
 
 
 def chosen(settings: Settings) -> Launcher:
-    """Return the launcher that a run asks for: by name or spec, with what the options of the command line set.
+    """Return the launcher of a run, from its name or spec and the launcher options of the command line.
 
     Raises:
-        UnknownName: no such launcher, or an option that it does not have; with the nearest right spelling.
+        UnknownName: no such launcher, or an option that it does not have; the message suggests the nearest spelling.
         UsageError: a value that is not allowed.
     """
     launcher = LAUNCHERS.build(settings.on, settings.plugins)
+    fields = [field.name for field in dataclasses.fields(launcher)]
     given = {"profile": settings.profile, "group_by": settings.group_by}
     options = {name: value for name, value in given.items() if value is not None}
-    fields = [field.name for field in dataclasses.fields(launcher)]
     for name in options:
         if name not in fields:
             raise UnknownName("option", name, fields, where=f" of launcher {settings.on}")
@@ -129,5 +130,5 @@ def every(plugins: Sequence[Path] = ()) -> list[Launcher]:
 
 
 def queued(results: Path, task: str, plugins: Sequence[Path] = ()) -> dict[str, Queued]:
-    """Return what all queues say of the cells of a task, by their paths."""
+    """Return the jobs of a task in all queues, by the path of the cell."""
     return {cell: job for launcher in every(plugins) for cell, job in launcher.queued(results, task).items()}

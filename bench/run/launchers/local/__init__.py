@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -25,46 +26,41 @@ class Local(Launcher):
     """Worker processes on this machine, on its cores or GPUs."""
 
     def accept(self, asked: Settings) -> Settings:
-        """Deal the cells over all GPUs that are visible, where `--per-gpu` comes without `--gpus`."""
+        """Use all visible GPUs if `--per-gpu` is given without `--gpus`."""
         return replace(asked, gpus=visible_gpus()) if asked.per_gpu and not asked.gpus else asked
 
     def submit(self, work: Work, hear: Callable[[Event], None]) -> None:
-        """Compute the cells in `work.jobs` processes; raises KeyboardInterrupt after Ctrl-C."""
+        """Compute the cells in `work.jobs` processes; raise KeyboardInterrupt after Ctrl-C."""
         run_pool(work.cells, work.settings, work.jobs, hear)
 
     def cancel(self, results: Path, task: str | None) -> str:
-        """Stop the runs on this machine that compute cells of these results."""
+        """Stop the runs on this machine that compute cells of one task or of all in these results."""
         found = [by for status in status_of(results, task) for by in holders(status.planned, results).values()]
         pools = {by.parent for by in found if by.host == platform.node() and not by.job and by.parent > 1}
         for pid in pools:
-            # Its workers leave with it; their leases are those of processes that are gone.
+            # Its workers end with it, and their leases then count as those of dead processes.
             os.kill(pid, signal.SIGTERM)
         return f"{len(pools)} runs on this machine stopped"
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """Return the names of the GPUs of this machine: those of CUDA_VISIBLE_DEVICES, else all that nvidia-smi lists.
+    """Return the names of the GPUs: those in CUDA_VISIBLE_DEVICES, else all that `nvidia-smi` lists.
 
     Raises:
         UsageError: there are none.
     """
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    given, where = os.environ.get("CUDA_VISIBLE_DEVICES"), "nvidia-smi lists none"
     if given is not None:
         found = tuple(name.strip() for name in given.split(",") if name.strip() not in ("", "-1"))
         where = f"CUDA_VISIBLE_DEVICES is '{given}'"
     else:
-        found, where = _listed(), "nvidia-smi lists none"
+        found = ()
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
+            found = tuple(re.findall(r"^GPU (\d+):", told.stdout, re.MULTILINE))
     if not found:
         raise UsageError(
-            f"--per-gpu: no GPU is visible ({where}): name them by --gpus 0,1, or leave --per-gpu out; without a GPU, "
-            "--jobs says how many cells run at a time"
+            f"--per-gpu: no GPU is visible ({where}): name GPUs with --gpus 0,1, or omit --per-gpu; without a GPU, "
+            "--jobs sets the number of cells at a time"
         )
     return found
-
-
-def _listed() -> tuple[str, ...]:
-    try:
-        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return tuple(re.findall(r"^GPU (\d+):", told, re.MULTILINE))

@@ -1,9 +1,9 @@
-"""Run cells in a few worker processes of this machine, baselines first; one failure stops nothing else.
+"""Compute cells in a few worker processes on this machine, baselines first; one failure does not stop the others.
 
-Workers live through many cells, because importing torch takes longer than a small cell. Each computes with
-the number of threads that the recipe fixes, so that results do not depend on how many run beside it. A worker
-that dies fails its cell alone and is replaced; all workers leave when this process goes, however it goes.
-A cell that another process computes is asked for again until it is done there or that process is gone.
+A worker computes many cells, because importing torch takes longer than a small cell. Each worker uses the number of
+threads that the recipe fixes, so that results do not depend on how many run at a time. If a worker dies, its cell
+fails and the worker is replaced; when this process ends, in whatever way, all workers end. A cell that another
+process computes is tried again until that process has finished it or has died.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import os
 import signal
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import cycle, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -30,44 +32,36 @@ from bench.run.plan import PlannedCell
 from bench.settings import Settings
 
 ASK_AGAIN = 2.0
-"""Seconds after which a cell that another process holds is asked for again."""
+"""Seconds between two attempts at a cell that another process holds."""
 
 ALIKE = 3
-"""So many first cells of a method that fail with the same error keep its others from being started in this run."""
+"""If this many first cells of a method fail with the same error, its other cells are not started in this run."""
 
 Fold = tuple[int, int]
-"""Fold and seed: cells that agree in them start from one baseline."""
+"""Fold and seed; cells with equal ones start from the same baseline."""
 
 
 def run_pool(
-    cells: Sequence[PlannedCell],
-    settings: Settings,
-    jobs: int,
-    on_event: Callable[[Event], None],
-    *,
-    job: str = "",
+    cells: Sequence[PlannedCell], settings: Settings, jobs: int, on_event: Callable[[Event], None], *, job: str = ""
 ) -> None:
-    """Run all cells on `jobs` workers; `on_event` hears of everything, in this process.
+    """Compute all cells on `jobs` workers; `on_event` is called with every event, in this process.
 
-    A method's cell waits for the baseline of its fold, and is reported as blocked where that failed; so are the
-    others of a method whose first `ALIKE` cells fail alike. With `--gpus` each worker sees one of them, and a cell that
-    has no memory beside others is tried again alone (`sharing`). Ctrl-C once starts no more cells and finishes
-    those that run; twice stops at once. `job` is the SLURM job that this process is part of.
+    The cell of a method waits for the baseline of its fold, and is reported as blocked if that fails. The remaining
+    cells of a method are blocked too if its first `ALIKE` cells fail alike. With `--gpus`, each worker sees one GPU,
+    and a cell that runs out of memory beside others is tried again alone (`sharing`). The first Ctrl-C starts no more
+    cells and waits for the running ones; the second stops at once. `job` is the SLURM job of this process.
 
     Raises:
         KeyboardInterrupt: after either.
     """
     waiting, sharing = _Waiting(list(cells)), Sharing()
-    slots = range(min(jobs, len(cells)))
-    gpus = settings.gpus
-    seen = [gpus[i % len(gpus)] if gpus else "" for i in slots]
+    seen = list(islice(cycle(settings.gpus or ("",)), min(jobs, len(cells))))
     start = partial(_start, settings, job)
     with _draining() as interrupted, _workers(start, seen) as workers:
         while True:
             for planned, why in waiting.blocked():
                 on_event(Event("blocked", planned, why))
-            for at in range(len(workers)):
-                worker = workers[at]
+            for at, worker in enumerate(workers):
                 ready = [] if interrupted() or worker.busy else sharing.allowed(waiting.ready(), worker, workers)
                 if ready:
                     planned = choose(ready, worker.fold, {_fold(w.busy) for w in workers if w.busy})
@@ -82,7 +76,7 @@ def run_pool(
             busy = [worker for worker in workers if worker.busy]
             if not busy and (interrupted() or not waiting.cells):
                 break
-            # With a limit: neither an interruption nor a cell held elsewhere makes a pipe readable.
+            # With a timeout: neither an interruption nor a cell that another process ends makes a pipe readable.
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
                 event = worker.receive(settings)
@@ -100,32 +94,30 @@ def run_pool(
 
 @dataclass
 class _Waiting:
-    """Cells that are not started, and what is known of the baselines of their folds."""
+    """Cells that are not started, and the state of the baselines of their folds."""
 
     cells: list[PlannedCell]
     broken: set[Fold] = field(default_factory=set)
     later: dict[PlannedCell, float] = field(default_factory=dict)
-    ends: dict[str, list[str]] = field(default_factory=dict)
-    """How the cells of each method ended: class of the error, or "" where they are done."""
+    ends: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """How the cells of each method ended: the class of the error, or "" for success."""
 
     def __post_init__(self) -> None:
         self.unfinished = {_fold(p) for p in self.cells if p.cell.spec == BASELINE}
 
     def blocked(self) -> list[tuple[PlannedCell, str]]:
-        """Take out and return the cells that are not to be started, each with the reason."""
-        reasons = [(p, why) for p in self.cells if (why := self._reason(p))]
-        taken = {p for p, _ in reasons}
-        self.cells = [p for p in self.cells if p not in taken] if taken else self.cells
-        for planned in taken:
-            if planned.cell.spec == BASELINE:
-                self.unfinished.discard(_fold(planned))
-                self.broken.add(_fold(planned))
-        return reasons
+        """Remove and return the cells that must not be started, each with the reason."""
+        reasons = {p: why for p in self.cells if (why := self._reason(p))}
+        self.cells = [p for p in self.cells if p not in reasons]
+        broken = {_fold(p) for p in reasons if p.cell.spec == BASELINE}
+        self.unfinished -= broken
+        self.broken |= broken
+        return list(reasons.items())
 
     def _reason(self, planned: PlannedCell) -> str:
         if planned.cell.spec != BASELINE and _fold(planned) in self.broken:
             return "its baseline failed"
-        first = self.ends.get(planned.cell.spec, [])[:ALIKE]
+        first = self.ends[planned.cell.spec][:ALIKE]
         if len(first) == ALIKE and first[0] and len(set(first)) == 1:
             return f"the first {ALIKE} cells of {planned.cell.spec} failed alike: {first[0]}"
         return ""
@@ -133,21 +125,18 @@ class _Waiting:
     def ready(self) -> list[PlannedCell]:
         """Return the cells that may start now."""
         now = time.monotonic()
-        return [
-            p
-            for p in self.cells
-            if (p.cell.spec == BASELINE or _fold(p) not in self.unfinished) and self.later.get(p, 0.0) <= now
-        ]
+        due = [p for p in self.cells if self.later.get(p, 0.0) <= now]
+        return [p for p in due if p.cell.spec == BASELINE or _fold(p) not in self.unfinished]
 
     def heard(self, event: Event) -> None:
-        """Learn how the attempt at a cell ended."""
+        """Record how the attempt at a cell ended."""
         planned = event.planned
         if event.kind in ("held", "put back"):
             self.later[planned] = time.monotonic() + ASK_AGAIN if event.kind == "held" else 0.0
             self.cells.append(planned)
             return
         if event.kind in ("done", "failed"):
-            self.ends.setdefault(planned.cell.spec, []).append(event.error.name if event.error else "")
+            self.ends[planned.cell.spec].append(event.error.name if event.error else "")
         if planned.cell.spec == BASELINE:
             self.unfinished.discard(_fold(planned))
             self.broken |= {_fold(planned)} if event.kind == "failed" else set()
@@ -155,7 +144,7 @@ class _Waiting:
 
 @contextlib.contextmanager
 def _draining() -> Iterator[Callable[[], bool]]:
-    """Give whether Ctrl-C was pressed; pressed again it raises KeyboardInterrupt."""
+    """Yield a function that returns whether Ctrl-C was pressed. The second Ctrl-C raises KeyboardInterrupt."""
     pressed: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -163,9 +152,9 @@ def _draining() -> Iterator[Callable[[], bool]]:
 
     def first(*_: object) -> None:
         pressed.append(1)
-        # Not what was there before: a shell lets what it starts in the background ignore the signal.
+        # Not the previous handler: processes that a shell starts in the background ignore the signal.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.write(2, b"\nfinishing the running cells; Ctrl-C again stops them\n")
+        os.write(2, b"\nwaiting for the running cells; press Ctrl-C again to stop them\n")
 
     before = signal.signal(signal.SIGINT, first)
     try:
@@ -176,7 +165,7 @@ def _draining() -> Iterator[Callable[[], bool]]:
 
 @contextlib.contextmanager
 def _workers(start: Callable[[str], _Worker], gpus: Sequence[str]) -> Iterator[list[_Worker]]:
-    """Give a worker per slot; none of them is left in the end."""
+    """Yield a worker for each entry of `gpus`; at the end, all workers are stopped."""
     workers: list[_Worker] = []
     try:
         for gpu in gpus:
@@ -190,7 +179,7 @@ def _workers(start: Callable[[str], _Worker], gpus: Sequence[str]) -> Iterator[l
 
 
 def _renew(workers: list[_Worker], gpu: str, start: Callable[[str], _Worker]) -> None:
-    """Put new processes in the place of those that hold memory of a GPU; none of them is busy."""
+    """Replace the workers that hold memory of a GPU; none of them is busy."""
     for at, worker in enumerate(workers):
         if worker.gpu == gpu and worker.used:
             worker.process.kill()
@@ -199,17 +188,17 @@ def _renew(workers: list[_Worker], gpu: str, start: Callable[[str], _Worker]) ->
 
 
 def _put_back(event: Event, settings: Settings, gpu: str) -> Event:
-    """Return the event of a cell that goes back among those that wait, and take back that it failed."""
-    cell, text = event.planned.cell, f"no memory beside others: put back until it has GPU {gpu} for itself"
+    """Return the event of a cell that waits again, and remove its failure."""
+    cell, text = event.planned.cell, f"out of memory beside other cells: put back until GPU {gpu} is free"
     write_log(settings.results, cell, text)
     failure_file(settings.results, cell).unlink(missing_ok=True)
     return Event("put back", event.planned, text)
 
 
 def choose(ready: Sequence[PlannedCell], last: Fold | None, busy: Container[Fold]) -> PlannedCell:
-    """Return the cell for a worker: a baseline, else one of the fold it was on, of a fold nobody is on, or any.
+    """Return the cell for a worker: a baseline, else one of its last fold, of a fold without a worker, or any.
 
-    What settings of a fold have in common is then made once, not by two workers at the same time.
+    Two workers then rarely compute the values that settings of a fold share at the same time.
     """
     if ready[0].cell.spec == BASELINE:
         return ready[0]
@@ -227,11 +216,11 @@ class _Worker(WorkerSlot):
     process: BaseProcess
     pipe: Connection
     fold: Fold | None = None
-    """Of the cell that it works on or worked on last."""
+    """The fold of its current or last cell."""
     dead: bool = False
 
     def send(self, planned: PlannedCell) -> None:
-        # A worker that died while idle is found out by the next `receive`.
+        # If the worker died while idle, the next `receive` notices.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send(planned)
 
@@ -243,21 +232,21 @@ class _Worker(WorkerSlot):
             self.dead = True
             self.process.join()
             if not settings.force and store.state(settings.results, self.busy.cell, self.busy.hash) == "done":
-                return Event("done", self.busy)  # it died after that, or before it saw that another run was faster
+                # It died afterwards, or before it noticed that another run had computed the cell.
+                return Event("done", self.busy)
             code = self.process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             kind = kind_of_exit(code)
-            hint = "; the system kills a process so when memory is short" if kind == "oom" else ""
-            message = f"the worker ended by {how}{hint}"
-            error = Error(name="WorkerDied", kind=kind, message=message)
+            hint = "; the system sends it when memory runs out" if kind == "oom" else ""
+            error = Error(name="WorkerDied", kind=kind, message=f"the worker ended with {how}{hint}")
             save_failure(self.busy, settings, error)
             return Event("failed", self.busy, error=error)
 
 
 def kind_of_exit(code: int) -> FailureKind:
-    """Return why a worker ended: by its exit code, which is negative for a signal."""
+    """Return why a worker ended, from its exit code, which is negative for a signal."""
     if code == -signal.SIGKILL:
-        return "oom"  # most likely: the system kills so when memory is short
+        return "oom"  # most likely: the system sends it when memory runs out
     return "cancelled" if code in (-signal.SIGTERM, -signal.SIGINT) else "bug"
 
 
@@ -265,30 +254,16 @@ def _start(settings: Settings, job: str, gpu: str) -> _Worker:
     # Spawned, not forked: a fork copies locks that other threads of this process may hold.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, settings, job), daemon=True)
-    with _visible(gpu):
-        process.start()
+    process = context.Process(target=_work, args=(theirs, settings, job, gpu), daemon=True)
+    process.start()
     theirs.close()
     return _Worker(process=process, pipe=ours, gpu=gpu)
 
 
-@contextlib.contextmanager
-def _visible(gpu: str) -> Iterator[None]:
-    """Let a process that is started now see one GPU: it has to know before it imports torch."""
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+def _work(pipe: Connection, settings: Settings, job: str, gpu: str) -> None:
     if gpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    try:
-        yield
-    finally:
-        if gpu and before is None:
-            del os.environ["CUDA_VISIBLE_DEVICES"]
-        elif before is not None:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before
-
-
-def _work(pipe: Connection, settings: Settings, job: str) -> None:
-    # Ctrl-C, and the signals by which SLURM ends a job, reach the whole group; the parent decides.
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before the first attempt imports torch
+    # Ctrl-C, and the signals by which SLURM ends a job, reach all processes of the group; the parent decides.
     for number in (signal.SIGINT, *((signal.SIGTERM, signal.SIGUSR2) if job else ())):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()

@@ -1,7 +1,8 @@
-"""Cells that share a GPU: which may start beside others, and which has a GPU to itself.
+"""Cells that share a GPU: which may start beside others, and which get a GPU to themselves.
 
-Cells that share a GPU share its memory. One that ends without memory beside others has not failed yet: it is put back,
-nothing else is started on that GPU, and it runs again once it is alone there. What it needs alone is a failure.
+Cells that share a GPU share its memory. A cell that runs out of memory beside others has not failed yet: it is put
+back, no other cell starts on that GPU, and it runs again once it is alone there. If it then runs out of memory again,
+it has failed.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from bench.run.plan import PlannedCell
 
 @dataclass
 class WorkerSlot:
-    """One worker: the GPU that it sees ("": the choice is left to the system) and the cell that it computes."""
+    """A worker: the GPU that it sees ("": the system chooses) and the cell that it computes."""
 
     gpu: str = ""
     busy: PlannedCell | None = None
     used: bool = False
-    """Whether its process has computed a cell: it holds memory of the GPU since then, even when idle."""
+    """Whether its process has computed a cell; since then it holds memory of the GPU, even when idle."""
     shared: bool = False
-    """Whether another process held memory of the GPU while this one computed its cell."""
+    """Whether another process held memory of the GPU while this one computed the cell."""
 
 
 @dataclass
 class Sharing:
-    """Who may start where."""
+    """Decides which cells may start on which GPU."""
 
     alone: dict[PlannedCell, str] = field(default_factory=dict)
-    """Cells that ran out of memory beside others -> the GPU that each waits for, or has, for itself."""
+    """Cells that ran out of memory beside others -> the GPU that each waits for, or has, alone."""
 
     def allowed(self, ready: Sequence[PlannedCell], slot: WorkerSlot, slots: Sequence[WorkerSlot]) -> list[PlannedCell]:
-        """Return which of the ready cells may start on a free slot."""
+        """Return the ready cells that may start on a free worker slot."""
         if not slot.gpu:
             return list(ready)
         running = [other.busy for other in _beside(slot, slots) if other.busy]
@@ -44,14 +45,14 @@ class Sharing:
         return [planned for planned in ready if planned not in self.alone]
 
     def start(self, planned: PlannedCell, slot: WorkerSlot, slots: Sequence[WorkerSlot]) -> None:
-        """Note that a cell starts in a slot."""
+        """Record that a cell starts on a worker slot."""
         beside = _beside(slot, slots)
         slot.busy, slot.used, slot.shared = planned, True, any(other.used for other in beside)
         for other in beside:
             other.shared = True
 
     def put_back(self, planned: PlannedCell, kind: str, slot: WorkerSlot) -> bool:
-        """Tell whether a cell that failed so is to be tried again alone; from then on its GPU waits for it."""
+        """Return whether a cell that failed with this kind is tried again alone; then its GPU is kept free for it."""
         again = kind == "oom" and bool(slot.gpu) and slot.shared and planned not in self.alone
         if again:
             self.alone[planned] = slot.gpu
