@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import bench
 from bench.errors import BenchError, UnknownName, UsageError
-from bench.verbs import computing, inputs, life, plugins, reporting
+from bench.verbs import inputs, plugins, reporting, runs
 
 EPILOG = """examples:
   bench run --methods all --task phantom-cxr-age       run ten methods on five folds; running it again resumes it
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="bench", description=bench.__doc__, epilog=EPILOG, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"bench {bench.__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for room in (computing, reporting, inputs, life, plugins):
+    for room in (runs, reporting, inputs, plugins):
         room.add(verbs)
     return parser
 

@@ -85,12 +85,10 @@ def mine(file: Path) -> bool:
 def _take(file: Path, me: Holder) -> Path | Holder:
     leases = _leases(file)
     replaced = leases[-1] if leases else None
-    if replaced is not None:
-        other = _alive(replaced)
-        if other is not None:
-            return other
-    own = _numbered(file, _number(replaced) + 1 if replaced else 1)
-    written = file.parent / f".{file.name}.taking.{me.host}.{me.pid}"
+    if replaced is not None and (other := _alive(replaced)) is not None:
+        return other
+    own = file.with_name(f".{file.name}.lease.{_number(replaced) + 1 if replaced else 1}")
+    written = file.with_name(f".{file.name}.taking.{me.host}.{me.pid}")
     try:
         written.write_text(json.dumps(asdict(me)), encoding="utf-8")
         os.link(written, own)
@@ -121,10 +119,6 @@ def _leases(file: Path) -> list[Path]:
     return sorted(found, key=_number)
 
 
-def _numbered(file: Path, number: int) -> Path:
-    return file.parent / f".{file.name}.lease.{number}"
-
-
 def _number(one: Path) -> int:
     return int(one.suffix[1:])
 
@@ -138,11 +132,9 @@ def _read(one: Path) -> Holder | None:
 
 def _alive(one: Path) -> Holder | None:
     found = _read(one)
-    if found is None:
+    if found is None or (found.host == platform.node() and not running(found.pid)) or _silent(one):
         return None
-    if found.host == platform.node():
-        return found if running(found.pid) and not _silent(one) else None
-    return None if _silent(one) else found
+    return found
 
 
 def _silent(one: Path) -> bool:

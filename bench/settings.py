@@ -69,29 +69,31 @@ def setting(
     group: str,
     verbs: Sequence[str] = ("run",),
     *,
-    read: Callable[[str], Any] | None = None,
+    read: Callable[[str], Any] = str,
     again: bool = True,
     always: bool = False,
     **argument: Any,
 ) -> Any:
     """Declare an option of a run: its default (or a function that returns it) and its help text.
 
+    An option whose default is False is a switch.
+
     Args:
         group: the heading in the help, one of `GROUPS`.
         verbs: the commands that have the option.
-        read: parses its text. A `Path` is made absolute. Without `read`, the option is a switch.
+        read: parses its text. A `Path` is made absolute.
         again: whether a command that computes the same cells repeats it. Options of the machine, such as the number
             of GPUs, are not repeated.
         always: whether printed commands name it even if it has its default.
         argument: further arguments of argparse, such as `metavar`; `flag` replaces the field's name.
     """
     facts = {"says": says, "group": group, "verbs": verbs, "read": read, "again": again, "always": always}
-    how = {"default_factory": default} if callable(default) else {"default": default}
+    how: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
     return dataclasses.field(**how, metadata={**facts, "argument": argument})
 
 
-what, where = partial(setting, group=WHAT), partial(setting, group=WHERE, verbs=OF_TASK, read=Path, metavar="DIR")
-how = partial(setting, group=HOW, again=False)
+what, how = partial(setting, group=WHAT, verbs=RUNS), partial(setting, group=HOW, again=False)
+where = partial(setting, group=WHERE, verbs=OF_TASK, read=Path, metavar="DIR")
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,11 @@ class Settings:
         dataclasses.MISSING,
         "a task of `bench ls tasks`, a .toml file, or a variant such as phantom-cxr-age:external=0.2,epochs=20",
         verbs=(*OF_TASK, *OF_RUNS),
-        read=str,
         always=True,
+        required=True,
     )
     results: Path = where(
-        lambda: Path("results").absolute(),
-        "folder of the results (default: results)",
-        verbs=(*OF_TASK, *OF_RUNS, "logs"),
+        lambda: Path("results").absolute(), "results folder (default: results)", verbs=(*OF_TASK, *OF_RUNS, "logs")
     )
     cache: Path = where(
         lambda: Path(os.environ.get("BENCH_CACHE", ".cache")).absolute(),
@@ -129,25 +129,17 @@ class Settings:
     )
     baseline: Path | None = where(
         None,
-        "use your own trained model (a state dict) as the baseline instead of pre-training one; "
-        "{fold} in the path stands for the fold",
+        "use your own trained model (a state dict) as the baseline; {fold} in the path stands for the fold",
         metavar="FILE",
     )
-    methods: str = what(
-        "all",
-        "all, or specs joined by commas, such as swift:epsilon=0.2,bmft (default: all)",
-        verbs=RUNS,
-        read=str,
-        always=True,
-    )
-    backbone: str | None = what(None, "a backbone of the task (default: its first)", verbs=RUNS, read=str)
-    folds: tuple[int, ...] | None = what(None, "folds, such as 0,1,2 (default: all)", verbs=RUNS, read=numbers)
-    seeds: tuple[int, ...] = what((0,), "seeds, such as 0,1 (default: 0)", verbs=RUNS, read=numbers)
+    methods: str = what("all", "all, or specs such as swift:epsilon=0.2,bmft (default: all)", always=True)
+    backbone: str | None = what(None, "a backbone of the task (default: its first)")
+    folds: tuple[int, ...] | None = what(None, "folds, such as 0,1,2 (default: all)", read=numbers)
+    seeds: tuple[int, ...] = what((0,), "seeds, such as 0,1 (default: 0)", read=numbers)
     ablate: str | None = what(
         None,
-        "compare all settings of a method parameter, or variants of the task: external, epochs, or a field that has "
-        "choices",
-        read=str,
+        "compare the settings of a method parameter, or variants of the task (external, epochs, a field with choices)",
+        verbs=("run",),
         metavar="FIELD",
     )
     force: bool = how(False, "recompute finished cells", again=True)
@@ -161,22 +153,19 @@ class Settings:
     gpus: tuple[str, ...] = how((), "GPUs to use, such as 0,1; each cell uses one", verbs=RUNS, read=words)
     per_gpu: int | None = how(
         None,
-        "cells that share a GPU (default: 1); without --gpus, all visible GPUs are used; a cell that runs out of "
-        "memory is tried again alone",
+        "cells that share a GPU (default: 1), on all visible GPUs or on --gpus; a cell that runs out of memory is "
+        "tried again alone",
         verbs=RUNS,
         read=positive,
         metavar="N",
     )
-    on: str = how("local", "a launcher of `bench ls launchers` (default: local)", read=str, metavar="LAUNCHER")
+    on: str = how("local", "a launcher of `bench ls launchers` (default: local)", metavar="LAUNCHER")
     profile: str | None = how(
-        None,
-        "with --on slurm: the resources that jobs request, a profile in slurm/ or a .toml file (default: plain)",
-        read=str,
+        None, "with --on slurm: resources of the jobs, a profile in slurm/ or a .toml file (default: plain)"
     )
     group_by: str | None = how(
         None,
-        "with --on slurm: cell, one job per cell; or fold, one job for all cells of a fold (default: cell)",
-        read=str,
+        "with --on slurm: a job per cell, or one per fold with its baseline and all methods (default: cell)",
         choices=("cell", "fold"),
         metavar="UNIT",
     )
@@ -199,9 +188,7 @@ class Option:
         """Add it to a parser or a group of one; `changes` replace arguments of argparse."""
         facts = self.field.metadata
         given = {key: value for key, value in facts["argument"].items() if key != "flag"}
-        given |= {"type": facts["read"]} if facts["read"] else {"action": "store_true"}
-        if self.field.default is dataclasses.MISSING and self.field.default_factory is dataclasses.MISSING:
-            given["required"] = True
+        given |= {"action": "store_true"} if self.field.default is False else {"type": facts["read"]}
         # None means "not given": the default is that of the field.
         parser.add_argument(self.flag, default=None, **{"help": facts["says"], **given, **changes})
 

@@ -43,7 +43,7 @@ class Cell:
     fold: int
     seed: int
     choice: str = ""
-    """What `bench tune` chose for a tuned spec, as JSON (see `bench.run.tuned_choice`)."""
+    """What `bench tune` chose for a tuned spec, as JSON (see `bench.run.plan`)."""
 
     @property
     def runs(self) -> str:

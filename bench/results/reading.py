@@ -10,8 +10,7 @@ from bench.cells.record import Failure, Record, read
 from bench.cells.store import read_cell
 from bench.data.task_data import TaskData
 from bench.errors import BenchError, DataInvalid, DataMissing, UnknownName
-from bench.run.plan import cell_hash
-from bench.run.tuned_choice import with_choice
+from bench.run.plan import cell_hash, with_choice
 from bench.settings import Settings
 
 

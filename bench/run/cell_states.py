@@ -72,7 +72,9 @@ def _status(planned: PlannedCell, results: Path, names: frozenset[str], queued: 
     if queued is not None and queued.state != "gone":
         return CellStatus("running" if queued.state == "running" else "submitted", f"job {queued.job}")
     if f"{stem}.failed.json" in names:
-        return CellStatus("failed", _failure_line(results, cell))
+        found = failure(results, cell)
+        error = found.error if found else Error(name="unknown", kind="bug")
+        return CellStatus("failed", f"{error.kind}: {error.name}: {error.message.partition(chr(10))[0]}")
     if queued is not None:
         return CellStatus("stale", f"job {queued.job} ended: {queued.kind}")
     if leased:
@@ -91,12 +93,6 @@ def failure(results: Path, cell: Cell) -> Failure | None:
     """Return the stored failure of a cell; None if there is no complete one."""
     with contextlib.suppress(DataInvalid):
         return read(failure_file(results, cell), Failure)
-
-
-def _failure_line(results: Path, cell: Cell) -> str:
-    found = failure(results, cell)
-    error = found.error if found else Error(name="unknown", kind="bug")
-    return f"{error.kind}: {error.name}: {error.message.partition(chr(10))[0]}"
 
 
 def last_line(results: Path, cell: Cell) -> str:

@@ -8,7 +8,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -31,17 +31,12 @@ from bench.learn.device import device, keep_memory
 from bench.learn.predict import predict
 from bench.net import Net
 from bench.run import environment, pictures
-from bench.run.context import CellRun, SharedCache, uncounted
+from bench.run.context import CellRun, SharedCache, Splits, uncounted
 from bench.run.plan import PlannedCell, build_method, cell_hash, checkpoint_file, describe_cell
 from bench.run.pretraining import SEEN, load_baseline, take_baseline, train_baseline
 from bench.score.definitions import VERSION
 from bench.score.metrics import evaluate, score_sets
 from bench.settings import Settings
-
-Splits = Mapping[str, Callable[[], ImageSplit]]
-"""Name -> a function that opens the split."""
-Arrays = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
-"""Set -> logits (N,), labels (N,) and groups (N,)."""
 
 
 def run_cell(
@@ -63,25 +58,19 @@ def run_cell(
     method = build_method(cell.runs, settings.plugins)
     data, pair = _choose_pair(data, baseline, splits["val"])
     splits = open_splits(settings, data, cell.fold)
-    run = CellRun(
-        baseline,
-        data.task.recipe,
-        _for_methods(splits, data),
-        method.uses,
-        cell,
-        report=report,
-        shared_cache=_shared_cache(settings, data, cell, method, baseline_sha),
-    )
+    fitting, shared = _for_methods(splits, data), _shared_cache(settings, data, cell, method, baseline_sha)
+    run = CellRun(baseline, data.task.recipe, fitting, method.uses, cell, report=report, shared_cache=shared)
     model = uncounted(_fit(method, run, data, cell))
     seconds = time.perf_counter() - started
 
     opened = {name: splits[name]() for name in ("val", *data.task.ood)}
-    sets: Arrays = {
-        name: (_predict(model, split, cell.spec, run), split.y.cpu().numpy(), split.a.cpu().numpy())
-        for name, split in opened.items()
-    }
+    try:
+        logits = {name: predict(model, split, run.log).cpu().numpy() for name, split in opened.items()}
+    except NonFinite as error:
+        raise NonFinite(f"{cell.spec}: {error}") from None
+    sets = {name: (logits[name], split.y.cpu().numpy(), split.a.cpu().numpy()) for name, split in opened.items()}
     first = next(iter(data.task.ood))
-    shown = b"" if data.selecting else _pictures(run, model, opened[first], sets[first][0])
+    shown = b"" if data.selecting else _pictures(run, model, opened[first], logits[first])
     attribute, groups = data.task.attribute.column, data.task.attribute.names
     read = ("train", "external", *opened)
     images = {name: Images(**facts) for name, facts in _fingerprints(data, cell.fold, read).items()}
@@ -224,13 +213,6 @@ def _fingerprints(data: TaskData, fold: int, names: Iterable[str]) -> dict[str, 
     return found
 
 
-def _predict(model: nn.Module, split: ImageSplit, method: str, run: CellRun) -> np.ndarray:
-    try:
-        return predict(model, split, run.log).cpu().numpy()
-    except NonFinite as error:
-        raise NonFinite(f"{method}: {error}") from None
-
-
 def _pictures(run: CellRun, model: nn.Module, split: ImageSplit, logits: np.ndarray) -> bytes:
     """Return the file with the strips that the method kept, and maps of a few images of a test set."""
     maps = pictures.maps(model, split, logits)
@@ -241,9 +223,15 @@ def _pictures(run: CellRun, model: nn.Module, split: ImageSplit, logits: np.ndar
 
 
 def _predictions(
-    opened: Mapping[str, ImageSplit], sets: Arrays, patients: Mapping[str, pd.Series], attribute: str
+    opened: Mapping[str, ImageSplit],
+    sets: Mapping[str, Sequence[np.ndarray]],
+    patients: Mapping[str, pd.Series],
+    attribute: str,
 ) -> pd.DataFrame:
-    """Return one row per image of each set, with the columns of `bench.cells.predictions`."""
+    """Return one row per image of each set, with the columns of `bench.cells.predictions`.
+
+    `sets` holds the logits, labels and groups (N,) of each set.
+    """
     tables = []
     for name, (logits, y, a) in sets.items():
         columns = {

@@ -26,6 +26,9 @@ from bench.run.plan import digest
 from bench.seeds import seed_of
 from bench.spec import name_of
 
+Splits = Mapping[str, Callable[[], ImageSplit]]
+"""Name -> a function that opens the split."""
+
 
 @dataclass
 class Passes:
@@ -54,7 +57,7 @@ class CellRun:
         self,
         model: Net,
         recipe: Recipe,
-        splits: Mapping[str, Callable[[], ImageSplit]],
+        splits: Splits,
         uses: frozenset[str],
         cell: Cell,
         *,

@@ -27,7 +27,6 @@ def describe(recipe: Recipe) -> Environment:
 
     from bench.learn.device import device
 
-    submitted = os.environ.get("BENCH_SUBMITTED_CODE")
     return Environment(
         bench=bench.__version__,
         commit=_git("rev-parse", "HEAD"),
@@ -36,7 +35,7 @@ def describe(recipe: Recipe) -> Environment:
         versions={name: version(name) for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn")},
         host=platform.node(),
         device=torch.cuda.get_device_name() if device().type == "cuda" else platform.machine(),
-        submitted=json.loads(submitted) if submitted else {},
+        submitted=json.loads(os.environ.get("BENCH_SUBMITTED_CODE", "{}")),
         precision=precision(recipe),
     )
 

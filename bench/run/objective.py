@@ -12,8 +12,6 @@ AUC_DROP = 0.01
 """How far the AUC may be below the baseline's under `constrained`."""
 BIAS_LIMIT = 0.05
 """The EOdds from which a setting is worthless under `threshold`."""
-BIAS_WEIGHT = 1.0
-"""The AUC that a unit of EOdds costs under `linear`."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,11 @@ def threshold(one: Scores, baseline: Scores) -> tuple[float, ...]:
 
 def linear(one: Scores, baseline: Scores) -> tuple[float, ...]:
     """AUC - EOdds."""
-    return (one.auc - BIAS_WEIGHT * one.eodds,)
+    return (one.auc - one.eodds,)
 
 
 OBJECTIVES: dict[str, Callable[[Scores, Scores], tuple[float, ...]]] = {
-    "constrained": constrained,
-    "threshold": threshold,
-    "linear": linear,
+    objective.__name__: objective for objective in (constrained, threshold, linear)
 }
 
 

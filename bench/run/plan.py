@@ -1,4 +1,8 @@
-"""The cells of a run, and the identity of each."""
+"""The cells of a run, the identity of each, and the choices of `bench tune` that complete tuned cells.
+
+<results>/tuning/cells/<task>/<backbone>/<spec>/f0-s0.json         a trial: a cell scored on the holdout of its fold
+                                         <spec>@tuned/f0-s0.json   the choice, and the trials behind it
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench import registry
 from bench.api import Method, Recipe, Task
-from bench.cells.identity import BASELINE, SCHEMA, Cell, baselines_folder
-from bench.cells.record import Fit
+from bench.cells.identity import BASELINE, SCHEMA, Cell, baselines_folder, cell_file, tuning_results
+from bench.cells.record import Choice, Fit, read
 from bench.data import group_pair
+from bench.data.sample_table import fingerprint
 from bench.data.task_data import TaskData
-from bench.errors import BenchError, UnknownName, UsageError
-from bench.spec import describe, name_of, split_specs, tuned, untuned
+from bench.errors import BenchError, DataInvalid, UsageError
+from bench.settings import Settings, command
+from bench.spec import describe, is_tuned, name_of, split_specs, tuned, untuned
 
 PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
@@ -63,11 +71,9 @@ def plan(
     left_out = undefined(methods, data.task, plugins)
     specs = [spec for spec in dict.fromkeys([BASELINE, *methods]) if spec not in left_out]
     # Settings of a method are neighbours, because the first of a fold computes what they share.
-    order = [(fold, seed, spec) for seed in seeds for fold in folds for spec in specs]
-    order.sort(key=lambda item: item[2] != BASELINE)
+    every = [Cell(data.task.name, backbone, spec, fold, seed) for seed in seeds for fold in folds for spec in specs]
     cells = []
-    for fold, seed, spec in order:
-        cell = Cell(data.task.name, backbone, spec, fold, seed)
+    for cell in sorted(every, key=lambda cell: cell.spec != BASELINE):
         try:
             cell = complete(cell)
             cells.append(PlannedCell(cell, cell_hash(cell, data, plugins)))
@@ -121,15 +127,6 @@ def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
 @cache
 def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
     return registry.METHODS.build(untuned(spec), plugins)
-
-
-def check_backbone(task: Task, backbone: str | None) -> str:
-    """Return the backbone to use, by default the first of the task."""
-    if backbone is None:
-        return task.backbones[0]
-    if backbone not in task.backbones:
-        raise UnknownName("backbone", backbone, task.backbones, where=f" of task {task.name}")
-    return backbone
 
 
 def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
@@ -211,3 +208,46 @@ def describe_cell(cell: Cell, method: Method) -> Fit:
         fold=cell.fold,
         seed=cell.seed,
     )
+
+
+def choice_file(settings: Settings, cell: Cell) -> Path:
+    """Return the file of the choice for a tuned cell."""
+    return cell_file(tuning_results(settings.results), cell)
+
+
+def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) -> str:
+    """Hash all that a choice depends on besides the objective and the number of trials.
+
+    The data of the trials and of the run give the same hash: holdout, validation and external set are functions of
+    the source set and the fold.
+    """
+    method = build_method(cell.spec, plugins)
+    identity = {
+        "baseline": {**baseline_identity(cell, data), "train": data.fingerprint("train", cell.fold)},
+        "source": fingerprint(data.tables["source"]),
+        "recipe": dataclasses.asdict(data.task.recipe),
+        "version": method.version,
+        "parameters": dataclasses.asdict(method),
+        "search": {name: list(values) for name, values in method.search.items()},
+    }
+    return digest(identity)
+
+
+def with_choice(cell: Cell, data: TaskData, settings: Settings) -> Cell:
+    """Return a tuned cell with its choice; any other cell unchanged.
+
+    Raises:
+        BenchError: there is no choice, or it was made with other images, recipe, version or search grid.
+    """
+    if not is_tuned(cell.spec):
+        return cell
+    plain = untuned(cell.spec)
+    where = f"for {plain} on fold {cell.fold}, seed {cell.seed}"
+    again = f"run `{command('tune', dataclasses.replace(settings, methods=plain))}`"
+    try:
+        choice = read(choice_file(settings, cell), Choice)
+    except DataInvalid:
+        raise BenchError(f"nothing has been chosen {where}: {again}") from None
+    if choice.identity != choice_identity(cell, data, settings.plugins):
+        raise BenchError(f"the choice {where} is stale: {again} again")
+    return dataclasses.replace(cell, choice=msgspec.json.encode(choice).decode())

@@ -1,4 +1,9 @@
-"""The baseline of a fold: trained once, on its training part, stored by its identity, and shared by all methods."""
+"""The baseline of a fold: trained once, on its training part, stored by its identity, and shared by all methods.
+
+While a baseline is trained, a checkpoint holds all that the next step depends on, in one file that is replaced on a
+timer. A process that resumes from it produces the same bytes as one that was never stopped, on the same kind of
+processor.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +11,24 @@ import copy
 import hashlib
 import io
 import math
+import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+import bench
 from bench import learn
 from bench.api import Recipe
 from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData
-from bench.errors import DataInvalid, EmptyGroup
+from bench.errors import DataInvalid, EmptyGroup, NotWritten
 from bench.files import write_file
 from bench.learn.device import device
 from bench.learn.load_checkpoint import user_checkpoint_state
@@ -27,11 +36,13 @@ from bench.learn.network import build_net
 from bench.learn.predict import predict
 from bench.learn.train import Stateful
 from bench.net import Net
-from bench.run.checkpoint import Checkpoint
-from bench.run.context import CellRun, packed
+from bench.run.context import CellRun, Splits, packed
 from bench.run.plan import PRETRAIN_SPLITS
 from bench.score.metrics import auc_of_sorted
 from bench.seeds import seed_of
+
+EVERY = float(os.environ.get("BENCH_CHECKPOINT_EVERY", "600"))
+"""Seconds between two checkpoints, the most work that can be lost. Tests set a shorter time in the environment."""
 
 
 def load_baseline(file: Path, backbone: str) -> tuple[Net, str]:
@@ -62,11 +73,7 @@ SEEN = (
 
 
 def train_baseline(
-    file: Path,
-    cell: Cell,
-    data: TaskData,
-    splits: Mapping[str, Callable[[], ImageSplit]],
-    report: Callable[[str], None] | None = None,
+    file: Path, cell: Cell, data: TaskData, splits: Splits, report: Callable[[str], None] | None = None
 ) -> None:
     """Train a baseline with the prediction loss for the epochs of the recipe; keep the last epoch (SWiFT, 4.3).
 
@@ -93,30 +100,21 @@ def train_baseline(
     every: dict[str, Stateful | None] = {"best": best, "plateau": plateau}
     parts = {name: part for name, part in every.items() if part is not None}
     checkpoint = Checkpoint(file.with_suffix(".checkpoint"), parts, run.progress)
-    learn.finetune(
-        run,
-        run.model,
-        loss=learn.objective(run, trained_on, 1.0),
-        split=trained_on,
-        epochs=recipe.pretrain_epochs,
-        lr=recipe.pretrain_lr,
-        stage="pre-training",
-        how=learn.Training(
-            optimiser=optimiser,
-            schedule="cosine" if recipe.pretrain_decay else "constant",
-            after_epoch=after_epoch,
-            checkpoint=checkpoint,
-        ),
-    )
+    schedule = "cosine" if recipe.pretrain_decay else "constant"
+    how = learn.Training(optimiser=optimiser, schedule=schedule, after_epoch=after_epoch, checkpoint=checkpoint)
+    loss, epochs, lr = learn.objective(run, trained_on, 1.0), recipe.pretrain_epochs, recipe.pretrain_lr
+    learn.finetune(run, run.model, loss=loss, split=trained_on, epochs=epochs, lr=lr, stage="pre-training", how=how)
     write_file(file, packed(run.model.state_dict() if best is None else best.state))
     checkpoint.remove()
 
 
 def _optimiser(recipe: Recipe, net: Net) -> torch.optim.Optimizer:
     parameters, lr = list(net.parameters()), recipe.pretrain_lr
-    decay = {"momentum": recipe.pretrain_momentum, "weight_decay": recipe.pretrain_weight_decay}
-    adam = recipe.pretrain_optimiser == "adam"
-    optimiser = torch.optim.Adam(parameters, lr=lr) if adam else torch.optim.SGD(parameters, lr=lr, **decay)
+    momentum, decay = recipe.pretrain_momentum, recipe.pretrain_weight_decay
+    if recipe.pretrain_optimiser == "adam":
+        optimiser: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=lr)
+    else:
+        optimiser = torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=decay)
     if (largest := recipe.pretrain_clip) is not None:
 
         def clip(*_: object) -> None:
@@ -156,3 +154,67 @@ class _Best:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         self.auc, self.state = state_dict["auc"], state_dict["state"]
+
+
+class Checkpoint:
+    """The checkpoint of one training; implements `bench.learn.train.Checkpoint`.
+
+    A checkpoint that is damaged, or was written by other code (of bench or torch), is not resumed, because the weights
+    would belong to neither version. Training then starts again, with a warning. A checkpoint that cannot be written
+    causes a warning only: if the disk stays full, writing the result fails with an error.
+
+    Args:
+        file: named like the result, so that its name covers everything that defines the numbers.
+        parts: objects whose state changes during training, besides those that the training loop passes.
+        say: called with a one-line warning.
+    """
+
+    def __init__(self, file: Path, parts: Mapping[str, Stateful], say: Callable[[str], None]) -> None:
+        self._file, self._parts, self._say, self._last = file, parts, say, time.monotonic()
+
+    def resume(self, parts: Mapping[str, Stateful]) -> bool:
+        """Restore the stored state of every part; return whether there was one."""
+        if not self._file.is_file():
+            return False
+        kept = _read(self._file)
+        if kept is None or kept.get("code") != _code():
+            why = "is damaged" if kept is None else "was written by other code"
+            self._say(f"warning: the checkpoint {self._file.name} {why}: pre-training starts anew")
+            return False
+        for name, part in {**self._parts, **parts}.items():
+            part.load_state_dict(kept[name])
+        return True
+
+    def keep(self, parts: Mapping[str, Stateful]) -> None:
+        """Write the state of every part if the last checkpoint is old enough."""
+        if time.monotonic() - self._last < EVERY:
+            return
+        states = {name: part.state_dict() for name, part in {**self._parts, **parts}.items()}
+        try:
+            content = packed({**states, "code": _code()})
+            write_file(self._file, hashlib.sha256(content).digest() + content)
+        except NotWritten as error:
+            self._say(f"warning: no checkpoint: {error}")
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the file; called once the result is written."""
+        self._file.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """Return the stored states; None if the file is damaged, which torch alone does not notice for a number."""
+    written = file.read_bytes()
+    content = written[hashlib.sha256().digest_size :]
+    if not written.startswith(hashlib.sha256(content).digest()):
+        return None
+    return torch.load(io.BytesIO(content), weights_only=True)  # on the CPU; each part moves its tensors
+
+
+@cache
+def _code() -> str:
+    """Return a digest of the code that computes: torch and every module of the package."""
+    digest, root = hashlib.sha256(torch.__version__.encode()), Path(bench.__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

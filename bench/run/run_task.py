@@ -16,15 +16,14 @@ from bench.cells import store
 from bench.cells.identity import BASELINE, baselines_folder, cell_file, cells_folder, failure_file, splits_file
 from bench.data import split_manifest
 from bench.data.task_data import TaskData, open_data
-from bench.errors import DataError, EmptyGroup, NotWritten
+from bench.errors import DataError, EmptyGroup, NotWritten, UnknownName
 from bench.files import check_writable, write_file
 from bench.run import launchers
 from bench.run.attempt import Event, describe_error, save_failure
 from bench.run.cell_states import cell_statuses
 from bench.run.history import remember
-from bench.run.plan import PlannedCell, check_backbone, checkpoint_file, method_specs, plan, undefined
+from bench.run.plan import PlannedCell, checkpoint_file, method_specs, plan, undefined, with_choice
 from bench.run.progress import counting, watching
-from bench.run.tuned_choice import with_choice
 from bench.settings import Settings, command
 
 
@@ -97,7 +96,9 @@ def plan_run(settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
     """
     task = taskfile.resolve(settings.task)
     specs = method_specs(settings.methods, settings.plugins, task.recipe)
-    backbone = check_backbone(task, settings.backbone)
+    backbone = settings.backbone or task.backbones[0]
+    if backbone not in task.backbones:
+        raise UnknownName("backbone", backbone, task.backbones, where=f" of task {task.name}")
     data = open_data(settings)
     folds = settings.folds if settings.folds is not None else tuple(range(task.folds))
     if data.user_checkpoint is not None:

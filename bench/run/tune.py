@@ -19,7 +19,7 @@ import msgspec
 
 from bench.api import Method
 from bench.cells import store
-from bench.cells.identity import BASELINE, Cell, cell_file
+from bench.cells.identity import BASELINE, Cell, cell_file, tuning_results
 from bench.cells.record import Choice, Facts, Record
 from bench.data.external import HOLDOUT
 from bench.errors import UnknownName, UsageError
@@ -27,9 +27,8 @@ from bench.files import write_json
 from bench.options import conditions
 from bench.run import launchers
 from bench.run.objective import choose, scores_of
-from bench.run.plan import build_method, method_specs
+from bench.run.plan import build_method, choice_file, choice_identity, method_specs
 from bench.run.run_task import plan_run, print_run, run_task
-from bench.run.tuned_choice import choice_file, choice_identity, selecting
 from bench.seeds import seed_of
 from bench.settings import Settings
 from bench.spec import TUNED, describe, is_tuned, parse, tuned
@@ -85,7 +84,9 @@ def print_tune(settings: Settings, *, trials: int, objective: str) -> int:
     tries = {spec: candidates(spec, trials, settings.plugins) for spec in specs}
     print(f"selection by '{objective}', at most {trials} trials per method and fold", file=sys.stderr)
     every = ",".join(one for some in tries.values() for one in some)
-    trial_run = selecting(dataclasses.replace(settings, methods=every))
+    # The trials have no test sets, and a separate folder that no report reads.
+    separate = tuning_results(settings.results)
+    trial_run = dataclasses.replace(settings, methods=every, results=separate, selecting=True)
     outcome = run_task(trial_run)
     lacking = _choose_all(trial_run, tries, settings, objective)
     code = outcome.tell()

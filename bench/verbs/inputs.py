@@ -31,13 +31,8 @@ def add(verbs: Any) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="write to DIR/DATASET; pass --data DIR to other commands"
     )
     # Below 40 images, some of the planted faults do not occur; above 50,000, running numbers leave their range.
-    phantom.add_argument(
-        "--images",
-        type=whole(40, 50_000),
-        default=1000,
-        metavar="N",
-        help="images per dataset, 40 to 50000 (default: 1000)",
-    )
+    images = "images per dataset, 40 to 50000 (default: 1000)"
+    phantom.add_argument("--images", type=whole(40, 50_000), default=1000, metavar="N", help=images)
     phantom.add_argument("--seed", type=whole(0), default=0, help="each seed gives other patients (default: 0)")
     arguments(phantom, "phantom")
 

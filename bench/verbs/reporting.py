@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +80,8 @@ def _report(args: argparse.Namespace) -> int:
     from bench.report import reports
     from bench.report.numbers.paper_layout import ITSELF, TWINS
 
-    scopes = {
-        "--task": args.task,
-        "--all": args.all,
-        "--paper": args.paper,
-        "--twins": args.twins,
-        "--published": args.published,
-        "--from": args.archive,
-    }
-    given = [name for name, value in scopes.items() if value]
+    scopes = ("--task", "--all", "--paper", "--twins", "--published", "--from")
+    given = list(compress(scopes, (args.task, args.all, args.paper, args.twins, args.published, args.archive)))
     if len(given) != 1:
         raise UsageError(f"bench report: give one of {', '.join(scopes)}, not {' and '.join(given) or 'none'}")
     if (args.list or args.only) and given[0] in ("--published", "--from"):

@@ -12,7 +12,7 @@ from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData, task_data
 from bench.errors import EmptyGroup
 from bench.learn.predict import predict
-from bench.run import checkpoint, pretraining
+from bench.run import pretraining
 from bench.run.compute_cell import open_splits, open_task
 from bench.run.pretraining import train_baseline
 from bench.score.metrics import auc_of_sorted
@@ -201,7 +201,7 @@ KINDS = {
 @pytest.mark.parametrize("stops", [(6,), (4, 5)], ids=["mid-epoch", "twice"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_training_that_is_stopped_and_resumed_ends_with_the_same_bytes(world, tmp_path, monkeypatch, kind, stops):
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(pretraining, "EVERY", 0.0)
     heard = impatient(monkeypatch)
     changes = {"pretrain_epochs": 3, **KINDS[kind]}
     per_epoch = -(-len(world[1]["train"]()) // 32)
@@ -227,7 +227,7 @@ def test_a_training_that_is_stopped_and_resumed_ends_with_the_same_bytes(world, 
 
 @pytest.mark.parametrize("harm", ["cut", "a bit", "other code"])
 def test_a_checkpoint_that_cannot_be_taken_up_is_said_and_training_starts_anew(world, tmp_path, monkeypatch, harm):
-    monkeypatch.setattr(checkpoint, "EVERY", 0.0)
+    monkeypatch.setattr(pretraining, "EVERY", 0.0)
     trained(world, tmp_path)
     whole, said = (tmp_path / "baseline.pt").read_bytes(), []
     splits, _ = interrupted(world, 6)
@@ -240,7 +240,7 @@ def test_a_checkpoint_that_cannot_be_taken_up_is_said_and_training_starts_anew(w
     elif harm == "a bit":
         content[len(content) // 2] ^= 1
     else:
-        monkeypatch.setattr(checkpoint, "_code", lambda: "of tomorrow")
+        monkeypatch.setattr(pretraining, "_code", lambda: "of tomorrow")
     file.write_bytes(content)
     splits, split = interrupted(world, -1)
     train_baseline(tmp_path / "baseline.pt", CELL, world[0], splits, said.append)
@@ -252,7 +252,7 @@ def test_a_checkpoint_that_cannot_be_taken_up_is_said_and_training_starts_anew(w
 
 def test_a_checkpoint_is_taken_on_a_timer(world, tmp_path):
     """Ten minutes at most are lost, and a short training writes none."""
-    assert 0 < checkpoint.EVERY <= 600
+    assert 0 < pretraining.EVERY <= 600
     splits, _ = interrupted(world, 6)
     with pytest.raises(Stopped):
         trained(world, tmp_path, splits)

@@ -9,7 +9,7 @@ import pytest
 
 from bench.report.rerun_commands import Line, once
 from bench.settings import Settings, of_task, read_settings
-from bench.verbs import computing, reporting
+from bench.verbs import reporting, runs
 
 TASK = "phantom-cxr-age"
 USUAL = Settings(TASK)
@@ -29,7 +29,7 @@ def read(*words):
     """What the command line makes of some words."""
     parser = argparse.ArgumentParser()
     verbs = parser.add_subparsers()
-    computing.add(verbs)
+    runs.add(verbs)
     reporting.add(verbs)
     return read_settings(parser.parse_args(words))
 

@@ -23,9 +23,8 @@ from bench.errors import BenchError, DataInvalid, DataMissing, UndeclaredSplit, 
 from bench.files import write_json
 from bench.run.context import CellRun
 from bench.run.objective import Scores, choose, scores_of
-from bench.run.plan import cell_hash, describe_cell, method_specs
+from bench.run.plan import cell_hash, choice_file, choice_identity, describe_cell, method_specs, with_choice
 from bench.run.tune import candidates, make_choice
-from bench.run.tuned_choice import choice_file, choice_identity, with_choice
 from bench.score import metrics
 from bench.settings import Settings
 from bench.tasks import TASKS

@@ -19,32 +19,19 @@ FIRST_WAIT = 1.0
 """Seconds before the second try; doubled for each further one, with jitter."""
 PATIENCE = 60
 """Seconds after which a command counts as unanswered."""
-SILENT = (
-    "unable to contact slurm controller",
-    "socket timed out",
-    "connection refused",
-    "connection timed out",
-    "connect failure",
-    "communication connection failure",
-    "zero bytes were transmitted or received",
-    "send/recv",
-    "slurm backup controller in standby",
-    "in maintenance",
+SILENT = re.compile(
+    "unable to contact slurm controller|socket timed out|connection refused|connection timed out|connect failure|"
+    "communication connection failure|zero bytes were transmitted or received|send/recv|"
+    "slurm backup controller in standby|in maintenance",
+    re.IGNORECASE,
 )
-"""Parts of messages that mean that the controller does not answer."""
-LIMITED = (
-    "submitlimit",
-    "submit limit",
-    "maxsubmitjob",
-    "job violates accounting/qos policy",
-    "temporarily unable to accept",
-    "job count limit",
-    "maxjobcount",
-    "qosmax",
-    "assocmax",
-    "assocgrp",
+"""Messages that mean that the controller does not answer."""
+LIMITED = re.compile(
+    "submitlimit|submit limit|maxsubmitjob|job violates accounting/qos policy|temporarily unable to accept|"
+    "job count limit|maxjobcount|qosmax|assocmax|assocgrp",
+    re.IGNORECASE,
 )
-"""Parts of messages of `sbatch` that mean that the user may submit no more jobs for now."""
+"""Messages of `sbatch` that mean that the user may submit no more jobs for now."""
 
 
 class NotAnswered(BenchError):
@@ -122,9 +109,7 @@ def accounts(names: Sequence[str], since: float) -> list[Entry]:
     except BenchError:
         return []
     found = []
-    for line in out.splitlines():
-        name, _, rest = line.partition("|")
-        job, _, state = rest.partition("|")
+    for name, job, state in (line.split("|") for line in out.splitlines() if line.count("|") == 2):
         number, _, index = job.partition("_")
         found.append(_entry(name, number, index, state))
     return found
@@ -173,10 +158,10 @@ def _run(*words: str) -> str:
     if ended is not None and ended.returncode == 0:
         return ended.stdout.decode(errors="replace")
     said = " ".join(output.decode(errors="replace").split())
-    if ended is not None and any(part in said.lower() for part in SILENT):
+    if ended is not None and SILENT.search(said):
         raise NotAnswered(f"{words[0]}: {said}")
     # At MaxJobCount, sbatch says so and keeps trying by itself for minutes.
-    if words[0] == "sbatch" and any(part in said.lower() for part in LIMITED):
+    if words[0] == "sbatch" and LIMITED.search(said):
         raise LimitReached(f"the cluster accepts no more jobs for now ({said})")
     if ended is None:
         raise NotAnswered(f"{words[0]} did not answer within {PATIENCE} s")

@@ -47,11 +47,6 @@ class Submission:
     submitted: float
     job: str
 
-    @property
-    def name(self) -> str:
-        """The unique name of the job."""
-        return self.folder.name
-
 
 def new_folder(results: Path) -> Path:
     """Return the folder of a new submission: a random name that says nothing about the data."""
@@ -78,7 +73,7 @@ def submissions(results: Path, task: str | None = None) -> list[Submission]:
             tasks = tuple(tuple(cell["path"] for cell in cells) for cells in intent["tasks"])
             number = job.read_text(encoding="utf-8").strip() if job.is_file() else ""
             found.append(Submission(file.parent, tasks, float(intent["submitted"]), number))
-    return sorted(found, key=lambda one: (one.submitted, one.name))
+    return sorted(found, key=lambda one: (one.submitted, one.folder.name))
 
 
 def queued(results: Path, task: str) -> dict[str, Queued]:
@@ -91,7 +86,7 @@ def queued(results: Path, task: str) -> dict[str, Queued]:
     if not known or not commands.available():
         return {}
     try:
-        entries = commands.queue([one.name for one in known])
+        entries = commands.queue([one.folder.name for one in known])
     except commands.NotAnswered as error:
         print(f"{error}; the state of waiting jobs is unknown", file=sys.stderr)
         return {}
@@ -102,7 +97,7 @@ def queued(results: Path, task: str) -> dict[str, Queued]:
     found: dict[str, Queued] = {}
     vanished: list[tuple[Submission, int]] = []
     for one in known:
-        tasks = there[one.name]
+        tasks = there[one.folder.name]
         if tasks and not one.job:
             acknowledge(one.folder, next(iter(tasks.values())).job)
         for index, cells in enumerate(one.tasks):
@@ -125,12 +120,12 @@ def _ends(tasks: list[tuple[Submission, int]]) -> dict[str, Queued]:
     """Return how tasks that left the queue without a result ended, as far as the accounting knows."""
     if not tasks:
         return {}
-    names = list(dict.fromkeys(one.name for one, _ in tasks))
+    names = list(dict.fromkeys(one.folder.name for one, _ in tasks))
     ended = commands.accounts(names, min(one.submitted for one, _ in tasks))
     kinds = {(entry.name, entry.index): kind_of_state(entry.state) for entry in ended}
     found = {}
     for one, index in tasks:
-        if kind := kinds.get((one.name, index)):
+        if kind := kinds.get((one.folder.name, index)):
             found.update({cell: Queued(f"{one.job}_{index}", "gone", kind) for cell in one.tasks[index]})
     return found
 
@@ -144,6 +139,6 @@ def kind_of_state(state: str) -> FailureKind | None:
 
 def jobs_of(results: Path, task: str | None) -> list[str]:
     """Return the waiting and running jobs of one task or of all, as `scancel` takes them."""
-    names = [one.name for one in submissions(results, task)]
+    names = [one.folder.name for one in submissions(results, task)]
     entries = commands.queue(names) if commands.available() else []
     return [f"{entry.job}_{entry.index}" for entry in entries if not entry.state.startswith(ENDED)]

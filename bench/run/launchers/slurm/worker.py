@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from signal import Signals
 from types import FrameType
 
 from bench.cells import store
@@ -112,18 +113,11 @@ def _end(number: int, _: FrameType | None) -> None:
     # SLURM signals the step and then the job. The second signal must not interrupt the writing of the failure.
     for one in NEAR:
         signal.signal(one, signal.SIG_IGN)
-    raise _Ended(signal.Signals(number))
+    raise _Ended(Signals(number))
 
 
 def _leave(
-    cells: Collection[PlannedCell],
-    settings: Settings,
-    job: str,
-    number: signal.Signals,
-    spent: float,
-    minutes: int,
-    *,
-    resumes: bool,
+    cells: set[PlannedCell], settings: Settings, job: str, number: Signals, spent: float, minutes: int, *, resumes: bool
 ) -> int:
     """End on SLURM's signal: return to the queue if that is worthwhile, else leave a failure on disk.
 

@@ -1,16 +1,31 @@
-"""`bench status`, `logs`, `retry`, `cancel` and `clean`: commands that look after runs."""
+"""`bench run`, `tune`, `status`, `logs`, `retry`, `cancel` and `clean`: commands that start and manage runs."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from bench.settings import arguments, read_settings
+from bench.run.objective import OBJECTIVES
+from bench.settings import arguments, positive, read_settings
 from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
-    """Add the commands. All of them read from the results folder which runs were requested."""
+    """Add the commands. Those after `tune` read from the results folder which runs were requested."""
+    run = add_verb(verbs, "run", _run, "run a comparison; running it again resumes it")
+    arguments(run, "run")
+
+    tune = add_verb(verbs, "tune", _tune, "choose parameters on held-out validation images, then run the methods")
+    tune.add_argument("--trials", type=positive, default=8, help="settings to try per method and fold (default: 8)")
+    tune.add_argument(
+        "--objective",
+        choices=tuple(OBJECTIVES),
+        default="constrained",
+        metavar="OBJECTIVE",
+        help=f"the objective of the choice: {', '.join(OBJECTIVES)} (default: constrained)",
+    )
+    arguments(tune, "tune")
+
     status = add_verb(verbs, "status", _status, "show the state of runs: counts, time left, failures")
     status.add_argument("--watch", action="store_true", help="refresh until nothing runs or waits in a queue")
     status.add_argument("--json", action="store_true", help="print every cell as JSON")
@@ -22,10 +37,8 @@ def add(verbs: Any) -> None:
     retry = add_verb(verbs, "retry", _retry, "run failed or stale cells again, with the launcher that they had")
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("cell", nargs="?", help="the cells whose name, as `bench status` prints it, contains this")
-    which.add_argument("--failed", action="store_true", help="all failed cells, and the cells that they blocked")
-    which.add_argument(
-        "--stale", action="store_true", help="all cells whose data or settings changed, or whose process died"
-    )
+    which.add_argument("--failed", action="store_true", help="failed cells, and the cells that they blocked")
+    which.add_argument("--stale", action="store_true", help="cells with changed data or settings, or a dead process")
 
     cancel = add_verb(verbs, "cancel", _cancel, "cancel queued jobs and stop runs on this machine")
 
@@ -35,6 +48,19 @@ def add(verbs: Any) -> None:
     one = {"required": False, "help": "only this task (default: all tasks with runs in the results folder)"}
     for verb, parser in (("status", status), ("logs", logs), ("retry", retry), ("cancel", cancel), ("clean", clean)):
         arguments(parser, verb, task=one)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from bench.run import ablate
+    from bench.run.run_task import start_run
+
+    return max([start_run(settings) for settings in ablate.ablation(read_settings(args))])
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from bench.run import tune
+
+    return tune.print_tune(read_settings(args), trials=args.trials, objective=args.objective)
 
 
 def _status(args: argparse.Namespace) -> int:
