@@ -50,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
             name = action.metavar if isinstance(action.metavar, str) else action.dest
-            raise UnknownName(name, str(value), map(str, action.choices))
+            raise UnknownName(name.lower(), str(value), map(str, action.choices))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

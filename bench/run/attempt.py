@@ -131,12 +131,8 @@ def save_failure(planned: PlannedCell, settings: Settings, error: Error, *, job:
 
 def describe_error(error: Exception) -> Error:
     """Return an error as the file of a failed cell stores it."""
-    return Error(
-        name=type(error).__name__,
-        kind=classify(error),
-        message=str(error) or repr(error),
-        traceback="".join(traceback.format_exception(error)),
-    )
+    text = "".join(traceback.format_exception(error))
+    return Error(name=type(error).__name__, kind=classify(error), message=str(error) or repr(error), traceback=text)
 
 
 def classify(error: BaseException) -> FailureKind:

@@ -251,14 +251,13 @@ def _cost(run: CellRun, before: nn.Module, after: nn.Module, external: Images | 
     old, new = list(before.parameters()), list(after.parameters())
     same = [p.shape for p in old] == [p.shape for p in new]
     changed = sum(int((p != q).sum()) for p, q in zip(old, new, strict=True)) if same else None
-    passes = run.passes
-    unit = 3 * ((external and external.n) or 0)
+    unit = 3 * external.n if external and external.n else 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Cost(
         seconds=round(seconds, 3),
         peak_memory_bytes=peak * (1 if sys.platform == "darwin" else 1024),
-        images_forward=passes.forward,
-        images_backward=passes.backward,
-        epochs_equivalent=(passes.forward + 2 * passes.backward) / unit if unit else None,
+        images_forward=run.passes.forward,
+        images_backward=run.passes.backward,
+        epochs_equivalent=(run.passes.forward + 2 * run.passes.backward) / unit if unit else None,
         parameters_changed=None if changed is None else changed / sum(p.numel() for p in old),
     )

@@ -45,6 +45,11 @@ class PlannedCell:
     hash: str
     error: BenchError | None = None
 
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Seed and fold. Cells of a run with equal ones start from the same baseline."""
+        return self.cell.seed, self.cell.fold
+
 
 def plan(
     data: TaskData,

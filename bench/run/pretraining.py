@@ -179,7 +179,7 @@ class Checkpoint:
         kept = _read(self._file)
         if kept is None or kept.get("code") != _code():
             why = "is damaged" if kept is None else "was written by other code"
-            self._say(f"warning: the checkpoint {self._file.name} {why}: pre-training starts anew")
+            self._say(f"warning: the checkpoint {self._file.name} {why}: pre-training starts again")
             return False
         for name, part in {**self._parts, **parts}.items():
             part.load_state_dict(kept[name])

@@ -68,7 +68,7 @@ class Outcome:
         lines += [f"warning: {text}" for text in self.warnings]
         lines += [f"failed: {cell}: {why}" for cell, why in self.failures.items()]
         for why, number in self.blocked.items():
-            lines.append(f"not started: {number} cells, {why}; run the same command again to retry")
+            lines.append(f"not started: {number} cell{'s' * (number > 1)}, {why}; run the same command again to retry")
         for line in lines:
             print(line, file=sys.stderr)
         return 1 if self.failures or self.blocked or self.unreadable else 0
@@ -113,11 +113,10 @@ def plan_run(settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
 def pending(cells: Sequence[PlannedCell], data: TaskData, settings: Settings) -> list[PlannedCell]:
     """Return the cells to compute: not done, stale or forced; and baselines whose weights these need but lack."""
     todo = [p for p in cells if settings.force or store.state(settings.results, p.cell, p.hash) != "done"]
-    needed = {(p.cell.fold, p.cell.seed) for p in todo}
+    needed = {p.origin for p in todo}
     for planned in cells:
-        cell = planned.cell
-        lacking = cell.spec == BASELINE and planned not in todo and (cell.fold, cell.seed) in needed
-        if lacking and not checkpoint_file(settings.cache, cell, data).is_file():
+        lacking = planned.cell.spec == BASELINE and planned not in todo and planned.origin in needed
+        if lacking and not checkpoint_file(settings.cache, planned.cell, data).is_file():
             todo.append(planned)
     return sorted(todo, key=lambda p: p.cell.spec != BASELINE)
 

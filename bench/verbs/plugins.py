@@ -16,7 +16,7 @@ def add(verbs: Any) -> None:
         verbs, "ls", _ls, "list methods, datasets, launchers, tasks, metrics or the register; or show one item"
     )
     kinds = ("methods", "datasets", "launchers", "tasks", "metrics", "register")
-    ls.add_argument("what", nargs="?", choices=kinds, metavar="what", help=f"{', '.join(kinds)} (default: all)")
+    ls.add_argument("what", nargs="?", choices=kinds, metavar="kind", help=f"{', '.join(kinds)} (default: all)")
     ls.add_argument("name", nargs="?", help="show this item with its parameters, source and file")
     arguments(ls, "ls")
 

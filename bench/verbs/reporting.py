@@ -83,11 +83,11 @@ def _report(args: argparse.Namespace) -> int:
     scopes = ("--task", "--all", "--paper", "--twins", "--published", "--from")
     given = list(compress(scopes, (args.task, args.all, args.paper, args.twins, args.published, args.archive)))
     if len(given) != 1:
-        raise UsageError(f"bench report: give one of {', '.join(scopes)}, not {' and '.join(given) or 'none'}")
+        raise UsageError(f"give exactly one of {', '.join(scopes)} (given: {', '.join(given) or 'none'})")
     if (args.list or args.only) and given[0] in ("--published", "--from"):
-        raise UsageError(f"bench report {given[0]}: --list and --only do not apply")
+        raise UsageError(f"--list and --only do not apply to {given[0]}")
     if args.only and args.all:
-        raise UsageError("bench report: --only needs one report: --task, --paper or --twins")
+        raise UsageError("--only does not apply to --all: give --task, --paper or --twins")
     settings = read_settings(args)
     if args.published:
         return reports.report_published(args.reports)
@@ -128,5 +128,5 @@ def _metrics(args: argparse.Namespace) -> int:
     from bench.cells.rescore import recompute
 
     if not args.recompute:
-        raise UsageError("bench metrics: give --recompute; `bench ls metrics` lists the metrics")
+        raise UsageError("bench metrics needs --recompute; `bench ls metrics` lists the metrics")
     return recompute(read_settings(args).results, args.task)

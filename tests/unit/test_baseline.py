@@ -245,7 +245,7 @@ def test_a_checkpoint_that_cannot_be_taken_up_is_said_and_training_starts_anew(w
     splits, split = interrupted(world, -1)
     train_baseline(tmp_path / "baseline.pt", CELL, world[0], splits, said.append)
     why = "was written by other code" if harm == "other code" else "is damaged"
-    assert said[0] == f"warning: the checkpoint baseline.checkpoint {why}: pre-training starts anew"
+    assert said[0] == f"warning: the checkpoint baseline.checkpoint {why}: pre-training starts again"
     assert split.served == 4 * 4
     assert (tmp_path / "baseline.pt").read_bytes() == whole
 

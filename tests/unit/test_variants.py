@@ -408,9 +408,9 @@ def test_a_worker_stays_on_its_fold_else_takes_one_that_nobody_is_on():
         return [PlannedCell(Cell("t", "small", method, fold, 0), str(i)) for i, fold in enumerate(folds)]
 
     waiting = cells(0, 0, 1, 2, 2)
-    assert choose(waiting, (2, 0), {(0, 0)}) is waiting[3], "its own fold"
+    assert choose(waiting, (0, 2), {(0, 0)}) is waiting[3], "its own fold"
     assert choose(waiting, (1, 1), {(0, 0)}) is waiting[2], "another seed is another baseline; fold 0 is taken"
-    assert choose(waiting, None, {(0, 0), (1, 0)}) is waiting[3]
-    assert choose(waiting, None, {(0, 0), (1, 0), (2, 0)}) is waiting[0], "better a fold of others than none"
+    assert choose(waiting, None, {(0, 0), (0, 1)}) is waiting[3]
+    assert choose(waiting, None, {(0, 0), (0, 1), (0, 2)}) is waiting[0], "better a fold of others than none"
     first = cells(1, method="baseline")
-    assert choose([*first, *waiting], (2, 0), set()) is first[0]
+    assert choose([*first, *waiting], (0, 2), set()) is first[0]

@@ -37,8 +37,8 @@ ASK_AGAIN = 2.0
 ALIKE = 3
 """If this many first cells of a method fail with the same error, its other cells are not started in this run."""
 
-Fold = tuple[int, int]
-"""Fold and seed; cells with equal ones start from the same baseline."""
+Origin = tuple[int, int]
+"""See `PlannedCell.origin`."""
 
 
 def run_pool(
@@ -64,13 +64,13 @@ def run_pool(
             for at, worker in enumerate(workers):
                 ready = [] if interrupted() or worker.busy else sharing.allowed(waiting.ready(), worker, workers)
                 if ready:
-                    planned = choose(ready, worker.fold, {_fold(w.busy) for w in workers if w.busy})
+                    planned = choose(ready, worker.origin, {w.busy.origin for w in workers if w.busy})
                     waiting.cells.remove(planned)
                     if planned in sharing.alone:
                         _renew(workers, worker.gpu, start)
                         worker = workers[at]
                     sharing.start(planned, worker, workers)
-                    worker.fold = _fold(planned)
+                    worker.origin = planned.origin
                     on_event(Event("started", planned))
                     worker.send(planned)
             busy = [worker for worker in workers if worker.busy]
@@ -97,25 +97,25 @@ class _Waiting:
     """Cells that are not started, and the state of the baselines of their folds."""
 
     cells: list[PlannedCell]
-    broken: set[Fold] = field(default_factory=set)
+    broken: set[Origin] = field(default_factory=set)
     later: dict[PlannedCell, float] = field(default_factory=dict)
     ends: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """How the cells of each method ended: the class of the error, or "" for success."""
 
     def __post_init__(self) -> None:
-        self.unfinished = {_fold(p) for p in self.cells if p.cell.spec == BASELINE}
+        self.unfinished = {p.origin for p in self.cells if p.cell.spec == BASELINE}
 
     def blocked(self) -> list[tuple[PlannedCell, str]]:
         """Remove and return the cells that must not be started, each with the reason."""
         reasons = {p: why for p in self.cells if (why := self._reason(p))}
         self.cells = [p for p in self.cells if p not in reasons]
-        broken = {_fold(p) for p in reasons if p.cell.spec == BASELINE}
+        broken = {p.origin for p in reasons if p.cell.spec == BASELINE}
         self.unfinished -= broken
         self.broken |= broken
         return list(reasons.items())
 
     def _reason(self, planned: PlannedCell) -> str:
-        if planned.cell.spec != BASELINE and _fold(planned) in self.broken:
+        if planned.cell.spec != BASELINE and planned.origin in self.broken:
             return "its baseline failed"
         first = self.ends[planned.cell.spec][:ALIKE]
         if len(first) == ALIKE and first[0] and len(set(first)) == 1:
@@ -126,7 +126,7 @@ class _Waiting:
         """Return the cells that may start now."""
         now = time.monotonic()
         due = [p for p in self.cells if self.later.get(p, 0.0) <= now]
-        return [p for p in due if p.cell.spec == BASELINE or _fold(p) not in self.unfinished]
+        return [p for p in due if p.cell.spec == BASELINE or p.origin not in self.unfinished]
 
     def heard(self, event: Event) -> None:
         """Record how the attempt at a cell ended."""
@@ -138,8 +138,8 @@ class _Waiting:
         if event.kind in ("done", "failed"):
             self.ends[planned.cell.spec].append(event.error.name if event.error else "")
         if planned.cell.spec == BASELINE:
-            self.unfinished.discard(_fold(planned))
-            self.broken |= {_fold(planned)} if event.kind == "failed" else set()
+            self.unfinished.discard(planned.origin)
+            self.broken |= {planned.origin} if event.kind == "failed" else set()
 
 
 @contextlib.contextmanager
@@ -195,28 +195,24 @@ def _put_back(event: Event, settings: Settings, gpu: str) -> Event:
     return Event("put back", event.planned, text)
 
 
-def choose(ready: Sequence[PlannedCell], last: Fold | None, busy: Container[Fold]) -> PlannedCell:
+def choose(ready: Sequence[PlannedCell], last: Origin | None, busy: Container[Origin]) -> PlannedCell:
     """Return the cell for a worker: a baseline, else one of its last fold, of a fold without a worker, or any.
 
     Two workers then rarely compute the values that settings of a fold share at the same time.
     """
     if ready[0].cell.spec == BASELINE:
         return ready[0]
-    own = (p for p in ready if _fold(p) == last)
-    free = (p for p in ready if _fold(p) not in busy)
+    own = (p for p in ready if p.origin == last)
+    free = (p for p in ready if p.origin not in busy)
     return next(own, None) or next(free, None) or ready[0]
-
-
-def _fold(planned: PlannedCell) -> Fold:
-    return planned.cell.fold, planned.cell.seed
 
 
 @dataclass(kw_only=True)
 class _Worker(WorkerSlot):
     process: BaseProcess
     pipe: Connection
-    fold: Fold | None = None
-    """The fold of its current or last cell."""
+    origin: Origin | None = None
+    """Seed and fold of its current or last cell."""
     dead: bool = False
 
     def send(self, planned: PlannedCell) -> None:

@@ -48,7 +48,8 @@ class Entry:
 
     name: str
     job: str
-    index: int | None
+    index: str
+    """The index of the task; "" or "N/A" outside arrays."""
     state: str
 
 
@@ -95,7 +96,7 @@ def queue(names: Sequence[str]) -> list[Entry]:
     if not names:
         return []
     out = _run("squeue", "--noheader", "--array", "--format=%j|%F|%K|%T", f"--name={','.join(names)}")
-    return [_entry(*line.split("|")) for line in out.splitlines() if line.count("|") == 3]
+    return [Entry(*line.split("|")) for line in out.splitlines() if line.count("|") == 3]
 
 
 def accounts(names: Sequence[str], since: float) -> list[Entry]:
@@ -111,7 +112,7 @@ def accounts(names: Sequence[str], since: float) -> list[Entry]:
     found = []
     for name, job, state in (line.split("|") for line in out.splitlines() if line.count("|") == 2):
         number, _, index = job.partition("_")
-        found.append(_entry(name, number, index, state))
+        found.append(Entry(name, number, index, state))
     return found
 
 
@@ -136,10 +137,6 @@ def environment() -> dict[str, str]:
     """Return the environment of a command: a submission from inside a job must not inherit that job's variables."""
     foreign = re.compile(r"^(SLURM|SLURMD|SRUN)_")
     return {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or not foreign.match(name)}
-
-
-def _entry(name: str, job: str, index: str, state: str) -> Entry:
-    return Entry(name, job, int(index) if index.isdigit() else None, state)
 
 
 def _run(*words: str) -> str:

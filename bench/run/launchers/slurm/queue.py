@@ -91,7 +91,7 @@ def queued(results: Path, task: str) -> dict[str, Queued]:
         print(f"{error}; the state of waiting jobs is unknown", file=sys.stderr)
         return {}
     # By name, never by number: SLURM reuses numbers, and one may have been lost with the answer of sbatch.
-    there: dict[str, dict[int | None, commands.Entry]] = defaultdict(dict)
+    there: dict[str, dict[str, commands.Entry]] = defaultdict(dict)
     for entry in entries:
         there[entry.name][entry.index] = entry
     found: dict[str, Queued] = {}
@@ -101,7 +101,7 @@ def queued(results: Path, task: str) -> dict[str, Queued]:
         if tasks and not one.job:
             acknowledge(one.folder, next(iter(tasks.values())).job)
         for index, cells in enumerate(one.tasks):
-            entry = tasks.get(index)
+            entry = tasks.get(str(index))
             if entry is not None and not entry.state.startswith(ENDED):
                 state = "waiting" if entry.state.startswith(WAITING) else "running"
                 found.update({cell: Queued(f"{entry.job}_{index}", state) for cell in cells})
@@ -125,7 +125,7 @@ def _ends(tasks: list[tuple[Submission, int]]) -> dict[str, Queued]:
     kinds = {(entry.name, entry.index): kind_of_state(entry.state) for entry in ended}
     found = {}
     for one, index in tasks:
-        if kind := kinds.get((one.folder.name, index)):
+        if kind := kinds.get((one.folder.name, str(index))):
             found.update({cell: Queued(f"{one.job}_{index}", "gone", kind) for cell in one.tasks[index]})
     return found
 

@@ -52,19 +52,19 @@ def arrays(
         largest: the most tasks that an array may have.
         in_queue: jobs by the path of a cell. A baseline may already be queued; a job may have run out of time.
     """
-    first = {_fold(p): str(p.cell) for p in todo if p.cell.spec == BASELINE}
+    first = {p.origin: str(p.cell) for p in todo if p.cell.spec == BASELINE}
 
     def after(planned: PlannedCell) -> str:
-        if planned.cell.spec == BASELINE or (group_by == "fold" and _fold(planned) in first):
+        if planned.cell.spec == BASELINE or (group_by == "fold" and planned.origin in first):
             return ""
         baseline = str(replace(planned.cell, spec=BASELINE, choice=""))
         waits = baseline in in_queue and in_queue[baseline].state != "gone"
-        return baseline if waits or _fold(planned) in first else ""
+        return baseline if waits or planned.origin in first else ""
 
     tasks: list[tuple[PlannedCell, ...]] = [(p,) for p in todo]
     if group_by == "fold":
-        order = sorted(todo, key=lambda p: (_fold(p), p.cell.spec != BASELINE))
-        tasks = [tuple(cells) for _, cells in groupby(order, key=_fold)]
+        order = sorted(todo, key=lambda p: (p.origin, p.cell.spec != BASELINE))
+        tasks = [tuple(cells) for _, cells in groupby(order, key=lambda p: p.origin)]
     found: dict[tuple[Part, str, int], list[tuple[PlannedCell, ...]]] = defaultdict(list)
     for cells in tasks:
         part: Part = "baseline" if cells[0].cell.spec == BASELINE else "method"
@@ -180,7 +180,3 @@ def _times_over(planned: PlannedCell, results: Path, in_queue: Mapping[str, Queu
         return failure.attempt
     # A job that was killed before it could write its failure: the accounting knows.
     return int(job is not None and job.state == "gone" and job.kind == "timeout")
-
-
-def _fold(planned: PlannedCell) -> tuple[int, int]:
-    return planned.cell.seed, planned.cell.fold
