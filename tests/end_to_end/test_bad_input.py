@@ -139,14 +139,14 @@ def test_own_images_need_no_code(own):
             ["rnu"],
             2,
             snapshot(
-                "bench: unknown command 'rnu': did you mean run? allowed: run, tune, report, export, merge, metrics, prepare, doctor, phantom, status, logs, retry, cancel, clean, ls, check, new\n"
+                "bench: unknown command 'rnu': did you mean run? allowed: run, tune, status, logs, retry, cancel, clean, report, export, merge, metrics, prepare, doctor, phantom, ls, check, new\n"
             ),
         ),
         (
             ["ls", "method"],
             2,
             snapshot(
-                "bench: unknown what 'method': did you mean methods? allowed: methods, datasets, launchers, tasks, metrics, register\n"
+                "bench: unknown kind 'method': did you mean methods? allowed: methods, datasets, launchers, tasks, metrics, register\n"
             ),
         ),
         (
@@ -389,12 +389,12 @@ def test_a_folder_that_cannot_be_written(place, option):
     says = {
         "--results": snapshot(
             [
-                "bench: <tmp>/closed/cells cannot be written: Permission denied. What is done stays done, the same command resumes."
+                "bench: <tmp>/closed/cells cannot be written: Permission denied. Finished cells are kept; run the same command again to resume."
             ]
         ),
         "--cache": snapshot(
             [
-                "bench: <tmp>/closed/baselines cannot be written: Permission denied. What is done stays done, the same command resumes."
+                "bench: <tmp>/closed/baselines cannot be written: Permission denied. Finished cells are kept; run the same command again to resume."
             ]
         ),
     }

@@ -38,7 +38,7 @@ def test_a_cell_without_memory_fails_alone(place):
     assert failure(place, "killer")["class"] == "WorkerDied"
     assert lines_with(place.told(done.stderr), "tiny/small/killer/f0-s0", "SIGKILL") == snapshot(
         [
-            "failed: tiny/small/killer/f0-s0: WorkerDied: the worker ended by signal SIGKILL; the system kills a process so when memory is short (traceback in <tmp>/results/cells/tiny/small/killer/f0-s0.failed.json)"
+            "failed: tiny/small/killer/f0-s0: WorkerDied: the worker ended with signal SIGKILL; the system sends it when memory runs out (traceback in <tmp>/results/cells/tiny/small/killer/f0-s0.failed.json)"
         ]
     )
     assert failure(place, "swallower")["traceback"]
@@ -58,7 +58,7 @@ def test_a_method_whose_first_three_cells_fail_alike_is_not_started_again_in_thi
     why = [line for line in place.told(done.stderr).splitlines() if "raises" in line and "tiny/" not in line]
     assert why == snapshot(
         [
-            "not started: 1 of the cells, the first 3 cells of raises failed alike: RuntimeError; the same command tries again"
+            "not started: 1 cell, the first 3 cells of raises failed alike: RuntimeError; run the same command again to retry"
         ]
     )
     (place.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="pass"))

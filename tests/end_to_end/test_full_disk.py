@@ -43,7 +43,7 @@ def test_results_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     shutil.copytree(finished.folder / ".cache", place.folder / ".cache")
     mount(results, "size=100k")
     full = place.bench(*run, code=1)
-    assert "cannot be written: No space left on device. What is done stays done" in full.stderr
+    assert "cannot be written: No space left on device. Finished cells are kept" in full.stderr
     assert "Traceback" not in full.stderr
     done = whole_cells(place)
     assert 0 < len(done) < 20
@@ -52,7 +52,7 @@ def test_results_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     # Not a byte is left, so that neither a lease nor a line of a log can be written.
     subprocess.run(["dd", "if=/dev/zero", f"of={results / 'filler'}"], capture_output=True, check=False)
     fuller = place.bench(*run, code=1)
-    assert "cannot be written: No space left on device. What is done stays done" in fuller.stderr
+    assert "cannot be written: No space left on device. Finished cells are kept" in fuller.stderr
     assert "Traceback" not in fuller.stderr
     assert whole_cells(place) == done
     (results / "filler").unlink()

@@ -40,10 +40,10 @@ def test_methods_that_are_not_defined_are_said_once_and_fail_nothing(banded):
     once = lines_with(banded.told(banded.first.stderr), "3 groups")
     assert once == snapshot(
         [
-            "left out: fullft_reg is not defined on 3 groups: it reads the groups of val and is defined on two",
-            "left out: diff_gda is not defined on 3 groups: it reads the groups of val and is defined on two",
-            "left out: fair_prune is not defined on 3 groups: it reads the groups of val and is defined on two",
-            "left out: diff_prune is not defined on 3 groups: it reads the groups of val and is defined on two",
+            "left out: fullft_reg is not defined for 3 groups: it reads the groups of val and is defined on two",
+            "left out: diff_gda is not defined for 3 groups: it reads the groups of val and is defined on two",
+            "left out: fair_prune is not defined for 3 groups: it reads the groups of val and is defined on two",
+            "left out: diff_prune is not defined for 3 groups: it reads the groups of val and is defined on two",
         ]
     )
     for name in ("fullft_reg", "diff_gda", "diff_prune", "fair_prune"):

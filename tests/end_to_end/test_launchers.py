@@ -84,7 +84,7 @@ def test_a_launcher_with_a_queue_is_asked_for_its_jobs(place):
     run = ("run", "--task", "tiny.toml", "--methods", "llft,bmft", "--folds", "0", *queue)
     assert "0 of 3 cells done, 2 submitted in 1 list, 1 left for later: it is full." in place.bench(*run).stdout
     assert json.loads(place.bench("status", "--json").stdout)[0]["counts"] == {"submitted": 2, "pending": 1}
-    assert "1 submitted in 1 list, 2 in the queue or running before." in place.bench(*run).stdout
+    assert "1 submitted in 1 list, 2 already queued or running." in place.bench(*run).stdout
     assert "0 jobs cancelled, the list is empty, 0 runs on this machine stopped" in place.bench("cancel").stdout
     assert json.loads(place.bench("status", "--json").stdout)[0]["counts"] == {"pending": 3}
     assert f"would remove {place.folder / 'results/list.txt'}" in place.bench("clean", "--dry-run").stderr

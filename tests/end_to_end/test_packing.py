@@ -140,7 +140,7 @@ def test_a_cell_without_memory_beside_others_runs_again_when_the_gpu_is_its_own(
     assert lines_with(place.told(place.bench("status").stdout), "tiny/small/glutton/f0-s0") == snapshot(
         [
             "failed    tiny/small/glutton/f0-s0  oom: OutOfMemoryError: no room anywhere",
-            "`bench logs tiny/small/glutton/f0-s0` shows one, `bench retry --failed --task tiny` runs them again",
+            "`bench logs tiny/small/glutton/f0-s0` shows the first; `bench retry --failed --task tiny` runs the failed cells again",
         ]
     )
 
@@ -158,11 +158,11 @@ def test_gpus_that_are_not_there_are_asked_for_by_name(place):
     words = ("run", "--task", "tiny.toml", "--per-gpu", "2")
     done = place.bench(*words, code=2, CUDA_VISIBLE_DEVICES="")
     assert place.told(done.stderr) == snapshot(
-        "bench: --per-gpu: no GPU is visible (CUDA_VISIBLE_DEVICES is ''): name them by --gpus 0,1, or leave --per-gpu out; without a GPU, --jobs says how many cells run at a time\n"
+        "bench: --per-gpu: no GPU is visible (CUDA_VISIBLE_DEVICES is ''): name GPUs with --gpus 0,1, or omit --per-gpu; without a GPU, --jobs sets the number of cells at a time\n"
     )
     done = place.bench(*words, "--on", "slurm", code=2)
     assert place.told(done.stderr) == snapshot(
-        "bench: --per-gpu 2 on SLURM needs --group-by fold: a job per cell has its GPU for one cell\n"
+        "bench: --per-gpu 2 on SLURM needs --group-by fold: with one job per cell, each GPU serves a single cell\n"
     )
     assert not (place.folder / "results").exists()
 
@@ -184,7 +184,7 @@ def test_as_many_cells_share_the_gpus_as_cores_allow(monkeypatch, capsys):
         assert at_a_time(Settings("t", jobs=jobs, gpus=("0", "1"), per_gpu=per_gpu), 1) == expected
     assert not capsys.readouterr().err
     assert at_a_time(Settings("t", gpus=("0", "1"), per_gpu=4), 2) == 3
-    assert capsys.readouterr().err == snapshot("8 cells on 2 GPUs: 3, for each cell has 2 threads of its own\n")
+    assert capsys.readouterr().err == snapshot("8 cells on 2 GPUs: reduced to 3 at a time, because each cell uses 2 threads\n")
 
 
 BESIDE = """import os, pathlib, time

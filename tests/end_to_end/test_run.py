@@ -210,7 +210,7 @@ def test_a_failed_baseline_blocks_its_fold_alone(place):
     ended = {"done": 0, "cells": 3, "failed": 1, "not started": 2, "computed": 0, "recomputed": 0}
     assert place.ended(done.stdout) == ended
     assert [line for line in place.told(done.stderr).splitlines() if line.startswith("not started")] == snapshot(
-        ["not started: 2 of the cells, its baseline failed; the same command tries again"]
+        ["not started: 2 cells, its baseline failed; run the same command again to retry"]
     )
     assert "DataInvalid" in done.stderr
     for file, content in good.items():

@@ -235,7 +235,7 @@ bench: a and b cannot be merged:
         (
             ("report", "--from", "NORTH", "--task", "tiny.toml"),
             snapshot(
-                "bench: --task and --from: one of --task, --all, --paper, --twins, --published, --from is needed\n"
+                "bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: --task, --from)\n"
             ),
             2,
         ),

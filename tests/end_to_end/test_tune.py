@@ -260,8 +260,8 @@ def test_a_trial_that_fails_is_never_chosen_and_a_choice_of_other_data_is_stale(
     (copy.folder / "tiny.toml").write_text(text.replace("lr_head = 1e-2", "lr_head = 2e-2"))
     words = ("run", *RUN[:2], "--methods", "turn@tuned", *RUN[4:], "--folds", "0")
     done = copy.bench(*words, code=1)
-    assert "is stale: `bench tune --task tiny.toml --methods turn " in done.stderr
-    assert "` chooses again" in done.stderr
+    assert "is stale: run `bench tune --task tiny.toml --methods turn " in done.stderr
+    assert "` again" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_mistakes_on_the_command_line(place, words, says):
 def test_a_run_of_what_was_never_tuned_says_what_to_do(place):
     done = place.bench("run", "--task", "tiny.toml", "--methods", "swift@tuned", "--folds", "0", code=1)
     assert (
-        "nothing is chosen for swift on fold 0, seed 0: `bench tune --task tiny.toml --methods swift --folds 0`"
+        "nothing has been chosen for swift on fold 0, seed 0: run `bench tune --task tiny.toml --methods swift --folds 0`"
         in done.stderr
     )
     assert "1 of 2 cells done, 1 failed" in done.stdout

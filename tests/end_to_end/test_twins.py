@@ -166,22 +166,22 @@ def test_one_report_at_a_time(place):
         (
             ("--paper", "--twins"),
             snapshot(
-                "bench: --paper and --twins: one of --task, --all, --paper, --twins, --published, --from is needed\n"
+                "bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: --paper, --twins)\n"
             ),
         ),
         (
             ("--task", "tiny.toml", "--paper"),
             snapshot(
-                "bench: --task and --paper: one of --task, --all, --paper, --twins, --published, --from is needed\n"
+                "bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: --task, --paper)\n"
             ),
         ),
         (
             ("--only", "table-6"),
             snapshot(
-                "bench: a report of what: one of --task, --all, --paper, --twins, --published, --from is needed\n"
+                "bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: none)\n"
             ),
         ),
-        (("--published", "--list"), snapshot("bench: --published is one report: without --list and --only\n")),
+        (("--published", "--list"), snapshot("bench: --list and --only do not apply to --published\n")),
     ):
         done = place.bench("report", *words, code=2)
         assert place.told(done.stderr) == says

@@ -26,7 +26,7 @@ def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):
         first = cluster.submit()
         said = re.sub(r"\(.*\)", "(<what sbatch says>)", first.stdout)
         assert said == snapshot(
-            "0 of 6 cells done, 2 submitted in 1 arrays, 4 left for later: the cluster takes no more jobs for now (<what sbatch says>); the same command submits them when some are done. `bench status --task tiny.toml` shows how they stand, the same command resumes.\n"
+            "0 of 6 cells done, 2 submitted in 1 arrays, 4 left for later: the cluster accepts no more jobs for now (<what sbatch says>); run the same command again when some jobs have finished. `bench status --task tiny.toml` shows their state; run the same command to resume.\n"
         )
     cluster.complete()
     assert cluster.untimed() == local.table
@@ -42,12 +42,12 @@ def test_the_demo_on_slurm_is_the_demo_here_byte_for_byte(cluster, place_of):
     cluster.profile("long.toml", time=60)
     submitted = cluster.bench(*DEMO, "--on", "slurm", "--profile", "long.toml", "--group-by", "fold")
     assert submitted.stdout == snapshot(
-        "0 of 22 cells done, 22 submitted in 1 arrays. `bench status --task phantom-cxr-age` shows how they stand, the same command resumes.\n"
+        "0 of 22 cells done, 22 submitted in 1 arrays. `bench status --task phantom-cxr-age` shows their state; run the same command to resume.\n"
     )
     cluster.wait(seconds=900)
     again = cluster.bench(*DEMO, "--on", "slurm", "--profile", "long.toml", "--group-by", "fold")
     assert again.stdout == snapshot(
-        "22 of 22 cells done, 0 submitted in 0 arrays. `bench status --task phantom-cxr-age` shows how they stand, the same command resumes.\n"
+        "22 of 22 cells done, 0 submitted in 0 arrays. `bench status --task phantom-cxr-age` shows their state; run the same command to resume.\n"
     )
     cluster.bench("report", "--task", "phantom-cxr-age")
     for name in ("main.csv", "main.md", "main.tex"):
@@ -72,13 +72,13 @@ def test_cells_of_a_fold_share_the_gpu_of_its_job(cluster, local):
 def test_jobs_are_submitted_in_seconds_and_wait_for_their_baselines(cluster, local):
     first = cluster.submit()
     assert first.stdout == snapshot(
-        "0 of 6 cells done, 6 submitted in 3 arrays. `bench status --task tiny.toml` shows how they stand, the same command resumes.\n"
+        "0 of 6 cells done, 6 submitted in 3 arrays. `bench status --task tiny.toml` shows their state; run the same command to resume.\n"
     )
     queue = shell("squeue", "--noheader", "--format=%j %E")
     assert len(re.findall(r"bench-\w+ afterok:\d+_[01]", queue)) == 2
     # The shell that submitted has ended; a second one finds everything on its way.
     assert cluster.submit().stdout == snapshot(
-        "0 of 6 cells done, 0 submitted in 0 arrays, 6 in the queue or running before. `bench status --task tiny.toml` shows how they stand, the same command resumes.\n"
+        "0 of 6 cells done, 0 submitted in 0 arrays, 6 already queued or running. `bench status --task tiny.toml` shows their state; run the same command to resume.\n"
     )
     assert set(cluster.counts()) <= {"running", "submitted", "done"}
     cluster.wait()
@@ -215,7 +215,7 @@ def test_code_that_changed_while_jobs_waited_is_noted_in_their_records(cluster):
     assert noted["baseline"] is None
     assert "plugin sleeper.py" in noted["sleeper"]
     logged = lines_with(records["sleeper"].with_suffix(".log").read_text(), " code ")
-    assert [line[21:] for line in logged] == snapshot(["the code is not that of the submission"])
+    assert [line[21:] for line in logged] == snapshot(["the code has changed since the submission"])
 
 
 def test_a_job_that_is_told_to_end_goes_back_into_the_queue(cluster):
@@ -226,7 +226,7 @@ def test_a_job_that_is_told_to_end_goes_back_into_the_queue(cluster):
     cluster.wait()
     assert cluster.counts() == {"done": 2}
     log = (cluster.folder / "results/cells/tiny/small/sleeper/f0-s0.log").read_text()
-    assert [line[21:] for line in lines_with(log, "preempted")] == snapshot(["preempted: back into the queue"])
+    assert [line[21:] for line in lines_with(log, "preempted")] == snapshot(["preempted: returned to the queue"])
     assert log.count("attempt on") == 2
 
 
@@ -253,7 +253,7 @@ def test_arrays_are_cut_to_the_largest_that_the_cluster_takes(cluster, daemons):
         submitted = cluster.submit("--folds", "0", methods="all")
         # A baseline, then ten methods in arrays of eight and two.
         assert submitted.stdout == snapshot(
-            "0 of 11 cells done, 11 submitted in 3 arrays. `bench status --task tiny.toml` shows how they stand, the same command resumes.\n"
+            "0 of 11 cells done, 11 submitted in 3 arrays. `bench status --task tiny.toml` shows their state; run the same command to resume.\n"
         )
         cluster.complete("--folds", "0", methods="all")
     cluster.done_once()

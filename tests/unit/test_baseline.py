@@ -95,7 +95,7 @@ def test_an_epoch_cannot_be_chosen_on_one_class(world, tmp_path):
     with pytest.raises(EmptyGroup) as error:
         trained(world, tmp_path, splits, pretrain_checkpoint="reference")
     assert str(error.value) == snapshot(
-        "pretrain_checkpoint: val has images of one class only, on which no epoch can be chosen: take pretrain_checkpoint=last or fewer folds"
+        "pretrain_checkpoint: val has images of one class only, so no epoch can be chosen on it: use pretrain_checkpoint=last or fewer folds"
     )
 
 

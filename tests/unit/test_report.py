@@ -440,7 +440,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(NotWritten) as error:
         write(material(noise(1), [], INFO), tmp_path / "file")
     assert plain(error.value, tmp_path) == snapshot(
-        "<tmp>/file cannot be written: File exists. What is done stays done, the same command resumes."
+        "<tmp>/file cannot be written: File exists. Finished cells are kept; run the same command again to resume."
     )
 
 

@@ -101,7 +101,7 @@ def test_more_time_ends_at_the_cap_of_the_profile_and_never_below_its_time(tmp_p
     with pytest.raises(UsageError) as error:
         profile(str(file))
     assert plain(error.value, tmp_path) == snapshot(
-        "longest_time = '2 days' in <tmp>/mine.toml: a whole number of minutes from 1"
+        "longest_time = '2 days' in <tmp>/mine.toml: a whole number of minutes, 1 or more, expected"
     )
 
 
@@ -199,7 +199,7 @@ def test_a_limit_on_jobs_is_no_error_of_the_script(fake, tmp_path, said):
     fake(sbatch=f'echo "sbatch: error: {said}" >&2; exit 1', squeue="exit 0")
     with pytest.raises(commands.LimitReached) as error:
         commands.sbatch(written(tmp_path) / "script.sh")
-    assert plain(error.value, said=said) == snapshot("the cluster takes no more jobs for now (sbatch: error: <said>)")
+    assert plain(error.value, said=said) == snapshot("the cluster accepts no more jobs for now (sbatch: error: <said>)")
 
 
 def test_a_full_queue_is_a_limit_although_sbatch_goes_on_trying(fake, tmp_path, monkeypatch):

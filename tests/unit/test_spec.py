@@ -50,7 +50,7 @@ def test_what_no_spec_is():
         parse("swift:mask_data=a,mask-data=b")
     with pytest.raises(UnknownName, match="unknown parameter 'mosk' of swift: did you mean mask"):
         parse("swift:mosk=hard").allowed(["mask"])
-    with pytest.raises(UsageError, match=r"'swift@tuned': @tuned is allowed only for the methods of a run"):
+    with pytest.raises(UsageError, match=r"'swift@tuned': @tuned is allowed only for methods of a run"):
         parse("swift@tuned").allowed([])
 
 

@@ -314,7 +314,7 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     with pytest.raises(BenchError) as error:
         with_choice(cell, whole, settings)
     assert plain(error.value, tmp_path) == snapshot(
-        "nothing is chosen for swift on fold 0, seed 0: `bench tune --task small --methods swift --results <tmp> --cache <tmp>` chooses"
+        "nothing has been chosen for swift on fold 0, seed 0: run `bench tune --task small --methods swift --results <tmp> --cache <tmp>`"
     )
     # Written with the data of the trials, read with those of a run.
     identity = choice_identity(cell, selecting, ())
@@ -338,7 +338,7 @@ def test_a_choice_holds_until_what_it_was_made_of_changes(tmp_path, whole, selec
     with pytest.raises(BenchError) as error:
         with_choice(cell, changed, settings)
     assert plain(error.value, tmp_path) == snapshot(
-        "the choice for swift on fold 0, seed 0 is stale: `bench tune --task small --methods swift --results <tmp> --cache <tmp>` chooses again"
+        "the choice for swift on fold 0, seed 0 is stale: run `bench tune --task small --methods swift --results <tmp> --cache <tmp>` again"
     )
 
 
