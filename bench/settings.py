@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.spec import name_of
 
-WHAT, WHERE, HOW = "what to run", "files and folders", "how to run it"
+WHAT, WHERE, HOW = "selection", "files and folders", "execution"
 GROUPS = (WHAT, WHERE, HOW)
 """Headings in the help."""
 RUNS = ("run", "tune")

@@ -97,8 +97,7 @@ def train_baseline(
         if plateau is not None:
             plateau.step(loss)
 
-    every: dict[str, Stateful | None] = {"best": best, "plateau": plateau}
-    parts = {name: part for name, part in every.items() if part is not None}
+    parts: dict[str, Stateful] = {**({"best": best} if best else {}), **({"plateau": plateau} if plateau else {})}
     checkpoint = Checkpoint(file.with_suffix(".checkpoint"), parts, run.progress)
     schedule = "cosine" if recipe.pretrain_decay else "constant"
     how = learn.Training(optimiser=optimiser, schedule=schedule, after_epoch=after_epoch, checkpoint=checkpoint)

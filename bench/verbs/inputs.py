@@ -6,16 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.settings import arguments, read_settings, whole
+from bench.settings import read_settings, whole
 from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
     """Add the commands."""
-    parser = add_verb(verbs, "prepare", _prepare, "decode the images of a task and download its weights before a run")
+    says = "decode the images of a task and download its weights before a run"
+    jobs = {"help": "processes that decode images (default: one per core)"}
+    parser = add_verb(verbs, "prepare", _prepare, says, jobs=jobs)
     parser.add_argument("task", help="a task, as for `bench run --task`")
     parser.add_argument("--verify", action="store_true", help="compare every decoded image with its checksum")
-    arguments(parser, "prepare", jobs={"help": "processes that decode images (default: one per core)"})
 
     parser = add_verb(verbs, "doctor", _doctor, "check the data of a task or a dataset for errors")
     parser.add_argument("task", help="a task, as for `bench run --task`, or a dataset such as nih_cxr14")
@@ -23,7 +24,6 @@ def add(verbs: Any) -> None:
     depth.add_argument("--fast", action="store_true", help="check tables and the images decoded so far (default)")
     depth.add_argument("--full", action="store_true", help="decode every image first, into the cache that runs use")
     parser.add_argument("--json", action="store_true", help="print JSON, with counts and without the names of images")
-    arguments(parser, "doctor")
 
     phantom = add_verb(verbs, "phantom", _phantom, "generate images in the layout of an official release of a dataset")
     phantom.add_argument("names", nargs="+", metavar="dataset", help="a dataset, such as mimic_cxr")
@@ -34,7 +34,6 @@ def add(verbs: Any) -> None:
     images = "images per dataset, 40 to 50000 (default: 1000)"
     phantom.add_argument("--images", type=whole(40, 50_000), default=1000, metavar="N", help=images)
     phantom.add_argument("--seed", type=whole(0), default=0, help="each seed gives other patients (default: 0)")
-    arguments(phantom, "phantom")
 
 
 def _prepare(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.settings import arguments, read_settings
+from bench.settings import read_settings
 from bench.verbs import add_verb
 
 
@@ -18,11 +18,9 @@ def add(verbs: Any) -> None:
     kinds = ("methods", "datasets", "launchers", "tasks", "metrics", "register")
     ls.add_argument("what", nargs="?", choices=kinds, metavar="kind", help=f"{', '.join(kinds)} (default: all)")
     ls.add_argument("name", nargs="?", help="show this item with its parameters, source and file")
-    arguments(ls, "ls")
 
     check = add_verb(verbs, "check", _check, "run the conformance checks on methods")
     check.add_argument("names", nargs="+", metavar="name", help="a method, or all")
-    arguments(check, "check")
 
     new = add_verb(verbs, "new", _new, "write a working method in one file, and its test")
     new.add_argument("kind", choices=("method",), metavar="kind", help="method")

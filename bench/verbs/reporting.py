@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.settings import arguments, positive, read_settings, words
+from bench.settings import positive, read_settings, words
 from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
     """Add the commands."""
-    report = add_verb(verbs, "report", _report, "make the tables and figures of finished cells")
+    task = {"required": False, "help": "report this task, as for `bench run`"}
+    report = add_verb(verbs, "report", _report, "make the tables and figures of finished cells", task=task)
     for flag, says in (
         ("--all", "report all tasks with results, and write a page that links the reports"),
         ("--paper", "make the tables and figures of the paper from its tasks, in REPORTS/paper"),
-        ("--twins", "make the tables and figures of the paper from phantom twins, in REPORTS/phantom-twins"),
+        ("--twins", "make the tables and figures of the paper from phantoms, in REPORTS/phantom-twins"),
         ("--published", "compute statistics from the numbers that the paper prints, in REPORTS/published"),
     ):
         report.add_argument(flag, action="store_true", help=says)
@@ -29,41 +30,28 @@ def add(verbs: Any) -> None:
         metavar="FILE",
         help="report an archive of `bench export`, without its data or task file",
     )
-    report.add_argument(
-        "--only", metavar="NAMES", help="make only these artefacts, joined by commas (with --task, --paper or --twins)"
-    )
+    report.add_argument("--only", metavar="NAMES", help="make only these artefacts of one report, joined by commas")
     report.add_argument("--list", action="store_true", help="list the artefacts, and the commands for missing ones")
     report.add_argument(
         "--reports", type=Path, default=Path("reports"), metavar="DIR", help="folder to write to (default: reports)"
     )
     _add_min_cell(report)
-    arguments(report, "report", task={"required": False, "help": "report this task, as for `bench run`"})
 
     parser = add_verb(verbs, "export", _export, "pack the results of a task into an archive that others can read")
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE.tar.gz", help="the archive (default: TASK.tar.gz in the working directory)"
-    )
-    parser.add_argument(
-        "--with-predictions", action="store_true", help="include every prediction, with the ids of images (default: no)"
-    )
+    parser.add_argument("--out", type=Path, metavar="FILE.tar.gz", help="the archive (default: TASK.tar.gz)")
+    parser.add_argument("--with-predictions", action="store_true", help="include predictions, with the ids of images")
     _add_min_cell(parser)
-    arguments(parser, "export", task={"help": "a task, as for `bench run`"})
 
     parser = add_verb(verbs, "merge", _merge, "report the results of several sites together")
-    parser.add_argument(
-        "sites", nargs="+", type=Path, metavar="SITE", help="an archive of `bench export`, or a results folder"
-    )
-    parser.add_argument(
-        "--names", type=words, help="names of the sites, such as north,south (default: those of their files)"
-    )
+    parser.add_argument("sites", nargs="+", type=Path, metavar="SITE", help="an archive of `bench export`, or results")
+    parser.add_argument("--names", type=words, help="names of the sites, such as north,south (default: file names)")
     parser.add_argument("--task", help="the task, if a results folder holds several")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder to write to (default: reports/TASK-merged)")
     _add_min_cell(parser)
-    arguments(parser, "merge")
 
-    parser = add_verb(verbs, "metrics", _metrics, "recompute the scores of stored cells from their predictions")
+    one = {"required": False, "help": "only this task (default: all tasks with cells)"}
+    parser = add_verb(verbs, "metrics", _metrics, "recompute the scores of cells from their predictions", task=one)
     parser.add_argument("--recompute", action="store_true", help="write the scores that changed (required)")
-    arguments(parser, "metrics", task={"required": False, "help": "only this task (default: all tasks with cells)"})
 
 
 def _add_min_cell(parser: argparse.ArgumentParser) -> None:

@@ -6,14 +6,13 @@ import argparse
 from typing import Any
 
 from bench.run.objective import OBJECTIVES
-from bench.settings import arguments, positive, read_settings
+from bench.settings import positive, read_settings
 from bench.verbs import add_verb
 
 
 def add(verbs: Any) -> None:
     """Add the commands. Those after `tune` read from the results folder which runs were requested."""
-    run = add_verb(verbs, "run", _run, "run a comparison; running it again resumes it")
-    arguments(run, "run")
+    add_verb(verbs, "run", _run, "run a comparison; running it again resumes it")
 
     tune = add_verb(verbs, "tune", _tune, "choose parameters on held-out validation images, then run the methods")
     tune.add_argument("--trials", type=positive, default=8, help="settings to try per method and fold (default: 8)")
@@ -24,9 +23,9 @@ def add(verbs: Any) -> None:
         metavar="OBJECTIVE",
         help=f"the objective of the choice: {', '.join(OBJECTIVES)} (default: constrained)",
     )
-    arguments(tune, "tune")
 
-    status = add_verb(verbs, "status", _status, "show the state of runs: counts, time left, failures")
+    one = {"required": False, "help": "only this task (default: all tasks with runs in the results folder)"}
+    status = add_verb(verbs, "status", _status, "show the state of runs: counts, time left, failures", task=one)
     status.add_argument("--watch", action="store_true", help="refresh until nothing runs or waits in a queue")
     status.add_argument("--json", action="store_true", help="print every cell as JSON")
 
@@ -34,20 +33,16 @@ def add(verbs: Any) -> None:
     logs.add_argument("cell", help="a cell as `bench status` prints it, or a part of its name that no other has")
     logs.add_argument("--all", action="store_true", help="print all attempts (default: the last)")
 
-    retry = add_verb(verbs, "retry", _retry, "run failed or stale cells again, with the launcher that they had")
+    retry = add_verb(verbs, "retry", _retry, "run failed or stale cells again, with their launcher", task=one)
     which = retry.add_mutually_exclusive_group(required=True)
     which.add_argument("cell", nargs="?", help="the cells whose name, as `bench status` prints it, contains this")
     which.add_argument("--failed", action="store_true", help="failed cells, and the cells that they blocked")
     which.add_argument("--stale", action="store_true", help="cells with changed data or settings, or a dead process")
 
-    cancel = add_verb(verbs, "cancel", _cancel, "cancel queued jobs and stop runs on this machine")
+    add_verb(verbs, "cancel", _cancel, "cancel queued jobs and stop runs on this machine", task=one)
 
-    clean = add_verb(verbs, "clean", _clean, "remove logs of finished cells and leftovers of killed runs")
+    clean = add_verb(verbs, "clean", _clean, "remove logs of finished cells and leftovers of killed runs", task=one)
     clean.add_argument("--dry-run", action="store_true", help="print what would be removed")
-
-    one = {"required": False, "help": "only this task (default: all tasks with runs in the results folder)"}
-    for verb, parser in (("status", status), ("logs", logs), ("retry", retry), ("cancel", cancel), ("clean", clean)):
-        arguments(parser, verb, task=one)
 
 
 def _run(args: argparse.Namespace) -> int:
