@@ -1,7 +1,7 @@
 """Leases: a file says which process computes something; the process touches the file while it lives.
 
 Locks are not used, because network file systems do not keep them. The lease of `f0-s0` is a file `.f0-s0.lease.N` in
-the same folder. A file name can be created only once, so of two processes that want number N one gets it; a process
+the same folder. A file name can be linked only once, so of two processes that want number N one gets it; a process
 that finds the holder of N dead takes N + 1. A lease counts only if the folder then holds no other lease except the
 one that it replaces; in doubt no process has the cell, and it is tried again. A holder that was suspended for so long
 that another took over calls `mine` before it writes.
@@ -65,7 +65,7 @@ def lease(file: Path, *, job: str = "") -> Iterator[Holder | None]:
 def holder(file: Path) -> Holder | None:
     """Return the holder of the lease of a cell's `file`; None if there is none or it is dead."""
     leases = _leases(file)
-    return None if not leases else _alive(leases[-1])
+    return _alive(leases[-1]) if leases else None
 
 
 def abandon(one: Path) -> None:
@@ -76,7 +76,7 @@ def abandon(one: Path) -> None:
 
 
 def mine(file: Path) -> bool:
-    """Return whether this process still holds the lease of a cell's `file`, or was replaced as dead."""
+    """Return whether this process still holds the lease of a cell's `file`; a process that seemed dead loses it."""
     leases = _leases(file)
     found = _read(leases[-1]) if leases else None
     return found is not None and (found.host, found.pid) == (platform.node(), os.getpid())

@@ -152,10 +152,10 @@ class CellRun:
 
 
 def unpacked(file: Path) -> dict[str, Any] | None:
-    """Return what `packed` wrote; None where the file is missing or damaged, so that it is computed again."""
+    """Return what `packed` wrote; None if the file is missing or damaged, so that the value is computed again."""
     try:
         return torch.load(io.BytesIO(file.read_bytes()), weights_only=True)
-    except Exception:  # torch raises a different error for each way in which a file can be damaged
+    except Exception:  # torch raises a different error for each kind of damage
         return None
 
 

@@ -97,7 +97,7 @@ def train_baseline(
         if plateau is not None:
             plateau.step(loss)
 
-    parts: dict[str, Stateful] = {**({"best": best} if best else {}), **({"plateau": plateau} if plateau else {})}
+    parts = {name: part for name, part in (("best", best), ("plateau", plateau)) if part is not None}
     checkpoint = Checkpoint(file.with_suffix(".checkpoint"), parts, run.progress)
     schedule = "cosine" if recipe.pretrain_decay else "constant"
     how = learn.Training(optimiser=optimiser, schedule=schedule, after_epoch=after_epoch, checkpoint=checkpoint)

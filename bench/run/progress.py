@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from bench.cells.identity import BASELINE
 from bench.run.attempt import Event
@@ -14,13 +14,9 @@ Watcher = Callable[[Event], None]
 """A function that is called with every event of a run."""
 
 
-@contextmanager
-def watching(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
-    """Yield the watcher of a run, for the number of cells to compute."""
-    with (
-        _bars(baselines, methods, jobs) if sys.stderr.isatty() else nullcontext(_lines(baselines + methods)) as watcher
-    ):
-        yield watcher
+def watching(baselines: int, methods: int, jobs: int) -> AbstractContextManager[Watcher]:
+    """Return a context manager that yields the watcher of a run, for the number of cells to compute."""
+    return _bars(baselines, methods, jobs) if sys.stderr.isatty() else nullcontext(_lines(baselines + methods))
 
 
 def short(event: Event) -> str:
