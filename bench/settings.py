@@ -207,11 +207,6 @@ class Option:
             return [word for path in value for word in (self.flag, short(path))]
         return [self.flag, ",".join(map(str, value)) if isinstance(value, tuple) else short(value)]
 
-    def usual(self, value: Any) -> bool:
-        """Return whether a value is the default."""
-        factory = self.field.default_factory
-        return value == (self.field.default if factory is dataclasses.MISSING else factory())
-
 
 OPTIONS = tuple(Option(field) for field in dataclasses.fields(Settings) if field.metadata)
 
@@ -245,10 +240,10 @@ def command(verb: str, settings: Settings, *more: str) -> str:
 
     `more` are further words: arguments without a flag, or other flags.
     """
-    found = ["bench", verb, *([short(settings.task)] if verb in POSITIONAL else []), *more]
+    found, usual = ["bench", verb, *([short(settings.task)] if verb in POSITIONAL else []), *more], Settings("")
     for option in (option for group in GROUPS for option in _options(verb, group)):
         facts, value = option.field.metadata, getattr(settings, option.field.name)
-        if facts["again"] and value and (facts["always"] or not option.usual(value)):
+        if facts["again"] and value and (facts["always"] or value != getattr(usual, option.field.name)):
             found += option.words(value)
     return shlex.join(found)
 

@@ -114,9 +114,9 @@ def chosen(settings: Settings) -> Launcher:
         UsageError: a value that is not allowed.
     """
     launcher = LAUNCHERS.build(settings.on, settings.plugins)
-    fields = [field.name for field in dataclasses.fields(launcher)]
     given = {"profile": settings.profile, "group_by": settings.group_by}
     options = {name: value for name, value in given.items() if value is not None}
+    fields = [field.name for field in dataclasses.fields(launcher)]
     for name in options:
         if name not in fields:
             raise UnknownName("option", name, fields, where=f" of launcher {settings.on}")
