@@ -184,7 +184,9 @@ def test_as_many_cells_share_the_gpus_as_cores_allow(monkeypatch, capsys):
         assert at_a_time(Settings("t", jobs=jobs, gpus=("0", "1"), per_gpu=per_gpu), 1) == expected
     assert not capsys.readouterr().err
     assert at_a_time(Settings("t", gpus=("0", "1"), per_gpu=4), 2) == 3
-    assert capsys.readouterr().err == snapshot("8 cells on 2 GPUs: reduced to 3 at a time, because each cell uses 2 threads\n")
+    assert capsys.readouterr().err == snapshot(
+        "8 cells on 2 GPUs: reduced to 3 at a time, because each cell uses 2 threads\n"
+    )
 
 
 BESIDE = """import os, pathlib, time

@@ -177,9 +177,7 @@ def test_one_report_at_a_time(place):
         ),
         (
             ("--only", "table-6"),
-            snapshot(
-                "bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: none)\n"
-            ),
+            snapshot("bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: none)\n"),
         ),
         (("--published", "--list"), snapshot("bench: --list and --only do not apply to --published\n")),
     ):
