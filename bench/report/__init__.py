@@ -1,4 +1,4 @@
-"""Cells to what people read: tables, notes and figures of one task, the same bytes for the same cells."""
+"""From stored cells to what people read: the tables, notes and figures of one task, reproducible byte for byte."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from bench.report.task_results import TaskResults
 __all__ = ["TaskInfo", "TaskResults", "collect", "put", "untuned", "write"]
 
 
-def write(material: TaskResults, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
-    """Write the files of `chosen` artefacts into `folder` and return their paths; of all of the task if None.
+def write(results: TaskResults, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
+    """Write the files of the `chosen` artefacts, by default of all, into `folder` and return their paths.
 
-    Those whose cells are missing are passed over. Without `chosen`, they are shown on the page too, and files of
-    artefacts that were written before and are no more are removed. Each file is replaced at once, and only after all
-    of them could be made.
+    Artefacts whose cells are missing are skipped. Without `chosen`, the page is written too, and files of artefacts
+    that no longer exist are removed. No file is written before all of them are made; each is replaced atomically.
 
     Raises:
-        BenchError: on cells that must not stand in one table (see `collect`).
-        NotWritten: a folder that cannot be written, or a full disk.
+        BenchError: for cells that must not be in one table (see `collect`).
+        NotWritten: if the folder cannot be written or the disk is full.
     """
-    every = artefacts.artefacts(material) if chosen is None else chosen
-    lacking = {item.name: not item.possible(material) for item in every}
-    making = [item for item in every if item.partial or not lacking[item.name]]
-    if chosen is None:
-        making = [item for item in making if not item.named_only]
-    made = {item.name: item.files(material) for item in making}
+    every = artefacts.artefacts(results) if chosen is None else chosen
+    lacking = {item.name: not item.possible(results) for item in every}
+    made = {
+        item.name: item.make(results)
+        for item in every
+        if (item.partial or not lacking[item.name]) and not (chosen is None and item.named_only)
+    }
     contents = {name: data for stem, files in made.items() for name, data in named(stem, files).items()}
     if chosen is not None:
         return put(folder, contents)
-    told = [item for item in every if item.name in made or lacking[item.name]]
-    shown = [page.Shown(item.name, item.says, made.get(item.name, {}), item.lines(material)) for item in told]
-    contents[page.NAME] = page.page(material, shown)
+    listed = [item for item in every if item.name in made or lacking[item.name]]
+    shown = [page.Shown(item.name, item.says, made.get(item.name, {}), item.lines(results)) for item in listed]
+    contents[page.NAME] = page.page(results, shown)
     return put(folder, contents, *(f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *lacking)))
 
 
 def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
-    """Write files of these names into `folder`, each at once, and return their paths.
+    """Write files into `folder`, each atomically, and return their paths.
 
-    Files there that match a pattern of `stale` and are not among them are removed.
+    Other files there that match a pattern of `stale` are removed.
 
     Raises:
-        NotWritten: a folder that cannot be written, or a full disk.
+        NotWritten: if the folder cannot be written or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,21 +1,20 @@
 """Every table and figure of a task's report: what it shows, the cells that it needs, and the function that makes it.
 
-A new figure is its module in `bench.report.figures` and a line in `artefacts`.
+A new figure is a module in `bench.report.figures`, a function in `task_figures` and an entry in `artefacts`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from types import ModuleType
 from typing import Literal
 
 from bench import registry
 from bench.cells.identity import slug
 from bench.errors import UnknownName, UsageError
-from bench.report.figures import picture_figures, sweeps
-from bench.report.figures import task_figures as drawn
-from bench.report.needs import PREDICTIONS, Need, united
+from bench.report.figures import sweeps
+from bench.report.needs import PREDICTIONS, Need
 from bench.report.numbers.ablations import MAIN, Table
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.comparison import Comparison
@@ -33,42 +32,50 @@ from bench.run.plan import build_method, method_specs
 
 ABLATION = "ablation-"
 
+Files = Mapping[str, str | bytes]
+"""Contents by suffix."""
+
 
 @dataclass(frozen=True)
 class Artefact:
-    """A table or figure; `name` is the stem of its files, `paper` its number in the paper, empty where it has none.
+    """A table or figure.
 
-    It can be made where enough of its `needs` is there: any cell, a cell of each spec, or one need as a whole. `make`
-    gives its files by suffix from the results of `task`, another one by spec, or of the task of the report.
+    `name` is the stem of its files, `paper` its number in the paper or empty. `build` makes its files from the results
+    of a task: of `task`, a spec, or else of the task of the report. It can be made if `enough` of its `needs` is
+    there: any cell, a cell of each spec, or one need as a whole.
     """
 
     name: str
     says: str
-    make: Callable[[TaskResults], Mapping[str, bytes]]
+    build: Callable[[TaskResults], Files]
     needs: Sequence[Need]
     enough: Literal["any", "each", "whole"] = "any"
     paper: str = ""
     partial: bool = False
-    """Made whatever is missing, which it says."""
+    """Made even if cells are missing; it names them."""
     named_only: bool = False
-    """Not made unless it is asked for by name: it shows images of patients."""
+    """Made only if it is asked for by name, because it shows images of patients."""
     task: str = ""
 
-    def files(self, results: TaskResults) -> Mapping[str, bytes]:
+    def make(self, results: TaskResults) -> dict[str, bytes]:
         """Return the files by suffix."""
-        return self.make(self._of(results))
+        made = self.build(self._of(results))
+        return {suffix: data.encode() if isinstance(data, str) else data for suffix, data in made.items()}
 
     def possible(self, results: TaskResults) -> bool:
-        """Whether enough cells are there to make it."""
+        """Tell whether enough cells are there to make it."""
         one = self._of(results)
         if self.enough == "each":
             return all(need.each(one) for need in self.needs)
         return any(need.any(one) if self.enough == "any" else need.whole(one) for need in self.needs)
 
     def lines(self, results: TaskResults) -> list[Line]:
-        """Return the commands that compute every cell that is not there."""
+        """Return the commands that compute the missing cells, one for all commands that differ only in methods."""
         one = self._of(results)
-        return united(line for need in self.needs for line in need.lines(one))
+        methods: dict[Line, dict[str, None]] = {}
+        for line in (line for need in self.needs for line in need.lines(one)):
+            methods.setdefault(line.of(()), {}).update(dict.fromkeys(line.methods))
+        return [line.of(names) for line, names in methods.items()]
 
     def count(self, results: TaskResults) -> tuple[int, int]:
         """Return how many of its cells are there, and how many there could be."""
@@ -80,37 +87,24 @@ class Artefact:
 
 
 def artefacts(results: TaskResults) -> list[Artefact]:
-    """Return the artefacts of a task, whether or not their cells are there, in the order of its report."""
+    """Return the artefacts of a task in the order of its report, whether or not their cells are there."""
     names = tuple(method_specs("all", results.settings.plugins, results.task.recipe))
     shown = tuple({item.cell.spec for item in results.tables[0].cells})
     main = [Need(names, named="all", also=shown)]
     scored = [replace(main[0], part=PREDICTIONS)]
-    tuned = tuple({item.cell.spec for item in results.tuned})
-    rocs = [
-        Artefact(f"roc-{slug(name)}", f"ROC curves by group on {name}", partial(drawn.roc, name=name), scored)
-        for name in results.info.ood
-    ]
-    of_paper = [*_sweeps(results), *_pictures(results)]
-    compared, published = results.compared if results.cells else None, []
-    if compared:
-        make = partial(_published, compared)
-        published = [Artefact(PUBLISHED, "our numbers beside the published ones", make, main)]
+    tuned = [Need(tuple({item.cell.spec for item in results.cells if item.cell.tuned}), verb="tune", named="all")]
+    compared = results.compared if results.cells else None
     return [
-        Artefact(MAIN, "all methods on every test set", _main, main),
-        Artefact("trade-off", "disparity against accuracy", drawn.trade_off, main),
-        Artefact("cost-gain", "what methods take against what they change", drawn.cost_gain, main),
-        Artefact("groups", "rates of every group and the images they rest on", _groups, main),
-        *rocs,
+        Artefact(MAIN, "all methods on every test set", lambda one: _table(one, one.results), main),
+        Artefact("trade-off", "disparity against accuracy", lambda one: _figures().tradeoff(one), main),
+        Artefact("cost-gain", "what methods cost against what they change", lambda one: _figures().costs(one), main),
+        Artefact("groups", "rates of every group and the number of images behind each", _groups, main),
+        *(_roc(name, scored) for name in results.info.ood),
         *(_paper_table(*table) for table in blocks_of(results.settings.task, results.task)),
-        *sorted(of_paper, key=lambda item: item.paper),
+        *sorted([*_sweeps(results), *_pictures(results)], key=lambda item: item.paper),
         *(_ablation(table) for table in results.tables[1:]),
-        Artefact(
-            TUNED,
-            "methods with parameters chosen on held-out images",
-            _tuned,
-            [Need(tuned, verb="tune", named="all")],
-        ),
-        *published,
+        Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, tuned),
+        *([_published(compared, main)] if compared else []),
     ]
 
 
@@ -127,11 +121,24 @@ def of_paper(results: TaskResults, names: Mapping[str, str]) -> list[Artefact]:
     return [*tables, *figures]
 
 
+def _figures() -> ModuleType:
+    """Return the functions that draw; matplotlib is imported when the first figure is made."""
+    from bench.report.figures import task_figures
+
+    return task_figures
+
+
+def _roc(name: str, needs: Sequence[Need]) -> Artefact:
+    return Artefact(
+        f"roc-{slug(name)}", f"ROC curves by group on {name}", lambda one: _figures().roc_curves(one, name), needs
+    )
+
+
 def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool = False) -> Artefact:
     return Artefact(
         layout.name,
         layout.says,
-        lambda results: _encoded(paper_tables.make(layout, made_of, results)),
+        lambda results: paper_tables.make(layout, made_of, results),
         [Need(tuple(layout.rows), block.task, block.backbone) for block in made_of],
         "each",
         f"Table {layout.number}",
@@ -140,44 +147,41 @@ def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool = Fa
 
 
 def _sweeps(results: TaskResults) -> list[Artefact]:
-    """Curves against a field of the task, which need all variants of a method, or all settings of one."""
-    said = {name: build_method(name).ablations for name in registry.METHODS.catalogue()}
-    ablated = tuple(name for name, settings in said.items() if settings)
+    """Return the curves against a field of the task, or against a parameter of a method."""
+    ablated = {name: build_method(name).ablations for name in registry.METHODS.catalogue()}
+    methods = tuple(name for name, settings in ablated.items() if settings)
     reset = [
         Need((name, *ablations(name, results.settings.plugins)[sweeps.RESET]), ablate=sweeps.RESET)
-        for name in ablated
-        if sweeps.RESET in said[name]
+        for name in methods
+        if sweeps.RESET in ablated[name]
     ]
-
-    epochs, external = ([Need(ablated, ablate=field)] for field in sweeps.OF_TASK)
+    epochs, external = ([Need(methods, ablate=field)] for field in sweeps.OF_TASK)
     return [
-        _figure(4, "scores and costs against epochs of fine-tuning", drawn.epochs, epochs, "whole"),
-        _figure(6, "scores against the share of the head that is reset", drawn.reset, reset, "whole"),
-        _figure(7, "scores against the size of the external set", drawn.external, external, "whole"),
+        _figure(4, "scores and costs against epochs of fine-tuning", epochs, "whole"),
+        _figure(6, "scores against the share of the head that is reset", reset, "whole"),
+        _figure(7, "scores against the size of the external set", external, "whole"),
     ]
 
 
 def _pictures(results: TaskResults) -> list[Artefact]:
-    """Figures of what cells keep; masks of a skin task are the paper's Figure 8, those of films its Figure 9."""
-    masks = 9 if results.task.channels == 1 else 8
-    strips = [Need(picture_figures.MASKED, fold=0, part="strip/")]
-    maps = [Need(picture_figures.COMPARED, fold=0, part="cam/")]
-    activations = _figure(5, "class activation maps", picture_figures.figure_5, maps, "each")
+    """Return the figures of stored pictures; the masks of a skin task are the paper's Figure 8, of an X-ray task 9."""
+    strips = [Need(sweeps.MASKED, fold=0, part="strip/")]
+    maps = [Need(sweeps.COMPARED, fold=0, part="cam/")]
+    masks = _figure(8, "the mask block by block", strips)
+    if results.task.channels == 1:
+        masks = replace(masks, name="figure-9", paper="Figure 9")
     return [
-        _figure(3, "importances and mask over the parameters", picture_figures.figure_3, strips, "each"),
-        replace(activations, named_only=not results.info.synthetic),
-        _figure(masks, "the mask block by block", picture_figures.figure_8, strips, "each"),
+        _figure(3, "importances and mask over the parameters", strips),
+        replace(_figure(5, "class activation maps", maps), named_only=not results.info.synthetic),
+        masks,
     ]
 
 
-def _figure(
-    number: int,
-    says: str,
-    make: Callable[[TaskResults], Mapping[str, bytes]],
-    needs: Sequence[Need],
-    enough: Literal["each", "whole"],
-) -> Artefact:
-    return Artefact(f"figure-{number}", says, make, needs, enough, f"Figure {number}")
+def _figure(number: int, says: str, needs: Sequence[Need], enough: Literal["each", "whole"] = "each") -> Artefact:
+    def build(results: TaskResults) -> Files:
+        return getattr(_figures(), f"figure_{number}")(results)
+
+    return Artefact(f"figure-{number}", says, build, needs, enough, f"Figure {number}")
 
 
 def _ablation(table: Table) -> Artefact:
@@ -190,40 +194,36 @@ def _ablation(table: Table) -> Artefact:
     )
 
 
-def _main(results: TaskResults) -> dict[str, bytes]:
-    return _table(results, results.results)
+def _published(compared: Comparison, needs: Sequence[Need]) -> Artefact:
+    def build(_: TaskResults) -> Files:
+        text = document.written(published_tables.section(compared))
+        return {**text, "csv": published_tables.csv(compared), "tex": published_tables.latex(compared)}
+
+    return Artefact(PUBLISHED, "our numbers beside the published ones", build, needs)
 
 
-def _table(results: TaskResults, table: Results) -> dict[str, bytes]:
+def _table(results: TaskResults, table: Results) -> Files:
     tested = results.tested(table)
     text = document.written(main_table.section(tested))
-    return _encoded({"tex": main_table.latex(tested), **text, "csv": main_table.csv(tested)})
+    return {"tex": main_table.latex(tested), **text, "csv": main_table.csv(tested)}
 
 
-def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
-    return {kind: text.encode() for kind, text in texts.items()}
-
-
-def _groups(results: TaskResults) -> dict[str, bytes]:
+def _groups(results: TaskResults) -> Files:
     frame = group_table.frame(results.results, results.tables[0].cells)
-    return _encoded({**document.written(group_table.section(results.results, frame)), "csv": csv(frame)})
+    return {**document.written(group_table.section(results.results, frame)), "csv": csv(frame)}
 
 
-def _tuned(results: TaskResults) -> dict[str, bytes]:
+def _tuned(results: TaskResults) -> Files:
     table = collect_tuned(results.cells, results.failures, results.info)
     return _table(results, table) if table else {}
-
-
-def _published(compared: Comparison, _: TaskResults) -> dict[str, bytes]:
-    text = document.written(published_tables.section(compared))
-    return _encoded({**text, "csv": published_tables.csv(compared), "tex": published_tables.latex(compared)})
 
 
 def chosen(every: Sequence[Artefact], only: str) -> list[Artefact]:
     """Return the artefacts that `--only` names, joined by commas.
 
     Raises:
-        UnknownName, UsageError: for a name that is none of them, with the nearest right spelling, and for no name.
+        UnknownName: for a name that is not among them, with the closest one.
+        UsageError: without a name.
     """
     names = [name.strip() for name in only.split(",") if name.strip()]
     if not names:
@@ -235,29 +235,29 @@ def chosen(every: Sequence[Artefact], only: str) -> list[Artefact]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
-def listing(every: Sequence[Artefact], material: TaskResults) -> list[str]:
-    """Return a line for each artefact with the commands that make the cells it lacks; last, those for all of them."""
+def listing(every: Sequence[Artefact], results: TaskResults) -> list[str]:
+    """Return a line for each artefact with the commands that compute its missing cells, and last those for all."""
     rows, below = [("name", "paper", "cells", "shows")], [[]]
     for item in every:
-        there, wanted = item.count(material)
+        there, wanted = item.count(results)
         rows.append((item.name, item.paper or "-", f"{there} of {wanted}", item.says))
-        below.append(item.lines(material))
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+        below.append(item.lines(results))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     found = []
     for row, lines in zip(rows, below, strict=True):
         found.append("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
         found += [f"    {line}" for line in lines]
-    return [*found, *_everything(every, material)]
+    return [*found, *_everything(every, results)]
 
 
-def _everything(items: Iterable[Artefact], material: TaskResults) -> list[str]:
-    """Return the lines that make all cells that some artefacts lack, each cell once, below a heading; none if none."""
-    lines = once(line for item in items for line in item.lines(material))
-    return ["all that is missing:", *(f"    {line}" for line in lines)] if lines else []
-
-
-def lacking(items: Sequence[Artefact], material: TaskResults) -> list[str]:
-    """Return how many cells are there of each artefact that lacks some, and the lines that make the others."""
-    counts = {item.name: item.count(material) for item in items if item.lines(material)}
+def lacking(items: Sequence[Artefact], results: TaskResults) -> list[str]:
+    """Return how many cells each incomplete artefact has, and the commands that compute the missing ones."""
+    counts = {item.name: item.count(results) for item in items if item.lines(results)}
     found = [f"{name}: {there} of {wanted} cells are there" for name, (there, wanted) in counts.items()]
-    return [*found, *_everything(items, material)]
+    return [*found, *_everything(items, results)]
+
+
+def _everything(items: Iterable[Artefact], results: TaskResults) -> list[str]:
+    """Return the commands that compute all missing cells, each cell once, below a heading; empty if none is missing."""
+    lines = once(line for item in items for line in item.lines(results))
+    return ["all that is missing:", *(f"    {line}" for line in lines)] if lines else []

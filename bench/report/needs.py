@@ -125,11 +125,3 @@ class Need:
         if self.part == PREDICTIONS:
             return one.has_predictions(item)
         return not self.part or any(name.startswith(self.part) for name in one.pictures(item) or {})
-
-
-def united(lines: Iterable[Line]) -> list[Line]:
-    """Return one command for those that differ in their methods alone."""
-    methods: dict[Line, dict[str, None]] = {}
-    for line in lines:
-        methods.setdefault(line.of(()), {}).update(dict.fromkeys(line.methods))
-    return [line.of(names) for line, names in methods.items()]

@@ -1,10 +1,10 @@
-"""`bench report`: from the cells on disk to files, leaving out what no longer belongs there."""
+"""`bench report`: from stored cells to the files of a report, and to the terminal."""
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,60 +27,38 @@ from bench.tasks import TASKS
 
 
 def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0) -> int:
-    """Write the artefacts of a task that `only` names, joined by commas; 1 where cells of one are missing."""
-    material = read(settings, min_cell=min_cell)
-    return _write_chosen(material, artefacts(material), only, reports / slug(material.task.name))
+    """Write the artefacts of a task that `only` names, joined by commas; return 1 if cells of one are missing."""
+    results = read(settings, min_cell=min_cell)
+    return _write_chosen(results, artefacts(results), only, reports / slug(results.task.name))
 
 
 def report_paper(
     names: Mapping[str, str], place: Path, settings: Settings, *, min_cell: int, only: str | None = None
 ) -> int:
-    """Write the paper's tables and figures with the tasks of `names` in place of its own, and say what is missing."""
-    material = _of_paper(names, settings, min_cell)
-    every = of_paper(material, names)
+    """Write the paper's tables and figures with the tasks of `names` in place of its own, and list missing cells."""
+    results = _of_paper(names, settings, min_cell)
+    every = of_paper(results, names)
     if only is not None:
-        return _write_chosen(material, every, only, place)
-    for file in write(material, place, [item for item in every if not item.named_only]):
-        print(file)
-    _say([*lacking(every, material), *_not_handed_on(every, material)])
+        return _write_chosen(results, every, only, place)
+    _print(write(results, place, [item for item in every if not item.named_only]))
+    _print([*lacking(every, results), *_named_only(every, results)], error=True)
     return 0
 
 
 def list_artefacts(settings: Sequence[Settings]) -> int:
-    """Print the artefacts of some tasks, and what makes those that are missing."""
+    """Print the artefacts of some tasks, and the commands that compute the missing cells."""
     for one in settings:
-        material = read(one)
-        every = artefacts(material)
-        head = [f"{material.task.name}:"] * (len(settings) > 1)
-        print(*head, *listing(every, material), sep="\n")
+        results = read(one)
+        head = [f"{results.task.name}:"] * (len(settings) > 1)
+        _print([*head, *listing(artefacts(results), results)])
     return 0
 
 
 def list_paper(names: Mapping[str, str], settings: Settings) -> int:
-    """Print the paper's tables and figures with the tasks of `names`, and what makes those that are missing."""
-    material = _of_paper(names, settings, 0)
-    every = of_paper(material, names)
-    print(*listing(every, material), sep="\n")
+    """Print the paper's tables and figures with the tasks of `names`, and how to compute the missing cells."""
+    results = _of_paper(names, settings, 0)
+    _print(listing(of_paper(results, names), results))
     return 0
-
-
-def _of_paper(names: Mapping[str, str], settings: Settings, min_cell: int) -> TaskResults:
-    if settings.splits is not None or settings.baseline is not None:
-        raise UsageError("--splits and --baseline are of one task: without --paper and --twins")
-    return read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell)
-
-
-def _write_chosen(material: TaskResults, every: Sequence[Artefact], only: str, place: Path) -> int:
-    wanted = chosen(every, only)
-    for file in write(material, place, wanted):
-        print(file)
-    _say(lacking(wanted, material))
-    return int(not all(item.possible(material) for item in wanted))
-
-
-def _say(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)
 
 
 def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Results:
@@ -89,42 +67,35 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
     Of sets with fewer than `min_cell` images of a group and class little is shown (see `numbers.suppression`).
 
     Raises:
-        BenchError: where there are no results, with the line that makes them.
+        BenchError: if there are no results; it says how to compute them.
     """
-    material = read(settings, min_cell=min_cell)
-    return report_material(material, reports / slug(material.task.name))
+    results = read(settings, min_cell=min_cell)
+    return report_results(results, reports / slug(results.task.name))
 
 
-def report_material(material: TaskResults, place: Path) -> Results:
-    """Write and print the report of what was read of one task."""
-    gc.freeze()  # records are kept to the end: to go through them for garbage again and again takes seconds
-    results = material.results
-    files = write(material, place)
-    terminal.show(results)
-    print(text(material.compared) if material.compared else why_not_published(material.info), end="")
-    for file in files:
-        print(file)
-    every = artefacts(material)
-    missing = ", ".join(item.name for item in every if not item.possible(material))
-    if missing:
-        _say([f"not made for want of cells: {missing}; --list or the page says what makes them"])
-    _say(_not_handed_on(every, material))
-    return results
-
-
-def _not_handed_on(every: Sequence[Artefact], material: TaskResults) -> list[str]:
-    names = ", ".join(item.name for item in every if item.named_only and item.possible(material))
-    return [f"not made: {names} would show images of patients; `--only` makes it, not to be handed on"] if names else []
+def report_results(results: TaskResults, place: Path) -> Results:
+    """Write and print the report of the results of a task."""
+    gc.freeze()  # records are kept to the end: searching them for garbage again and again takes seconds
+    main = results.results
+    files = write(results, place)
+    terminal.show(main)
+    print(text(results.compared) if results.compared else why_not_published(results.info), end="")
+    _print(files)
+    every = artefacts(results)
+    if missing := ", ".join(item.name for item in every if not item.possible(results)):
+        _print([f"not made because cells are missing: {missing}; --list and the page show how to compute them"], True)
+    _print(_named_only(every, results), error=True)
+    return main
 
 
 def report_published(reports: Path) -> int:
-    """Write and print what tests over tasks make of the paper's own numbers; nothing of ours is in it."""
+    """Write and print tests over tasks on the paper's own numbers; nothing of ours enters."""
     write_across(theirs(), reports / "published", NAME)
     return 0
 
 
 def write_across(across: Across | None, reports: Path, name: str) -> dict[str, bytes]:
-    """Write and print methods over tasks, and return the files by suffix; with too few remove those of before."""
+    """Write and print methods over tasks, and return the files by suffix; without `across` remove earlier files."""
     from bench.report.figures import rank_diagram
 
     texts = {**document.written(across_table.section(across)), "csv": across_table.csv(across)} if across else {}
@@ -133,17 +104,16 @@ def write_across(across: Across | None, reports: Path, name: str) -> dict[str, b
         made |= rank_diagram.diagram(across)
     files = put(reports, document.named(name, made), f"{name}.*")
     for item in across.ranked if across else ():
-        print(*sentences(item), sep="\n")
-    for file in files:
-        print(file)
+        _print(sentences(item))
+    _print(files)
     return made
 
 
 def report_all(settings: Settings, reports: Path, *, min_cell: int = 0) -> int:
-    """Write and print all of it; return 1 where a task could not be reported, which is said, and 0 else.
+    """Write and print the reports of all tasks with results; return 1 if one of them failed, which is printed.
 
     Raises:
-        BenchError: where there are no results at all.
+        BenchError: if there are no results at all.
     """
     tasks = with_results(settings)
     every: list[Results] = []
@@ -154,15 +124,24 @@ def report_all(settings: Settings, reports: Path, *, min_cell: int = 0) -> int:
             raise
         except BenchError as error:
             print(f"no report of {one.task}: {error}", file=sys.stderr)
-    _over_tasks(every, reports)
+    shown = []
+    for synthetic, name, says in (
+        (False, NAME, "methods over tasks"),
+        (True, f"{NAME}-synthetic", "methods over tasks, on synthetic data"),
+    ):
+        made = write_across(ours(item for item in every if item.info.synthetic is synthetic), reports, name)
+        shown += [page.Shown(name, says, made)] if made else []
+    _print(put(reports, {page.NAME: page.index(every, shown)}))
     return int(len(every) < len(tasks))
 
 
 def with_results(settings: Settings) -> list[Settings]:
-    """The tasks of the suite, then the users' own as they were last run; a variant is a part of its task's report.
+    """Return the tasks of the suite that have results, then the user's own with the settings of their last run.
+
+    A variant is a part of its task's report.
 
     Raises:
-        BenchError: where there are no results at all.
+        BenchError: if there are no results at all.
     """
     if settings.splits is not None:
         raise UsageError("--splits is the manifest of one task: name it by --task")
@@ -181,13 +160,24 @@ def with_results(settings: Settings) -> list[Settings]:
     return [*listed, *own]
 
 
-def _over_tasks(every: list[Results], reports: Path) -> None:
-    shown = []
-    for synthetic, name, says in (
-        (False, NAME, "methods over tasks"),
-        (True, f"{NAME}-synthetic", "methods over tasks, on synthetic data"),
-    ):
-        made = write_across(ours(item for item in every if item.info.synthetic is synthetic), reports, name)
-        shown += [page.Shown(name, says, made)] if made else []
-    for file in put(reports, {page.NAME: page.index(every, shown)}):
-        print(file)
+def _of_paper(names: Mapping[str, str], settings: Settings, min_cell: int) -> TaskResults:
+    if settings.splits is not None or settings.baseline is not None:
+        raise UsageError("--splits and --baseline are of one task: without --paper and --twins")
+    return read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell)
+
+
+def _write_chosen(results: TaskResults, every: Sequence[Artefact], only: str, place: Path) -> int:
+    wanted = chosen(every, only)
+    _print(write(results, place, wanted))
+    _print(lacking(wanted, results), error=True)
+    return int(not all(item.possible(results) for item in wanted))
+
+
+def _named_only(every: Sequence[Artefact], results: TaskResults) -> list[str]:
+    names = ", ".join(item.name for item in every if item.named_only and item.possible(results))
+    return [f"not made: {names} would show images of patients; `--only` makes it, but do not pass it on"] * bool(names)
+
+
+def _print(lines: Iterable[object], error: bool = False) -> None:
+    for line in lines:
+        print(line, file=sys.stderr if error else sys.stdout)

@@ -1,4 +1,4 @@
-"""All that was read of one task: what every artefact of a report is made of."""
+"""The results of one task, from which every artefact of a report is made."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from bench.settings import Settings, of_task
 
 @dataclass(frozen=True)
 class TaskResults:
-    """The usable cells of one task, tuned ones among them, and the failures; `left_out` says what was not usable.
+    """The usable cells of one task, tuned ones among them, and the failures.
 
-    There may be no cells at all: then `results` raises, and artefacts are missing.
+    `left_out` names the unusable files, with reasons. Without cells, `results` raises and artefacts are missing.
     """
 
     settings: Settings
@@ -49,48 +49,43 @@ class TaskResults:
 
     @cached_property
     def tables(self) -> list[Table]:
-        """What stands in the main table, then in that of each ablation."""
+        """The cells and failures of the main table, then those of the table of each ablation."""
         return split(untuned(self.cells), untuned(self.failures), self.task.recipe, self.settings.plugins)
 
     @cached_property
     def results(self) -> Results:
-        """The main table.
+        """The numbers of the main table.
 
         Raises:
-            BenchError: without cells, or with some that must not stand in one table.
+            BenchError: without cells, or for cells that must not be in one table.
         """
         if not self.tables[0].cells:
             raise BenchError(f"no results of {self.task.name}: `{self.line(['all'])}` makes them")
         return self.results_of(self.tables[0])
 
     def results_of(self, table: Table) -> Results:
-        """Average the cells of one of `tables`, each once; raises as `results`."""
+        """Average the cells of one of `tables`, each table once; raises as `results`."""
         if table.name not in self._averaged:
             self._averaged[table.name] = collect(table.cells, table.failures, replace(self.info, part=table.part))
         return self._averaged[table.name]
 
     @cached_property
     def bootstrapped(self) -> Bootstrapped:
-        """The patients of every test set drawn again, with a bar on stderr."""
+        """Bootstrap samples of the patients of every test set, with a progress bar on stderr."""
         with counting("bootstrap of patients", "draws") as watch:
             return bootstrap_patients(self.cells, self.info, self.scored, watch)
 
     @cached_property
     def compared(self) -> Comparison | None:
-        """The numbers of all tables beside the published ones; None where there are none to compare."""
+        """The numbers of all tables beside the published ones; None if there are none to compare."""
         return compare([self.results_of(table) for table in self.tables])
 
     def tested(self, results: Results) -> Results:
-        """Add intervals and p over patients to any table of this task."""
-        return over_patients(results, self.bootstrapped)
-
-    @property
-    def tuned(self) -> list[Record]:
-        """The cells whose parameters were chosen by `bench tune`."""
-        return [item for item in self.cells if item.cell.tuned]
+        """Add intervals and p over patients to a table of this task, for files that are passed on."""
+        return over_patients(replace(results, info=results.info.portable), self.bootstrapped)
 
     def other(self, spec: str) -> TaskResults:
-        """Read another task, by name or spec, with the same settings; each once."""
+        """Read another task, by name or spec, with the same settings; each task once."""
         self.known.setdefault(self.settings.task, self)
         if spec not in self.known:
             found = read(replace(self.settings, task=spec), min_cell=self.info.min_cell)
@@ -98,7 +93,7 @@ class TaskResults:
         return self.known[spec]
 
     def variant(self, field: str, value: object) -> TaskResults | None:
-        """Read the same task with a field changed, such as external=0.2; None where none of its cells are there."""
+        """Read the same task with a field changed, such as external=0.2; None if it has no cells."""
         spec = taskfile.vary(self.settings.task, field, value)
         place = cells_folder(self.settings.results, taskfile.resolve(spec).name)
         found = self.other(spec) if spec == self.settings.task or place.is_dir() else None
@@ -106,7 +101,7 @@ class TaskResults:
 
     @cached_property
     def scored(self) -> Predictions:
-        """Gives the predictions of a cell, images and logits apart; each file is read once."""
+        """A function that gives the predictions of a cell, images and logits apart; it reads each file once."""
         return Predictions(self.settings.results)
 
     def predictions(self, cell: Record) -> pd.DataFrame:
@@ -115,11 +110,11 @@ class TaskResults:
         return images.assign(logit=logit)
 
     def has_predictions(self, cell: Record) -> bool:
-        """Whether the predictions of a cell are there."""
+        """Tell whether the predictions of a cell are there."""
         return predictions_file(self.settings.results, cell.cell.identity).is_file()
 
     def pictures(self, cell: Record) -> dict[str, np.ndarray] | None:
-        """Read the class activation maps and importance strips of a cell; None where it has none."""
+        """Read the class activation maps and importance strips of a cell; None if it has none."""
         file = pictures_file(self.settings.results, cell.cell.identity)
         if not file.is_file():
             return None
@@ -127,15 +122,15 @@ class TaskResults:
             return dict(stored)
 
     def line(self, methods: Iterable[str], backbone: str | None = None, *, verb: str = "run", **options: Any) -> Line:
-        """Return the line that makes cells of this task; `options` are further settings, such as `folds=(0,)`."""
+        """Return the command that computes cells of this task; `options` are settings, such as `folds=(0,)`."""
         chosen = None if backbone == self.task.backbones[0] else backbone
         return Line(replace(of_task(self.settings), methods=",".join(methods), backbone=chosen, **options), verb)
 
 
 def read(settings: Settings, *, min_cell: int = 0) -> TaskResults:
-    """Read the cells of a task and say on stderr what is left out, and why.
+    """Read the cells of a task, and print to stderr what is left out and why.
 
-    Where the images are not there, cells are not checked against them, and that is said.
+    If the images are not there, cells are not checked against them, and a warning is printed.
     """
     task = taskfile.resolve(settings.task)
     try:
@@ -151,11 +146,11 @@ def read(settings: Settings, *, min_cell: int = 0) -> TaskResults:
         print(f"left out: {line}", file=sys.stderr)
     synthetic = cells[0].synthetic if cells else data is not None and data.synthetic
     info = info_of(task, synthetic=synthetic, undefined=_undefined(task, settings), min_cell=min_cell)
-    return TaskResults(settings, task, info, cells, failures, tuple(left_out))
+    return TaskResults(settings, task, replace(info, settings=settings), cells, failures, tuple(left_out))
 
 
 def info_of(task: Task, *, synthetic: bool, undefined: tuple[Undefined, ...] = (), min_cell: int = 0) -> TaskInfo:
-    """Return what tables say about a task."""
+    """Return what tables print about a task."""
     return TaskInfo(
         name=task.name,
         says=f"{task.says[:1].upper()}{task.says[1:].rstrip('.')}.",

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.cells.identity import slug
 from bench.errors import DataMissing, UsageError
 from bench.report import put
-from bench.report.reports import report_material
+from bench.report.reports import report_results
 from bench.report.tables import terminal
 from bench.report.task_results import TaskResults, read
 from bench.run.history import remembered
@@ -24,7 +24,7 @@ from bench.share.read_export import opened
 def report_archive(file: Path, reports: Path, *, min_cell: int = 0) -> int:
     """Write and print the report of an export, the same bytes as at home where its cells are all that it needs."""
     with opened(file, min_cell=min_cell) as material:
-        report_material(material, reports / slug(material.task.name))
+        report_results(material, reports / slug(material.task.name))
     return 0
 
 

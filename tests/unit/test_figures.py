@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench import registry
 from bench.report.figures import cost_gain, curves, roc, style, trade_off
-from bench.report.figures.style import Name, dashes_of, styles_of
+from bench.report.figures.style import Name, styles_of
 from bench.report.numbers import frames
 from bench.run.plan import build_method
 from tests.factory import task_info
@@ -70,7 +70,9 @@ def of_costs(frame: pd.DataFrame) -> Figure:
 def of_curves(frame: pd.DataFrame) -> Figure:
     others = frame[frame["spec"] != "baseline"]
     moved = frames.along({x: others.assign(value=others["value"] + x / 10) for x in (0, 1, 4)})
-    return curves.draw(moved, INFO, curves.Across("Epochs"), {"seconds": "Time"})
+    figure = curves.draw(moved, INFO, curves.Across("Epochs"), {"seconds": "Time"})
+    assert figure is not None
+    return figure
 
 
 def of_roc(frame: pd.DataFrame) -> Figure:
@@ -263,8 +265,8 @@ def test_rows_differ_without_colour() -> None:
     methods = [build_method(name) for name in registry.METHODS.catalogue()]
     rows = [Name(method.row, method.title, method.title, method.title) for method in methods]
     rows += [Name(100, name, name, name) for name in ("own", "other")]
-    looks, dashes = styles_of(rows), dashes_of(rows)
-    signs = [(look["marker"], look["fillstyle"], str(dashes[label])) for label, look in looks.items()]
+    looks = styles_of(rows)
+    signs = [(look["marker"], look["fillstyle"], str(look["linestyle"])) for look in looks.values()]
     assert len(set(signs)) == len(rows) == 12
     assert len({look["marker"] for look in looks.values()}) == 12
 

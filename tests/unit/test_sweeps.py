@@ -96,8 +96,14 @@ def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_te
     }
     results = found.results
     assert frames.costs(found.tables[0].cells, results).empty
-    assert task_figures.cost_gain(found) == {}
+    assert task_figures.costs(found) == {}
     assert set(frames.by_fold(results).query("set == 'near'")["metric"]) == {"auc"}
+
+
+def test_curves_are_not_drawn_where_everything_is_suppressed(tmp_path: Path) -> None:
+    found = external(tmp_path, min_cell=1000)
+    assert sweeps.of_task(sweeps.variants(found, "external")).empty
+    assert task_figures.figure_7(found) == {}
 
 
 def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,9 +121,9 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
         one = pd.DataFrame({"a": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
         pd.concat([one.assign(set="near"), one.assign(set="far")]).to_parquet(file)
     assert entry(found, "roc-far").possible(found)
-    assert task_figures.roc(found, "near") == {}
+    assert task_figures.roc_curves(found, "near") == {}
     assert capsys.readouterr().err == ""
-    assert set(task_figures.roc(found, "far")) == {"pdf", "png"}
+    assert set(task_figures.roc_curves(found, "far")) == {"pdf", "png"}
     assert sentences_with(capsys.readouterr().err, "ROC") == snapshot(
         ["left out of the ROC curves, no predictions to read: swift f1 (FileNotFoundError)"]
     )

@@ -1,4 +1,4 @@
-"""Class activation maps beside the images that they are of (SWiFT, Figures 1 and 5; Zhou et al. 2016)."""
+"""Class activation maps beside their images (SWiFT, Figures 1 and 5; Zhou et al. 2016)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bench.report.numbers.aggregate import SYNTHETIC
 
 NOT_TO_BE_SHOWN = "Images of patients: not to be handed on"
 SIDE = 64
-"""Pixels of a map where the image is not at hand."""
-COLOURS, STRENGTH = "inferno", 0.55  # its lightness rises steadily: the map is the same one in greys
+"""Pixels of a map whose image is not available."""
+COLOURS, STRENGTH = "inferno", 0.55  # its lightness rises steadily: it can be read in greys, too
 WIDTH, HEAD, LABELS, FOOT, BETWEEN, GAP = 7.0, 0.45, 0.45, 0.42, 0.2, 0.04  # inches
 ONE_BELOW_THE_OTHER = 4
-"""More images than these go into two halves, side by side."""
+"""More images than these are drawn in two halves, side by side."""
 
 
 def heat(weighted: np.ndarray, logit: float, size: int) -> np.ndarray:
-    """Return how much each pixel speaks for the predicted class: (size, size) in [0, 1].
+    """Return the evidence of each pixel for the predicted class: (size, size) in [0, 1].
 
-    `weighted` (h, w) sums to the logit. Where class 0 is predicted its sign is turned; what speaks against the class
-    is 0, the rest is enlarged bilinearly and scaled to [0, 1]. A constant map gives zeros.
+    `weighted` (h, w) sums to the logit. Its sign is flipped where class 0 is predicted. Evidence against the predicted
+    class becomes 0; the rest is enlarged bilinearly and scaled to [0, 1]. A constant map gives zeros.
     """
     speaks = np.maximum(weighted if logit > 0 else -weighted, 0).astype(float)
     for _ in range(2):  # rows, then columns
@@ -36,13 +36,13 @@ def heat(weighted: np.ndarray, logit: float, size: int) -> np.ndarray:
 
 
 def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bool) -> Figure:
-    """Draw a row per image and a column per method, under the matplotlib settings in force.
+    """Draw a row per image and a column per method, under the current matplotlib settings.
 
     Args:
-        frame: a row per method and image, both in the order that they are drawn in: `method`, `image_id`, `group`,
+        frame: a row per method and image, both in the order in which they are drawn: `method`, `image_id`, `group`,
             `label`, `positive` (the name of class 1), `logit`, `map` (h, w).
-        images: uint8 (S, S, C) by image id; one that is not there is said to be not at hand.
-        synthetic: whether the images are generated; else the figure says that it shows patients.
+        images: uint8 (S, S, C) by image id; the panel of a missing one says so.
+        synthetic: whether the images are generated; otherwise the figure warns that it shows patients.
     """
     methods, shown = list(dict.fromkeys(frame["method"])), list(dict.fromkeys(frame["image_id"]))
     abreast = 1 if len(shown) <= ONE_BELOW_THE_OTHER else 2
@@ -60,10 +60,13 @@ def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bo
             panel.spines[:].set_visible(False)
             if at % down == 0:
                 panel.set_title(method, pad=3)
+            image = images.get(uid)
             if across:
-                _map(panel, cells[method, uid], images.get(uid))
+                _map(panel, cells[method, uid], image)
+            elif image is None:
+                panel.text(0.5, 0.5, "not at hand", ha="center", va="center", transform=panel.transAxes, color="0.4")
             else:
-                _original(panel, images.get(uid))
+                panel.imshow(_grey(image) if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
         row = cells[methods[0], uid]
         place = (left + 0.2) / WIDTH, (bottom + side / 2) / height
         figure.text(*place, f"{row.group},\n{row.label}", va="center", ha="center", rotation=90, fontsize=7)
@@ -84,13 +87,6 @@ def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bo
     return figure
 
 
-def _original(panel: Axes, image: np.ndarray | None) -> None:
-    if image is None:
-        panel.text(0.5, 0.5, "not at hand", ha="center", va="center", transform=panel.transAxes, color="0.4")
-    else:
-        panel.imshow(_grey(image) if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
-
-
 def _map(panel: Axes, row: object, image: np.ndarray | None) -> None:
     if image is not None:
         panel.imshow(_grey(image), cmap="gray", vmin=0, vmax=255)
@@ -98,7 +94,7 @@ def _map(panel: Axes, row: object, image: np.ndarray | None) -> None:
     weighted, logit = row.map, row.logit  # type: ignore[attr-defined]
     found = heat(weighted, logit, SIDE if image is None else len(image))
     panel.imshow(found, cmap=COLOURS, vmin=0, vmax=1, alpha=strength)
-    if found.any():  # in greys a bright place of the image could be taken for one of the map
+    if found.any():  # printed in greys, a bright area of the image could be taken for a part of the map
         panel.contour(found, levels=[0.5], colors="white", linewidths=0.7)
     right = (logit > 0) == (row.label == row.positive)  # type: ignore[attr-defined]
     panel.set_xlabel(f"p = {1 / (1 + np.exp(-logit)):.2f}{'' if right else ' ✗'}", labelpad=2, fontsize=7)

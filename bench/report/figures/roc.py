@@ -1,4 +1,4 @@
-"""ROC curves by group: small multiples of the methods on one test set, Baseline behind each."""
+"""ROC curves by group: a panel per method on one test set, Baseline behind each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from sklearn.metrics import roc_curve
 
-from bench.report.figures.style import TWO_COLUMNS, Style, band, dashes, head, legend, names, styles_of
+from bench.report.figures import style
+from bench.report.figures.style import Style, dashes
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.frames import METHOD
 from bench.report.numbers.task_info import TaskInfo
@@ -27,7 +28,7 @@ _FILLS = ("full", "none", "left", "right", "top", "bottom")
 
 
 def curve(y: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """True positive rates (101,) at `GRID`, then the false and true positive rate of the threshold 0.5 (logit 0).
+    """Return true positive rates (101,) at `GRID`, then the false and true positive rate at the threshold 0.5.
 
     Labels `y` (N,) in {0, 1}. At a step the curve takes its upper end. NaN where a class is missing.
     """
@@ -38,10 +39,10 @@ def curve(y: np.ndarray, logit: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 
 def curves(predictions: Iterable[tuple[Mapping[str, object], Mapping[str, Any]]]) -> pd.DataFrame:
-    """Curves by method, group and fold from predictions of one test set.
+    """Return curves by method, group and fold from predictions of one test set; seeds of a fold are averaged.
 
-    `predictions` are pairs of what a model is, `METHOD` and fold, and its a, y and logit, each (N,). Gives `METHOD`, a,
-    fold, fpr, tpr, and `at`, true in the row of the operating point at 0.5. Seeds of a fold are averaged.
+    `predictions` are pairs: `METHOD` and the fold of a model, and its a, y and logit, each (N,). The frame has the
+    columns `METHOD`, a, fold, fpr, tpr, and `at`, true in the row of the operating point at the threshold 0.5.
     """
     keys = [*METHOD, "a", "fold"]
     models, fprs, tprs = [], [], []
@@ -62,34 +63,31 @@ def curves(predictions: Iterable[tuple[Mapping[str, object], Mapping[str, Any]]]
 def draw(frame: pd.DataFrame, info: TaskInfo, title: str) -> Figure:
     """Draw a panel per backbone and method from a frame of `curves`, a line style per group.
 
-    Lines are means over folds at equal false positive rates, bands ± std; markers are the means at the threshold 0.5.
+    Lines are means over folds at equal false positive rates, bands ± std, and markers the means at the threshold 0.5.
     """
-    panels = [(backbone, name) for backbone, part in frame.groupby("backbone") for name in names(part)]
+    panels = [(backbone, name) for backbone, part in frame.groupby("backbone") for name in style.names(part)]
     several = frame["backbone"].nunique() > 1
     abreast = min(_ABREAST, len(panels))
-    down = math.ceil(len(panels) / abreast)
-    figure = Figure(figsize=(TWO_COLUMNS, _PANEL * down + 1.3), layout="constrained")
-    axes = figure.subplots(down, abreast, squeeze=False, sharex=True, sharey=True).flat
-    for axis in list(axes)[len(panels) :]:
-        axis.remove()
-    for axis, (backbone, name) in zip(figure.axes, panels, strict=True):
+    height = _PANEL * math.ceil(len(panels) / abreast) + 1.3
+    figure = Figure(figsize=(style.TWO_COLUMNS, height), layout="constrained")
+    axes = style.grid(figure, len(panels), abreast, sharex=True, sharey=True)
+    for number, (axis, (backbone, name)) in enumerate(zip(axes, panels, strict=True)):
         here = frame[frame["backbone"] == backbone]
         for group in range(len(info.group_names)):
             _behind(axis, here[(here["spec"] == BASELINE) & (here["a"] == group)], group)
-            _line(axis, here[(here["spec"] == name.spec) & (here["a"] == group)], group, styles_of([name])[name.label])
+            look = style.styles_of([name])[name.label]
+            _line(axis, here[(here["spec"] == name.spec) & (here["a"] == group)], group, look)
         axis.set_title(f"{name.label}\n{backbone}" if several else name.label, fontsize=8)
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axis.set_xticks([0, 0.5, 1], ["0", ".5", "1"])
         axis.set_yticks([0, 0.5, 1], ["0", ".5", "1"])
-    for axis in figure.axes:
-        place = axis.get_subplotspec()
-        if place is not None and place.is_first_col():
+        if number % abreast == 0:
             axis.set_ylabel("True positive rate")
-        if place is not None and place.rowspan.stop * abreast + place.colspan.start >= len(panels):
+        if number + abreast >= len(panels):
             axis.set_xlabel("False positive rate")
             axis.tick_params(labelbottom=True)
     _legend(figure, frame, info.group_names, title)
-    head(figure, info.synthetic)
+    style.head(figure, info.synthetic)
     return figure
 
 
@@ -100,7 +98,7 @@ def _behind(axis: Axes, part: pd.DataFrame, group: int) -> None:
 
 def _line(axis: Axes, part: pd.DataFrame, group: int, look: Style) -> None:
     line = part[~part["at"]].groupby("fpr")["tpr"].agg(["mean", "std"])
-    band(axis, line.index, line["mean"], line["std"], look["color"])
+    style.band(axis, line.index, line, look["color"])
     axis.plot(line.index, line["mean"], color=look["color"], linestyle=dashes(group), linewidth=1.1, zorder=3)
     point = part[part["at"]][["fpr", "tpr"]].mean()
     axis.plot(point["fpr"], point["tpr"], zorder=4, **_marker(group), marker=look["marker"], color=look["color"])
@@ -118,16 +116,15 @@ def _marker(group: int) -> Style:
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, groups: Sequence[str], title: str) -> None:
-    handles = [
-        Line2D([], [], color="black", label=name, marker="o", **{**_marker(group), "linestyle": dashes(group)})
+    looks: dict[str, Style] = {
+        name: {"color": "black", "marker": "o", **_marker(group), "linestyle": dashes(group)}
         for group, name in enumerate(groups)
-    ]
-    handles.append(Line2D([], [], label="Baseline", **_BEHIND))
-    lacking = [
-        name for group, name in enumerate(groups) if not frame[(frame["a"] == group) & frame["at"]]["tpr"].notna().any()
-    ]
+    }
+    entries = [*style.handles(looks, {}), Line2D([], [], label="Baseline", **_BEHIND)]
+    known = frame[frame["at"] & frame["tpr"].notna()]["a"].unique()
+    lacking = [name for group, name in enumerate(groups) if group not in known]
     folds = frame.groupby(["backbone", "spec"])["fold"].nunique().max()
     says = f"{title}: means over {folds} folds at equal false positive rates, bands ± std (ddof 1).\n"
     says += "Markers: threshold 0.5."
     says += f" Without a curve, for want of a class: {', '.join(lacking)}." if lacking else ""
-    legend(figure, handles, says)
+    style.legend(figure, entries, says)

@@ -17,24 +17,22 @@ SCALED = " Importances are scaled to [0, 1] tensor by tensor."
 
 
 def strips(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
-    """Draw both importances and the mask, one below the other, under the matplotlib settings in force.
+    """Draw both importances and the mask, one below the other, under the current matplotlib settings.
 
-    `frame` has a row per bin: `kind` (`bias`, `prediction`, `mask`), `block`, `value`; blocks and bins in order.
-    `of` says whose they are.
+    `frame` has a row per bin: `kind` (`bias`, `prediction`, `mask`), `block`, `value`; blocks and bins are in order.
+    `of` names the method and the backbone.
     """
     kinds = [kind for kind in TITLES if (frame["kind"] == kind).any()]
     figure = Figure(figsize=(TWO_COLUMNS, 1.25 * len(kinds) + 0.9), layout="constrained")
     panels = figure.subplots(len(kinds), 1, squeeze=False, sharex=True)[:, 0]
     for panel, kind in zip(panels, kinds, strict=True):
-        of_kind = frame[frame["kind"] == kind]
-        blocks = list(dict.fromkeys(of_kind["block"]))
-        for at, block in enumerate(blocks):
-            values = of_kind.loc[of_kind["block"] == block, "value"].to_numpy()
+        blocks = _blocks(frame[frame["kind"] == kind])
+        for at, values in enumerate(blocks.values()):
             edges = at + np.arange(len(values) + 1) / len(values)
             panel.stairs(values, edges, fill=True, color="0.25" if at % 2 else "0.55", linewidth=0)
         panel.set(xlim=(0, len(blocks)), ylim=(0, None))
         panel.set_title(TITLES[kind], loc="left", pad=3)
-        panel.set_xticks(np.arange(len(blocks)) + 0.5, blocks, fontsize=7)
+        panel.set_xticks(np.arange(len(blocks)) + 0.5, list(blocks), fontsize=7)
         panel.tick_params(axis="x", length=0)
         for edge in range(1, len(blocks)):
             panel.axvline(edge, color="0.8", linewidth=0.6, zorder=0)
@@ -44,16 +42,15 @@ def strips(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
 
 
 def masks_by_layer(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
-    """Draw the mask of each block as a strip with its mean, under the matplotlib settings in force.
+    """Draw the mask of each block as a strip with its mean, under the current matplotlib settings.
 
-    `frame` has a row per bin: `block`, `value` in [0, 1]; blocks and bins in order.
+    `frame` has a row per bin: `block`, `value` in [0, 1]; blocks and bins are in order.
     """
-    blocks = list(dict.fromkeys(frame["block"]))
+    blocks = _blocks(frame)
     figure = Figure(figsize=(TWO_COLUMNS, 0.42 * len(blocks) + 1.0), layout="constrained")
     panels = figure.subplots(len(blocks), 1, squeeze=False)[:, 0]
     drawn = None
-    for panel, block in zip(panels, blocks, strict=True):
-        values = frame.loc[frame["block"] == block, "value"].to_numpy()
+    for panel, (block, values) in zip(panels, blocks.items(), strict=True):
         drawn = panel.imshow(values[None], aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(True)
@@ -64,3 +61,7 @@ def masks_by_layer(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
     figure.supxlabel(NOTE.format(of=of), fontsize=7)
     head(figure, synthetic)
     return figure
+
+
+def _blocks(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    return {str(block): values.to_numpy() for block, values in frame.groupby("block", sort=False)["value"]}

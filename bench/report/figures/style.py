@@ -1,11 +1,13 @@
-"""What all figures share: sizes, letters, the look of each method, and the same bytes twice."""
+"""What all figures share: sizes, letters, the look of each method, panels, legends, and reproducible files."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec
 
 import pandas as pd
 import seaborn as sns
@@ -17,14 +19,17 @@ from matplotlib.lines import Line2D
 from bench.report.numbers.aggregate import SYNTHETIC
 from bench.report.numbers.task_info import TaskInfo
 
+Arguments = ParamSpec("Arguments")
 Style = dict[str, Any]
+"""Arguments of `Axes.plot` and `Line2D`."""
 
-ABREAST = 3
-ONE_COLUMN, TWO_COLUMNS, PANEL_HEIGHT = 3.5, 7.0, 3.0  # inches
+ONE_COLUMN, TWO_COLUMNS, ROW = 3.5, 7.0, 1.75  # inches: widths of a figure, height of a row of small panels
 PALE = 0.4
+"""Opacity of what is drawn but deserves less attention."""
 REFERENCE: Style = {"color": "0.6", "linewidth": 0.6, "linestyle": (0, (4, 3)), "zorder": 0}
 """The line at Baseline."""
 MEAN: Style = {"linestyle": "none", "markersize": 6, "markeredgecolor": "black", "markeredgewidth": 0.5}
+"""The marker of a mean."""
 
 _PALETTE = [colour for place, colour in enumerate(sns.color_palette("colorblind")) if place != 8]
 # Its yellow (place 8) is invisible on white paper; Baseline is black and takes its place.
@@ -50,7 +55,7 @@ STYLE: dict[Any, Any] = {
 
 
 class Name(NamedTuple):
-    """What tells one method from another, in the order of the table."""
+    """The identity of a method, sorted in the order of the table."""
 
     row: int
     method: str
@@ -59,110 +64,115 @@ class Name(NamedTuple):
 
 
 def names(frame: pd.DataFrame) -> list[Name]:
-    """The methods of a frame with columns row, method, spec and label, in the order of the table."""
+    """Return the methods of a frame with columns row, method, spec and label, in the order of the table."""
     found = frame[list(Name._fields)].drop_duplicates().itertuples(index=False, name=None)
     return sorted(Name(*values) for values in found)
 
 
 def styles_of(methods: Iterable[Name]) -> dict[str, Style]:
-    """Colour, marker and fill by label, in the order of the table.
+    """Return colour, line style, marker and fill by label, in the order of the table.
 
-    Colour and marker depend on the method's row number alone, so that a method looks alike in every figure
-    whichever others are in it; rows after the tenth share colours, never markers. Variants of a method differ
-    in how the marker is filled; its defaults fill it.
+    All but the fill depend on the method's row number alone, so that a method looks alike in every figure. Rows after
+    the tenth share colours, but no markers. Variants of a method differ in how the marker is filled; its defaults fill
+    it completely.
     """
-    return {
-        label: {
-            "color": _COLOURS[place % len(_COLOURS)],
-            "marker": _MARKERS[place % len(_MARKERS)],
-            "fillstyle": _FILLS[variant % len(_FILLS)],
-        }
-        for label, place, variant in _places(methods)
-    }
-
-
-def dashes_of(methods: Iterable[Name]) -> dict[str, Any]:
-    """Line style by label, which is the method's row number's alone, as the colour is."""
-    return {label: _DASHES[place % len(_DASHES)] for label, place, _ in _places(methods)}
-
-
-def dashes(place: int) -> Any:
-    """Line style of the group of this code, or of whatever else is numbered."""
-    return _DASHES[place % len(_DASHES)]
-
-
-def _places(methods: Iterable[Name]) -> Iterator[tuple[str, int, int]]:
-    """Give label, place of the method and number of the variant."""
     found = sorted(set(methods))
     later = sorted({(name.row, name.method) for name in found if name.row > len(_COLOURS)})
-    variants: dict[str, int] = {}
-    for number, method, spec, label in found:
-        place = len(_COLOURS) + later.index((number, method)) if number > len(_COLOURS) else max(number - 1, 0)
-        if spec != method:
-            variants[method] = variants.get(method, 0) + 1
-        yield label, place, 0 if spec == method else variants[method]
+    variants: Counter[str] = Counter()
+    looks = {}
+    for row, method, spec, label in found:
+        place = len(_COLOURS) + later.index((row, method)) if row > len(_COLOURS) else max(row - 1, 0)
+        variants[method] += spec != method
+        looks[label] = {
+            "color": _COLOURS[place % len(_COLOURS)],
+            "linestyle": dashes(place),
+            "marker": _MARKERS[place % len(_MARKERS)],
+            "fillstyle": _FILLS[variants[method] % len(_FILLS) if spec != method else 0],
+        }
+    return looks
 
 
-def head(figure: Figure, synthetic: bool) -> None:
-    """Say above a figure of synthetic data that it is one."""
+def dashes(number: int) -> Any:
+    """Return the line style with this number, such as that of a group by its code."""
+    return _DASHES[number % len(_DASHES)]
+
+
+def head(figure: Figure, synthetic: bool, size: float = 9) -> None:
+    """Print a warning above a figure of synthetic data."""
     if synthetic:
         words = SYNTHETIC.replace(": ", ":\n") if figure.get_figwidth() < TWO_COLUMNS else SYNTHETIC
-        figure.suptitle(words, fontsize=9, fontweight="bold")
+        figure.suptitle(words, fontsize=size, fontweight="bold")
+
+
+def grid(figure: Figure, panels: int, abreast: int, **shared: Any) -> list[Axes]:
+    """Return panels in rows of `abreast`; the last row may be shorter. `shared` are arguments of `subplots`."""
+    axes = list(figure.subplots(math.ceil(panels / abreast), abreast, squeeze=False, **shared).flat)
+    for panel in axes[panels:]:
+        panel.remove()
+    return axes[:panels]
 
 
 def place_titles(places: Sequence[tuple[str, str]]) -> list[str]:
-    """Titles of panels of a backbone and a test set each; one backbone goes without saying."""
+    """Return the titles of panels of a backbone and a test set each, without the backbone if all have the same."""
     several = len({backbone for backbone, _ in places}) > 1
     return [f"{name}, {backbone}" if several else name for backbone, name in places]
 
 
 def places_of(tests: pd.DataFrame, info: TaskInfo) -> dict[tuple[str, str], str]:
-    """The titles of the backbones and test sets of a frame, in the order of the task."""
+    """Return the titles of the backbones and test sets of a frame, in the order of the task."""
     found = set(zip(tests["backbone"], tests["set"], strict=True))
     places = sorted(found, key=lambda place: (place[0], info.ood.index(place[1])))
     return dict(zip(places, place_titles(places), strict=True))
 
 
-def legend(figure: Figure, handles: Sequence[Line2D], says: str, columns: int | None = None) -> None:
-    """Draw the legend below a figure, under the sentences on how to read it; at most four columns unless it is told."""
-    columns = columns or min(4, len(handles))
+def handles(looks: Mapping[str, Style], shared: Style) -> list[Line2D]:
+    """Return an entry of the legend for each label; `shared` overrules its look."""
+    return [Line2D([], [], label=label, **{**look, **shared}) for label, look in looks.items()]
+
+
+def legend(figure: Figure, entries: Sequence[Line2D], says: str, columns: int | None = None) -> None:
+    """Draw the legend below a figure, under sentences on how to read it; by default in at most four columns."""
+    columns = columns or min(4, len(entries))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, title=says, title_fontsize=8, frameon=False
+        handles=entries, loc="outside lower center", ncols=columns, title=says, title_fontsize=8, frameon=False
     )
 
 
-def band(panel: Axes, x: Any, mean: pd.Series, std: pd.Series, color: Any) -> None:
-    """Draw ± std around a line of means."""
-    panel.fill_between(x, mean - std, mean + std, color=color, alpha=0.15, lw=0)
+def band(panel: Axes, x: Any, line: pd.DataFrame, color: Any) -> None:
+    """Shade ± std around the means of a frame with the columns mean and std."""
+    panel.fill_between(x, line["mean"] - line["std"], line["mean"] + line["std"], color=color, alpha=0.15, lw=0)
 
 
 def say_empty(panel: Axes, info: TaskInfo) -> None:
-    """Say in a panel without a value why it has none."""
+    """Print into a panel without a value why it has none."""
     words = f"suppressed:\nfewer than {info.min_cell} images" if info.min_cell else "no value"
     panel.tick_params(which="both", bottom=False, left=False, labelbottom=False, labelleft=False)
     panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color="0.4")
 
 
-def finite(value: float) -> float | None:
-    """The length of an error bar, None where there is none."""
-    return value if math.isfinite(value) else None
+def files(draw: Callable[Arguments, Figure | None]) -> Callable[Arguments, dict[str, bytes]]:
+    """Decorate a function that draws a figure: it then returns its files by suffix, none where it draws nothing.
 
+    The user's matplotlibrc has no effect.
+    """
 
-def files(draw: Callable[[], Figure]) -> dict[str, bytes]:
-    """Return what a function draws as `pdf` and `png`, whatever the matplotlibrc of the user says."""
-    with style.context(["default", STYLE]):
-        return to_bytes(draw())
+    @wraps(draw)
+    def drawn(*args: Arguments.args, **named: Arguments.kwargs) -> dict[str, bytes]:
+        with style.context(["default", STYLE]):
+            figure = draw(*args, **named)
+            return to_bytes(figure) if figure else {}
+
+    return drawn
 
 
 def to_bytes(figure: Figure) -> dict[str, bytes]:
-    """A figure as `pdf` and `png`, without the date and the version in which two runs would differ."""
+    """Return a figure as `pdf` and `png`, without date and version, so that two runs give the same bytes."""
     if engine := figure.get_layout_engine():
         engine.execute(figure)
-        figure.set_layout_engine(None)  # once is enough; with "none" each file would be drawn twice
-    return {kind: _bytes(figure, kind, stamp) for kind, stamp in (("pdf", "CreationDate"), ("png", "Software"))}
-
-
-def _bytes(figure: Figure, kind: str, stamp: str) -> bytes:
-    target = io.BytesIO()
-    figure.savefig(target, format=kind, metadata={stamp: None})
-    return target.getvalue()
+        figure.set_layout_engine(None)  # the layout is the same for both files: compute it once
+    found = {}
+    for kind, stamp in (("pdf", "CreationDate"), ("png", "Software")):
+        target = io.BytesIO()
+        figure.savefig(target, format=kind, metadata={stamp: None})
+        found[kind] = target.getvalue()
+    return found

@@ -1,4 +1,4 @@
-"""What the curves of an ablation are drawn from: cells of variants of a task, and of settings of a method."""
+"""What figures need to know of a task without drawing: cells of its variants, and of the settings of a method."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from bench.run.ablate import values
 
 EPOCHS, EXTERNAL, RESET = "epochs", "external", "reset_share"
 OF_TASK = (EPOCHS, EXTERNAL)
-"""Fields of a task that a figure is drawn against; each value is a variant of the task."""
+"""Fields of a task that are the horizontal axis of a figure; each value is a variant of the task."""
+COMPARED = ("baseline", "llft", "diff_prune", "swift")
+"""The columns of Figure 5."""
+MASKED = ("swift",)
+"""The method whose importances and mask Figures 3, 8 and 9 show."""
 
 
-def variants(material: TaskResults, field: str) -> dict[float, TaskResults]:
-    """The task with each value of a field of which there are results."""
-    found = {float(value): material.variant(field, value) for value in values(material.task, field)}
+def variants(results: TaskResults, field: str) -> dict[float, TaskResults]:
+    """Return the results of the task with each value of a field, where there are any."""
+    found = {float(value): results.variant(field, value) for value in values(results.task, field)}
     return {value: one for value, one in found.items() if one is not None and one.tables[0].cells}
 
 
 def of_task(found: Mapping[float, TaskResults]) -> pd.DataFrame:
-    """One frame of `frames.along` from variants: scores and costs of each method with more than one of them."""
+    """Return scores and costs of variants as a frame of `frames.along`, of methods with more than one variant."""
     parts = {
         value: pd.concat([frames.by_fold(one.results), frames.costs(one.tables[0].cells, one.results)])
         for value, one in found.items()
@@ -36,21 +40,21 @@ def of_task(found: Mapping[float, TaskResults]) -> pd.DataFrame:
 
 
 def images(found: Mapping[float, TaskResults]) -> dict[float, str]:
-    """Share of the external set and, below it, its images, mean over folds; these not where that is suppressed."""
+    """Return the share of the external set and, below it, its mean size over folds unless that is suppressed."""
     return {value: f"{value:g}{_images(one)}" for value, one in found.items()}
 
 
-def of_head(material: TaskResults) -> pd.DataFrame:
-    """Scores against the share of the head that is reset, as `frames.along` gives them, with Baseline's.
+def of_head(results: TaskResults) -> pd.DataFrame:
+    """Return scores against the share of the head that is reset as a frame of `frames.along`, with Baseline's.
 
     `own` marks the method with its defaults, at the share that its cells logged.
     """
     parts = []
-    for table in material.tables:
+    for table in results.tables:
         if table.name.endswith(f"-{RESET}"):
             cells = {item.cell.spec: item.cell for item in table.cells}
             shares = {spec: cell.parameters.get(RESET) for spec, cell in cells.items()}
-            frame = frames.by_fold(material.results_of(table))
+            frame = frames.by_fold(results.results_of(table))
             settings = {share: _as_default(frame, cells[spec]) for spec, share in shares.items() if share is not None}
             line = frames.along(settings)
             kept = frame.merge(line[["backbone", "set", "metric", "fold"]].drop_duplicates())
@@ -60,19 +64,19 @@ def of_head(material: TaskResults) -> pd.DataFrame:
 
 
 def _as_default(frame: pd.DataFrame, cell: Fit) -> pd.DataFrame:
-    """The rows of a setting, named as the method: they are points of its line."""
+    """Return the rows of a setting under the name of the method, because they are points of its line."""
     return frame[frame["spec"] == cell.spec].assign(spec=cell.method, label=cell.title)
 
 
 def _shares(cells: Sequence[Record]) -> pd.DataFrame:
-    """The share that each default cell logged, as `x` by backbone, spec and fold."""
+    """Return the share that each cell with default parameters logged, as `x` by backbone, spec and fold."""
+    keys = ["backbone", "spec", "fold"]
     records = [
-        {**{name: getattr(item.cell, name) for name in ("backbone", "spec", "fold")}, "x": item.log[RESET]}
+        (*(getattr(item.cell, key) for key in keys), item.log[RESET])
         for item in cells
         if item.cell.spec == item.cell.method and RESET in item.log
     ]
-    found = pd.DataFrame(records, columns=["backbone", "spec", "fold", "x"])
-    return found.groupby(["backbone", "spec", "fold"], as_index=False).mean()
+    return pd.DataFrame(records, columns=[*keys, "x"]).groupby(keys, as_index=False).mean()
 
 
 def _images(one: TaskResults) -> str:

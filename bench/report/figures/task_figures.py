@@ -1,87 +1,162 @@
-"""From the material of a task to the files of its figures; matplotlib is imported when the first one is drawn."""
+"""From the results of a task to the files of its figures. Importing this module imports matplotlib."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.report.figures import sweeps
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.cells.record import Record
+from bench.data.task_data import open_data
+from bench.errors import DataError
+from bench.report.figures import activation_maps, cost_gain, curves, roc, strips, sweeps, trade_off
+from bench.report.figures.style import files
+from bench.report.figures.sweeps import COMPARED, MASKED
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import COST
 from bench.report.task_results import TaskResults
 
-Files = dict[str, bytes]
+
+@files
+def tradeoff(results: TaskResults) -> Figure:
+    """Draw disparity against accuracy."""
+    table = results.results
+    return trade_off.draw(frames.by_fold(table), table.info, table.backbones)
 
 
-def trade_off(material: TaskResults) -> Files:
-    """Disparity against accuracy."""
-    from bench.report.figures import style, trade_off
-
-    results = material.results
-    frame = frames.by_fold(results)
-    return style.files(lambda: trade_off.draw(frame, results.info, results.backbones))
-
-
-def cost_gain(material: TaskResults) -> Files:
-    """What a method takes against what it changes; no files where there is nothing to compare, or no cost is shown."""
-    from bench.report.figures import cost_gain, style
-
-    gained = cost_gain.gains(frames.by_fold(material.results))
-    spent = frames.costs(material.tables[0].cells, material.results)
-    if spent.empty or not gained["metric"].isin((material.info.gap, "auc")).any():
-        return {}
-    return style.files(lambda: cost_gain.draw(gained, spent, material.info))
+@files
+def costs(results: TaskResults) -> Figure | None:
+    """Draw what a method costs against what it changes; nothing if there is nothing to compare or no cost to show."""
+    gained = cost_gain.gains(frames.by_fold(results.results))
+    spent = frames.costs(results.tables[0].cells, results.results)
+    if spent.empty or not gained["metric"].isin((results.info.gap, "auc")).any():
+        return None
+    return cost_gain.draw(gained, spent, results.info)
 
 
-def epochs(material: TaskResults) -> Files:
-    """Scores and costs against epochs of fine-tuning."""
-    from bench.report.figures import curves, style
-
-    frame = sweeps.of_task(sweeps.variants(material, sweeps.EPOCHS))
-    costs = {"seconds": "Time (seconds)", COST: "Cost (epochs)"}
-    return style.files(lambda: curves.draw(frame, material.info, curves.Across("Epochs of fine-tuning"), costs))
-
-
-def external(material: TaskResults) -> Files:
-    """Scores against the size of the external set."""
-    from bench.report.figures import curves, style
-
-    found = sweeps.variants(material, sweeps.EXTERNAL)
-    across = curves.Across("External set: share and number of images", sweeps.images(found))
-    return style.files(lambda: curves.draw(sweeps.of_task(found), material.info, across))
-
-
-def reset(material: TaskResults) -> Files:
-    """Scores against the share of the head that is reset."""
-    from bench.report.figures import curves, style
-
-    across = curves.Across("Share of the head's weights that is reset", star="share at the mean of the mask")
-    return style.files(lambda: curves.draw(sweeps.of_head(material), material.info, across))
-
-
-def roc(material: TaskResults, name: str) -> Files:
-    """ROC curves by group on one test set; no files where metrics by group of the set are suppressed."""
-    from bench.report.figures import roc, style
-
-    if name in material.results.suppressed:
-        return {}
-    known = {(row.backbone, row.spec): row for row in material.results.rows}
+@files
+def roc_curves(results: TaskResults, name: str) -> Figure | None:
+    """Draw ROC curves by group on the test set `name`; nothing if its metrics by group are suppressed."""
+    if name in results.results.suppressed:
+        return None
+    known = {(row.backbone, row.spec): row for row in results.results.rows}
     parts: list[tuple[dict[str, object], dict[str, Any]]] = []
     left_out: list[str] = []
-    for item in material.tables[0].cells:
+    for item in results.tables[0].cells:
         cell = item.cell
-        row = known[cell.backbone, cell.spec]
         try:
-            images, logit = material.scored(item)
+            images, logit = results.scored(item)
         except (OSError, ValueError) as error:
             left_out.append(f"{cell.spec} f{cell.fold} ({type(error).__name__})")
             continue
+        row = known[cell.backbone, cell.spec]
         named = {**{key: getattr(row, key) for key in frames.METHOD}, "fold": cell.fold}
         here = (images["set"] == name).to_numpy()
         parts.append((named, {"a": images["a"][here], "y": images["y"][here], "logit": logit[here]}))
     if left_out:
         print(f"left out of the ROC curves, no predictions to read: {', '.join(left_out)}", file=sys.stderr)
-    if not parts:
+    return roc.draw(roc.curves(parts), results.info, name) if parts else None
+
+
+@files
+def figure_3(results: TaskResults) -> Figure:
+    """Draw both importances and the mask."""
+    return strips.strips(_strips(results), of=_masked(results), synthetic=results.info.synthetic)
+
+
+@files
+def figure_4(results: TaskResults) -> Figure | None:
+    """Draw scores and costs against epochs of fine-tuning."""
+    frame = sweeps.of_task(sweeps.variants(results, sweeps.EPOCHS))
+    titles = {"seconds": "Time (seconds)", COST: "Cost (epochs)"}
+    return curves.draw(frame, results.info, curves.Across("Epochs of fine-tuning"), titles)
+
+
+@files
+def figure_5(results: TaskResults) -> Figure | None:
+    """Draw class activation maps; nothing if small cells are suppressed, because each row shows a single image."""
+    info = results.info
+    if info.min_cell:
+        print("figure-5 shows single images: it is not made with --min-cell", file=sys.stderr)
+        return None
+    if not info.synthetic:
+        print("figure-5 holds images of patients: it must not be handed on", file=sys.stderr)
+    frame = _maps(results)
+    return activation_maps.cams(frame, _images(results, frame["image_id"]), synthetic=info.synthetic)
+
+
+@files
+def figure_6(results: TaskResults) -> Figure | None:
+    """Draw scores against the share of the head that is reset."""
+    across = curves.Across("Share of the head's weights that is reset", star="share at the mean of the mask")
+    return curves.draw(sweeps.of_head(results), results.info, across)
+
+
+@files
+def figure_7(results: TaskResults) -> Figure | None:
+    """Draw scores against the size of the external set."""
+    found = sweeps.variants(results, sweeps.EXTERNAL)
+    across = curves.Across("External set: share and number of images", sweeps.images(found))
+    return curves.draw(sweeps.of_task(found), results.info, across)
+
+
+@files
+def figure_8(results: TaskResults) -> Figure:
+    """Draw the mask block by block; Figure 9 is the same of another task."""
+    frame = _strips(results)
+    masks = frame[frame["kind"] == "mask"]
+    return strips.masks_by_layer(masks, of=_masked(results), synthetic=results.info.synthetic)
+
+
+def _first_cells(results: TaskResults, specs: Sequence[str]) -> list[Record]:
+    """Return the cells of fold 0 and seed 0 on the first backbone, in the order of `specs`."""
+    place = (0, 0, results.task.backbones[0])
+    cells = [item for item in results.cells if (item.cell.fold, item.cell.seed, item.cell.backbone) == place]
+    return [item for spec in specs for item in cells if item.cell.spec == spec]
+
+
+def _strips(results: TaskResults) -> pd.DataFrame:
+    """Return a row per bin of the stored strips: kind, block, value."""
+    pictures = results.pictures(_first_cells(results, MASKED)[0]) or {}
+    parts = (
+        pd.DataFrame({"kind": name.split("/")[1], "block": name.split("/")[2], "value": values})
+        for name, values in pictures.items()
+        if name.startswith("strip/")
+    )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _masked(results: TaskResults) -> str:
+    cell = _first_cells(results, MASKED)[0].cell
+    return f"{cell.title}, {cell.backbone} backbone"
+
+
+def _maps(results: TaskResults) -> pd.DataFrame:
+    """Return a row per method and image, as `activation_maps.cams` takes them, of images that all methods have."""
+    info, parts = results.info, []
+    for item in _first_cells(results, COMPARED):
+        kept = results.pictures(item) or {}
+        part = pd.DataFrame({name: kept[f"cam/{name}"].tolist() for name in ("image_id", "logit", "a", "y")})
+        parts.append(part.assign(method=item.cell.title, positive=info.label_names[1], map=list(kept["cam/map"])))
+    frame = pd.concat(parts, ignore_index=True)
+    frame["group"] = [info.group_names[a] for a in frame["a"]]
+    frame["label"] = [info.label_names[y] for y in frame["y"]]
+    shared = frame.groupby("image_id")["method"].transform("nunique") == frame["method"].nunique()
+    return frame[shared].reset_index(drop=True)
+
+
+def _images(results: TaskResults, uids: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return the pixels of those images that are in the image cache; nothing is decoded."""
+    try:
+        data = open_data(results.settings)
+        cached = data.cached(next(iter(results.task.ood)), results.settings.cache)
+    except DataError:
         return {}
-    curves = roc.curves(parts)
-    return style.files(lambda: roc.draw(curves, material.info, name))
+    if cached is None:
+        return {}
+    rows = {uid: row for row, uid in enumerate(cached.uids)}
+    return {uid: np.array(cached.array[rows[uid]]) for uid in uids if uid in rows}

@@ -9,70 +9,54 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 
-from bench.report.figures.style import (
-    ABREAST,
-    MEAN,
-    ONE_COLUMN,
-    PALE,
-    PANEL_HEIGHT,
-    REFERENCE,
-    TWO_COLUMNS,
-    Style,
-    dashes_of,
-    head,
-    legend,
-    names,
-    place_titles,
-    say_empty,
-    styles_of,
-)
+from bench.report.figures import style
+from bench.report.figures.style import MEAN, PALE, REFERENCE, Style
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.task_info import TaskInfo
 
+_ABREAST = 3
+_PANEL = 3.0  # inches
+_FOLD: Style = {"linestyle": "none", "markersize": 3, "markeredgewidth": 0, "alpha": 0.75, "zorder": 2}
 _FRONT: Style = {"color": "black", "linewidth": 1.6, "alpha": 0.35, "zorder": 1}
 
 
 def draw(frame: pd.DataFrame, info: TaskInfo, backbones: Sequence[str]) -> Figure:
     """Draw AUC to the right and the gap of the task upwards from a frame of `frames.by_fold`.
 
-    A large marker is a mean over folds, a small one a fold, an ellipse the covariance of the folds at one standard
-    deviation, where there are three. The front joins the means that no other mean beats on both axes. Rows without a
-    finite mean are left out.
+    A large marker is a mean over folds, a small one is a fold, and an ellipse is the covariance of the folds at one
+    standard deviation, drawn from three folds on. The front joins the means that no other mean beats on both axes.
+    Rows without a finite mean are left out.
     """
     places = [(backbone, name) for backbone in backbones for name in info.ood]
-    abreast = min(len(places), ABREAST)
-    down = math.ceil(len(places) / abreast)
-    width = ONE_COLUMN if abreast == 1 else TWO_COLUMNS
-    columns = 2 if abreast == 1 else 5
-    methods = names(frame)
-    below = 1.2 + 0.17 * math.ceil(len(methods) / columns)
-    figure = Figure(figsize=(width, PANEL_HEIGHT * down + below), layout="constrained")
-    panels = figure.subplots(down, abreast, squeeze=False).flat
-    for panel in list(panels)[len(places) :]:
-        panel.remove()
+    abreast = min(len(places), _ABREAST)
+    width, columns = (style.ONE_COLUMN, 2) if abreast == 1 else (style.TWO_COLUMNS, 5)
+    looks = style.styles_of(style.names(frame))
+    height = _PANEL * math.ceil(len(places) / abreast) + 1.2 + 0.17 * math.ceil(len(looks) / columns)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    panels = style.grid(figure, len(places), abreast)
     drawn: set[str] = set()
-    styles, dashes = styles_of(methods), dashes_of(methods)
-    for panel, place, title in zip(figure.axes, places, place_titles(places), strict=True):
+    for panel, place, title in zip(panels, places, style.place_titles(places), strict=True):
         here = frame[(frame["backbone"] == place[0]) & (frame["set"] == place[1])]
-        if found := _panel(panel, points(here, info.gap), styles, dashes):
-            drawn |= found
-        else:
-            say_empty(panel, info)
+        found = _panel(panel, points(here, info.gap), looks)
+        drawn |= found
+        if not found:
+            style.say_empty(panel, info)
         panel.set_xlabel(f"{info.title('auc')} (higher is better)")
         panel.set_ylabel(f"{info.title(info.gap)} (lower is better)")
         panel.set_title(title)
-    _legend(figure, [name.label for name in methods if name.label in drawn], styles, columns, _folds(frame))
-    head(figure, info.synthetic)
+    folds = int(frame.groupby("label")["fold"].nunique().max()) if len(frame) else 0
+    entries = style.handles({label: look for label, look in looks.items() if label in drawn}, MEAN)
+    style.legend(figure, entries, _says(folds, narrow=columns == 2), columns)
+    style.head(figure, info.synthetic)
     return figure
 
 
 def points(frame: pd.DataFrame, gap: str) -> pd.DataFrame:
-    """AUC and gap of each fold of one place, columns label, spec, auc, gap and pale, in the order of the table.
+    """Return AUC and gap of each fold of one panel: columns label, spec, auc, gap and pale, in the order of the table.
 
-    `pale` says that a fold of the row predicts one class, which gives its gap no meaning.
+    `pale` is true where the row predicts a single class in some fold, so that its gap means nothing.
     """
     kept = frame[frame["metric"].isin(("auc", gap))]
     keys = ["row", "method", "spec", "label", "fold"]
@@ -83,26 +67,24 @@ def points(frame: pd.DataFrame, gap: str) -> pd.DataFrame:
 
 
 def pareto(auc: Sequence[float], gap: Sequence[float]) -> list[int]:
-    """Places of the points that no other beats: as high an AUC and as low a gap, and better in one; NaN never.
+    """Return the indices of the Pareto front, by rising AUC, hence by rising gap.
 
-    Sorted by AUC, so that the gap rises with it.
+    A point is on the front if no other has an AUC as high and a gap as low, and one of the two better. NaN never is.
     """
     order = [i for i in range(len(auc)) if math.isfinite(auc[i] + gap[i])]
     order.sort(key=lambda i: (-auc[i], gap[i]))
     found: list[int] = []
-    lowest = math.inf
     for i in order:
-        same = bool(found) and (auc[i], gap[i]) == (auc[found[-1]], gap[found[-1]])
-        if gap[i] < lowest or same:
+        if not found or gap[i] < gap[found[-1]] or (auc[i], gap[i]) == (auc[found[-1]], gap[found[-1]]):
             found.append(i)
-            lowest = gap[i]
     return found[::-1]
 
 
 def ellipse(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float] | None:
-    """Full width, full height and angle in degrees of the covariance (ddof 1) at one standard deviation.
+    """Return width, height and angle in degrees of the covariance (ddof 1) at one standard deviation.
 
-    The width lies along the angle and is the larger. None with fewer than three points that are finite.
+    Width and height are full axes. The width is the larger one, along the angle. None with fewer than three finite
+    points.
     """
     places = np.column_stack([x, y])
     places = places[np.isfinite(places).all(axis=1)]
@@ -113,8 +95,8 @@ def ellipse(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float
     return float(width), float(height), float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))) % 180
 
 
-def _panel(panel: Axes, here: pd.DataFrame, styles: Mapping[str, Style], dashes: Mapping[str, object]) -> set[str]:
-    """Draw one panel; return the labels that have a place in it."""
+def _panel(panel: Axes, here: pd.DataFrame, looks: Mapping[str, Style]) -> set[str]:
+    """Draw one panel and return the labels that are in it."""
     means = here.groupby("label", sort=False).agg(
         auc=("auc", "mean"), gap=("gap", "mean"), pale=("pale", "any"), spec=("spec", "first")
     )
@@ -123,15 +105,13 @@ def _panel(panel: Axes, here: pd.DataFrame, styles: Mapping[str, Style], dashes:
     front = sound.iloc[pareto(sound["auc"].tolist(), sound["gap"].tolist())]
     for name, mean in means.iterrows():
         label, place, pale = str(name), (mean["auc"], mean["gap"]), mean["pale"]
-        folds, look = here[here["label"] == label], styles[label]
-        panel.plot(
-            folds["auc"], folds["gap"], linestyle="none", markersize=3, markeredgewidth=0, alpha=0.75, zorder=2, **look
-        )
+        folds, look = here[here["label"] == label], looks[label]
+        panel.plot(folds["auc"], folds["gap"], **{**look, **_FOLD})
         if shape := ellipse(folds["auc"].tolist(), folds["gap"].tolist()):
             width, alpha = (1.2, 1) if label in front.index else (0.8, PALE)
-            outline: Style = {"linestyle": dashes[label], "linewidth": width, "edgecolor": look["color"]}
+            outline: Style = {"linestyle": look["linestyle"], "linewidth": width, "edgecolor": look["color"]}
             panel.add_patch(Ellipse(place, *shape[:2], angle=shape[2], fill=False, zorder=2, alpha=alpha, **outline))
-        panel.plot(*place, zorder=4, alpha=PALE if pale else 1, **MEAN, **look)
+        panel.plot(*place, zorder=4, alpha=PALE if pale else 1, **{**look, **MEAN})
         if pale:
             panel.annotate("†", place, (4, 4), textcoords="offset points", zorder=5)
         if mean["spec"] == BASELINE:
@@ -143,17 +123,12 @@ def _panel(panel: Axes, here: pd.DataFrame, styles: Mapping[str, Style], dashes:
     return {str(label) for label in means.index}
 
 
-def _folds(frame: pd.DataFrame) -> int:
-    return int(frame.groupby("label")["fold"].nunique().max()) if len(frame) else 0
-
-
-def _legend(figure: Figure, labels: list[str], styles: Mapping[str, Style], columns: int, folds: int) -> None:
+def _says(folds: int, *, narrow: bool) -> str:
+    """Return how to read the figure; a narrow one breaks its lines between sentences."""
     lines = [
         f"Large: mean over {folds} {'fold' if folds == 1 else 'folds'}. Small: single folds.",
         *(["Ellipses: covariance of the folds (ddof 1), one std. Pale: not on the front."] if folds > 2 else []),
         "Grey steps: Pareto front of the means.",
         "Dashed: Baseline. † one class predicted: the gap means nothing.",
     ]
-    says = "\n".join(line.replace(". ", ".\n", 1) if columns == 2 else line for line in lines)
-    handles = [Line2D([], [], label=label, **MEAN, **styles[label]) for label in labels]
-    legend(figure, handles, says, columns=columns)
+    return "\n".join(line.replace(". ", ".\n", 1) if narrow else line for line in lines)

@@ -1,20 +1,21 @@
-"""Cells to numbers: one value per cell, set and metric, then one row per method, set and metric."""
+"""Cells to numbers: one value per fold, set and metric, then one row per method, set and metric."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from math import nan
 from operator import itemgetter
 from statistics import mean
-from typing import Any
 
 from bench.cells.record import Failure, Pair, Record, SetScores
+from bench.report.numbers.grouping import grouped, over_seeds
 from bench.report.numbers.levelling import flagging
 from bench.report.numbers.ranking import Row, comparing, excluding, marking
 from bench.report.numbers.suppression import suppressed
-from bench.report.numbers.task_info import TaskInfo, check, key_of, label_of
+from bench.report.numbers.task_info import TaskInfo, check, key_of, label_of, unresolved
 from bench.score.definitions import METRICS, current
 from bench.score.statistics import summary
 
@@ -23,14 +24,14 @@ TRAINED_ON = "source"
 COST = "cost"
 """Name of the cost among the metrics: epochs of full fine-tuning on the external set."""
 BASELINE = "baseline"
-"""The method that every other is compared with: it is what the others start from."""
+"""The method that every other starts from and is compared with."""
 _NOT_SCORED = SetScores()
 SYNTHETIC = "SYNTHETIC PHANTOM DATA: these numbers say nothing about patients."
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a set is: fewest and most images over the cells, fewest by (group, label), none where suppressed."""
+    """Images of a set: fewest and most over the cells, and fewest by (group, label), which are empty if suppressed."""
 
     low: int
     high: int
@@ -39,7 +40,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Results:
-    """All that tables and figures are made of."""
+    """All numbers of one table, and what its notes and figures need."""
 
     info: TaskInfo
     rows: tuple[Row, ...]
@@ -47,25 +48,25 @@ class Results:
     sizes: dict[str, Size]
     failures: tuple[Failure, ...]
     folds: int
-    """How many the task has."""
+    """Number of folds of the task."""
     found: int
-    """How many the most complete row has."""
+    """Number of folds of the most complete row."""
     seeds: int
-    """The most in one fold."""
+    """Largest number of seeds in a fold."""
     unreadable: dict[str, int]
-    """How many images of each set were left out because they cannot be read."""
+    """Number of images of each set that were left out because they cannot be read."""
     pairs: Mapping[tuple[str, int, int], Pair] = field(default_factory=dict)
-    """What each baseline chose where the groups are without an order, by backbone, fold and seed."""
+    """The groups that each baseline chose, where they have no order, by backbone, fold and seed."""
     remarks: tuple[str, ...] = ()
-    """The notes that only this table needs."""
+    """Notes that only this table needs."""
     suppressed: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """The sets of which little is shown, and the metrics that are not (see `suppression`)."""
+    """The metrics that are not shown, by set (see `suppression`)."""
     outdated: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
     """The cells that lack a metric as it is defined today, by metric."""
     rates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
-    """How often each baseline predicts positive among negatives and among positives, by backbone and set."""
+    """FPR and TPR of the baselines over all groups, by backbone and set."""
     patients: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """The images and patients of each set, where patients were bootstrapped (see `patient_intervals`)."""
+    """Number of images and of patients of each set whose patients were bootstrapped (see `patient_intervals`)."""
     seconds: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     """p of the first row of a column against the second, over patients."""
 
@@ -74,40 +75,44 @@ class Results:
         """Names of the backbones, sorted."""
         return sorted({row.backbone for row in self.rows})
 
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Each backbone with each test set."""
+        return list(product(self.backbones, self.info.ood))
+
+    def named(self, name: str, backbone: str) -> str:
+        """Return a name with its backbone, which is left out if there is only one."""
+        return f"{name}, {backbone}" if len(self.backbones) > 1 else name
+
     def column(self, backbone: str, name: str, metric: str) -> list[Row]:
-        """One column of the printed table: the rows of a backbone, set and metric."""
+        """Return one column of the printed table: the rows of a backbone, set and metric."""
         return [row for row in self.rows if (row.backbone, row.set, row.metric) == (backbone, name, metric)]
 
     def costs(self, backbone: str) -> list[Row]:
-        """The column of costs, which every method has whichever sets it was scored on."""
+        """Return the column of costs, which has every method whichever sets it was scored on."""
         return self.column(backbone, "", COST)
 
 
 def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo) -> Results:
     """Average the cells of one task over folds, rank them and compare them with Baseline.
 
-    Only out-of-distribution sets are ranked and compared. Failures that a later attempt made good are dropped.
+    Only test sets are ranked and compared. Failures that a later attempt resolved are dropped.
 
     Raises:
-        BenchError: on cells that must not stand in one table (see `checks.check`).
+        BenchError: for cells that must not be in one table (see `task_info.check`).
     """
     check(cells, info)
-    done = {key_of(cell.cell) for cell in cells}
-    failed = sorted((item for item in failures if key_of(item.cell) not in done), key=lambda item: key_of(item.cell))
+    failed = unresolved(failures, cells)
     folds = info.folds or len({item.cell.fold for item in [*cells, *failed]})
     gone = suppressed(cells, info)
-    columns: dict[tuple[str, str, str], list[Row]] = {}
-    for row in _rows(_records(cells, info, gone)):
-        columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
+    columns = grouped(((row.backbone, row.set, row.metric), row) for row in _rows(cells, info, gone))
+    rows: list[Row] = []
     for (backbone, name, metric), column in columns.items():
         column += [
             Row(backbone, item.method, item.title, item.method, item.row, name, metric, excluded="undefined")
             for item in info.undefined
         ]
-        column.sort(key=lambda row: (row.row, row.method, row.spec))
-    rows: list[Row] = []
-    for (_, name, _), column in columns.items():
-        kept = excluding(column)
+        kept = excluding(sorted(column, key=lambda row: (row.row, row.method, row.spec)))
         if name in info.ood:
             kept = flagging(comparing(marking(kept), BASELINE, folds), cells, info, BASELINE)
         rows += kept
@@ -127,53 +132,50 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
     )
 
 
-def _records(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> list[dict[str, Any]]:
-    """One record per cell, set ("" for the cost) and metric, in the order of the table; NaN for a lacking score."""
-    labels, records = _labels(cells), []
-    for item in sorted(cells, key=lambda item: key_of(item.cell)):
-        cell = item.cell
-        one = {name: getattr(cell, name) for name in ("task", "backbone", "method", "spec", "row", "fold", "seed")}
-        one["label"] = labels[cell.spec]
-        for name in (*info.ood, IN_DOMAIN):
-            scores = item.scores.get(name, _NOT_SCORED)
-            for metric in METRICS:
-                kept, carried = metric not in gone.get(name, ()), METRICS[metric].threshold == "carried"
-                # By another definition it is another metric.
-                value = scores.metric(metric) if kept and current(metric, item.metrics_version) else nan
-                degenerate = scores.degenerate_carried if carried else scores.degenerate
-                shown = {"value": value, "degenerate": degenerate and kept, "suppressed": not kept}
-                records.append(one | {"set": name, "metric": metric} | shown)
-        kept = IN_DOMAIN not in gone
-        shown = {"value": cost(item) if kept else nan, "degenerate": False, "suppressed": not kept}
-        records.append(one | {"set": "", "metric": COST} | shown)
-    return records
+def _rows(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> Iterator[Row]:
+    """Yield a row for each method, set ("" for the cost) and metric, in the order of the table."""
+    labels = _labels(cells)
+    ordered = sorted(cells, key=lambda item: key_of(item.cell))
+    for (backbone, spec), items in grouped(((item.cell.backbone, item.cell.spec), item) for item in ordered).items():
+        cell = items[0].cell
+        for name, metric in [*product((*info.ood, IN_DOMAIN), METRICS), ("", COST)]:
+            kept = metric not in gone.get(name, ()) if name else IN_DOMAIN not in gone
+            values = over_seeds((item.cell.fold, _value(item, name, metric) if kept else nan) for item in items)
+            mean, std, n = summary(list(values.values()))
+            yield Row(
+                backbone=backbone,
+                method=cell.method,
+                label=labels[spec],
+                spec=spec,
+                row=cell.row,
+                set=name,
+                metric=metric,
+                values=values,
+                mean=mean,
+                std=std,
+                n=n,
+                degenerate=len({item.cell.fold for item in items if kept and _degenerate(item, name, metric)}),
+                excluded="" if kept else "suppressed",
+            )
+
+
+def _value(item: Record, name: str, metric: str) -> float:
+    """Return a score or the cost; NaN if it is missing or follows another definition, which makes it another metric."""
+    if metric == COST:
+        return cost(item)
+    return item.scores.get(name, _NOT_SCORED).metric(metric) if current(metric, item.metrics_version) else nan
+
+
+def _degenerate(item: Record, name: str, metric: str) -> bool:
+    scores = item.scores.get(name, _NOT_SCORED)
+    tuned = metric != COST and METRICS[metric].threshold == "carried"
+    return scores.degenerate_carried if tuned else scores.degenerate
 
 
 def cost(cell: Record) -> float:
-    """Epochs of full fine-tuning on the external set: (forward + 2 backward) / (3 n) images; NaN if unknown."""
+    """Return epochs of full fine-tuning on the external set: (forward + 2 backward) / (3 n) images; NaN if unknown."""
     forward, backward, n = cell.cost.images_forward, cell.cost.images_backward, cell.external
     return (forward + 2 * backward) / (3 * n) if n and forward is not None and backward is not None else nan
-
-
-def _rows(records: Iterable[dict[str, Any]]) -> Iterator[Row]:
-    keys = ("backbone", "method", "label", "spec", "row", "set", "metric")
-    names_of = itemgetter(*keys)
-    groups: dict[tuple[Any, ...], dict[int, list[dict[str, Any]]]] = {}
-    for record in records:
-        groups.setdefault(names_of(record), {}).setdefault(record["fold"], []).append(record)
-    for names, folds in groups.items():
-        # Seeds of a fold share its training images: they are one observation, not several.
-        values = {fold: summary([item["value"] for item in items]).mean for fold, items in folds.items()}
-        mean, std, n = summary(list(values.values()))
-        yield Row(
-            **dict(zip(keys, names, strict=True)),
-            values=values,
-            mean=mean,
-            std=std,
-            n=n,
-            degenerate=sum(any(item["degenerate"] for item in items) for items in folds.values()),
-            excluded="suppressed" if any(item["suppressed"] for items in folds.values() for item in items) else "",
-        )
 
 
 def _sizes(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[str]]) -> dict[str, Size]:
@@ -192,23 +194,27 @@ def _sizes(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset
 
 
 def _rates(cells: Sequence[Record], info: TaskInfo) -> dict[tuple[str, str], tuple[float, float]]:
-    """FPR and TPR of the baselines over all groups of a test set, mean over folds and seeds."""
-    found: dict[tuple[str, str], list[list[float]]] = {}
-    for item in cells:
-        for name in info.ood if item.cell.spec == BASELINE else ():
-            groups = list(item.scores.get(name, _NOT_SCORED).groups.values())
-            low = _share(sum(g.false_positives for g in groups), sum(g.negatives for g in groups))
-            high = _share(sum(g.true_positives for g in groups), sum(g.positives for g in groups))
-            found.setdefault((item.cell.backbone, name), []).append([low, high])
-    return {key: (mean(low), mean(high)) for key, rates in found.items() for low, high in [zip(*rates, strict=True)]}
+    """Return FPR and TPR of the baselines over all groups of a test set, mean over folds and seeds."""
+    baselines = [item for item in cells if item.cell.spec == BASELINE]
+    scored = grouped(
+        ((item.cell.backbone, name), item.scores.get(name, _NOT_SCORED)) for item in baselines for name in info.ood
+    )
+    return {
+        place: (
+            mean(_rate(one, "false_positives", "negatives") for one in scores),
+            mean(_rate(one, "true_positives", "positives") for one in scores),
+        )
+        for place, scores in scored.items()
+    }
 
 
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else nan
+def _rate(scores: SetScores, part: str, whole: str) -> float:
+    counts = [sum(getattr(group, kind) for group in scores.groups.values()) for kind in (part, whole)]
+    return counts[0] / counts[1] if counts[1] else nan
 
 
 def _pairs(cells: Sequence[Record]) -> dict[tuple[str, int, int], Pair]:
-    """The pair of each baseline: all cells of a baseline hold the same."""
+    """Return the pair of each baseline, which all cells of a baseline share."""
     found = {(item.cell.backbone, item.cell.fold, item.cell.seed): item.pair for item in cells if item.pair}
     return dict(sorted(found.items(), key=itemgetter(0)))
 
@@ -225,7 +231,7 @@ def _outdated(cells: Sequence[Record]) -> dict[str, tuple[Record, ...]]:
 
 
 def _labels(cells: Sequence[Record]) -> dict[str, str]:
-    """Labels of rows by spec, with the spec where two would be alike."""
+    """Return labels of rows by spec, followed by the spec where two labels are equal."""
     names = {item.cell.spec: label_of(item.cell) for item in cells}
     taken = list(names.values())
     return {spec: f"{name} [{spec}]" if taken.count(name) > 1 else name for spec, name in names.items()}

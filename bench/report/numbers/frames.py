@@ -1,9 +1,8 @@
-"""Tidy frames that figures are drawn from: one row per method, fold, set and metric, suppressed values left out."""
+"""Tidy frames for figures: one row per method, fold, set and metric, without suppressed values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -16,52 +15,52 @@ COSTS = {
     "seconds": "Time (seconds)",
     "changed": "Parameters changed (share)",
 }
-"""What a method costs, by name of the metric, with the title of its axis."""
+"""Costs of a method, by name of the metric, with the title of the axis."""
 
 
 def by_fold(results: Results) -> pd.DataFrame:
-    """Every value of a table: columns `METHOD`, set ("" for the cost), metric, fold, value and degenerate.
+    """Return every value of a table: columns `METHOD`, set ("" for the cost), metric, fold, value and degenerate.
 
-    Seeds are averaged. `degenerate` says that some fold of the row is. What is suppressed is not in it.
+    Seeds are averaged. `degenerate` is true if some fold of the row is degenerate.
     """
+    fields = [*METHOD, "set", "metric"]
     records = [
-        {**{name: getattr(row, name) for name in (*METHOD, "set", "metric")}, "fold": fold, "value": value}
-        | {"degenerate": row.degenerate > 0}
+        (*(getattr(row, name) for name in fields), fold, value, row.degenerate > 0)
         for row in results.rows
         if row.excluded != "suppressed"
         for fold, value in row.values.items()
     ]
-    return pd.DataFrame(records, columns=[*METHOD, "set", "metric", "fold", "value", "degenerate"])
+    return pd.DataFrame(records, columns=[*fields, "fold", "value", "degenerate"])
 
 
 def costs(cells: Sequence[Record], results: Results) -> pd.DataFrame:
-    """What the methods of a table cost, all of `COSTS` as metrics of set "", with the columns of `by_fold`.
+    """Return the costs of the methods of a table, all of `COSTS` as metrics of set "", with the columns of `by_fold`.
 
-    Empty where the cost is suppressed, as it is with the validation set: the size of the external set follows from it.
+    The frame is empty if the cost is suppressed. It is suppressed with the validation set, because the size of the
+    external set follows from it.
     """
     every = by_fold(results)
     counted = every[every["metric"] == COST]
     if counted.empty:
         return counted
-    known = {(name.backbone, name.spec): name for name in counted.drop_duplicates(METHOD).itertuples()}
-    records = [
-        {**{name: getattr(known[key], name) for name in METHOD}, "set": "", "metric": metric, "fold": cell.fold}
-        | {"value": _number(getattr(item.cost, source)), "degenerate": False}
-        for item in cells
-        for cell in [item.cell]
-        for key in [(cell.backbone, cell.spec)]
-        for metric, source in (("seconds", "seconds"), ("changed", "parameters_changed"))
-    ]
-    keys = [*METHOD, "set", "metric", "fold", "degenerate"]
-    means = pd.DataFrame(records).groupby(keys)["value"].mean().reset_index()
+    spent = pd.DataFrame(
+        [
+            (item.cell.backbone, item.cell.spec, item.cell.fold, item.cost.seconds, item.cost.parameters_changed)
+            for item in cells
+        ],
+        columns=["backbone", "spec", "fold", "seconds", "changed"],
+    ).astype({"changed": float})
+    long = spent.melt(["backbone", "spec", "fold"], var_name="metric").assign(set="", degenerate=False)
+    named = counted[METHOD].drop_duplicates().merge(long, on=["backbone", "spec"])
+    means = named.groupby([*METHOD, "set", "metric", "fold", "degenerate"])["value"].mean().reset_index()
     return pd.concat([counted, means], ignore_index=True)
 
 
 def along(parts: Mapping[float, pd.DataFrame]) -> pd.DataFrame:
-    """Frames of `by_fold` at several settings as one, with the column `x`.
+    """Return frames of `by_fold` at several settings as one, with the column `x`.
 
-    Of each method only the folds that every one of its settings has are kept: means over different folds do not make
-    a curve. A set and metric that is suppressed at one setting, and so missing there, is left out at all.
+    Only folds that all settings of a method have are kept, because means over different folds do not make a curve. A
+    set and metric that is suppressed, and so missing, at one setting is left out at all of them.
     """
     frame = pd.concat([part.assign(x=float(x)) for x, part in parts.items()], ignore_index=True)
     places = ["backbone", "set", "metric"]
@@ -70,7 +69,3 @@ def along(parts: Mapping[float, pd.DataFrame]) -> pd.DataFrame:
     method = ["backbone", "spec"]
     settings = frame.groupby([*method, "fold"])["x"].transform("nunique")
     return frame[settings == frame.groupby(method)["x"].transform("nunique")].reset_index(drop=True)
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)

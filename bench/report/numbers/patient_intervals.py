@@ -1,4 +1,4 @@
-"""Differences to Baseline over other patients: intervals and p of every column, from stored predictions."""
+"""Differences to Baseline over patients: intervals and p of every column, from stored predictions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 from bench.cells.predictions import Scored
 from bench.cells.record import Record
 from bench.report.numbers.aggregate import BASELINE, Results
+from bench.report.numbers.grouping import grouped
 from bench.report.numbers.ranking import Row, leading, reference_of
 from bench.report.numbers.suppression import suppressed
 from bench.report.numbers.task_info import TaskInfo
@@ -21,10 +22,12 @@ from bench.score.statistics import holm
 from bench.seeds import seed_of
 
 GONE, UNREADABLE, OTHER = "that are not here", "that cannot be read", "of other images"
-"""What predictions are that no interval is made of."""
+"""Why no intervals are computed from predictions."""
 
 Spec = tuple[str, str]
 """Backbone and spec."""
+Samples = Mapping[Spec, Mapping[str, Mapping[int, np.ndarray]]]
+"""Bootstrapped values (DRAWS,) by backbone and spec, metric, and fold."""
 Read = Callable[[Record], Scored]
 Watch = Callable[[str, int, int], None]
 
@@ -33,11 +36,10 @@ Watch = Callable[[str, int, int], None]
 class Bootstrapped:
     """Metrics of all models on bootstrapped patients.
 
-    `draws` by set, (backbone, spec), metric and fold, each (DRAWS,); `images` and `patients` count a set; `without`
-    says of which predictions no draws were made, by what is the matter with them.
+    `draws` are by set; `images` and `patients` count a set; `without` names the models that have no draws, by reason.
     """
 
-    draws: Mapping[str, Mapping[Spec, Mapping[str, Mapping[int, np.ndarray]]]]
+    draws: Mapping[str, Samples]
     images: Mapping[str, int]
     patients: Mapping[str, int]
     without: Mapping[str, frozenset[Spec]]
@@ -46,17 +48,21 @@ class Bootstrapped:
 def bootstrap_patients(
     cells: Sequence[Record], info: TaskInfo, read: Read, watch: Watch = lambda name, done, total: None
 ) -> Bootstrapped:
-    """Redraw the patients of every test set, for all cells alike, and score the columns of the task.
+    """Draw the patients of every test set with replacement, the same for all cells, and score the printed metrics.
 
-    Sets of which something is suppressed are left out whole. The seed of a set is made of the names of task and set.
+    Sets with suppressed metrics are left out. The seed of a set derives from the names of task and set.
     """
-    models, without = _readable(cells, read)
+    models, without = [], []
+    for item in cells:
+        try:
+            models.append((item, read(item)))
+        except (OSError, ValueError) as error:  # for a truncated file pyarrow raises a ValueError
+            without.append((GONE if isinstance(error, FileNotFoundError) else UNREADABLE, _spec(item)))
     gone = suppressed(cells, info)
     draws, images, patients = {}, {}, {}
     for name in (name for name in info.ood if name not in gone):
-        sample, logits, wrong = _aligned(models, name, len(info.group_names))
-        if wrong:
-            without[OTHER] = without.get(OTHER, frozenset()) | wrong
+        sample, logits, others = _aligned(models, name, len(info.group_names))
+        without += [(OTHER, spec) for spec in others]
         if sample is None:
             continue
         values = replicates(
@@ -68,48 +74,49 @@ def bootstrap_patients(
         )
         draws[name] = _by_spec([cell for cell, _ in logits], values, info.columns)
         images[name], patients[name] = len(sample.y), sample.patients
-    return Bootstrapped(draws, images, patients, without)
+    return Bootstrapped(draws, images, patients, {why: frozenset(specs) for why, specs in grouped(without).items()})
 
 
 def over_patients(results: Results, bootstrapped: Bootstrapped) -> Results:
-    """Set intervals and p over patients of the rows that may be compared, and of the first against the second."""
-    columns: dict[tuple[str, str, str], list[Row]] = {}
-    for row in results.rows:
-        columns.setdefault((row.backbone, row.set, row.metric), []).append(row)
-    rows = [row for key, column in columns.items() for row in _compared(column, bootstrapped.draws.get(key[1], {}))]
-    seconds = {
-        key: _against(*pair, bootstrapped.draws.get(key[1], {})).p
-        for key, column in columns.items()
-        if (pair := leading(column))
-    }
-    patients = {name: (bootstrapped.images[name], count) for name, count in bootstrapped.patients.items()}
-    remarks = (*results.remarks, *_without(results, bootstrapped))
-    return replace(results, rows=tuple(rows), patients=patients, seconds=seconds, remarks=remarks)
+    """Add intervals and p over patients to the rows that may be compared, and p of the first against the second."""
+    columns = grouped(((row.backbone, row.set, row.metric), row) for row in results.rows)
+    draws = {place: bootstrapped.draws.get(place[1], {}) for place in columns}
+    return replace(
+        results,
+        rows=tuple(row for place, column in columns.items() for row in _compared(column, draws[place])),
+        patients={name: (bootstrapped.images[name], count) for name, count in bootstrapped.patients.items()},
+        seconds={
+            place: _against(*pair, draws[place]).p for place, column in columns.items() if (pair := leading(column))
+        },
+        remarks=(*results.remarks, *_without(results, bootstrapped)),
+    )
 
 
-def _compared(column: Sequence[Row], draws: Mapping[Spec, Mapping[str, Mapping[int, np.ndarray]]]) -> list[Row]:
+def _compared(column: Sequence[Row], draws: Samples) -> list[Row]:
     base = reference_of(column, BASELINE)
     if base is None or base.excluded or base.direction is None:
         return list(column)
     found = {row.spec: _against(row, base, draws) for row in column if not row.excluded and row is not base}
     found = {spec: item for spec, item in found.items() if item.draws}
-    adjusted = holm([item.p for item in found.values()])
-    over = {
-        spec: {
-            "ci_low": item.low,
-            "ci_high": item.high,
-            "p_patients": item.p,
-            "p_patients_holm": p,
-            "error_patients": item.error,
-            "draws": item.draws,
-        }
-        for (spec, item), p in zip(found.items(), adjusted, strict=True)
-    }
-    return [replace(row, **over.get(row.spec, {})) for row in column]
+    adjusted = dict(zip(found, holm([item.p for item in found.values()]), strict=True))
+    return [
+        replace(
+            row,
+            ci_low=item.low,
+            ci_high=item.high,
+            p_patients=item.p,
+            p_patients_holm=adjusted[row.spec],
+            error_patients=item.error,
+            draws=item.draws,
+        )
+        if (item := found.get(row.spec))
+        else row
+        for row in column
+    ]
 
 
-def _against(row: Row, base: Row, draws: Mapping[Spec, Mapping[str, Mapping[int, np.ndarray]]]) -> Interval:
-    """The interval of the mean difference over the folds that both have, as the test over folds takes them."""
+def _against(row: Row, base: Row, draws: Samples) -> Interval:
+    """Return the interval of the mean difference over the folds that both have, as in the test over folds."""
     first, second = (draws.get((item.backbone, item.spec), {}).get(item.metric, {}) for item in (row, base))
     folds = [fold for fold in row.values if not np.isnan(row.values[fold] - base.values.get(fold, nan))]
     if not folds or not all(fold in first and fold in second for fold in folds):
@@ -117,22 +124,11 @@ def _against(row: Row, base: Row, draws: Mapping[Spec, Mapping[str, Mapping[int,
     return interval(np.mean([first[fold] - second[fold] for fold in folds], axis=0))
 
 
-def _readable(cells: Sequence[Record], read: Read) -> tuple[list[tuple[Record, Scored]], dict[str, frozenset[Spec]]]:
-    models, without = [], {}
-    for item in cells:
-        try:
-            models.append((item, read(item)))
-        except (OSError, ValueError) as error:  # half-written: pyarrow's errors are ValueErrors
-            why = GONE if isinstance(error, FileNotFoundError) else UNREADABLE
-            without[why] = without.get(why, frozenset()) | {_spec(item)}
-    return models, without
-
-
 def _aligned(
     models: Sequence[tuple[Record, Scored]], name: str, groups: int
-) -> tuple[Sample | None, list[tuple[Record, np.ndarray]], frozenset[Spec]]:
-    """What the first cell says of the images of a set, the logits of all cells of the same images, and the others."""
-    first, logits, wrong = None, [], set()
+) -> tuple[Sample | None, list[tuple[Record, np.ndarray]], set[Spec]]:
+    """Return the sample of a set, the logits of the cells with the images of the first one, and the other models."""
+    first, logits, others = None, [], set()
     places: dict[int, tuple[np.ndarray, pd.DataFrame]] = {}
     for item, (images, logit) in models:
         if id(images) not in places:
@@ -145,37 +141,39 @@ def _aligned(
         if known is first or known.equals(first):
             logits.append((item, logit[rows]))
         else:
-            wrong.add(_spec(item))
+            others.add(_spec(item))
     if first is None:
-        return None, [], frozenset()
+        return None, [], set()
     patient = np.unique(first["cluster"], return_inverse=True)[1]
-    return Sample(first["y"].to_numpy(), first["a"].to_numpy(), patient, groups), logits, frozenset(wrong)
+    return Sample(first["y"].to_numpy(), first["a"].to_numpy(), patient, groups), logits, others
 
 
-def _by_spec(
-    cells: Sequence[Record], values: np.ndarray, metrics: Sequence[str]
-) -> dict[Spec, dict[str, dict[int, np.ndarray]]]:
-    """Draws by spec, metric and fold; seeds of a fold are averaged, as everywhere."""
-    places: dict[Spec, dict[int, list[int]]] = {}
-    for place, item in enumerate(cells):
-        places.setdefault(_spec(item), {}).setdefault(item.cell.fold, []).append(place)
+def _by_spec(cells: Sequence[Record], values: np.ndarray, metrics: Sequence[str]) -> Samples:
+    """Return draws by spec, metric and fold; seeds of a fold are averaged."""
+    models = grouped((_spec(item), (item.cell.fold, place)) for place, item in enumerate(cells))
     return {
         spec: {
-            metric: {fold: values[seeds, number].mean(axis=0) for fold, seeds in folds.items()}
+            metric: {fold: values[seeds, number].mean(axis=0) for fold, seeds in grouped(places).items()}
             for number, metric in enumerate(metrics)
         }
-        for spec, folds in places.items()
+        for spec, places in models.items()
     }
 
 
 def _without(results: Results, bootstrapped: Bootstrapped) -> list[str]:
-    labels = {(row.backbone, row.spec): row.label for row in results.rows}
-    return [
-        f"No interval over patients with predictions {why}: {listed(dict.fromkeys(found))}."
-        + (" `bench run --force` makes them anew." if why != GONE else "")
-        for why, specs in bootstrapped.without.items()
-        if (found := [label for spec, label in labels.items() if spec in specs])
-    ]
+    """Return which rows have no interval, and how to compute their predictions again."""
+    notes = []
+    for why, specs in bootstrapped.without.items():
+        found = {(row.backbone, row.spec): row.label for row in results.rows if (row.backbone, row.spec) in specs}
+        if not found:
+            continue
+        note = f"No interval over patients with predictions {why}: {listed(dict.fromkeys(found.values()))}."
+        for backbone, names in grouped(found).items() if why != GONE else ():
+            where = {"backbone": backbone} if len(results.backbones) > 1 else {}
+            again = results.info.command("run", methods=",".join(names), force=True, **where)
+            note += f" `{again}` makes them anew."
+        notes.append(note)
+    return notes
 
 
 def _spec(item: Record) -> Spec:
@@ -183,7 +181,7 @@ def _spec(item: Record) -> Spec:
 
 
 def sizes(results: Results) -> str:
-    """`near 800 images of 500 patients, far 300 images, each on its own`."""
+    """Return the sizes of the sets: `near 800 images of 500 patients, far 300 images, each on its own`."""
     return ", ".join(
         f"{name} {images} images{f' of {patients} patients' if patients < images else ', each on its own'}"
         for name, (images, patients) in results.patients.items()
@@ -191,7 +189,7 @@ def sizes(results: Results) -> str:
 
 
 def lost(results: Results) -> list[str]:
-    """The sentence on draws in which a rate has no image, where there are any."""
+    """Return the sentence on bootstrap samples in which a rate has no image; empty if there are none."""
     few = [row for row in results.rows if 0 < row.draws < DRAWS]
     says = "Draws of a set in which a group has no image of a class are left out; fewest left:"
     return [f"{says} {min(row.draws for row in few)} of {DRAWS}."] if few else []

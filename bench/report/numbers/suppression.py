@@ -1,8 +1,8 @@
-"""Small cells: what tables keep to themselves of a set with few images of a group and class (`--min-cell N`).
+"""Suppression: what tables do not show of a set with few images of a group and class (`--min-cell N`).
 
-Of such a set only its size and its pooled AUC are shown. All counts by group go and not the small one alone, which
-would be the size less the others; so does every metric by group, whose digits give its denominators away. Where the
-set is the validation set the costs go too: they are in units of an external set whose size follows from its groups.
+Only the size of such a set and its pooled AUC are shown. All counts by group are suppressed, because a single missing
+one follows from the size and the others. So are all metrics by group, because digits reveal denominators. With
+the validation set the costs are suppressed too: their unit is the external set, whose size follows from its groups.
 """
 
 from __future__ import annotations
@@ -14,40 +14,39 @@ from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 
 POOLED = "auc"
-"""The metric that no group enters."""
+"""The metric that does not depend on groups."""
 COUNTS = ("negatives", "positives")
 
 
 def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[str]]:
-    """Return the metrics that are not shown of each set with a cell of fewer than `min_cell` images in some fold.
+    """Return the suppressed metrics of each set in which a group and class has fewer than `min_cell` images.
 
-    The pooled AUC is among them where a class has fewer in all groups together.
+    One fold with few images is enough. The pooled AUC is among them if a class has too few in all groups together.
     """
     found: dict[str, frozenset[str]] = {}
     for item in cells:
         for name, scores in item.scores.items():
-            if scores.suppressed:  # those of an export: what is not shown is not in it
-                found[name] = found.get(name, frozenset()) | frozenset(scores.suppressed)
-                continue
+            gone = scores.suppressed  # by an export, which then does not contain the metrics
             by_class = [[getattr(group, kind) for group in scores.groups.values()] for kind in COUNTS]
-            if min(min(counts) for counts in by_class) < info.min_cell:
+            if not gone and min(min(counts) for counts in by_class) < info.min_cell:
                 few = min(sum(counts) for counts in by_class) < info.min_cell
-                gone = frozenset(metric.name for metric in METRICS.values() if few or metric.needs_attribute)
-                found[name] = found.get(name, frozenset()) | gone
+                gone = [metric.name for metric in METRICS.values() if few or metric.needs_attribute]
+            if gone:
+                found[name] = found.get(name, frozenset()) | frozenset(gone)
     return found
 
 
 def number_of(n: int, info: TaskInfo) -> str:
-    """Return a number of images, `<10` where it is small."""
+    """Return a number of images, or `<10` if it is below the limit."""
     return f"<{info.min_cell}" if n < info.min_cell else str(n)
 
 
 def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> list[str]:
-    """Return the sentence that says what is suppressed, and why."""
+    """Return the sentence on what is suppressed, and why; `costs` tells whether costs are."""
     if not gone:
         return []
     bare = [name for name, metrics in gone.items() if POOLED in metrics]
-    also = f", nor is the AUC of {', '.join(bare)}" if bare else ""
+    also = f"; the AUC of {', '.join(bare)} is not shown either" if bare else ""
     cost = ". Costs are not shown either: the size of the external set follows from them" if costs else ""
     return [
         f"Suppressed, because of fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. "

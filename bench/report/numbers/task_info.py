@@ -1,26 +1,27 @@
-"""What a table needs to know of its task, and which cells must not stand in it."""
+"""What a table needs to know about its task, and which cells must not be in it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.cells.record import Fit, Record
+from bench.cells.record import Failure, Fit, Record
 from bench.errors import BenchError
 from bench.score.definitions import METRICS
+from bench.settings import Settings, command, elsewhere, of_task
 from bench.spec import label
 
 TWO_GROUPS = ("auc", "spd", "eodds")
 """Metrics of the printed table; the CSV has all. The last is the gap of the figure and of the sentences."""
 MORE_GROUPS = ("auc", "min_auc", "gap_auc")
-"""The same for groups without an order (SWiFT, Table 5)."""
+"""The same for more than two groups (SWiFT, Table 5)."""
 
 
 @dataclass(frozen=True)
 class Undefined:
-    """A method that has no results because it is not defined on the groups of a task, and why."""
+    """A method without results because it is not defined on the groups of a task, and the reason."""
 
     method: str
     title: str
@@ -30,11 +31,12 @@ class Undefined:
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """What tables say about a task; `label_names` are those of 0 and 1, `ood` the test sets in order.
+    """What tables print about a task.
 
-    `folds` is how many folds the task has; None takes as many as are found. `columns` are the metrics of the table,
-    `undefined` the methods of which it says why they have no numbers, `part` is what of the task it shows, empty for
-    all of it. What of a set with a cell of fewer images than `min_cell` is not shown is in `small`.
+    `label_names` are those of 0 and 1, `ood` the test sets in order. `folds` is the number of folds of the task, or
+    None for as many as are found. `columns` are the metrics of the table, `undefined` the methods without numbers.
+    `part` names the part of the task that a table shows, and is empty for the whole. Metrics of a set are suppressed
+    if a group and class has fewer images than `min_cell`. `settings` are those with which the results were read.
     """
 
     name: str
@@ -49,26 +51,41 @@ class TaskInfo:
     undefined: tuple[Undefined, ...] = ()
     part: str = ""
     min_cell: int = 0
+    settings: Settings | None = field(default=None, repr=False, compare=False)
 
     @property
     def gap(self) -> str:
-        """The metric that says how large the disparity is."""
+        """The metric that measures the disparity."""
         return self.columns[-1]
 
     def title(self, metric: str) -> str:
-        """Title of a metric; beside AUCs within groups, that of all images pooled is called overall."""
+        """Return the title of a metric; beside AUCs within groups, the AUC of all images is called overall."""
         return "Overall AUC" if metric == "auc" and "min_auc" in self.columns else METRICS[metric].title
+
+    def heading(self, metric: str) -> str:
+        """Return the title of a metric with an arrow in the direction that is better."""
+        return self.title(metric) + {"up": " ↑", "down": " ↓", None: ""}[METRICS[metric].direction]
+
+    def command(self, verb: str, *more: str, **changes: Any) -> str:
+        """Return a command for the shell on the same task, folders and files; `changes` are further settings."""
+        settings = of_task(self.settings or Settings(self.name))
+        return command(verb, replace(settings, **changes), *more)
+
+    @property
+    def portable(self) -> TaskInfo:
+        """The same without the folders of this machine, for files that are passed on."""
+        return replace(self, settings=elsewhere(self.settings)) if self.settings else self
 
 
 def check(cells: Sequence[Record], info: TaskInfo) -> None:
-    """Refuse cells that must not stand in one table.
+    """Refuse cells that must not be in one table.
 
     Raises:
-        BenchError: without cells; on cells of another task, of synthetic beside real data, of
-            different test images, or twice the same.
+        BenchError: for no cells, cells of another task, synthetic and real data together, different test images, and
+            two cells with the same method, fold and seed.
     """
     if not cells:
-        raise BenchError(f"no results of {info.name}: `bench run` makes them")
+        raise BenchError(f"no results of {info.name}: `{info.command('run')}` makes them")
     if not info.ood:
         raise BenchError(f"{info.name} has no out-of-distribution set: there is nothing to put in a table")
     tasks = {item.cell.task for item in cells}
@@ -79,25 +96,30 @@ def check(cells: Sequence[Record], info: TaskInfo) -> None:
         words = {True: "synthetic", False: "real"}
         found = " and ".join(sorted(words[kind] for kind in kinds))
         raise BenchError(f"{info.name} has {words[info.synthetic]} data, its results {found}: never in one table")
-    keys = Counter(key_of(item.cell) for item in cells)
-    twice = next((key for key, times in keys.items() if times > 1), None)
-    if twice:
-        raise BenchError(f"two results for {' '.join(str(part) for part in twice)}")
+    key, times = Counter(key_of(item.cell) for item in cells).most_common(1)[0]
+    if times > 1:
+        raise BenchError(f"two results for {' '.join(str(part) for part in key)}")
     for name in info.ood:
         if len({_images(item, name) for item in cells if name in item.scores}) > 1:
             raise BenchError(
-                f"results of {info.name} on different images of {name}: `bench run` again replaces the old"
+                f"results of {info.name} on different images of {name}: `{info.command('run')}` replaces the old ones"
             )
 
 
 def key_of(cell: Fit) -> tuple[Any, ...]:
-    """What tells one cell of a task from another, in the order of the table."""
+    """Return the identity of a cell within its task, sorted in the order of the table."""
     return cell.backbone, cell.row, cell.method, cell.spec, cell.fold, cell.seed
 
 
 def label_of(cell: Fit) -> str:
-    """Return the title of a row, with what its spec sets in words: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
+    """Return the title of a row, with the options of its spec: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
     return label(cell.title, cell.spec)
+
+
+def unresolved(failures: Iterable[Failure], cells: Iterable[Record]) -> list[Failure]:
+    """Return the failures that no later attempt resolved, in the order of the table."""
+    done = {key_of(item.cell) for item in cells}
+    return sorted((item for item in failures if key_of(item.cell) not in done), key=lambda item: key_of(item.cell))
 
 
 def _images(item: Record, name: str) -> tuple[Any, ...]:

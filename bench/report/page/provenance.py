@@ -1,4 +1,4 @@
-"""Where the numbers of a page come from: code, machines, data, options. No name of a host, a file or an image."""
+"""The provenance of a page: code, machines, data and options, without names of hosts, files or images."""
 
 from __future__ import annotations
 
@@ -7,21 +7,35 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from bench.api import Recipe, Task
+from bench.api import Task
 from bench.cells.record import Environment, Record
 from bench.report.numbers.aggregate import IN_DOMAIN, Results
+from bench.report.numbers.grouping import grouped
 from bench.report.numbers.suppression import number_of
 from bench.report.numbers.task_info import key_of, label_of
 from bench.report.render.table import Column, Table
 from bench.report.render.text import UNDEFINED, listed
 
 SHORT = 12
-"""Digits of a hash that are shown."""
+"""Number of digits shown of a hash."""
 
 
 def provenance(results: Results, cells: Sequence[Record], task: Task) -> list[Table]:
-    """All of it, as tables: cells may be of more rows than the main table has."""
-    return [_code(cells), _settings(cells), _data(results, cells), _options(task), _recipe(task.recipe)]
+    """Return the provenance as tables; `cells` may belong to more rows than the main table has."""
+    options = [
+        *_changed(task, {"name", "says", "source", "ood", "recipe", "label", "attribute"}),
+        ("label", f"{task.label.column}: 0 {task.label_names[0]}, 1 {task.label_names[1]}", UNDEFINED),
+        ("groups", f"{task.attribute.column}: {listed(task.attribute.names)}", UNDEFINED),
+        ("test sets", listed(task.ood), UNDEFINED),
+    ]
+    heads = ("option", "value", "default")
+    return [
+        _code(cells),
+        _settings(cells),
+        _data(results, cells),
+        _table("Options of the task that differ from the defaults or have none", heads, options),
+        _table("Recipe, where it differs from the defaults or has none", heads, _changed(task.recipe)),
+    ]
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -45,7 +59,7 @@ def _maker(made: Environment | None) -> tuple[str, ...]:
 
 
 def _settings(cells: Sequence[Record]) -> Table:
-    """Rows by their specs, which name what differs from a method's defaults and nothing else."""
+    """Return the specs of the rows, which contain the options that differ from a method's defaults."""
     every = sorted((item.cell for item in cells), key=key_of)
     found = Counter((cell.backbone, label_of(cell), cell.spec, str(cell.version)) for cell in every)
     rows = tuple((*key, str(count)) for key, count in found.items())
@@ -53,52 +67,31 @@ def _settings(cells: Sequence[Record]) -> Table:
 
 
 def _data(results: Results, cells: Sequence[Record]) -> Table:
-    """Fingerprints of sets and baselines; folds that share one share a row."""
-    found: dict[tuple[str, str, str], set[int]] = {}
+    """Return the fingerprints of sets and baselines; folds with the same fingerprint share a row."""
+    found = []
     for item in cells:
         cell = item.cell
-        for name, part in item.data.items():
-            number = _number(name, part.n, results)
-            found.setdefault((name, number, part.sha), set()).add(cell.fold)
+        found += [((name, _number(name, part.n, results), part.sha), cell.fold) for name, part in item.data.items()]
         if sha := item.baseline_sha256:
             seed = f", seed {cell.seed}" if results.seeds > 1 else ""
-            found.setdefault((f"baseline, {cell.backbone}{seed}", UNDEFINED, sha), set()).add(cell.fold)
+            found.append(((f"baseline, {cell.backbone}{seed}", UNDEFINED, sha), cell.fold))
     every = {item.cell.fold for item in cells}
-    rows = sorted(
-        (name, "all" if folds == every else listed(map(str, sorted(folds))), number, sha[:SHORT] or UNDEFINED)
-        for (name, number, sha), folds in found.items()
-    )
-    return _table("Data, by fingerprint", ("set", "fold", "images", "fingerprint"), tuple(rows))
+    rows = [
+        (name, "all" if {*folds} == every else listed(map(str, sorted({*folds}))), number, sha[:SHORT] or UNDEFINED)
+        for (name, number, sha), folds in grouped(found).items()
+    ]
+    return _table("Data, by fingerprint", ("set", "fold", "images", "fingerprint"), sorted(rows))
 
 
 def _number(name: str, n: int | None, results: Results) -> str:
-    """The size of a set; of the parts of a source set with a small cell none is shown (see `numbers.suppression`)."""
+    """Return the size of a set, unless it is suppressed with the source set (see `numbers.suppression`)."""
     if n is None or (name not in results.info.ood and IN_DOMAIN in results.suppressed):
         return UNDEFINED
     return number_of(n, results.info)
 
 
-def _options(task: Task) -> Table:
-    given = [
-        *_changed(task, {"name", "says", "source", "ood", "recipe", "label", "attribute"}),
-        ("label", f"{task.label.column}: 0 {task.label_names[0]}, 1 {task.label_names[1]}", UNDEFINED),
-        ("groups", f"{task.attribute.column}: {listed(task.attribute.names)}", UNDEFINED),
-        ("test sets", listed(task.ood), UNDEFINED),
-    ]
-    return _table("Options of the task that differ from the defaults or have none", _HEADS, tuple(given))
-
-
-def _recipe(recipe: Recipe) -> Table:
-    return _table("Recipe, where it differs from the defaults or has none", _HEADS, _changed(recipe))
-
-
-_HEADS = ("option", "value", "default")
-
-
 def _changed(settings: Any, but: Collection[str] = ()) -> list[tuple[str, str, str]]:
-    """Options without a default, or of another value than theirs, in the order in which they are declared; none of
-    `but`.
-    """
+    """Return options, except `but`, with their values and defaults where the two differ or there is no default."""
     kept = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)

@@ -1,4 +1,4 @@
-"""Methods over all tasks: mean ranks, tests, and sentences on what they support."""
+"""Methods over all tasks: mean ranks, tests, and sentences on the conclusions that they support."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bench.score.statistics import LEVEL, separable
 NAME = "across"
 """Name of the files."""
 FEW = 10
-"""The p of Friedman's test is rough with fewer blocks."""
+"""With fewer blocks the p of Friedman's test is only approximate."""
 COLUMNS = (Column("method", "left"), Column("mean rank", decimals=2), Column("p against Baseline"))
 
 
 def sentences(item: Ranked) -> list[str]:
-    """What the ranks of a metric support, in words."""
+    """Return the conclusions that the ranks of a metric support, in words."""
     where = f"{item.title} over {item.blocks} blocks"
     out = f" Left out, without a ranked number in every block: {listed(item.left_out)}." if item.left_out else ""
     if not isfinite(item.p):
         return [f"{where}: not tested; three methods with a number in every block and some difference are needed.{out}"]
     ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in item.ranks.items())
-    rough = f" The p is rough with fewer than {FEW} blocks." if item.blocks < FEW else ""
+    rough = f" The p is approximate with fewer than {FEW} blocks." if item.blocks < FEW else ""
     lines = [f"{where}: Friedman p = {item.p:.2g}. Mean ranks: {ranks}.{rough}{out}"]
     best, *others = item.ranks
     if not item.differs:
@@ -47,11 +47,12 @@ def sentences(item: Ranked) -> list[str]:
 def section(across: Across) -> Section:
     """Return the report text: ranks, tests, and how to read them."""
     notes = [
-        "Rank 1 is best. Within a block ties share their middle rank; means are ranked as the tables print them.",
-        f"Friedman's test says whether the methods differ at all (p < {LEVEL}); mean ranks further apart than the "
-        "critical difference differ (Nemenyi). p against Baseline: Wilcoxon's signed-rank test, exact, Holm-adjusted.",
-        "The tests take blocks for independent. Blocks of one test set, or of one baseline, are not: the evidence is "
-        "less than the p says.",
+        "Rank 1 is best. Ties within a block share the mean of their ranks; means are ranked as the tables print them.",
+        f"Friedman's test asks whether the methods differ at all (p < {LEVEL}). If so, mean ranks that are further "
+        "apart than the critical difference differ (Nemenyi). p against Baseline: Wilcoxon's signed-rank test, exact, "
+        "Holm-adjusted.",
+        "The tests assume independent blocks. Blocks of the same test set or the same baseline are not independent: "
+        "the evidence is weaker than the p suggests.",
         f"Blocks: {'; '.join(across.blocks)}.",
     ]
     metrics = [Section(item.title, [*_table(item), *sentences(item)]) for item in across.ranked]
@@ -60,29 +61,17 @@ def section(across: Across) -> Section:
 
 
 def _table(item: Ranked) -> list[Table]:
-    rows = [[name, rank, _p(item, name)] for name, rank in item.ranks.items()]
+    p = {name: f"{p:.2g}" for name, p in item.p_baseline.items() if isfinite(p)}
+    rows = [[name, rank, p.get(name, UNDEFINED)] for name, rank in item.ranks.items()]
     return [Table(COLUMNS, rows)] if rows else []
 
 
 def csv(across: Across) -> str:
-    """Return one row per metric and method, full precision; NaN is empty."""
+    """Return one row per metric and method in full precision; NaN is empty."""
+    columns = ["metric", "blocks", "friedman", "p", "critical_difference", "method", "rank", "p_baseline"]
     rows = [
-        {
-            "metric": item.metric,
-            "blocks": item.blocks,
-            "friedman": item.statistic,
-            "p": item.p,
-            "critical_difference": item.difference,
-            "method": name,
-            "rank": rank,
-            "p_baseline": item.p_baseline.get(name, nan),
-        }
+        (item.metric, item.blocks, item.statistic, item.p, item.difference, name, rank, item.p_baseline.get(name, nan))
         for item in across.ranked
         for name, rank in item.ranks.items()
     ]
-    return table.csv(rows)
-
-
-def _p(item: Ranked, name: str) -> str:
-    p = item.p_baseline.get(name, nan)
-    return f"{p:.2g}" if isfinite(p) else UNDEFINED
+    return table.csv(rows, columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from math import isnan
 from typing import Any
 
@@ -17,7 +18,6 @@ from bench.report.render.table import Column, Entry, Table
 from bench.report.render.text import listed
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import SIGNS, reading
-from bench.score.definitions import METRICS
 
 SETS_ABREAST = 2
 METHOD = Column("method", "left")
@@ -31,14 +31,14 @@ CSV = [
 
 
 def blocks(results: Results, backbone: str, abreast: int) -> list[Table]:
-    """Return tables of the test sets of one backbone, some abreast, then of the validation set on its own."""
+    """Return tables of the test sets of one backbone, some side by side, then the table of the validation set."""
     ood = results.info.ood
     groups = [ood[start : start + abreast] for start in range(0, len(ood), abreast)]
     return [block(results, backbone, sets, shared=abreast > 1) for sets in (*groups, (IN_DOMAIN,))]
 
 
 def block(results: Results, backbone: str, sets: Sequence[str], *, shared: bool = True) -> Table:
-    """Return the table of one backbone and some sets; `shared` headers name them, else the title does."""
+    """Return the table of one backbone and some sets; `shared` headers name the sets, otherwise the title does."""
     info, sizes = results.info, heads(results, sets)
     numbers = [results.column(backbone, name, metric) for name in sets for metric in info.columns]
     what = {IN_DOMAIN: "in-domain, partly seen by the methods; not a test"}.get(sets[0], "out-of-distribution")
@@ -64,10 +64,8 @@ def entry(row: Row) -> Entry:
 
 
 def metric_columns(info: TaskInfo, group: str = "", remark: str = "") -> list[Column]:
-    """Return the columns of the printed metrics, with the direction that is better in their titles."""
-    arrows = {"up": " ↑", "down": " ↓", None: ""}
-    titles = [info.title(name) + arrows[METRICS[name].direction] for name in info.columns]
-    return [Column(title, "centre", group=group, remark=remark) for title in titles]
+    """Return the columns of the printed metrics."""
+    return [Column(info.heading(name), "centre", group=group, remark=remark) for name in info.columns]
 
 
 def heads(results: Results, sets: Sequence[str]) -> dict[str, str]:
@@ -82,13 +80,14 @@ def heads(results: Results, sets: Sequence[str]) -> dict[str, str]:
 def intervals(results: Results) -> list[Table]:
     """Return the differences to Baseline over patients: a table per backbone and test set that has some."""
     found = []
-    for backbone, name in ((backbone, name) for backbone in results.backbones for name in results.patients):
+    titles = [METHOD, *(Column(results.info.heading(metric)) for metric in results.info.columns)]
+    for backbone, name in product(results.backbones, results.patients):
         columns = [results.column(backbone, name, metric) for metric in results.info.columns]
         rows = [[rows[0].label, *map(_interval, rows)] for rows in zip(*columns, strict=True)]
         where = f"{name}, {backbone} backbone" if len(results.backbones) > 1 else name
-        titles = [Column(column.title) for column in metric_columns(results.info)]
-        found.append(Table([METHOD, *titles], [row for row in rows if any(row[1:])], where))
-    return [item for item in found if item.rows]
+        if rows := [row for row in rows if any(row[1:])]:
+            found.append(Table(titles, rows, where))
+    return found
 
 
 def _interval(row: Row) -> str:
@@ -100,7 +99,7 @@ def _interval(row: Row) -> str:
 
 
 def latex(results: Results) -> str:
-    """Return floats to \\input into a document that loads booktabs, with the notes in the last, and the findings."""
+    """Return floats, the last one with the notes, and the findings, to \\input into a document that loads booktabs."""
     info = results.info
     name, part = info.name, f", {info.part}" if info.part else ""
     label, warning = f"-{info.part}" if info.part else "", SYNTHETIC if info.synthetic else ""
@@ -115,14 +114,14 @@ def latex(results: Results) -> str:
     if tables := intervals(results):
         caption = (
             f"{name}{part}: differences to Baseline with 95 % intervals over patients. *: adjusted p below 0.05. "
-            "How they are made: in the text."
+            "The text describes the method."
         )
         floats.append(Float(caption, f"{name}-patients{label}", tables, warning=warning))
     return document.latex([*floats, *findings(results)])
 
 
 def markdown(results: Results) -> str:
-    """Return the same tables, notes and findings for a page that renders Markdown."""
+    """Return the same tables, notes and findings as Markdown."""
     return document.markdown(section(results))
 
 
@@ -150,7 +149,7 @@ def _says(info: TaskInfo) -> str:
 
 
 def csv(results: Results) -> str:
-    """Return one row per backbone, spec, set and metric, every metric, full precision; NaN is empty."""
+    """Return one row per backbone, spec, set and metric, with all metrics in full precision; NaN is empty."""
     info = results.info
     task = {"task": info.name, "synthetic": info.synthetic, "folds": results.folds}
 

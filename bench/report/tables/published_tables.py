@@ -1,4 +1,4 @@
-"""The comparison with the published numbers: a table per network, set and metric."""
+"""The comparison with the published numbers: a table per backbone, set and metric."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import groupby
 import pandas as pd
 
 from bench.report.numbers.comparison import Comparison, Line
+from bench.report.numbers.grouping import grouped
 from bench.report.render import document, table
 from bench.report.render.document import Float, Section
 from bench.report.render.table import Column, Entry, Table, Value
@@ -32,19 +33,19 @@ def text(compared: Comparison) -> str:
 
 
 def section(compared: Comparison) -> Section:
-    """Return the comparison as a report text, with what the paper remarks on its own numbers."""
-    remarks: dict[str, list[str]] = {}
-    for item in compared.lines:
-        if item.note and item.metric != "eodds_signed":
-            place = f"Table {item.table}, {item.label}, {item.set}, {METRICS[item.metric].title}"
-            remarks.setdefault(item.note, []).append(place)
+    """Return the comparison as a report text, with remarks on the published numbers."""
+    remarks = grouped(
+        (item.note, f"Table {item.table}, {item.label}, {item.set}, {METRICS[item.metric].title}")
+        for item in compared.lines
+        if item.note and item.metric != "eodds_signed"
+    )
     notes = [*compared.notes, *(f"{'; '.join(places)}: {note}" for note, places in remarks.items())]
     title = f"{compared.info.name}: ours and published"
     return Section(title, [*_tables(compared), Section("How to read this", [notes])])
 
 
 def latex(compared: Comparison) -> str:
-    """Return a float per table to \\input into a document that loads booktabs; the notes are in the last."""
+    """Return a float per table, the last one with the notes, to \\input into a document that loads booktabs."""
     tables = _tables(compared)
     return document.latex(
         Float(
@@ -59,7 +60,7 @@ def latex(compared: Comparison) -> str:
 
 
 def csv(compared: Comparison) -> str:
-    """Return one row per published number and metric of ours, full precision; NaN is empty."""
+    """Return one row per published number and metric of ours in full precision; NaN is empty."""
     frame = pd.DataFrame([vars(line) for line in compared.lines])
     frame.insert(0, "task", compared.info.name)
     return table.csv(frame)

@@ -1,4 +1,4 @@
-"""The main table for a terminal: marks are bold and underlined there, signs in plain text."""
+"""The main table for a terminal: best and second best are bold and underlined there, and signs in plain text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.report.words.notes import partial, spread
 
 
 def show(results: Results, stream: TextIO | None = None) -> None:
-    """Print the test sets side by side as far as the terminal is wide; all of them where it is none."""
+    """Print as many test sets side by side as fit into the terminal, or all of them into a file."""
     console = Console(file=stream or sys.stdout, highlight=False, emoji=False, markup=False)
     if results.info.synthetic:
         console.print(SYNTHETIC, style="bold", soft_wrap=True)
@@ -32,7 +32,7 @@ def show(results: Results, stream: TextIO | None = None) -> None:
 
 
 def _abreast(results: Results, backbone: str, console: Console) -> int:
-    """Return how many test sets fit side by side."""
+    """Return the number of test sets that fit side by side."""
     for number in range(len(results.info.ood), 1, -1):
         lines = terminal(block(results, backbone, results.info.ood[:number]), styled=console.is_terminal, short=True)
         if not console.is_terminal or max(map(len, lines)) <= console.width:
@@ -41,15 +41,13 @@ def _abreast(results: Results, backbone: str, console: Console) -> int:
 
 
 def _sentences(results: Results, styled: bool) -> list[str]:
-    info, lists = results.info, {}
-    for backbone in results.backbones:
-        for name in info.ood:
-            column = results.column(backbone, name, info.gap)
-            rows, compared = not_separable(column), any(row.compared for row in column)
-            where = f"{backbone}, {name}" if len(results.backbones) > 1 else name
-            lists[where] = ", ".join(rows) or ("none" if compared else "not compared")
-    same = len(set(lists.values())) == 1
-    rest = next(iter(lists.values())) if same else "; ".join(f"{where}: {names}" for where, names in lists.items())
+    info, names = results.info, {}
+    for backbone, name in results.places:
+        column = results.column(backbone, name, info.gap)
+        none = "none" if any(row.compared for row in column) else "not compared"
+        names[results.named(name, backbone)] = ", ".join(not_separable(column)) or none
+    same = len(set(names.values())) == 1
+    rest = next(iter(names.values())) if same else "; ".join(f"{where}: {rows}" for where, rows in names.items())
     marks = "" if styled else " * best, + second of a column."
     compared = any(row.compared for row in results.rows)
     tested = f" Not separable from Baseline on {info.title(info.gap)} (paired, Holm): {rest}." if compared else ""

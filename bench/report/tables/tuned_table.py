@@ -1,4 +1,4 @@
-"""The table of tuned methods, beside the main one, which holds fixed parameters alone."""
+"""The table of tuned methods; the main table has only methods with fixed parameters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.cells.record import Failure, Record
 from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN, Results, collect
+from bench.report.numbers.grouping import grouped
 from bench.report.numbers.suppression import number_of
 from bench.report.numbers.task_info import TaskInfo, label_of
 from bench.report.render.text import listed
@@ -16,15 +17,18 @@ PART = "tuned"
 
 
 def collect_tuned(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo) -> Results | None:
-    """Baseline and the tuned rows of a task, with notes on how they were chosen; None where nothing is tuned."""
+    """Return Baseline and the tuned rows of a task, with notes on the tuning; None if nothing is tuned."""
     tuned = [item for item in cells if item.cell.tuned]
     if not tuned:
         return None
     baselines = [item for item in cells if item.cell.spec == BASELINE]
     failed = [item for item in failures if item.cell.tuned]
     results = collect([*baselines, *tuned], failed, dataclasses.replace(info, part=PART))
+    ordered = sorted(tuned, key=lambda item: (item.cell.row, item.cell.spec, item.cell.fold))
+    rows = grouped((results.named(label_of(item.cell), item.cell.backbone), item) for item in ordered)
     costs = IN_DOMAIN not in results.suppressed
-    return dataclasses.replace(results, remarks=(_protocol(tuned, info), *_budgets(tuned, costs=costs)))
+    budgets = [f"{name}: {_budget(items, costs=costs)}" for name, items in rows.items()]
+    return dataclasses.replace(results, remarks=(_protocol(tuned, info), *budgets))
 
 
 def _protocol(tuned: Sequence[Record], info: TaskInfo) -> str:
@@ -32,36 +36,28 @@ def _protocol(tuned: Sequence[Record], info: TaskInfo) -> str:
     few, most = number_of(min(sizes), info), number_of(max(sizes), info)
     images = few if few == most else f"{few} to {most}"
     return (
-        f"Tuned: parameters chosen fold by fold on a fifth of the validation part ({images} images), held out before "
-        "the external set is cut; no test image is read. Chosen parameters are then fitted on the usual external set. "
-        "The cost is that of this fit, without the trials."
+        f"Tuned: parameters are chosen in each fold on a fifth of the validation part ({images} images), which is held "
+        "out before the external set is cut; no test image is read. The method is then fitted with the chosen "
+        "parameters on the usual external set. The cost is that of this fit, without the trials."
     )
 
 
-def _budgets(tuned: Sequence[Record], *, costs: bool) -> list[str]:
-    """One sentence per row: objective, trials, their images, and what was chosen."""
-    rows: dict[tuple[str, str], list[Record]] = {}
-    for item in sorted(tuned, key=lambda item: (item.cell.row, item.cell.spec, item.cell.fold)):
-        rows.setdefault((label_of(item.cell), item.cell.backbone), []).append(item)
-    several = len({backbone for _, backbone in rows}) > 1
-    return [
-        f"{label}{f', {backbone}' if several else ''}: {_budget(items, costs=costs)}"
-        for (label, backbone), items in rows.items()
-    ]
-
-
 def _budget(items: Sequence[Record], *, costs: bool) -> str:
+    """Return the objective of a row, its trials, their images, and the chosen parameters."""
     choices = [item.tuned for item in items if item.tuned]
-    counts = {name: sum(getattr(choice, name) for choice in choices) for name in ("images_forward", "images_backward")}
+    total = {
+        name: sum(getattr(choice, name) for choice in choices)
+        for name in ("images_forward", "images_backward", "failed", "undefined")
+    }
     trials = sorted({choice.trials for choice in choices})
-    never = {name: sum(getattr(choice, name) for choice in choices) for name in ("failed", "undefined")}
     seeds = len({item.cell.seed for item in items}) > 1
-    chosen: dict[str, list[str]] = {}
-    for item, choice in zip(items, choices, strict=True):
-        place = f"{item.cell.fold}" + (f" (seed {item.cell.seed})" if seeds else "")
-        chosen.setdefault(choice.chosen, []).append(place)
-    passed = f"images in all of them: {counts['images_forward']} forward, {counts['images_backward']} backward"
-    parts = [*([passed] if costs else []), *(f"{n} {name}, never chosen" for name, n in never.items() if n)]
+    chosen = grouped(
+        (choice.chosen, f"{item.cell.fold}" + (f" (seed {item.cell.seed})" if seeds else ""))
+        for item, choice in zip(items, choices, strict=True)
+    )
+    passed = f"images in all of them: {total['images_forward']} forward, {total['images_backward']} backward"
+    never = [f"{total[name]} {name}, never chosen" for name in ("failed", "undefined") if total[name]]
+    parts = [*([passed] if costs else []), *never]
     return (
         f"objective {listed(sorted({choice.objective for choice in choices}))}, "
         f"trials per fold: {' to '.join(str(n) for n in sorted({trials[0], trials[-1]}))}"

@@ -1,4 +1,4 @@
-"""Which rows differ from Baseline over folds and over patients, in words: computed from the tests, never written."""
+"""Which rows differ from Baseline over folds and over patients, in words, computed from the tests."""
 
 from __future__ import annotations
 
@@ -17,37 +17,28 @@ NO_GAIN = "No method's gain over Baseline is supported by the fold spread."
 
 
 def findings(results: Results) -> list[str]:
-    """How it was tested, then one paragraph per backbone and test set on the gap and AUC, in either direction.
+    """Return how the differences were tested, then a paragraph per backbone and test set on the gap and the AUC.
 
-    A difference is named only if its Holm-adjusted p is below the level; the rest is listed as not separable.
+    A difference is reported if its Holm-adjusted p is below the level; all others are listed as not separable.
     """
     methods = {row.method for row in results.rows if row.excluded != "undefined"}
     if BASELINE not in methods:
         return ["There are no results of Baseline: nothing is compared."]
     if methods == {BASELINE}:
         return ["There are results of Baseline only: nothing is compared."]
-    none = [] if any(_gain(row) for row in results.rows if row.metric in _claimed(results)) else [NO_GAIN]
-    places = [(backbone, name) for backbone in results.backbones for name in results.info.ood]
+    claims = [row for row in results.rows if row.separable and row.metric in (results.info.gap, "auc")]
+    gain = any((row.difference < 0) == (row.direction == "down") for row in claims)
     return [
         _tested(results),
         *_bootstrapped(results),
-        *none,
-        *(_place(results, backbone, name) for backbone, name in places),
+        *([] if gain else [NO_GAIN]),
+        *(_place(results, backbone, name) for backbone, name in results.places),
     ]
 
 
 def not_separable(column: Sequence[Row]) -> list[str]:
-    """Labels of the rows of a column that were compared with Baseline and do not differ beyond the fold spread."""
+    """Return the labels of the rows of a column that were compared with Baseline and do not differ over folds."""
     return [row.label for row in column if row.compared and not row.separable]
-
-
-def _claimed(results: Results) -> tuple[str, str]:
-    """Metrics on which something is said in words."""
-    return results.info.gap, "auc"
-
-
-def _gain(row: Row) -> bool:
-    return row.separable and (row.difference < 0) == (row.direction == "down")
 
 
 def _tested(results: Results) -> str:
@@ -57,7 +48,8 @@ def _tested(results: Results) -> str:
         f"Differences to Baseline are paired over {results.found} folds, which are not independent: {overlap}all are"
         " scored on the same images. The spread is that of retraining, not of other patients. Test: corrected"
         f" resampled t (Nadeau & Bengio 2003), p adjusted by Holm within each column of the table, level {LEVEL}."
-        " The best of a column against the next is one test, not adjusted, of a pair that the numbers chose."
+        " The best of a column is tested against the next in a single test, which is not adjusted although the pair"
+        " was selected by its numbers."
     )
 
 
@@ -67,25 +59,25 @@ def _bootstrapped(results: Results) -> list[str]:
     text = (
         f"Over patients: {DRAWS} bootstrap samples of the patients of a set, each with all images ({sizes(results)}), "
         "the same for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, "
-        f"not adjusted; p two-sided, adjusted by Holm within each column, level {LEVEL}. This covers other patients "
-        "of the same hospital, with the models as they are: not another training, which the folds test, nor another "
-        "hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals lean upwards."
+        f"not adjusted; p two-sided, adjusted by Holm within each column, level {LEVEL}. The intervals cover other "
+        "patients of the same hospital with the trained models as they are. They do not cover another training, which "
+        "the folds test, or another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals "
+        "are biased upwards."
     )
     return [" ".join([text, *lost(results)])]
 
 
 def _place(results: Results, backbone: str, name: str) -> str:
-    where = f"{name}, {backbone}" if len(results.backbones) > 1 else name
     info, sentences = results.info, []
-    for metric in _claimed(results):
-        column = results.column(backbone, name, metric)
-        sentences += _sentences(column, info.title(metric), metric == info.gap)
-        sentences += _over_patients(column, info.title(metric))
-        sentences += _lead(column, info.title(metric), results)
-    return f"{where}: {' '.join(sentences)}"
+    for metric in (info.gap, "auc"):
+        column, title = results.column(backbone, name, metric), info.title(metric)
+        sentences += _over_folds(column, title, metric == info.gap)
+        sentences += _over_patients(column, title)
+        sentences += _lead(column, title, results)
+    return f"{results.named(name, backbone)}: {' '.join(sentences)}"
 
 
-def _sentences(column: Sequence[Row], title: str, gap: bool) -> list[str]:
+def _over_folds(column: Sequence[Row], title: str, gap: bool) -> list[str]:
     lower = [row for row in column if row.separable and row.difference < 0]
     higher = [row for row in column if row.separable and row.difference > 0]
     sentences = [
@@ -100,48 +92,6 @@ def _sentences(column: Sequence[Row], title: str, gap: bool) -> list[str]:
     return sentences + _untested(column, title)
 
 
-def _over_patients(column: Sequence[Row], title: str) -> list[str]:
-    drawn = [row for row in column if not isnan(row.p_patients_holm)]
-    if not drawn:
-        return []
-    found = [row for row in drawn if row.separable_patients]
-    sides = {"lower": [row.label for row in found if row.difference < 0]}
-    sides["higher"] = [row.label for row in found if row.label not in sides["lower"]]
-    said = ", ".join(f"{word} with {listed(labels)}" for word, labels in sides.items() if labels)
-    return [f"Over patients, {title} is {said}." if said else f"Over patients, none is separable on {title}."]
-
-
-def _lead(column: Sequence[Row], title: str, results: Results) -> list[str]:
-    """The sentence that names the first of a column and says whether it can be told from Baseline and the next."""
-    pair = leading(column)
-    if pair is None:
-        return []
-    first, second = pair
-    pairs = {f"the next best, {second.label} ({second.mean:.{DECIMALS}f})": _pair(first, second, results)}
-    if first.compared:
-        against = {"Baseline": (first.p_holm, first.p_patients_holm)}
-        pairs = against if second.method == BASELINE else against | pairs
-    told = [f"{words} from {other}" for other, p in pairs.items() if (words := _separable(*p))]
-    return [f"The best {title}, {first.label} ({first.mean:.{DECIMALS}f}), is {', and '.join(told)}."] if told else []
-
-
-def _pair(first: Row, second: Row, results: Results) -> tuple[float, float]:
-    """p of the first of a column against the second, over folds and over patients."""
-    folds = sorted({*first.values} | {*second.values})
-    one, other = ([row.values.get(fold, nan) for fold in folds] for row in (first, second))
-    return paired(one, other, results.folds).p, results.seconds.get((first.backbone, first.set, first.metric), nan)
-
-
-def _separable(folds: float, patients: float) -> str:
-    """`separable over folds, not over patients`; what was not tested is not named."""
-    tested = {"folds": folds, "patients": patients}
-    tested = {over: separable(p) for over, p in tested.items() if not isnan(p)}
-    yes, no = ([f"over {over}" for over, found in tested.items() if found is told] for told in (True, False))
-    if not yes:
-        return f"not separable {' or '.join(no)}" if no else ""
-    return f"separable {' and '.join(yes)}{''.join(f', not {over},' for over in no)}"
-
-
 def _change(row: Row) -> str:
     p = f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001"
     return f"{row.label} ({row.difference:+.3f}, p {p})"
@@ -152,8 +102,47 @@ def _untested(column: Sequence[Row], title: str) -> list[str]:
     rows = [row for row in column if row.method != BASELINE and not row.compared and row.excluded != "undefined"]
     if reason and rows:
         return [f"Baseline is {reason} there: nothing is compared on {title}."]
-    return (
-        [f"Not compared on {title}: {', '.join(f'{row.label} {SIGNS[row.excluded]}'.strip() for row in rows)}."]
-        if rows
-        else []
+    names = ", ".join(f"{row.label} {SIGNS[row.excluded]}".strip() for row in rows)
+    return [f"Not compared on {title}: {names}."] if rows else []
+
+
+def _over_patients(column: Sequence[Row], title: str) -> list[str]:
+    tested = [row for row in column if not isnan(row.p_patients_holm)]
+    if not tested:
+        return []
+    lower = [row.label for row in tested if row.separable_patients and row.difference < 0]
+    higher = [row.label for row in tested if row.separable_patients and row.label not in lower]
+    said = ", ".join(
+        f"{word} with {listed(labels)}" for word, labels in (("lower", lower), ("higher", higher)) if labels
     )
+    return [f"Over patients, {title} is {said}." if said else f"Over patients, none is separable on {title}."]
+
+
+def _lead(column: Sequence[Row], title: str, results: Results) -> list[str]:
+    """Return the sentence on the best of a column: whether it is separable from Baseline and from the next best."""
+    pair = leading(column)
+    if pair is None:
+        return []
+    first, second = pair
+    against = {f"the next best, {second.label} ({second.mean:.{DECIMALS}f})": _pair(first, second, results)}
+    if first.compared:
+        baseline = {"Baseline": (first.p_holm, first.p_patients_holm)}
+        against = baseline if second.method == BASELINE else baseline | against
+    said = [f"{words} from {other}" for other, p in against.items() if (words := _separable(*p))]
+    return [f"The best {title}, {first.label} ({first.mean:.{DECIMALS}f}), is {', and '.join(said)}."] if said else []
+
+
+def _pair(first: Row, second: Row, results: Results) -> tuple[float, float]:
+    """Return p of the first of a column against the second, over folds and over patients."""
+    folds = sorted({*first.values} | {*second.values})
+    one, other = ([row.values.get(fold, nan) for fold in folds] for row in (first, second))
+    return paired(one, other, results.folds).p, results.seconds.get((first.backbone, first.set, first.metric), nan)
+
+
+def _separable(folds: float, patients: float) -> str:
+    """Return `separable over folds, not over patients`, without tests that were not made."""
+    tested = {f"over {kind}": separable(p) for kind, p in (("folds", folds), ("patients", patients)) if not isnan(p)}
+    yes, no = ([kind for kind, differs in tested.items() if differs is wanted] for wanted in (True, False))
+    if not yes:
+        return f"not separable {' or '.join(no)}" if no else ""
+    return f"separable {' and '.join(yes)}{''.join(f', not {kind},' for kind in no)}"

@@ -1,4 +1,4 @@
-"""How to read a table, in words: what ± is, how large the sets are, which rows are not whole."""
+"""How to read a table, in words: what ± means, how large the sets are, and which rows are incomplete."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from statistics import median
 
 from bench.data.group_pair import LEAST
 from bench.report.numbers.aggregate import BASELINE, COST, IN_DOMAIN, Results, Size
+from bench.report.numbers.grouping import grouped
 from bench.report.numbers.levelling import SIGN
 from bench.report.numbers.ranking import Exclusion, Row, reference_of
 from bench.report.numbers.suppression import note, number_of
@@ -25,36 +26,32 @@ REASONS: dict[Exclusion, str] = {
     "degenerate": "every image predicted as the same class; a small gap there means nothing",
     "incomplete": "fewer folds than other rows",
 }
+MARKS = "Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark."
 
 
 def spread(results: Results) -> str:
-    """The sentence that says what ± is."""
+    """Return the sentence that explains ±."""
     return f"mean ± std over {results.found} {'fold' if results.found == 1 else 'folds'} (ddof 1)."
 
 
 def averaged(results: Results) -> str:
-    """The same, and that seeds were averaged where there are several."""
+    """Return the sentence that explains ±, and how several seeds are averaged."""
     seeds = f" Values of {results.seeds} seeds are averaged within a fold." if results.seeds > 1 else ""
     return spread(results) + seeds
 
 
 def reading(results: Results) -> list[str]:
-    """How to read the table: marks, cost, sizes of sets, and every row that is not whole."""
+    """Return how to read the table: marks, cost, sizes of sets, and every incomplete row."""
     return [
         averaged(results),
-        *marks(),
+        MARKS,
         "Cost: epochs of full fine-tuning on the external set, (forward + 2 backward) / (3 n), from counted images.",
         *details(results),
     ]
 
 
-def marks() -> list[str]:
-    """The sentence that says what bold and underlined are."""
-    return ["Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark."]
-
-
 def details(results: Results) -> list[str]:
-    """Pairs of groups, sizes of sets, remarks, and every row that is not whole."""
+    """Return notes on pairs of groups, sizes of sets, detectable effects, remarks, and every incomplete row."""
     return [
         *_pairs(results),
         *(_size(name, size, results) for name, size in results.sizes.items()),
@@ -65,7 +62,7 @@ def details(results: Results) -> list[str]:
 
 
 def partial(results: Results) -> list[str]:
-    """Rows that are undefined, degenerate, lack folds or failed, by name, and how many images cannot be read."""
+    """Return notes on rows that are suppressed, undefined, degenerate, incomplete or failed, and unreadable images."""
     return [
         *note(results.suppressed, results.info, IN_DOMAIN in results.suppressed),
         *_undefined(results),
@@ -73,8 +70,17 @@ def partial(results: Results) -> list[str]:
         *_levelled(results),
         *_missing(results),
         *_outdated(results),
-        *_failed(results),
-        *_unreadable(results),
+        # Without the message of the error, which may name an image: reports are passed on.
+        *(
+            f"Failed: {results.named(label_of(item.cell), item.cell.backbone)}, fold {item.cell.fold}: "
+            f"{item.error.name} (why: in the results)"
+            for item in results.failures
+        ),
+        *(
+            f"{count} image{'s' * (count > 1)} of {name} {'are' if count > 1 else 'is'} left out: "
+            f"{'their files' if count > 1 else 'its file'} cannot be read."
+            for name, count in results.unreadable.items()
+        ),
     ]
 
 
@@ -94,15 +100,16 @@ def _size(name: str, size: Size, results: Results) -> str:
     return f"{name}: {images} ({parts}{fold}). {_weight(f'{group}, {labels[label]}', count)}"
 
 
-def _weight(cell: str, count: int) -> str:
+def _weight(stratum: str, count: int) -> str:
+    """Return how much one image of the smallest stratum counts."""
     if count == 0:
-        return f"There is no image of {cell}: its rate, and the gaps made of it, are undefined."
-    flag = f" Fewer than {FEW}: a rate hardly worth the name." if count < FEW else ""
-    return f"In the smallest cell ({cell}) one image moves a rate by {100 / count:.1f} points.{flag}"
+        return f"There is no image of {stratum}: its rate, and the gaps made of it, are undefined."
+    flag = f" Fewer than {FEW} images hardly give a rate." if count < FEW else ""
+    return f"In the smallest stratum ({stratum}) one image moves a rate by {100 / count:.1f} points.{flag}"
 
 
 def _aucs(size: Size, groups: Sequence[str]) -> str:
-    """Over how many groups the AUCs within groups are taken, and which of them rest on few images."""
+    """Return the number of groups with an AUC, and the groups whose AUC rests on few images."""
     fewest = {group: min(size.cells[group, label] for label in (0, 1)) for group in groups}
     without = [group for group in groups if fewest[group] == 0]
     few = [f"{group} ({count})" for group, count in fewest.items() if 0 < count < FEW]
@@ -112,22 +119,24 @@ def _aucs(size: Size, groups: Sequence[str]) -> str:
 
 
 def _pairs(results: Results) -> list[str]:
-    """Which two groups each baseline chose for the external set, and which groups could not be chosen."""
-    chosen: dict[str, list[str]] = {}
-    skipped: dict[str, list[str]] = {}
-    for (backbone, number, seed), pair in results.pairs.items():
-        fold = _named(f"{number} seed {seed}" if results.seeds > 1 else f"{number}", backbone, results)
-        words = f"{pair.worst} and {pair.best}" if pair.best else "no pair, so that every method is the Baseline"
-        chosen.setdefault(words, []).append(fold)
-        for group in pair.skipped:
-            skipped.setdefault(group, []).append(fold)
-    if not chosen:
+    """Return which two groups each baseline chose for the external set, and which groups could not be chosen."""
+    folds = {
+        (backbone, fold, seed): results.named(f"{fold} seed {seed}" if results.seeds > 1 else f"{fold}", backbone)
+        for backbone, fold, seed in results.pairs
+    }
+    if not folds:
         return []
+    pairs = results.pairs.items()
+    chosen = grouped(
+        (f"{pair.worst} and {pair.best}" if pair.best else "no pair, so that every method is the Baseline", folds[key])
+        for key, pair in pairs
+    )
+    skipped = grouped((group, folds[key]) for key, pair in pairs for group in pair.skipped)
     note = (
         "External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with "
         f"{LEAST} images of each class, chosen once per fold before fine-tuning: {_by_fold(chosen)}."
     )
-    return [note, *([f"Not eligible for want of images: {_by_fold(skipped)}."] if skipped else [])]
+    return [note, *([f"Not eligible, because of too few images: {_by_fold(skipped)}."] if skipped else [])]
 
 
 def _by_fold(found: Mapping[str, Sequence[str]]) -> str:
@@ -135,23 +144,20 @@ def _by_fold(found: Mapping[str, Sequence[str]]) -> str:
 
 
 def _undefined(results: Results) -> list[str]:
-    reasons: dict[str, list[str]] = {}
-    for item in results.info.undefined:
-        reasons.setdefault(item.reason, []).append(item.title)
+    reasons = grouped((item.reason, item.title) for item in results.info.undefined)
     groups = len(results.info.group_names)
     return [f"– Not defined on {groups} groups: {listed(names)}: {reason}." for reason, names in reasons.items()]
 
 
 def _excluded(results: Results) -> list[str]:
-    """Rows whose gaps are printed but not ranked, for each reason."""
+    """Return the rows whose gaps are printed but not ranked, for each reason."""
     notes = []
     for reason, says in REASONS.items():
+        rows = [row for row in results.rows if row.excluded == reason and row.metric in results.info.columns]
         found: dict[str, dict[str, int]] = {}
-        for row in results.rows:
-            if row.excluded == reason and row.metric in results.info.columns:
-                sets = found.setdefault(_named(row.label, row.backbone, results), {})
-                folds = row.degenerate if reason == "degenerate" else min(row.n, sets.get(row.set, row.n))
-                sets[row.set] = folds
+        for row in rows:
+            sets = found.setdefault(results.named(row.label, row.backbone), {})
+            sets[row.set] = row.degenerate if reason == "degenerate" else min(row.n, sets.get(row.set, row.n))
         names = [
             f"{name} ({', '.join(f'{place} {count}' for place, count in sets.items())} of {results.folds} folds)"
             for name, sets in found.items()
@@ -162,19 +168,16 @@ def _excluded(results: Results) -> list[str]:
 
 
 def _levelled(results: Results) -> list[str]:
-    """Rows whose gap shrank because the better group got worse."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for row in results.rows:
-        if row.levelled_down and row.metric in results.info.columns:
-            sets = found.setdefault(_named(row.label, row.backbone, results), {})
-            sets.setdefault(row.set, []).append(results.info.title(row.metric))
+    """Return the rows whose gap shrank because the better group got worse."""
+    rows = [row for row in results.rows if row.levelled_down and row.metric in results.info.columns]
+    if not rows:
+        return []
+    found = grouped((results.named(row.label, row.backbone), (row.set, results.info.title(row.metric))) for row in rows)
     names = [
-        f"{name} ({'; '.join(f'{place} {listed(titles)}' for place, titles in sets.items())})"
-        for name, sets in found.items()
+        f"{name} ({'; '.join(f'{place} {listed(titles)}' for place, titles in grouped(gaps).items())})"
+        for name, gaps in found.items()
     ]
     fares = "AUC" if results.info.gap == "gap_auc" else "balanced accuracy"
-    if not names:
-        return []
     return [
         f"{SIGN} Levelled down: the gap is smaller than Baseline's, but in {fares} the group that was better off "
         f"lost and the other gained nothing, in the mean over folds: {listed(names)}."
@@ -187,53 +190,32 @@ def _missing(results: Results) -> list[str]:
     short = [row for row in rows if len(row.values) < results.folds]
     if len(short) == len(rows) and len({len(row.values) for row in rows}) == 1:
         return [f"Missing: every row has {results.found} of {results.folds} folds."]
-    names = [f"{_named(row.label, row.backbone, results)} {len(row.values)} of {results.folds} folds" for row in short]
+    names = [f"{results.named(row.label, row.backbone)} {len(row.values)} of {results.folds} folds" for row in short]
     return [f"Missing: {listed(names)}."] if names else []
 
 
 def _outdated(results: Results) -> list[str]:
-    """Which cells lack which metrics as they are defined today: nothing of those is shown or averaged."""
+    """Return which cells lack which metrics as they are defined today: their values are neither shown nor averaged."""
+    scored = sum(len(row.values) for row in results.rows if row.metric == COST) * results.seeds
     lacking: dict[str, list[str]] = {}
     for name, cells in results.outdated.items():
-        rows: dict[str, dict[str, None]] = {}
-        for cell in (item.cell for item in cells):
-            rows.setdefault(_named(label_of(cell), cell.backbone, results), {})[str(cell.fold)] = None
-        every = len(cells) == sum(len(row.values) for row in results.rows if row.metric == COST) * results.seeds
-        names = "every cell" if every else listed(f"{row} (fold {listed(folds)})" for row, folds in rows.items())
-        lacking.setdefault(names, []).append(METRICS[name].title)
+        rows = grouped((results.named(label_of(item.cell), item.cell.backbone), str(item.cell.fold)) for item in cells)
+        names = listed(f"{row} (fold {listed(dict.fromkeys(folds))})" for row, folds in rows.items())
+        lacking.setdefault("every cell" if len(cells) == scored else names, []).append(METRICS[name].title)
+    again = results.info.command("metrics", "--recompute")
     return [
-        f"Scored by another version of the metrics, so that it does not enter {listed(titles)}: {names}. "
-        "`bench metrics --recompute` brings it up to date."
+        f"Scored by another version of the metrics and left out of {listed(titles)}: {names}. "
+        f"`{again}` brings it up to date."
         for names, titles in lacking.items()
     ]
 
 
-def _failed(results: Results) -> list[str]:
-    notes = []
-    for item in results.failures:
-        cell, error = item.cell, item.error
-        name = _named(label_of(cell), cell.backbone, results)
-        # Not its message: that may name an image, and reports are handed on.
-        notes.append(f"Failed: {name}, fold {cell.fold}: {error.name} (why: in the results)")
-    return notes
-
-
-def _unreadable(results: Results) -> list[str]:
-    return [
-        f"{count} image{'s' * (count > 1)} of {name} {'are' if count > 1 else 'is'} left out: "
-        f"{'their files' if count > 1 else 'its file'} cannot be read."
-        for name, count in results.unreadable.items()
-    ]
-
-
-def _named(label: str, backbone: str, results: Results) -> str:
-    return f"{label}, {backbone}" if len(results.backbones) > 1 else label
-
-
 def detectable(results: Results) -> list[str]:
-    """One note per backbone and test set on the minimum detectable effects there, over folds and over patients."""
-    places = [(backbone, name) for backbone in results.backbones for name in results.info.ood]
-    found = [text for backbone, name in places if (text := _detectable_on(results, backbone, name))]
+    """Return the minimum detectable effects over folds and over patients, a note per backbone and test set."""
+    found = []
+    for backbone, name in results.places:
+        said = [*_detectable_gaps(results, backbone, name), *_detectable_change(results, backbone, name)]
+        found += [f"Minimum detectable on {results.named(name, backbone)}: {'; '.join(said)}."] if said else []
     if not found:
         return []
     how = (
@@ -244,21 +226,15 @@ def detectable(results: Results) -> list[str]:
     return [how, *found]
 
 
-def _detectable_on(results: Results, backbone: str, name: str) -> str:
-    said = [*_detectable_gaps(results, backbone, name), *_detectable_change(results, backbone, name)]
-    where = f"{name}, {backbone}" if len(results.backbones) > 1 else name
-    return f"Minimum detectable on {where}: {'; '.join(said)}." if said else ""
-
-
 def _detectable_gaps(results: Results, backbone: str, name: str) -> list[str]:
-    """The gap of a rate between the smallest group and the largest, on either class."""
+    """Return the detectable gap of TPR and of FPR between the smallest group and the largest."""
     size, rates = results.sizes.get(name), results.rates.get((backbone, name))
     if size is None or not size.cells or rates is None or results.info.gap == "gap_auc":
         return []
     said = []
     for label, title in ((1, "a TPR"), (0, "an FPR")):
         counts = {group: size.cells[group, label] for group in results.info.group_names}
-        few, many = min(counts, key=lambda g: counts[g]), max(counts, key=lambda g: counts[g])
+        few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
         least = rate_gap(rates[label], counts[few], counts[many])
         if isfinite(least):
             what = f"{counts[few]} images ({few}, {results.info.label_names[label]})"
@@ -267,7 +243,7 @@ def _detectable_gaps(results: Results, backbone: str, name: str) -> list[str]:
 
 
 def _detectable_change(results: Results, backbone: str, name: str) -> list[str]:
-    """The difference to Baseline in the gap of the task, over folds and over patients: the median of the methods."""
+    """Return the detectable change of the gap of the task, over folds and over patients: the median of the methods."""
     column = results.column(backbone, name, results.info.gap)
     base = reference_of(column, BASELINE)
     rows = [row for row in column if row.compared]
@@ -275,10 +251,8 @@ def _detectable_change(results: Results, backbone: str, name: str) -> list[str]:
         "folds": [_over_folds(row, base, results.folds) for row in rows if base],
         "patients": [from_error(row.error_patients) for row in rows],
     }
-    found = {
-        name: median(kept) for name, each in over.items() if (kept := [value for value in each if isfinite(value)])
-    }
-    words = " and ".join(f"{least:.3f} over {name}" for name, least in found.items())
+    finite = {kind: [value for value in values if isfinite(value)] for kind, values in over.items()}
+    words = " and ".join(f"{median(values):.3f} over {kind}" for kind, values in finite.items() if values)
     title = results.info.title(results.info.gap)
     return [f"a difference to Baseline in {title} of {words} (median of the methods)"] if words else []
 
