@@ -434,7 +434,9 @@ def test_the_notes_say_pairs_sizes_and_what_is_undefined():
             "External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with 20 images of each class, chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); no pair, so that every method is the Baseline (fold 4)."
         ]
     )
-    assert sentences_with(notes, "middle", "Not") == snapshot(["Not eligible for want of images: middle (fold 1)."])
+    assert sentences_with(notes, "middle", "Not") == snapshot(
+        ["Not eligible, because of too few images: middle (fold 1)."]
+    )
     assert sentences_with(notes, "near", "239") == snapshot(
         ["near: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill)."]
     )

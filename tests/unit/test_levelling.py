@@ -135,7 +135,7 @@ def test_of_a_metric_that_is_defined_anew_older_values_are_left_out_and_named() 
     assert results.column("small", "near", "auc")[0].n == 3, "what is defined as ever is tabulated"
     (note,) = [line for line in reading(results) if "version of the metrics" in line]
     assert note == snapshot(
-        "Scored by another version of the metrics, so that it does not enter Min TPR, Max ECE, Gap ECE, SPD carried, EOdds carried and Min TPR carried: Baseline (fold 2). `bench metrics --recompute` brings it up to date."
+        "Scored by another version of the metrics and left out of Min TPR, Max ECE, Gap ECE, SPD carried, EOdds carried and Min TPR carried: Baseline (fold 2). `bench metrics --recompute --task demo` brings it up to date."
     )
     assert all(METRICS[name].title in note for name in METRICS if METRICS[name].version > 1)
     assert "EOdds max" not in note

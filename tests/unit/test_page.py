@@ -154,7 +154,7 @@ def test_no_host_no_folder_and_no_image_is_named():
     assert sentences_with(text, "<li>small/beta/f1-s0") == snapshot(
         ["<li>small/beta/f1-s0: not a whole record of a failure.</li>"]
     )
-    assert sentences_with(text, "<li>1") == snapshot(["<li>1 file is of no cell.</li>"])
+    assert sentences_with(text, "<li>1") == snapshot(["<li>1 file does not belong to a cell.</li>"])
     for secret in (HOST, str(FOLDER), "dr-no", "patient00042"):
         assert secret not in text
 

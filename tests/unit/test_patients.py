@@ -135,8 +135,8 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     covered = [line for content in (page, text) for line in lines_with(content, "near 400", "far 400")]
     assert covered == snapshot(
         [
-            "Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. This covers other patients of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals lean upwards.",
-            "Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 \\% percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. This covers other patients of the same hospital, with the models as they are: not another training, which the folds test, nor another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals lean upwards.",
+            "Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. The intervals cover other patients of the same hospital with the trained models as they are. They do not cover another training, which the folds test, or another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals are biased upwards.",
+            "Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 \\% percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. The intervals cover other patients of the same hospital with the trained models as they are. They do not cover another training, which the folds test, or another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals are biased upwards.",
         ]
     )
     lines = list(csv.DictReader(io.StringIO((tmp_path / "report" / "main.csv").read_text())))
@@ -173,13 +173,13 @@ def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
     notes = "\n".join(reading(bootstrapped(gone)))
     assert lines_with(notes, "`bench") == snapshot(
         [
-            "No interval over patients with predictions that cannot be read: Same. `bench run --force` makes them anew.",
-            "No interval over patients with predictions of other images: Good. `bench run --force` makes them anew.",
+            "No interval over patients with predictions that cannot be read: Same. `bench run --task phantom-cxr-age --methods same --force` makes them anew.",
+            "No interval over patients with predictions of other images: Good. `bench run --task phantom-cxr-age --methods good --force` makes them anew.",
         ]
     )
     assert lines_with(notes, ": Same.") == snapshot(
         [
-            "No interval over patients with predictions that cannot be read: Same. `bench run --force` makes them anew.",
+            "No interval over patients with predictions that cannot be read: Same. `bench run --task phantom-cxr-age --methods same --force` makes them anew.",
             "No interval over patients with predictions that are not here: Same.",
         ]
     )

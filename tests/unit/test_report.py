@@ -217,9 +217,9 @@ def test_sizes_say_what_one_image_weighs() -> None:
     )
     assert sentences_with(notes, "4.0") == snapshot(
         [
-            "In the smallest cell (older, ill) one image moves a rate by 4.0 points.",
-            "In the smallest cell (older, ill) one image moves a rate by 4.0 points.",
-            "In the smallest cell (older, ill) one image moves a rate by 4.0 points.",
+            "In the smallest stratum (older, ill) one image moves a rate by 4.0 points.",
+            "In the smallest stratum (older, ill) one image moves a rate by 4.0 points.",
+            "In the smallest stratum (older, ill) one image moves a rate by 4.0 points.",
         ]
     )
     few = cell("A", 0, far=scores(groups=factory.WIDE | {"older": (5, 0)}))
@@ -252,7 +252,7 @@ def test_what_must_not_stand_in_one_table() -> None:
             collect(cells, [], info)
 
     real = changed(cell("A", 0), synthetic=False)
-    refused("no results of demo: `bench run` makes them")
+    refused("no results of demo: `bench run --task demo --methods all` makes them")
     refused("real and synthetic: never in one table", cell("Baseline", 0), real)
     refused("never in one table", real)
     refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))

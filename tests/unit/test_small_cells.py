@@ -111,7 +111,7 @@ def test_the_auc_goes_too_where_a_class_is_small_in_all_groups_together():
     results = collect(cells(near={"younger": (90, 4), "older": (80, 5)}), [], INFO)
     assert values(results)["near", "auc"] == ("", "suppressed")
     assert sentences_with(shown(results)["notes"], "AUC") == snapshot(
-        ["No count and no metric by group is shown, nor is the AUC of near."]
+        ["No count and no metric by group is shown; the AUC of near is not shown either."]
     )
 
 
