@@ -16,14 +16,11 @@ from bench.errors import UnknownName, UsageError
 from bench.report.figures import sweeps
 from bench.report.needs import PREDICTIONS, Need
 from bench.report.numbers.ablations import MAIN, Table
-from bench.report.numbers.aggregate import Results
-from bench.report.numbers.comparison import Comparison
 from bench.report.numbers.paper_layout import FIGURES, Block, Layout, blocks, blocks_of, layouts
-from bench.report.render import document
-from bench.report.render.table import csv
-from bench.report.rerun_commands import Line, once
-from bench.report.tables import group_table, main_table, paper_tables, published_tables
+from bench.report.rerun_commands import Line, once, united
+from bench.report.tables import group_table, main_table, paper_tables
 from bench.report.tables.published_tables import NAME as PUBLISHED
+from bench.report.tables.published_tables import files
 from bench.report.tables.tuned_table import PART as TUNED
 from bench.report.tables.tuned_table import collect_tuned
 from bench.report.task_results import TaskResults
@@ -41,8 +38,8 @@ class Artefact:
     """A table or figure.
 
     `name` is the stem of its files, `paper` its number in the paper or empty. `build` makes its files from the results
-    of a task: of `task`, a spec, or else of the task of the report. It can be made if `enough` of its `needs` is
-    there: any cell, a cell of each spec, or one need as a whole.
+    of the task of the report. It can be made if `enough` of its `needs` is there: any cell, a cell of each spec, or one
+    need as a whole.
     """
 
     name: str
@@ -55,35 +52,26 @@ class Artefact:
     """Made even if cells are missing; it names them."""
     named_only: bool = False
     """Made only if it is asked for by name, because it shows images of patients."""
-    task: str = ""
 
     def make(self, results: TaskResults) -> dict[str, bytes]:
         """Return the files by suffix."""
-        made = self.build(self._of(results))
+        made = self.build(results)
         return {suffix: data.encode() if isinstance(data, str) else data for suffix, data in made.items()}
 
     def possible(self, results: TaskResults) -> bool:
         """Tell whether enough cells are there to make it."""
-        one = self._of(results)
         if self.enough == "each":
-            return all(need.each(one) for need in self.needs)
-        return any(need.any(one) if self.enough == "any" else need.whole(one) for need in self.needs)
+            return all(need.each(results) for need in self.needs)
+        return any(need.any(results) if self.enough == "any" else need.whole(results) for need in self.needs)
 
     def lines(self, results: TaskResults) -> list[Line]:
         """Return the commands that compute the missing cells, one for all commands that differ only in methods."""
-        one = self._of(results)
-        methods: dict[Line, dict[str, None]] = {}
-        for line in (line for need in self.needs for line in need.lines(one)):
-            methods.setdefault(line.of(()), {}).update(dict.fromkeys(line.methods))
-        return [line.of(names) for line, names in methods.items()]
+        return united(line for need in self.needs for line in need.lines(results))
 
     def count(self, results: TaskResults) -> tuple[int, int]:
         """Return how many of its cells are there, and how many there could be."""
-        counts = [need.count(self._of(results)) for need in self.needs]
+        counts = [need.count(results) for need in self.needs]
         return sum(there for there, _ in counts), sum(wanted for _, wanted in counts)
-
-    def _of(self, results: TaskResults) -> TaskResults:
-        return results.other(self.task) if self.task else results
 
 
 def artefacts(results: TaskResults) -> list[Artefact]:
@@ -93,9 +81,8 @@ def artefacts(results: TaskResults) -> list[Artefact]:
     main = [Need(names, named="all", also=shown)]
     scored = [replace(main[0], part=PREDICTIONS)]
     tuned = [Need(tuple({item.cell.spec for item in results.cells if item.cell.tuned}), verb="tune", named="all")]
-    compared = results.compared if results.cells else None
     return [
-        Artefact(MAIN, "all methods on every test set", lambda one: _table(one, one.results), main),
+        Artefact(MAIN, "all methods on every test set", lambda one: main_table.files(one.tested(one.results)), main),
         Artefact("trade-off", "disparity against accuracy", lambda one: _figures().tradeoff(one), main),
         Artefact("cost-gain", "what methods cost against what they change", lambda one: _figures().costs(one), main),
         Artefact("groups", "rates of every group and the number of images behind each", _groups, main),
@@ -104,14 +91,14 @@ def artefacts(results: TaskResults) -> list[Artefact]:
         *sorted([*_sweeps(results), *_pictures(results)], key=lambda item: item.paper),
         *(_ablation(table) for table in results.tables[1:]),
         Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, tuned),
-        *([_published(compared, main)] if compared else []),
+        *_published(results, main),
     ]
 
 
 def of_paper(results: TaskResults, names: Mapping[str, str]) -> list[Artefact]:
     """Return the paper's tables and figures with other tasks, by name, in place of its own; a figure for each task."""
     figures = [
-        replace(item, name=f"{name}-{slug(names[task])}", says=f"{item.says}, {names[task]}", task=names[task])
+        _of_task(item, names[task])
         for name, tasks in FIGURES.items()
         for task in tasks
         for item in artefacts(results.other(names[task]))
@@ -119,6 +106,17 @@ def of_paper(results: TaskResults, names: Mapping[str, str]) -> list[Artefact]:
     ]
     tables = [_paper_table(layout, blocks(layout, names), partial=True) for layout in layouts()]
     return [*tables, *figures]
+
+
+def _of_task(item: Artefact, task: str) -> Artefact:
+    """Return an artefact for another task, by spec."""
+    return replace(
+        item,
+        name=f"{item.name}-{slug(task)}",
+        says=f"{item.says}, {task}",
+        build=lambda results: item.build(results.other(task)),
+        needs=[replace(need, task=task) for need in item.needs],
+    )
 
 
 def _figures() -> ModuleType:
@@ -189,33 +187,25 @@ def _ablation(table: Table) -> Artefact:
     return Artefact(
         table.name,
         f"ablation of {table.part}",
-        lambda results: _table(results, results.results_of(table)),
+        lambda results: main_table.files(results.tested(results.results_of(table))),
         [Need(tuple(specs))],
     )
 
 
-def _published(compared: Comparison, needs: Sequence[Need]) -> Artefact:
-    def build(_: TaskResults) -> Files:
-        text = document.written(published_tables.section(compared))
-        return {**text, "csv": published_tables.csv(compared), "tex": published_tables.latex(compared)}
-
-    return Artefact(PUBLISHED, "our numbers beside the published ones", build, needs)
-
-
-def _table(results: TaskResults, table: Results) -> Files:
-    tested = results.tested(table)
-    text = document.written(main_table.section(tested))
-    return {"tex": main_table.latex(tested), **text, "csv": main_table.csv(tested)}
+def _published(results: TaskResults, needs: Sequence[Need]) -> list[Artefact]:
+    compared = results.compared if results.cells else None
+    if compared is None:
+        return []
+    return [Artefact(PUBLISHED, "our numbers beside the published ones", lambda _: files(compared), needs)]
 
 
 def _groups(results: TaskResults) -> Files:
-    frame = group_table.frame(results.results, results.tables[0].cells)
-    return {**document.written(group_table.section(results.results, frame)), "csv": csv(frame)}
+    return group_table.files(results.results, results.tables[0].cells)
 
 
 def _tuned(results: TaskResults) -> Files:
     table = collect_tuned(results.cells, results.failures, results.info)
-    return _table(results, table) if table else {}
+    return main_table.files(results.tested(table)) if table else {}
 
 
 def chosen(every: Sequence[Artefact], only: str) -> list[Artefact]:

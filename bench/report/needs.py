@@ -1,4 +1,4 @@
-"""The cells that an artefact is made of, as data; how many of them are there and which commands make the others."""
+"""The cells that an artefact needs: how many of them are there, and which commands compute the others."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ PREDICTIONS = "predictions"
 
 @dataclass(frozen=True)
 class Need:
-    """Cells of some specs; those that are not defined on the groups of the task are left out.
+    """Cells of some specs; specs that are not defined on the groups of the task are ignored.
 
-    They are of every fold, or of `fold` and seed 0 alone, on `backbone` or the first of the task, with what a cell
-    keeps beside its scores: `PREDICTIONS`, or a picture whose name begins with `part`. `task` is another task by spec.
-    `ablate` is what the command ablates: a parameter of a method, or a field of the task. Then the cells are of each
-    variant of the task, and methods that were started on one count in place of `specs`. Where none is there, a command
-    calls them `named`; it is `bench run` or another `verb`. `also` are specs that do as well and are not asked for.
+    The cells are of all folds, or of `fold` and seed 0 only, on `backbone` or the first one of the task. `part` is
+    what they must have beside their scores: `PREDICTIONS`, or pictures whose names begin with it. `task` is another
+    task, by spec. `ablate` is a parameter of a method or a field of the task that the command ablates. For a field, the
+    cells are of each variant of the task, and the specs are those of which some variant has cells. If no cell is there,
+    the command calls the specs `named`; it is `bench run` or another `verb`. `also` are specs whose cells count, too,
+    but are not asked for.
     """
 
     specs: tuple[str, ...]
@@ -38,49 +39,44 @@ class Need:
     named: str = ""
     also: tuple[str, ...] = ()
 
-    def of(self, results: TaskResults) -> TaskResults:
-        """Return the results of the task that is meant."""
-        return results.other(self.task) if self.task else results
-
     def count(self, results: TaskResults) -> tuple[int, int]:
         """Return how many of the cells are there, and how many there could be."""
-        one = self.of(results)
+        one = self._of(results)
         specs = self._defined(one)
         there = sum(len(folds) for part in self._variants(one) for folds in self._there(part, specs).values())
         return there, len(specs) * self._wanted(one) * self._folds(one)
 
     def any(self, results: TaskResults, *, bare: bool = False) -> bool:
-        """Whether one of the cells is there, on whichever backbone; `bare` where its part does not matter."""
-        one, specs = self.of(results), {*self.specs, *self.also}
+        """Tell whether one of the cells is there, on any backbone; `bare` ignores `part`."""
+        one, specs = self._of(results), {*self.specs, *self.also}
         return any(c.cell.spec in specs and (bare or self._has(one, c)) for c in one.cells)
 
     def each(self, results: TaskResults) -> bool:
-        """Whether each of the specs has a cell in some fold."""
-        one = self.of(results)
+        """Tell whether each of the specs has a cell in some fold."""
+        one = self._of(results)
         return all(self._there(one, self._defined(one)).values())
 
     def whole(self, results: TaskResults) -> bool:
-        """Whether each of the cells is there in some fold, on the same backbone; of variants, those of one method."""
-        one = self.of(results)
+        """Tell whether each cell is there in some fold on the same backbone; of variants, those of one method."""
+        one = self._of(results)
         variants = self._variants(one)
         if len(variants) < self._wanted(one):
             return False
         found = [{(item.cell.spec, item.cell.backbone) for item in part.cells} for part in variants]
         if self.ablate in OF_TASK:
             return any(spec != BASELINE for spec, _ in set.intersection(*found))
-        backbones = {backbone for _, backbone in found[0]}
-        return any({(spec, backbone) for spec in self.specs} <= found[0] for backbone in backbones)
+        return any({(spec, backbone) for spec in self.specs} <= found[0] for _, backbone in found[0])
 
     def lines(self, results: TaskResults) -> list[Line]:
-        """Return the commands that compute the specs of which a cell is not there."""
-        one = self.of(results)
+        """Return the commands that compute the specs with missing cells."""
+        one = self._of(results)
         specs = self._defined(one)
         more: dict[str, Any] = {"ablate": self.ablate} if self.ablate else {}
         more |= {"folds": (self.fold,)} if self.fold is not None else {}
         if self.named and not self.any(results, bare=True):
             return [one.line([self.named], self.backbone, verb=self.verb, **more)]
         if self.verb != "run":
-            return []  # it chooses, then runs what was chosen
+            return []  # `bench tune` chooses parameters, then runs the cells
         if self.ablate:
             there, wanted = self.count(results)
             return [one.line(specs if self.ablate in OF_TASK else specs[:1], None, **more)] * (there < wanted)
@@ -90,15 +86,18 @@ class Need:
         found = [one.line(lacking, self.backbone, **more)] if lacking else []
         return [*found, one.line(bare, self.backbone, force=True, **more)] if bare else found
 
+    def _of(self, results: TaskResults) -> TaskResults:
+        return results.other(self.task) if self.task else results
+
     def _folds(self, one: TaskResults) -> int:
         return one.task.folds if self.fold is None else 1
 
     def _variants(self, one: TaskResults) -> list[TaskResults]:
-        """The task, or those of its variants of which there are results."""
+        """Return the task, or those of its variants that have results."""
         return list(variants(one, self.ablate).values()) if self.ablate in OF_TASK else [one]
 
     def _wanted(self, one: TaskResults) -> int:
-        """How many variants there could be."""
+        """Return how many variants there could be."""
         return len(values(one.task, self.ablate)) if self.ablate in OF_TASK else 1
 
     def _defined(self, one: TaskResults) -> list[str]:
@@ -110,7 +109,7 @@ class Need:
         return [spec for spec in specs if spec not in left_out]
 
     def _there(self, one: TaskResults, specs: Iterable[str], *, bare: bool = False) -> dict[str, set[int]]:
-        """The folds of each spec that are there, with the part that is needed or `bare`."""
+        """Return the folds that are there of each spec; `bare` ignores `part`."""
         network = self.backbone or one.task.backbones[0]
         found: dict[str, set[int]] = {spec: set() for spec in specs}
         for item in one.cells:

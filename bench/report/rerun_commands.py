@@ -1,4 +1,4 @@
-"""The lines of the command line that make what a report lacks: to be pasted, to be handed on, and each cell once."""
+"""The commands that compute what a report lacks: to be pasted, to be passed on, and each cell once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench import taskfile
 from bench.cells.identity import BASELINE
+from bench.report.numbers.grouping import grouped
 from bench.run.plan import method_specs
 from bench.settings import Settings, command, elsewhere
 from bench.spec import split_specs
@@ -14,7 +15,7 @@ from bench.spec import split_specs
 
 @dataclass(frozen=True)
 class Line:
-    """A call of `bench run` or `bench tune`; as text it works where the report was asked for."""
+    """A call of `bench run` or `bench tune`; its text works in the folder from which the report was made."""
 
     settings: Settings
     verb: str = "run"
@@ -29,34 +30,39 @@ class Line:
 
     @property
     def handed_on(self) -> Line:
-        """The line without the folders of this machine: of a file its name is left."""
+        """The command without the folders of this machine, with files by their names."""
         return replace(self, settings=elsewhere(self.settings))
 
     def of(self, methods: Iterable[str]) -> Line:
-        """Return the line with other methods."""
-        return replace(self, settings=replace(self.settings, methods=",".join(methods)))
+        """Return the command with other methods, each once."""
+        return replace(self, settings=replace(self.settings, methods=",".join(dict.fromkeys(methods))))
+
+
+def united(lines: Iterable[Line]) -> list[Line]:
+    """Return one command for those that differ only in their methods."""
+    methods = grouped((line.of(()), method) for line in lines for method in line.methods)
+    return [place.of(names) for place, names in methods.items()]
 
 
 def once(lines: Iterable[Line]) -> list[Line]:
-    """Return lines that make the same cells: one per task, backbone and further options, with all methods of it.
+    """Return commands that compute the same cells, each cell once.
 
-    What a line makes for every fold, no line makes for some folds alone.
+    There is one per task, backbone and further options, with all their methods. A command for some folds leaves out
+    the methods that another one computes for all folds.
     """
-    united: dict[Line, tuple[str, ...]] = {}
-    for line in lines:
-        place = line.of(())
-        united[place] = tuple(dict.fromkeys([*united.get(place, ()), *line.methods]))
+    methods = {line.of(()): line.methods for line in united(lines)}
     found = []
-    for place, methods in united.items():
+    for place, names in methods.items():
         made: set[str] = set()
-        if "all" in methods:
+        if "all" in names:
             made = _specs(place.of(["all"]))
         if place.settings.folds:
             whole = replace(place, settings=replace(place.settings, folds=None))
-            made = (
-                set(united.get(whole, ())) if place.settings.force else _specs(whole.of(united.get(whole, (BASELINE,))))
-            )
-        if left := tuple(method for method in methods if method not in made):
+            if place.settings.force:
+                made = set(methods.get(whole, ()))
+            else:
+                made = _specs(whole.of(methods.get(whole, (BASELINE,))))
+        if left := [name for name in names if name not in made]:
             found.append(place.of(left))
     return found
 

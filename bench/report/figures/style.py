@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec
 
 import pandas as pd
@@ -38,20 +39,7 @@ _MARKERS = ["X", "o", "s", "^", "D", "v", "P", "<", "*", ">", "p", "h", "d", "8"
 _FILLS = ["full", "none", "left", "bottom", "right", "top"]
 _DASHES = [(0, ()), (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1))]
 
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "axes.linewidth": 0.6,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "pdf.fonttype": 42,
-    "savefig.dpi": 300,
-}
+STYLE = Path(__file__).with_name("figures.mplstyle")
 
 
 class Name(NamedTuple):

@@ -1,13 +1,15 @@
-"""What each table and figure of the paper is made of: data, most of it read from the numbers that were published.
+"""The layout of each table and figure of the paper, from `paper.toml` and the published numbers.
 
-A layout names the paper's tasks. Others can stand in for them: the phantom twins, or one task for all of them.
+A layout names the paper's tasks. Other tasks can replace them: the phantom twins, or one task for all of them.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -18,57 +20,19 @@ from bench.run.ablate import ablations
 from bench.spec import name_of, parse
 from bench.tasks import TASKS
 
-SAYS = {
-    **dict.fromkeys(MAIN_TABLES, "the ten methods"),
-    5: "more than two groups",
-    6: "random, hard and soft masks",
-    7: "how importances are normalised",
-    8: "both steps or one",
-    9: "what of the head is set to zero between the steps",
-}
-ROWS = {
-    "swift:mask=random": "Random mask",
-    "swift:mask=hard": "Hard mask",
-    "swift:normalise=zscore": "z-score",
-    "swift:steps=first": "Without step 2",
-    "swift:steps=second": "Without step 1",
-    "swift:reinit=none": "No reset",
-    "swift:reinit=full": "Full reset",
-}
-"""Names of the rows of ablations."""
-DEFAULTS = {6: "SWiFT (soft mask)", 7: "SWiFT (min-max)", 8: "SWiFT (both steps)", 9: "SWiFT (partial reset)"}
-"""What the method itself is called beside them, by table."""
-NOTES = {
-    6: "Hard mask: the paper shows one rate and does not say how it was chosen. All that it searched are shown, "
-    "and none is chosen by its numbers on test images."
-}
-FIGURES = {
-    "figure-3": ("skin-tone",),
-    "figure-4": ("skin-tone", "cxr-age"),
-    "figure-5": ("skin-tone",),
-    "figure-6": ("skin-tone", "cxr-age"),
-    "figure-7": ("skin-tone", "cxr-age"),
-    "figure-8": ("skin-tone",),
-    "figure-9": ("cxr-age",),
-}
-"""The tasks of each figure, all with the first backbone."""
-TWINS = {
-    "skin-tone": "phantom-skin-tone",
-    "skin-gender": "phantom-skin-sex",
-    "cxr-gender": "phantom-cxr-sex",
-    "cxr-age": "phantom-cxr-age",
-    "skin-tone-groups": "phantom-skin-tone-groups",
-    "cxr-age-groups": "phantom-cxr-age-groups",
-}
-"""The phantom that stands in for each task of the paper."""
+_PAPER = tomllib.loads(Path(__file__).with_name("paper.toml").read_text(encoding="utf-8"))
+FIGURES: Mapping[str, list[str]] = _PAPER["figures"]
+"""The tasks of each figure."""
+TWINS: Mapping[str, str] = _PAPER["twins"]
+"""The phantom that replaces each task of the paper."""
 ITSELF = {name: name for name in TWINS}
 GROUPS = "-groups"
-"""End of the name of a task on more than two groups."""
+"""End of the name of a task with more than two groups."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """One attribute of a table: a task by spec, its backbone, and how many of its first test sets; None is all."""
+    """One attribute of a table: a task by spec, its backbone, and how many of its first test sets; None for all."""
 
     task: str
     backbone: str
@@ -77,11 +41,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Layout:
-    """A table of the paper, in blocks of its own tasks; `rows` gives the label by spec, in order."""
+    """A table of the paper: what it says, its blocks, the labels of its rows by spec, in order, and its own note."""
 
     number: int
+    says: str
     parts: tuple[Block, ...]
     rows: Mapping[str, str]
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -89,19 +55,9 @@ class Layout:
         return f"table-{self.number}"
 
     @property
-    def says(self) -> str:
-        """What it shows."""
-        return SAYS[self.number]
-
-    @property
     def grouped(self) -> bool:
-        """Whether it is of more than two groups."""
+        """Whether it shows more than two groups."""
         return self.parts[0].task.endswith(GROUPS)
-
-    @property
-    def note(self) -> str:
-        """What only this table needs to have said, empty where there is nothing."""
-        return NOTES.get(self.number, "")
 
 
 @cache
@@ -117,10 +73,10 @@ def blocks(layout: Layout, names: Mapping[str, str]) -> list[Block]:
 
 
 def blocks_of(spec: str, task: Task) -> list[tuple[Layout, list[Block]]]:
-    """Return the tables that one task, which `spec` names, has: it stands for the paper's, with all its test sets.
+    """Return the tables of one task, which `spec` names: it replaces the paper's tasks, with all its test sets.
 
-    Tables 1-4 are those in which the paper has the task, or that of which it is the twin, but each backbone once; a
-    task of neither has the first. A task on more than two groups, or one with such a sibling, has Table 5.
+    A task of the paper, or the twin of one, has those of Tables 1-4 that contain the task, each backbone once; any
+    other task has the first. A task with more than two groups, or with such a sibling, has Table 5.
     """
     base = name_of(spec)
     paper = {**{twin: name for name, twin in TWINS.items()}, **ITSELF}.get(base)
@@ -143,22 +99,23 @@ def _backbone(allowed: tuple[str, ...], papers: str) -> str:
 
 
 def _layout(number: int, rows: pd.DataFrame) -> Layout:
+    about = _PAPER["tables"][str(number)]
     parts = rows.groupby(["task", "backbone"], sort=False)["test_set"].nunique().reset_index().to_numpy()
     keys = rows[["key", "method"]].drop_duplicates().to_numpy()
-    labels = dict(_row(number, spec, title) for key, title in keys for spec in _runnable(key))
-    return Layout(number, tuple(Block(*part) for part in parts), labels)
+    labels = {spec: _label(spec, about.get("default", title)) for key, title in keys for spec in _runnable(key)}
+    return Layout(number, about["says"], tuple(Block(*part) for part in parts), labels, about.get("note", ""))
 
 
 def _runnable(key: str) -> list[str]:
-    """A key that leaves a parameter open, such as a hard mask without its rate, is every setting of the ablation."""
-    given = parse(key)
-    field = next(iter(given.options), "")
-    return [one for one in ablations(given.name).get(field, []) if one.startswith(f"{key},")] or [key]
+    """Return all settings of the ablation for a key that leaves a parameter open, such as a hard mask without rate."""
+    spec = parse(key)
+    field = next(iter(spec.options), "")
+    return [one for one in ablations(spec.name).get(field, []) if one.startswith(f"{key},")] or [key]
 
 
-def _row(number: int, spec: str, title: str) -> tuple[str, str]:
-    named = next((key for key in ROWS if spec == key or spec.startswith(f"{key},")), None)
+def _label(spec: str, default: str) -> str:
+    named = next((key for key in _PAPER["rows"] if spec == key or spec.startswith(f"{key},")), None)
     if named is None:
-        return spec, DEFAULTS.get(number, title)
+        return default
     more = spec.removeprefix(named).strip(",").replace("=", " ")
-    return spec, f"{ROWS[named]}, {more}" if more else ROWS[named]
+    return f"{_PAPER['rows'][named]}, {more}" if more else _PAPER["rows"][named]

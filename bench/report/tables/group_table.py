@@ -12,8 +12,8 @@ from bench.cells.record import Record
 from bench.report.numbers.aggregate import IN_DOMAIN, SYNTHETIC, Results
 from bench.report.numbers.grouping import grouped, over_seeds
 from bench.report.numbers.suppression import note
-from bench.report.render.document import Section
-from bench.report.render.table import Column, Entry, Table
+from bench.report.render.document import Section, written
+from bench.report.render.table import Column, Entry, Table, csv
 from bench.report.words.notes import FEW, spread
 from bench.score.statistics import summary
 
@@ -31,6 +31,12 @@ RATES = {
 """Title of a rate, and the count on which it rests: `fewer` is that of the class with fewer images."""
 COUNTS = ("n", "positives", "negatives")
 PRINTED = ("selection_rate", "tpr", "fpr", "auc", "calibration_error")
+
+
+def files(results: Results, cells: Sequence[Record]) -> dict[str, str]:
+    """Return the table by suffix."""
+    rates = frame(results, cells)
+    return {**written(section(results, rates)), "csv": csv(rates)}
 
 
 def frame(results: Results, cells: Sequence[Record]) -> pd.DataFrame:

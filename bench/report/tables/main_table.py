@@ -120,6 +120,11 @@ def latex(results: Results) -> str:
     return document.latex([*floats, *findings(results)])
 
 
+def files(results: Results) -> dict[str, str]:
+    """Return the table, its notes and the findings by suffix."""
+    return {"tex": latex(results), **document.written(section(results)), "csv": csv(results)}
+
+
 def markdown(results: Results) -> str:
     """Return the same tables, notes and findings as Markdown."""
     return document.markdown(section(results))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from typing import Any
 
-import pandas as pd
-
-from bench.report.numbers.comparison import Comparison, Line
+from bench.report.numbers.comparison import Comparison
 from bench.report.numbers.grouping import grouped
 from bench.report.render import document, table
 from bench.report.render.document import Float, Section
@@ -32,48 +30,38 @@ def text(compared: Comparison) -> str:
     return "\n".join([*lines, "", *compared.notes, ""])
 
 
-def section(compared: Comparison) -> Section:
-    """Return the comparison as a report text, with remarks on the published numbers."""
+def files(compared: Comparison) -> dict[str, str]:
+    """Return the comparison by suffix, with remarks on the published numbers; NaN is empty in the CSV."""
+    info, tables, numbers = compared.info, _tables(compared), compared.numbers
     remarks = grouped(
-        (item.note, f"Table {item.table}, {item.label}, {item.set}, {METRICS[item.metric].title}")
-        for item in compared.lines
-        if item.note and item.metric != "eodds_signed"
+        (str(item.note), f"Table {item.table}, {item.label}, {item.set}, {METRICS[str(item.metric)].title}")
+        for item in numbers[numbers["metric"] != "eodds_signed"].itertuples()
+        if item.note
     )
     notes = [*compared.notes, *(f"{'; '.join(places)}: {note}" for note, places in remarks.items())]
-    title = f"{compared.info.name}: ours and published"
-    return Section(title, [*_tables(compared), Section("How to read this", [notes])])
-
-
-def latex(compared: Comparison) -> str:
-    """Return a float per table, the last one with the notes, to \\input into a document that loads booktabs."""
-    tables = _tables(compared)
-    return document.latex(
+    section = Section(f"{info.name}: ours and published", [*tables, Section("How to read this", [notes])])
+    floats = [
         Float(
-            f"{compared.info.name}, {item.title}, ours and published.",
-            f"{compared.info.name}-published-{place}",
+            f"{info.name}, {item.title}, ours and published.",
+            f"{info.name}-published-{place}",
             [Table(item.columns, item.rows)],
             compared.notes if place == len(tables) else (),
             wide=False,
         )
         for place, item in enumerate(tables, 1)
-    )
-
-
-def csv(compared: Comparison) -> str:
-    """Return one row per published number and metric of ours in full precision; NaN is empty."""
-    frame = pd.DataFrame([vars(line) for line in compared.lines])
-    frame.insert(0, "task", compared.info.name)
-    return table.csv(frame)
+    ]
+    csv = table.csv(numbers.assign(task=info.name)[["task", *numbers.columns]])
+    return {**document.written(section), "csv": csv, "tex": document.latex(floats)}
 
 
 def _tables(compared: Comparison) -> list[Table]:
-    grouped = groupby(compared.lines, key=lambda line: (line.backbone, line.set, line.metric))
+    by_column = compared.numbers.groupby(["backbone", "set", "metric"], sort=False)
     return [
-        Table(COLUMNS, [_row(line) for line in lines], f"{backbone}, {name}: {METRICS[metric].title}")
-        for (backbone, name, metric), lines in grouped
+        Table(COLUMNS, list(map(_row, part.itertuples())), f"{backbone}, {name}: {METRICS[str(metric)].title}")
+        for (backbone, name, metric), part in by_column
     ]
 
 
-def _row(line: Line) -> list[Value]:
+def _row(line: Any) -> list[Value]:
     ours = Entry(line.ours, line.ours_std) if line.ours_n else line.verdict
     return [line.label, ours, Entry(line.published, line.published_std), line.difference, line.verdict]
