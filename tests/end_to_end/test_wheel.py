@@ -110,6 +110,7 @@ def test_every_module_and_template_is_inside(wheel):
         "register.toml",
         "tasks.toml",
         "report/page/page.html.j2",
+        "report/render/part.html.j2",
         "report/figures/figures.mplstyle",
         "published/swift-melba-2025.csv",
     )

@@ -13,6 +13,11 @@ from matplotlib.figure import Figure
 from bench.report.numbers.aggregate import SYNTHETIC
 
 NOT_TO_BE_SHOWN = "Images of patients: not to be handed on"
+NOTE = (
+    "Bright: speaks for the predicted class, each map from 0 to its own largest value; the line is at half of it.\n"
+    "p: probability of {positive}, ✗: wrong. "
+    "Fold 0, seed 0. Of each group and class the image whose id has the smallest hash."
+)
 SIDE = 64
 """Pixels of a map whose image is not available."""
 COLOURS, STRENGTH = "inferno", 0.55  # its lightness rises steadily: it can be read in greys, too
@@ -70,18 +75,8 @@ def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bo
         row = cells[methods[0], uid]
         place = (left + 0.2) / WIDTH, (bottom + side / 2) / height
         figure.text(*place, f"{row.group},\n{row.label}", va="center", ha="center", rotation=90, fontsize=7)
-    positive = frame["positive"].iloc[0]
-    figure.text(
-        0.5,
-        0.04 / height,
-        "Bright: speaks for the predicted class, each map from 0 to its own largest value; the line is at half of it.\n"
-        f"p: probability of {positive}, ✗: wrong. "
-        "Fold 0, seed 0. Of each group and class the image whose id has the smallest hash.",
-        ha="center",
-        va="bottom",
-        fontsize=7,
-        linespacing=1.4,
-    )
+    says = NOTE.format(positive=frame["positive"].iloc[0])
+    figure.text(0.5, 0.04 / height, says, ha="center", va="bottom", fontsize=7, linespacing=1.4)
     heading = SYNTHETIC if synthetic else NOT_TO_BE_SHOWN
     figure.text(0.5, 1 - 0.06 / height, heading, ha="center", va="top", fontsize=9, fontweight="bold")
     return figure

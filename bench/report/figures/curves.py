@@ -12,21 +12,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.report.figures import style
-from bench.report.figures.style import REFERENCE, Style
+from bench.report.figures.style import MEAN, REFERENCE, Style
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.frames import METHOD
 from bench.report.numbers.task_info import TaskInfo
 
 _LINE: Style = {"linewidth": 1.1, "markersize": 4, "markeredgewidth": 0.5, "markeredgecolor": "black"}
-_STAR: Style = {
-    "marker": "*",
-    "markersize": 10,
-    "linestyle": "none",
-    "color": "white",
-    "markeredgecolor": "black",
-    "markeredgewidth": 0.8,
-    "zorder": 5,
-}
+_STAR: Style = {**MEAN, "marker": "*", "markersize": 10, "color": "white", "markeredgewidth": 0.8, "zorder": 5}
 
 
 @dataclass(frozen=True)

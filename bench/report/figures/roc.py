@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from sklearn.metrics import roc_curve
 
 from bench.report.figures import style
-from bench.report.figures.style import Style, dashes
+from bench.report.figures.style import MEAN, Style, dashes
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.frames import METHOD
 from bench.report.numbers.task_info import TaskInfo
@@ -105,14 +105,8 @@ def _line(axis: Axes, part: pd.DataFrame, group: int, look: Style) -> None:
 
 
 def _marker(group: int) -> Style:
-    return {
-        "linestyle": "none",
-        "markersize": 5,
-        "markeredgecolor": "black",
-        "markeredgewidth": 0.7,
-        "fillstyle": _FILLS[group % len(_FILLS)],
-        "markerfacecoloralt": "white",
-    }
+    fill = {"fillstyle": _FILLS[group % len(_FILLS)], "markerfacecoloralt": "white"}
+    return {**MEAN, "markersize": 5, "markeredgewidth": 0.7, **fill}
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, groups: Sequence[str], title: str) -> None:

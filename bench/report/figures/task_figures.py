@@ -65,7 +65,8 @@ def roc_curves(results: TaskResults, name: str) -> Figure | None:
 @files
 def figure_3(results: TaskResults) -> Figure:
     """Draw both importances and the mask."""
-    return strips.strips(_strips(results), of=_masked(results), synthetic=results.info.synthetic)
+    frame, method = _strips(results)
+    return strips.strips(frame, of=method, synthetic=results.info.synthetic)
 
 
 @files
@@ -107,9 +108,8 @@ def figure_7(results: TaskResults) -> Figure | None:
 @files
 def figure_8(results: TaskResults) -> Figure:
     """Draw the mask block by block; Figure 9 is the same of another task."""
-    frame = _strips(results)
-    masks = frame[frame["kind"] == "mask"]
-    return strips.masks_by_layer(masks, of=_masked(results), synthetic=results.info.synthetic)
+    frame, method = _strips(results)
+    return strips.masks_by_layer(frame[frame["kind"] == "mask"], of=method, synthetic=results.info.synthetic)
 
 
 def _first_cells(results: TaskResults, specs: Sequence[str]) -> list[Record]:
@@ -119,20 +119,15 @@ def _first_cells(results: TaskResults, specs: Sequence[str]) -> list[Record]:
     return [item for spec in specs for item in cells if item.cell.spec == spec]
 
 
-def _strips(results: TaskResults) -> pd.DataFrame:
-    """Return a row per bin of the stored strips: kind, block, value."""
-    pictures = results.pictures(_first_cells(results, MASKED)[0]) or {}
-    parts = (
+def _strips(results: TaskResults) -> tuple[pd.DataFrame, str]:
+    """Return a row per bin of the stored strips, with kind, block and value, and the name of the method."""
+    (item,) = _first_cells(results, MASKED)
+    parts = [
         pd.DataFrame({"kind": name.split("/")[1], "block": name.split("/")[2], "value": values})
-        for name, values in pictures.items()
+        for name, values in (results.pictures(item) or {}).items()
         if name.startswith("strip/")
-    )
-    return pd.concat(parts, ignore_index=True)
-
-
-def _masked(results: TaskResults) -> str:
-    cell = _first_cells(results, MASKED)[0].cell
-    return f"{cell.title}, {cell.backbone} backbone"
+    ]
+    return pd.concat(parts, ignore_index=True), f"{item.cell.title}, {item.cell.backbone} backbone"
 
 
 def _maps(results: TaskResults) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Which table a row stands in: the main one, or that of an ablation."""
+"""The tables of a task: the main one, and one for each ablation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from bench import registry
 from bench.api import Recipe
@@ -21,7 +21,7 @@ MAIN = "main"
 
 @dataclass(frozen=True)
 class Table:
-    """The cells and failures of one table; `name` is that of its files, `part` what it shows, empty for all."""
+    """The cells and failures of one table; `name` is the stem of its files, `part` its title, empty for the main."""
 
     name: str
     part: str
@@ -30,23 +30,27 @@ class Table:
 
 
 def untuned(items: Iterable[Item]) -> list[Item]:
-    """Return the cells or failures that belong in the main table."""
+    """Return the cells or failures whose parameters were not chosen by `bench tune`."""
     return [item for item in items if not item.cell.tuned]
 
 
 def split(
     cells: Sequence[Record], failures: Iterable[Failure], recipe: Recipe, plugins: Sequence[Path] = ()
 ) -> list[Table]:
-    """Return the main table, then `ablation-<method>-<parameter>` for every ablation that shows more than that.
+    """Return the main table, then `ablation-<method>-<parameter>` for every ablation with rows of its own.
 
-    The main table has what `--methods all` runs under `recipe`, plugins from outside, and settings that belong to no
-    ablation. That of an ablation has its settings beside Baseline and the method's defaults.
+    The main table has the methods that `--methods all` runs under `recipe`, plugins, and settings that belong to no
+    ablation. The table of an ablation has its settings beside Baseline and the method's defaults.
     """
     cells, failures = list(cells), list(failures)
     specs = {item.cell.spec for item in [*cells, *failures]}
     titles = {item.cell.method: item.cell.title for item in [*cells, *failures]}
     fields = {spec: ablated(spec, plugins) for spec in specs}
-    in_main = {spec for spec in specs if not fields[spec] or spec in _companions(spec, recipe, plugins)}
+    companions = {
+        name: _specs(name, registry.METHODS.build(name, plugins).companions(recipe), plugins)
+        for name in {name_of(spec) for spec in specs if fields[spec]}
+    }
+    in_main = {spec for spec in specs if not fields[spec] or spec in companions[name_of(spec)]}
 
     def table(name: str, part: str, rows: set[str]) -> Table:
         def chosen(items: list[Item]) -> list[Item]:
@@ -64,9 +68,10 @@ def split(
 
 
 def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
-    """Return the parameters of whose ablation a setting is part: those whose `ablations` name it, or a single choice.
+    """Return the parameters to whose ablation a setting belongs.
 
-    There are none for defaults, for plugins from outside and for settings that the method no longer has.
+    These are the parameters whose `ablations` contain it, and a parameter with choices if it alone differs from its
+    default. There are none for defaults, for plugins, and for settings that the method no longer has.
     """
     name = name_of(spec)
     entry = registry.METHODS.catalogue(plugins).get(name)
@@ -78,19 +83,11 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
         return []
     changed = [f.name for f in dataclasses.fields(method) if getattr(method, f.name) != f.default]
     named = [field for field, settings in method.ablations.items() if spec in _specs(name, settings, plugins)]
-    kinds = typing.get_type_hints(type(method))
-    alone = len(changed) == 1 and changed[0] not in method.ablations and _has_choices(kinds[changed[0]])
-    return (named + changed if alone else named) if changed else []
-
-
-def _companions(spec: str, recipe: Recipe, plugins: Sequence[Path]) -> set[str]:
-    method = registry.METHODS.build(name_of(spec), plugins)
-    return _specs(name_of(spec), method.companions(recipe), plugins)
+    if len(changed) == 1 and changed[0] not in method.ablations:
+        kind = typing.get_type_hints(type(method))[changed[0]]
+        named += changed if kind is bool or typing.get_origin(kind) is Literal else []
+    return named if changed else []
 
 
 def _specs(name: str, settings: Iterable[str], plugins: Sequence[Path]) -> set[str]:
     return {describe(name, registry.METHODS.build(f"{name}:{text}", plugins)) for text in settings}
-
-
-def _has_choices(kind: Any) -> bool:
-    return kind is bool or typing.get_origin(kind) is Literal

@@ -1,4 +1,4 @@
-"""Methods over all tasks: mean ranks and what tests make of them, from our results or from the published numbers."""
+"""Methods over all tasks: mean ranks and tests on them, from our results or from the published numbers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from bench.score.statistics import holm, separable
 
 @dataclass(frozen=True)
 class Ranked:
-    """One metric over all blocks; `ranks` by method, best first; NaN where not tested.
+    """One metric over all blocks; NaN if it is not tested.
 
-    `p_baseline` are the p against Baseline, Holm-adjusted, empty without it; `left_out` methods without a ranked
-    number in some block.
+    `ranks` are by method, best first. `p_baseline` are the Holm-adjusted p against Baseline, empty without Baseline.
+    `left_out` are the methods without a ranked number in some block.
     """
 
     metric: str
@@ -42,13 +42,13 @@ class Ranked:
 
     @property
     def differs(self) -> bool:
-        """Whether the methods differ at all."""
+        """Whether Friedman's test finds a difference."""
         return separable(self.p)
 
 
 @dataclass(frozen=True)
 class Across:
-    """All that is said of methods over tasks; `blocks` are named as task, backbone, test set."""
+    """The ranks of methods over tasks; `blocks` are named as task, backbone, test set."""
 
     says: str
     synthetic: bool
@@ -59,7 +59,7 @@ class Across:
 def ours(results: Iterable[Results]) -> Across | None:
     """Rank the methods with default parameters over the tasks of two groups; None with fewer than two blocks.
 
-    All of `results` are real or all are synthetic. Rows that their table does not rank are not ranked here.
+    The `results` are either all real or all synthetic. Rows that their own table does not rank are not ranked.
     """
     kept = [item for item in results if item.info.columns == TWO_GROUPS]
     rows = [
@@ -85,7 +85,7 @@ def theirs() -> Across:
 
 
 def lines_of(item: Ranked) -> list[tuple[float, float]]:
-    """The sets of methods that are not separable from each other, as spans of mean ranks."""
+    """Return the sets of methods that are not separable from each other, as intervals of mean ranks."""
     return cliques(list(item.ranks.values()), item.difference if item.differs else float("inf"))
 
 
@@ -108,12 +108,6 @@ def _ranked(metric: str, records: pd.DataFrame) -> Ranked:
     found = friedman(table.to_numpy(), direction)
     ranks = dict(sorted(zip(table.columns, found.ranks, strict=True), key=lambda pair: pair[1]))
     difference = critical_difference(methods, blocks)
-    tested = _tested(table, baseline)
+    others = [name for name in table.columns if name != baseline] if baseline in table else []
+    tested = dict(zip(others, holm([signed_rank(table[name], table[baseline]) for name in others]), strict=True))
     return Ranked(metric, blocks, ranks, found.p, found.statistic, difference, tested, left_out, baseline)
-
-
-def _tested(table: pd.DataFrame, baseline: str) -> dict[str, float]:
-    if baseline not in table.columns:
-        return {}
-    others = [name for name in table.columns if name != baseline]
-    return dict(zip(others, holm([signed_rank(table[name], table[baseline]) for name in others]), strict=True))

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import nan
-from operator import itemgetter
 from statistics import mean
 
 from bench.cells.record import Failure, Pair, Record, SetScores
@@ -216,7 +215,7 @@ def _rate(scores: SetScores, part: str, whole: str) -> float:
 def _pairs(cells: Sequence[Record]) -> dict[tuple[str, int, int], Pair]:
     """Return the pair of each baseline, which all cells of a baseline share."""
     found = {(item.cell.backbone, item.cell.fold, item.cell.seed): item.pair for item in cells if item.pair}
-    return dict(sorted(found.items(), key=itemgetter(0)))
+    return {key: found[key] for key in sorted(found)}
 
 
 def _unreadable(cells: Sequence[Record], info: TaskInfo) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""The numbers that were published, as printed: Yan et al., SWiFT, MELBA 2025:015, Tables 1-9.
+"""The published numbers as printed: Yan et al., SWiFT, MELBA 2025:015, Tables 1-9, without numbers from figures.
 
-They lie in `results/published/` of a checkout, and beside this package in a wheel. Figures are not read off.
+They are in `results/published/` of a checkout, and beside this package in a wheel.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import pandas as pd
 from bench.spec import name_of
 
 COLUMNS = ["key", "table", "task", "backbone", "test_set", "attribute", "method", "metric", "mean", "std", "n", "note"]
-"""`key` is the spec that runs the row, `n` the folds; `note` says where the paper's text differs from its table."""
+"""`key` is the spec of the row, `n` the folds; `note` names differences between the paper's text and table."""
 PAPER = "Yan et al., MELBA 2025:015"
 MAIN_TABLES = (1, 2, 3, 4)
-"""Tables in which all ten methods stand."""
+"""Tables with all ten methods."""
 
 _NAME = "swift-melba-2025"
 
 
 def everything() -> pd.DataFrame:
-    """Every number of the tables, a row each, columns `COLUMNS`; NaN where the text that was read has lost it."""
+    """Return every number of the tables, one per row, with the columns `COLUMNS`; NaN if it was illegible."""
     return _read(f"{_NAME}.csv").copy()
 
 
 def published(task: str, backbone: str) -> pd.DataFrame:
-    """The published numbers of a task of the suite, each once although tables repeat them; empty where there are none.
+    """Return the published numbers of a task, each once although tables repeat them; empty if there are none.
 
     Variants (`cxr-age:preset=paper`) have those of their task.
     """
@@ -37,7 +37,7 @@ def published(task: str, backbone: str) -> pd.DataFrame:
 
 
 def sizes() -> dict[str, int]:
-    """How many images the paper has in each test set."""
+    """Return the number of images of each test set in the paper."""
     table = _read(f"{_NAME}-sets.csv")
     return dict(zip(table["test_set"], table["n"].astype(int), strict=True))
 

@@ -1,4 +1,4 @@
-"""One column of the table: who is best, who is second, and whose difference to Baseline the folds support."""
+"""One column of the table: the best, the second best, and the rows that differ from Baseline over folds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.score.definitions import METRICS
 from bench.score.statistics import holm, paired, separable
 
 DECIMALS = 3
-"""Decimals that tables print, and on which rows are ranked: what looks equal is equal."""
+"""Decimals that tables print, and on which rows are ranked: values that look equal are equal."""
 
 Mark = Literal["best", "second", ""]
 Exclusion = Literal["degenerate", "incomplete", "undefined", "suppressed", ""]
@@ -21,12 +21,12 @@ Exclusion = Literal["degenerate", "incomplete", "undefined", "suppressed", ""]
 class Row:
     """One method on one set in one metric.
 
-    `values` by fold, NaN where undefined; mean and std (ddof 1) over the `n` finite ones; `degenerate` counts
-    folds in which every image is predicted as one class; `excluded` says why the row is not ranked, "undefined"
-    that the method is not defined on the groups of the task and has no folds, "suppressed" that its value is not shown
-    because a cell of the set is small. Against Baseline: mean paired `difference`, its p, p adjusted by Holm, NaN where
-    not compared; `levelled_down` as in `levelling`. Over patients (see `patients`): its interval, p, p adjusted by Holm
-    and standard error, from `draws` that are defined, 0 where none were made.
+    `values` are by fold, NaN if undefined; `mean` and `std` (ddof 1) are over the `n` finite ones. `degenerate` counts
+    the folds in which all images are predicted as one class. `excluded` is the reason why the row is not ranked:
+    "undefined" if the method is not defined on the groups of the task, and "suppressed" if a stratum of the set has too
+    few images. Against Baseline: the mean paired `difference`, its p, p adjusted by Holm, NaN if not compared, and
+    `levelled_down` (see `levelling`). Over patients (see `patient_intervals`): the interval of the difference, p, p
+    adjusted by Holm and the standard error, from `draws` defined bootstrap samples.
     """
 
     backbone: str
@@ -57,25 +57,25 @@ class Row:
 
     @property
     def direction(self) -> Literal["up", "down"] | None:
-        """Which way is better; None for the cost and where neither is."""
+        """The direction that is better; None for the cost and for metrics without one."""
         return METRICS[self.metric].direction if self.metric in METRICS else None
 
     @property
     def compared(self) -> bool:
-        """Whether there is a p for the difference to Baseline."""
+        """Whether the difference to Baseline was tested."""
         return not isnan(self.p_holm)
 
     @property
     def separable_patients(self) -> bool:
-        """Whether the difference to Baseline is supported over patients."""
+        """Whether the row differs from Baseline over patients."""
         return separable(self.p_patients_holm)
 
 
 def excluding(column: Sequence[Row]) -> list[Row]:
     """Set `excluded` in a column of gaps or of calibration errors.
 
-    Out are rows with a degenerate fold (a model that predicts one class has no gap, and no use), and rows with
-    fewer finite folds than another.
+    Excluded are rows with a degenerate fold, because a model that predicts one class has no gap and no use, and rows
+    with fewer finite folds than another row.
     """
     most = max((row.n for row in column), default=0)
 
@@ -91,7 +91,7 @@ def excluding(column: Sequence[Row]) -> list[Row]:
 def marking(column: Sequence[Row]) -> list[Row]:
     """Set `mark` in a column, ranked on means of three decimals.
 
-    Ties share a mark and the next distinct value is second. A row on its own is not the best of anything.
+    Ties share a mark, and the next distinct value is second. A single row gets no mark.
     """
     shown = [nan if row.excluded or row.direction is None else round(row.mean, DECIMALS) for row in column]
     ranked = [value for value in shown if not isnan(value)]
@@ -103,7 +103,7 @@ def marking(column: Sequence[Row]) -> list[Row]:
 def comparing(column: Sequence[Row], reference: str, folds: int) -> list[Row]:
     """Compare the rows of a column, one Holm family, with the row of the method `reference`, fold by fold.
 
-    Rows out of the ranking are not compared, nor is any where the reference is absent or out of it.
+    Rows that are not ranked are not compared. No row is compared if the reference is absent or not ranked.
     """
     base = reference_of(column, reference)
     if base is None or base.excluded or base.direction is None:
@@ -121,13 +121,13 @@ def comparing(column: Sequence[Row], reference: str, folds: int) -> list[Row]:
 
 
 def leading(column: Sequence[Row]) -> tuple[Row, Row] | None:
-    """The first and the second row of a column by their means, unrounded; None where fewer than two are ranked."""
+    """Return the best and the second row of a column by their unrounded means; None if fewer than two are ranked."""
     ranked = [row for row in column if not row.excluded and row.direction and isfinite(row.mean)]
     ranked.sort(key=lambda row: row.mean if row.direction == "down" else -row.mean)
     return (ranked[0], ranked[1]) if len(ranked) > 1 else None
 
 
 def reference_of(column: Sequence[Row], method: str) -> Row | None:
-    """The reference with default parameters, else its first variant."""
+    """Return the row of the reference with default parameters, or else its first variant."""
     rows = [row for row in column if row.method == method]
     return next((row for row in rows if row.spec == method), rows[0] if rows else None)

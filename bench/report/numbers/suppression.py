@@ -7,7 +7,7 @@ the validation set the costs are suppressed too: their unit is the external set,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.cells.record import Record
 from bench.report.numbers.task_info import TaskInfo
@@ -39,6 +39,12 @@ def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[s
 def number_of(n: int, info: TaskInfo) -> str:
     """Return a number of images, or `<10` if it is below the limit."""
     return f"<{info.min_cell}" if n < info.min_cell else str(n)
+
+
+def span(counts: Iterable[int], info: TaskInfo) -> str:
+    """Return the smallest and the largest number of images, such as `<10 to 20`, or one number if they are equal."""
+    counts = list(counts)
+    return " to ".join(dict.fromkeys(number_of(n, info) for n in (min(counts), max(counts))))
 
 
 def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> list[str]:

@@ -13,11 +13,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
@@ -27,8 +25,8 @@ from bench.report.numbers.aggregate import SYNTHETIC, Results
 from bench.report.numbers.comparison import why_not_published
 from bench.report.numbers.task_info import label_of, unresolved
 from bench.report.page.provenance import provenance
-from bench.report.render.document import PART, PART_LEVEL, Section, named, page_part
-from bench.report.render.text import html_prose, listed
+from bench.report.render.document import PART, PART_LEVEL, Section, environment, named, page_part
+from bench.report.render.text import listed
 from bench.report.rerun_commands import Line, once
 from bench.report.tables import main_table
 from bench.report.task_results import TaskResults
@@ -173,22 +171,8 @@ def policy(style: str, script: str) -> str:
     )
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["prose"] = html_prose
-    return environment
-
-
 def _render(name: str, **context: object) -> bytes:
     # Read here and not included by a template, because the policy names the style and the script by their hash.
     style, script = (Path(__file__).with_name(file).read_text(encoding="utf-8") for file in ("style.css", "sort.js"))
     own = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}
-    return _environment().get_template(name).render(**own, **context).encode()
+    return environment(Path(__file__).parent).get_template(name).render(**own, **context).encode()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.report.render import table as writers
 from bench.report.render.table import Table
 from bench.report.render.text import html, html_prose, md, md_prose, slug, tex, tex_prose
 
-DEEPEST = 6
-
 
 @dataclass(frozen=True)
 class Section:
-    """A title and what is below it: paragraphs, lists of sentences, tables and further sections; no `title` is printed
-    where it is empty.
+    """A title, which may be empty, and the blocks below it: paragraphs, lists of sentences, tables and sections.
 
-    `warning` is printed in bold above all of it.
+    `warning` is printed in bold above the blocks.
     """
 
     title: str
@@ -29,7 +29,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Float:
-    """Tables that share a caption, a label and notes in LaTeX; `wide` where they span both columns of a page."""
+    """Tables that share a caption, a label and notes in LaTeX; `wide` ones span both columns of a page."""
 
     caption: str
     label: str
@@ -40,9 +40,9 @@ class Float:
 
 
 PART = "html"
-"""Suffix of a report text as a part of a page, which is no file."""
+"""Suffix of a report text as a part of a page, which is not written as a file."""
 PART_LEVEL = 2
-"""Level of the heading below which a part of a page stands."""
+"""Level of the heading above a part of a page."""
 
 
 def written(section: Section) -> dict[str, str]:
@@ -51,7 +51,7 @@ def written(section: Section) -> dict[str, str]:
 
 
 def named(stem: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return the files of an artefact by name; the part that a page shows is none."""
+    """Return the files of an artefact by name, without the part of the page."""
     return {f"{stem}.{suffix}": data for suffix, data in files.items() if suffix != PART}
 
 
@@ -75,22 +75,23 @@ def markdown(section: Section, level: int = 1) -> str:
 
 def page_part(section: Section, level: int) -> Markup:
     """Return a section without its title as a part of a page in which its title is a heading of this level."""
-    parts = [Markup("<p><strong>{}</strong></p>\n").format(section.warning)] if section.warning else []
-    below = min(level + 1, DEEPEST)
-    for block in section.body:
-        title = block.title if isinstance(block, Table | Section) else ""
-        parts += [Markup("<h{0}>{1}</h{0}>\n").format(below, html(title))] if title else []
-        match block:
-            case str():
-                parts.append(Markup("<p>{}</p>\n").format(html_prose(block)))
-            case Table():
-                parts.append(writers.html(block))
-            case Section():
-                parts.append(page_part(block, below))
-            case _:
-                items = Markup("").join(Markup("<li>{}</li>\n").format(html_prose(sentence)) for sentence in block)
-                parts.append(Markup("<ul>\n{}</ul>\n").format(items) if items else Markup(""))
-    return Markup("").join(parts)
+    return Markup(environment().get_template("part.html.j2").module.part(section, level))  # type: ignore[attr-defined]
+
+
+@cache
+def environment(*folders: Path) -> Environment:
+    """Return the templates of HTML, of this folder and of others."""
+    found = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, *folders]),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {"line": html, "prose": html_prose}
+    found.globals["printed"] = writers.printed
+    return found
 
 
 def latex(blocks: Iterable[Float | str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from bench.report.numbers.aggregate import IN_DOMAIN, SYNTHETIC, Results
 from bench.report.numbers.levelling import SIGN
 from bench.report.numbers.ranking import Row
-from bench.report.numbers.suppression import number_of
+from bench.report.numbers.suppression import span
 from bench.report.numbers.task_info import TaskInfo
 from bench.report.render import document, table
 from bench.report.render.document import Float, Section
@@ -70,11 +70,8 @@ def metric_columns(info: TaskInfo, group: str = "", remark: str = "") -> list[Co
 
 def heads(results: Results, sets: Sequence[str]) -> dict[str, str]:
     """Return the size of each set, such as `n 800`."""
-    sizes = {
-        name: " to ".join(dict.fromkeys(number_of(n, results.info) for n in (size.low, size.high)))
-        for name, size in results.sizes.items()
-    }
-    return {name: f"n {sizes[name]}" if name in sizes else "no images" for name in sets}
+    found = {name: f"n {span((size.low, size.high), results.info)}" for name, size in results.sizes.items()}
+    return {name: found.get(name, "no images") for name in sets}
 
 
 def intervals(results: Results) -> list[Table]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bench.cells.record import Failure, Record
 from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN, Results, collect
 from bench.report.numbers.grouping import grouped
-from bench.report.numbers.suppression import number_of
+from bench.report.numbers.suppression import span
 from bench.report.numbers.task_info import TaskInfo, label_of
 from bench.report.render.text import listed
 
@@ -32,9 +32,7 @@ def collect_tuned(cells: Sequence[Record], failures: Iterable[Failure], info: Ta
 
 
 def _protocol(tuned: Sequence[Record], info: TaskInfo) -> str:
-    sizes = [item.tuned.holdout.n or 0 for item in tuned if item.tuned]
-    few, most = number_of(min(sizes), info), number_of(max(sizes), info)
-    images = few if few == most else f"{few} to {most}"
+    images = span((item.tuned.holdout.n or 0 for item in tuned if item.tuned), info)
     return (
         f"Tuned: parameters are chosen in each fold on a fifth of the validation part ({images} images), which is held "
         "out before the external set is cut; no test image is read. The method is then fitted with the chosen "

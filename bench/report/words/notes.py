@@ -11,7 +11,7 @@ from bench.report.numbers.aggregate import BASELINE, COST, IN_DOMAIN, Results, S
 from bench.report.numbers.grouping import grouped
 from bench.report.numbers.levelling import SIGN
 from bench.report.numbers.ranking import Exclusion, Row, reference_of
-from bench.report.numbers.suppression import note, number_of
+from bench.report.numbers.suppression import note, span
 from bench.report.numbers.task_info import label_of
 from bench.report.render.text import listed
 from bench.score.definitions import METRICS
@@ -86,8 +86,7 @@ def partial(results: Results) -> list[str]:
 
 def _size(name: str, size: Size, results: Results) -> str:
     labels, groups = results.info.label_names, results.info.group_names
-    low, high = number_of(size.low, results.info), number_of(size.high, results.info)
-    images = f"{low} images" if low == high else f"{low} to {high} images"
+    images = f"{span((size.low, size.high), results.info)} images"
     if not size.cells:
         return f"{name}: {images}."
     parts = "; ".join(
