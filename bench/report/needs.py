@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from bench.cells.identity import predictions_file
 from bench.cells.record import Record
 from bench.report.figures.sweeps import OF_TASK, variants
 from bench.report.numbers.aggregate import BASELINE
@@ -122,5 +123,5 @@ class Need:
 
     def _has(self, one: TaskResults, item: Record) -> bool:
         if self.part == PREDICTIONS:
-            return one.has_predictions(item)
+            return predictions_file(one.settings.results, item.cell.identity).is_file()
         return not self.part or any(name.startswith(self.part) for name in one.pictures(item) or {})

@@ -33,11 +33,25 @@ def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int
 
 
 def report_paper(
-    names: Mapping[str, str], place: Path, settings: Settings, *, min_cell: int, only: str | None = None
+    names: Mapping[str, str],
+    place: Path,
+    settings: Settings,
+    *,
+    min_cell: int,
+    only: str | None = None,
+    listed: bool = False,
 ) -> int:
-    """Write the paper's tables and figures with the tasks of `names` in place of its own, and list missing cells."""
-    results = _of_paper(names, settings, min_cell)
+    """Write or list the paper's tables and figures with the tasks of `names` in place of its own.
+
+    Missing cells are printed with the commands that compute them.
+    """
+    if settings.splits is not None or settings.baseline is not None:
+        raise UsageError("--splits and --baseline are of one task: without --paper and --twins")
+    results = read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell)
     every = of_paper(results, names)
+    if listed:
+        _print(listing(every, results))
+        return 0
     if only is not None:
         return _write_chosen(results, every, only, place)
     _print(write(results, place, [item for item in every if not item.named_only]))
@@ -51,13 +65,6 @@ def list_artefacts(settings: Sequence[Settings]) -> int:
         results = read(one)
         head = [f"{results.task.name}:"] * (len(settings) > 1)
         _print([*head, *listing(artefacts(results), results)])
-    return 0
-
-
-def list_paper(names: Mapping[str, str], settings: Settings) -> int:
-    """Print the paper's tables and figures with the tasks of `names`, and how to compute the missing cells."""
-    results = _of_paper(names, settings, 0)
-    _print(listing(of_paper(results, names), results))
     return 0
 
 
@@ -158,12 +165,6 @@ def with_results(settings: Settings) -> list[Settings]:
         hint = command("run", replace(settings, task="NAME"))
         raise BenchError(f"no results in {settings.results}: `{hint}` makes those of the task NAME")
     return [*listed, *own]
-
-
-def _of_paper(names: Mapping[str, str], settings: Settings, min_cell: int) -> TaskResults:
-    if settings.splits is not None or settings.baseline is not None:
-        raise UsageError("--splits and --baseline are of one task: without --paper and --twins")
-    return read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell)
 
 
 def _write_chosen(results: TaskResults, every: Sequence[Artefact], only: str, place: Path) -> int:

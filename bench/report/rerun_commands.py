@@ -29,7 +29,7 @@ class Line:
         return tuple(split_specs(self.settings.methods))
 
     @property
-    def handed_on(self) -> Line:
+    def portable(self) -> Line:
         """The command without the folders of this machine, with files by their names."""
         return replace(self, settings=elsewhere(self.settings))
 

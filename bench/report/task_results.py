@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench import registry, taskfile
 from bench.api import Task
-from bench.cells.identity import cells_folder, pictures_file, predictions_file
+from bench.cells.identity import cells_folder, pictures_file
 from bench.cells.predictions import Predictions
 from bench.cells.record import Failure, Record
 from bench.data.task_data import open_data
@@ -108,10 +108,6 @@ class TaskResults:
         """Return the predictions of a cell: image_id, set, cluster, y, a, groups of further attributes, and logit."""
         images, logit = self.scored(cell)
         return images.assign(logit=logit)
-
-    def has_predictions(self, cell: Record) -> bool:
-        """Tell whether the predictions of a cell are there."""
-        return predictions_file(self.settings.results, cell.cell.identity).is_file()
 
     def pictures(self, cell: Record) -> dict[str, np.ndarray] | None:
         """Read the class activation maps and importance strips of a cell; None if it has none."""

@@ -85,9 +85,8 @@ def _report(args: argparse.Namespace) -> int:
         return report_archive(args.archive, args.reports, min_cell=args.min_cell)
     if args.paper or args.twins:
         names, place = (ITSELF, "paper") if args.paper else (TWINS, "phantom-twins")
-        if args.list:
-            return reports.list_paper(names, settings)
-        return reports.report_paper(names, args.reports / place, settings, min_cell=args.min_cell, only=args.only)
+        how = {"min_cell": args.min_cell, "only": args.only, "listed": args.list}
+        return reports.report_paper(names, args.reports / place, settings, **how)
     if args.list:
         return reports.list_artefacts(reports.with_results(settings) if args.all else [settings])
     if args.all:

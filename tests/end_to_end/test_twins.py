@@ -90,11 +90,11 @@ def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, mo
     first = Settings(names["skin-tone"], *(settings.results, settings.cache, None))
 
     def missing():
-        material = read(first)
-        return artefacts.of_paper(material, names), material
+        results = read(first)
+        return artefacts.of_paper(results, names), results
 
-    every, material = missing()
-    lines = once(line for item in every for line in item.lines(material))
+    every, results = missing()
+    lines = once(line for item in every for line in item.lines(results))
     assert lines
     monkeypatch.chdir(tmp_path)
     for command in map(str, lines):
@@ -105,8 +105,8 @@ def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, mo
         assert code == 0, f"{command}\n{capsys.readouterr()}"
     capsys.readouterr()
 
-    every, material = missing()
-    assert [item.name for item in every if not item.possible(material)] == []
+    every, results = missing()
+    assert [item.name for item in every if not item.possible(results)] == []
     assert report_paper(names, place, settings, min_cell=0) == 0
     said = capsys.readouterr()
     assert lines_with(said.err, "table-8", "6", "12") == snapshot(["table-8: 6 of 12 cells are there"]), (

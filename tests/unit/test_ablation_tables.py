@@ -11,7 +11,7 @@ from bench.tasks import RECIPES
 from tests import factory
 from tests.factory import task_info
 from tests.prose import lines_with
-from tests.unit.materials import material
+from tests.unit.fabricated import task_results
 
 RECIPE = RECIPES["small"]
 INFO = task_info(says="Finding on demo images.", ood=("near",))
@@ -113,7 +113,7 @@ def test_labels_name_parameters_in_words(spec, label):
 
 def test_files_of_ablations(tmp_path):
     found = cells("baseline", "swift", "diff_prune", "swift:steps=first")
-    files = write(material(found, [], INFO), tmp_path)
+    files = write(task_results(found, [], INFO), tmp_path)
     named = [file.name for file in files if file.name.startswith("ablation-")]
     assert named == [f"ablation-swift-steps.{kind}" for kind in ("tex", "md", "csv")]
     text = (tmp_path / "ablation-swift-steps.md").read_text()
@@ -142,12 +142,12 @@ def test_files_of_ablations(tmp_path):
     ]
     assert labels == ["tab:demo-small", "tab:demo-small-SWiFT-steps"]
     before = {file: file.read_bytes() for file in files}
-    write(material(found[::-1], [], INFO), tmp_path)
+    write(task_results(found[::-1], [], INFO), tmp_path)
     assert {file: file.read_bytes() for file in files} == before
 
     # Without its settings there is no such table any more.
     (tmp_path / "notes.md").write_text("mine")
-    write(material(split(found, [], RECIPE)[0].cells, [], INFO), tmp_path)
+    write(task_results(split(found, [], RECIPE)[0].cells, [], INFO), tmp_path)
     assert not list(tmp_path.glob("ablation-*"))
     assert (tmp_path / "notes.md").exists()
     assert (tmp_path / "main.md").read_bytes() == before[tmp_path / "main.md"]

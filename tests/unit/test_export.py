@@ -388,13 +388,13 @@ def test_what_is_missing_elsewhere_is_made_by_the_task_that_came_along(tmp_path)
         pack(tmp_path / "own.tar.gz", *contents(with_variants(tmp_path / "results", spec=spec)))
         assert not [name for name, data in members(tmp_path / "own.tar.gz").items() if b"zqfolder" in data]
         with opened(tmp_path / "own.tar.gz") as away:
-            assert str(away.line(["bmft"]).handed_on) == "bench run --task task.toml --methods bmft"
+            assert str(away.line(["bmft"]).portable) == "bench run --task task.toml --methods bmft"
             assert away.variant("epochs", 4) is None
             assert figure(away, "external").possible(away), spec
             assert set(sweeps.of_task(sweeps.variants(away, "external"))["x"]) == {0, 0.2, 0.4, 0.6, 0.8, 1}
     pack(tmp_path / "suite.tar.gz", *contents(site("north")))
     with opened(tmp_path / "suite.tar.gz") as away:
-        assert str(away.line(["bmft"]).handed_on) == "bench run --task phantom-cxr-age --methods bmft"
+        assert str(away.line(["bmft"]).portable) == "bench run --task phantom-cxr-age --methods bmft"
 
 
 def test_commands_of_a_task_without_runs_are_none(tmp_path):
@@ -452,7 +452,7 @@ def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_pa
     assert {name.split("/")[1] for name in inside} == {f"external-{share}" for share in (0.0, 0.4, 0.6, 0.8)}
     with opened(tmp_path / "a.tar.gz") as away:
         (line,) = figure(away, "external").lines(away)
-        assert str(line.handed_on) == "bench run --task phantom-cxr-age --methods swift --ablate external"
+        assert str(line.portable) == "bench run --task phantom-cxr-age --methods swift --ablate external"
         assert figure(away, "epochs").possible(away)
 
 

@@ -168,7 +168,7 @@ def test_a_group_without_a_class_has_no_curve() -> None:
     assert found[found["a"] == 0]["tpr"].notna().all()
     figure = roc.draw(found, INFO, "near")
     assert sentences_with(figure.legends[0].get_title().get_text(), "older") == snapshot(
-        ["Without a curve, for want of a class: older."]
+        ["Without a curve, because a class is missing: older."]
     )
 
 

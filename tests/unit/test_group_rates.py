@@ -16,7 +16,7 @@ from bench.report.render.table import csv
 from bench.report.tables.group_table import RATES, frame, section
 from bench.score.metrics import score_sets
 from tests.factory import GONE, changed, record, task_info
-from tests.unit.materials import material
+from tests.unit.fabricated import task_results
 
 INFO = task_info("phantom-cxr-age")
 SIZES = {"val": (60, 40, 40, 30), "near": (50, 30, 40, 9), "far": (30, 20, 25, 12)}
@@ -109,9 +109,9 @@ def test_of_a_set_with_a_small_cell_there_is_no_row(cells: list[dict[str, Any]],
 
 
 def test_it_is_an_artefact_of_every_task_with_cells(cells: list[dict[str, Any]]) -> None:
-    made = material(cells, [], INFO)
+    made = task_results(cells, [], INFO)
     (item,) = [item for item in artefacts(made) if item.name == "groups"]
     assert {*item.make(made)} == {"md", "html", "csv"}
     assert item.possible(made)
-    nothing = material([], [], INFO)
+    nothing = task_results([], [], INFO)
     assert [line.methods for line in item.lines(nothing)] == [("all",)]

@@ -10,6 +10,7 @@ import pytest
 from bench.report.rerun_commands import Line, once
 from bench.settings import Settings, of_task, read_settings
 from bench.verbs import reporting, runs
+from tests.factory import task_info
 
 TASK = "phantom-cxr-age"
 USUAL = Settings(TASK)
@@ -52,6 +53,16 @@ def test_a_pasted_line_has_the_settings_of_the_report(given):
     assert wanted.methods == ("swift:mask=hard,rate=0.1", "bmft")
 
 
+def test_hints_of_tables_have_the_settings_of_the_report_and_files_only_the_names():
+    asked = read("report", "--task", "own.toml:epochs=3", "--results", "my results", "--plugin", "my own.py")
+    info = task_info("own", settings=asked)
+    found = read(*shlex.split(info.command("run", methods="bmft", force=True))[1:])
+    assert found == replace(asked, methods="bmft", force=True)
+    assert info.command("metrics", "--recompute").endswith("--task own.toml:epochs=3 --results 'my results'")
+    assert info.portable.command("metrics", "--recompute") == "bench metrics --recompute --task own.toml:epochs=3"
+    assert task_info("own").command("run") == "bench run --task own --methods all"
+
+
 def test_usual_folders_are_not_named(monkeypatch):
     assert str(line(USUAL, "swift")) == f"bench run --task {TASK} --methods swift"
     assert str(line(USUAL, "all", verb="tune")) == f"bench tune --task {TASK} --methods all"
@@ -72,7 +83,7 @@ def test_lines_that_are_handed_on_lose_the_folders_of_this_machine(task, kept):
     files = {"plugins": (private / "m.py",), "splits": private / "s.csv", "baseline": private / "a b.pt"}
     one = line(Settings(task, private, private, private, **files), "swift:epsilon=0.2", "bmft")
     assert "zq" in str(one)
-    assert str(one.handed_on) == (
+    assert str(one.portable) == (
         f"bench run --task {kept} --methods swift:epsilon=0.2,bmft --plugin m.py --splits s.csv --baseline 'a b.pt'"
     )
 

@@ -64,7 +64,7 @@ def cells(**given):
     return [cell(title, fold, **given) for title in TITLES for fold in range(3)]
 
 
-def material(cells, **given):
+def task_results(cells, **given):
     settings = Settings("demo.toml", FOLDER / "results", FOLDER / "cache", None)
     info = dataclasses.replace(INFO, **given.pop("info", {}))
     task = dataclasses.replace(TASKS["phantom-cxr-age"], name="demo", folds=3)
@@ -73,14 +73,14 @@ def material(cells, **given):
 
 @cache
 def figure():
-    given = material(cells())
+    given = task_results(cells())
     return next(item for item in artefacts(given) if item.name == "trade-off").make(given)
 
 
-def shown(material):
+def shown(results):
     """Two tables, a figure, and one whose cells are missing."""
     line = Line(Settings(f"{FOLDER}/demo.toml", FOLDER, FOLDER, FOLDER, methods="swift", ablate="epochs"))
-    table = page_part(section(material.results), 2).encode()
+    table = page_part(section(results.results)).encode()
     return [
         Shown("main", "All methods.", {PART: table, "csv": b""}),
         Shown("trade-off", "Disparity against accuracy.", figure()),
@@ -89,8 +89,8 @@ def shown(material):
     ]
 
 
-def text_of(material, artefacts=()):
-    return page(material, [*shown(material), *artefacts]).decode()
+def text_of(results, artefacts=()):
+    return page(results, [*shown(results), *artefacts]).decode()
 
 
 def words_of(text):
@@ -100,7 +100,7 @@ def words_of(text):
 
 
 def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
-    text = text_of(material(cells()))
+    text = text_of(task_results(cells()))
     assert text.count(f'<p class="synthetic">{SYNTHETIC}</p>') == 1
     assert lines_with(text, "near", "far") == snapshot(
         [
@@ -119,14 +119,14 @@ def test_the_page_has_the_table_the_findings_the_figure_and_what_is_missing():
 
 def test_the_same_cells_give_the_same_bytes_in_whatever_order_they_are_read():
     read = [*cells(commit="b" * 40)[:7], *cells()[7:]]
-    one = material(read)
+    one = task_results(read)
     artefacts = shown(one)
-    assert page(material(read[::-1]), artefacts) == page(one, artefacts)
+    assert page(task_results(read[::-1]), artefacts) == page(one, artefacts)
 
 
 def test_provenance_says_which_code_made_how_many_cells_and_of_which_data():
     several = [cell(title, fold, commit="ab"[title == "Gamma"] * 40) for title in TITLES for fold in range(3)]
-    text = text_of(material(several))
+    text = text_of(task_results(several))
     row = '<tr><th scope="row">0.1.0</th><td>{}</td><td>3.11.7</td><td>torch 2.13.0</td><td>x86_64</td><td>{}</td></tr>'
     assert row.format("aaaaaaaaaaaa", 9) in text
     assert row.format("bbbbbbbbbbbb, files changed", 3) in text
@@ -146,7 +146,7 @@ def test_no_host_no_folder_and_no_image_is_named():
         f"{place}/beta/{IMAGE}: not a file of a cell",
     )
     kept = [item for item in cells() if (item.cell.title, item.cell.fold) != ("Gamma", 2)]
-    text = text_of(material(kept, failures=[failed], left_out=left_out))
+    text = text_of(task_results(kept, failures=[failed], left_out=left_out))
     assert sentences_with(text, "ValueError", "0") == snapshot(
         ["<p>Failed: Gamma, small, fold 2, seed 0: ValueError.</p>"]
     )
@@ -160,30 +160,30 @@ def test_no_host_no_folder_and_no_image_is_named():
 
 
 def test_a_failure_that_was_made_good_is_not_told():
-    assert "No cell failed." in text_of(material(cells(), failures=[failure(cell("Gamma", 2))]))
+    assert "No cell failed." in text_of(task_results(cells(), failures=[failure(cell("Gamma", 2))]))
 
 
 def test_small_cells_are_withheld_from_the_page_too():
     near = (131, 67, 59, 7)
-    given = material(cells(near=near), info={"min_cell": 10})
+    given = task_results(cells(near=near), info={"min_cell": 10})
     text = text_of(given)
     for count in (*near, 198, 66, 190, 74):
         assert not re.search(rf"(?<![\d.]){count}(?![\d.])", words_of(text)), count
     assert '<th scope="row">near</th><td>all</td><td>264</td>' in text, "its size is no secret"
-    tiny = text_of(material(cells(near=(3, 2, 2, 1)), info={"min_cell": 10}))
+    tiny = text_of(task_results(cells(near=(3, 2, 2, 1)), info={"min_cell": 10}))
     assert '<th scope="row">near</th><td>all</td><td>&lt;10</td>' in tiny, "that of a set so small is"
 
 
 def test_no_size_follows_from_a_validation_set_with_a_small_cell():
     small = [changed(item, groups={"val": {"older": {"positives": 4}}}) for item in cells()]
-    text = text_of(material(small, info={"min_cell": 10}))
+    text = text_of(task_results(small, info={"min_cell": 10}))
     assert '<th scope="row">external</th><td>1</td><td>–</td>' in text
     assert "173" not in words_of(text)
 
 
 def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
     old = [changed(item, metrics_version=0) for item in cells()]
-    given = material(
+    given = task_results(
         old, left_out=("results/cells/tiny/small/swift/f0-s0.json: stale; `bench run` again <replaces> it",)
     )
     given = dataclasses.replace(given, cells=cells())
@@ -197,7 +197,7 @@ def test_commands_in_sentences_are_code_and_what_is_in_them_is_text():
 def test_markup_in_names_is_text():
     evil = "<script>alert(1)</script>"
     sneaky = [changed(item, title=item.cell.title + evil) for item in cells()]
-    given = material(sneaky, info={"says": evil})
+    given = task_results(sneaky, info={"says": evil})
     text = text_of(given, [Shown("figure-9", evil, {}, (Line(given.settings).of([evil]),))])
     assert evil not in text
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
@@ -205,9 +205,8 @@ def test_markup_in_names_is_text():
 
 def test_a_report_text_is_below_its_section_and_markup_in_it_is_text():
     table = Table([Column("a", "left"), Column("b")], [["x_y", Entry(1, mark="second")]])
-    text = page_part(
-        Section("Title", [Section("Part", [table, "<img src=x> [a](javascript:b), `run <it>`", ["one"]])]), 2
-    )
+    body = [Section("Part", [table, "<img src=x> [a](javascript:b), `run <it>`", ["one"]])]
+    text = page_part(Section("Title", body))
     assert "Title" not in text
     assert "<h3>Part</h3>" in text
     assert '<th scope="row">x_y</th><td class="number"><ins>1.000</ins></td>' in text
@@ -217,19 +216,19 @@ def test_a_report_text_is_below_its_section_and_markup_in_it_is_text():
 
 
 def test_the_line_of_a_task_says_where_a_gap_is_smaller_and_where_none_is():
-    assert found(material(cells()).results) == snapshot(
+    assert found(task_results(cells()).results) == snapshot(
         "4 methods, 3 of 3 folds. EOdds lower than Baseline's on near (Alpha, Beta and Gamma); far (Alpha, Beta and Gamma)."
     )
     alike = [cell(title, fold, eodds=0.2) for title in TITLES for fold in range(3)]
-    assert found(material(alike).results) == snapshot(
+    assert found(task_results(alike).results) == snapshot(
         "4 methods, 3 of 3 folds. No method's reduction of EOdds is supported by the fold spread."
     )
-    alone = material([cell("Baseline", 0)]).results
+    alone = task_results([cell("Baseline", 0)]).results
     assert found(alone) == snapshot("1 method, 1 of 3 folds. Nothing is compared.")
 
 
 def test_the_index_links_every_task():
-    one = material(cells()).results
+    one = task_results(cells()).results
     other = dataclasses.replace(one, info=dataclasses.replace(one.info, name="demo:external=0.2", synthetic=False))
     text = index([one, other]).decode()
     assert '<a href="demo/index.html">demo</a>' in text
@@ -258,7 +257,7 @@ def window(tmp_path_factory):
 
 @pytest.fixture
 def file(tmp_path):
-    given = material(cells())
+    given = task_results(cells())
     file = tmp_path / NAME
     file.write_bytes(page(given, shown(given)))
     return file
@@ -300,8 +299,8 @@ def test_a_keyboard_sorts_too(window, file):
 @needs_chromium
 def test_what_is_undefined_stands_last_either_way_and_signs_count(window, tmp_path):
     rows = list(zip("abcde", ("–", "+0.2", "−0.5", "<10", "0.1 ± 0.3"), strict=True))
-    signs = page_part(Section("Signs", [Table([Column("m", "left"), Column("v")], rows)]), 2)
-    given = material(cells())
+    signs = page_part(Section("Signs", [Table([Column("m", "left"), Column("v")], rows)]))
+    given = task_results(cells())
     table = Shown("main", "", {}), Shown("signs", "Signs.", {PART: signs.encode()})
     (tmp_path / NAME).write_bytes(page(given, table))
     window.open(tmp_path / NAME)

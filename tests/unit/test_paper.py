@@ -56,7 +56,7 @@ def cells(task, *specs, folds=2, backbone=None, groups=None):
     return made
 
 
-def material(spec, found, known=None, failures=(), min_cell=0):
+def task_results(spec, found, known=None, failures=(), min_cell=0):
     """TaskResults of a task of the suite; `known` is that of others, so that nothing is read."""
     task = TASKS[spec]
     grouped = task.attribute.grouped
@@ -81,14 +81,14 @@ def material(spec, found, known=None, failures=(), min_cell=0):
 def twins(**found):
     known: dict = {}
     for name in TWINS.values():
-        material(name, found.get(name.replace("-", "_"), []), known)
+        task_results(name, found.get(name.replace("-", "_"), []), known)
     return known
 
 
-def table(name, material, made=None):
-    every = artefacts.artefacts(material) if made is None else made
+def table(name, results, made=None):
+    every = artefacts.artefacts(results) if made is None else made
     (item,) = artefacts.chosen(every, name)
-    return {kind: data.decode() for kind, data in item.make(material).items()}
+    return {kind: data.decode() for kind, data in item.make(results).items()}
 
 
 def test_layouts_are_those_of_the_published_numbers():
@@ -152,7 +152,7 @@ def test_a_task_on_more_than_two_groups_has_table_5_alone():
 
 def test_best_and_second_are_those_of_the_rows_that_are_shown():
     rows = ["swift:reinit=none", "swift:reinit=full", "swift"]
-    found = material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", *rows))
+    found = task_results("phantom-cxr-age", cells("phantom-cxr-age", "baseline", *rows))
     made = table("table-9", found)
     lines = [line for line in made["md"].splitlines() if line.startswith("| ")][2:]
     assert lines == [
@@ -208,7 +208,7 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
 def test_a_row_that_failed_is_not_called_not_run():
     done = cells("phantom-cxr-age", "swift", folds=5)
     failed = failure(*cells("phantom-cxr-age", "swift:normalise=zscore", folds=1), message="at /home/someone")
-    made = table("table-7", material("phantom-cxr-age", done, failures=[failed]))
+    made = table("table-7", task_results("phantom-cxr-age", done, failures=[failed]))
     assert "| z-score | failed |" in made["md"]
     assert sentences_with(made["md"], "NonFinite") == snapshot(
         ["- Failed: SWiFT (normalise zscore), fold 0: NonFinite (why: in the results)"]
@@ -220,7 +220,7 @@ def test_another_backbone_is_another_table():
     found = cells("skin-tone", *TEN, backbone="resnet50") + cells("skin-tone", "swift", backbone="efficientnet_b3")
     known: dict = {}
     for name in ITSELF:
-        material(name, found if name == "skin-tone" else [], known)
+        task_results(name, found if name == "skin-tone" else [], known)
     root = known["skin-tone"]
     every = artefacts.of_paper(root, ITSELF)
     first, second = (pd.read_csv(io.StringIO(table(f"table-{n}", root, every)["csv"])) for n in (1, 2))
@@ -239,7 +239,7 @@ def test_another_backbone_is_another_table():
 def test_small_cells_are_withheld_here_too():
     few = {"up to 65": (75, 3), "over 65": (75, 25)}
     found = cells("phantom-cxr-age", "swift", "swift:normalise=zscore", groups=few)
-    made = table("table-7", material("phantom-cxr-age", found, min_cell=10))
+    made = table("table-7", task_results("phantom-cxr-age", found, min_cell=10))
     lines = [line for line in made["md"].splitlines() if line.startswith("| ")][2:]
     assert lines == [
         "| z-score |" + " <ins>0.790 ± 0.000</ins> | – | – |" * 2,
@@ -252,7 +252,7 @@ def test_small_cells_are_withheld_here_too():
 
 
 def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
-    found = artefacts.artefacts(material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
+    found = artefacts.artefacts(task_results("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
     assert [item.name for item in artefacts.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
     assert len({item.name for item in found}) == len(found)
     with pytest.raises(UnknownName) as error:
@@ -269,8 +269,8 @@ def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
 
 def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
     known: dict = {}
-    material("phantom-cxr-age-groups", cells("phantom-cxr-age-groups", "baseline", folds=5), known)
-    found = material("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift", folds=3), known)
+    task_results("phantom-cxr-age-groups", cells("phantom-cxr-age-groups", "baseline", folds=5), known)
+    found = task_results("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift", folds=3), known)
     lines = artefacts.listing(artefacts.artefacts(found), found)
     by_name = {line.split()[0]: place for place, line in enumerate(lines) if not line.startswith(" ")}
     assert re.fullmatch(r"table-7 +Table 7 +3 of 10 +how importances are normalised", lines[by_name["table-7"]])

@@ -30,7 +30,7 @@ from bench.seeds import seed_of
 from tests.factory import Record, record, task_info
 from tests.latex import compile_tables, needs_latex
 from tests.prose import lines_with, sentences_with
-from tests.unit.materials import material
+from tests.unit.fabricated import task_results
 
 INFO = task_info("phantom-cxr-age", synthetic=False)
 METHODS = {"baseline": 1.0, "good": 0.1, "same": 0.97}
@@ -121,7 +121,7 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
         file = predictions_file(tmp_path, Cell(INFO.name, "small", known.spec, known.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
         write_predictions(file, stored(item).rename(columns={"a": "a_age"}))
-    given = material(CELLS, [], INFO, tmp_path)
+    given = task_results(CELLS, [], INFO, tmp_path)
     write(given, tmp_path / "report", [item for item in artefacts(given) if item.name == "main"])
     page, text = ((tmp_path / "report" / f"main.{kind}").read_text() for kind in ("md", "tex"))
     row = rows(bootstrapped())["good"]

@@ -45,17 +45,17 @@ def save(settings):
     return store
 
 
-def left_out(material):
-    return [line.rpartition("/")[2] for line in material.left_out]
+def left_out(results):
+    return [line.rpartition("/")[2] for line in results.left_out]
 
 
 def test_whole_cells_are_read(settings, save):
     cells = [save(spec, fold) for spec in ("baseline", "swift") for fold in (0, 1)]
-    material = read(settings)
-    assert [item.cell.spec for item in material.cells] == [cell.spec for cell in cells]
-    assert material.left_out == ()
-    assert material.predictions(material.cells[0])["logit"].tolist() == [0.5]
-    assert material.pictures(material.cells[0]) is None
+    results = read(settings)
+    assert [item.cell.spec for item in results.cells] == [cell.spec for cell in cells]
+    assert results.left_out == ()
+    assert results.predictions(results.cells[0])["logit"].tolist() == [0.5]
+    assert results.pictures(results.cells[0]) is None
 
 
 def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
@@ -77,10 +77,10 @@ def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
     (root / "notes.txt").write_text("mine")
     (root / "small" / "summary.json").write_text("{}")
 
-    material = read(settings)
-    assert [item.cell.fold for item in material.cells] == [0]
-    assert material.failures == []
-    assert left_out(material) == snapshot(
+    results = read(settings)
+    assert [item.cell.fold for item in results.cells] == [0]
+    assert results.failures == []
+    assert left_out(results) == snapshot(
         [
             "notes.txt: not a file of a cell",
             "f0-s0 (copy).json: not a file of a cell",
@@ -95,8 +95,8 @@ def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
             "summary.json: not a file of a cell",
         ]
     )
-    assert capsys.readouterr().err.count("left out: ") == len(material.left_out)
-    assert material.results.column("small", "ood_neutral", "auc")[0].n == 1
+    assert capsys.readouterr().err.count("left out: ") == len(results.left_out)
+    assert results.results.column("small", "ood_neutral", "auc")[0].n == 1
 
 
 def test_stale_cells_are_not_averaged_with_fresh_ones(settings, save):
@@ -107,9 +107,9 @@ def test_stale_cells_are_not_averaged_with_fresh_ones(settings, save):
         hash="0" * 64,
         scores={name: {**SCORES, "auc": 1.0} for name in SETS},
     )
-    material = read(settings)
-    assert left_out(material) == snapshot(["f1-s0.json: stale; `bench run` again replaces it"])
-    row = material.results.column("small", "ood_neutral", "auc")[0]
+    results = read(settings)
+    assert left_out(results) == snapshot(["f1-s0.json: stale; `bench run` again replaces it"])
+    row = results.results.column("small", "ood_neutral", "auc")[0]
     assert (row.mean, row.n) == (0.25, 1)
     assert math.isnan(row.std)
 
@@ -120,14 +120,14 @@ def test_predictions_that_are_gone_or_changed_take_their_cell_along(settings, sa
     predictions_file(settings.results, Cell("tiny", "small", "baseline", 0, 0)).unlink()
     file = predictions_file(settings.results, Cell("tiny", "small", "baseline", 1, 0))
     file.write_bytes(file.read_bytes()[:-7])
-    material = read(settings)
-    assert left_out(material) == snapshot(
+    results = read(settings)
+    assert left_out(results) == snapshot(
         [
             "f0-s0.json: its predictions are missing",
             "f1-s0.json: its predictions are damaged or of another run: `bench run --force` makes them anew",
         ]
     )
-    assert not material.cells
+    assert not results.cells
 
 
 def test_a_failure_of_another_place_is_named(settings, save):
@@ -136,15 +136,15 @@ def test_a_failure_of_another_place_is_named(settings, save):
     save_failure(settings.results, dataclasses.replace(cell, fold=1), failed)
     assert len(read(settings).failures) == 1
     failure_file(settings.results, dataclasses.replace(cell, fold=1)).rename(failure_file(settings.results, cell))
-    material = read(settings)
-    assert material.failures == []
-    assert left_out(material) == snapshot(["f1-s0, whose place is another"])
+    results = read(settings)
+    assert results.failures == []
+    assert left_out(results) == snapshot(["f1-s0, whose place is another"])
 
 
 def test_a_variant_is_read_once_and_only_where_it_has_cells(settings, save):
     save("baseline")
-    material = read(settings)
-    assert material.variant("external", 0.2) is None
-    assert material.variant("external", 1.0) is material
+    results = read(settings)
+    assert results.variant("external", 0.2) is None
+    assert results.variant("external", 1.0) is results
     (settings.results / "cells/tiny+external-0.2").mkdir()
-    assert material.variant("external", 0.2) is None
+    assert results.variant("external", 0.2) is None

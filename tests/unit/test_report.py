@@ -36,7 +36,7 @@ from tests import factory
 from tests.factory import Record, changed, record, task_info
 from tests.latex import compile_tables, needs_latex
 from tests.prose import lines_with, plain, sentences_with
-from tests.unit.materials import material
+from tests.unit.fabricated import task_results
 
 INFO = task_info(says="Finding on demo images.")
 TITLES = ("Baseline", "A", "B", "C")
@@ -404,16 +404,16 @@ def test_latex_compiles(tmp_path: Path, sets: tuple[str, ...]) -> None:
 
 def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
     cells = noise(1)
-    first = write(material(cells, [], INFO), tmp_path / "one")
+    first = write(task_results(cells, [], INFO), tmp_path / "one")
     assert [file.name for file in first][:5] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
     assert sorted(tmp_path.glob("one/.*")) == []
     stored = tmp_path / "cells.pickle"
     stored.write_bytes(pickle.dumps(cells[::-1]))
     code = (
         "import json, pathlib, pickle, sys; from bench.report import TaskInfo, write;"
-        "from tests.unit.materials import material; cells, info, folder = sys.argv[1:];"
+        "from tests.unit.fabricated import task_results; cells, info, folder = sys.argv[1:];"
         "cells = pickle.loads(pathlib.Path(cells).read_bytes());"
-        "write(material(cells, [], TaskInfo(**json.loads(info))), pathlib.Path(folder))"
+        "write(task_results(cells, [], TaskInfo(**json.loads(info))), pathlib.Path(folder))"
     )
     info = json.dumps(dataclasses.asdict(INFO) | {"ood": ["near", "far"]})
     environment = os.environ | {"PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1"}
@@ -431,24 +431,24 @@ def test_nothing_is_replaced_unless_all_can_be_made(tmp_path: Path, monkeypatch:
     (tmp_path / "main.md").write_text("before")
     monkeypatch.setattr(trade_off, "draw", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write(material(noise(1), [], INFO), tmp_path)
+        write(task_results(noise(1), [], INFO), tmp_path)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotWritten) as error:
-        write(material(noise(1), [], INFO), tmp_path / "file")
+        write(task_results(noise(1), [], INFO), tmp_path / "file")
     assert plain(error.value, tmp_path) == snapshot(
         "<tmp>/file cannot be written: File exists. Finished cells are kept; run the same command again to resume."
     )
 
 
 def test_a_file_is_replaced_never_written_over(tmp_path: Path) -> None:
-    write(material(noise(1), [], INFO), tmp_path)
+    write(task_results(noise(1), [], INFO), tmp_path)
     before = (tmp_path / "main.csv").read_bytes()
     (tmp_path / "open.csv").hardlink_to(tmp_path / "main.csv")
-    write(material(noise(2), [], INFO), tmp_path)
+    write(task_results(noise(2), [], INFO), tmp_path)
     assert (tmp_path / "open.csv").read_bytes() == before
     assert (tmp_path / "main.csv").read_bytes() != before
 

@@ -18,7 +18,7 @@ from bench.report.words.notes import reading
 from bench.score.definitions import METRICS
 from tests.factory import WIDE, changed, record, scores, task_info
 from tests.prose import lines_with, sentences_with
-from tests.unit.materials import material
+from tests.unit.fabricated import task_results
 
 INFO = task_info(synthetic=False, min_cell=10)
 
@@ -168,7 +168,7 @@ def test_images_of_trials_are_not_counted_either():
 
 
 def test_a_report_of_nothing_but_small_sets_can_be_written(tmp_path):
-    files = write(material(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO), tmp_path)
+    files = write(task_results(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO), tmp_path)
     assert [file.name for file in files][:5] == ["main.tex", "main.md", "main.csv", "trade-off.pdf", "trade-off.png"]
     results = collect(cells(near=SMALL, far=SMALL, val=SMALL), [], INFO)
     assert trade_off.draw(frames.by_fold(results), INFO, results.backbones).axes

@@ -35,8 +35,8 @@ def cell(spec: str, fold: int, task: str = TASK, n: int = 350, auc: float = 0.8,
     return record(spec, fold, task=task, external=n, scores=by_set, cost=cost, log=log)
 
 
-def material(place: Path, given: dict[str, list[Record]], min_cell: int = 0) -> TaskResults:
-    """The material of the task and of its variants, by spec; their cells stand nowhere."""
+def task_results(place: Path, given: dict[str, list[Record]], min_cell: int = 0) -> TaskResults:
+    """The results of the task and of its variants, by spec; their cells are not on disk."""
     settings = Settings(TASK, place, place / "cache", None)
     known: dict[str, TaskResults] = {}
     for spec, cells in given.items():
@@ -56,11 +56,11 @@ def external(place: Path, shares: tuple[float, ...] = ablate.EXTERNAL, min_cell:
             for spec in ("baseline", "swift")
             for fold in range(3)
         ]
-    return material(place, given, min_cell)
+    return task_results(place, given, min_cell)
 
 
-def entry(material: TaskResults, name: str) -> artefacts.Artefact:
-    return next(item for item in artefacts.artefacts(material) if item.name == name)
+def entry(results: TaskResults, name: str) -> artefacts.Artefact:
+    return next(item for item in artefacts.artefacts(results) if item.name == name)
 
 
 def test_the_curve_of_the_external_set_has_all_its_sizes(tmp_path: Path) -> None:
@@ -108,12 +108,12 @@ def test_curves_are_not_drawn_where_everything_is_suppressed(tmp_path: Path) -> 
 
 def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [cell(spec, fold, near=FEW) for spec in ("baseline", "swift") for fold in range(2)]
-    found = material(tmp_path, {TASK: cells}, min_cell=10)
+    found = task_results(tmp_path, {TASK: cells}, min_cell=10)
     others, bare = entry(found, "roc-far").lines(found)
     assert (bare.methods, bare.settings.force) == (("baseline", "swift"), True)
     assert (len(others.methods), others.settings.force) == (9, False)
     assert entry(found, "roc-far").count(found)[0] == 0
-    nothing = material(tmp_path / "nothing", {TASK: []})
+    nothing = task_results(tmp_path / "nothing", {TASK: []})
     assert [line.settings.force for line in entry(nothing, "roc-far").lines(nothing)] == [False]
     for item in cells[:3]:
         file = predictions_file(tmp_path, Cell(TASK, "small", item.cell.spec, item.cell.fold, 0))
@@ -131,7 +131,7 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
 
 @pytest.mark.parametrize("field", ["epochs", "external", "reset_share"])
 def test_what_is_missing_is_made_by_the_line_that_is_printed(tmp_path: Path, field: str) -> None:
-    found = material(tmp_path, {TASK: [cell(spec, 0) for spec in ("baseline", "swift")]})
+    found = task_results(tmp_path, {TASK: [cell(spec, 0) for spec in ("baseline", "swift")]})
     name = {"epochs": "figure-4", "external": "figure-7", "reset_share": "figure-6"}[field]
     (line,) = entry(found, name).lines(found)
     args = cli._parser().parse_args(shlex.split(str(line))[1:])
@@ -156,7 +156,7 @@ def test_the_star_stands_at_the_share_that_was_logged(tmp_path: Path) -> None:
     shares = [f"swift:reset_share={share / 10}" for share in range(1, 10)]
     cells = [cell(spec, fold) for spec in ("baseline", "swift") for fold in range(5)]
     cells += [cell(spec, fold, auc=0.7) for spec in shares for fold in range(2)]
-    found = material(tmp_path, {TASK: cells})
+    found = task_results(tmp_path, {TASK: cells})
     frame = sweeps.of_head(found)
     auc = frame[(frame["set"] == "near") & (frame["metric"] == "auc")]
     star, line = auc[auc["own"]], auc[~auc["own"] & (auc["spec"] == "swift")]

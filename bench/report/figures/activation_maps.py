@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bench.report.numbers.aggregate import SYNTHETIC
 
-NOT_TO_BE_SHOWN = "Images of patients: not to be handed on"
+NOT_TO_BE_SHOWN = "Images of patients: do not pass on"
 NOTE = (
     "Bright: speaks for the predicted class, each map from 0 to its own largest value; the line is at half of it.\n"
     "p: probability of {positive}, ✗: wrong. "

@@ -120,5 +120,5 @@ def _legend(figure: Figure, frame: pd.DataFrame, groups: Sequence[str], title: s
     folds = frame.groupby(["backbone", "spec"])["fold"].nunique().max()
     says = f"{title}: means over {folds} folds at equal false positive rates, bands ± std (ddof 1).\n"
     says += "Markers: threshold 0.5."
-    says += f" Without a curve, for want of a class: {', '.join(lacking)}." if lacking else ""
+    says += f" Without a curve, because a class is missing: {', '.join(lacking)}." if lacking else ""
     style.legend(figure, entries, says)

@@ -26,7 +26,7 @@ Style = dict[str, Any]
 
 ONE_COLUMN, TWO_COLUMNS, ROW = 3.5, 7.0, 1.75  # inches: widths of a figure, height of a row of small panels
 PALE = 0.4
-"""Opacity of what is drawn but deserves less attention."""
+"""Opacity of what deserves less attention."""
 REFERENCE: Style = {"color": "0.6", "linewidth": 0.6, "linestyle": (0, (4, 3)), "zorder": 0}
 """The line at Baseline."""
 MEAN: Style = {"linestyle": "none", "markersize": 6, "markeredgecolor": "black", "markeredgewidth": 0.5}

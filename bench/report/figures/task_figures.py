@@ -85,7 +85,7 @@ def figure_5(results: TaskResults) -> Figure | None:
         print("figure-5 shows single images: it is not made with --min-cell", file=sys.stderr)
         return None
     if not info.synthetic:
-        print("figure-5 holds images of patients: it must not be handed on", file=sys.stderr)
+        print("figure-5 shows images of patients: do not pass it on", file=sys.stderr)
     frame = _maps(results)
     return activation_maps.cams(frame, _images(results, frame["image_id"]), synthetic=info.synthetic)
 

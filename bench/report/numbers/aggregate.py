@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from math import nan
 from statistics import mean
@@ -83,9 +84,14 @@ class Results:
         """Return a name with its backbone, which is left out if there is only one."""
         return f"{name}, {backbone}" if len(self.backbones) > 1 else name
 
+    @cached_property
+    def columns(self) -> dict[tuple[str, str, str], list[Row]]:
+        """The rows by backbone, set and metric."""
+        return grouped(((row.backbone, row.set, row.metric), row) for row in self.rows)
+
     def column(self, backbone: str, name: str, metric: str) -> list[Row]:
         """Return one column of the printed table: the rows of a backbone, set and metric."""
-        return [row for row in self.rows if (row.backbone, row.set, row.metric) == (backbone, name, metric)]
+        return self.columns.get((backbone, name, metric), [])
 
     def costs(self, backbone: str) -> list[Row]:
         """Return the column of costs, which has every method whichever sets it was scored on."""

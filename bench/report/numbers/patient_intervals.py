@@ -36,12 +36,12 @@ Watch = Callable[[str, int, int], None]
 class Bootstrapped:
     """Metrics of all models on bootstrapped patients.
 
-    `draws` are by set; `images` and `patients` count a set; `without` names the models that have no draws, by reason.
+    `draws` and the numbers of images and of `patients` are by set. `without` names the models that have no draws, by
+    reason.
     """
 
     draws: Mapping[str, Samples]
-    images: Mapping[str, int]
-    patients: Mapping[str, int]
+    patients: Mapping[str, tuple[int, int]]
     without: Mapping[str, frozenset[Spec]]
 
 
@@ -59,7 +59,7 @@ def bootstrap_patients(
         except (OSError, ValueError) as error:  # for a truncated file pyarrow raises a ValueError
             without.append((GONE if isinstance(error, FileNotFoundError) else UNREADABLE, _spec(item)))
     gone = suppressed(cells, info)
-    draws, images, patients = {}, {}, {}
+    draws, patients = {}, {}
     for name in (name for name in info.ood if name not in gone):
         sample, logits, others = _aligned(models, name, len(info.group_names))
         without += [(OTHER, spec) for spec in others]
@@ -73,18 +73,18 @@ def bootstrap_patients(
             watch=lambda done, total, name=name: watch(name, done, total),
         )
         draws[name] = _by_spec([cell for cell, _ in logits], values, info.columns)
-        images[name], patients[name] = len(sample.y), sample.patients
-    return Bootstrapped(draws, images, patients, {why: frozenset(specs) for why, specs in grouped(without).items()})
+        patients[name] = len(sample.y), sample.patients
+    return Bootstrapped(draws, patients, {why: frozenset(specs) for why, specs in grouped(without).items()})
 
 
 def over_patients(results: Results, bootstrapped: Bootstrapped) -> Results:
     """Add intervals and p over patients to the rows that may be compared, and p of the first against the second."""
-    columns = grouped(((row.backbone, row.set, row.metric), row) for row in results.rows)
+    columns = results.columns
     draws = {place: bootstrapped.draws.get(place[1], {}) for place in columns}
     return replace(
         results,
         rows=tuple(row for place, column in columns.items() for row in _compared(column, draws[place])),
-        patients={name: (bootstrapped.images[name], count) for name, count in bootstrapped.patients.items()},
+        patients=bootstrapped.patients,
         seconds={
             place: _against(*pair, draws[place]).p for place, column in columns.items() if (pair := leading(column))
         },

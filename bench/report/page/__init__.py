@@ -25,7 +25,7 @@ from bench.report.numbers.aggregate import SYNTHETIC, Results
 from bench.report.numbers.comparison import why_not_published
 from bench.report.numbers.task_info import label_of, unresolved
 from bench.report.page.provenance import provenance
-from bench.report.render.document import PART, PART_LEVEL, Section, environment, named, page_part
+from bench.report.render.document import PART, Section, environment, named, page_part
 from bench.report.render.text import listed
 from bench.report.rerun_commands import Line, once
 from bench.report.tables import main_table
@@ -71,10 +71,10 @@ def page(results: TaskResults, artefacts: Sequence[Shown]) -> bytes:
         groups=listed(info.group_names),
         found=found(table),
         findings=findings(table),
-        main=page_part(Section("", main_table.tables(table)), PART_LEVEL),
+        main=page_part(Section("", main_table.tables(table))),
         main_files=named(MAIN, shown[MAIN].files) if MAIN in shown else (),
         sections=_sections([item for name, item in shown.items() if name != MAIN]),
-        provenance=page_part(Section("", provenance(table, results.cells, results.task)), PART_LEVEL),
+        provenance=page_part(Section("", provenance(table, results.cells, results.task))),
         failures=[
             # Without the message of the error, which may name an image.
             f"Failed: {label_of(item.cell)}, {item.cell.backbone}, fold {item.cell.fold}, seed {item.cell.seed}: "
@@ -82,7 +82,7 @@ def page(results: TaskResults, artefacts: Sequence[Shown]) -> bytes:
             for item in unresolved(results.failures, results.cells)
         ],
         missing=[item.title for item in artefacts if item.missing],
-        lines=[str(line.handed_on) for line in once(line for item in artefacts for line in item.missing)],
+        lines=[str(line.portable) for line in once(line for item in artefacts for line in item.missing)],
         left_out=_left_out(results.left_out),
         unpublished=why_not_published(info).strip(),
     )

@@ -41,13 +41,11 @@ class Float:
 
 PART = "html"
 """Suffix of a report text as a part of a page, which is not written as a file."""
-PART_LEVEL = 2
-"""Level of the heading above a part of a page."""
 
 
 def written(section: Section) -> dict[str, str]:
     """Return a report text by suffix: as Markdown, and as the part of a page that shows it."""
-    return {"md": markdown(section), PART: page_part(section, PART_LEVEL)}
+    return {"md": markdown(section), PART: page_part(section)}
 
 
 def named(stem: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -73,9 +71,9 @@ def markdown(section: Section, level: int = 1) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def page_part(section: Section, level: int) -> Markup:
-    """Return a section without its title as a part of a page in which its title is a heading of this level."""
-    return Markup(environment().get_template("part.html.j2").module.part(section, level))  # type: ignore[attr-defined]
+def page_part(section: Section) -> Markup:
+    """Return a section without its title as a part of a page, whose headings are below the second level."""
+    return Markup(environment().get_template("part.html.j2").module.part(section, 2))  # type: ignore[attr-defined]
 
 
 @cache

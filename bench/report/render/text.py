@@ -1,4 +1,4 @@
-"""Text for each medium: what LaTeX, Markdown and HTML would read as markup is escaped here and nowhere else."""
+"""Text for each medium: LaTeX, Markdown and HTML are escaped here and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from math import isfinite
 from markupsafe import Markup, escape
 
 UNDEFINED = "–"
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _TEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -19,17 +20,17 @@ _TEX = {
 
 
 def tex(text: object) -> str:
-    """Escape text for plain pdflatex; letters outside Latin-1 and control characters become a question mark."""
+    """Escape text for plain pdflatex; letters outside Latin-1 become question marks, control characters spaces."""
     return "".join(_TEX.get(sign, sign if sign.isascii() or _known(sign) else "?") for sign in _one_line(text))
 
 
 def md(text: object) -> str:
-    """Escape what Markdown or HTML would read as markup."""
-    return re.sub(r"([\\`*_\[\]|<>&~$])", lambda match: _entity(match.group(1)), _one_line(text))
+    """Escape Markdown, and HTML in it."""
+    return re.sub(r"([\\`*_\[\]|<>&~$])", lambda match: _ENTITIES.get(match[1], f"\\{match[1]}"), _one_line(text))
 
 
 def html(text: object) -> Markup:
-    """Escape what HTML would read as markup."""
+    """Escape HTML."""
     return escape(_one_line(text))
 
 
@@ -49,12 +50,12 @@ def html_prose(text: object) -> Markup:
 
 
 def number(value: float, decimals: int) -> str:
-    """Return a number with fixed decimals, or – for what is undefined."""
+    """Return a number with fixed decimals, or – if it is undefined."""
     return f"{value:.{decimals}f}" if isfinite(value) else UNDEFINED
 
 
 def signed(value: float, decimals: int) -> str:
-    """Return a difference with its sign, without a minus before a zero."""
+    """Return a difference with its sign; a rounded zero has a plus."""
     shown = round(value, decimals) + 0.0
     return f"{shown:+.{decimals}f}".replace("-", "−") if isfinite(shown) else UNDEFINED
 
@@ -75,7 +76,7 @@ def _prose(text: object, escaped: Callable[[object], str], code: str) -> str:
 
 
 def _spans(text: object) -> list[tuple[str, bool]]:
-    """Cut a sentence into parts; those in backticks are marked true."""
+    """Split a sentence into parts, each with whether it is in backticks."""
     return [(part, bool(place % 2)) for place, part in enumerate(re.split("`([^`]+)`", _one_line(text))) if part]
 
 
@@ -85,7 +86,3 @@ def _one_line(text: object) -> str:
 
 def _known(sign: str) -> bool:
     return sign.isalpha() and "À" <= sign <= "ÿ" and sign not in "ÐðÞþ"
-
-
-def _entity(sign: str) -> str:
-    return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(sign, "\\" + sign)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isnan, nan
 
 from bench.report.numbers.aggregate import BASELINE, Results
+from bench.report.numbers.grouping import grouped
 from bench.report.numbers.patient_intervals import lost, sizes
 from bench.report.numbers.ranking import DECIMALS, Row, leading
 from bench.report.render.text import listed
@@ -78,18 +79,21 @@ def _place(results: Results, backbone: str, name: str) -> str:
 
 
 def _over_folds(column: Sequence[Row], title: str, gap: bool) -> list[str]:
-    lower = [row for row in column if row.separable and row.difference < 0]
-    higher = [row for row in column if row.separable and row.difference > 0]
+    sides = _sides(row for row in column if row.separable)
     sentences = [
-        f"{title} is {word} than Baseline's with {listed(map(_change, rows))}."
-        for word, rows in (("lower", lower), ("higher", higher))
-        if rows
+        f"{title} is {word} than Baseline's with {listed(map(_change, rows))}." for word, rows in sides.items()
     ]
-    if gap and not lower and any(row.compared for row in column):
+    if gap and "lower" not in sides and any(row.compared for row in column):
         sentences.append(f"No method's reduction of {title} is supported by the fold spread.")
     if rest := not_separable(column):
         sentences.append(f"Not separable from Baseline on {title}: {', '.join(rest)}.")
     return sentences + _untested(column, title)
+
+
+def _sides(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the rows that are lower than Baseline, then those that are higher."""
+    ordered = sorted(rows, key=lambda row: not row.difference < 0)
+    return grouped(("lower" if row.difference < 0 else "higher", row) for row in ordered)
 
 
 def _change(row: Row) -> str:
@@ -110,11 +114,8 @@ def _over_patients(column: Sequence[Row], title: str) -> list[str]:
     tested = [row for row in column if not isnan(row.p_patients_holm)]
     if not tested:
         return []
-    lower = [row.label for row in tested if row.separable_patients and row.difference < 0]
-    higher = [row.label for row in tested if row.separable_patients and row.label not in lower]
-    said = ", ".join(
-        f"{word} with {listed(labels)}" for word, labels in (("lower", lower), ("higher", higher)) if labels
-    )
+    sides = _sides(row for row in tested if row.separable_patients).items()
+    said = ", ".join(f"{word} with {listed(row.label for row in rows)}" for word, rows in sides)
     return [f"Over patients, {title} is {said}." if said else f"Over patients, none is separable on {title}."]
 
 

@@ -152,15 +152,13 @@ def _excluded(results: Results) -> list[str]:
     """Return the rows whose gaps are printed but not ranked, for each reason."""
     notes = []
     for reason, says in REASONS.items():
+        names = []
         rows = [row for row in results.rows if row.excluded == reason and row.metric in results.info.columns]
-        found: dict[str, dict[str, int]] = {}
-        for row in rows:
-            sets = found.setdefault(results.named(row.label, row.backbone), {})
-            sets[row.set] = row.degenerate if reason == "degenerate" else min(row.n, sets.get(row.set, row.n))
-        names = [
-            f"{name} ({', '.join(f'{place} {count}' for place, count in sets.items())} of {results.folds} folds)"
-            for name, sets in found.items()
-        ]
+        folds = ((row, row.degenerate if reason == "degenerate" else row.n) for row in rows)
+        found = grouped((results.named(row.label, row.backbone), (row.set, count)) for row, count in folds)
+        for name, sets in found.items():
+            counts = ", ".join(f"{place} {min(numbers)}" for place, numbers in grouped(sets).items())
+            names.append(f"{name} ({counts} of {results.folds} folds)")
         if names:
             notes.append(f"{SIGNS[reason]} Gaps not ranked and not compared, {says}: {listed(names)}.")
     return notes

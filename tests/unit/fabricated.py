@@ -1,4 +1,4 @@
-"""The material of a report from fabricated cells."""
+"""The results of a task from fabricated cells."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.tasks import TASKS
 Cells = Sequence[dict[str, Any]]
 
 
-def material(cells: Cells, failures: Cells, info: TaskInfo, results: Path = Path("nowhere")) -> TaskResults:
+def task_results(cells: Cells, failures: Cells, info: TaskInfo, results: Path = Path("nowhere")) -> TaskResults:
     """Cells of a task with the small recipe; nothing of them stands on disk unless `results` has it."""
     settings = Settings("phantom-cxr-age", results, results / "cache", None)
     return TaskResults(settings, TASKS["phantom-cxr-age"], info, cells, failures)
