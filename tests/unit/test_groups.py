@@ -385,7 +385,8 @@ def five(near=None):
 
 
 def test_the_table_has_overall_min_and_gap_and_dashes():
-    page, text = (make(collect(five(), [], INFO)) for make in (main_table.markdown, main_table.latex))
+    made = main_table.files(collect(five(), [], INFO))
+    page, text = made["md"], made["tex"]
     assert sentences_with(page, "Overall", "Min") == snapshot(
         [
             "| method | Overall AUC ↑ | Min AUC ↑ | Gap AUC ↓ | cost | folds |",

@@ -108,13 +108,13 @@ def test_it_is_told_by_a_column_a_sign_and_a_sentence() -> None:
     results = collect(levelling(), [], INFO)
     lines = list(csv.DictReader(io.StringIO(main_table.csv(results))))
     assert [line["metric"] for line in lines if line["levelled_down"] == "True"] == ["eodds", "eopp"]
-    assert "0.100 ± 0.000**§ |" in main_table.markdown(results)
+    assert "0.100 ± 0.000**§ |" in main_table.files(results)["md"]
     assert r"0.100 $\pm$ 0.000}$^\S$" in main_table.latex(results)
     note = next(line for line in reading(results) if line.startswith("§ Levelled down"))
     assert note == snapshot(
         "§ Levelled down: the gap is smaller than Baseline's, but in balanced accuracy the group that was better off lost and the other gained nothing, in the mean over folds: A (near EOdds)."
     )
-    assert "§" not in main_table.markdown(collect(levelling()[:3], [], INFO))
+    assert "§" not in main_table.files(collect(levelling()[:3], [], INFO))["md"]
 
 
 def test_a_degenerate_or_withheld_row_is_not_judged() -> None:

@@ -66,7 +66,7 @@ def cells(**given):
 
 def task_results(cells, **given):
     settings = Settings("demo.toml", FOLDER / "results", FOLDER / "cache", None)
-    info = dataclasses.replace(INFO, **given.pop("info", {}))
+    info = dataclasses.replace(INFO, settings=settings, **given.pop("info", {}))
     task = dataclasses.replace(TASKS["phantom-cxr-age"], name="demo", folds=3)
     return TaskResults(settings, task, info, cells, **{"failures": [], **given})
 
@@ -80,7 +80,7 @@ def figure():
 def shown(results):
     """Two tables, a figure, and one whose cells are missing."""
     line = Line(Settings(f"{FOLDER}/demo.toml", FOLDER, FOLDER, FOLDER, methods="swift", ablate="epochs"))
-    table = page_part(section(results.results)).encode()
+    table = page_part(section(results.tested(results.results))).encode()
     return [
         Shown("main", "All methods.", {PART: table, "csv": b""}),
         Shown("trade-off", "Disparity against accuracy.", figure()),
@@ -146,7 +146,9 @@ def test_no_host_no_folder_and_no_image_is_named():
         f"{place}/beta/{IMAGE}: not a file of a cell",
     )
     kept = [item for item in cells() if (item.cell.title, item.cell.fold) != ("Gamma", 2)]
+    kept[0] = changed(kept[0], metrics_version=1)
     text = text_of(task_results(kept, failures=[failed], left_out=left_out))
+    assert "<code>bench metrics --recompute --task demo.toml</code>" in text
     assert sentences_with(text, "ValueError", "0") == snapshot(
         ["<p>Failed: Gamma, small, fold 2, seed 0: ValueError.</p>"]
     )

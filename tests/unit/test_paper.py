@@ -20,7 +20,7 @@ from bench.score.definitions import METRICS
 from bench.settings import Settings
 from bench.spec import describe, name_of, split_specs
 from bench.tasks import TASKS
-from tests.factory import failure, record, scores, task_info
+from tests.factory import changed, failure, record, scores, task_info
 from tests.latex import compile_tables, needs_latex
 from tests.prose import sentences_with
 
@@ -60,6 +60,7 @@ def task_results(spec, found, known=None, failures=(), min_cell=0):
     """TaskResults of a task of the suite; `known` is that of others, so that nothing is read."""
     task = TASKS[spec]
     grouped = task.attribute.grouped
+    settings = Settings(spec, Path("no results"), Path("no cache"), None)
     info = task_info(
         task.name,
         says="Demo.",
@@ -71,9 +72,9 @@ def task_results(spec, found, known=None, failures=(), min_cell=0):
         folds=task.folds,
         columns=("auc", "min_auc", "gap_auc") if grouped else ("auc", "spd", "eodds"),
         min_cell=min_cell,
+        settings=settings,
     )
     known = {} if known is None else known
-    settings = Settings(spec, Path("no results"), Path("no cache"), None)
     known[spec] = TaskResults(settings, task, info, found, list(failures), known=known)
     return known[spec]
 
@@ -203,6 +204,13 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
         f"    bench run --task phantom-skin-tone --methods swift:steps=second {FOLDERS}",
         f"    bench run --task phantom-skin-sex --methods swift:steps=first,swift:steps=second,swift {FOLDERS}",
     ]
+
+
+def test_hints_in_a_file_name_no_folder():
+    found = [changed(item, metrics_version=1) for item in cells("phantom-cxr-age", "baseline", "swift")]
+    made = table("table-3", task_results("phantom-cxr-age", found))
+    assert "`bench metrics --recompute --task phantom-cxr-age`" in made["md"]
+    assert "no results" not in made["md"]
 
 
 def test_a_row_that_failed_is_not_called_not_run():

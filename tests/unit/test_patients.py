@@ -205,7 +205,7 @@ def test_without_the_patients_of_baseline_there_are_no_intervals() -> None:
     assert sentences_with(reading(results), "No interval", "Baseline") == snapshot(
         ["No interval over patients with predictions that are not here: Baseline."]
     )
-    assert "Differences to Baseline over patients" not in main_table.markdown(results)
+    assert "Differences to Baseline over patients" not in main_table.files(results)["md"]
 
 
 def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_patients() -> None:

@@ -137,7 +137,7 @@ def test_a_degenerate_fold_takes_the_row_out_of_the_gaps() -> None:
             "† Gaps not ranked and not compared, every image predicted as the same class; a small gap there means nothing: B (near 1 of 5 folds).",
         ]
     )
-    assert "| 0.000 ± 0.000† |" in main_table.markdown(results)
+    assert "| 0.000 ± 0.000† |" in main_table.files(results)["md"]
     assert sentences_with(findings(results), "EOdds") == snapshot(
         [
             "near: Not compared on EOdds: A, B †.",
@@ -346,7 +346,7 @@ def test_without_baseline_nothing_is_compared() -> None:
 def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
     cells = table({"Baseline": [scores(eodds=0.2), scores(eodds=0.3)], "A": constant(2, eodds=0.125)})
     results = collect(cells, [], INFO)
-    tex, page = main_table.latex(results), main_table.markdown(results)
+    tex, page = main_table.latex(results), main_table.files(results)["md"]
     assert r"\textbf{0.125 $\pm$ 0.000}" in tex
     assert r"\underline{0.250 $\pm$ 0.071}" in tex
     assert "**0.125 ± 0.000**" in page
@@ -365,7 +365,9 @@ def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
     assert "**" not in in_domain
     assert "<ins>" not in in_domain
     real = dataclasses.replace(INFO, synthetic=False)
-    assert "SYNTHETIC" not in main_table.markdown(collect([changed(item, synthetic=False) for item in cells], [], real))
+    assert (
+        "SYNTHETIC" not in main_table.files(collect([changed(item, synthetic=False) for item in cells], [], real))["md"]
+    )
 
 
 def test_csv_keeps_full_precision() -> None:

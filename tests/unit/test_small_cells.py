@@ -42,7 +42,7 @@ def shown(results):
     show(results, stream)
     return {
         "tex": main_table.latex(results),
-        "md": main_table.markdown(results),
+        "md": main_table.files(results)["md"],
         "csv": main_table.csv(results),
         "terminal": stream.getvalue(),
         "notes": "\n".join(reading(results)),

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.cells.record import Failure, Fit, Record
 from bench.errors import BenchError
+from bench.report.render.text import listed
 from bench.score.definitions import METRICS
 from bench.settings import Settings, command, elsewhere, of_task
 from bench.spec import label
@@ -52,6 +53,11 @@ class TaskInfo:
     part: str = ""
     min_cell: int = 0
     settings: Settings | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def description(self) -> str:
+        """What the task asks, and between which groups."""
+        return f"{self.says} Disparities between {listed(self.group_names)} ({self.attribute_name})."
 
     @property
     def gap(self) -> str:

@@ -68,7 +68,6 @@ def page(results: TaskResults, artefacts: Sequence[Shown]) -> bytes:
         "page.html.j2",
         info=info,
         synthetic=SYNTHETIC if info.synthetic else "",
-        groups=listed(info.group_names),
         found=found(table),
         findings=findings(table),
         main=page_part(Section("", main_table.tables(table))),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from math import isnan
-from typing import Any
 
 from bench.report.numbers.aggregate import IN_DOMAIN, SYNTHETIC, Results
 from bench.report.numbers.levelling import SIGN
@@ -15,7 +14,6 @@ from bench.report.numbers.task_info import TaskInfo
 from bench.report.render import document, table
 from bench.report.render.document import Float, Section
 from bench.report.render.table import Column, Entry, Table
-from bench.report.render.text import listed
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import SIGNS, reading
 
@@ -103,7 +101,7 @@ def latex(results: Results) -> str:
     floats = []
     for backbone in results.backbones:
         last = backbone == results.backbones[-1]
-        says = f"{name}, {backbone} backbone{part}: {_says(info)}"
+        says = f"{name}, {backbone} backbone{part}: {info.description}"
         caption = says if last else f"{says} Notes: under the last of these tables."
         notes = reading(results) if last else ()
         tables = blocks(results, backbone, SETS_ABREAST)
@@ -122,17 +120,12 @@ def files(results: Results) -> dict[str, str]:
     return {"tex": latex(results), **document.written(section(results)), "csv": csv(results)}
 
 
-def markdown(results: Results) -> str:
-    """Return the same tables, notes and findings as Markdown."""
-    return document.markdown(section(results))
-
-
 def section(results: Results) -> Section:
     """Return the whole report text of a table."""
     info = results.info
     title = f"{info.name}: {info.part}" if info.part else info.name
     found = Section("What folds and patients support", findings(results))
-    return Section(title, [_says(info), *tables(results), found], SYNTHETIC if info.synthetic else "")
+    return Section(title, [info.description, *tables(results), found], SYNTHETIC if info.synthetic else "")
 
 
 def tables(results: Results) -> list[Section]:
@@ -146,18 +139,15 @@ def tables(results: Results) -> list[Section]:
     ]
 
 
-def _says(info: TaskInfo) -> str:
-    return f"{info.says} Disparities between {listed(info.group_names)} ({info.attribute_name})."
-
-
 def csv(results: Results) -> str:
     """Return one row per backbone, spec, set and metric, with all metrics in full precision; NaN is empty."""
     info = results.info
     task = {"task": info.name, "synthetic": info.synthetic, "folds": results.folds}
-
-    def known(row: Row, name: str) -> Any:
-        if name == "role":
-            return "ood" if row.set in info.ood else row.set
-        return task[name] if name in task else getattr(row, name)
-
-    return table.csv([[known(row, name) for name in CSV] for row in results.rows], CSV)
+    properties = ("direction", "separable_patients")
+    records = [
+        vars(row)
+        | {name: getattr(row, name) for name in properties}
+        | {**task, "role": "ood" if row.set in info.ood else row.set}
+        for row in results.rows
+    ]
+    return table.csv(records, CSV)

@@ -66,7 +66,7 @@ def _part(layout: Layout, block: Block, task: TaskResults) -> Part:
     if not cells:
         return Part(block, task, None)
     # Ranked again, because the best of a table is the best of its own rows.
-    found = collect(cells, chosen(task.failures), replace(task.info, undefined=()))
+    found = collect(cells, chosen(task.failures), replace(task.info.portable, undefined=()))
     rows = tuple(replace(row, label=layout.rows[row.spec]) for row in found.rows)
     return Part(block, task, replace(found, rows=rows))
 
