@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import ModuleType
 from typing import Literal
 
 from bench import registry
@@ -83,10 +82,13 @@ def artefacts(results: TaskResults) -> list[Artefact]:
     tuned = [Need(tuple({item.cell.spec for item in results.cells if item.cell.tuned}), verb="tune", named="all")]
     return [
         Artefact(MAIN, "all methods on every test set", lambda one: main_table.files(one.tested(one.results)), main),
-        Artefact("trade-off", "disparity against accuracy", lambda one: _figures().tradeoff(one), main),
-        Artefact("cost-gain", "what methods cost against what they change", lambda one: _figures().costs(one), main),
+        Artefact("trade-off", "disparity against accuracy", _drawing("tradeoff"), main),
+        Artefact("cost-gain", "what methods cost against what they change", _drawing("costs"), main),
         Artefact("groups", "rates of every group and the number of images behind each", _groups, main),
-        *(_roc(name, scored) for name in results.info.ood),
+        *(
+            Artefact(f"roc-{slug(name)}", f"ROC curves by group on {name}", _drawing("roc_curves", name), scored)
+            for name in results.info.ood
+        ),
         *(_paper_table(*table) for table in blocks_of(results.settings.task, results.task)),
         *sorted([*_sweeps(results), *_pictures(results)], key=lambda item: item.paper),
         *(_ablation(table) for table in results.tables[1:]),
@@ -119,17 +121,15 @@ def _of_task(item: Artefact, task: str) -> Artefact:
     )
 
 
-def _figures() -> ModuleType:
-    """Return the functions that draw; matplotlib is imported when the first figure is made."""
-    from bench.report.figures import task_figures
+def _drawing(name: str, *more: str) -> Callable[[TaskResults], Files]:
+    """Return a function of `task_figures`; matplotlib is imported when the first figure is drawn."""
 
-    return task_figures
+    def build(results: TaskResults) -> Files:
+        from bench.report.figures import task_figures
 
+        return getattr(task_figures, name)(results, *more)
 
-def _roc(name: str, needs: Sequence[Need]) -> Artefact:
-    return Artefact(
-        f"roc-{slug(name)}", f"ROC curves by group on {name}", lambda one: _figures().roc_curves(one, name), needs
-    )
+    return build
 
 
 def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool = False) -> Artefact:
@@ -176,10 +176,7 @@ def _pictures(results: TaskResults) -> list[Artefact]:
 
 
 def _figure(number: int, says: str, needs: Sequence[Need], enough: Literal["each", "whole"] = "each") -> Artefact:
-    def build(results: TaskResults) -> Files:
-        return getattr(_figures(), f"figure_{number}")(results)
-
-    return Artefact(f"figure-{number}", says, build, needs, enough, f"Figure {number}")
+    return Artefact(f"figure-{number}", says, _drawing(f"figure_{number}"), needs, enough, f"Figure {number}")
 
 
 def _ablation(table: Table) -> Artefact:

@@ -91,8 +91,8 @@ def _panel(panel: Axes, frame: pd.DataFrame, across: Across) -> None:
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, across: Across, *, reference: bool) -> None:
-    drawn = frame[~frame["own"]] if "own" in frame else frame
-    entries = style.handles(style.styles_of(style.names(drawn)), _LINE)
+    points = frame[~frame["own"]] if "own" in frame else frame
+    entries = style.handles(style.styles_of(style.names(points)), _LINE)
     if across.star:
         entries.append(Line2D([], [], label=across.star, **_STAR))
     if reference:

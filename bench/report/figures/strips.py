@@ -49,15 +49,15 @@ def masks_by_layer(frame: pd.DataFrame, *, of: str, synthetic: bool) -> Figure:
     blocks = _blocks(frame)
     figure = Figure(figsize=(TWO_COLUMNS, 0.42 * len(blocks) + 1.0), layout="constrained")
     panels = figure.subplots(len(blocks), 1, squeeze=False)[:, 0]
-    drawn = None
+    strip = None
     for panel, (block, values) in zip(panels, blocks.items(), strict=True):
-        drawn = panel.imshow(values[None], aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+        strip = panel.imshow(values[None], aspect="auto", cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(True)
         panel.set_ylabel(block, rotation=0, ha="right", va="center")
         panel.text(1.01, 0.5, f"mean {values.mean():.3f}", transform=panel.transAxes, va="center")
-    if drawn is not None:
-        figure.colorbar(drawn, ax=list(panels), label="mask", fraction=0.03, pad=0.12)
+    if strip is not None:
+        figure.colorbar(strip, ax=list(panels), label="mask", fraction=0.03, pad=0.12)
     figure.supxlabel(NOTE.format(of=of), fontsize=7)
     head(figure, synthetic)
     return figure

@@ -145,12 +145,12 @@ def files(draw: Callable[Arguments, Figure | None]) -> Callable[Arguments, dict[
     """
 
     @wraps(draw)
-    def drawn(*args: Arguments.args, **named: Arguments.kwargs) -> dict[str, bytes]:
+    def wrapped(*args: Arguments.args, **named: Arguments.kwargs) -> dict[str, bytes]:
         with style.context(["default", STYLE]):
             figure = draw(*args, **named)
             return to_bytes(figure) if figure else {}
 
-    return drawn
+    return wrapped
 
 
 def to_bytes(figure: Figure) -> dict[str, bytes]:

@@ -36,18 +36,18 @@ def draw(frame: pd.DataFrame, info: TaskInfo, backbones: Sequence[str]) -> Figur
     height = _PANEL * math.ceil(len(places) / abreast) + 1.2 + 0.17 * math.ceil(len(looks) / columns)
     figure = Figure(figsize=(width, height), layout="constrained")
     panels = style.grid(figure, len(places), abreast)
-    drawn: set[str] = set()
+    shown: set[str] = set()
     for panel, place, title in zip(panels, places, style.place_titles(places), strict=True):
         here = frame[(frame["backbone"] == place[0]) & (frame["set"] == place[1])]
         found = _panel(panel, points(here, info.gap), looks)
-        drawn |= found
+        shown |= found
         if not found:
             style.say_empty(panel, info)
         panel.set_xlabel(f"{info.title('auc')} (higher is better)")
         panel.set_ylabel(f"{info.title(info.gap)} (lower is better)")
         panel.set_title(title)
     folds = int(frame.groupby("label")["fold"].nunique().max()) if len(frame) else 0
-    entries = style.handles({label: look for label, look in looks.items() if label in drawn}, MEAN)
+    entries = style.handles({label: look for label, look in looks.items() if label in shown}, MEAN)
     style.legend(figure, entries, _says(folds, narrow=columns == 2), columns)
     style.head(figure, info.synthetic)
     return figure
