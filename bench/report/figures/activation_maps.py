@@ -71,7 +71,7 @@ def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bo
             elif image is None:
                 panel.text(0.5, 0.5, "not at hand", ha="center", va="center", transform=panel.transAxes, color="0.4")
             else:
-                panel.imshow(_grey(image) if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
+                panel.imshow(image.mean(axis=2) if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
         row = cells[methods[0], uid]
         place = (left + 0.2) / WIDTH, (bottom + side / 2) / height
         figure.text(*place, f"{row.group},\n{row.label}", va="center", ha="center", rotation=90, fontsize=7)
@@ -84,7 +84,7 @@ def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bo
 
 def _map(panel: Axes, row: object, image: np.ndarray | None) -> None:
     if image is not None:
-        panel.imshow(_grey(image), cmap="gray", vmin=0, vmax=255)
+        panel.imshow(image.mean(axis=2), cmap="gray", vmin=0, vmax=255)
     strength = 1.0 if image is None else STRENGTH
     weighted, logit = row.map, row.logit  # type: ignore[attr-defined]
     found = heat(weighted, logit, SIDE if image is None else len(image))
@@ -93,7 +93,3 @@ def _map(panel: Axes, row: object, image: np.ndarray | None) -> None:
         panel.contour(found, levels=[0.5], colors="white", linewidths=0.7)
     right = (logit > 0) == (row.label == row.positive)  # type: ignore[attr-defined]
     panel.set_xlabel(f"p = {1 / (1 + np.exp(-logit)):.2f}{'' if right else ' ✗'}", labelpad=2, fontsize=7)
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    return image.mean(axis=2)

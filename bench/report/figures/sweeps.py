@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import pandas as pd
 
@@ -41,7 +42,12 @@ def of_task(found: Mapping[float, TaskResults]) -> pd.DataFrame:
 
 def images(found: Mapping[float, TaskResults]) -> dict[float, str]:
     """Return the share of the external set and, below it, its mean size over folds unless that is suppressed."""
-    return {value: f"{value:g}{_images(one)}" for value, one in found.items()}
+    ticks = {}
+    for value, one in found.items():
+        mean = round(fmean(item.external for item in one.tables[0].cells))
+        size = f"\n{number_of(mean, one.info) if mean else 0}"
+        ticks[value] = f"{value:g}{'' if IN_DOMAIN in one.results.suppressed else size}"
+    return ticks
 
 
 def of_head(results: TaskResults) -> pd.DataFrame:
@@ -77,11 +83,3 @@ def _shares(cells: Sequence[Record]) -> pd.DataFrame:
         if item.cell.spec == item.cell.method and RESET in item.log
     ]
     return pd.DataFrame(records, columns=[*keys, "x"]).groupby(keys, as_index=False).mean()
-
-
-def _images(one: TaskResults) -> str:
-    if IN_DOMAIN in one.results.suppressed:
-        return ""
-    counts = [item.external for item in one.tables[0].cells]
-    mean = round(sum(counts) / len(counts))
-    return f"\n{number_of(mean, one.info) if mean else 0}"
