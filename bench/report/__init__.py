@@ -19,7 +19,7 @@ __all__ = ["TaskInfo", "TaskResults", "collect", "put", "untuned", "write"]
 
 
 def write(results: TaskResults, folder: Path, chosen: Sequence[Artefact] | None = None) -> list[Path]:
-    """Write the files of the `chosen` artefacts, by default of all, into `folder` and return their paths.
+    """Write the files of some artefacts, by default of all, into `folder` and return their paths.
 
     Artefacts whose cells are missing are skipped. Without `chosen`, the page is written too, and files of artefacts
     that no longer exist are removed. No file is written before all of them are made; each is replaced atomically.

@@ -46,7 +46,7 @@ def report_paper(
     Missing cells are printed with the commands that compute them.
     """
     if settings.splits is not None or settings.baseline is not None:
-        raise UsageError("--splits and --baseline are of one task: without --paper and --twins")
+        raise UsageError("--splits and --baseline belong to one task and do not apply to --paper and --twins")
     results = read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell)
     every = of_paper(results, names)
     if listed:
@@ -151,9 +151,9 @@ def with_results(settings: Settings) -> list[Settings]:
         BenchError: if there are no results at all.
     """
     if settings.splits is not None:
-        raise UsageError("--splits is the manifest of one task: name it by --task")
+        raise UsageError("--splits belongs to one task: give --task")
     if settings.baseline is not None:
-        raise UsageError("--baseline is the checkpoint of one task: name it by --task")
+        raise UsageError("--baseline belongs to one task: give --task")
     cells = cells_folder(settings.results)
     listed = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
     own = [

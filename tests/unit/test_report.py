@@ -253,7 +253,7 @@ def test_what_must_not_stand_in_one_table() -> None:
 
     real = changed(cell("A", 0), synthetic=False)
     refused("no results of demo: `bench run --task demo --methods all` makes them")
-    refused("real and synthetic: never in one table", cell("Baseline", 0), real)
+    refused("real and synthetic: the two are never in one table", cell("Baseline", 0), real)
     refused("never in one table", real)
     refused("never in one table", cell("A", 0), info=dataclasses.replace(INFO, synthetic=False))
     refused("two results", cell("A", 0), cell("A", 0))

@@ -93,7 +93,7 @@ def check(cells: Sequence[Record], info: TaskInfo) -> None:
     if not cells:
         raise BenchError(f"no results of {info.name}: `{info.command('run')}` makes them")
     if not info.ood:
-        raise BenchError(f"{info.name} has no out-of-distribution set: there is nothing to put in a table")
+        raise BenchError(f"{info.name} has no out-of-distribution set, so its table would be empty")
     tasks = {item.cell.task for item in cells}
     if tasks != {info.name}:
         raise BenchError(f"results of {', '.join(sorted(tasks))} in the table of {info.name}")
@@ -101,7 +101,7 @@ def check(cells: Sequence[Record], info: TaskInfo) -> None:
     if kinds != {info.synthetic}:
         words = {True: "synthetic", False: "real"}
         found = " and ".join(sorted(words[kind] for kind in kinds))
-        raise BenchError(f"{info.name} has {words[info.synthetic]} data, its results {found}: never in one table")
+        raise BenchError(f"{info.name} has {words[info.synthetic]} data but its results are {found}: the two are never in one table")
     key, times = Counter(key_of(item.cell) for item in cells).most_common(1)[0]
     if times > 1:
         raise BenchError(f"two results for {' '.join(str(part) for part in key)}")
