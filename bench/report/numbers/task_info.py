@@ -101,7 +101,9 @@ def check(cells: Sequence[Record], info: TaskInfo) -> None:
     if kinds != {info.synthetic}:
         words = {True: "synthetic", False: "real"}
         found = " and ".join(sorted(words[kind] for kind in kinds))
-        raise BenchError(f"{info.name} has {words[info.synthetic]} data but its results are {found}: the two are never in one table")
+        raise BenchError(
+            f"{info.name} has {words[info.synthetic]} data but its results are {found}: the two are never in one table"
+        )
     key, times = Counter(key_of(item.cell) for item in cells).most_common(1)[0]
     if times > 1:
         raise BenchError(f"two results for {' '.join(str(part) for part in key)}")
