@@ -1,1 +1,1 @@
-"""Results that leave the house: what is bundled, how it is read elsewhere, and two sites in one report."""
+"""Sharing results: export archives, reports made from them, and merges of several sites."""

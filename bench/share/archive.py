@@ -1,7 +1,7 @@
-"""Export archives: a gzipped tar of regular files behind a manifest of their sizes and checksums.
+"""Export archives: a gzipped tar whose first member is a manifest with the sizes and checksums of all files.
 
-The same files give the same bytes. What is read is believed in nothing: the manifest comes first, and every name, size
-and checksum is held against it before a file is kept.
+The same files give the same bytes. An archive that is read is not trusted: every name, size and checksum is compared
+with the manifest before a file is kept.
 """
 
 from __future__ import annotations
@@ -24,32 +24,33 @@ from bench.files import replacing
 MANIFEST = "MANIFEST.json"
 FORMAT = "bench export"
 SCHEMA = 1
-"""Of the archive; bumped when what is in it changes so that an older reader would misread it."""
+"""Schema of the archive; raised when an older reader would misread a newer archive."""
 MOST_FILES = 200_000
 MOST_BYTES = 16 * 2**30
-"""Of all files unpacked. The cells of a task are megabytes; with predictions, some hundred of them."""
+"""Largest size of all unpacked files. The cells of a task take megabytes, with predictions some hundred megabytes."""
 MOST_TEXT = 64 * 2**20
-"""Of the manifest, which is held in memory."""
+"""Largest size of the manifest, which is read into memory."""
 _BLOCK = 2**20
 _NAME = re.compile(r"\w[\w.+@=-]*(/\w[\w.+@=-]*)*", re.ASCII)
 
 
 def pack(target: Path, about: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> None:
-    """Write an archive of files by name, contents or paths, at once; `about` goes into its manifest.
+    """Write an archive in one step; `files` are contents or paths by name, `about` goes into the manifest.
 
     Raises:
-        NotWritten: a folder that cannot be written, or a full disk.
+        DataInvalid: if a name is not allowed in an archive.
+        NotWritten: if the folder cannot be written or the disk is full.
     """
     contents = dict(sorted(files.items()))
     wrong = [name for name in contents if not _NAME.fullmatch(name)]
     if wrong:
-        raise DataInvalid(f"{wrong[0]!r} cannot be the name of a file in an export")
+        raise DataInvalid(f"{wrong[0]!r} is not a valid name of a file in an export")
     table: dict[str, dict[str, Any]] = {}
     for name in contents:
         data = _data(contents, name)
         table[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     manifest = {**about, "format": FORMAT, "schema": SCHEMA, "bench": bench.__version__, "files": table}
-    # No time, owner or name of the file: two exports of the same results are equal.
+    # Without time, owner and name of the file, two exports of the same results are equal.
     with (
         replacing(target) as temporary,
         temporary.open("wb") as raw,
@@ -65,9 +66,9 @@ def unpack(file: Path, folder: Path) -> dict[str, Any]:
     """Write the files of an archive into an empty folder and return its manifest.
 
     Raises:
-        DataMissing: no such file.
-        DataInvalid: no export, one of another schema, or a member that is not as the manifest says: another name,
-            size or checksum, a link, a path out of the folder, more than `MOST_BYTES` in all.
+        DataMissing: if the file does not exist.
+        DataInvalid: if it is not an export, has another schema, or has a member that differs from the manifest in
+            name, size or checksum, is a link, leads out of the folder, or brings the total above `MOST_BYTES`.
     """
     try:
         with gzip.open(file) as stream:
@@ -79,11 +80,11 @@ def unpack(file: Path, folder: Path) -> dict[str, Any]:
     except DataInvalid as error:
         raise DataInvalid(f"{file}: {error}") from None
     except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError, RecursionError) as error:
-        raise DataInvalid(f"{file} is no whole export: {error}") from None
+        raise DataInvalid(f"{file} is not a complete export: {error}") from None
 
 
 class _Meter(io.RawIOBase):
-    """A stream that ends in an error once more is read than was allowed: headers can claim any length."""
+    """A stream that raises an error once more is read than is allowed, because headers can claim any length."""
 
     def __init__(self, stream: BinaryIO | gzip.GzipFile) -> None:
         self.stream, self.left = stream, _BLOCK
@@ -92,14 +93,14 @@ class _Meter(io.RawIOBase):
         data = self.stream.read(size)
         self.left -= len(data)
         if self.left < 0:
-            raise DataInvalid("a member that is longer than it may be")
+            raise DataInvalid("it has a member that is longer than allowed")
         return data
 
 
 def _unpack(tar: tarfile.TarFile, meter: _Meter, folder: Path) -> dict[str, Any]:
     first = _next(tar, meter)
     if first is None or first.name != MANIFEST or first.type not in _REGULAR or first.size > MOST_TEXT:
-        raise DataInvalid(f"no export: {MANIFEST} of at most {MOST_TEXT} bytes expected first")
+        raise DataInvalid(f"not an export: its first member must be {MANIFEST}, of at most {MOST_TEXT} bytes")
     meter.left += first.size
     manifest = _manifest(_content(tar, first))
     table: dict[str, dict[str, Any]] = manifest["files"]
@@ -108,7 +109,7 @@ def _unpack(tar: tarfile.TarFile, meter: _Meter, folder: Path) -> dict[str, Any]
         expected = missing.pop(member.name, None)
         if expected is None or member.type not in _REGULAR:
             why = "a link or a device" if expected else "there twice" if member.name in table else "not in the manifest"
-            raise DataInvalid(f"{member.name!r} is {why}: only files that the manifest names, each once, are read")
+            raise DataInvalid(f"{member.name!r} is {why}: only files in the manifest are read, and each only once")
         if member.size != expected["bytes"]:
             raise DataInvalid(f"{member.name!r} has {member.size} bytes, the manifest says {expected['bytes']}")
         meter.left += member.size
@@ -121,21 +122,21 @@ def _unpack(tar: tarfile.TarFile, meter: _Meter, folder: Path) -> dict[str, Any]
 def _manifest(data: bytes) -> dict[str, Any]:
     manifest = json.loads(data)
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise DataInvalid(f"no export: its manifest is not of format '{FORMAT}'")
+        raise DataInvalid(f"not an export: its manifest does not have the format '{FORMAT}'")
     if manifest.get("schema") != SCHEMA:
         made = f"schema {manifest.get('schema')} (bench {manifest.get('bench')})"
-        raise DataInvalid(f"an export of {made}; this is bench {bench.__version__}, which reads schema {SCHEMA}")
+        raise DataInvalid(f"an export with {made}; this is bench {bench.__version__}, which reads schema {SCHEMA}")
     table = manifest.get("files")
     if not isinstance(table, dict) or len(table) > MOST_FILES:
         raise DataInvalid(f"the manifest lists no files, or more than {MOST_FILES}")
     for name, entry in table.items():
         if not _NAME.fullmatch(name) or name == MANIFEST:
-            raise DataInvalid(f"{name!r} is no name of a file in an export")
+            raise DataInvalid(f"{name!r} is not a valid name of a file in an export")
         size = entry.get("bytes") if isinstance(entry, dict) else None
         if type(size) is not int or size < 0 or not isinstance(entry.get("sha256"), str):
-            raise DataInvalid(f"{name!r} has no size and checksum")
+            raise DataInvalid(f"the manifest has no size and checksum of {name!r}")
     if sum(entry["bytes"] for entry in table.values()) > MOST_BYTES:
-        raise DataInvalid(f"more than {MOST_BYTES} bytes unpacked")
+        raise DataInvalid(f"its files have more than {MOST_BYTES} bytes")
     return manifest
 
 
@@ -162,7 +163,7 @@ def _keep(tar: tarfile.TarFile, member: tarfile.TarInfo, sha256: str, target: Pa
             digest.update(block)
             written.write(block)
     if digest.hexdigest() != sha256:
-        raise DataInvalid(f"{member.name!r} was changed: its checksum is not that of the manifest")
+        raise DataInvalid(f"{member.name!r} was changed: its checksum differs from the manifest")
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -1,17 +1,17 @@
-"""`bench export`: the results of a task as one archive that another house can read.
+"""`bench export`: the results of a task as one archive that can be read on another machine.
 
-    MANIFEST.json                          what it is, and size and sha256 of every file
-    task.toml                              the definition of the task, all fields
-    cells/<backbone>/<method>/f0-s0.json   the cells, as far as they leave (see `leaving`)
+    MANIFEST.json                          facts about the export, and size and SHA-256 of every file
+    task.toml                              the definition of the task, with all fields
+    cells/<backbone>/<method>/f0-s0.json   the cells, with the fields that may leave the machine (`bench.share.privacy`)
                               f0-s0.failed.json, f0-s0.parquet (only with predictions)
-    variants/external-0.2/...              those of the task with a field changed, as Figures 4 and 7 need them
+    variants/external-0.2/...              cells of the task with a field changed, which Figures 4 and 7 need
     splits.json, splits.csv                counts and checksum of the folds; with predictions, the ids too
     intervals.json                         differences to Baseline over patients, by table
     environment.json                       Python and the versions of all packages
-    commands.txt                           the lines that make the cells
-    reports/                               the tables, made of these cells
+    commands.txt                           the commands that compute the cells
+    reports/                               tables made from these cells
 
-No image, no map of one, no log, and neither a path nor the name of the machine.
+An export contains no images, no activation maps, no logs, no paths and no name of the machine.
 """
 
 from __future__ import annotations
@@ -37,95 +37,89 @@ from bench.run.history import remembered
 from bench.settings import Settings, command, elsewhere
 from bench.share.archive import pack
 from bench.share.privacy import leaving, leaving_failures, unless_few
-from bench.share.received import INTERVALS, TASK, Received, intervals, variant_folder
+from bench.share.read_export import INTERVALS, TASK, Received, intervals, variant_folder
 from bench.share.task_toml import to_toml
 from bench.spec import name_of
 
 TEXT = ("tex", "md", "csv")
 TABLES = (MAIN, ABLATION, TUNED)
-"""Artefacts that go along, by how their names start. No figure: some show images, or curves of few of them."""
-SPLITS, CUT, ENVIRONMENT, COMMANDS = "splits.json", "splits.csv", "environment.json", "commands.txt"
+"""Beginnings of the names of exported artefacts. Figures are left out: some show images, or curves of few images."""
+SPLITS, FOLDS, ENVIRONMENT, COMMANDS = "splits.json", "splits.csv", "environment.json", "commands.txt"
 
 
 def export_task(settings: Settings, out: Path | None, *, predictions: bool = False, min_cell: int = 0) -> int:
-    """Write the archive of a task, `<task>.tar.gz` here unless `out` names it, and say what is in it.
+    """Write the archive of a task to `out` or to `<task>.tar.gz` in this folder, and print a summary of it.
 
     Raises:
-        UsageError: predictions together with `min_cell`: they hold every count that it would suppress.
-        BenchError: where there are no results, or some that must not stand in one table.
-        NotWritten: a folder that cannot be written, or a full disk.
+        UsageError: if `predictions` and `min_cell` are combined: predictions reveal every count that it suppresses.
+        BenchError: if there are no results, or some that cannot be compared in one table.
+        NotWritten: if the folder cannot be written or the disk is full.
     """
     if predictions and min_cell:
         raise UsageError(
-            "--with-predictions hands on label and group of every image, which --min-cell is to suppress: "
-            "leave out one of them"
+            "--with-predictions exports label and group of every image, which --min-cell is meant to suppress: "
+            "leave out one of the two"
         )
-    material = read(settings, min_cell=min_cell)
-    if not material.cells:
-        raise BenchError(f"no results of {material.task.name}: `{material.line(['all'])}` makes them")
-    about, files = contents(material, predictions=predictions)
-    file = out or Path(f"{slug(material.task.name)}.tar.gz")
+    results = read(settings, min_cell=min_cell)
+    if not results.cells:
+        raise BenchError(f"no results of {results.task.name}: `{results.line(['all'])}` makes them")
+    about, files = contents(results, predictions=predictions)
+    file = out or Path(f"{slug(results.task.name)}.tar.gz")
     pack(file, about, files)
-    ids = (
-        "Predictions with the ids of images are in it"
-        if predictions
-        else "No id and no prediction of an image is in it"
-    )
-    print(f"{len(material.cells)} cells, {len(material.failures)} failures. {ids}.")
+    ids = "predictions and image ids" if predictions else "no predictions and no image ids"
+    print(f"{len(results.cells)} cells, {len(results.failures)} failures. The archive contains {ids}.")
     print(file)
     return 0
 
 
-def contents(material: TaskResults, *, predictions: bool = False) -> tuple[dict[str, Any], dict[str, bytes | Path]]:
-    """Return what the manifest says of an export, and its files by name."""
-    cells = leaving(material.cells, material.info)
-    failures = leaving_failures(material.failures)
-    files: dict[str, bytes | Path] = {TASK: to_toml(material.task).encode()}
-    files |= _records("cells", cells, failures)
-    changed = variants(material)
+def contents(results: TaskResults, *, predictions: bool = False) -> tuple[dict[str, Any], dict[str, bytes | Path]]:
+    """Return the facts in the manifest of an export, and its files by name."""
+    settings, task, info = results.settings, results.task, results.info
+    cells, failures = leaving(results.cells, info), leaving_failures(results.failures)
+    files: dict[str, bytes | Path] = {TASK: to_toml(task).encode(), **_records("cells", cells, failures)}
+    changed = variants(results)
     for place, one in changed.items():
-        left = leaving(one.cells, one.info, beside=material.cells)
+        left = leaving(one.cells, one.info, beside=results.cells)
         files |= _records(place, left, leaving_failures(one.failures))
     if predictions:
-        for item in material.cells:
-            name = f"{item.cell.identity.within}.parquet"
-            files[f"cells/{name}"] = cells_folder(material.settings.results, material.task.name) / name
-    files |= _splits(material, predictions=predictions)
+        names = [f"{item.cell.identity.within}.parquet" for item in results.cells]
+        files |= {f"cells/{name}": cells_folder(settings.results, task.name) / name for name in names}
+    files |= _splits(results, predictions=predictions)
     files[ENVIRONMENT] = to_json(_environment())
-    names = [one.task.name for one in (material, *changed.values())]
-    lines = dict.fromkeys(line for name in names for line in commands(material.settings, name))
-    files[COMMANDS] = "".join(f"{line}\n" for line in lines).encode()
-    over_patients = intervals(material)
+    tasks = [one.task.name for one in (results, *changed.values())]
+    runs = dict.fromkeys(run for name in tasks for run in commands(settings, name))
+    files[COMMANDS] = "".join(f"{run}\n" for run in runs).encode()
+    over_patients = intervals(results)
     files[INTERVALS] = to_json(over_patients)
-    of = (material.settings, material.task, material.info)
-    handed_on = Received(*of, cells, failures, intervals=over_patients)
-    for item in artefacts(handed_on):
-        if item.name.startswith(TABLES) and item.possible(handed_on):
-            made = item.make(handed_on)
+    exported = Received(settings, task, info, cells, failures, intervals=over_patients)
+    for item in artefacts(exported):
+        if item.name.startswith(TABLES) and item.possible(exported):
+            made = item.make(exported)
             files |= {f"reports/{item.name}.{kind}": made[kind] for kind in TEXT if kind in made}
     about = {
-        "task": material.task.name,
-        "synthetic": material.info.synthetic,
-        "min_cell": material.info.min_cell,
+        "task": task.name,
+        "synthetic": info.synthetic,
+        "min_cell": info.min_cell,
         "predictions": predictions,
-        "undefined": [asdict(item) for item in material.info.undefined],
+        "undefined": [asdict(item) for item in info.undefined],
     }
     return about, files
 
 
-def variants(material: TaskResults) -> dict[str, TaskResults]:
-    """Return what Figures 4 and 7 are drawn of beside the task itself, by its folder in an export.
+def variants(results: TaskResults) -> dict[str, TaskResults]:
+    """Return the variants that Figures 4 and 7 show beside the task itself, by their folder in an export.
 
-    Of an external set with fewer images than `min_cell` nothing leaves: costs tell its size.
+    A variant whose external set has fewer images than `min_cell` is left out: its costs reveal that number.
     """
-    found = {
-        variant_folder(field, value): material.variant(field, value)
-        for field in sweeps.OF_TASK
-        for value in sweeps.values(material.task, field)
-    }
-    others = {place: one for place, one in found.items() if one is not None and one.task != material.task}
-    few = {place for place, one in others.items() for cell in one.cells if 0 < cell.external < one.info.min_cell}
-    return {place: one for place, one in others.items() if place not in few}
+    found = {}
+    for field in sweeps.OF_TASK:
+        for value in sweeps.values(results.task, field):
+            one = results.variant(field, value)
+            if one is None or one.task == results.task:
+                continue
+            if not any(0 < cell.external < one.info.min_cell for cell in one.cells):
+                found[variant_folder(field, value)] = one
+    return found
 
 
 def _records(place: str, cells: Sequence[Record], failures: Sequence[Failure]) -> dict[str, bytes | Path]:
@@ -134,35 +128,35 @@ def _records(place: str, cells: Sequence[Record], failures: Sequence[Failure]) -
 
 
 def commands(settings: Settings, task: str) -> list[str]:
-    """Return the `bench run` lines of the runs of a task; files by name alone, the folder of data as DIR."""
+    """Return the `bench run` commands of a task; files are given by name only, the folder of data as DIR."""
     try:
         runs = remembered(settings.results, task)[task]
     except UnknownName:
         return []
-    lines = []
-    for given in map(elsewhere, runs):
-        base = name_of(given.task)
-        spec = TASK + given.task.removeprefix(base) if base.endswith(".toml") else given.task
-        lines.append(command("run", replace(given, task=spec, data=Path("DIR") if given.data else None)))
-    return list(dict.fromkeys(lines))
+    found = []
+    for run in map(elsewhere, runs):
+        base = name_of(run.task)
+        spec = TASK + run.task.removeprefix(base) if base.endswith(".toml") else run.task
+        found.append(command("run", replace(run, task=spec, data=Path("DIR") if run.data else None)))
+    return list(dict.fromkeys(found))
 
 
-def _splits(material: TaskResults, *, predictions: bool) -> dict[str, bytes | Path]:
-    """The manifest of the folds: its head and the images by fold; with predictions the file itself."""
-    given, info = material.settings, material.info
-    file = given.splits or splits_file(given.results, material.task.name)
+def _splits(results: TaskResults, *, predictions: bool) -> dict[str, bytes | Path]:
+    """Return the rule and the number of images of each fold; with predictions also the split manifest itself."""
+    settings, task, info = results.settings, results.task, results.info
+    file = settings.splits or splits_file(settings.results, task.name)
     try:
-        cut = split_manifest.read(file, material.task)
-    except DataError:  # none is written where there are no runs of this version
+        rows = split_manifest.read(file, task)
+    except DataError:  # runs of older versions did not write a manifest
         return {}
-    counted = IN_DOMAIN not in suppressed(material.cells, info)
+    counted = IN_DOMAIN not in suppressed(results.cells, info)
     folds = {
         str(fold): {"n": unless_few(len(part), info.min_cell)}
         | ({"external": int(part["external"].sum())} if counted and (part["external"] >= 0).all() else {})
-        for fold, part in cut.groupby("fold")
+        for fold, part in rows.groupby("fold")
     }
-    head = {**split_manifest.rule(material.task), "n": len(cut), "sha256": split_manifest.sha256(cut), "by_fold": folds}
-    return {SPLITS: to_json(head)} | ({CUT: file} if predictions else {})
+    facts = {**split_manifest.rule(task), "n": len(rows), "sha256": split_manifest.sha256(rows), "by_fold": folds}
+    return {SPLITS: to_json(facts)} | ({FOLDS: file} if predictions else {})
 
 
 def _environment() -> dict[str, Any]:

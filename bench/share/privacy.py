@@ -1,8 +1,9 @@
-"""What of a cell leaves the house: the fields that say so where they are declared, so that no other can.
+"""Which fields of a cell an export contains: only those that are declared to leave the machine.
 
-Logs but for two values, warnings and messages of errors stay: they are words of methods and of the machine, and may
-name an image or a path. So does the name of the host. Of sets with few images of a group and class less leaves, as in
-a report with the same `--min-cell` (see `bench.report.numbers.suppression`).
+Warnings, error messages and logs, except for two values of the log, are not exported, because methods and the machine
+write them and they may contain the name of an image or a path. The name of the host is not exported either. For sets
+with few images of a group and class, counts and metrics are suppressed as in a report with the same `--min-cell` (see
+`bench.report.numbers.suppression`).
 """
 
 from __future__ import annotations
@@ -24,28 +25,31 @@ from bench.score.definitions import METRICS
 
 S = TypeVar("S", bound=msgspec.Struct)
 LOGGED = ("given_baseline", RESET)
-"""Of the log: whether a baseline is a model of the site's own, and the share that Figure 6 marks."""
+"""Exported entries of the log: whether the baseline is a checkpoint of the site, and the share that Figure 6 marks."""
 _PATH = re.compile(r"(?<![\w./])~?/(?:[^\s/'\",:=][^/'\",:=\n]*/)*(?=[^\s/'\",:=])")
-"""An absolute path but for its last part; folders may have spaces in their names."""
+"""An absolute path without its last part; names of folders may contain spaces."""
 
 
 def leaving(cells: Sequence[Record], info: TaskInfo, *, beside: Sequence[Record] = ()) -> list[Record]:
-    """Return the cells as they are handed on, less what `info.min_cell` suppresses of them or of cells `beside`."""
+    """Return the cells as they are exported, without the numbers that `info.min_cell` suppresses.
+
+    A number is suppressed if these cells or the cells `beside` require it.
+    """
     gone = suppressed([*cells, *beside], info)
     return [_cell(item, gone, info.min_cell) for item in cells]
 
 
 def leaving_failures(failures: Sequence[Failure]) -> list[Failure]:
-    """Return failures by the class of their error alone."""
+    """Return the failures as they are exported; of an error only its class."""
     return [_pathless(permitted(item)) for item in failures]
 
 
 def permitted(value: S, *, counted: bool = True) -> S:
-    """Return a record with the fields that may leave, and the others at their defaults.
+    """Return a record with the fields that may leave the machine, and the others at their defaults.
 
     Args:
         value: a cell, a failure, or a part of one.
-        counted: whether fields that tell the size of the external set may leave too.
+        counted: whether fields that reveal the size of the external set may leave too.
     """
     allowed = ("always", "counted") if counted else ("always",)
     names = [name for name, leaves in _leaves(type(value)).items() if leaves in allowed]
@@ -54,7 +58,7 @@ def permitted(value: S, *, counted: bool = True) -> S:
 
 @cache
 def _leaves(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """Return what the fields of a class say of leaving."""
+    """Return whether each field of a class leaves the machine: "always" or "counted"; others are not listed."""
     hints = get_type_hints(kind, include_extras=True)
     metas = {name: [one for one in get_args(hint) if isinstance(one, msgspec.Meta)] for name, hint in hints.items()}
     return {name: meta.extra["leaves"] for name, found in metas.items() for meta in found if meta.extra}
@@ -67,7 +71,7 @@ def _permitted_part(value: Any, *, counted: bool) -> Any:
 
 
 def pathless(value: Any) -> Any:
-    """Return JSON with every absolute path in it cut down to its last part."""
+    """Return JSON in which only the last part of every absolute path is left."""
     if isinstance(value, str):
         return _PATH.sub("", value)
     if isinstance(value, Mapping):
@@ -82,12 +86,12 @@ def _pathless(value: S) -> S:
 def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Record:
     counted = IN_DOMAIN not in gone
     kept = permitted(item, counted=counted)
-    # Only the size of the external set follows from the small groups of the validation set.
+    # The small groups of the validation set determine the size of the external set, but of no other set.
     data = {name: permitted(facts, counted=counted or name != "external") for name, facts in item.data.items()}
     tuned = kept.tuned
     if item.tuned and tuned:
         tuned = replace(tuned, holdout=Images(n=unless_few(item.tuned.holdout.n, min_cell)))
-    # Any method may log anything under the name of the share.
+    # A method may log any value under the name of the share.
     log = {name: item.log[name] for name in LOGGED if name in item.log}
     log = {name: value for name, value in log.items() if name != RESET or isinstance(value, float)}
     scores = {name: _scores(one, gone.get(name), min_cell) for name, one in item.scores.items()}
@@ -95,7 +99,7 @@ def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Re
 
 
 def _scores(scores: SetScores, gone: frozenset[str] | None, min_cell: int) -> SetScores:
-    """Return all scores of a set; or its size and what is shown, and the names of what is not."""
+    """Return all scores of a set; if some are suppressed, its size, the other metrics and the suppressed names."""
     if gone is None:
         return permitted(scores)
     kept = SetScores(n=unless_few(scores.n, min_cell) or 0, suppressed=tuple(sorted(gone)))
@@ -107,5 +111,5 @@ def _scores(scores: SetScores, gone: frozenset[str] | None, min_cell: int) -> Se
 
 
 def unless_few(n: int | None, min_cell: int) -> int | None:
-    """Return a number of images; None where it is small."""
+    """Return a number of images; None if it is below `min_cell`."""
     return None if n is None or n < min_cell else n

@@ -1,4 +1,8 @@
-"""An export, read elsewhere: without the data of its task, and without torch."""
+"""Exports as they are read on another machine: without the data of the task, and without torch.
+
+An export holds the intervals over patients without the predictions that they are computed from. The bootstrap draws
+are not exported: their seed is known, so that two thousand draws would reveal the predictions.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,82 +20,119 @@ from bench.cells.identity import cells_folder, slug
 from bench.cells.record import Facts, Failure, Record, decode, read
 from bench.errors import BenchError, DataInvalid
 from bench.report.figures import sweeps
-from bench.report.numbers.task_info import TaskInfo, Undefined
+from bench.report.numbers.aggregate import Results
+from bench.report.numbers.ranking import Row
+from bench.report.numbers.task_info import Undefined
+from bench.report.reports import report_results
+from bench.report.tables.tuned_table import collect_tuned
 from bench.report.task_results import TaskResults, info_of
 from bench.settings import Settings
 from bench.share.archive import unpack
-from bench.share.received import INTERVALS, TASK, Received, variant_folder
 from bench.share.task_toml import from_toml, to_toml
 from bench.spec import name_of
 from bench.tasks import TASKS
 
+TASK = "task.toml"
+"""The definition of the task in an export; commands in an export refer to it by this name."""
+INTERVALS = "intervals.json"
+"""The intervals over patients in an export."""
+FIELDS = ("ci_low", "ci_high", "p_patients", "p_patients_holm", "error_patients", "draws")
+"""Fields of a row that come from the bootstrap over patients."""
 _FAILED = ".failed.json"
+
+
+def variant_folder(field: str, value: object) -> str:
+    """Return the folder in an export that holds the cells of its task with a field changed."""
+    return f"variants/{field}-{value}"
+
+
+@dataclass(frozen=True)
+class Received(TaskResults):
+    """The results in an export, unpacked for a while; `intervals` are those of each table, by the part it shows."""
+
+    intervals: Mapping[str, Any] = field(default_factory=dict)
+
+    def tested(self, results: Results) -> Results:
+        """Add the exported intervals over patients; sets that are suppressed here have none."""
+        found = self.intervals.get(results.info.part)
+        return _with_intervals(results, found) if found else results
+
+
+def report_archive(file: Path, reports: Path, *, min_cell: int = 0) -> int:
+    """Write and print the report of an export: the same bytes as at its origin if the report needs no other cells."""
+    with opened(file, min_cell=min_cell) as results:
+        report_results(results, reports / slug(results.task.name))
+    return 0
 
 
 @contextmanager
 def opened(file: Path, *, min_cell: int = 0) -> Iterator[Received]:
-    """Give what an export holds of its task, for as long as the context lasts; predictions if they are in it.
+    """Yield the results in an export; predictions, if it has any, can be read inside the context.
 
-    What it suppresses as small stays suppressed; a higher `min_cell` suppresses more.
+    Numbers that the export suppresses stay suppressed; a larger `min_cell` suppresses more.
 
     Raises:
-        DataMissing: no such file.
-        DataInvalid: an archive or a cell that is not as `bench export` writes it, or of another schema.
+        DataMissing: if the file does not exist.
+        DataInvalid: if the archive or a cell is damaged, was not written by `bench export`, or has another schema.
     """
     with tempfile.TemporaryDirectory(prefix="bench-export-") as name:
         place = Path(name) / "export"
         place.mkdir()
         about = unpack(file, place)
         try:
-            material = _material(about, place, min_cell)
+            results = _received(about, place, min_cell)
         except (DataInvalid, KeyError, TypeError, AttributeError, OSError, ValueError) as error:
             raise DataInvalid(f"{file}: {error}") from None
         except BenchError as error:
-            raise DataInvalid(f"{file}: its task is not one of this version of bench: {error}") from None
-        yield material
+            raise DataInvalid(f"{file}: this version of bench does not know its task: {error}") from None
+        yield results
 
 
-def _material(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
+def _received(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     task = from_toml((place / TASK).read_text(encoding="utf-8"), TASK)
     if not re.fullmatch(r"\w[\w.+@-]*", slug(task.name)):
-        raise DataInvalid(f"{task.name!r} is no name of a task")
+        raise DataInvalid(f"{task.name!r} is not a valid name of a task")
     cells, failures = _cells(place / "cells", lambda name: name == task.name)
     if not cells:
-        raise DataInvalid("there is no cell in it")
+        raise DataInvalid("it holds no cells")
     (place / "cells").rename(place / "now")
     cells_folder(place).mkdir()
     (place / "now").rename(cells_folder(place, task.name))
     settings = Settings(_spec(task, place), place, place / "cache", None)
-    info, found = _info(about, task, cells, min_cell), _intervals(place / INTERVALS)
+    undefined = tuple(Undefined(**item) for item in about["undefined"])
+    least = max(min_cell, int(about["min_cell"]))
+    info = info_of(task, synthetic=cells[0].synthetic, undefined=undefined, min_cell=least)
+    file = place / INTERVALS
+    found = decode(file.read_bytes(), Facts) if file.is_file() else {}
     known: dict[str, TaskResults] = {}
     received = Received(settings, task, info, cells, failures, known=known, intervals=found)
     known[settings.task] = received
-    for field in sweeps.OF_TASK:
-        for value in sweeps.values(task, field):
-            known |= _variant(place, received, field, value)
+    for name in sweeps.OF_TASK:
+        for value in sweeps.values(task, name):
+            known |= _variant(place, received, name, value)
     return received
 
 
-def _variant(place: Path, material: Received, field: str, value: object) -> dict[str, Received]:
-    """Read the cells of the task with a field changed, if there are any, and put them where results have them."""
-    spec = taskfile.vary(material.settings.task, field, value)
+def _variant(place: Path, results: Received, field: str, value: object) -> dict[str, Received]:
+    """Read the cells of the task with a field changed, if there are any, and move them to their folder in results."""
+    spec = taskfile.vary(results.settings.task, field, value)
     found = place / variant_folder(field, value)
-    if spec == material.settings.task or not found.is_dir():
+    if spec == results.settings.task or not found.is_dir():
         return {}
-    base = name_of(material.task.name)
+    base = name_of(results.task.name)
     cells, failures = _cells(found, lambda name: name_of(name) == base)
     task, names = taskfile.resolve(spec), {item.cell.task for item in [*cells, *failures]}
     if len(names) != 1:
         raise DataInvalid(f"{found.name} holds cells of {len(names)} tasks")
-    # There it may have been a variant already, and is a whole task here.
+    # The exported task may itself be a variant. Here it is a complete task, so that its variants have other specs.
     (name,) = names
     found.rename(cells_folder(place, task.name))
-    settings, info = replace(material.settings, task=spec), replace(material.info, name=name)
-    return {spec: Received(settings, replace(task, name=name), info, cells, failures, known=material.known)}
+    settings, info = replace(results.settings, task=spec), replace(results.info, name=name)
+    return {spec: Received(settings, replace(task, name=name), info, cells, failures, known=results.known)}
 
 
 def _cells(place: Path, known: Callable[[str], bool]) -> tuple[list[Record], list[Failure]]:
-    """Read cells and failures of a task whose name is `known`."""
+    """Read the cells and failures in a folder; `known` tells whether a name is that of their task."""
     cells, failures = [], []
     for path in sorted(place.rglob("*.json")):
         name = path.relative_to(place).as_posix()
@@ -108,19 +149,8 @@ def _cells(place: Path, known: Callable[[str], bool]) -> tuple[list[Record], lis
     return cells, failures
 
 
-def _intervals(file: Path) -> dict[str, Any]:
-    return decode(file.read_bytes(), Facts) if file.is_file() else {}
-
-
-def _info(about: Mapping[str, Any], task: Task, cells: list[Record], min_cell: int) -> TaskInfo:
-    undefined = tuple(Undefined(**item) for item in about["undefined"])
-    return info_of(
-        task, synthetic=cells[0].synthetic, undefined=undefined, min_cell=max(min_cell, int(about["min_cell"]))
-    )
-
-
 def _spec(task: Task, place: Path) -> str:
-    """Return a spec that resolves to the task here: a name of the suite, or a file of its own."""
+    """Return a spec that resolves to the task here: a name of the suite, or the path of a TOML file."""
     base = name_of(task.name)
     if base in TASKS:
         return task.name
@@ -128,3 +158,39 @@ def _spec(task: Task, place: Path) -> str:
     file.parent.mkdir()
     file.write_text(to_toml(replace(task, name=base)), encoding="utf-8")
     return str(file)
+
+
+def intervals(results: TaskResults) -> dict[str, Any]:
+    """Return the intervals over patients of every table of a task, as JSON, by the part of the task it shows."""
+    every = [results.results_of(table) for table in results.tables]
+    if tuned := collect_tuned(results.cells, results.failures, results.info):
+        every.append(tuned)
+    return {table.info.part: _intervals_of(table, results.tested(table)) for table in every}
+
+
+def _intervals_of(results: Results, tested: Results) -> dict[str, Any]:
+    rows = [row for row in tested.rows if row.draws]
+    return {
+        "rows": [[*_key(row), *(getattr(row, name) for name in FIELDS)] for row in rows],
+        "patients": {name: list(counts) for name, counts in tested.patients.items()},
+        "seconds": [[*place, p] for place, p in tested.seconds.items()],
+        "remarks": list(tested.remarks[len(results.remarks) :]),
+    }
+
+
+def _with_intervals(results: Results, found: Mapping[str, Any]) -> Results:
+    """Add the intervals that `intervals` returned for a table, except those of suppressed sets."""
+    stored = {tuple(row[:4]): dict(zip(FIELDS, row[4:], strict=True)) for row in found["rows"]}
+    kept = {key: values for key, values in stored.items() if key[1] not in results.suppressed}
+    rows = [row if row.excluded else replace(row, **kept.get(_key(row), {})) for row in results.rows]
+    return replace(
+        results,
+        rows=tuple(rows),
+        patients={name: (n[0], n[1]) for name, n in found["patients"].items() if name not in results.suppressed},
+        seconds={(b, name, m): p for b, name, m, p in found["seconds"] if name not in results.suppressed},
+        remarks=(*results.remarks, *found["remarks"]),
+    )
+
+
+def _key(row: Row) -> tuple[str, str, str, str]:
+    return row.backbone, row.set, row.metric, row.spec

@@ -1,4 +1,4 @@
-"""Why results of several sites must not stand in one report, and what a reader of it has to know."""
+"""Reasons why results of several sites must not be merged, and facts that a reader of a merge has to know."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from bench.cells.record import Record
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.render.text import listed
 from bench.report.task_results import TaskResults
@@ -19,92 +18,93 @@ Sites = Mapping[str, TaskResults]
 
 
 def conflicts(sites: Sites) -> list[str]:
-    """Return every reason not to merge, in words; none where the sites ran one task on images of their own."""
+    """Return every reason not to merge; none if the sites ran one task, each on its own images."""
     found = _kinds(sites)
     for (name, one), (other_name, other) in combinations(sites.items(), 2):
-        pair = (name, other_name)
-        found += _definitions(pair, one, other) + _methods(pair, one, other) + _images(pair, one, other)
+        names = (name, other_name)
+        found += [
+            f"task: {field} is {_word(value)} at {names[0]}, {_word(another)} at {names[1]}"
+            for field, (value, another) in differences(one.task, other.task).items()
+        ]
+        found += _methods(names, one, other) + _images(names, one, other)
     return list(dict.fromkeys(found))
 
 
 def remarks(sites: Sites) -> list[str]:
-    """Return what does not forbid a merge and is to be known: rows of one site alone, other code, own baselines."""
-    return [*_lacking(sites), *_code(sites), *_given(sites), *_alike_ids(sites)]
+    """Return differences that do not prevent a merge: methods of some sites only, other code, own baselines."""
+    return [*_lacking(sites), *_code(sites), *_own_baselines(sites), *_equal_ids(sites)]
 
 
 def _kinds(sites: Sites) -> list[str]:
     found = []
-    kinds = {name: bool(site.info.synthetic) for name, site in sites.items()}
-    if len(set(kinds.values())) > 1:
-        fake, real = ([name for name, kind in kinds.items() if kind is which] for which in (True, False))
+    if empty := [name for name, site in sites.items() if not site.cells]:
+        found.append(f"cells: no usable results at {listed(empty)}")
+    fake = [name for name, site in sites.items() if site.info.synthetic]
+    if 0 < len(fake) < len(sites):
+        real = [name for name in sites if name not in fake]
         found.append(f"data: {listed(fake)} generated, {listed(real)} real: never in one report")
-    backbones = [{item.cell.backbone for item in site.cells} for site in sites.values()]
-    if not set.intersection(*backbones):
-        each = "; ".join(f"{name}: {', '.join(sorted(own))}" for name, own in zip(sites, backbones, strict=True))
+    backbones = {name: {item.cell.backbone for item in site.cells} for name, site in sites.items() if site.cells}
+    if backbones and not set.intersection(*backbones.values()):
+        each = "; ".join(f"{name}: {', '.join(sorted(own))}" for name, own in backbones.items())
         found.append(f"backbone: none that all sites ran ({each})")
     return found
 
 
-def _definitions(pair: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
-    return [
-        f"task: {field} is {_word(value)} at {pair[0]}, {_word(another)} at {pair[1]}"
-        for field, (value, another) in differences(one.task, other.task).items()
-    ]
-
-
-def _methods(pair: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
-    ours, theirs = ({item.cell.spec: item for item in site.cells} for site in (one, other))
+def _methods(names: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
+    ours, theirs = ({item.cell.spec: item.cell for item in site.cells} for site in (one, other))
     found = []
     for spec in ours.keys() & theirs.keys():
-        left, right = ours[spec].cell, theirs[spec].cell
+        left, right = ours[spec], theirs[spec]
         if left.version != right.version:
-            found.append(f"method: {spec} of version {left.version} at {pair[0]}, {right.version} at {pair[1]}")
-        names = dict.fromkeys([*left.parameters, *right.parameters])
-        found += [
-            f"method: {spec} with {name} {_word(value)} at {pair[0]}, {_word(another)} at {pair[1]}"
-            for name in names
-            for value, another in [(left.parameters.get(name), right.parameters.get(name))]
-            if value != another
-        ]
+            found.append(f"method: {spec} of version {left.version} at {names[0]}, {right.version} at {names[1]}")
+        for name in dict.fromkeys([*left.parameters, *right.parameters]):
+            value, another = left.parameters.get(name), right.parameters.get(name)
+            if value != another:
+                each = f"{_word(value)} at {names[0]}, {_word(another)} at {names[1]}"
+                found.append(f"method: {spec} with {name} {each}")
     versions = [sorted({str(item.metrics_version) for item in site.cells}) for site in (one, other)]
-    if versions[0] != versions[1]:
+    if all(versions) and versions[0] != versions[1]:
         found.append(
-            f"metrics: version {listed(versions[0])} at {pair[0]}, {listed(versions[1])} at {pair[1]}: "
+            f"metrics: version {listed(versions[0])} at {names[0]}, {listed(versions[1])} at {names[1]}: "
             "`bench metrics --recompute` brings cells up to date"
         )
     return sorted(found)
 
 
-def _images(pair: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
-    """Sets, cells and ids that both have. Of sets that overlap in part only the ids of predictions tell."""
-    sets = [_fingerprints(site) for site in (one, other)]
-    both = sorted({name for sha in sets[0].keys() & sets[1].keys() for name in sets[0][sha] | sets[1][sha]})
+def _images(names: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
+    """Compare sets, cells and, if there are predictions, image ids: only ids reveal sets that overlap in part."""
     found = []
-    if both:
-        found.append(f"images: {pair[0]} and {pair[1]} have the same in {', '.join(both)}")
+    left, right = (_fingerprints(site) for site in (one, other))
+    if both := sorted({name for sha in left.keys() & right.keys() for name in left[sha] | right[sha]}):
+        found.append(f"images: {names[0]} and {names[1]} have the same in {', '.join(both)}")
     ours, theirs = ({item.cell.identity.within: item for item in site.cells} for site in (one, other))
     common = sorted(ours.keys() & theirs.keys())
     equal = [name for name in common if ours[name].hash == theirs[name].hash]
-    unlike = [name for name in common if name not in equal and _trained_alike(ours[name], theirs[name])]
+    unlike = [
+        name
+        for name in common
+        if name not in equal
+        and "train" in ours[name].data
+        and ours[name].data["train"] == theirs[name].data.get("train")
+    ]
     if equal:
-        found.append(f"cells: {len(equal)} are at {pair[0]} and at {pair[1]}, first {equal[0]}: one site given twice?")
+        found.append(
+            f"cells: {len(equal)} are at {names[0]} and at {names[1]}, first {equal[0]}: one site given twice?"
+        )
     if unlike:
         found.append(
-            f"cells: {len(unlike)} trained on the same images have one hash at {pair[0]} and another at {pair[1]}, "
+            f"cells: {len(unlike)} trained on the same images have one hash at {names[0]} and another at {names[1]}, "
             f"first {unlike[0]}: other code, options or baselines"
         )
     shared, agreeing = _shared_ids(one, other)
     if shared and shared == agreeing:
-        found.append(f"images: {shared} ids of predictions are at {pair[0]} and at {pair[1]}, alike in label and group")
+        both_sites = f"at {names[0]} and at {names[1]}"
+        found.append(f"images: {shared} ids of predictions are {both_sites}, with the same labels and groups")
     return found
 
 
-def _trained_alike(one: Record, other: Record) -> bool:
-    return "train" in one.data and one.data["train"] == other.data.get("train")
-
-
 def _fingerprints(site: TaskResults) -> dict[str, set[str]]:
-    """Names of the sets of each fingerprint, folds taken together."""
+    """Return the names of the sets that have each fingerprint, over all folds."""
     found: dict[str, set[str]] = {}
     for item in site.cells:
         for name, facts in item.data.items():
@@ -114,29 +114,32 @@ def _fingerprints(site: TaskResults) -> dict[str, set[str]]:
 
 
 def _shared_ids(one: TaskResults, other: TaskResults) -> tuple[int, int]:
-    """How many image ids both sites predict, and how many of them agree in label and group; 0 without predictions."""
+    """Count the image ids that both sites predict, and those of them that agree in label and group.
+
+    Both counts are 0 without predictions.
+    """
     left, right = _ids(one), _ids(other)
     both = left.index.intersection(right.index)
     return len(both), int((left.loc[both] == right.loc[both]).all(axis=1).sum())
 
 
 def _ids(site: TaskResults) -> pd.DataFrame:
-    """Label and group of every image that is predicted, by id: validation parts of all folds, and test sets."""
+    """Return label and group of every predicted image by id, over the validation parts of all folds and test sets."""
     tables = [pd.DataFrame({"image_id": [], "y": [], "a": []})]
     for item in site.cells:
         if item.cell.method == BASELINE:
-            with contextlib.suppress(FileNotFoundError):  # they stayed at home
+            with contextlib.suppress(FileNotFoundError):  # the site did not export them
                 tables.append(site.predictions(item)[["image_id", "y", "a"]])
     return pd.concat(tables).drop_duplicates("image_id").set_index("image_id")
 
 
 def _lacking(sites: Sites) -> list[str]:
-    specs = {name: {(item.cell.backbone, item.cell.spec) for item in b.cells} for name, b in sites.items()}
-    several = len({backbone for rows in specs.values() for backbone, _ in rows}) > 1
+    specs = {name: {(item.cell.backbone, item.cell.spec) for item in site.cells} for name, site in sites.items()}
+    every = sorted(set.union(*specs.values()))
+    several = len({backbone for backbone, _ in every}) > 1
     found = []
-    for row in sorted(set.union(*specs.values())):
-        lacking = [name for name, own in specs.items() if row not in own]
-        if lacking:
+    for row in every:
+        if lacking := [name for name, own in specs.items() if row not in own]:
             found.append(f"{f'{row[1]}, {row[0]}' if several else row[1]}: not run at {listed(lacking)}.")
     return found
 
@@ -150,22 +153,22 @@ def _code(sites: Sites) -> list[str]:
     return [f"Computed by different versions of bench ({each})."] if len(set(versions.values())) > 1 else []
 
 
-def _given(sites: Sites) -> list[str]:
-    own = [name for name, b in sites.items() if any("given_baseline" in item.log for item in b.cells)]
+def _own_baselines(sites: Sites) -> list[str]:
+    own = [name for name, site in sites.items() if any("given_baseline" in item.log for item in site.cells)]
     rest = [name for name in sites if name not in own]
-    return [f"Baseline is a model of the site's own at {listed(own)}, trained by the task at {listed(rest)}."] * bool(
-        own and rest
-    )
+    if not own or not rest:
+        return []
+    return [f"Baseline is a checkpoint of the site at {listed(own)}; the task trained it at {listed(rest)}."]
 
 
-def _alike_ids(sites: Sites) -> list[str]:
+def _equal_ids(sites: Sites) -> list[str]:
     found = []
     for (name, one), (other_name, other) in combinations(sites.items(), 2):
         shared, agreeing = _shared_ids(one, other)
         if agreeing < shared:
             found.append(
                 f"{shared} image ids are at {name} and at {other_name}, {shared - agreeing} of them with another label "
-                "or group: taken for running numbers of different images."
+                "or group: they are assumed to be running numbers of different images."
             )
     return found
 

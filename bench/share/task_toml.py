@@ -1,4 +1,4 @@
-"""The definition of a task as TOML: what two sites must have in common, and what another can run."""
+"""The definition of a task as TOML, by which sites are compared and with which another site can run the task."""
 
 from __future__ import annotations
 
@@ -14,32 +14,29 @@ from bench.share.privacy import pathless
 from bench.taskfile import task_of
 
 OWN = ("says", "source", "ood")
-"""Fields of a task in which sites may differ: their words for it, their images and their test sets."""
+"""Fields in which the tasks of sites may differ: the description, the images and the test sets."""
 
 
 def to_toml(task: Task) -> str:
-    """Return the definition of a task, every field of it, without the folders of this machine."""
+    """Return all fields of a task as TOML, without the folders of this machine."""
     return "\n".join(_table((), pathless(dataclasses.asdict(task)))) + "\n"
 
 
 def from_toml(text: str, where: str) -> Task:
-    """Return the task of a definition; `where` names it in errors.
+    """Return the task that a TOML text defines; `where` names the text in errors.
 
     Raises:
-        UsageError, UnknownName: a key or value that this version does not know.
-        ValueError: text that is not TOML.
+        UsageError, UnknownName: on a key or value that this version does not know.
+        ValueError: if the text is not TOML.
     """
     return task_of(tomllib.loads(text), where)
 
 
 def differences(one: Task, other: Task) -> dict[str, tuple[Any, Any]]:
-    """Return the fields in which two definitions differ, such as `recipe.epochs`, with both values."""
-    flat = [dict(_flat("", dataclasses.asdict(task))) for task in (one, other)]
-    return {
-        name: (flat[0].get(name), flat[1].get(name))
-        for name in dict.fromkeys([*flat[0], *flat[1]])
-        if flat[0].get(name) != flat[1].get(name) and name.partition(".")[0] not in OWN
-    }
+    """Return the fields in which two tasks differ, such as `recipe.epochs`, with both values; those in `OWN` are ignored."""
+    left, right = (dict(_flat("", dataclasses.asdict(task))) for task in (one, other))
+    names = [name for name in {**left, **right} if name.partition(".")[0] not in OWN]
+    return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
 
 
 def _flat(prefix: str, table: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -51,7 +48,7 @@ def _flat(prefix: str, table: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _table(path: tuple[str, ...], table: Mapping[str, Any]) -> list[str]:
-    """Lines of a table, its plain values first, as TOML wants it; what is None or empty is left to its default."""
+    """Return the lines of a table, plain values first, as TOML requires; None and empty values are left out."""
     tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     plain = {key: value for key, value in table.items() if key not in tables and value not in (None, (), [])}
     head = [f"\n[{'.'.join(map(_key, path))}]"] if path and plain else []
@@ -64,5 +61,5 @@ def _key(key: str) -> str:
 
 
 def _value(value: Any) -> str:
-    # Strings, numbers, truth values and lists of TOML are written as those of JSON are.
+    # TOML writes strings, numbers, booleans and lists as JSON does.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

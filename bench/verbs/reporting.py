@@ -80,7 +80,7 @@ def _report(args: argparse.Namespace) -> int:
     if args.published:
         return reports.report_published(args.reports)
     if args.archive:
-        from bench.share.archive_reports import report_archive
+        from bench.share.read_export import report_archive
 
         return report_archive(args.archive, args.reports, min_cell=args.min_cell)
     if args.paper or args.twins:
@@ -105,7 +105,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _merge(args: argparse.Namespace) -> int:
-    from bench.share.archive_reports import merge_sites
+    from bench.share.merged_page import merge_sites
 
     how = {"names": args.names, "task": args.task, "out": args.out, "min_cell": args.min_cell}
     return merge_sites(args.sites, **how, plugins=read_settings(args).plugins)

@@ -150,7 +150,7 @@ def test_what_one_site_lacks_and_other_code_are_said():
         [
             "llft: not run at south.",
             "Computed by different versions of bench (north: 0.1.0; south: 0.2.0).",
-            "Baseline is a model of the site's own at south, trained by the task at north.",
+            "Baseline is a checkpoint of the site at south; the task trained it at north.",
         ]
     )
 
@@ -233,9 +233,9 @@ def test_sets_of_other_names_are_not_taken_together():
     assert rows(merged, "pooled.csv") == []
     over = files(merged)["merged.md"].decode().partition("## Over sites")[2].partition("##")[0]
     assert over.strip() == snapshot("""\
-Difference to Baseline, each site's own: paired over its folds, on its own test set of that name. The mean is plain, one site one observation; how far the sites are apart stands beside it. A few sites carry no test and no interval, and sets of one name need not be alike.
+Differences to Baseline: each site's difference is paired over its folds, on its own test set of that name. The mean is unweighted, so each site counts as one observation; the range shows how far the sites differ. A few sites do not support a test or an interval, and test sets of one name need not be alike.
 
-No test set has one name at two sites: nothing is taken over sites.\
+No two sites have a test set of the same name, so nothing is summarised over sites.\
 """)
     assert {r["set"] for r in rows(merged, "merged.csv") if r["role"] == "ood"} == {
         "north/ood_neutral",
@@ -312,13 +312,13 @@ def test_ids_at_both_sites_are_the_same_images_where_label_and_group_agree(tmp_p
     other = {key: predictions("x", [-2.0, 1, 2, -1], Y, A) for key in KEYS}
     sites = {"north": with_predictions("north", tmp_path, tables), "south": with_predictions("south", tmp_path, other)}
     assert conflicts(sites) == snapshot(
-        ["images: 12 ids of predictions are at north and at south, alike in label and group"]
+        ["images: 12 ids of predictions are at north and at south, with the same labels and groups"]
     )
     numbers = {key: predictions("x", [-2.0, 1, 2, -1], Y[::-1], A) for key in KEYS}
     sites["south"] = with_predictions("south", tmp_path, numbers)
     assert conflicts(sites) == []
     assert remarks(sites)[0] == snapshot(
-        "12 image ids are at north and at south, 12 of them with another label or group: taken for running numbers of different images."
+        "12 image ids are at north and at south, 12 of them with another label or group: they are assumed to be running numbers of different images."
     )
 
 
