@@ -75,6 +75,11 @@ def cells_folder(results: Path, task: str = "") -> Path:
     return results / "cells" / slug(task)
 
 
+def results_of(file: Path) -> Path:
+    """Return the folder of results that a cell's file is in."""
+    return file.parents[4]
+
+
 def cell_place(results: Path, cell: Cell) -> Path:
     """Return the place of a cell's files, without ending; its lease is taken on it."""
     return results / "cells" / cell.path

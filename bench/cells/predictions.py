@@ -1,8 +1,8 @@
-"""Stored predictions: one row per image of each set.
+"""Stored predictions: one row for each image of each set.
 
-Columns are `image_id`, `set`, `cluster` (numbers the patients, else lesions, of a set; no name of one is in it), `y`,
-`logit` and, for each attribute, `a_<attribute>` with the number of the group. The metadata of the file say which
-schema that is and what a cluster is.
+Columns are `image_id`, `set`, `cluster` (a number for each patient of the set, or for each lesion or image where
+patients or lesions are not known), `y`, `logit` and, for each attribute, `a_<attribute>` with the number of the group.
+The metadata of the file hold the schema and the meaning of a cluster.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import pyarrow.parquet as pq
 
 from bench.cells.identity import Cell, predictions_file
 from bench.cells.record import Record
-from bench.errors import DataInvalid, DataMissing
+from bench.errors import DataInvalid
 from bench.files import replacing
 
 PREDICTIONS_SCHEMA = 1
 ATTRIBUTE = "a_"
-"""How the column of an attribute begins: the first is the one that is mitigated."""
+"""Prefix of the column of an attribute. The first such column is the attribute that is mitigated."""
 
 
 class Scored(NamedTuple):
-    """The images that a model was scored on, a row each, and its logits (N,).
+    """The images that a model was scored on, one row each, and its logits (N,).
 
-    Columns of `images` are those of the file but `logit`. Models of a fold share one frame, as a rule.
+    `images` has the columns of the file except `logit`. Models of a fold usually share one frame.
     """
 
     images: pd.DataFrame
@@ -39,7 +39,7 @@ class Scored(NamedTuple):
 
 
 class Predictions:
-    """Gives what a cell's record says it was scored on, and keeps it: logits by cell, images by fold."""
+    """Reads the predictions of cells and keeps them in memory: logits by cell, images by fold."""
 
     def __init__(self, results: Path) -> None:
         self._results = results
@@ -47,21 +47,21 @@ class Predictions:
         self._last: dict[int, tuple[pa.Table, pd.DataFrame]] = {}
 
     def __call__(self, record: Record) -> Scored:
-        """Return the predictions of a cell; the groups of the attribute that is mitigated are the column `a`.
+        """Return the predictions of a cell; the column `a` holds the groups of the mitigated attribute.
 
         Raises:
-            OSError, ValueError: they are not there, or cannot be read.
+            OSError, ValueError: if the file does not exist or cannot be read.
         """
         cell = record.cell.identity
         if cell not in self._kept:
-            # Of files this small, threads and what is looked up beforehand take longer than the reading.
+            # Threads and a data set interface would take longer than the reading of such a small file.
             table = pq.ParquetFile(predictions_file(self._results, cell)).read(use_threads=False)
             mitigated = next((name for name in table.column_names if name.startswith(ATTRIBUTE)), "")
             table = table.rename_columns(["a" if name == mitigated else name for name in table.column_names])
             images = table.drop_columns("logit")
             before, frame = self._last.get(cell.fold, (None, None))
             if frame is None or not images.equals(before):
-                # Strings take longest to make: once for all models of a fold.
+                # Converting strings takes longest, so it is done once for all models of a fold.
                 frame = images.to_pandas(use_threads=False)
                 self._last[cell.fold] = images, frame
             self._kept[cell] = Scored(frame, table["logit"].to_numpy())
@@ -72,7 +72,7 @@ def write_predictions(file: Path, table: pd.DataFrame) -> None:
     """Write predictions in one step.
 
     Raises:
-        NotWritten: the folder cannot be written, or the disk is full.
+        NotWritten: if the folder cannot be written or the disk is full.
     """
     written = pa.Table.from_pandas(table, preserve_index=False)
     says = {"schema": str(PREDICTIONS_SCHEMA), "cluster": "patient, else lesion, else image"}
@@ -84,16 +84,14 @@ def check_predictions(file: Path, record: Record) -> bytes:
     """Return the content of the predictions of the cell whose JSON is `file`.
 
     Raises:
-        DataMissing: they are not there.
-        DataInvalid: they are not those of the record.
+        DataInvalid: if the file does not exist or is not the one that was stored with the record.
     """
     try:
         content = file.with_suffix(".parquet").read_bytes()
     except OSError:
-        get_it = "`bench run --force` makes them anew."
-        raise DataMissing(f"its predictions {file.with_suffix('.parquet').name}", get_it=get_it) from None
+        raise DataInvalid("its predictions are missing") from None
     if hashlib.sha256(content).hexdigest() != record.predictions_sha256:
-        raise DataInvalid("its predictions are damaged or of another run: `bench run --force` makes them anew")
+        raise DataInvalid("its predictions are damaged or of another run")
     return content
 
 
@@ -101,8 +99,7 @@ def read_predictions(file: Path, record: Record, columns: Sequence[str]) -> pd.D
     """Return columns of the predictions of the cell whose JSON is `file`.
 
     Raises:
-        DataMissing: they are not there.
-        DataInvalid: they are not those of the record, or cannot be read.
+        DataInvalid: as `check_predictions`, or if the file cannot be read.
     """
     content = check_predictions(file, record)
     try:

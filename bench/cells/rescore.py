@@ -1,86 +1,101 @@
-"""`bench metrics --recompute`: scores of stored cells anew, from their predictions. No data, no model, no torch.
+"""`bench metrics --recompute`: score stored cells again from their predictions, without data, models or torch.
 
-The cell itself stays as it is, byte for byte; an old one gets the metrics that came after it.
+The cell itself does not change. An old cell gets the metrics that were defined after it was computed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from bench import taskfile
 from bench.cells.identity import cells_folder, scores_file
 from bench.cells.predictions import ATTRIBUTE, read_predictions
 from bench.cells.record import Record, Scores, SetScores, decode, read, scores_identity, set_scores
+from bench.cells.store import again
 from bench.errors import BenchError, DataInvalid, NotWritten
 from bench.files import not_written, to_json, write_json
 from bench.lease import lease, mine
 from bench.score.definitions import VERSION
+from bench.settings import Settings, command
 
 ENDINGS_OF_OTHERS = (".failed.json", ".scores.json")
 
 
 class _Held(BenchError):
-    """Another process computes the cell: what it writes has today's metrics."""
+    """Another process computes the cell, and will write it with today's metrics."""
 
 
-def recompute(results: Path, task: str | None) -> int:
-    """Score every cell of a task, or of all tasks, and write the scores that change; 1 if one had to be left.
+def recompute(settings: Settings, last_run: Callable[[str], Settings]) -> int:
+    """Score every cell of a task, or of all tasks if none is set, and write the scores that changed.
 
-    A cell that is damaged, or whose predictions are missing or of another cell, is named and left as it is. Safe
-    beside a run; running it again changes nothing.
+    A cell that is damaged, or whose predictions are missing or belong to another cell, is reported and left as it is;
+    the exit code is then 1. A run may compute cells at the same time. Running the command again changes nothing.
+
+    Args:
+        settings: the folder of results, and the task or "".
+        last_run: returns the settings with which a task was last run, for the commands in messages.
 
     Raises:
-        BenchError: there are no cells.
-        NotWritten: a folder cannot be written, or the disk is full.
+        BenchError: if there are no cells.
+        NotWritten: if a folder cannot be written or the disk is full.
     """
     from rich.console import Console
     from rich.progress import track
 
+    results, task = settings.results, settings.task
     cells = cells_folder(results, taskfile.resolve(task).name) if task else cells_folder(results)
     found = sorted(cells.glob("*/*/*.json" if task else "*/*/*/*.json"))
     files = [file for file in found if not file.name.endswith(ENDINGS_OF_OTHERS)]
     if not files:
-        raise BenchError(f"no cells{f' of {task}' if task else ''} in {results}: `bench run` makes them")
+        hint = command("run", settings if task else replace(settings, task="NAME"))
+        raise BenchError(f"no cells{f' of {task}' if task else ''} in {results}: `{hint}` computes them")
     written, left = 0, 0
     bar = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
     for file in track(files, "scoring cells", **bar):
         try:
-            written += rescore(file)
+            written += rescore(file, last_run)
         except _Held as held:
-            print(f"not now: {file}: {held}", file=sys.stderr)
+            print(f"skipped: {file}: {held}", file=sys.stderr)
         except NotWritten:
             raise
         except BenchError as error:
             left += 1
-            print(f"left as it is: {file}: {error}", file=sys.stderr)
-    print(f"{written} of {len(files)} cells have new scores, {left} left as they are")
+            print(f"not scored: {file}: {error}", file=sys.stderr)
+    print(f"{written} of {len(files)} cells have new scores, {left} could not be scored")
     return int(left > 0)
 
 
-def rescore(file: Path) -> bool:
-    """Bring the scores of the cell whose JSON is `file` up to date; tell whether anything changed.
+def rescore(file: Path, last_run: Callable[[str], Settings]) -> bool:
+    """Bring the scores of the cell whose JSON is `file` up to date; return whether anything changed.
 
     Raises:
-        BenchError: the cell is to be left as it is, or another process has it.
+        BenchError: if the cell cannot be scored, or another process computes it.
     """
     record, stored = read(file, Record), scores_file(file)
     before, version = stored.read_bytes() if stored.is_file() else b"", 0
-    with contextlib.suppress(DataInvalid):  # damaged scores are made anew
+    with contextlib.suppress(DataInvalid):  # damaged scores are replaced
         version = decode(before, Scores).version
     if version > VERSION:
-        raise DataInvalid(f"scored by a newer bench: its metrics have version {version}, these {VERSION}")
-    scores = Scores(version=VERSION, identity=scores_identity(record), sets=_scores(file, record))
+        raise DataInvalid(f"scored by a newer bench: its metrics have version {version}, ours have version {VERSION}")
+    try:
+        sets = _scores(file, record)
+    except DataInvalid as error:
+        hint = again(last_run(record.cell.task), record.cell.identity, force=True)
+        raise DataInvalid(f"{error}: `{hint}` computes the cell again") from None
+    scores = Scores(version=VERSION, identity=scores_identity(record), sets=sets)
     if to_json(scores) == before:
         return False
     place = file.with_suffix("")
     try:
         with lease(place) as other:
             if other is not None:
-                raise _Held(f"{other} computes it")
+                raise _Held(f"{other} computes the cell")
             if to_json(read(file, Record)) != to_json(record) or not mine(place):
-                raise _Held("another process has just written it")
+                raise _Held("another process has just written the cell")
             write_json(stored, scores)
     except OSError as error:
         raise not_written(file.parent, error.errno) from error
@@ -91,7 +106,7 @@ def _scores(file: Path, record: Record) -> dict[str, SetScores]:
     from bench.score.metrics import score_sets
 
     if not record.attributes:
-        raise DataInvalid("it names no attribute")
+        raise DataInvalid("it has no attribute")
     attribute, names = next(iter(record.attributes.items()))
     columns = ["logit", "y", ATTRIBUTE + attribute]
     table = read_predictions(file, record, ["set", *columns])

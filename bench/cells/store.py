@@ -1,4 +1,4 @@
-"""Cells on disk. A cell is done when its JSON is there with today's hash; the JSON is written last."""
+"""Cells on disk. A cell is done if its JSON exists and has today's hash; the JSON is written last."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import contextlib
 import hashlib
 import platform
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from bench.cells.identity import (
     SCHEMA,
@@ -20,6 +21,7 @@ from bench.cells.identity import (
     failure_file,
     pictures_file,
     predictions_file,
+    results_of,
     scores_file,
     shared_folder,
 )
@@ -28,18 +30,18 @@ from bench.cells.record import Failure, Record, Scores, identity_of, read, score
 from bench.errors import DataInvalid
 from bench.files import replacing, write_json
 from bench.lease import abandon, running
+from bench.settings import Settings, command, of_task
 
 State = Literal["done", "stale", "failed", "pending"]
-RECOMPUTE = "`bench metrics --recompute` makes them anew"
 
 
 def state(results: Path, cell: Cell, expected: str) -> State:
-    """Return the state of the files of a cell, whose hash would be `expected` today."""
+    """Return the state of a cell whose hash would be `expected` today."""
     return state_and_reason(results, cell, expected)[0]
 
 
 def state_and_reason(results: Path, cell: Cell, expected: str) -> tuple[State, str]:
-    """Return the state of the files of a cell, and what is stale about them."""
+    """Return the state of a cell and, if it is stale, the reason."""
     try:
         found = identity_of(cell_file(results, cell).read_bytes())
     except OSError:
@@ -49,37 +51,45 @@ def state_and_reason(results: Path, cell: Cell, expected: str) -> tuple[State, s
     if found.schema != SCHEMA:
         return "stale", f"schema {found.schema}, {SCHEMA} expected"
     if found.hash != expected:
-        return "stale", "of other images, settings or code"
+        return "stale", "computed from other images, settings or code"
     return ("done", "") if predictions_file(results, cell).is_file() else ("stale", "its predictions are missing")
+
+
+def again(settings: Settings, cell: Cell, *, force: bool = False) -> str:
+    """Return the `bench run` command that computes a cell again; `force`: even if it seems to be done."""
+    fold, seed = (cell.fold,), (cell.seed,)
+    one = replace(of_task(settings), methods=cell.spec, backbone=cell.backbone, folds=fold, seeds=seed, force=force)
+    return command("run", one)
 
 
 def read_cell(file: Path) -> Record:
     """Read a cell with its scores.
 
     Raises:
-        DataInvalid: the cell or its scores are not there, not whole, of another schema, or not of each other.
+        DataInvalid: if the cell or its scores are missing or damaged, have another schema, or do not belong together.
     """
     record = read(file, Record)
+    hint = f"`{command('metrics', Settings('', results_of(file)), '--recompute')}` computes them again"
     if not scores_file(file).is_file():
-        raise DataInvalid(f"its scores are missing: {RECOMPUTE}")
+        raise DataInvalid(f"its scores are missing: {hint}")
     scores = read(scores_file(file), Scores)
     if scores.identity != scores_identity(record):
-        raise DataInvalid(f"its scores are of other predictions or groups: {RECOMPUTE}")
-    return replace(record, scores=scores.sets, metrics_version=scores.version)
+        raise DataInvalid(f"its scores were made from other predictions or groups: {hint}")
+    return structs.replace(record, scores=scores.sets, metrics_version=scores.version)
 
 
 def save_cell(results: Path, cell: Cell, record: Record, predictions: Any, pictures: bytes) -> Record:
     """Write the predictions (a DataFrame), the pictures, the scores and then the cell, each in one step.
 
-    An earlier failure is removed before the cell is written, as are earlier pictures where there are none (no bytes)
-    now. Returns the cell as it is read again.
+    An earlier failure is removed before the cell is written; so are earlier pictures if `pictures` is empty. Returns
+    the record as `read_cell` returns it.
 
     Raises:
-        NotWritten: the folder cannot be written, or the disk is full.
+        NotWritten: if the folder cannot be written or the disk is full.
     """
     file = predictions_file(results, cell)
     write_predictions(file, predictions)
-    record = replace(record, predictions_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    record = structs.replace(record, predictions_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     if pictures:
         with replacing(pictures_file(results, cell)) as temporary:
             temporary.write_bytes(pictures)
@@ -89,23 +99,23 @@ def save_cell(results: Path, cell: Cell, record: Record, predictions: Any, pictu
     scores = Scores(version=record.metrics_version, identity=scores_identity(record), sets=record.scores)
     write_json(scores_file(place), scores)
     failure_file(results, cell).unlink(missing_ok=True)
-    write_json(place, replace(record, scores={}, metrics_version=0))
+    write_json(place, structs.replace(record, scores={}, metrics_version=0))
     return record
 
 
 def save_failure(results: Path, cell: Cell, failure: Failure) -> Path:
-    """Write why a cell failed; counts the attempts."""
+    """Write why a cell failed, with the number of its attempts, and return the file."""
     file, before = failure_file(results, cell), 0
     with contextlib.suppress(DataInvalid):
         before = read(file, Failure).attempt
-    write_json(file, replace(failure, attempt=before + 1))
+    write_json(file, structs.replace(failure, attempt=before + 1))
     return file
 
 
 def clear_temporaries(results: Path, task: str, cache: Path) -> None:
-    """Remove what killed writers of a task and its cache left behind; a file of a living writer is left alone.
+    """Remove files that killed processes left in a task and its cache; files of living processes are kept.
 
-    That is half-written files, leases of cells, and checkpoints of baselines whose weights stand.
+    These are half-written files, leases of cells, and checkpoints of baselines whose training has finished.
     """
     cells, baselines = cells_folder(results, task), baselines_folder(cache)
     for file in cells.glob("*/*/.*.lease.*"):

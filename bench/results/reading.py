@@ -1,4 +1,4 @@
-"""Files of cells to records: which may be used, and why the others may not."""
+"""Read the stored cells of a task, and say why a file cannot be used."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from bench.cells.identity import CELL_FILE, Cell, cell_file, cells_folder, failure_file
 from bench.cells.predictions import check_predictions
 from bench.cells.record import Failure, Record, read
-from bench.cells.store import read_cell
+from bench.cells.store import again, read_cell
 from bench.data.task_data import TaskData
-from bench.errors import BenchError, DataInvalid, DataMissing, UnknownName
+from bench.errors import BenchError, DataInvalid, UnknownName
 from bench.run.plan import cell_hash, with_choice
 from bench.settings import Settings
 
@@ -17,8 +17,8 @@ from bench.settings import Settings
 def read_cells(settings: Settings, name: str, data: TaskData | None) -> tuple[list[Record], list[Failure], list[str]]:
     """Return the cells and failures of a task, and one line for each file that is left out.
 
-    Left out are files that no cell has, that are not whole, of another cell or schema, or stale: made with other
-    images, another recipe, other parameters or an older version of the method than today's.
+    A file is left out if it is not a file of a cell, is damaged, belongs to another cell, has another schema, or is
+    stale: the images, the recipe, the parameters or the version of the method have changed since it was computed.
     """
     cells, failures, left_out = [], [], []
     root = cells_folder(settings.results, name)
@@ -47,8 +47,8 @@ def _cell(file: Path, settings: Settings, data: TaskData | None) -> Record:
     _check_place(file, cell_file(settings.results, cell), cell)
     try:
         check_predictions(file, record)
-    except DataMissing:
-        raise DataInvalid("its predictions are missing") from None
+    except DataInvalid as error:
+        raise DataInvalid(f"{error}: `{again(settings, cell, force=True)}` computes the cell again") from None
     if data is not None and (why := _stale(record, cell, data, settings)):
         raise DataInvalid(why)
     return record
@@ -56,14 +56,14 @@ def _cell(file: Path, settings: Settings, data: TaskData | None) -> Record:
 
 def _check_place(file: Path, expected: Path, cell: Cell) -> None:
     if file != expected:
-        raise DataInvalid(f"it is of {cell}, whose place is another")
+        raise DataInvalid(f"it belongs to {cell}, which is stored elsewhere")
 
 
 def _stale(record: Record, cell: Cell, data: TaskData, settings: Settings) -> str:
     try:
         expected = cell_hash(with_choice(cell, data, settings), data, settings.plugins)
     except UnknownName:
-        return f"method {cell.spec} is not known; give its file by --plugin"
+        return f"method {cell.spec} is not known; give its file with --plugin"
     except BenchError as error:
         return f"cannot be checked: {error}"
-    return "" if expected == record.hash else "stale; `bench run` again replaces it"
+    return "" if expected == record.hash else f"stale; `{again(settings, cell)}` replaces it"

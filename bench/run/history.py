@@ -52,6 +52,14 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[Setting
     return {name: found[name]}
 
 
+def last_run(results: Path, task: str) -> Settings:
+    """Return the settings with which a task was last run, or those of a run that is not known."""
+    try:
+        return remembered(results, task)[task][-1]
+    except (UnknownName, DataInvalid, IndexError):
+        return Settings(task, results)
+
+
 def plugins(runs: Sequence[Settings]) -> tuple[Path, ...]:
     """Return the plugin files of these runs (`--plugin`), each once."""
     return tuple(dict.fromkeys(file for settings in runs for file in settings.plugins))

@@ -33,7 +33,7 @@ def from_toml(text: str, where: str) -> Task:
 
 
 def differences(one: Task, other: Task) -> dict[str, tuple[Any, Any]]:
-    """Return the fields in which two tasks differ, such as `recipe.epochs`, with both values; those in `OWN` are ignored."""
+    """Return the fields in which two tasks differ, such as `recipe.epochs`, with both values, except those in `OWN`."""
     left, right = (dict(_flat("", dataclasses.asdict(task))) for task in (one, other))
     names = [name for name in {**left, **right} if name.partition(".")[0] not in OWN]
     return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,9 @@ def _merge(args: argparse.Namespace) -> int:
 
 def _metrics(args: argparse.Namespace) -> int:
     from bench.cells.rescore import recompute
+    from bench.run.history import last_run
 
     if not args.recompute:
         raise UsageError("bench metrics needs --recompute; `bench ls metrics` lists the metrics")
-    return recompute(read_settings(args).results, args.task)
+    settings = read_settings(args)
+    return recompute(settings, partial(last_run, settings.results))
