@@ -230,7 +230,9 @@ def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_st
     assert plan.stdout.count("stale") == 2
     report = place.bench("report", "--task", "tiny.toml", code=1)
     assert lines_with(place.told(report.stderr), "tiny/small/swift/f0-s0") == snapshot(
-        ["left out: <tmp>/results/cells/tiny/small/swift/f0-s0.json: stale; `bench run` again replaces it"]
+        [
+            "left out: <tmp>/results/cells/tiny/small/swift/f0-s0.json: stale; `bench run --task tiny.toml --methods swift --backbone small --folds 0` replaces it"
+        ]
     )
     assert lines_with(place.told(report.stderr), "--methods all") == snapshot(
         ["bench: no results of tiny: `bench run --task tiny.toml --methods all` makes them"]
@@ -243,6 +245,6 @@ def test_scores_of_finished_cells_come_out_again_as_they_are_from_their_predicti
     before = finished.cells()
     done = finished.bench("metrics", "--recompute", "--task", "tiny.toml")
     assert done.stdout.replace(f" {len(before)} ", " <cells> ") == snapshot(
-        "0 of <cells> cells have new scores, 0 left as they are\n"
+        "0 of <cells> cells have new scores, 0 could not be scored\n"
     )
     assert finished.cells() == before

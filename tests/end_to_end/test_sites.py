@@ -72,7 +72,7 @@ def test_elsewhere_the_report_has_the_bytes_of_home(sites, bench, tmp_path, leas
     archive = tmp_path / "tiny.tar.gz"
     said = bench(sites[0], "export", "--task", "tiny.toml", "--out", archive, *least)
     assert plain(said, tmp_path) == snapshot("""\
-4 cells, 0 failures. No id and no prediction of an image is in it.
+4 cells, 0 failures. The archive contains no predictions and no image ids.
 <tmp>/tiny.tar.gz
 """)
     bench(sites[0], "report", "--task", "tiny.toml", "--reports", tmp_path / "home", *least)
@@ -184,15 +184,14 @@ bench: a and b cannot be merged:
     runs.write_text(runs.read_text().replace(str(sites[1]), str(tmp_path)))
     stale = bench(tmp_path, "merge", archives[0], "results", "--names", "a,b", code=2)
     assert plain(stale, tmp_path, sites[0]) == snapshot("""\
-left out: <tmp>/results/cells/tiny/small/baseline/f0-s0.json: stale; `bench run` again replaces it
-left out: <tmp>/results/cells/tiny/small/baseline/f1-s0.json: stale; `bench run` again replaces it
-left out: <tmp>/results/cells/tiny/small/llft/f0-s0.json: stale; `bench run` again replaces it
-left out: <tmp>/results/cells/tiny/small/llft/f1-s0.json: stale; `bench run` again replaces it
+left out: <tmp>/results/cells/tiny/small/baseline/f0-s0.json: stale; `bench run --task tiny.toml --methods baseline --backbone small --folds 0` replaces it
+left out: <tmp>/results/cells/tiny/small/baseline/f1-s0.json: stale; `bench run --task tiny.toml --methods baseline --backbone small --folds 1` replaces it
+left out: <tmp>/results/cells/tiny/small/llft/f0-s0.json: stale; `bench run --task tiny.toml --methods llft --backbone small --folds 0` replaces it
+left out: <tmp>/results/cells/tiny/small/llft/f1-s0.json: stale; `bench run --task tiny.toml --methods llft --backbone small --folds 1` replaces it
 bench: a and b cannot be merged:
-  backbone: none that all sites ran (a: small; b: )
+  cells: no usable results at b
   task: attribute.above is 65.0 at a, 60.0 at b
   task: recipe.epochs is 2 at a, 3 at b
-  metrics: version 2 at a,  at b: `bench metrics --recompute` brings cells up to date
 """), "its cells are of the task as it was"
     assert not (tmp_path / "reports").exists()
 
@@ -209,27 +208,27 @@ bench: a and b cannot be merged:
         ),
         (
             ("merge", "NORTH", "nowhere"),
-            snapshot("bench: site nowhere not found. It is an archive of `bench export` or a folder of results.\n"),
+            snapshot("bench: site nowhere not found. A site is an archive of `bench export` or a folder of results.\n"),
             3,
         ),
         (
             ("merge", "NORTH", "SOUTH", "--names", "a"),
-            snapshot("bench: --names: 1 for 2 sites; one for each, in their order\n"),
+            snapshot("bench: --names: 1 names for 2 sites; give one for each site, in their order\n"),
             2,
         ),
         (
             ("merge", "NORTH", "SOUTH", "--names", "a,a"),
-            snapshot("bench: sites are called a, a: give each its own name by --names\n"),
+            snapshot("bench: sites are called a, a: give each a different name with --names\n"),
             2,
         ),
         (
             ("merge", "NORTH", "SOUTH", "--names", "a,../b"),
-            snapshot("bench: site '../b': letters, digits, - and _ expected; --names gives others\n"),
+            snapshot("bench: site name '../b': letters, digits, - and _ expected; choose other names with --names\n"),
             2,
         ),
         (
             ("merge", "NORTH", ".", "--names", "a,b"),
-            snapshot("bench: .: runs of one task expected, not of none: name one by --task, or export it there\n"),
+            snapshot("bench: .: runs of one task expected, found none: choose one with --task, or export it there\n"),
             2,
         ),
         (
@@ -252,7 +251,7 @@ bench: a and b cannot be merged:
         (
             ("export", "--task", "tiny.toml", "--with-predictions", "--min-cell", "5"),
             snapshot(
-                "bench: --with-predictions hands on label and group of every image, which --min-cell is to suppress: leave out one of them\n"
+                "bench: --with-predictions exports label and group of every image, which --min-cell is meant to suppress: leave out one of the two\n"
             ),
             2,
         ),

@@ -19,6 +19,7 @@ from bench.run.plan import cell_hash
 from bench.settings import Settings
 from tests.end_to_end.conftest import TINY
 from tests.factory import failure, record, scores
+from tests.prose import plain
 
 SCORES = scores({"up to 65": (30, 20), "over 65": (30, 20)}, value=0.25)
 SETS = dict.fromkeys(("ood_neutral", "ood_reversed", "val"), SCORES)
@@ -46,7 +47,8 @@ def save(settings):
 
 
 def left_out(results):
-    return [line.rpartition("/")[2] for line in results.left_out]
+    folder = results.settings.results.parent
+    return [plain(line, folder).removeprefix("<tmp>/results/cells/tiny/") for line in results.left_out]
 
 
 def test_whole_cells_are_read(settings, save):
@@ -83,16 +85,16 @@ def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
     assert left_out(results) == snapshot(
         [
             "notes.txt: not a file of a cell",
-            "f0-s0 (copy).json: not a file of a cell",
-            "f1-s0.json: not a whole result: Input data was truncated",
-            "f2-s0.json: not a whole result: Expected `object`, got `array`",
-            "f3-s0.json: schema 99, 2 expected",
-            "f0-s0, whose place is another",
-            "f5-s0.json: not a whole result: Object missing required field `backbone` - at `$.cell`",
-            "f6-s0.json: not a whole result: Object missing required field `task` - at `$.cell`",
-            "f7-s0.json: cannot be read: Is a directory",
-            "f8-s0.failed.json: not a whole record of a failure: Object missing required field `cell`",
-            "summary.json: not a file of a cell",
+            "small/baseline/f0-s0 (copy).json: not a file of a cell",
+            "small/baseline/f1-s0.json: not a whole result: Input data was truncated",
+            "small/baseline/f2-s0.json: not a whole result: Expected `object`, got `array`",
+            "small/baseline/f3-s0.json: schema 99, 2 expected",
+            "small/baseline/f4-s0.json: it belongs to tiny/small/baseline/f0-s0, which is stored elsewhere",
+            "small/baseline/f5-s0.json: not a whole result: Object missing required field `backbone` - at `$.cell`",
+            "small/baseline/f6-s0.json: not a whole result: Object missing required field `task` - at `$.cell`",
+            "small/baseline/f7-s0.json: cannot be read: Is a directory",
+            "small/baseline/f8-s0.failed.json: not a whole record of a failure: Object missing required field `cell`",
+            "small/summary.json: not a file of a cell",
         ]
     )
     assert capsys.readouterr().err.count("left out: ") == len(results.left_out)
@@ -108,7 +110,11 @@ def test_stale_cells_are_not_averaged_with_fresh_ones(settings, save):
         scores={name: {**SCORES, "auc": 1.0} for name in SETS},
     )
     results = read(settings)
-    assert left_out(results) == snapshot(["f1-s0.json: stale; `bench run` again replaces it"])
+    assert left_out(results) == snapshot(
+        [
+            "small/baseline/f1-s0.json: stale; `bench run --task <tmp>/tiny.toml --methods baseline --backbone small --folds 1 --results <tmp>/results --cache <tmp>/cache` replaces it"
+        ]
+    )
     row = results.results.column("small", "ood_neutral", "auc")[0]
     assert (row.mean, row.n) == (0.25, 1)
     assert math.isnan(row.std)
@@ -123,8 +129,8 @@ def test_predictions_that_are_gone_or_changed_take_their_cell_along(settings, sa
     results = read(settings)
     assert left_out(results) == snapshot(
         [
-            "f0-s0.json: its predictions are missing",
-            "f1-s0.json: its predictions are damaged or of another run: `bench run --force` makes them anew",
+            "small/baseline/f0-s0.json: its predictions are missing: `bench run --task <tmp>/tiny.toml --methods baseline --backbone small --folds 0 --results <tmp>/results --cache <tmp>/cache --force` computes the cell again",
+            "small/baseline/f1-s0.json: its predictions are damaged or of another run: `bench run --task <tmp>/tiny.toml --methods baseline --backbone small --folds 1 --results <tmp>/results --cache <tmp>/cache --force` computes the cell again",
         ]
     )
     assert not results.cells
@@ -138,7 +144,9 @@ def test_a_failure_of_another_place_is_named(settings, save):
     failure_file(settings.results, dataclasses.replace(cell, fold=1)).rename(failure_file(settings.results, cell))
     results = read(settings)
     assert results.failures == []
-    assert left_out(results) == snapshot(["f1-s0, whose place is another"])
+    assert left_out(results) == snapshot(
+        ["small/baseline/f0-s0.failed.json: it belongs to tiny/small/baseline/f1-s0, which is stored elsewhere"]
+    )
 
 
 def test_a_variant_is_read_once_and_only_where_it_has_cells(settings, save):

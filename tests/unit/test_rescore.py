@@ -86,7 +86,7 @@ def test_old_scores_gain_the_new_metrics_and_nothing_of_the_cell_moves(tmp_path,
     files = [save(tmp_path, fold, groups=groups) for fold in range(3)]
     before = [(file.read_bytes(), read(file)) for file in files]
     assert recompute(tmp_path) == 0
-    assert capsys.readouterr().out == snapshot("3 of 3 cells have new scores, 0 left as they are\n")
+    assert capsys.readouterr().out == snapshot("3 of 3 cells have new scores, 0 could not be scored\n")
     for fold, (file, (content, was)) in enumerate(zip(files, before, strict=True)):
         now = read(file)
         assert file.read_bytes() == content
@@ -135,7 +135,7 @@ def test_again_changes_nothing(tmp_path, capsys):
     stamp, content = file.stat().st_mtime_ns, file.read_bytes()
     assert recompute(tmp_path) == 0
     assert lines_with(capsys.readouterr().out, "1") == snapshot(
-        ["1 of 1 cells have new scores, 0 left as they are", "0 of 1 cells have new scores, 0 left as they are"]
+        ["1 of 1 cells have new scores, 0 could not be scored", "0 of 1 cells have new scores, 0 could not be scored"]
     )
     assert (file.stat().st_mtime_ns, file.read_bytes()) == (stamp, content)
     assert sorted(path.name for path in file.parent.iterdir()) == [
@@ -188,41 +188,41 @@ def newer(file):
         (
             missing,
             snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: its predictions f0-s0.parquet not found. `bench run --force` makes them anew.\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: its predictions are missing: `bench run --task phantom-cxr-age --methods swift --backbone small --folds 0 --results <tmp> --force` computes the cell again\n"
             ),
         ),
         (
             damaged,
             snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: its predictions are damaged or of another run: `bench run --force` makes them anew\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: its predictions are damaged or of another run: `bench run --task phantom-cxr-age --methods swift --backbone small --folds 0 --results <tmp> --force` computes the cell again\n"
             ),
         ),
         (
             of_another_run,
             snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: its predictions are damaged or of another run: `bench run --force` makes them anew\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: its predictions are damaged or of another run: `bench run --task phantom-cxr-age --methods swift --backbone small --folds 0 --results <tmp> --force` computes the cell again\n"
             ),
         ),
         (
             half_written,
             snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result: Input data was truncated\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result: Input data was truncated\n"
             ),
         ),
         (
             of_somebody_else,
             snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result: Object contains unknown field `name`\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: not a whole result: Object contains unknown field `name`\n"
             ),
         ),
         (
             other_schema,
-            snapshot("left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: schema 3, 2 expected\n"),
+            snapshot("not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: schema 3, 2 expected\n"),
         ),
         (
             newer,
             snapshot(
-                "left as it is: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: scored by a newer bench: its metrics have version 3, these 2\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: scored by a newer bench: its metrics have version 3, ours have version 2\n"
             ),
         ),
     ],
@@ -244,7 +244,7 @@ def test_a_cell_that_another_process_computes_is_not_touched(tmp_path, capsys):
     with lease(file.with_suffix("")) as other:
         assert other is None
         assert recompute(tmp_path) == 0
-    assert f"not now: {file}: process {os.getpid()} on" in capsys.readouterr().err
+    assert f"skipped: {file}: process {os.getpid()} on" in capsys.readouterr().err
     assert [read(one).version for one in (file, sound)] == [1, VERSION]
 
 
