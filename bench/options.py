@@ -64,7 +64,9 @@ def _simple(kind: Any) -> bool:
 
 
 def choices(kind: Any) -> tuple[Any, ...]:
-    """Return all values of a `Literal` or bool, and nothing for other types."""
+    """Return all values of a `Literal` or bool, alone or in a union; empty for other types."""
+    if get_origin(kind) in (UnionType, typing.Union):
+        return tuple(choice for member in get_args(kind) for choice in choices(member))
     return (False, True) if kind is bool else get_args(kind) if get_origin(kind) is Literal else ()
 
 

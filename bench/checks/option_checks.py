@@ -1,4 +1,4 @@
-"""What the parameters of a method do: each is read, each choice runs, and what is declared for it holds."""
+"""Checks of the parameters: each is read, each choice runs, and the declared changes and counts hold."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from bench.api import Method
-from bench.checks.differences import changed_parts, newly_zero
 from bench.checks.setting_checks import completed, other_choices, other_values, presets, settings
 from bench.checks.subject import Broken, NoFit, NotApplicable, Subject, Trial, must_fit, setting_of, trained_net, trial
+from bench.net import Net
 
 
 def check_choices(subject: Subject) -> None:
-    """Every value of every choice runs, with what it needs."""
+    """Every value of every choice runs, together with the parameters it requires."""
     if not [must_fit(subject, completed(subject.method, choice)) for choice in other_choices(subject.method)]:
         raise NotApplicable("no parameter is a choice")
 
@@ -23,13 +26,13 @@ def check_choices(subject: Subject) -> None:
 def check_presets(subject: Subject) -> None:
     """Every preset runs."""
     if not [must_fit(subject, method) for method in presets(subject.method).values()]:
-        raise NotApplicable("it has none")
+        raise NotApplicable("the method has none")
 
 
 def check_parameters(subject: Subject) -> None:
     """Every parameter is read: another value gives other logits or other logged facts.
 
-    What shows on none of the usual images is tried on batches that lack a group or a class.
+    If no difference is seen on usual batches, batches that lack a group or a class are tried.
     """
     default = subject.method
     trial(subject, default)
@@ -39,10 +42,10 @@ def check_parameters(subject: Subject) -> None:
         if not any(_is_read(subject, base, field, values, rare=rare) for base, rare in tries):
             raise Broken(
                 f"{field.name} changes neither logits nor logged facts (tried {', '.join(values) or 'nothing'}): read "
-                "it in fit, take it out, or name a value that shows with option(..., other=...)"
+                "it in fit, remove it, or name a value that has an effect with option(..., other=...)"
             )
     if not dataclasses.fields(default):
-        raise NotApplicable("it has no parameters")
+        raise NotApplicable("the method has no parameters")
 
 
 def _is_read(
@@ -52,7 +55,7 @@ def _is_read(
     for value in other_values(base, field, getattr(base, field.name)):
         try:
             method = completed(base, {field.name: value})
-        except Broken:  # refused by a rule of its own; a choice that can never be set is found by check_choices
+        except Broken:  # refused by a rule of the method; check_choices reports choices that can never be set
             continue
         tried[str(value)] = None
         if _outcome(subject, method, field.name, rare=rare) != before:
@@ -61,21 +64,21 @@ def _is_read(
 
 
 def _bases(default: Method, name: str) -> Iterator[Method]:
-    """Yield settings in which a parameter is read: the defaults, then with another value of each other parameter.
+    """Yield settings in which a parameter is read: the defaults, then with one other parameter changed.
 
-    A method that keeps its best state may return the baseline throughout where its rate is small.
+    The defaults alone may not show it: a method that keeps its best state may return the baseline if its rate is small.
     """
     base = completed(default, {}, reading=name)
     yield base
     for field in dataclasses.fields(base):
-        with contextlib.suppress(Broken):  # found where that parameter's own turn is
+        with contextlib.suppress(Broken):  # reported when that parameter is checked
             for value in other_values(base, field, getattr(base, field.name)) if field.name != name else ():
                 with contextlib.suppress(Broken):
                     yield completed(base, {field.name: value}, reading=name)
 
 
 def _outcome(subject: Subject, method: Method, name: str, *, rare: bool) -> str | None:
-    """Return logits and facts as text, without facts that only repeat the parameter; None where there is no fit."""
+    """Return logits and facts as text, without facts named like the parameter; None if the method does not fit."""
     try:
         done = trial(subject, method, rare=rare)
     except NoFit:
@@ -90,19 +93,19 @@ def _without(facts: Any, name: str) -> Any:
 
 
 def check_changes(subject: Subject) -> None:
-    """Nothing differs from the baseline but what `changes` declares, bit for bit."""
+    """Only the parts that `changes` declares differ from the baseline; the others are bit-identical."""
     for method, done in _trials(subject):
         for part, name in changed_parts(trained_net(), done.model).items():
             if part not in method.changes:
                 declared = ", ".join(sorted(method.changes)) or "nothing"
                 raise Broken(
                     f"{setting_of(subject, method)} changes {name} (the {part}), but declares {declared}: add '{part}' "
-                    "to changes, or freeze it with learn.freeze, which keeps BatchNorm's statistics too"
+                    "to changes, or freeze it with learn.freeze, which also freezes BatchNorm statistics"
                 )
 
 
 def check_pruned(subject: Subject) -> None:
-    """Exactly as many entries are zero as `pruned` says."""
+    """The fit sets exactly as many entries to zero as `pruned` says."""
     counts = 0
     for method, done in _trials(subject):
         promised = method.pruned(trained_net())
@@ -113,19 +116,63 @@ def check_pruned(subject: Subject) -> None:
         if found != promised:
             raise Broken(
                 f"pruned() of {setting_of(subject, method)} promises {promised} entries, fit sets {found} to zero: "
-                "break ties by position, count over the layers that are pruned, and keep masks as buffers"
+                "break ties by position, count only the pruned layers, and keep masks as buffers"
             )
     if not counts:
-        raise NotApplicable("it prunes no fixed number")
+        raise NotApplicable("the method prunes no fixed number")
 
 
 def _trials(subject: Subject) -> Iterator[tuple[Method, Trial]]:
-    """Yield each setting with what fitting it left behind; what does not fit is left out.
+    """Yield each setting with its trial; settings that do not fit are left out.
 
     Raises:
-        NoFit: where the defaults do not fit.
+        NoFit: if the defaults do not fit.
     """
     trial(subject, subject.method)
     for method in settings(subject.method):
         with contextlib.suppress(NoFit):
             yield method, trial(subject, method)
+
+
+def changed_parts(before: Net, after: nn.Module) -> dict[str, str]:
+    """Return the parts of a network that differ in a fitted model, each with the name of the first changed entry.
+
+    The entries of the `state_dict` are compared. One that was only renamed is not changed; one that was added changes
+    its part.
+    """
+    pairs, added = _pairs(before, after)
+    statistics = {name for name, _ in before.named_buffers()}
+    found: dict[str, str] = {}
+    for name, old, new in pairs:
+        if new is None or not torch.equal(old, new):
+            head = name.startswith("head.")
+            found.setdefault("head" if head else "statistics" if name in statistics else "extractor", name)
+    for name in added:
+        inside = "features." in name
+        found.setdefault("extractor" if inside else "head", name)
+    return found
+
+
+def newly_zero(before: Net, after: nn.Module) -> int:
+    """Count the parameters that became zero, and the zeros in added entries of zeros and ones (masks)."""
+    pairs, added = _pairs(before, after)
+    parameters = {name for name, _ in before.named_parameters()}
+    count = sum(
+        int(((old != 0) & (new == 0)).sum()) for name, old, new in pairs if name in parameters and new is not None
+    )
+    masks = [tensor for tensor in added.values() if ((tensor == 0) | (tensor == 1)).all()]
+    return count + sum(int((mask == 0).sum()) for mask in masks)
+
+
+def _pairs(before: Net, after: nn.Module) -> tuple[list[tuple[str, Tensor, Tensor | None]], dict[str, Tensor]]:
+    """Return (name, old entry, new entry or None) for each entry of `before`, and the other entries of `after`."""
+    left = dict(after.state_dict())
+    named = {name: left.pop(name) for name in before.state_dict() if name in left}
+    pairs: list[tuple[str, Tensor, Tensor | None]] = []
+    for name, old in before.state_dict().items():
+        new = named.get(name)
+        if new is None or new.shape != old.shape:
+            same = (key for key, tensor in left.items() if torch.equal(tensor, old))
+            new = left.pop(key) if (key := next(same, None)) is not None else None
+        pairs.append((name, old, new))
+    return pairs, left

@@ -1,4 +1,4 @@
-"""The settings of a method that the checks try: each choice with what it needs, and other values of numbers."""
+"""The settings of a method that checks try: each choice with the parameters it requires, and other numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import typing
 from collections.abc import Iterator, Mapping
-from types import NoneType, UnionType
+from types import NoneType
 from typing import Any
 
 from bench import options
@@ -19,19 +19,17 @@ Field = dataclasses.Field
 
 
 def choices(method: Method, field: Field[Any]) -> tuple[Any, ...]:
-    """Return the possible values of a `Literal` or a boolean; empty for numbers and texts."""
-    kind = typing.get_type_hints(type(method))[field.name]
-    members = typing.get_args(kind) if typing.get_origin(kind) in (UnionType, typing.Union) else (kind,)
-    return tuple(value for member in members for value in options.choices(member))
+    """Return the possible values of a parameter; empty for numbers and texts."""
+    return options.choices(typing.get_type_hints(type(method))[field.name])
 
 
 def completed(default: Method, wanted: Mapping[str, Any], *, reading: str = "") -> Method:
-    """Return the setting with the `wanted` values and whatever they, and the parameter `reading`, need.
+    """Return the setting with the `wanted` values and all values that they, and the parameter `reading`, require.
 
-    Conditions (`when`) are met by the first value that they allow, what is then `needed` is given its `other`.
+    A condition (`when`) is met by the first value that it allows. A parameter that is then `needed` gets its `other`.
 
     Raises:
-        Broken: where the conditions contradict each other, or the setting is refused.
+        Broken: if the conditions contradict each other, or the method refuses the setting.
     """
     fields = {field.name: field for field in dataclasses.fields(default)}
     values, waiting = dict(wanted), [*wanted, *([reading] if reading else [])]
@@ -53,11 +51,11 @@ def completed(default: Method, wanted: Mapping[str, Any], *, reading: str = "") 
         return dataclasses.replace(default, **values)
     except UsageError as error:
         text = ", ".join(f"{name}={value}" for name, value in values.items())
-        raise Broken(f"{text} is refused ({error}): say with when= or needed= what it needs") from None
+        raise Broken(f"{text} is refused ({error}): declare its conditions with when= or needed=") from None
 
 
 def other_choices(default: Method) -> Iterator[dict[str, Any]]:
-    """Yield, as a parameter and its value, every choice and every boolean that is not the default."""
+    """Yield every choice that is not the default, as {parameter: value}."""
     for field in dataclasses.fields(default):
         for value in choices(default, field):
             if value != getattr(default, field.name):
@@ -65,7 +63,7 @@ def other_choices(default: Method) -> Iterator[dict[str, Any]]:
 
 
 def settings(default: Method) -> Iterator[Method]:
-    """Yield the defaults, every other choice with what it needs, and every preset, as far as they can be built."""
+    """Yield the defaults, every other choice with the parameters it requires, and every preset, if it can be built."""
     yield default
     for choice in other_choices(default):
         with contextlib.suppress(Broken):
@@ -78,7 +76,7 @@ def presets(default: Method) -> dict[str, Method]:
     """Return the presets by name.
 
     Raises:
-        Broken: where one cannot be built.
+        Broken: if one cannot be built.
     """
     found = {}
     for name, values in type(default).presets.items():
@@ -90,10 +88,10 @@ def presets(default: Method) -> dict[str, Method]:
 
 
 def other_values(method: Method, field: Field[Any], value: Any) -> Iterator[Any]:
-    """Yield values of a parameter that are not `value`: the declared `other`, else choices, else numbers in range.
+    """Yield other values of a parameter than `value`: the declared `other`, else choices, else numbers in range.
 
     Raises:
-        Broken: where there is no telling what else it may be.
+        Broken: if no other value can be derived.
     """
     facts = field.metadata
     if facts.get("other") is not None and facts["other"] != value:
@@ -113,7 +111,7 @@ def other_values(method: Method, field: Field[Any], value: Any) -> Iterator[Any]
 
 
 def _numbers(value: Any, low: float | None, high: float | None, far: list[float]) -> list[float]:
-    """Numbers in the range, those near the value first."""
+    """Return numbers in the range, those near the value first."""
     near = [0.5 * value, 2 * value] if value else [1.0]
     inside = [0.5 * (low + high), 0.9 * low + 0.1 * high] if low is not None and high is not None else []
     ends = [end for end in (low, high) if end is not None]

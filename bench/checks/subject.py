@@ -1,4 +1,4 @@
-"""What the checks look at: a method on small random data, its settings, and what a fit leaves behind."""
+"""The subject of a check: a method on small random data, its settings, and trials of fitting it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import functools
 import importlib.util
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,25 +44,25 @@ SPLITS = ("train", "val", "external")
 
 
 class Broken(Exception):
-    """A check that failed: what is wrong, and what to do."""
+    """A failed check: what is wrong and how to mend it."""
 
 
 class NotApplicable(Exception):
-    """A check that has nothing to look at, and why."""
+    """A check that does not apply, and why."""
 
 
 class NoFit(NotApplicable):
-    """A fit, or the prediction after it, that raised `error`; the check that is about fits says so."""
+    """A fit, or the prediction after it, raised `error`; the check of fits reports it."""
 
     def __init__(self, setting: str, error: Exception) -> None:
-        super().__init__(f"{setting} gave no model")
+        super().__init__(f"{setting} failed")
         self.error = error
         self.says = f"{setting} raised {type(error).__name__}: {error}"
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A method to check, by the spec with its defaults."""
+    """A method to check, named by its spec."""
 
     spec: str
     plugins: tuple[Path, ...] = ()
@@ -80,9 +80,9 @@ class Subject:
 def random_split(
     name: str, *, images: int = 96, size: int = 32, rare: bool = False, gap: bool = False, seed: int = 0
 ) -> ImageSplit:
-    """Return a split of random square images with every (group, class) cell.
+    """Return a split of random square images in which every group has both classes.
 
-    `rare`: 3 positives a group. `gap`: the classes overlap, those of group 1 more, so that there is a disparity.
+    `rare`: each group has 3 positives. `gap`: the classes overlap, and more so in group 1, which makes a disparity.
     """
     rng = np.random.default_rng([seed, len(name)])
     pixels = rng.integers(0, 256, (images, size, size, 1), dtype=np.uint8)
@@ -92,7 +92,7 @@ def random_split(
         brightest = np.where(y, np.where(a == 1, 0.95, 0.75), 1.0)
         pixels = (pixels * (brightest - 0.4 * rng.random(images))[:, None, None, None]).astype(np.uint8)
     else:
-        # A mean grey that depends on the label gives the methods something to learn.
+        # The mean grey depends on the label, so that methods have something to learn.
         pixels[y.astype(bool)] //= 2
     return ImageSplit(name, pixels, np.arange(images), y.astype(int), a, [f"{name}:{i}" for i in range(images)])
 
@@ -104,17 +104,19 @@ def random_run(
     seed: int = 0,
     rare: bool = False,
     gap: bool = False,
+    images: int = 96,
     recipe: Recipe = RECIPE,
     net: Net | None = None,
 ) -> CellRun:
-    """Return a run of a method on random splits and a random network."""
-    splits = {name: functools.partial(random_split, name, rare=rare, gap=gap) for name in SPLITS}
-    net = net or random_net()
-    return CellRun(net, recipe, splits, method.uses, Cell("check", "small", spec, fold=0, seed=seed))
+    """Return a run of a method on random splits and, unless `net` is given, on a random network."""
+    how = {"images": images, "rare": rare, "gap": gap, "seed": seed}
+    splits = {name: functools.partial(random_split, name, **how) for name in SPLITS}
+    cell = Cell("check", "small", spec, fold=0, seed=seed)
+    return CellRun(net or random_net(), recipe, splits, method.uses, cell)
 
 
 def random_net(seed: int = 0) -> Net:
-    """Return a small network with random weights; the global random state is left as it was."""
+    """Return a small network with random weights, without changing the global random state."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build_net("small")
@@ -131,33 +133,33 @@ def _pretrained(seed: int) -> Net:
 
 
 def trained_net(seed: int = 0) -> Net:
-    """Return a network that tells the classes of the random splits apart, not perfectly."""
+    """Return a network that separates the classes of the random splits, but not perfectly."""
     return copy.deepcopy(_pretrained(seed))
 
 
 @functools.cache
 def baseline_logits() -> Tensor:
-    """Return the logits of the trained network, as they were before the first fit."""
+    """Return the logits that the trained network had before the first fit."""
     return logits(trained_net())
 
 
 def logits(net: nn.Module) -> Tensor:
-    """Return the logits of a model on images that no method was fitted on."""
+    """Return the logits of a model on images that methods were not fitted on."""
     return predict(net, random_split("test", gap=True, seed=1))
 
 
 def fitted(subject: Subject, **changes: Any) -> nn.Module:
-    """Return the model that a fit with the defaults gives; `changes` are those of `random_run`."""
+    """Fit the method with its defaults and return the model; `changes` are arguments of `random_run`."""
     method = subject.method
     return method.fit(random_run(method, subject.spec, **changes))
 
 
-# --- what a fit leaves behind ------------------------------------------------------------------
+# --- trials of fitting a method ----------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """A fit with all that it may have touched."""
+    """A fitted model, and everything that the fit may have changed."""
 
     model: nn.Module
     logits: Tensor
@@ -165,54 +167,46 @@ class Trial:
     baseline: Net
     splits: Mapping[str, ImageSplit]
     moved: tuple[str, ...]
-    """The global random states that it moved."""
+    """The libraries whose global random state the fit changed."""
 
 
 def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Trial:
-    """Fit a method on random data and a trained network (both named by `seed`; `rare` makes batches small).
+    """Fit a method on random data and a trained network, both seeded by `seed`.
 
-    The global random states are set before and restored after, so that a method that draws from them is found by
-    the check that is about them alone.
+    With `rare`, batches have two images, so that half of them lack a group and most lack a class. The global random
+    states are seeded before the fit and restored after it, so that only the check of these states reports a method
+    that draws from them.
 
     Raises:
-        NoFit: whatever the method or its model raised.
+        NoFit: if the method or its model raised an error.
     """
-    # Half of the pairs lack a group, most lack a class.
     recipe, images = (dataclasses.replace(RECIPE, batch=2), 32) if rare else (RECIPE, 96)
     baseline, _ = trained_net(seed), baseline_logits()
-    opened: dict[str, ImageSplit] = {}
-
-    def opening(name: str) -> ImageSplit:
-        opened[name] = random_split(name, images=images, rare=rare, gap=True, seed=seed)
-        return opened[name]
-
-    splits = {name: functools.partial(opening, name) for name in SPLITS}
-    run = CellRun(baseline, recipe, splits, method.uses, Cell("check", "small", spec, fold=0, seed=seed))
-    before = _set_random_states()
-    known = _random_states()
+    run = random_run(method, spec, seed=seed, rare=rare, gap=True, images=images, recipe=recipe, net=baseline)
+    before = {name: get() for name, (_, get, _) in _RANDOM_STATES.items()}
+    for start, _, _ in _RANDOM_STATES.values():
+        start(0)
+    seeded = _random_states()
     try:
-        model = method.fit(run)
-        now = _random_states()
-        moved = tuple(name for name in known if known[name] != now[name])
+        model, now = method.fit(run), _random_states()
         return Trial(
             model=uncounted(model),
             logits=logits(model),
             facts=copy.deepcopy(run.facts),
             baseline=baseline,
-            splits=opened,
-            moved=moved,
+            splits={name: run.split(name) for name in SPLITS if name in method.uses},
+            moved=tuple(name for name in seeded if seeded[name] != now[name]),
         )
-    except Exception as error:  # a plugin may raise anything; that it does is the finding
+    except Exception as error:  # a plugin may raise anything, and every error is a finding
         raise NoFit("fit", error) from error
     finally:
-        torch.set_rng_state(before[0])
-        np.random.set_state(before[1])
-        random.setstate(before[2])
+        for name, (_, _, restore) in _RANDOM_STATES.items():
+            restore(before[name])
 
 
 @functools.lru_cache(maxsize=512)
 def trial(subject: Subject, method: Method, *, seed: int = 0, rare: bool = False) -> Trial:
-    """Return what `fit` returns, computed once; not to be changed by those who look at it."""
+    """Return the trial of `fit`, computed once; callers must not change it."""
     try:
         return fit(method, subject.spec, seed=seed, rare=rare)
     except NoFit as problem:
@@ -220,13 +214,13 @@ def trial(subject: Subject, method: Method, *, seed: int = 0, rare: bool = False
 
 
 def must_fit(subject: Subject, method: Method) -> Method:
-    """Return `method`, or raise Broken where it cannot be fitted; an undeclared split is another check's finding."""
+    """Return `method`, or raise Broken if it cannot be fitted; another check reports undeclared splits."""
     try:
         trial(subject, method)
     except NoFit as problem:
         if isinstance(problem.error, UndeclaredSplit):
             raise
-        hint = "; refuse the setting in __post_init__, before anything is computed"
+        hint = "; refuse the setting in __post_init__, before the fit"
         raise Broken(problem.says + (hint if isinstance(problem.error, UsageError) else "")) from None
     return method
 
@@ -237,13 +231,13 @@ def setting_of(subject: Subject, method: Method) -> str:
 
 
 def reimported(method: Method) -> Method:
-    """Return the same setting of a method whose module was executed anew: nothing of an earlier fit is in it."""
+    """Return the same setting of the method from a fresh import of its module, without state of earlier fits."""
     old = sys.modules[type(method).__module__]
     assert old.__spec__ is not None
     assert old.__spec__.loader is not None
     new = importlib.util.module_from_spec(old.__spec__)
     try:
-        sys.modules[old.__name__] = new  # dataclasses look their module up while they are made
+        sys.modules[old.__name__] = new  # dataclasses look up their module while they are defined
         old.__spec__.loader.exec_module(new)
         cls = getattr(new, type(method).__qualname__)
         return cls(**{field.name: getattr(method, field.name) for field in dataclasses.fields(method)})
@@ -251,19 +245,14 @@ def reimported(method: Method) -> Method:
         sys.modules[old.__name__] = old
 
 
+_RANDOM_STATES: dict[str, tuple[Callable[[int], Any], Callable[[], Any], Callable[[Any], Any]]] = {
+    "torch": (torch.manual_seed, torch.get_rng_state, torch.set_rng_state),
+    "numpy": (np.random.seed, np.random.get_state, np.random.set_state),
+    "random": (random.seed, random.getstate, random.setstate),
+}
+"""How the global random state of each library is seeded, read and restored."""
+
+
 def _random_states() -> dict[str, str]:
-    numpy = np.random.get_state(legacy=False)["state"]
-    return {
-        "torch": str(torch.get_rng_state().tolist()),
-        "numpy": f"{numpy['key'].tolist()} {numpy['pos']}",
-        "random": str(random.getstate()),
-    }
-
-
-def _set_random_states() -> tuple[Any, Any, Any]:
-    """Seed torch, NumPy and Python; return the states that they had."""
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    torch.manual_seed(0)
-    np.random.seed(0)
-    random.seed(0)
-    return states
+    states = {name: get() for name, (_, get, _) in _RANDOM_STATES.items()}
+    return {name: str(state.tolist() if name == "torch" else state) for name, state in states.items()}

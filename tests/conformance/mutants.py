@@ -82,7 +82,7 @@ MUTANTS = {
     ),
     "no_dataclass": Mutant(
         "check_declaration",
-        "parameter beta is none: put @dataclass",
+        "beta is not a parameter: put @dataclass",
         {_DECORATOR: "", _LOSS: "learn.blend(0.9)"},
     ),
     "comma_in_choice": Mutant(
@@ -100,7 +100,7 @@ MUTANTS = {
     ),
     "skips_validation": Mutant(
         "check_refusals",
-        "beta=-1 is accepted, but it may be 0 at least",
+        "beta=-1 is accepted, but it must be at least 0",
         {
             _BETA: f"""{_BETA}    gamma: float = option(0.1, "Weight of the bias proxy.", low=0, high=1)
 
@@ -179,7 +179,7 @@ MUTANTS = {
     ),
     "draws_globally": Mutant(
         "check_random_state",
-        "the global random state of torch moved",
+        "the global random state of torch changed",
         {
             _BETA: "",
             "        return": "        torch.nn.init.normal_(run.model.linear.weight, std=0.1)\n        return",
@@ -189,7 +189,7 @@ MUTANTS = {
     ),
     "patches_network": Mutant(
         "check_baseline",
-        "the shared baseline gives other logits: patch no class",
+        "the shared baseline gives other logits: do not patch",
         {
             _USES: "uses = frozenset()",
             _CHANGES: "changes = frozenset(())",

@@ -8,7 +8,7 @@ import torch
 
 from bench import learn
 from bench.cells.identity import Cell
-from bench.checks import RECIPE, random_net, random_split
+from bench.checks.subject import RECIPE, random_net, random_split
 from bench.data.image_split import ImageSplit
 from bench.learn import frozen_features
 from bench.learn.device import device

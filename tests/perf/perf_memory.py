@@ -60,7 +60,7 @@ TRAINING = """
 import sys, time
 import torch
 from bench import learn
-from bench.checks import random_split
+from bench.checks.subject import random_split
 from bench.learn.device import keep_memory
 from bench.learn.predict import predict
 from tests.perf.sizes import a_run, network

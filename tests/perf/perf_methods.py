@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from bench import learn
-from bench.checks import random_split, trained_net
+from bench.checks.subject import random_split, trained_net
 from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.methods.diff_gda import DiffGda

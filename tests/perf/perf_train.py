@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from bench import learn
-from bench.checks import random_net, random_split
+from bench.checks.subject import random_net, random_split
 from bench.data.cache import image_cache
 from bench.data.image_split import ImageSplit
 from bench.data.pixels import Pixels

@@ -14,7 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.cells.identity import Cell
-from bench.checks import RECIPE
+from bench.checks.subject import RECIPE
 from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.learn.network import build_net

@@ -12,7 +12,7 @@ from inline_snapshot import snapshot
 from torch import nn
 
 from bench import learn
-from bench.checks import RECIPE, random_net, random_run, trained_net
+from bench.checks.subject import RECIPE, random_net, random_run, trained_net
 from bench.errors import BatchTooLarge
 from bench.learn import frozen_features, importance
 from bench.learn.frozen_features import FrozenFeatures

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.checks import logits, random_net, random_run, trained_net
+from bench.checks.subject import logits, random_net, random_run, trained_net
 from bench.methods._selection import drawn, evaluated, measure
 from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune

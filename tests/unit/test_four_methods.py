@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bench import learn, registry
-from bench.checks import RECIPE, logits, random_net, random_run, random_split
+from bench.checks.subject import RECIPE, logits, random_net, random_run, random_split
 from bench.data.image_split import ImageSplit
 from bench.errors import EmptyGroup, UsageError
 from bench.learn import importance

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.checks import RECIPE, random_net, random_run, random_split
+from bench.checks.subject import RECIPE, random_net, random_run, random_split
 from bench.data.image_split import ImageSplit
 from bench.errors import EmptyGroup
 from bench.learn import importance, losses

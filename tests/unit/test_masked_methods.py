@@ -8,7 +8,7 @@ import torch
 from inline_snapshot import snapshot
 
 from bench import learn, registry
-from bench.checks import RECIPE, logits, random_net, random_run, random_split
+from bench.checks.subject import RECIPE, logits, random_net, random_run, random_split
 from bench.errors import UnknownName, UsageError
 from bench.learn import importance, losses
 from bench.methods.bmft import BMFT

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench import learn
-from bench.checks import RECIPE, Subject, fitted, logits, random_net, random_run, random_split
+from bench.checks.subject import RECIPE, Subject, fitted, logits, random_net, random_run, random_split
 from bench.errors import EmptyGroup
 from bench.methods._masked_layers import MaskedLayer, mask_layers
 from bench.methods._selection import measure

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench import learn
-from bench.checks import RECIPE, random_run, random_split
+from bench.checks.subject import RECIPE, random_run, random_split
 from bench.methods.bmft import BMFT
 from bench.methods.llft import LLFT
 from bench.methods.swift import SWiFT

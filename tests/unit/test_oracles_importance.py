@@ -12,7 +12,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bench.checks import RECIPE, random_run
+from bench.checks.subject import RECIPE, random_run
 from bench.data.image_split import ImageSplit
 from bench.learn import importance, masks
 from bench.methods.swift import SWiFT

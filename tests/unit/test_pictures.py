@@ -10,7 +10,7 @@ from torch import nn
 
 from bench.cells.identity import Cell, pictures_file
 from bench.cells.store import save_cell
-from bench.checks import random_net, random_split
+from bench.checks.subject import random_net, random_split
 from bench.data.image_split import ImageSplit
 from bench.errors import PluginBroken
 from bench.learn.activation import activation_maps

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench import learn
-from bench.checks import RECIPE, random_net, random_run, random_split
+from bench.checks.subject import RECIPE, random_net, random_run, random_split
 from bench.errors import NonFinite
 from bench.learn.predict import BATCH, predict
 from bench.methods.bmft import BMFT
