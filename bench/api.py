@@ -1,16 +1,16 @@
-"""The whole contract between the harness and its plugins.
+"""The contract between the harness and its plugins.
 
-Legend, used by every plugin and nowhere else in another sense:
+Every plugin uses these names, and only in this sense:
 
     x   images   (B, 3, H, W)  float32, normalised with the ImageNet statistics
     y   labels   (B,)          float32 in {0, 1}
-    a   groups   (B,)          int64 in {0, 1}; 1 = the group the literature calls disadvantaged, or of an
-                               attribute of more groups the one with the lowest baseline AUC
+    a   groups   (B,)          int64 in {0, 1}; 1 is the group that the literature calls disadvantaged or, if the
+                               attribute has more than two groups, the one with the lowest baseline AUC
     z   logits   (B,)          float32
     p   scores   (B,)          sigmoid(z)
 
-A method is one file with one subclass of `Method`; a source of images is one file with one
-subclass of `Dataset`; a task is a value of `Task`. This module imports neither torch nor pandas.
+A method is one file with one subclass of `Method`, a source of images is one file with one subclass of `Dataset`, and a
+task is an instance of `Task`. This module imports neither torch nor pandas.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """A frozen bundle of parameters; each field is `Literal`, bool, int, float or str (or None).
+    """A frozen dataclass of parameters; each is a `Literal`, bool, int, float or str, or None.
 
     Raises:
-        UsageError: on a value of the wrong type, outside its choices or range, or given where it is not read.
+        UsageError: on a value of the wrong type, outside its choices or range, or of a parameter that is not read.
     """
 
     version: ClassVar[int] = 1
-    """Bumped whenever results change; part of the identity of every result."""
+    """Raised whenever results change; part of the identity of every result."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Named bundles of parameters: `swift:preset=paper` stands for those of `presets["paper"]`."""
+    """Named sets of parameters: `swift:preset=paper` sets those in `presets["paper"]`."""
 
     def __post_init__(self) -> None:
         check_options(self)
 
 
-# --- what a method is given --------------------------------------------------------------------
+# --- arguments of a method ---------------------------------------------------------------------
 
 
 class Batch(NamedTuple):
@@ -78,7 +78,7 @@ class Split(Protocol):
 
     @property
     def augmentations(self) -> int | None:
-        """How many augmentations `augment` draws from; None where they are too many for their features to be kept."""
+        """Number of augmentations that `augment` draws from; None if there are too many to cache features of each."""
         ...
 
     def __len__(self) -> int: ...
@@ -86,51 +86,52 @@ class Split(Protocol):
     def index_batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield, per batch, the images' indices (B,) and their augmentations (B,), which `images` reads; 0 is none."""
+        """Yield the indices (B,) and augmentations (B,) of each batch, for `images`; augmentation 0 changes nothing."""
         ...
 
     def images(self, index: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
-        """Images x (B, 3, H, W) for indices and augmentations."""
+        """Return images x (B, 3, H, W) by index and augmentation."""
         ...
 
     def batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield the images once, in order or shuffled, as they are or each under one that the recipe's `augment` draws.
+        """Yield every image once, in order or shuffled, upright or with an augmentation of the recipe's `augment`.
 
-        `rng` is required for `shuffle` or `augment`; the last batch may be smaller than `size`.
+        `shuffle` and `augment` require `rng`. The last batch may be smaller than `size`.
         """
         ...
 
     def where(self, keep: torch.Tensor) -> Split:
-        """The images at which the boolean `keep` (N,) is true, in order."""
+        """Return the images for which the boolean `keep` (N,) is true, in order."""
         ...
 
 
 class Run(Protocol):
-    """All that a method sees of one cell: a model, its splits, a recipe. There is no test data in it."""
+    """Everything that a method can access in one cell: a model, splits and a recipe, but no test data."""
 
     model: Net
-    """A private copy of the fold's baseline: evaluation mode, every parameter requires gradients.
+    """A private copy of the fold's baseline, in evaluation mode; every parameter requires gradients.
 
-    `model.features` maps x to (B, D), `model.head` (dropout, then `Linear(D, 1)`) maps that to (B, 1), and the
-    model maps x to z (B,).
+    `model.features` maps x to features (B, D), `model.head` (dropout, then `Linear(D, 1)`) maps features to (B, 1), and
+    the model maps x to z (B,).
     """
     recipe: Recipe
 
     def split(self, name: str) -> Split:
-        """A split named in the method's `uses`; raises UndeclaredSplit for any other."""
+        """Return a split that the method's `uses` names; raise UndeclaredSplit for any other."""
         ...
 
     def score(self, net: nn.Module, data: str | Split) -> torch.Tensor:
-        """Logits (N,) of `net` on a declared split, or a part of one: evaluation mode, in order, no augmentation."""
+        """Return the logits (N,) of `net` on a split or a part of one: evaluation mode, in order, no augmentation."""
         ...
 
     def rng(self, stage: str, *, shared: bool = False) -> torch.Generator:
-        """A fresh generator seeded by (seed, task, fold, method, stage).
+        """Return a new generator, seeded by (seed, task, fold, method, stage).
 
-        Parameters of the method and variants of the task do not count, so that two settings are compared on the same
-        draws. `shared` leaves out the method too: what several methods compute alike then comes out alike.
+        The seed does not depend on parameters of the method and variants of the task, so that two settings are
+        compared on the same draws. With `shared` it does not depend on the method either, so that several methods that
+        make the same computation get the same result.
         """
         ...
 
@@ -142,77 +143,78 @@ class Run(Protocol):
         *,
         across_methods: bool = False,
     ) -> Mapping[str, Tensor]:
-        """What `compute` returns, computed once for all settings of a method that name the same `stage` and `by`.
+        """Return the value of `compute`, computed once for all settings of a method with the same `stage` and `by`.
 
-        `by` names everything on which the value depends besides baseline, splits, recipe, fold and seed; with
-        `across_methods` other methods that name them take it too. What `compute` logs, warns of and costs is
-        kept with the value, so that a cell says the same whether it made it or found it.
+        `by` names everything that the value depends on besides baseline, splits, recipe, fold and seed. With
+        `across_methods`, other methods with the same `stage` and `by` share the value. Logged facts, warnings and
+        costs of `compute` are stored with the value, so that the record of a cell does not depend on whether it
+        computed the value or found it.
         """
         ...
 
     def count(self, *, forward: int = 0, backward: int = 0) -> None:
-        """Count images whose passes were spared because another cell had made them."""
+        """Count passes of images that were not made because another cell had already made them."""
         ...
 
     def keep(self, kind: Literal["bias", "prediction", "mask"], values: Mapping[str, Tensor]) -> None:
-        """Hand over, for figures alone, a tensor for each parameter of the extractor, by its name.
+        """Store a tensor for each parameter of the extractor, by name; only figures read them.
 
-        Its importance to the `bias` and to the `prediction`, each tensor scaled to [0, 1], and the `mask` through
-        which it was trained. What is stored are means over at most 512 runs of entries in each block.
+        The kinds are the importance to the `bias` and to the `prediction`, each tensor scaled to [0, 1], and the
+        `mask` applied in training. Each block is stored as means over at most 512 consecutive runs of entries.
         """
         ...
 
     def log(self, **facts: Any) -> None:
-        """Store facts (numbers, strings, lists, dicts of them) in the cell's JSON."""
+        """Store facts (numbers, strings, lists and dictionaries of them) in the cell's JSON."""
         ...
 
     def warn(self, text: str) -> None:
-        """Store a warning in the cell's JSON; the person waiting reads each text once."""
+        """Store a warning in the cell's JSON; each text is also printed once."""
         ...
 
     def progress(self, where: str) -> None:
-        """Tell the person waiting where the method is, in a few words."""
+        """Show in a few words what the method is doing."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Plugin, ABC):
-    """One way to mitigate disparities of a trained classifier.
+    """A method that mitigates disparities of a trained classifier.
 
-    Subclasses are frozen keyword-only dataclasses. Their fields are their parameters; `title` is
-    the name in tables, `uses` the splits that the harness hands over. `fit` must not touch the
-    global random state, files, or anything but `run.model`; it keeps state only in what it returns.
+    Subclasses are frozen keyword-only dataclasses whose fields are their parameters. `title` is the name in tables and
+    `uses` names the splits that `fit` may read. `fit` must change nothing but `run.model`, in particular not the global
+    random state or files, and must keep state only in the module that it returns.
     """
 
     title: ClassVar[str]
     uses: ClassVar[frozenset[str]]
-    """Of `train`, `val`, `external`. A property where parameters decide; read it from an instance."""
+    """Splits among `train`, `val` and `external`. May be a property that depends on parameters, so read an instance."""
     changes: ClassVar[frozenset[str]] = frozenset({"extractor", "statistics", "head"})
-    """What may differ from the baseline after `fit`, else bit-identical: weights of the `extractor`, its
-    BatchNorm `statistics`, the `head`. A property where parameters decide."""
+    """Parts that `fit` may change: weights of the `extractor`, its BatchNorm `statistics`, the `head`. Other parts stay
+    bit-identical to the baseline. It may be a property that depends on parameters."""
     row: ClassVar[int] = 100
-    """Position in tables; equal rows are sorted by name."""
+    """Position in tables; methods with equal positions are sorted by name."""
     ablations: ClassVar[Mapping[str, Sequence[str]]] = {}
-    """Parameter -> the settings that `--ablate` runs, such as `("mask=random", "mask=hard,rate=0.5")`. A parameter
-    that is not named here is run over all its choices."""
+    """Parameter -> the settings that `--ablate` runs, such as `("mask=random", "mask=hard,rate=0.5")`. For any other
+    parameter, `--ablate` runs all choices."""
     search: ClassVar[Mapping[str, Sequence[Any]]] = {}
-    """Parameter -> the values among which `bench tune` selects."""
+    """Parameter -> the values that `bench tune` tries."""
 
     def companions(self, recipe: Recipe) -> tuple[str, ...]:
-        """Settings that `--methods all` runs beside the defaults under a recipe, such as `("apply=update",)`."""
+        """Return settings that `--methods all` runs beside the defaults under a recipe, such as `("apply=update",)`."""
         return ()
 
     def undefined(self, groups: int) -> str:
-        """Why the method is not defined for so many groups; empty where it is.
+        """Return why the method is not defined for this number of groups; empty if it is defined.
 
-        With more than two groups the external set holds the two with the lowest and the highest baseline AUC,
-        recoded to 1 and 0 (SWiFT, Table 5). What reads the groups of `train` or `val` is not defined there.
+        With more than two groups, the external set contains the two with the lowest and the highest baseline AUC,
+        recoded to 1 and 0 (SWiFT, Table 5). A method that reads the groups of `train` or `val` is not defined then.
         """
         read = " and ".join(name for name in ("train", "val") if name in self.uses)
         return "" if groups == 2 or not read else f"it reads the groups of {read} and is defined on two"
 
     def pruned(self, net: Net) -> int | None:
-        """How many entries of the network `fit` sets to zero, where the method prunes a fixed number of them."""
+        """Return how many entries of the network `fit` sets to zero, if the method prunes a fixed number of them."""
         return None
 
     @abstractmethod
@@ -220,12 +222,12 @@ class Method(Plugin, ABC):
         """Return a module that maps images (B, 3, H, W) to logits (B,)."""
 
 
-# --- where images come from --------------------------------------------------------------------
+# --- sources of images -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Images of a source: rows of its table (`release` says of which), used by default here, used by SWiFT, and why."""
+    """Numbers of images of a source: rows of the table of a release, used here by default, used by SWiFT, and why."""
 
     release: str = ""
     rows: int | None = None
@@ -236,32 +238,32 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(Plugin, ABC):
-    """One source of images: a table of them and a way to read one. No splits, no transforms, no torch."""
+    """A source of images: a table of them and a way to read one, without splits, transforms or torch."""
 
     access: ClassVar[str]
-    """How the files are had, in one sentence."""
+    """How to get the files, in one sentence."""
     licence: ClassVar[str]
     citation: ClassVar[str]
     labels: ClassVar[tuple[str, ...]] = ()
     attributes: ClassVar[tuple[str, ...]] = ()
     synthetic: ClassVar[bool] = False
-    """True for generated images: every table and figure made from them says so."""
+    """True for generated images; every table and figure made from them says so."""
     counts: ClassVar[Counts | None] = None
-    """What the release holds and what the paper used."""
+    """Images in the release, and those that the paper used."""
     credentialed: ClassVar[bool] = False
-    """True where each user signs an agreement: what is made from the files is closed to other users."""
+    """True if each user must sign an agreement; files made from the data are then not readable for other users."""
 
     @abstractmethod
     def table(self, root: Path) -> pd.DataFrame:
         """One row per image.
 
-        Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `patient` (what must not
-        straddle two splits: patient, else lesion, else image), `source` (site or release), `drop` (empty,
-        or the reason why the row is not used), and the label and attribute columns. `attrs["file"]` names the file
-        in errors; `attrs["lacks"]` may say, for a column that is all unknown, (what was looked for, where it is had).
+        Columns: `uid` (unique, `<dataset>:<image id>`), `path` (relative to `root`), `patient` (the unit that is never
+        divided between two splits: patient, else lesion, else image), `source` (site or release), `drop` (empty, or
+        the reason why the row is not used), and the label and attribute columns. `attrs["file"]` names the file in
+        errors. For a column that is entirely unknown, `attrs["lacks"]` may hold (what was looked for, where to get it).
 
         Raises:
-            DataMissing: with what was looked for under `root` and where it is had.
+            DataMissing: with what was looked for under `root` and where to get it.
             DataInvalid: with file, row and column of a value that is not allowed.
         """
 
@@ -275,20 +277,21 @@ class Dataset(Plugin, ABC):
         return read_image(file)
 
     def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        """Write `images` generated images with tables in the layout of the release below `root`.
+        """Write `images` generated images below `root`, with tables in the layout of the release.
 
-        Optional; `bench phantom` calls it. The same arguments give the same bytes. `progress` is told (done, total).
-        The result goes into PHANTOM.json: at least `planted`, `rows`, `used`, `left_out` (reason -> rows).
+        Optional; `bench phantom` calls it. The same arguments give the same bytes. `progress` is called with (done,
+        total). The returned facts are stored in PHANTOM.json: at least `planted`, `rows`, `used`, `left_out` (reason
+        -> rows).
         """
         raise NotImplementedError
 
 
-# --- what is compared --------------------------------------------------------------------------
+# --- tasks -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The rows of one dataset (`name` or `name:parameter=value`) whose columns hold the given values."""
+    """The rows of a dataset (`name` or `name:parameter=value`) whose columns have one of the values in `where`."""
 
     dataset: str
     where: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
@@ -296,14 +299,14 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Coding:
-    """How a column becomes 0, 1 or missing, and what the two are called.
+    """How a column is coded as 0, 1 or missing, and the names of 0 and 1.
 
-    Without `one`, `zero` and `above` the column holds 0 and 1 already. With `one`, those values are 1, with `zero`
-    those are 0; where one of the two is empty it stands for all other known values. With `above`, numbers greater
-    than it are 1.
+    Without `one`, `zero` and `above` the column already contains 0 and 1. The values in `one` become 1 and those in
+    `zero` become 0; if one of the two is empty, it stands for all other known values. With `above`, larger numbers
+    become 1.
 
     Raises:
-        UsageError: on two codings at once, or not one name for each group.
+        UsageError: if two codings are combined, or the number of names differs from the number of groups.
     """
 
     column: str
@@ -319,42 +322,44 @@ class Coding:
     def _check(self, ways: Mapping[str, bool], groups: int) -> None:
         given = [way for way, used in ways.items() if used]
         if len(given) > 1:
-            raise UsageError(f"column '{self.column}' is coded by {' and by '.join(given)}: one of them allowed")
+            raise UsageError(
+                f"column '{self.column}' is coded by {' and by '.join(given)}: only one of them is allowed"
+            )
         if len(self.names) != groups or len(set(self.names)) != groups:
             names = ", ".join(self.names) or "none"
             raise UsageError(f"column '{self.column}': {groups} different names expected, one per group, not {names}")
 
 
 class Label(Coding):
-    """What is predicted: 1 is the positive class."""
+    """The label that is predicted; 1 is the positive class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute(Coding):
-    """Whose disparity is measured: 1 is the group that the literature calls disadvantaged.
+    """The attribute whose disparity is measured; 1 is the group that the literature calls disadvantaged.
 
-    With `cuts` or `values` the groups are 0 to G-1 and none is called disadvantaged beforehand: the external set holds
-    the two with the lowest and the highest baseline AUC (SWiFT, Table 5).
+    With `cuts` or `values` the groups are 0 to G-1 and none is named as disadvantaged in advance. The external set then
+    contains the two with the lowest and the highest baseline AUC (SWiFT, Table 5).
 
     Raises:
-        UsageError: also on cuts that do not rise, groups without a value, or a value in two of them.
+        UsageError: as for `Coding`; also if cuts do not rise, a group has no value, or two groups share a value.
     """
 
     cuts: tuple[float, ...] = ()
-    """Where bands of numbers begin: below the first is group 0, at or above the last is group G-1."""
+    """Lower bounds of groups: numbers below the first are group 0, numbers at or above the last are group G-1."""
     values: tuple[tuple[str, ...], ...] = ()
-    """The values of each group; others are missing."""
+    """The values of each group; other values are missing."""
 
     @property
     def grouped(self) -> bool:
-        """Whether the groups are numbered without an order, so that two of them are chosen on validation images."""
+        """Whether no group is named as disadvantaged, so that two groups are chosen on validation images."""
         return bool(self.cuts or self.values)
 
     def __post_init__(self) -> None:
         two = {"`one` and `zero`": bool(self.one or self.zero), "`above`": self.above is not None}
         groups = len(self.cuts) + 1 if self.cuts else max(2, len(self.values))
         self._check({**two, "`cuts`": bool(self.cuts), "`values`": bool(self.values)}, groups)
-        # Not `low >= high`: NaN is above and below nothing.
+        # `low >= high` would be false for NaN.
         if not all(low < high for low, high in pairwise((-inf, *self.cuts, inf))):
             raise UsageError(f"column '{self.column}': cuts={list(self.cuts)}: finite numbers in rising order expected")
         listed = [value for group in self.values for value in group]
@@ -370,133 +375,130 @@ _REQUIRED: Any = dataclasses.MISSING
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a task is trained: pre-training of the baseline, then the budget that every method shares.
+    """Training settings of a task: pre-training of the baseline, and the budget that all methods share.
 
     Raises:
         UsageError: as for a plugin.
     """
 
     pretrain_optimiser: Literal["sgd", "adam"] = option(_REQUIRED, "Optimiser of pre-training.")
-    pretrain_lr: float = option(_REQUIRED, "Its learning rate.", low=0)
-    pretrain_epochs: int = option(_REQUIRED, "Its epochs.", low=0, register=("D30",))
+    pretrain_lr: float = option(_REQUIRED, "Learning rate of pre-training.", low=0)
+    pretrain_epochs: int = option(_REQUIRED, "Epochs of pre-training.", low=0)
     optimiser: Literal["sgd", "adam"] = option(_REQUIRED, "Optimiser of fine-tuning.")
-    lr_extractor: float = option(_REQUIRED, "Learning rate where the extractor is trained.", low=0, register=("D10",))
-    lr_head: float = option(_REQUIRED, "Learning rate where the head alone is trained.", low=0, register=("D10",))
-    epochs: int = option(_REQUIRED, "Fine-tuning epochs in all; a method of two stages halves them.", low=0)
+    lr_extractor: float = option(_REQUIRED, "Learning rate if the extractor is trained.", low=0)
+    lr_head: float = option(_REQUIRED, "Learning rate if only the head is trained.", low=0)
+    epochs: int = option(_REQUIRED, "Total epochs of fine-tuning; a method with two stages halves them.", low=0)
     epsilon: float = option(
         _REQUIRED, "Weight of the prediction loss in SWiFT's first step, of the bias loss in its second.", low=0, high=1
     )
-    pretrain_decay: bool = option(False, "Let the rate of pre-training fall to 0 along a half cosine.")
-    pretrain_momentum: float = option(0.9, "Momentum of pre-training; read by SGD alone.", low=0, high=1)
-    pretrain_weight_decay: float = option(5e-4, "Weight decay of pre-training; read by SGD alone.", low=0)
+    pretrain_decay: bool = option(False, "Let the learning rate of pre-training fall to 0 along a half cosine.")
+    pretrain_momentum: float = option(0.9, "Momentum of pre-training; only SGD reads it.", low=0, high=1)
+    pretrain_weight_decay: float = option(5e-4, "Weight decay of pre-training; only SGD reads it.", low=0)
     pretrain_checkpoint: Literal["last", "best_inner", "reference"] = option(
         "last",
-        "Epoch that is kept: the last; the one with the best AUC on a tenth held out of the training part, which "
-        "is not trained on then; the one with the best AUC on the validation part, from which the external set is cut.",
+        "Epoch that is kept: the last, the one with the best AUC on a tenth of the training part that is held out, or "
+        "the one with the best AUC on the validation part, which also contains the external set.",
         source="`reference`: configs/callbacks/default.yaml, monitor val/auc",
-        register=("D31",),
     )
     pretrain_clip: float | None = option(
         None,
-        "Largest norm of the gradient in pre-training; none: not clipped.",
+        "Largest norm of the gradient in pre-training; none: no clipping.",
         low=0,
         source="configs/experiment/*.yaml: gradient_clip_val 0.5",
-        register=("D31",),
     )
     pretrain_plateau: bool = option(
         False,
-        "Divide the rate of pre-training by 10 after 10 epochs without a smaller training loss.",
+        "Divide the learning rate of pre-training by 10 after 10 epochs without a smaller training loss.",
         when={"pretrain_decay": False},
         source="configs/model/*.yaml: ReduceLROnPlateau, factor 0.1, patience 10",
-        register=("D31",),
     )
-    momentum: float = option(0.9, "Momentum of fine-tuning; read by SGD alone.", low=0, high=1, register=("D11",))
-    weight_decay: float = option(5e-4, "Its weight decay; read by SGD alone.", low=0, register=("D11",))
-    batch: int = option(128, "Images per step, in pre-training too.", low=1, register=("D12",))
+    momentum: float = option(0.9, "Momentum of fine-tuning; only SGD reads it.", low=0, high=1)
+    weight_decay: float = option(5e-4, "Weight decay of fine-tuning; only SGD reads it.", low=0)
+    batch: int = option(128, "Images per step, also in pre-training.", low=1)
     augment: Literal["dihedral", "chest_reference"] = option(
         "dihedral",
-        "Augmentations that training draws, in pre-training too: flips and transpose; or a mirror image and a rotation "
-        "within 15 degrees, each with probability a half.",
+        "Augmentations in training and pre-training: flips and transpose, or a horizontal flip and a rotation within "
+        "15 degrees, each with probability 0.5.",
         source="`chest_reference`: src/data/mimic_datamodule.py",
-        register=("D17",),
     )
     weight_counts: Literal["batch", "dataset"] = option(
-        "batch", "Where the prediction loss counts the classes that it weighs.", source="Eq. 1", register=("D03",)
+        "batch",
+        "Images over which the prediction loss counts the classes for its weights.",
+        source="Eq. 1",
     )
     reduction: Literal["mean", "sum"] = option(
-        "mean", "Of the prediction loss over a batch; the paper writes a sum.", source="Eq. 1", register=("D03",)
+        "mean",
+        "Reduction of the prediction loss over a batch; the paper writes a sum.",
+        source="Eq. 1",
     )
     epochs_mode: Literal["split_total", "per_stage"] = option(
-        "split_total", "Whether a method of two stages halves the epochs or spends them on each.", register=("D09",)
+        "split_total",
+        "Whether a method with two stages halves the epochs or uses all of them in each.",
     )
     schedule: Literal["constant", "cosine"] = option(
         "constant",
-        "Learning rate of fine-tuning; the public code makes a cosine schedule and never steps it.",
-        register=("D40",),
+        "Learning rate schedule of fine-tuning; the public code creates a cosine schedule and never steps it.",
     )
     precision: Literal["device", "float32", "bfloat16"] = option(
         "device",
-        "Of the passes that train, in pre-training too: the device's (bfloat16 autocast on a GPU, float32 on a CPU), "
-        "or one for all. On a CPU bfloat16 pays where it has instructions for it (avx512_bf16, amx_bf16).",
+        "Precision of training and pre-training; device: bfloat16 autocast on a GPU, float32 on a CPU. On a CPU "
+        "bfloat16 is faster only with instructions for it (avx512_bf16, amx_bf16).",
     )
-    threads: int = option(
-        1, "CPU threads of one cell. Float sums depend on it, so it is fixed here and not by what is free.", low=1
-    )
+    threads: int = option(1, "CPU threads of one cell. It is fixed because sums of floats depend on it.", low=1)
 
     def __post_init__(self) -> None:
         check_options(self)
 
     def stages(self, epochs: int | None = None) -> tuple[int, int]:
-        """Epochs of the two stages of a method, of `epochs` in all (None: those of the recipe)."""
+        """Return the epochs of both stages of a method that has `epochs` in all (None: those of the recipe)."""
         total = self.epochs if epochs is None else epochs
         return (total, total) if self.epochs_mode == "per_stage" else (total // 2, total - total // 2)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One comparison: where the baseline is trained, what is predicted, whose disparity, where it is tested.
+    """One comparison: images for training, the label, the attribute whose disparity is measured, and the test sets.
 
     Raises:
         UsageError: as for a plugin.
     """
 
     name: str
-    """Of a variant the canonical spec, such as `phantom-cxr-age:external=0.2`."""
+    """For a variant, the canonical spec, such as `phantom-cxr-age:external=0.2`."""
     says: str
-    """One sentence for `bench ls tasks`."""
+    """The description that `bench ls tasks` prints, in one sentence."""
     source: Rows
     ood: Mapping[str, Rows]
     label: Label
     attribute: Attribute
     image_size: int = option(_REQUIRED, "Height and width of an image in pixels.", low=1)
-    channels: Literal[1, 3] = option(_REQUIRED, "1 for films, 3 for colour.")
+    channels: Literal[1, 3] = option(_REQUIRED, "1 for films, 3 for colour images.")
     crop: Literal["none", "centre"] = option(
-        _REQUIRED, "Cut the central square before resizing, or squeeze the whole image.", register=("D18",)
+        _REQUIRED, "Cut out the central square before resizing, or squeeze the whole image."
     )
     recipe: Recipe
     backbones: tuple[str, ...] = ("small",)
-    weights: Literal["imagenet", "none"] = option("none", "Weights that pre-training starts from.")
-    folds: int = option(5, "Parts of the source set, each once the validation part.", low=2)
+    weights: Literal["imagenet", "none"] = option("none", "Initial weights of pre-training.")
+    folds: int = option(5, "Number of folds; each part of the source set is the validation part once.", low=2)
     protocol: Literal["clean", "paper"] = option(
         "clean",
-        "Folds by group (patient, else lesion), alike in source, label and attribute; or by image, alike in the label.",
+        "Folds by patient (else lesion), stratified by source, label and attribute; or by image, stratified by label.",
     )
     polarity: Literal["paper", "clinical"] = option(
-        "paper", "The label as the task codes it; or its 0 and 1 swapped, with their names.", register=("D19",)
+        "paper", "The label as the task codes it, or with 0 and 1 and their names swapped."
     )
     external: float = option(
-        1.0, "Share of the external set that is used; with 0, methods that read it return the baseline.", low=0, high=1
+        1.0, "Share of the external set that is used. With 0, methods that read it return the baseline.", low=0, high=1
     )
     balance: Literal["matched", "four_cells", "reference"] = option(
         "matched",
-        "External set: the smaller group whole and as many of the larger, class by class; or four equal cells; or "
-        "as matched, but the larger group drawn with replacement.",
+        "External set. matched: the whole smaller group and, in each class, as many images of the larger; four_cells: "
+        "equal numbers for each group and class; reference: as matched, with the larger group drawn with replacement.",
         source="`reference`: dataset_balance of algorithm/dataset_loader.py",
-        register=("D02", "D38"),
     )
     deficit: Literal["resample", "trim"] = option(
         "resample",
-        "Where the larger group has fewer images of a class: repeat some of them, or leave some of the smaller out.",
+        "If the larger group has too few images of a class, repeat some of them, or leave out some of the smaller.",
         when={"balance": "matched"},
     )
 

@@ -1,4 +1,4 @@
-"""The lists that `bench ls` prints, and the details of one item."""
+"""The lists that `bench ls` prints, and the description of one item."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench import registry
 from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task
 from bench.data.phantom_tree import offers
 from bench.options import choices, conditions, options
-from bench.register import REGISTER, Row, concerning, find
+from bench.register import REGISTER, Row, concerning, deciding, find
 from bench.run.launchers import LAUNCHERS
 from bench.spec import name_of
 from bench.tasks import PRESETS, TASKS
@@ -21,10 +21,12 @@ PLUGINS = {f"{kind.kind}s": kind for kind in (registry.METHODS, registry.DATASET
 
 
 def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> str:
-    """Return the list of everything, of one kind, or one item with its parameters, source and file."""
+    """Return a list of everything or of one kind, or the description of one item."""
     if what is None:
         kinds = "\n\n".join(show(kind, None, plugins) for kind in (*PLUGINS, "tasks", "metrics"))
-        return f"{kinds}\n\nregister\n  {len(REGISTER)} disagreements of paper and public code: `bench ls register`"
+        return (
+            f"{kinds}\n\nregister\n  {len(REGISTER)} points on which paper and public code differ: `bench ls register`"
+        )
     if name is not None:
         if (one := {"tasks": _task, "metrics": _metric, "register": _row}.get(what)) is not None:
             return one(name)
@@ -50,7 +52,10 @@ def _aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
     cls = PLUGINS[kind].load(name, plugins)
-    lines = [inspect.getdoc(inspect.getmodule(cls)) or "", "", "parameters", *_aligned(parameters(cls))]
+    # A plugin is named like its file, while `name` may contain capitals or hyphens.
+    file = inspect.getfile(cls)
+    stem = Path(file).stem
+    lines = [inspect.getdoc(inspect.getmodule(cls)) or "", "", "parameters", *_aligned(parameters(cls, stem))]
     if cls.presets:
         expanded = [(f"preset={key}", _given(preset) or "the defaults") for key, preset in cls.presets.items()]
         lines += ["", "presets", *_aligned(expanded)]
@@ -63,18 +68,16 @@ def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
         lines += _grid("ablations", cls.ablations) + _grid("search", cls.search)
         facts = [("reads", ", ".join(sorted(method.uses)) or "nothing")]
         lines += ["", *_aligned([*facts, ("more than two groups", method.undefined(3) or "defined")])]
-    file, declared = inspect.getfile(cls), [row for field in dataclasses.fields(cls) for row in _register(field)]
-    # A plugin is called like its file; `name` may have capitals or hyphens.
-    rows = [(row.id, _brief(row, Path(file).stem)) for row in concerning(Path(file).stem, declared)]
-    if rows:
+    if rows := [(row.id, _brief(row, stem)) for row in concerning(stem)]:
         lines += ["", "register", *_aligned(rows)]
     return "\n".join([*lines, "", *_aligned([("version", str(cls.version)), ("file", file)])])
 
 
-def parameters(cls: type, bundle: object = None) -> list[tuple[str, str]]:
-    """Return (name=default, what it says and allows, when it is read, source, rows) of every option.
+def parameters(cls: type, plugin: str, bundle: object = None) -> list[tuple[str, str]]:
+    """Return, for every option, (name=default, description with range, conditions, source and register rows).
 
-    With a bundle the values are its own.
+    `plugin` is the name that the register uses. With `bundle`, an instance of the class, its values take the place of
+    the defaults.
     """
     rows, kinds = [], options(cls)
     for field in dataclasses.fields(cls):
@@ -87,23 +90,20 @@ def parameters(cls: type, bundle: object = None) -> list[tuple[str, str]]:
             allowed = f" {'Any' if low is None else low} to {'any' if high is None else high}."
         value = field.default if bundle is None else getattr(bundle, field.name)
         says = f"{field.metadata.get('says', '')}{allowed}"
-        rows.append((f"{field.name}={value}", "\n".join(filter(None, [says, _details(field)]))))
+        rows.append((f"{field.name}={value}", "\n".join(filter(None, [says, _details(field, plugin)]))))
     return rows or [("none", "")]
 
 
-def _details(field: dataclasses.Field[Any]) -> str:
+def _details(field: dataclasses.Field[Any], plugin: str) -> str:
+    rows = deciding(plugin, field.name)
     read = [f"{name}={' or '.join(map(str, values))}" for name, values in conditions(field).items()]
-    needed = " (must be given then)" if field.metadata.get("needed") else ""
+    needed = " (required then)" if field.metadata.get("needed") else ""
     parts = [
         f"read with {' and '.join(read)}{needed}" if read else "",
         f"source: {field.metadata['source']}" if field.metadata.get("source") else "",
-        f"register: {', '.join(_register(field))}" if _register(field) else "",
+        f"register: {', '.join(rows)}" if rows else "",
     ]
     return "; ".join(filter(None, parts))
-
-
-def _register(field: dataclasses.Field[Any]) -> tuple[str, ...]:
-    return field.metadata.get("register", ())
 
 
 def _given(settings: Mapping[str, Any]) -> str:
@@ -128,7 +128,7 @@ def _brief(row: Row, plugin: str = "") -> str:
 
 
 def _options(row: Row, plugin: str = "") -> str:
-    """How to get the other behaviour; where a plugin is given, its own options and those of tasks."""
+    """Return the options that give the other behaviour; with `plugin`, those of this plugin and of tasks."""
     if row.documented:
         return f"none; documented in {row.documented}"
     return "; ".join(option for option in row.options if not plugin or name_of(option) in (plugin, "TASK"))
@@ -140,8 +140,8 @@ def _task(name: str) -> str:
     task = taskfile.resolve(name)
     nested = [field.name for field in dataclasses.fields(Task) if field.name not in (*taskfile.TASK_FIELDS, "recipe")]
     rows = _aligned([*((name, _text(getattr(task, name))) for name in nested), ("presets", ", ".join(PRESETS))])
-    own = [row for row in parameters(Task, task) if row[0].partition("=")[0] in taskfile.TASK_FIELDS]
-    recipe = parameters(Recipe, task.recipe)
+    own = [row for row in parameters(Task, "TASK", task) if row[0].partition("=")[0] in taskfile.TASK_FIELDS]
+    recipe = parameters(Recipe, "TASK", task.recipe)
     return "\n".join([*rows, "", "fields", *_aligned(own), "", "recipe", *_aligned(recipe)])
 
 
@@ -170,7 +170,7 @@ def _metric(name: str) -> str:
 
     metric = definitions.metric(name)
     better = {"up": "higher is better", "down": "lower is better", None: "neither direction is better"}
-    threshold = {"none": "none", "0.5": "0.5", "carried": "carried from validation, see bench/score/threshold.py"}
+    threshold = {"none": "none", "0.5": "0.5", "carried": "tuned on validation, see bench/score/threshold.py"}
     facts = [
         ("formula", metric.formula),
         ("", better[metric.direction]),

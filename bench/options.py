@@ -1,6 +1,6 @@
-"""Parameters as fields of frozen dataclasses: declared with a sentence and a range, read from text, and checked.
+"""Parameters as fields of frozen dataclasses: declared with a description and a range, read from text, and checked.
 
-Methods, datasets, recipes and tasks declare theirs with `option`; a spec such as `swift:mask=hard,rate=0.3` sets them.
+Methods, datasets, recipes and tasks declare them with `option`; a spec such as `swift:mask=hard,rate=0.3` sets them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -24,34 +24,29 @@ def option(
     when: Mapping[str, Any] | None = None,
     needed: bool = False,
     source: str = "",
-    register: Sequence[str] = (),
     other: Any = None,
 ) -> Any:
-    """Declare one parameter of a plugin: its default, one sentence, and what else a reader or a check asks.
+    """Declare one parameter of a plugin: its default and its description in one sentence.
 
     Args:
         low, high: the closed range of a number.
-        when: values (one, or a tuple of them) of other parameters under which this one is read; set without them
-            it is refused.
-        needed: with `when`, the parameter must then be given: its default is None, which means "not read".
+        when: values (one, or a tuple) of other parameters with which this one is read; it must not be set otherwise.
+        needed: whether it must be set if `when` holds; its default is then None, which means "not read".
         source: where it comes from, such as `Eq. 9` or a file and function of the public code.
-        register: rows of `bench.register`, where paper and public code disagree, that it decides.
-        other: another value, by which the conformance check sees that the parameter is read at all.
+        other: another value, with which a conformance check tests that the parameter is read.
     """
     facts = {"says": says, "low": low, "high": high, "when": dict(when or {}), "needed": needed}
-    return dataclasses.field(
-        default=default, metadata={**facts, "source": source, "register": tuple(register), "other": other}
-    )
+    return dataclasses.field(default=default, metadata={**facts, "source": source, "other": other})
 
 
 fraction = functools.partial(option, low=0, high=1)
-"""Declare a parameter from 0 to 1."""
+"""Declare a parameter in 0..1."""
 
 
 def options(cls: type) -> dict[str, Any]:
     """Return name -> type of the fields of a dataclass that a spec can set: `Literal`, bool, int, float, str or None.
 
-    What nests (a table, a tuple, a mapping) is not among them.
+    Nested fields (a dataclass, a tuple, a mapping) are left out.
     """
     hints = typing.get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if _simple(hints[field.name])}
@@ -71,16 +66,16 @@ def choices(kind: Any) -> tuple[Any, ...]:
 
 
 def conditions(field: dataclasses.Field[Any]) -> dict[str, tuple[Any, ...]]:
-    """Return, for each option on which this one depends, the values with which this one is read."""
+    """Return the options that this one depends on, each with the values for which this one is read."""
     declared = field.metadata.get("when") or {}
     return {name: allowed if isinstance(allowed, tuple) else (allowed,) for name, allowed in declared.items()}
 
 
 def check_options(bundle: Any) -> None:
-    """Coerce the options of a frozen dataclass in place, then hold them to their ranges and conditions.
+    """Coerce the options of a frozen dataclass in place, then check their ranges and conditions.
 
     Raises:
-        UsageError: naming class, field and value, and what is allowed.
+        UsageError: with the class, the field, the value and the allowed values.
     """
     kinds = options(type(bundle))
     fields = [field for field in dataclasses.fields(bundle) if field.name in kinds]
@@ -88,10 +83,10 @@ def check_options(bundle: Any) -> None:
         name = f"{type(bundle).__name__}.{field.name}"
         value = coerce(name, getattr(bundle, field.name), kinds[field.name])
         low, high = field.metadata.get("low"), field.metadata.get("high")
-        # Not `value < low`: NaN is outside every range.
+        # `value < low` would be false for NaN, which is outside every range.
         if value is not None and not ((low is None or value >= low) and (high is None or value <= high)):
             bounds = f"{'-inf' if low is None else low} to {'inf' if high is None else high}"
-            raise UsageError(f"{name}={value}: allowed is {bounds}")
+            raise UsageError(f"{name}={value}: a number from {bounds} expected")
         object.__setattr__(bundle, field.name, value)
     for field in fields:
         _check_read(bundle, field)
@@ -103,7 +98,7 @@ def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
         if getattr(bundle, other) not in values:
             if value != field.default:
                 raise UsageError(
-                    f"{name}={value} is read only with {other}={' or '.join(map(str, values))}, "
+                    f"{name}={value} is only read with {other}={' or '.join(map(str, values))}, "
                     f"not with {other}={getattr(bundle, other)}: leave it out or change {other}"
                 )
             return
@@ -111,11 +106,11 @@ def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
         given = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions(field))
         low, high = field.metadata.get("low"), field.metadata.get("high")
         bounds = f" ({low} to {high})" if low is not None and high is not None else ""
-        raise UsageError(f"{name} is missing: {given} needs it{bounds}; {field.metadata['says']}")
+        raise UsageError(f"{name} is missing: {given} requires it{bounds}; {field.metadata['says']}")
 
 
 def coerce(name: str, value: Any, kind: Any) -> Any:
-    """Return `value` (a string from the command line, or typed) as `kind`, or raise UsageError."""
+    """Convert `value`, a string or a typed value, to `kind`; raise UsageError if it does not fit."""
     if get_origin(kind) is Literal:
         choices = {str(choice): choice for choice in get_args(kind)}
         if str(value) not in choices:

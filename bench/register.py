@@ -1,25 +1,25 @@
-"""Where paper and public code disagree, or one of them is silent: what the suite does, and how to get the other.
+"""The register of points on which a paper and its public code disagree, or one of them is silent.
 
-The rows are in `register.toml`; `bench ls register` prints them. An option is a spec as on the command line: of a
-method or dataset, such as `swift:scope=module`, or of any task, `TASK:balance=reference`; without `=` it means every
-value. A row without options gives the reason in its default and is documented in the module that it names. The paper
-is SWiFT (MELBA 2025:015) unless another is named; the code is vios-s/SWiFT and vios-s/BMFT, or, for LLFT, DiffGda and
-DiffPrune, that of their own papers.
+Each row says what the suite does, and which option gives the other behaviour. The rows are in `register.toml`;
+`bench ls register` prints them. An option is a spec as on the command line: of a method or dataset, such as
+`swift:scope=module`, or of any task, `TASK:balance=reference`; without `=` it means every value. A row without options
+gives the reason in its default, and names the module that documents it. The paper is SWiFT (MELBA 2025:015) unless
+another is named. The code is vios-s/SWiFT and vios-s/BMFT; for LLFT, DiffGda and DiffPrune it is that of their papers.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UnknownName
+from bench.spec import name_of, parse
 
 
 @dataclass(frozen=True)
 class Row:
-    """One disagreement; `methods` are those that it concerns, empty where it concerns tasks and all methods."""
+    """One disagreement. `methods` are the methods it concerns; empty if it concerns tasks and all methods."""
 
     id: str
     topic: str
@@ -29,7 +29,7 @@ class Row:
     options: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     documented: str = ""
-    """The module whose docstring names the row, where there is no option."""
+    """The module whose docstring names the row, if there is no option."""
 
 
 def _read() -> dict[str, Row]:
@@ -44,13 +44,22 @@ REGISTER: dict[str, Row] = _read()
 
 
 def find(name: str) -> Row:
-    """Return the row called `name`, such as D05; raise UnknownName where there is none."""
+    """Return the row called `name`, such as D05; raise UnknownName if there is none."""
     if name.upper() not in REGISTER:
         raise UnknownName("row of the register", name.upper(), REGISTER)
     return REGISTER[name.upper()]
 
 
-def concerning(plugin: str, declared: Iterable[str] = ()) -> list[Row]:
-    """Return, in order, the rows that name the method `plugin` and those whose ids are `declared` by its options."""
-    wanted = {*declared}
-    return [row for row in REGISTER.values() if plugin in row.methods or row.id in wanted]
+def concerning(plugin: str) -> list[Row]:
+    """Return, in order, the rows that name a method or have an option of this plugin."""
+    return [row for row in REGISTER.values() if plugin in (*row.methods, *map(name_of, row.options))]
+
+
+def deciding(plugin: str, parameter: str) -> list[str]:
+    """Return the ids of the rows with an option that sets this parameter of a plugin, or of any "TASK"."""
+    found = []
+    for row in REGISTER.values():
+        specs = [parse(option if "=" in option else f"{option}=") for option in row.options]
+        if any(spec.name == plugin and parameter in spec.options for spec in specs):
+            found.append(row.id)
+    return found

@@ -1,10 +1,10 @@
-"""Names to plugins, and specs such as `swift:mask=hard,rho=0.3` to plugins with these parameters.
+"""Find plugins by name, and build them from specs such as `swift:mask=hard,rate=0.3`.
 
-One `Registry` for each kind. Its plugins are the modules of a package of the suite (`bench.methods`,
-`bench.datasets`, `bench.run.launchers`), named like the file; a name that starts with `_` is no plugin. Others come
-by `--plugin FILE.py` or by the entry-point group `bench.<kind>s`. Listing reads docstrings only: a plugin of the suite
-is imported when it is used, one from outside when it is found. A broken one is left out and stops no other; `problems`
-says what is wrong with it.
+There is one `Registry` for each kind of plugin. Its plugins are the modules of a package of the suite (`bench.methods`,
+`bench.datasets`, `bench.run.launchers`), named like their files; a module whose name starts with `_` is not a plugin.
+Other plugins come from `--plugin FILE.py` or from the entry-point group `bench.<kind>s`. Plugins of the suite are
+imported when they are used, and listed by their docstrings. Plugins from outside are imported when they are found.
+A broken plugin is left out without affecting others; `problems` says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ P = TypeVar("P", bound=Plugin)
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one plugin is: a module of the suite, a file given by `--plugin`, or an entry point."""
+    """The location of a plugin: a module of the suite, a file from `--plugin`, or an entry point."""
 
     name: str
     module: str
@@ -53,13 +53,13 @@ class Entry:
 
 
 class Registry(Generic[P]):
-    """All plugins of a kind: subclasses of `base`, one to a file."""
+    """All plugins of one kind: subclasses of `base`, one in each file."""
 
     every: list[Registry] = []
-    """The registries that are there, for files that may hold a plugin of any kind."""
+    """All registries, because a file from `--plugin` may hold a plugin of any kind."""
 
     def __init__(self, kind: str, base: type[P], package: str) -> None:
-        """Name a kind ("method"), the class that its plugins derive from, and the package that holds those built in."""
+        """Register a kind ("method"), the base class of its plugins, and the package of those that are built in."""
         self.kind, self.base, self.package = kind, base, package
         self.every.append(self)
 
@@ -67,20 +67,20 @@ class Registry(Generic[P]):
         """Return all plugins by name; `plugins` are files from `--plugin`.
 
         Raises:
-            DataMissing: if a file of `plugins` is not there.
+            DataMissing: if one of these files does not exist.
         """
         return self._survey(plugins)[0]
 
     def problems(self, plugins: Sequence[Path] = ()) -> list[str]:
-        """Return what is wrong with each plugin of this kind that is left out."""
+        """Return, for each plugin of this kind that is left out, what is wrong with it."""
         return list(self._survey(plugins)[1].values())
 
     def load(self, name: str, plugins: Sequence[Path] = ()) -> type[P]:
         """Return the class of a plugin.
 
         Raises:
-            UnknownName: with the nearest right spelling.
-            PluginBroken: with the traceback of the import, or what the file lacks.
+            UnknownName: with the nearest names.
+            PluginBroken: with the traceback of the import, or what is wrong with the classes in the file.
         """
         entries, broken = self._survey(plugins)
         if canonical(name) not in entries:
@@ -102,11 +102,11 @@ class Registry(Generic[P]):
     def build(self, spec: str, plugins: Sequence[Path] = ()) -> P:
         """Return the plugin that a spec such as `swift:epsilon=0.2` or `swift:preset=paper` names.
 
-        A preset stands for its parameters; what is given beside it wins.
+        A preset sets its parameters; parameters given in the spec take precedence.
 
         Raises:
-            UnknownName: for the name, a parameter or a choice, with the nearest right spelling.
-            UsageError: for a value of the wrong type or out of range.
+            UnknownName: on an unknown plugin, parameter or choice, with the nearest names.
+            UsageError: on a value of the wrong type or out of range.
         """
         name = name_of(spec)
         cls = self.load(name, plugins)
@@ -129,11 +129,11 @@ class Registry(Generic[P]):
 
     @cached_property
     def _installed(self) -> EntryPoints:
-        # To find them, the metadata of every distribution is read.
+        # Cached, because finding them reads the metadata of every installed distribution.
         return entry_points(group=f"bench.{self.kind}s")
 
     def _survey(self, plugins: Sequence[Path]) -> tuple[dict[str, Entry], dict[str, str]]:
-        """Return the plugins by name, and what is wrong with those from outside that are left out."""
+        """Return the plugins by name, and the problems of plugins from outside that are left out."""
         found, broken = dict(self._built_in), {}
         outside: list[tuple[str, str, Path | None, str]]
         outside = [(p.name, f"entry point {p.name} = {p.value}", None, p.value) for p in self._installed]
@@ -142,8 +142,8 @@ class Registry(Generic[P]):
             if not file.is_file():
                 raise DataMissing(f"plugin {file}", get_it="`bench new method NAME` writes one.")
             outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + canonical(file.stem)))
-        for given, where, file, target in outside:
-            name, (module_name, _, attribute) = canonical(given), target.partition(":")
+        for plugin, where, file, target in outside:
+            name, (module_name, _, attribute) = canonical(plugin), target.partition(":")
             module = _imported(module_name, file)
             if isinstance(module, str):
                 broken[name] = f"{where} is left out:\n{module}"
@@ -156,7 +156,7 @@ class Registry(Generic[P]):
                 broken[name] = f"{where} is left out: {_one_class_expected(expected, classes)}"
             elif name in found:
                 there = found[name].module
-                broken[name] = f"{where} is left out: {self.kind} '{name}' is there already ({there}); rename it"
+                broken[name] = f"{where} is left out: {self.kind} '{name}' already exists ({there}); rename the plugin"
             else:
                 found[name] = Entry(name, target, file)
         return found, broken
@@ -167,10 +167,10 @@ DATASETS = Registry("dataset", Dataset, "bench.datasets")
 
 
 def problems(plugins: Sequence[Path] = ()) -> list[str]:
-    """Return, once for each plugin of any kind that is left out, what is wrong with it.
+    """Return, for each plugin of any kind that is left out, what is wrong with it, once.
 
     Raises:
-        DataMissing: if a file of `plugins` is not there.
+        DataMissing: if one of the files in `plugins` does not exist.
     """
     return list(dict.fromkeys(text for registry in Registry.every for text in registry.problems(plugins)))
 
@@ -180,11 +180,11 @@ _FILE_PREFIX = "bench_plugin_"
 
 def _one_class_expected(bases: Sequence[type[Plugin]], classes: Sequence[type[Plugin]]) -> str:
     expected, names = " or ".join(base.__name__ for base in bases), ", ".join(cls.__name__ for cls in classes)
-    return f"one public subclass of {expected} expected, found {names or 'none'}; names that start with _ do not count"
+    return f"one public subclass of {expected} expected, found {names or 'none'}; names that start with _ are ignored"
 
 
 def _classes(module: ModuleType, base: type[P], attribute: str = "") -> list[type[P]]:
-    """Return the class that `attribute` names, else all that the module defines."""
+    """Return the class that `attribute` names, or all classes that the module defines."""
     names = [attribute] if attribute else [name for name in vars(module) if not name.startswith("_")]
     return [
         value
@@ -198,7 +198,7 @@ def _classes(module: ModuleType, base: type[P], attribute: str = "") -> list[typ
 
 @cache
 def _imported(name: str, file: Path | None) -> ModuleType | str:
-    """Return a module from outside the suite, or the traceback of its import."""
+    """Return a module from outside the suite, or the traceback of a failed import."""
     try:
         if file is None:
             return importlib.import_module(name)
@@ -206,7 +206,7 @@ def _imported(name: str, file: Path | None) -> ModuleType | str:
         if spec is None or spec.loader is None:
             return "not a Python file: its name must end in .py"
         module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look their module up while they are made
+        sys.modules[name] = module  # dataclasses look up their module while they are defined
         spec.loader.exec_module(module)
     except (Exception, SystemExit):
         sys.modules.pop(name, None)

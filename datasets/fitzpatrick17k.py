@@ -62,7 +62,6 @@ class Fitzpatrick17k(Release):
     unknown: Literal["drop", "light"] = option(
         "drop",
         says="Images of unknown type: no group, or light as the public code has it.",
-        register=("D41",),
         other="light",
     )
     wrongly_labelled: Literal["keep", "drop"] = option(

@@ -26,7 +26,6 @@ class FullFineTuning(Method):
         "all",
         "What is trained; the routine that survives in SWiFT's code trains the head alone on skin images.",
         source="TwoStageFinetune.py",
-        register=("D21",),
         other="head",
     )
 
@@ -55,7 +54,6 @@ class BiasTerm(Method):
         "paper",
         "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
         source="BMFT's utils",
-        register=("D26",),
         other="signed_half_logit",
     )
     empty_cell: Literal["skip", "zero_mean"] = option(
@@ -63,7 +61,6 @@ class BiasTerm(Method):
         "A class without one of the groups in a batch is left out, or the missing mean is 0.",
         when={"proxy": ("signed_half_logit", "signed_half_score")},
         source="BMFT's utils",
-        register=("D26",),
         other="zero_mean",
     )
 

@@ -27,7 +27,6 @@ class Masking(Method):
         "fisher",
         "What a weight's importance is: its squared gradient per batch or per image, or the gradient itself.",
         source="Eqs. 5-8; other paths of both public codes",
-        register=("D39",),
         other="gradient_absolute",
     )
     normalise: Literal["minmax", "zscore", "percentile"] = option(
@@ -55,7 +54,6 @@ class Masking(Method):
         "tensor",
         "What is scaled together: a parameter tensor, a layer, or the network.",
         source="the paper says layer, its code does tensors",
-        register=("D04",),
         other="global",
     )
 

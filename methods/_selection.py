@@ -42,7 +42,6 @@ class Selecting(Method):
         "About how many validation images, the same each time and for both methods, states are compared on; 0: all.",
         low=0,
         source="ours; the code's are all",
-        register=["D43"],
         other=16,
     )
     accuracy_drop: float = fraction(0.02, "How much balanced accuracy a kept state may lose.", source="ours", other=1.0)

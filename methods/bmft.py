@@ -56,42 +56,36 @@ class BMFT(Masking, BiasTerm):
         0.5,
         "Share of the extractor's weights that the first step may move.",
         source="BMFT's driver: 50th percentile",
-        register=("D25",),
         other=0.1,
     )
     beta1: float = fraction(
         0.0,
         "Weight of the prediction loss in the first step (Eq. 10).",
         source="BMFT's driver",
-        register=("D27",),
         other=0.5,
     )
     beta2: float = fraction(
         10 / 11,
         "Weight of the prediction loss in the second step; 10/11 is 1 : 0.1.",
         source="BMFT's driver",
-        register=("D27",),
         other=0.5,
     )
     data: Literal["external", "reference"] = option(
         "external",
         "Images of mask and first step; reference: the validation set, not augmented.",
         source="BMFT's driver",
-        register=("D24",),
         other="reference",
     )
     head_decay: bool = option(
         False,
         "The first step's optimiser holds the frozen head too: SGD's weight decay shrinks it.",
         source="BMFT's driver",
-        register=("D29",),
         other=True,
     )
     extractor_step2: Literal["eval", "train"] = option(
         "eval",
         "Mode of the frozen extractor in the second step; train lets its BatchNorm statistics move.",
         source="BMFT's driver",
-        register=("D13",),
         other="train",
     )
 

@@ -57,14 +57,11 @@ class DiffGda(Selecting):
         "lr": (1e-5, 7.5e-6)
     }  # of the code's two tasks; the method chooses the rest itself, state by state
 
-    data: Literal["external", "val"] = option(
-        "external", "The images of the gradients.", source=f"SWiFT; {CODE}", register=["D32"]
-    )
+    data: Literal["external", "val"] = option("external", "The images of the gradients.", source=f"SWiFT; {CODE}")
     evaluation: Literal["eval", "train"] = option(
         "eval",
         "Mode of the network while it is measured; train is the original's defect: dropout acts, BatchNorm moves.",
         source=CODE,
-        register=["D33"],
     )
     lr: float = option(1e-5, "Learning rate of Adam.", low=0, source=CONFIG, other=1e-3)
     epochs: int = option(10, "Epochs over the data.", low=0, source=CONFIG, other=1)

@@ -54,7 +54,6 @@ class DiffPrune(Selecting):
         "stem",
         "The outputs that are pruned: of the first convolution, of the activation after it, or of all convolutions.",
         source="models/networks_ChestXRay.py: ResNet-18 the first, VGG-16 the third",
-        register=["D34"],
     )
     unit: Literal["position", "channel"] = option(
         "position", "What is switched off as one: a place of a channel, or a channel (ours).", source=CODE

@@ -69,7 +69,6 @@ class FairPrune(Method):
         "smallest",
         "The saliencies that are pruned; the largest are the weights that the other group needs most.",
         source=f"{CODE}; johanlaursen/open-fairprune, fairprune.py",
-        register=["D36"],
     )
     curvature: Literal["rademacher", "exact", "batch"] = option(
         "rademacher",

@@ -49,7 +49,6 @@ class LLFT(Method):
         "joint_rates",
         "What is added to the prediction loss: the gaps of the groups' joint error rates, or SWiFT's proxy.",
         source="utils.py, eo_constraint; SWiFT, Eqs. 2-4",
-        register=["D37"],
     )
     alpha: float = option(
         2.0, "Weight of the joint-rate gap.", low=0, when={"constraint": "joint_rates"}, source=CODE, other=5.0
@@ -73,7 +72,6 @@ class LLFT(Method):
         "Full-batch SGD on upright images until the loss stalls, or the recipe's epochs, batches, augmentation, "
         "optimiser and rate of the head.",
         source=f"{CODE}; SWiFT, which trains all methods alike",
-        register=["D37"],
     )
     lr: float = of_sgd(1e-2, "Learning rate of SGD, halved every 100 epochs.", low=0, other=0.1)
     momentum: float = of_sgd(0.9, "Momentum of SGD.", low=0, high=1, other=0.0)

@@ -65,7 +65,6 @@ class SWiFT(Masking):
         "Epochs of both steps in all; none: the recipe's. 0 gives the baseline.",
         low=0,
         source="Figure 4",
-        register=("D09",),
         other=4,
     )
     mask: Literal["soft", "hard", "random", "ones"] = option(
@@ -87,35 +86,30 @@ class SWiFT(Masking):
         "Noise of a random mask: U(0, 1), or Gaussians put through ratio and tanh.",
         when={"mask": "random"},
         source="Table 6; TwoStageFinetune.py",
-        register=("D20",),
         other="reference",
     )
     constant: Literal["raw", "zero", "neutral"] = option(
         "raw",
         "The ratio where all importances are equal, as in the head's bias: of the raw values, 0, or 1.",
         source="utils of SWiFT's code; BMFT's divides 0 by 0",
-        register=("D05",),
         other="neutral",
     )
     mask_data: Literal["external", "val"] = option(
         "external",
         "Images on which importances are taken.",
         source="Section 3.3; TwoStageFinetune.py",
-        register=("D01",),
         other="val",
     )
     apply: Literal["gradient", "update"] = option(
         "gradient",
         "What the mask multiplies: the gradient, or the optimiser's update.",
         source="Eq. 11",
-        register=("D15", "D16"),
         other="update",
     )
     head_step1: Literal["train", "eval"] = option(
         "train",
         "Mode of the frozen head in step 1: its dropout is on, or off.",
         source="TwoStageFinetune.py",
-        register=("D14",),
         other="eval",
     )
     steps: Literal["both", "first", "second"] = option(
@@ -133,7 +127,6 @@ class SWiFT(Masking):
         "Entries at or above the mean mask: of the weight; of weight and bias; above it, tensor by tensor.",
         when={"reinit": "partial"},
         source="Eq. 12; TwoStageFinetune.py",
-        register=("D07", "D08"),
         other="head_all",
     )
     reset_share: float | None = fraction(
@@ -155,7 +148,6 @@ class SWiFT(Masking):
         "Mode of the frozen extractor in step 2; train lets its BatchNorm statistics move.",
         when={"steps": ("both", "second")},
         source="TwoStageFinetune.py",
-        register=("D13",),
         other="train",
     )
 

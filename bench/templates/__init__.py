@@ -1,4 +1,4 @@
-"""Files that `bench new` writes."""
+"""Templates of the files that `bench new` writes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ def write_method(name: str, folder: Path) -> list[Path]:
     """Write a working method and its test into `folder`; return both paths.
 
     Raises:
-        UsageError: on a name that is no file name or taken, or a file that is there already.
+        UsageError: if the name is not a valid file name or is taken, or if a file already exists.
     """
     from bench import registry
 
     stem = name.lower().replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", stem):
-        raise UsageError(f"'{name}': letters, digits and dashes expected, a letter first, such as my-method")
+        raise UsageError(f"'{name}': a letter expected, then letters, digits and dashes, such as my-method")
     if stem in registry.METHODS.catalogue():
-        raise UsageError(f"a method called '{stem}' is part of the suite: choose another name")
+        raise UsageError(f"the suite already has a method called '{stem}': choose another name")
     words = [word.capitalize() for word in stem.split("_") if word]
     changes = {"{stem}": stem, "{title}": "-".join(words), "{class}": "".join(words)}
     written = []
@@ -31,7 +31,7 @@ def write_method(name: str, folder: Path) -> list[Path]:
             text = text.replace(key, value)
         path = folder / file
         if path.exists():
-            raise UsageError(f"{path} is there already")
+            raise UsageError(f"{path} already exists")
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         written.append(path)

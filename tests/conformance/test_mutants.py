@@ -113,7 +113,7 @@ BROKEN = {
     "leaves": ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
     "no_class": ('"""Nothing here."""\n', "expected, found none"),
     "two_classes": (TWO, "found SoundPrune, Another"),
-    "swift": ((HERE / "sound_prune.py").read_text(), "'swift' is there already (bench.methods.swift)"),
+    "swift": ((HERE / "sound_prune.py").read_text(), "'swift' already exists (bench.methods.swift)"),
 }
 
 

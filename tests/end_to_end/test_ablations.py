@@ -87,7 +87,7 @@ def test_mistakes_are_told_before_anything_is_computed(place):
         ),
         (
             ("--task", "tiny.toml:external=2"),
-            snapshot("bench: tiny.toml:external=2: Task.external=2.0: allowed is 0 to 1\n"),
+            snapshot("bench: tiny.toml:external=2: Task.external=2.0: a number from 0 to 1 expected\n"),
         ),
         (
             ("--task", "tiny.toml", "--ablate", "aply", "--methods", "swift"),

@@ -106,7 +106,7 @@ def test_own_images_need_no_code(own):
         (
             ["run", "--task", "tiny.toml", "--methods", "swift:epsilon=1.5"],
             2,
-            snapshot("bench: SWiFT.epsilon=1.5: allowed is 0 to 1\n"),
+            snapshot("bench: SWiFT.epsilon=1.5: a number from 0 to 1 expected\n"),
         ),
         (
             ["run", "--task", "tiny.toml", "--methods", "swift:apply=updat"],
@@ -159,12 +159,12 @@ def test_own_images_need_no_code(own):
         (
             ["new", "method", "swift"],
             2,
-            snapshot("bench: a method called 'swift' is part of the suite: choose another name\n"),
+            snapshot("bench: the suite already has a method called 'swift': choose another name\n"),
         ),
         (
             ["new", "method", "../x"],
             2,
-            snapshot("bench: '../x': letters, digits and dashes expected, a letter first, such as my-method\n"),
+            snapshot("bench: '../x': a letter expected, then letters, digits and dashes, such as my-method\n"),
         ),
         (
             ["run", "--task", "nowhere.toml"],

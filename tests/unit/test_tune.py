@@ -233,7 +233,7 @@ def test_a_grid_with_a_misspelt_parameter_or_a_wrong_value(tmp_path):
         "unknown parameter 'rl' in the search of gridded_2841361579: did you mean lr? allowed: lr, mask, share"
     )
     name, plugins = gridded(tmp_path, '{"mask": ("hard",), "share": (2.0,)}')
-    with pytest.raises(UsageError, match="allowed is 0 to 1"):
+    with pytest.raises(UsageError, match="a number from 0 to 1 expected"):
         candidates(name, 8, plugins)
 
 

@@ -85,9 +85,9 @@ def test_the_reference_preset_does_what_the_public_code_does():
                 "unknown field 'name' of phantom-cxr-age: did you mean augment? allowed: image_size, channels, crop, weights, folds, protocol, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, preset"
             ),
         ),
-        ("external=2", snapshot("phantom-cxr-age:external=2: Task.external=2.0: allowed is 0 to 1")),
-        ("external=nan", snapshot("phantom-cxr-age:external=nan: Task.external=nan: allowed is 0 to 1")),
-        ("epochs=-1", snapshot("phantom-cxr-age:epochs=-1: Recipe.epochs=-1: allowed is 0 to inf")),
+        ("external=2", snapshot("phantom-cxr-age:external=2: Task.external=2.0: a number from 0 to 1 expected")),
+        ("external=nan", snapshot("phantom-cxr-age:external=nan: Task.external=nan: a number from 0 to 1 expected")),
+        ("epochs=-1", snapshot("phantom-cxr-age:epochs=-1: Recipe.epochs=-1: a number from 0 to inf expected")),
         ("epochs=2.5", snapshot("phantom-cxr-age:epochs=2.5: epochs='2.5': int expected")),
         (
             "balance=four_cell",
@@ -98,13 +98,13 @@ def test_the_reference_preset_does_what_the_public_code_does():
         (
             "deficit=trim,balance=four_cells",
             snapshot(
-                "phantom-cxr-age:deficit=trim,balance=four_cells: Task.deficit=trim is read only with balance=matched, not with balance=four_cells: leave it out or change balance"
+                "phantom-cxr-age:deficit=trim,balance=four_cells: Task.deficit=trim is only read with balance=matched, not with balance=four_cells: leave it out or change balance"
             ),
         ),
         (
             "pretrain_plateau=true",
             snapshot(
-                "phantom-cxr-age:pretrain_plateau=true: Recipe.pretrain_plateau=True is read only with pretrain_decay=False, not with pretrain_decay=True: leave it out or change pretrain_decay"
+                "phantom-cxr-age:pretrain_plateau=true: Recipe.pretrain_plateau=True is only read with pretrain_decay=False, not with pretrain_decay=True: leave it out or change pretrain_decay"
             ),
         ),
         (
@@ -163,7 +163,9 @@ def test_a_task_file_is_held_to_ranges_and_names(own):
     own.write_text(OWN.format(more="external = 1.5"))
     with pytest.raises(UsageError) as error:
         taskfile.resolve(str(own))
-    assert plain(error.value, own.parent) == snapshot("<tmp>/own.toml: Task.external=1.5: allowed is 0 to 1")
+    assert plain(error.value, own.parent) == snapshot(
+        "<tmp>/own.toml: Task.external=1.5: a number from 0 to 1 expected"
+    )
     own.write_text(OWN.format(more='name = "a:b"'))
     with pytest.raises(UsageError, match=r"name 'a:b': .* mark variants"):
         taskfile.resolve(str(own))
@@ -205,7 +207,12 @@ def test_ls_shows_every_field_with_its_choices():
         for name in taskfile.FIELDS.keys() & {field.name for field in dataclasses.fields(cls)}:
             assert re.search(rf"^  {name}=\S+  +\S", text, re.MULTILINE), name
     assert "external=0.2" in text
-    assert sentences_with(text, "four_cells") == snapshot(["One of matched, four_cells, reference."])
+    assert sentences_with(text, "four_cells") == snapshot(
+        [
+            "balance=matched   External set. matched: the whole smaller group and, in each class, as many images of the larger; four_cells: equal numbers for each group and class; reference: as matched, with the larger group drawn with replacement.",
+            "One of matched, four_cells, reference.",
+        ]
+    )
 
 
 # --- what variants share -----------------------------------------------------------------------
@@ -393,7 +400,7 @@ def test_values_typed_in_ablations_are_held_to_their_ranges(toy, tmp_path):
     other = toy[0].rename(tmp_path / "toyy.py")
     with pytest.raises(UsageError) as error:
         ablated("rate", "toyy", (other,), tmp_path)
-    assert str(error.value) == snapshot("Toyy.rate=1.5: allowed is 0 to 1")
+    assert str(error.value) == snapshot("Toyy.rate=1.5: a number from 0 to 1 expected")
 
 
 def test_cells_of_a_fold_are_neighbours_after_all_baselines(data):
