@@ -322,9 +322,7 @@ class Coding:
     def _check(self, ways: Mapping[str, bool], groups: int) -> None:
         given = [way for way, used in ways.items() if used]
         if len(given) > 1:
-            raise UsageError(
-                f"column '{self.column}' is coded by {' and by '.join(given)}: only one of them is allowed"
-            )
+            raise UsageError(f"column '{self.column}' is coded by {' and by '.join(given)}: only one is allowed")
         if len(self.names) != groups or len(set(self.names)) != groups:
             names = ", ".join(self.names) or "none"
             raise UsageError(f"column '{self.column}': {groups} different names expected, one per group, not {names}")
@@ -422,18 +420,13 @@ class Recipe:
         source="`chest_reference`: src/data/mimic_datamodule.py",
     )
     weight_counts: Literal["batch", "dataset"] = option(
-        "batch",
-        "Images over which the prediction loss counts the classes for its weights.",
-        source="Eq. 1",
+        "batch", "Images over which the prediction loss counts the classes for its weights.", source="Eq. 1"
     )
     reduction: Literal["mean", "sum"] = option(
-        "mean",
-        "Reduction of the prediction loss over a batch; the paper writes a sum.",
-        source="Eq. 1",
+        "mean", "Reduction of the prediction loss over a batch; the paper writes a sum.", source="Eq. 1"
     )
     epochs_mode: Literal["split_total", "per_stage"] = option(
-        "split_total",
-        "Whether a method with two stages halves the epochs or uses all of them in each.",
+        "split_total", "Whether a method with two stages halves the epochs or uses all of them in each."
     )
     schedule: Literal["constant", "cosine"] = option(
         "constant",
@@ -473,9 +466,7 @@ class Task:
     attribute: Attribute
     image_size: int = option(_REQUIRED, "Height and width of an image in pixels.", low=1)
     channels: Literal[1, 3] = option(_REQUIRED, "1 for films, 3 for colour images.")
-    crop: Literal["none", "centre"] = option(
-        _REQUIRED, "Cut out the central square before resizing, or squeeze the whole image."
-    )
+    crop: Literal["none", "centre"] = option(_REQUIRED, "Cut out the central square, or squeeze the whole image.")
     recipe: Recipe
     backbones: tuple[str, ...] = ("small",)
     weights: Literal["imagenet", "none"] = option("none", "Initial weights of pre-training.")
@@ -484,9 +475,7 @@ class Task:
         "clean",
         "Folds by patient (else lesion), stratified by source, label and attribute; or by image, stratified by label.",
     )
-    polarity: Literal["paper", "clinical"] = option(
-        "paper", "The label as the task codes it, or with 0 and 1 and their names swapped."
-    )
+    polarity: Literal["paper", "clinical"] = option("paper", "The label as coded by the task, or with 0 and 1 swapped.")
     external: float = option(
         1.0, "Share of the external set that is used. With 0, methods that read it return the baseline.", low=0, high=1
     )

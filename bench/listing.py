@@ -24,9 +24,7 @@ def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> st
     """Return a list of everything or of one kind, or the description of one item."""
     if what is None:
         kinds = "\n\n".join(show(kind, None, plugins) for kind in (*PLUGINS, "tasks", "metrics"))
-        return (
-            f"{kinds}\n\nregister\n  {len(REGISTER)} points on which paper and public code differ: `bench ls register`"
-        )
+        return f"{kinds}\n\nregister\n  {len(REGISTER)} points on which paper and code differ: `bench ls register`"
     if name is not None:
         if (one := {"tasks": _task, "metrics": _metric, "register": _row}.get(what)) is not None:
             return one(name)
@@ -152,9 +150,7 @@ def _text(value: Any) -> str:
     if isinstance(value, Attribute) and value.grouped:
         bands = [f"below {value.cuts[0]:g}", *(f"from {cut:g}" for cut in value.cuts)] if value.cuts else []
         groups = bands or [", ".join(group) for group in value.values]
-        parts = [
-            f"{number} {name}: {group}" for number, (name, group) in enumerate(zip(value.names, groups, strict=True))
-        ]
+        parts = [f"{g} {name}: {group}" for g, (name, group) in enumerate(zip(value.names, groups, strict=True))]
         return f"{value.column} ({'; '.join(parts)})"
     if isinstance(value, Coding):
         coded = f" above {value.above:g}" if value.above is not None else ""

@@ -13,6 +13,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from bench.errors import UnknownName
 from bench.spec import name_of, parse
 
@@ -32,15 +34,8 @@ class Row:
     """The module whose docstring names the row, if there is no option."""
 
 
-def _read() -> dict[str, Row]:
-    entries = tomllib.loads((Path(__file__).parent / "register.toml").read_text(encoding="utf-8"))
-    lists = ("options", "methods")
-    return {
-        name: Row(name, **entry | {key: tuple(entry.get(key, ())) for key in lists}) for name, entry in entries.items()
-    }
-
-
-REGISTER: dict[str, Row] = _read()
+_ENTRIES = tomllib.loads(Path(__file__).with_name("register.toml").read_text(encoding="utf-8"))
+REGISTER = msgspec.convert({name: {"id": name, **entry} for name, entry in _ENTRIES.items()}, dict[str, Row])
 
 
 def find(name: str) -> Row:

@@ -71,10 +71,6 @@ class Registry(Generic[P]):
         """
         return self._survey(plugins)[0]
 
-    def problems(self, plugins: Sequence[Path] = ()) -> list[str]:
-        """Return, for each plugin of this kind that is left out, what is wrong with it."""
-        return list(self._survey(plugins)[1].values())
-
     def load(self, name: str, plugins: Sequence[Path] = ()) -> type[P]:
         """Return the class of a plugin.
 
@@ -172,7 +168,7 @@ def problems(plugins: Sequence[Path] = ()) -> list[str]:
     Raises:
         DataMissing: if one of the files in `plugins` does not exist.
     """
-    return list(dict.fromkeys(text for registry in Registry.every for text in registry.problems(plugins)))
+    return list(dict.fromkeys(text for registry in Registry.every for text in registry._survey(plugins)[1].values()))
 
 
 _FILE_PREFIX = "bench_plugin_"

@@ -1,4 +1,4 @@
-"""The common part of the three FullFT methods: every weight is trained on one split with one loss."""
+"""The common part of the three FullFT methods, which train every weight on one split with one loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.learn.losses import Loss
 
 REFERENCE = {"beta": 10 / 11, "proxy": "signed_half_logit", "empty_cell": "zero_mean"}
-"""The loss of BMFT's driver: prediction loss plus 0.1 times the signed half-sum."""
+"""The loss of BMFT's driver: the prediction loss plus 0.1 times the signed half-sum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,8 @@ class FullFineTuning(Method):
 
     params: Literal["all", "head"] = option(
         "all",
-        "What is trained; the routine that survives in SWiFT's code trains the head alone on skin images.",
+        "Parts that are trained; the routine in SWiFT's public code trains only the head on skin images.",
         source="TwoStageFinetune.py",
-        other="head",
     )
 
     @property
@@ -34,7 +33,7 @@ class FullFineTuning(Method):
         return frozenset({"head"} if self.params == "head" else {"extractor", "statistics", "head"})
 
     def loss(self, run: Run, split: str) -> Loss:
-        """Return the loss over a split: here the prediction loss alone."""
+        """Return the loss over a split: the prediction loss alone."""
         return learn.objective(run, split, 1.0)
 
     def fit(self, run: Run) -> nn.Module:
@@ -51,23 +50,19 @@ class BiasTerm(Method):
     """The bias term of the loss: the proxy of the paper, or that of BMFT's public code."""
 
     proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
-        "paper",
-        "The bias term: Eqs. 2-4, or half the signed sum of the gaps of mean logits or scores.",
-        source="BMFT's utils",
-        other="signed_half_logit",
+        "paper", "Bias term: Eqs. 2-4, or half the signed sum of gaps of mean logits or scores.", source="BMFT's utils"
     )
     empty_cell: Literal["skip", "zero_mean"] = option(
         "skip",
-        "A class without one of the groups in a batch is left out, or the missing mean is 0.",
+        "If a class lacks a group in a batch, leave out its term, or take 0 as the missing mean.",
         when={"proxy": ("signed_half_logit", "signed_half_score")},
         source="BMFT's utils",
-        other="zero_mean",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Penalised(BiasTerm, FullFineTuning):
-    """Prediction loss and bias proxy, weighed by beta (Eq. 10)."""
+    """Fine-tuning with prediction loss and bias proxy, weighted by beta (Eq. 10)."""
 
     presets = {"suite": {}, "paper": {}, "reference": REFERENCE}
     search = {"beta": (0.1, 0.3, 0.5, 0.7, 0.9, 0.99)}

@@ -1,4 +1,4 @@
-"""Layers whose output map carries a 0/1 mask as a buffer, so that it is saved with the network."""
+"""Layers that multiply their output by a mask of zeros and ones, a buffer that is saved with the network."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class MaskedLayer(nn.Module):
 def mask_layers(net: nn.Module, x: Tensor, site: Site = "stem", unit: Unit = "position") -> list[MaskedLayer]:
     """Put masks of ones on layers of `net.features` and return the masked layers, first to last.
 
-    `x` (1, 3, H, W) is an image by which the masks are sized. Site and unit as `DiffPrune` says.
+    The sizes of the masks follow from the image `x` (1, 3, H, W). `site` and `unit` are those of `DiffPrune`.
 
     Raises:
-        UsageError: where the network has no such layer.
+        UsageError: if the network has no such layer.
     """
     features = net.get_submodule("features")
     sizes: dict[nn.Module, torch.Size] = {}
@@ -46,7 +46,7 @@ def mask_layers(net: nn.Module, x: Tensor, site: Site = "stem", unit: Unit = "po
 
     names = layer_names(features, site)
     handles = [features.get_submodule(name).register_forward_hook(keep_size) for name in names]
-    features.forward(x)  # not features(x), which would be counted as a cost of the method
+    features.forward(x)  # features(x) would be counted as a cost of the method
     for handle in handles:
         handle.remove()
     masked = []
@@ -61,7 +61,7 @@ def mask_layers(net: nn.Module, x: Tensor, site: Site = "stem", unit: Unit = "po
 
 
 def layer_names(features: nn.Module, site: Site) -> list[str]:
-    """Return the names of the layers that a site means: the first convolution, the activation after it, or all."""
+    """Return the names of the layers at a site: the first convolution, the activation after it, or all convolutions."""
     modules = list(features.named_modules())
     convolutions = [at for at, (_, module) in enumerate(modules) if isinstance(module, nn.Conv2d)]
     chosen = convolutions if site == "convolutions" else convolutions[:1]

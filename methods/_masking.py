@@ -1,4 +1,4 @@
-"""The importance ratio of SWiFT and BMFT: importance to the bias over importance to the prediction.
+"""The importance ratio of SWiFT and BMFT: importance to the bias divided by importance to the prediction.
 
 Paper: Yan et al., SWiFT, MELBA 2025:015, Eqs. 5-9. Code: vios-s/SWiFT and vios-s/BMFT.
 """
@@ -6,6 +6,7 @@ Paper: Yan et al., SWiFT, MELBA 2025:015, Eqs. 5-9. Code: vios-s/SWiFT and vios-
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from bench import learn
@@ -15,8 +16,10 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from bench.learn.loss_terms import Terms
-    from bench.learn.losses import Loss
+    from bench.learn.losses import Loss, Terms
+
+
+percentile = partial(option, low=0, high=100, when={"normalise": "percentile"}, source="SWiFT, future work; ours")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,46 +28,28 @@ class Masking(Method):
 
     importance: Literal["fisher", "fisher_per_sample", "gradient_sum", "gradient_absolute"] = option(
         "fisher",
-        "What a weight's importance is: its squared gradient per batch or per image, or the gradient itself.",
+        "Importance of a weight: its squared gradient per batch or per image, its gradient, or the absolute gradient.",
         source="Eqs. 5-8; other paths of both public codes",
-        other="gradient_absolute",
     )
     normalise: Literal["minmax", "zscore", "percentile"] = option(
-        "minmax", "How importances are scaled before the ratio.", source="Eq. 9, Table 7", other="zscore"
+        "minmax", "Scaling of importances before the ratio.", source="Eq. 9, Table 7"
     )
-    low: float = option(
-        5.0,
-        "Percentile that becomes 0.",
-        low=0,
-        high=100,
-        when={"normalise": "percentile"},
-        source="SWiFT, future work; ours",
-        other=20.0,
-    )
-    high: float = option(
-        95.0,
-        "Percentile that becomes 1.",
-        low=0,
-        high=100,
-        when={"normalise": "percentile"},
-        source="SWiFT, future work; ours",
-        other=80.0,
-    )
+    low: float = percentile(5.0, "Percentile that becomes 0.", other=20.0)
+    high: float = percentile(95.0, "Percentile that becomes 1.", other=80.0)
     scope: Literal["tensor", "module", "global"] = option(
         "tensor",
-        "What is scaled together: a parameter tensor, a layer, or the network.",
-        source="the paper says layer, its code does tensors",
-        other="global",
+        "Unit that is scaled together: a parameter tensor, a layer, or the network.",
+        source="the paper scales layers, its code tensors",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.low >= self.high:
             name = type(self).__name__
-            raise UsageError(f"{name}.low={self.low:g}, {name}.high={self.high:g}: low below high expected")
+            raise UsageError(f"{name}.low={self.low:g}, {name}.high={self.high:g}: low must be below high")
 
     def train_head(self, run: Run, loss: Loss, epochs: int, extractor: Literal["eval", "train"]) -> nn.Module:
-        """Minimise a loss over the external set by the head alone: the second step of both methods."""
+        """Train only the head to minimise a loss over the external set: the second step of both methods."""
         return learn.finetune(
             run,
             run.model,
@@ -86,7 +71,7 @@ class Masking(Method):
         proxy: str = "paper",
         constant: Literal["raw", "zero", "neutral"] = "raw",
     ) -> dict[str, Tensor]:
-        """Return the importance ratio r of every parameter; importances are computed once per fold and split."""
+        """Return the importance ratio r of every parameter; importances are computed once for each fold and split."""
 
         def compute() -> dict[str, Tensor]:
             pair = learn.fisher_importances(run, net, split, self.importance, of)

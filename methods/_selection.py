@@ -1,8 +1,8 @@
 """Gap, threshold and balanced accuracy on validation images, by which DiffGda and DiffPrune select a state.
 
 Paper: Marcinkevics et al. 2022. Code: i6092467/diff-bias-proxies, algorithms/biasGrad.py and utils/evaluation.py.
-Both take the sign and the size of one of three gaps, group 0 - group 1, as `proxy` says: of the true positive rates,
-of the selection rates, or the mean of the true and the false positive rates' signed gaps.
+Both methods use the sign and the size of one of three gaps, group 0 - group 1. `proxy` selects the gap of true positive
+rates, of selection rates, or the mean of the signed gaps of true and false positive rates.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
 
 @dataclass(frozen=True, kw_only=True)
 class Selecting(Method):
-    """The options by which DiffGda and DiffPrune compare states on validation images."""
+    """The options with which DiffGda and DiffPrune compare states on validation images."""
 
     version = 2
     proxy: Literal["true_positive", "selection", "equalised_odds"] = option(
         "true_positive",
-        "The gap that is measured and, on scores, differentiated: of true positive rates, of selection rates, or the "
-        "mean of the signed gaps of true and false positive rates.",
+        "Gap that is measured and, on scores, differentiated: of true positive rates, of selection rates, or the mean "
+        "of the signed gaps of true and false positive rates.",
         source="biasGrad.py and pruning.py, eod_diff and spd_diff; the third is ours",
     )
     evaluation_images: int = option(
         4096,
-        "About how many validation images, the same each time and for both methods, states are compared on; 0: all.",
+        "Approximate number of validation images on which states are compared, the same for both methods; 0: all.",
         low=0,
-        source="ours; the code's are all",
+        source="ours; the code uses all",
         other=16,
     )
-    accuracy_drop: float = fraction(0.02, "How much balanced accuracy a kept state may lose.", source="ours", other=1.0)
+    accuracy_drop: float = fraction(0.02, "Balanced accuracy that a kept state may lose.", source="ours", other=1.0)
     accuracy_least: float = fraction(0.55, "Balanced accuracy below which no state is kept.", source=LEAST, other=1.0)
 
     def floor(self, baseline: Measured) -> float:
@@ -60,27 +60,24 @@ class Measured:
     gap: float
     balanced_accuracy: float
 
-    def facts(self) -> dict[str, float]:
-        return {"threshold": self.threshold, "gap": self.gap, "balanced_accuracy": self.balanced_accuracy}
-
 
 def evaluated(run: Run, images: int) -> Split:
-    """Return the validation images on which states are compared: all, or of more than `images` (not 0) a part.
+    """Return the validation images on which states are compared: a sample of about `images` of them; 0: all.
 
-    The part is the same for all methods and settings; its size and that of the whole are logged.
+    The sample is the same for all methods and settings. Its size and the number of all validation images are logged.
     """
     val = part = run.split("val")
     if 0 < images < len(val):
-        part = val.where(drawn(val.y, val.a, images, run.rng("evaluation images", shared=True)))
+        part = val.where(sampled(val.y, val.a, images, run.rng("evaluation images", shared=True)))
     run.log(evaluated={"images": len(part), "of": len(val)})
     return part
 
 
-def drawn(y: Tensor, a: Tensor, images: int, rng: torch.Generator) -> Tensor:
-    """Return as booleans (N,) which of N images are drawn: ceil(images / N x count) of each label in each group.
+def sampled(y: Tensor, a: Tensor, images: int, rng: torch.Generator) -> Tensor:
+    """Return as booleans (N,) which of N images are sampled: ceil(images / N x count) of each label in each group.
 
-    Counts are rounded up, so that no label of a group is lost; the total may exceed `images` by one less than there are
-    such pairs.
+    Counts are rounded up, so that no label of a group is lost. The total may exceed `images` by up to the number of
+    such pairs minus one.
     """
     import torch
 
@@ -94,18 +91,18 @@ def drawn(y: Tensor, a: Tensor, images: int, rng: torch.Generator) -> Tensor:
 
 
 def strata(proxy: Proxy, y: Tensor) -> tuple[Tensor, ...]:
-    """Return, as 0/1 tensors (N,), the sets of images within each of which the groups are compared."""
+    """Return, as tensors (N,) of zeros and ones, the sets of images within which the groups are compared."""
     import torch
 
     return {"true_positive": (y,), "selection": (torch.ones_like(y),), "equalised_odds": (y, 1 - y)}[proxy]
 
 
 def soft_gap(proxy: Proxy, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
-    """Return the gap on scores, differentiable; a stratum without one of the groups adds 0, None where all do."""
+    """Return the differentiable gap on scores; a stratum that lacks a group adds 0. None if all strata lack one."""
     import torch
 
     sets = strata(proxy, y)
-    # The gap of the positives, where all that belongs to the stratum counts as positive.
+    # The gap of the positives, with all images of the stratum as positives.
     gaps = [learn.soft_true_positive_gap(z, stratum, a) for stratum in sets]
     defined = [gap for gap in gaps if gap is not None]
     return torch.stack(defined).sum() / len(sets) if defined else None
@@ -114,17 +111,14 @@ def soft_gap(proxy: Proxy, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
 def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> Measured:
     """Choose the first of the thresholds 0, 0.01, ..., 1 with the largest balanced accuracy; predict p > threshold.
 
-    z, y, a are (N,). Raises EmptyGroup where a stratum of the gap lacks a group, or all images are of one class.
+    z, y, a are (N,). Raises EmptyGroup if a stratum of the gap lacks a group, or all images have one class.
     """
     import torch
 
     p, positive = torch.sigmoid(z.double()), y == 1
     cells = [[(stratum == 1) & (a == group) for group in (0, 1)] for stratum in strata(proxy, y)]
     if not all(bool(rows.any()) for pair in cells for rows in (*pair, positive, ~positive)):
-        raise EmptyGroup(
-            f"the validation set lacks a class, or a group among the images that the gap {proxy} compares: "
-            "no threshold can be chosen"
-        )
+        raise EmptyGroup(f"no threshold: the validation set lacks a class, or a group that the gap {proxy} compares")
     grid = torch.arange(101, dtype=torch.float64, device=p.device) / 100
     predicted = p[None, :] > grid[:, None]
     rate = lambda rows: predicted[:, rows].double().mean(1)  # noqa: E731
@@ -135,11 +129,11 @@ def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> 
 
 
 def score_in_training_mode(net: nn.Module, data: Split, size: int) -> Tensor:
-    """Return the logits (N,) of a network in training mode: dropout acts, and BatchNorm's statistics move.
+    """Return the logits (N,) of a network in training mode, with dropout and moving BatchNorm statistics.
 
     Raises:
-        BatchTooLarge: a batch does not fit into memory; parts of it would move the statistics elsewhere.
-        NonFinite: where a logit is NaN or infinite.
+        BatchTooLarge: if a batch does not fit in memory; it cannot be split, because statistics depend on the batch.
+        NonFinite: if a logit is NaN or infinite.
     """
     import torch
 

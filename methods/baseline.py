@@ -1,10 +1,10 @@
-"""Baseline: the pre-trained classifier as it is.
+"""Baseline: the pre-trained classifier without mitigation.
 
 Paper: Yan et al., SWiFT, MELBA 2025:015, Section 4.3.
 Code: none needed; the harness trains the fold's baseline once and every method starts from a copy of it.
 Departures:
-  1. The last epoch is kept; the public code keeps the one with the best validation AUC, clips gradients and lowers
-     the rate on a plateau (D31; pretrain_checkpoint, pretrain_clip, pretrain_plateau of the recipe).
+  1. The last epoch is kept. The public code keeps the epoch with the best validation AUC, clips gradients and lowers
+     the learning rate on a plateau (D31; pretrain_checkpoint, pretrain_clip, pretrain_plateau of the recipe).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline(Method):
-    """The identity."""
+    """Return the baseline unchanged."""
 
     title = "Baseline"
     uses = frozenset()

@@ -1,20 +1,20 @@
-"""BMFT: fine-tune the weights that matter to the bias, then a head started from zero.
+"""BMFT: fine-tune the weights that are important to the bias, then train a head from zero.
 
 Paper: Xue et al. 2024, BMFT: Achieving Fairness via Bias-based Weight Masking Fine-tuning.
 Code: vios-s/BMFT: the rate, the losses of the two steps, the zeroed head.
 Departures:
-  1. Mask and both steps use the external set, as SWiFT says; the public code takes the unbalanced validation
-     set without augmentation for the mask and the first step (D24; data=reference).
-  2. The bias term is the proxy of Eqs. 2-4 of SWiFT, so that the two methods differ by what SWiFT says is new;
-     the public code has a signed half-sum and counts an empty cell as 0 (D26; proxy, empty_cell).
-  3. The frozen head is out of the first step's optimiser; in the public code weight decay shrinks it
+  1. The mask and both steps use the external set, as SWiFT says. The public code uses the unbalanced validation set
+     without augmentation for the mask and the first step (D24; data=reference).
+  2. The bias term is the proxy of Eqs. 2-4 of SWiFT, so that the two methods differ only in the contributions of SWiFT.
+     The public code has a signed half-sum and takes 0 as the mean of an empty cell (D26; proxy, empty_cell).
+  3. The optimiser of the first step does not contain the frozen head. In the public code weight decay shrinks the head
      (D29; head_decay).
-  4. The extractor is in evaluation mode in the second step; in the public code its BatchNorm statistics move
+  4. The extractor is in evaluation mode in the second step. In the public code its BatchNorm statistics move
      (D13; extractor_step2).
-  5. A tensor of equal entries keeps its raw importance; the public code divides 0 by 0 (D05).
-  6. The rate is the public code's 50th percentile; other paths of it take the mean, or 95.4 (D25). The weights
-     of the losses are the public code's (D27). The head gives a logit; that of BMFT's own repository applies a
-     sigmoid, and its loss another one (D28).
+  5. A tensor with equal entries keeps its raw importance. The public code divides 0 by 0 (D05).
+  6. The rate is the 50th percentile of the public code; other paths of that code use the mean, or 95.4 (D25). The
+     weights of the losses are those of the public code (D27). The head returns a logit; in the repository of BMFT it
+     applies a sigmoid, and the loss applies another one (D28).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BMFT(Masking, BiasTerm):
-    """A hard mask over the extractor, a bias-only first step, a head from zero in the second."""
+    """A first step on the bias alone through a hard mask over the extractor, then a head trained from zero."""
 
     title = "BMFT"
     row = 9
@@ -53,40 +53,22 @@ class BMFT(Masking, BiasTerm):
     search = {"rate": (0.1, 0.3, 0.5, 0.7, 0.9)}
 
     rate: float = fraction(
-        0.5,
-        "Share of the extractor's weights that the first step may move.",
-        source="BMFT's driver: 50th percentile",
-        other=0.1,
+        0.5, "Share of extractor weights that step 1 may move.", source="BMFT's driver: 50th percentile", other=0.1
     )
-    beta1: float = fraction(
-        0.0,
-        "Weight of the prediction loss in the first step (Eq. 10).",
-        source="BMFT's driver",
-        other=0.5,
-    )
+    beta1: float = fraction(0.0, "Weight of the prediction loss in step 1 (Eq. 10).", source="BMFT's driver", other=0.5)
     beta2: float = fraction(
-        10 / 11,
-        "Weight of the prediction loss in the second step; 10/11 is 1 : 0.1.",
-        source="BMFT's driver",
-        other=0.5,
+        10 / 11, "Weight of the prediction loss in step 2; 10/11 means 1 : 0.1.", source="BMFT's driver", other=0.5
     )
     data: Literal["external", "reference"] = option(
-        "external",
-        "Images of mask and first step; reference: the validation set, not augmented.",
-        source="BMFT's driver",
-        other="reference",
+        "external", "Images of mask and step 1; reference: validation set, no augmentation.", source="BMFT's driver"
     )
     head_decay: bool = option(
         False,
-        "The first step's optimiser holds the frozen head too: SGD's weight decay shrinks it.",
+        "Include the frozen head in the optimiser of the first step, so that weight decay of SGD shrinks it.",
         source="BMFT's driver",
-        other=True,
     )
     extractor_step2: Literal["eval", "train"] = option(
-        "eval",
-        "Mode of the frozen extractor in the second step; train lets its BatchNorm statistics move.",
-        source="BMFT's driver",
-        other="train",
+        "eval", "Mode of the frozen extractor in step 2; train: BatchNorm statistics move.", source="BMFT's driver"
     )
 
     @property
@@ -95,7 +77,7 @@ class BMFT(Masking, BiasTerm):
 
     @property
     def first_split(self) -> str:
-        """The split of mask and first step."""
+        """The split of the mask and the first step."""
         return "val" if self.data == "reference" else "external"
 
     def fit(self, run: Run) -> nn.Module:
@@ -106,9 +88,8 @@ class BMFT(Masking, BiasTerm):
             return net
         first, second = recipe.stages()
         of = learn.terms(run, split, proxy=self.proxy, empty=self.empty_cell)
-        ratio = self.ratio(
-            run, net, split, of, proxy=self.proxy if self.proxy == "paper" else f"{self.proxy} {self.empty_cell}"
-        )
+        proxy = self.proxy if self.proxy == "paper" else f"{self.proxy} {self.empty_cell}"
+        ratio = self.ratio(run, net, split, of, proxy=proxy)
         names = [name for name in ratio if name.startswith("features.")]
         mask = learn.hard_mask(ratio, self.rate, names)
         run.log(mask=learn.mask_summary({name: mask[name] for name in names}))

@@ -1,19 +1,18 @@
-"""DiffGda: gradient descent or ascent on the soft true-positive-rate gap, keeping the best state seen.
+"""DiffGda: gradient descent or ascent on the soft true-positive-rate gap; the best state is kept.
 
 Paper: Marcinkevics et al. 2022, Debiasing Deep Chest X-Ray Classifiers using Intra- and Post-processing Methods.
 Code: i6092467/diff-bias-proxies, algorithms/biasGrad.py, bias_gda_dataloaders: bias gradient descent/ascent.
 Departures:
-  1. Gradients are taken on the external set, as SWiFT says; the original takes them on the validation set
-     (D32; data=val).
-  2. Evaluations are made in evaluation mode; the original's move the statistics of BatchNorm (D33;
+  1. Gradients are computed on the external set, as SWiFT says. The original uses the validation set (D32; data=val).
+  2. States are evaluated in evaluation mode. Evaluations of the original change the statistics of BatchNorm (D33;
      evaluation=train).
-  3. A batch on which the gap is undefined, such as one without positives of both groups, is left out; in the
-     original it turns every weight into NaN.
-  4. The balanced accuracy to keep is relative to the baseline's; the original's bounds are absolute
-     (accuracy_drop=1 leaves accuracy_least alone).
-  5. Batches are the recipe's; the original's hold 32 images.
-  6. Of more than 4,096 validation images about so many are evaluated on, the same share of each label and group; in
-     the original all (D43; evaluation_images=0).
+  3. A batch on which the gap is undefined, such as one without positives of both groups, is skipped. In the original it
+     turns every weight into NaN.
+  4. The required balanced accuracy is relative to that of the baseline. The original has an absolute bound
+     (accuracy_drop=1 leaves only accuracy_least).
+  5. The batch size is that of the recipe. The original uses 32 images.
+  6. If there are more than 4,096 validation images, states are evaluated on about 4,096 of them, with the same share of
+     each label and group. The original uses all (D43; evaluation_images=0).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Run, Split, option
@@ -37,14 +36,13 @@ CODE = "biasGrad.py, bias_gda_dataloaders"
 
 @dataclass(frozen=True, kw_only=True)
 class DiffGda(Selecting):
-    """No prediction term: the state with the smallest gap is kept while the accuracy holds."""
+    """The loss has no prediction term; the state with the smallest gap and sufficient accuracy is kept."""
 
     title = "DiffGda"
-    changes = frozenset({"extractor", "statistics", "head"})
     row = 6
-    presets: ClassVar = {
+    presets = {
         "suite": {},
-        "paper": {},  # it says no more than that the data are the external set
+        "paper": {},  # it only says that the data are the external set
         "reference": {
             "data": "val",
             "evaluation": "train",
@@ -53,19 +51,17 @@ class DiffGda(Selecting):
             "accuracy_least": 0.75,
         },
     }
-    search: ClassVar = {
-        "lr": (1e-5, 7.5e-6)
-    }  # of the code's two tasks; the method chooses the rest itself, state by state
+    search = {"lr": (1e-5, 7.5e-6)}  # of the two tasks of the code; the method selects all else by state
 
-    data: Literal["external", "val"] = option("external", "The images of the gradients.", source=f"SWiFT; {CODE}")
+    data: Literal["external", "val"] = option("external", "Images for the gradients.", source=f"SWiFT; {CODE}")
     evaluation: Literal["eval", "train"] = option(
         "eval",
-        "Mode of the network while it is measured; train is the original's defect: dropout acts, BatchNorm moves.",
+        "Mode of the network in evaluations; train is the defect of the original: dropout is on, BatchNorm moves.",
         source=CODE,
     )
     lr: float = option(1e-5, "Learning rate of Adam.", low=0, source=CONFIG, other=1e-3)
     epochs: int = option(10, "Epochs over the data.", low=0, source=CONFIG, other=1)
-    evaluations: int = option(5, "Evaluations on the validation set per epoch.", low=1, source=CONFIG, other=2)
+    evaluations: int = option(5, "Evaluations on the validation set in each epoch.", low=1, source=CONFIG, other=2)
     accuracy_stop: float = fraction(0.52, "Balanced accuracy at which the search ends.", source=CODE, other=1.0)
 
     @property
@@ -91,7 +87,7 @@ class DiffGda(Selecting):
             first = self.measured(run, net, val)
             floor = self.floor(first)
             if first.balanced_accuracy >= floor:
-                # Copied once more: an evaluation in training mode has moved the statistics.
+                # Copied again, because an evaluation in training mode has changed the statistics.
                 smallest, best = abs(first.gap), copy.deepcopy(net)
             sign = -1.0 if first.gap < 0 else 1.0
             optimiser = torch.optim.Adam(net.parameters(), lr=self.lr)
@@ -103,9 +99,8 @@ class DiffGda(Selecting):
             )
             for step, (epoch, number, (x, y, a)) in enumerate(batches, 1):
                 run.progress(f"epoch {epoch + 1}/{self.epochs}")
-                gap = learn.run_in_chunks(
-                    net.train(), len(x), partial(descended, sign, x, y, a), what="gradients", log=run.log
-                )
+                work = partial(descended, sign, x, y, a)
+                gap = learn.run_in_chunks(net.train(), len(x), work, what="gradients", log=run.log)
                 if gap is None:
                     skipped += 1
                 else:
@@ -113,19 +108,18 @@ class DiffGda(Selecting):
                 if number % every:
                     continue
                 measured = self.measured(run, net, val)
-                path.append(
-                    {"step": step, "soft_gap": None if gap is None else float(gap.detach()), **measured.facts()}
-                )
+                soft = None if gap is None else float(gap.detach())
+                path.append({"step": step, "soft_gap": soft, **vars(measured)})
                 if abs(measured.gap) < smallest and measured.balanced_accuracy >= floor:
                     smallest, kept, best = abs(measured.gap), step, copy.deepcopy(net)
                 if measured.balanced_accuracy <= self.accuracy_stop:
                     break
-        run.log(first=first.facts(), floor=floor, path=path)
+        run.log(first=vars(first), floor=floor, path=path)
         run.log(kept_step=kept, kept_gap=smallest, steps=step, skipped_batches=skipped)
         return best.eval()
 
     def measured(self, run: Run, net: nn.Module, val: Split) -> Measured:
-        """Measure the network on validation images, in the mode that `evaluation` says."""
+        """Measure the network on validation images, in the mode `evaluation`."""
         train = self.evaluation == "train"
         z = score_in_training_mode(net, val, run.recipe.batch) if train else run.score(net, val)
         return measure(z, val.y, val.a, self.proxy)

@@ -1,19 +1,19 @@
-"""DiffPrune: switch off the stem activations that drive the true-positive-rate gap.
+"""DiffPrune: set the stem activations that drive the true-positive-rate gap to zero.
 
 Paper: Marcinkevics et al. 2022, Debiasing Deep Chest X-Ray Classifiers using Intra- and Post-processing Methods.
 Code: i6092467/diff-bias-proxies, algorithms/pruning.py, pruning by bias gradients.
 Departures:
-  1. Saliencies are taken on the external set, evaluations on the validation set; the original uses the latter
-     for both (data=val).
-  2. The layer is the first convolution, before BatchNorm: the original's choice for a ResNet-18, and SWiFT does
-     not name one for its backbones (D34; site=convolutions is the original's choice for a VGG-16).
-  3. The unpruned network is a candidate, so that the result is never worse than the baseline by its own measure;
-     in the original it is not, and nothing found ends in a mask that is no array (D35).
-  4. The balanced accuracy to keep is relative to the baseline's; the original's bounds are absolute
-     (accuracy_drop=1 leaves accuracy_least alone).
-  5. A step is a share of the units, at least one; the original's is 1,500, 0.19 % of a ResNet-18's stem.
-  6. Of more than 4,096 validation images about so many are evaluated on, the same share of each label and group; in
-     the original all (D43; evaluation_images=0).
+  1. Saliencies are computed on the external set and states are evaluated on the validation set. The original uses the
+     validation set for both (data=val).
+  2. The layer is the first convolution, before BatchNorm, as the original chooses for a ResNet-18; SWiFT does not name
+     a layer for its backbones (D34; site=convolutions is the choice of the original for a VGG-16).
+  3. The unpruned network is a candidate, so that the result is never worse than the baseline by this measure. In the
+     original it is not, and if no state is found, the mask is not an array (D35).
+  4. The required balanced accuracy is relative to that of the baseline. The original has an absolute bound
+     (accuracy_drop=1 leaves only accuracy_least).
+  5. A step is a share of the units, at least one. In the original it is 1,500 units, 0.19 % of the stem of a ResNet-18.
+  6. If there are more than 4,096 validation images, states are evaluated on about 4,096 of them, with the same share of
+     each label and group. The original uses all (D43; evaluation_images=0).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Run, option
@@ -39,36 +39,34 @@ CODE = "pruning.py, eval_saliency_dataloaders"
 
 @dataclass(frozen=True, kw_only=True)
 class DiffPrune(Selecting):
-    """A unit is one scalar of a layer's output map, at one place of one channel, or a channel of it."""
+    """A unit is one entry of the output map of a layer, at one position of one channel, or a whole channel."""
 
     title = "DiffPrune"
     changes = frozenset({"extractor"})
     row = 8
-    presets: ClassVar = {
+    presets = {
         "suite": {},
-        "paper": {},  # it says no more than that the data are the external set
+        "paper": {},  # it only says that the data are the external set
         "reference": {"data": "val", "evaluation_images": 0, "accuracy_drop": 1.0, "accuracy_least": 0.65},
     }
 
     site: Literal["stem", "stem_activated", "convolutions"] = option(
         "stem",
-        "The outputs that are pruned: of the first convolution, of the activation after it, or of all convolutions.",
+        "Outputs that are pruned: of the first convolution, of the activation after it, or of all convolutions.",
         source="models/networks_ChestXRay.py: ResNet-18 the first, VGG-16 the third",
     )
     unit: Literal["position", "channel"] = option(
-        "position", "What is switched off as one: a place of a channel, or a channel (ours).", source=CODE
+        "position", "Unit that is set to zero: a position of a channel, or a channel (ours).", source=CODE
     )
     saliency: Literal["gradient", "taylor"] = option(
-        "gradient", "A unit's rank: the gap's gradient by it, or gradient times activation (ours).", source=CODE
+        "gradient", "Rank of a unit: the gradient of the gap, or gradient times activation (ours).", source=CODE
     )
     data: Literal["external", "val"] = option(
-        "external", "The images of the saliencies.", source="SWiFT; main_ChestXRay.py"
+        "external", "Images on which saliencies are computed.", source="SWiFT; main_ChestXRay.py"
     )
-    step: float = fraction(0.002, "Share of the units switched off per step.", source="1,500 of 802,816", other=0.05)
+    step: float = fraction(0.002, "Share of the units set to zero in each step.", source="1,500 of 802,816", other=0.05)
     max_steps: int = option(10, "Steps after the first.", low=0, source=CONFIG, other=2)
-    dynamic: bool = option(
-        True, "Take the saliencies anew on the pruned network before each step.", source=CONFIG, other=False
-    )
+    dynamic: bool = option(True, "Compute saliencies again on the pruned network before each step.", source=CONFIG)
     accuracy_stop: float = fraction(0.55, "Balanced accuracy at which the search ends.", source="pruning.py", other=1.0)
 
     @property
@@ -89,7 +87,7 @@ class DiffPrune(Selecting):
         if first.balanced_accuracy >= floor:
             smallest = abs(first.gap)
         count = max(1, round(self.step * len(mask))) if self.step else 0
-        path, influence, order = [first.facts()], torch.empty(0), torch.empty(0)
+        path, influence, order = [vars(first)], torch.empty(0), torch.empty(0)
         for step in range(self.max_steps + 1):
             run.progress(f"step {step + 1}/{self.max_steps + 1}")
             if step == 0 or self.dynamic:
@@ -100,7 +98,7 @@ class DiffPrune(Selecting):
             set_masks(layers, mask)
             measured = measure(run.score(net, val), val.y, val.a, self.proxy)
             saliency = float(influence[taken].sum())
-            path.append({**measured.facts(), "pruned": int((mask == 0).sum()), "saliency": saliency})
+            path.append({**vars(measured), "pruned": int((mask == 0).sum()), "saliency": saliency})
             if abs(measured.gap) < smallest and measured.balanced_accuracy >= floor:
                 smallest, kept, best = abs(measured.gap), step + 1, mask.clone()
             if measured.balanced_accuracy <= self.accuracy_stop:
@@ -118,7 +116,7 @@ class DiffPrune(Selecting):
 
         def watch(layer: MaskedLayer, inputs: object, output: Tensor) -> Tensor:
             outputs[layer] = output if output.requires_grad else output.detach().requires_grad_(True)
-            return outputs[layer].clone()  # the next layer may act in place
+            return outputs[layer].clone()  # the next layer may work in place
 
         def saliencies(x: Tensor, y: Tensor, a: Tensor, size: int) -> list[Tensor]:
             z, means = None, [torch.zeros_like(layer.mask) for layer in layers]
@@ -127,7 +125,7 @@ class DiffPrune(Selecting):
                     z = learn.in_chunks(net, x, size)
             for start in range(0, len(x), size):
                 part = net(x[start : start + size])
-                z = part.detach() if z is None else z  # of the whole batch, whose gap it is
+                z = part.detach() if z is None else z  # the gap is that of the whole batch
                 if gap(z, y, a) is None:
                     return []
                 u = learn.gradient_by_logits(gap, z, y, a)[start : start + size]
@@ -141,7 +139,7 @@ class DiffPrune(Selecting):
         try:
             for x, y, a in run.split(self.data).batches(size=run.recipe.batch):
                 means = learn.run_in_chunks(net, len(x), partial(saliencies, x, y, a), what="saliencies", log=run.log)
-                for layer, mean in zip(layers, means, strict=False):  # none where the gap is not defined
+                for layer, mean in zip(layers, means, strict=False):  # `means` is empty if the gap is undefined
                     total[layer] += mean
         finally:
             for handle in handles:

@@ -1,23 +1,23 @@
-"""FairPrune: zero the weights whose removal costs the privileged group more than the other.
+"""FairPrune: set weights to zero whose removal costs the privileged group more than the other.
 
 Paper: Wu et al. 2022, FairPrune: Achieving Fairness Through Pruning for Dermatological Disease Diagnosis.
-Code: AliGhadirii/FairPrune and johanlaursen/open-fairprune (third parties; the authors published none).
+Code: AliGhadirii/FairPrune and johanlaursen/open-fairprune (third parties; the authors did not publish code).
 Departures:
-  1. The curvature is estimated over the two halves of the external set; training data are not at hand.
-  2. The smallest saliencies are pruned, which is the aim written out and what the first re-implementation does;
-     the second takes the largest (D36; direction=largest).
-  3. The curvature is a one-pass unbiased estimate of the generalised Gauss-Newton diagonal; the first
+  1. The curvature is estimated on the two groups of the external set, because training data are not available.
+  2. The smallest saliencies are pruned, as the stated aim implies and the first re-implementation does. The second
+     re-implementation prunes the largest (D36; direction=largest).
+  3. The curvature is an unbiased one-pass estimate of the generalised Gauss-Newton diagonal. The first
      re-implementation computes it image by image (curvature=exact), the second the diagonal of the Hessian.
-  4. BatchNorm's weights are not pruned; the re-implementations prune all but biases (include_norm=true).
-  5. One iteration, ratio 0.35 and beta 0.33: the settings of a third party; SWiFT gives none. The first
-     re-implementation repeats until its measure has stopped improving.
+  4. Weights of BatchNorm are not pruned. The re-implementations prune all parameters except biases (include_norm=true).
+  5. One iteration, ratio 0.35 and beta 0.33 are the settings of a third party; SWiFT gives none. The first
+     re-implementation repeats until its measure no longer improves.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Method, Run, option
@@ -36,8 +36,8 @@ def saliency(weight: Tensor, unprivileged: Tensor, privileged: Tensor, beta: flo
 
 
 def smallest(scores: Tensor, count: int) -> Tensor:
-    """Return a boolean mask of exactly `count` entries with the smallest scores (N,), NaN last, ties by position."""
-    last = scores.kthvalue(max(count, 1)).values  # not sorted: among millions that takes six times as long
+    """Return a boolean mask of exactly `count` entries with the smallest scores (N,); NaN last, ties by position."""
+    last = scores.kthvalue(max(count, 1)).values  # sorting millions of scores takes six times as long
     unknown = scores.isnan()
     chosen, tied = (~unknown, unknown) if last.isnan() else (scores < last, scores == last)
     chosen[tied.nonzero().flatten()[: count - int(chosen.sum())]] = True
@@ -46,40 +46,37 @@ def smallest(scores: Tensor, count: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class FairPrune(Method):
-    """Weight surgery without training: convolution and linear weights, all layers ranked together."""
+    """Pruning without training: convolution and linear weights of all layers are ranked together."""
 
     title = "FairPrune"
     changes = frozenset({"extractor", "head"})
     row = 7
-    presets: ClassVar = {
-        "suite": {},
-        "paper": {},
-        "reference": {"curvature": "exact", "include_norm": True},
-    }  # SWiFT is silent
-    search: ClassVar = {"ratio": (0.05, 0.1, 0.2, 0.35, 0.5), "beta": (0.1, 0.33, 0.5, 0.67, 0.9)}
+    # SWiFT gives no parameters of the method, so "paper" has none.
+    presets = {"suite": {}, "paper": {}, "reference": {"curvature": "exact", "include_norm": True}}
+    search = {"ratio": (0.05, 0.1, 0.2, 0.35, 0.5), "beta": (0.1, 0.33, 0.5, 0.67, 0.9)}
 
     ratio: float = fraction(0.35, "Share of the prunable weights that are set to zero.", source=CODE, other=0.1)
     beta: float = option(0.33, "Weight of the privileged group's loss increase.", low=0, source=CODE, other=0.9)
     privileged: Literal["auto", "0", "1"] = option(
         "auto",
-        "The privileged group; auto: the one with the higher baseline AUC on the validation set.",
+        "Privileged group; auto: the one with the higher baseline AUC on the validation set.",
         source="given in the paper and its re-implementations; auto is ours",
     )
     direction: Literal["smallest", "largest"] = option(
         "smallest",
-        "The saliencies that are pruned; the largest are the weights that the other group needs most.",
+        "Saliencies that are pruned; the largest belong to the weights that the other group needs most.",
         source=f"{CODE}; johanlaursen/open-fairprune, fairprune.py",
     )
     curvature: Literal["rademacher", "exact", "batch"] = option(
         "rademacher",
-        "Diagonal of the generalised Gauss-Newton matrix, estimated with random signs or exact image by image, or the "
+        "Diagonal of the generalised Gauss-Newton matrix, estimated with random signs or exact for each image, or the "
         "squared gradient per batch.",
         source=f"{CODE}, get_parameter_salience",
     )
     prediction: Literal["plain", "weighted"] = option(
-        "plain", "The loss that is expanded: cross-entropy without class weights, or with them (ours).", source=CODE
+        "plain", "Loss that is expanded: cross-entropy without class weights, or with them (ours).", source=CODE
     )
-    include_norm: bool = option(False, "Prune the weights of BatchNorm too; biases never.", source=CODE, other=True)
+    include_norm: bool = option(False, "Also prune the weights of BatchNorm; biases are never pruned.", source=CODE)
 
     @property
     def uses(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -89,7 +86,7 @@ class FairPrune(Method):
         return int(self.ratio * sum(weight.numel() for weight in self.prunable(net).values()))
 
     def prunable(self, net: nn.Module) -> dict[str, nn.Parameter]:
-        """The weights that are ranked together, by name."""
+        """Return the weights that are ranked together, by name."""
         from torch.nn import BatchNorm2d, Conv2d, Linear
 
         kinds = (Conv2d, Linear, BatchNorm2d) if self.include_norm else (Conv2d, Linear)
@@ -123,7 +120,7 @@ class FairPrune(Method):
         return net
 
     def curvatures(self, run: Run) -> dict[str, Tensor]:
-        """The curvature of each group's loss; names are the group's code, then the parameter."""
+        """Return the curvature of the loss of each group; names are the code of the group, then the parameter."""
         data, rng = run.split("external"), run.rng("signs")
         found = {}
         for group in (0, 1):
@@ -134,7 +131,7 @@ class FairPrune(Method):
         return found
 
     def privileged_group(self, run: Run) -> int:
-        """The group given, or the one that the baseline ranks better on the validation set."""
+        """Return the group that `privileged` names, or the one with the higher baseline AUC on the validation set."""
         from bench.score.metrics import evaluate
 
         if self.privileged != "auto":
@@ -144,5 +141,5 @@ class FairPrune(Method):
         values = [scores["groups"][group]["auc"] for group in "01"]
         run.log(baseline_auc=values)
         if any(math.isnan(value) for value in values):
-            raise EmptyGroup("a group of the validation set has one class only: its AUC is undefined")
+            raise EmptyGroup("a group of the validation set has only one class: its AUC is undefined")
         return int(values[1] > values[0])

@@ -3,10 +3,11 @@
 Paper: Cherepanova et al. 2021 (penalised training); row "FullFT-Reg" of SWiFT, MELBA 2025:015, loss of Eq. 10.
 Code: vios-s/BMFT, the driver of its comparison (prediction loss plus 0.1 times a signed half-sum).
 Departures:
-  1. The bias term is the proxy of Eqs. 2-4, shared by all methods of the suite, not the signed half-sum, in
-     which opposite gaps cancel (D26; proxy).
-  2. beta is 0.9; SWiFT does not give it.
-  3. An epoch is longer than the others' by the ratio of the validation to the external set; the cost says so.
+  1. The bias term is the proxy of Eqs. 2-4, as in all methods of the suite, not the signed half-sum, in which opposite
+     gaps cancel (D26; proxy).
+  2. beta is 0.9, because SWiFT does not give it.
+  3. An epoch costs more than in other methods, because the validation set is larger than the external set; the cost
+     includes this.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ._full_fine_tuning import Penalised
 
 @dataclass(frozen=True, kw_only=True)
 class FullFTReg(Penalised):
-    """Penalised fine-tuning on the validation set as it comes."""
+    """Penalised fine-tuning on the unbalanced validation set."""
 
     title = "FullFT-Reg"
     uses = frozenset({"val"})

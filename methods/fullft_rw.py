@@ -3,9 +3,9 @@
 Paper: Zhang et al. 2022 (balanced empirical risk minimisation); row "FullFT-RW" of SWiFT, MELBA 2025:015.
 Code: vios-s/SWiFT, TwoStageFinetune.py.
 Departures:
-  1. All weights are trained on skin images too, as the paper says; the routine that survives in the public
-     code of SWiFT trains the head alone there (D21; params=head).
-  2. Zhang et al. balance by drawing equal minibatches of each group; here, as in SWiFT, by the external set.
+  1. All weights are trained, also on skin images, as the paper says. The routine in the public code of SWiFT trains
+     only the head on these (D21; params=head).
+  2. Zhang et al. draw equal minibatches of each group. Here, as in SWiFT, the external set is balanced.
 """
 
 from __future__ import annotations

@@ -1,23 +1,24 @@
-"""LLFT: fit a fresh last layer on frozen features under an equalised-odds constraint.
+"""LLFT: train a new last layer on frozen features with an equalised-odds constraint.
 
 Paper: Mao et al. 2023, Last-Layer Fairness Fine-tuning; row "LLFT" of SWiFT, MELBA 2025:015.
 Code: yuzhenmao/Fairness-Finetuning, CelebA.py, method M2: optimiser, schedule, stopping rule and constraint.
 Departures:
-  1. The data are the external set; the original takes training and validation data in four equal cells (D38).
-  2. The prediction term is the weighted cross-entropy of the suite; the original's unweighted one shifts the
-     threshold of 0.5 on rare classes (prediction=plain).
-  3. The head keeps the dropout that all methods share; the original has none (head_dropout=0).
-  4. SWiFT says neither constraint nor budget; both are the original's. Its own proxy and the budget of the other
-     methods are constraint=eq10 and budget=recipe (D37).
-  5. Its prediction term is the mean with the counts of its own batch, by default the whole set, whatever the recipe
-     says of the others' (D03).
+  1. The data are the external set. The original uses training and validation data, with equal numbers for each group
+     and class (D38).
+  2. The prediction term is the weighted cross-entropy of the suite. The original has no class weights, which shifts
+     scores of rare classes away from the threshold 0.5 (prediction=plain).
+  3. The head keeps the dropout that all methods share. The original has no dropout (head_dropout=0).
+  4. SWiFT does not give constraint and budget; both are those of the original. The proxy of SWiFT and the budget of the
+     other methods are constraint=eq10 and budget=recipe (D37).
+  5. The prediction term is a mean with the class counts of its batch, by default the whole set. The recipe does not
+     change this (D03).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench import learn
 from bench.api import Method, Run, option
@@ -32,22 +33,18 @@ of_sgd = partial(option, when={"budget": "converge"}, source=CODE)
 
 @dataclass(frozen=True, kw_only=True)
 class LLFT(Method):
-    """Last-layer retraining with a gap penalty; the extractor is untouched."""
+    """Last-layer retraining with a penalty on the gap; the extractor does not change."""
 
     title = "LLFT"
     uses = frozenset({"external"})
     changes = frozenset({"head"})
     row = 5
-    presets: ClassVar = {
-        "suite": {},
-        "paper": {"budget": "recipe"},
-        "reference": {"prediction": "plain", "head_dropout": 0.0},
-    }
-    search: ClassVar = {"alpha": (0.5, 1.0, 2.0, 5.0)}
+    presets = {"suite": {}, "paper": {"budget": "recipe"}, "reference": {"prediction": "plain", "head_dropout": 0.0}}
+    search = {"alpha": (0.5, 1.0, 2.0, 5.0)}
 
     constraint: Literal["joint_rates", "eq10"] = option(
         "joint_rates",
-        "What is added to the prediction loss: the gaps of the groups' joint error rates, or SWiFT's proxy.",
+        "Term that is added to the prediction loss: the gaps of joint error rates, or the proxy of SWiFT.",
         source="utils.py, eo_constraint; SWiFT, Eqs. 2-4",
     )
     alpha: float = option(
@@ -55,33 +52,33 @@ class LLFT(Method):
     )
     beta: float = fraction(
         0.9,
-        "Weight of the prediction loss; 1 - beta weighs the proxy (Eq. 10).",
+        "Weight of the prediction loss; 1 - beta weights the proxy (Eq. 10).",
         when={"constraint": "eq10"},
         source="SWiFT, Eq. 10",
         other=0.5,
     )
     prediction: Literal["weighted", "plain"] = option(
-        "weighted", "Cross-entropy with the suite's class weights, or without.", source=f"SWiFT, Eq. 1; {CODE}"
+        "weighted", "Cross-entropy with the class weights of the suite, or without.", source=f"SWiFT, Eq. 1; {CODE}"
     )
     initial: Literal["default", "zero", "keep"] = option(
-        "default", "The head at the start: uniform within 1/sqrt(D), zeros, or the baseline's.", source=CODE
+        "default", "Initial head: uniform within 1/sqrt(D), zeros, or the baseline's.", source=CODE
     )
     head_dropout: float = fraction(0.5, "Dropout before the last layer while it is trained.", source=CODE, other=0.0)
     budget: Literal["converge", "recipe"] = option(
         "converge",
-        "Full-batch SGD on upright images until the loss stalls, or the recipe's epochs, batches, augmentation, "
-        "optimiser and rate of the head.",
+        "Full-batch SGD without augmentation until the loss stalls, or the epochs, batches, augmentation, optimiser "
+        "and learning rate of the recipe.",
         source=f"{CODE}; SWiFT, which trains all methods alike",
     )
     lr: float = of_sgd(1e-2, "Learning rate of SGD, halved every 100 epochs.", low=0, other=0.1)
     momentum: float = of_sgd(0.9, "Momentum of SGD.", low=0, high=1, other=0.0)
     weight_decay: float = of_sgd(5e-4, "Weight decay of SGD.", low=0, other=0.1)
-    max_epochs: int = of_sgd(1000, "Epochs at most.", low=0, other=20)
-    min_epochs: int = of_sgd(50, "Epochs before the stopping rule applies.", low=0, other=200)
+    max_epochs: int = of_sgd(1000, "Maximum number of epochs.", low=0, other=20)
+    min_epochs: int = of_sgd(50, "Minimum number of epochs before the stopping rule applies.", low=0, other=200)
     patience: int = of_sgd(
-        3, "Stop after so many epochs in a row in which the training loss did not decrease.", low=1, other=20
+        3, "Stop after this many consecutive epochs without a decrease of the training loss.", low=1, other=20
     )
-    batch: int = of_sgd(6300, "Images per step: all of them, unless there are more than this.", low=1, other=32)
+    batch: int = of_sgd(6300, "Images per step: all, or this many if there are more.", low=1, other=32)
 
     def fit(self, run: Run) -> nn.Module:
         import torch
@@ -103,7 +100,7 @@ class LLFT(Method):
         return net.requires_grad_(True).eval()
 
     def reset(self, run: Run, linear: nn.Linear) -> None:
-        """Give the last layer its weights at the start."""
+        """Set the initial weights of the last layer."""
         import torch
 
         if self.initial == "keep":
@@ -111,12 +108,12 @@ class LLFT(Method):
         bound = linear.in_features**-0.5 if self.initial == "default" else 0.0
         with torch.no_grad():
             for parameter in linear.parameters():
-                # Drawn on the CPU: its generator gives the same numbers whatever the device.
-                drawn = torch.empty(parameter.shape).uniform_(-bound, bound, generator=run.rng("init"))
-                parameter.copy_(drawn)
+                # The generator is of the CPU, so that the numbers do not depend on the device.
+                initial = torch.empty(parameter.shape).uniform_(-bound, bound, generator=run.rng("init"))
+                parameter.copy_(initial)
 
     def loss(self, z: Tensor, y: Tensor, a: Tensor) -> Tensor:
-        """Prediction loss + alpha * joint-rate gap, or beta * prediction loss + (1 - beta) * proxy, of z, y, a (B,)."""
+        """Return prediction loss + alpha * joint-rate gap, or beta * prediction loss + (1 - beta) * proxy."""
         import torch
 
         plain = torch.nn.functional.binary_cross_entropy_with_logits

@@ -1,45 +1,48 @@
 """SWiFT: fine-tune the extractor through a soft mask, then a partly reset head.
 
 Paper: Yan et al., SWiFT: Soft-Mask Weight Fine-tuning for Bias Mitigation, MELBA 2025:015, Eqs. 1-12.
-Code: vios-s/SWiFT, TwoStageFinetune.py (its losses and metrics are in files that are missing there).
+Code: vios-s/SWiFT, TwoStageFinetune.py (the files with its losses and metrics are missing).
 Departures:
-  1. Prediction loss averaged, counts per batch, as the code; the paper writes a sum and does not say (D03).
-  2. Importances on the external set, as the paper; the code takes the unbalanced validation set (D01).
-  3. Importances scaled per parameter tensor, as the code; the paper says per layer (D04). A constant tensor
-     keeps its raw values, as the code (D05). The absolute value of Eq. 9 is kept; it matters to z-scores only (D06).
-  4. The head's bias is never reset, as in effect in the code; the paper counts it among the entries (D07, D08).
-  5. The epochs of the recipe are split over the two steps, which agrees with the code's defaults (D09).
-  6. The extractor is in evaluation mode in the second step; in the code its BatchNorm statistics move (D13).
-     The frozen head of the first step keeps its dropout, as the code (D14).
-  7. Adam cancels a constant mask on gradients (its step does not depend on their scale). The default stays
-     literal; `apply=update` masks the update instead (D16). SGD's weight decay passes the mask likewise (D15).
-  8. With more than two groups, the best and the worst by validation AUC are recoded to 0 and 1, as the code (D23).
-  9. Losses are logged as numbers; the code keeps their graphs, and its memory grows (D42).
+  1. The prediction loss is a mean and classes are counted in each batch, as in the code. The paper writes a sum and
+     does not say over which images classes are counted (D03).
+  2. Importances are computed on the external set, as in the paper. The code uses the unbalanced validation set (D01).
+  3. Importances are scaled for each parameter tensor, as in the code; the paper says for each layer (D04). A constant
+     tensor keeps its raw values, as in the code (D05). The absolute value of Eq. 9 is kept; it only affects z-scores
+     (D06).
+  4. The bias of the head is never reset, as in effect in the code. The paper includes it in the entries (D07, D08).
+  5. The epochs of the recipe are split between the two steps, which agrees with the defaults of the code (D09).
+  6. The extractor is in evaluation mode in the second step. In the code its BatchNorm statistics move (D13). The frozen
+     head keeps its dropout in the first step, as in the code (D14).
+  7. Adam cancels a constant mask on gradients, because its step does not depend on their scale. The default still masks
+     gradients; `apply=update` masks the update instead (D16). Weight decay of SGD also bypasses the mask (D15).
+  8. With more than two groups, those with the best and the worst validation AUC are recoded to 0 and 1, as in the code
+     (D23).
+  9. Losses are logged as numbers. The code keeps their graphs, so that its memory grows (D42).
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench import learn
 from bench.api import Recipe, Run, option
 from bench.options import fraction
 
 from ._masking import Masking
-from ._reset import reset
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+WEIGHT, BIAS = "head.1.weight", "head.1.bias"
 LATER = frozenset({"steps", "reinit", "reinit_scope", "reset_share", "hard_head", "extractor_step2"})
-"""Parameters that the first step does not depend on: settings that differ in them share it."""
+"""Parameters that do not affect the first step; settings that differ only in these share its result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SWiFT(Masking):
-    """Two steps whose losses swap their weights; the mask says how far each weight may move."""
+    """Two steps whose losses swap their weights; the mask limits how far each weight of the extractor moves."""
 
     title = "SWiFT"
     row = 10
@@ -56,22 +59,15 @@ class SWiFT(Masking):
 
     epsilon: float | None = fraction(
         None,
-        "Weight of the prediction loss in step 1, of the bias proxy in step 2; none: the recipe's.",
+        "Weight of the prediction loss in step 1 and of the bias proxy in step 2; none: the recipe's.",
         source="Section 3.4; `beta` of the code",
         other=0.5,
     )
     epochs: int | None = option(
-        None,
-        "Epochs of both steps in all; none: the recipe's. 0 gives the baseline.",
-        low=0,
-        source="Figure 4",
-        other=4,
+        None, "Total epochs of both steps; none: the recipe's; 0: the baseline.", low=0, source="Figure 4", other=4
     )
     mask: Literal["soft", "hard", "random", "ones"] = option(
-        "soft",
-        "Mask of step 1: tanh of the ratio, its largest entries, uniform noise, or none.",
-        source="Eq. 9, Table 6",
-        other="ones",
+        "soft", "Mask of step 1: tanh of the ratio, its largest entries, noise, or none.", source="Eq. 9, Table 6"
     )
     rate: float | None = fraction(
         None,
@@ -86,69 +82,48 @@ class SWiFT(Masking):
         "Noise of a random mask: U(0, 1), or Gaussians put through ratio and tanh.",
         when={"mask": "random"},
         source="Table 6; TwoStageFinetune.py",
-        other="reference",
     )
     constant: Literal["raw", "zero", "neutral"] = option(
         "raw",
-        "The ratio where all importances are equal, as in the head's bias: of the raw values, 0, or 1.",
+        "Ratio if all importances are equal, as in the head's bias: that of the raw values, 0, or 1.",
         source="utils of SWiFT's code; BMFT's divides 0 by 0",
-        other="neutral",
     )
     mask_data: Literal["external", "val"] = option(
-        "external",
-        "Images on which importances are taken.",
-        source="Section 3.3; TwoStageFinetune.py",
-        other="val",
+        "external", "Images on which importances are computed.", source="Section 3.3; TwoStageFinetune.py"
     )
     apply: Literal["gradient", "update"] = option(
-        "gradient",
-        "What the mask multiplies: the gradient, or the optimiser's update.",
-        source="Eq. 11",
-        other="update",
+        "gradient", "Quantity that the mask multiplies: the gradient, or the update of the optimiser.", source="Eq. 11"
     )
     head_step1: Literal["train", "eval"] = option(
-        "train",
-        "Mode of the frozen head in step 1: its dropout is on, or off.",
-        source="TwoStageFinetune.py",
-        other="eval",
+        "train", "Mode of the frozen head in step 1, with or without dropout.", source="TwoStageFinetune.py"
     )
     steps: Literal["both", "first", "second"] = option(
-        "both", "Which steps are made; without the second the head is not reset.", source="Table 8", other="first"
+        "both", "Steps that are run; without the second, the head is not reset.", source="Table 8"
     )
     reinit: Literal["partial", "full", "none"] = option(
-        "partial",
-        "What of the head is set to 0 before step 2.",
-        source="Eq. 12, Table 9",
-        other="none",
-        when={"steps": ("both", "second")},
+        "partial", "Head entries set to 0 before step 2.", source="Eq. 12, Table 9", when={"steps": ("both", "second")}
     )
     reinit_scope: Literal["weight", "head_all", "reference"] = option(
         "weight",
-        "Entries at or above the mean mask: of the weight; of weight and bias; above it, tensor by tensor.",
+        "Entries at or above the mean mask of the weight, or of weight and bias, or above that of each tensor.",
         when={"reinit": "partial"},
         source="Eq. 12; TwoStageFinetune.py",
-        other="head_all",
     )
     reset_share: float | None = fraction(
         None,
-        "Reset this share of the head's weights, the largest ratios; none: those at or above the mean mask.",
+        "Share of the head's weights to reset, by largest ratio; none: those at or above the mean mask.",
         when={"reinit": "partial", "reinit_scope": "weight"},
         source="Figure 6",
         other=0.2,
     )
     hard_head: Literal["soft", "full"] = option(
-        "soft",
-        "Under a hard mask the head is reset by its soft mask, or wholly as in BMFT.",
-        when={"mask": "hard"},
-        source="Table 6",
-        other="full",
+        "soft", "With a hard mask, reset the head by its soft mask, or fully.", when={"mask": "hard"}, source="Table 6"
     )
     extractor_step2: Literal["eval", "train"] = option(
         "eval",
         "Mode of the frozen extractor in step 2; train lets its BatchNorm statistics move.",
         when={"steps": ("both", "second")},
         source="TwoStageFinetune.py",
-        other="train",
     )
 
     @property
@@ -190,10 +165,10 @@ class SWiFT(Masking):
         return self.train_head(run, learn.objective(run, "external", 1 - epsilon), second, self.extractor_step2)
 
     def step_1(self, run: Run, net: nn.Module, mask: dict[str, Tensor] | None, epsilon: float, epochs: int) -> None:
-        """Move the extractor through the mask; settings that differ only in what follows take one result."""
+        """Train the extractor through the mask; settings that differ only in later steps share the result."""
         masked = mask is not None and self.apply == "gradient"
         if masked and run.recipe.optimiser == "adam":
-            run.warn("SWiFT masks gradients, which Adam's step all but cancels; swift:apply=update masks the update")
+            run.warn("Adam nearly cancels the mask of SWiFT on gradients; swift:apply=update masks the update instead")
 
         def compute() -> dict[str, Tensor]:
             before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
@@ -218,5 +193,40 @@ class SWiFT(Masking):
 
 
 def extractor(names: dict[str, Tensor]) -> list[str]:
-    """The names of the extractor's parameters."""
+    """Return the names of the extractor's parameters."""
     return [name for name in names if name.startswith("features.")]
+
+
+def reset(
+    linear: nn.Linear,
+    kind: Literal["partial", "full", "none"],
+    mask: dict[str, Tensor],
+    ranked: dict[str, Tensor],
+    scope: Literal["weight", "head_all", "reference"] = "weight",
+    share: float | None = None,
+) -> dict[str, Any]:
+    """Set entries of a head's weight (1, D) and bias (1,) to 0 in place; return gamma and the share of reset weights.
+
+    `partial` resets the entries whose mask is at least gamma, the mean mask over the weight or, with scope `head_all`,
+    over weight and bias. Scope `reference` resets the entries above the mean of their tensor, which never includes the
+    bias. With `share`, the round(share * D) weights with the largest `ranked` are reset, ties by position. If the mask
+    is constant, nothing is reset.
+    """
+    import torch
+
+    m, b = mask[WEIGHT], mask[BIAS]
+    gamma = torch.cat([m.flatten(), b]).mean() if scope == "head_all" else m.mean()
+    weight, bias = torch.zeros_like(m, dtype=torch.bool), torch.zeros_like(b, dtype=torch.bool)
+    if kind == "full":
+        weight[:], bias[:] = True, True
+    elif kind == "partial" and share is not None:
+        order = torch.argsort(ranked[WEIGHT].flatten(), descending=True, stable=True)
+        weight.view(-1)[order[: round(share * len(order))]] = True
+    elif kind == "partial" and m.max() != m.min():
+        weight = m > gamma if scope == "reference" else m >= gamma
+        if scope == "head_all":
+            bias = b >= gamma
+    with torch.no_grad():
+        linear.weight.masked_fill_(weight, 0.0)
+        linear.bias.masked_fill_(bias, 0.0)
+    return {"gamma": float(gamma), "reset_share": float(weight.float().mean()), "reset_bias": bool(bias.any())}

@@ -1,4 +1,4 @@
-"""Which cell is which, and where each file of it is: the only place that knows paths below `results/` and the cache.
+"""The identity of a cell, and all paths below `results/` and the cache; no other module knows these paths.
 
 <results>/cells/<task>/<backbone>/<method>/f0-s0.json          the cell (`bench.cells.record`)
                                           f0-s0.scores.json    its scores, which `bench metrics --recompute` rebuilds
@@ -7,7 +7,7 @@
                                           f0-s0.log            the log of all attempts
                                           f0-s0.failed.json    why it failed, with the traceback
 <results>/tuning/cells/...                                     trials and choices of `bench tune`
-<results>/runs/<task>.json                                     which runs were asked for
+<results>/runs/<task>.json                                     the settings of the runs
 <results>/splits/<task>.csv                                    the folds that were used
 <results>/slurm/<name>/                                        submissions to a cluster
 <cache>/baselines/<hash>.pt                                    weights of baselines
@@ -19,22 +19,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 SCHEMA = 2
-"""Of a stored cell; raised when its fields change, or the harness changes in a way that moves numbers."""
+"""Schema of a stored cell; raised if its fields change, or if the harness changes numbers."""
 BASELINE = "baseline"
 """The spec of the model that all methods start from and are compared with."""
 ENDINGS = (".json", ".scores.json", ".parquet", ".pictures.npz", ".log", ".failed.json")
-"""How the names of the files of a cell end."""
+"""Endings of the names of the files of a cell."""
 CELL_FILE = re.compile(r"f\d+-s\d+(" + "|".join(map(re.escape, ENDINGS)) + ")")
-"""Names of the files of a cell, which are in <backbone>/<method>/ of the folder of the task."""
+"""Matches names of files of a cell, which are in <backbone>/<method>/ in the folder of the task."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one fold: all that a worker is told."""
+    """One method on one fold with one seed, as a worker receives it."""
 
     task: str
     backbone: str
@@ -43,21 +43,21 @@ class Cell:
     fold: int
     seed: int
     choice: str = ""
-    """What `bench tune` chose for a tuned spec, as JSON (see `bench.run.plan`)."""
+    """The choice of `bench tune` for a tuned spec, as JSON (see `bench.run.plan`)."""
 
     @property
     def runs(self) -> str:
-        """The spec of the parameters that it runs with."""
+        """The spec with the parameters of the run."""
         return json.loads(self.choice)["chosen"] if self.choice else self.spec
 
     @cached_property
     def path(self) -> Path:
-        """The cell's place below `results/cells`, without ending."""
+        """The path of the cell below `results/cells`, without ending."""
         return Path(slug(self.task), self.within)
 
     @cached_property
     def within(self) -> str:
-        """The cell's place in the folder of its task, without ending: `small/swift/f0-s0`."""
+        """The path of the cell in the folder of its task, without ending: `small/swift/f0-s0`."""
         return f"{self.backbone}/{slug(self.spec)}/f{self.fold}-s{self.seed}"
 
     def __str__(self) -> str:
@@ -81,12 +81,12 @@ def results_of(file: Path) -> Path:
 
 
 def cell_place(results: Path, cell: Cell) -> Path:
-    """Return the place of a cell's files, without ending; its lease is taken on it."""
+    """Return the path of the files of a cell, without ending; its lease is taken on this path."""
     return results / "cells" / cell.path
 
 
 def cell_file(results: Path, cell: Cell, ending: str = ".json") -> Path:
-    """Return the JSON file of a cell, or that with another of `ENDINGS`."""
+    """Return the JSON file of a cell, or the file with another of `ENDINGS`."""
     place = cell_place(results, cell)
     return place.with_name(place.name + ending)
 
@@ -96,24 +96,14 @@ def scores_file(file: Path) -> Path:
     return file.with_suffix(".scores.json")
 
 
-def failure_file(results: Path, cell: Cell) -> Path:
-    """Return the file that says why a cell failed."""
-    return cell_file(results, cell, ".failed.json")
-
-
-def predictions_file(results: Path, cell: Cell) -> Path:
-    """Return the file of the predictions of a cell."""
-    return cell_file(results, cell, ".parquet")
-
-
-def pictures_file(results: Path, cell: Cell) -> Path:
-    """Return the file of the pictures of a cell, which not every cell has."""
-    return cell_file(results, cell, ".pictures.npz")
-
-
-def log_file(results: Path, cell: Cell) -> Path:
-    """Return the log of a cell: all of its attempts, the last one at the end."""
-    return cell_file(results, cell, ".log")
+failure_file = partial(cell_file, ending=".failed.json")
+"""The file that says why a cell failed."""
+predictions_file = partial(cell_file, ending=".parquet")
+"""The file of the predictions of a cell."""
+pictures_file = partial(cell_file, ending=".pictures.npz")
+"""The file of the pictures of a cell, which not every cell has."""
+log_file = partial(cell_file, ending=".log")
+"""The log of a cell: all of its attempts, the last one at the end."""
 
 
 def tuning_results(results: Path) -> Path:
@@ -127,7 +117,7 @@ def runs_folder(results: Path) -> Path:
 
 
 def runs_file(results: Path, task: str) -> Path:
-    """Return the file of the runs of a task that were asked for."""
+    """Return the file with the settings of the runs of a task."""
     return runs_folder(results) / f"{slug(task)}.json"
 
 

@@ -1,8 +1,8 @@
-"""What a stored cell, its scores and a failure hold: typed, documented, and read and checked here alone.
+"""The types of a stored cell, its scores and a failure. No other module reads or checks their files.
 
-Each field says whether it may leave the machine in an export: `Leaves[...]` always does, `Counted[...]` unless the
-validation set has few images of a group and class, any other field never does (see `bench.share.privacy`).
-NaN is written as null and read back as NaN.
+The type of a field says whether an export contains it: `Leaves[...]` always, `Counted[...]` unless the validation set
+has few images of a group and class, any other field never (see `bench.share.privacy`). NaN is written as null and read
+back as NaN.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from bench.spec import is_tuned
 T = TypeVar("T")
 S = TypeVar("S")
 Leaves = Annotated[T, msgspec.Meta(extra={"leaves": "always"})]
-"""A field that may leave the machine as it is."""
+"""A field that an export contains."""
 Counted = Annotated[T, msgspec.Meta(extra={"leaves": "counted"})]
-"""A field that tells the size of the external set, and leaves unless that is suppressed."""
+"""A field that reveals the size of the external set; an export contains it unless that is suppressed."""
 COUNTS = ("n", "positives", "negatives", "true_positives", "false_positives")
-"""Counts of a group."""
+"""The fields of `GroupScores` that are counts."""
 
 
 class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What all classes of stored JSON have in common: a field that no class knows is an error."""
+    """Base class of stored JSON; unknown fields are errors."""
 
 
 class Numbers(dict[str, float]):
@@ -39,11 +39,11 @@ class Numbers(dict[str, float]):
 
 
 class Facts(dict[str, Any]):
-    """What a method logged: any JSON, in which null is NaN."""
+    """The log of a method: any JSON, in which null means NaN."""
 
 
 class Fit(Stored, frozen=True, kw_only=True):
-    """What a cell is: one method with all its parameters on one fold."""
+    """The definition of a cell: one method with all its parameters on one fold."""
 
     task: Leaves[str]
     backbone: Leaves[str]
@@ -51,19 +51,19 @@ class Fit(Stored, frozen=True, kw_only=True):
     """Name of the method, without parameters."""
     title: Leaves[str]
     row: Leaves[int]
-    """Its place in tables."""
+    """Position of the method in tables."""
     spec: Leaves[str]
     """The canonical spec, such as `swift:epsilon=0.2` or `swift@tuned`."""
     parameters: Leaves[dict[str, Any]]
-    """Every parameter, those at their defaults too."""
+    """All parameters, including those at their defaults."""
     version: Leaves[int]
-    """Of the method."""
+    """Version of the method."""
     fold: Leaves[int]
     seed: Leaves[int]
 
     @property
     def identity(self) -> Cell:
-        """The cell as a run plans it."""
+        """The cell as the plan of a run names it."""
         return Cell(self.task, self.backbone, self.spec, self.fold, self.seed)
 
     @property
@@ -73,14 +73,14 @@ class Fit(Stored, frozen=True, kw_only=True):
 
 
 class Images(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """A set of images: how many, and the SHA-256 of its ids, labels and groups."""
+    """A set of images: their number, and the SHA-256 of ids, labels and groups."""
 
     n: Counted[int | None] = None
     sha: Leaves[str] = ""
 
 
 class Cost(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """What the method cost."""
+    """The cost of the method."""
 
     seconds: Leaves[float]
     peak_memory_bytes: Leaves[int | None] = None
@@ -89,11 +89,11 @@ class Cost(Stored, frozen=True, kw_only=True, omit_defaults=True):
     epochs_equivalent: Counted[float | None] = None
     """In epochs of full fine-tuning on the external set; None without such a set."""
     parameters_changed: Leaves[float | None] = None
-    """Share of the parameters in 0..1; None where the network has another shape."""
+    """Share of changed parameters in 0..1; None if the network has another shape."""
 
 
 class Pair(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """The groups that make the external set of an attribute of several (see `bench.data.group_pair`)."""
+    """The two groups in the external set, if the attribute has more than two (see `bench.data.group_pair`)."""
 
     best: Leaves[str | None]
     worst: Leaves[str | None]
@@ -104,11 +104,11 @@ class Pair(Stored, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Choice(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """What `bench tune` chose for a method on a fold, and from what."""
+    """The choice of `bench tune` for a method on a fold."""
 
     objective: Leaves[str]
     chosen: Leaves[str]
-    """The spec whose parameters the method runs with."""
+    """The spec with the chosen parameters."""
     trials: Leaves[int]
     failed: Leaves[int]
     undefined: Leaves[int]
@@ -121,11 +121,11 @@ class Choice(Stored, frozen=True, kw_only=True, omit_defaults=True):
     scores: dict[str, Facts] = {}
     """Scores of each trial on the holdout, by spec."""
     identity: str = ""
-    """What the choice depends on, hashed."""
+    """Hash of everything that the choice depends on."""
 
 
 class Environment(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """Where a cell was made."""
+    """The environment in which a cell was computed."""
 
     bench: Leaves[str]
     python: Leaves[str] = ""
@@ -135,7 +135,7 @@ class Environment(Stored, frozen=True, kw_only=True, omit_defaults=True):
     device: Leaves[str] = ""
     host: str = ""
     submitted: dict[str, str] = {}
-    """The code that was submitted to a cluster, where a job runs other code."""
+    """The code that was submitted to a cluster, if the job ran other code."""
     precision: str = ""
 
 
@@ -161,7 +161,7 @@ class AttributeScores(Stored, frozen=True, kw_only=True):
 class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """The scores of one model on one set.
 
-    Where counts are suppressed in an export, numbers that would tell them are absent there, and 0 here.
+    If counts are suppressed in an export, numbers that would reveal them are missing there and read as 0.
     """
 
     n: Leaves[int] = 0
@@ -171,39 +171,39 @@ class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
     degenerate: Leaves[bool] = False
     """Every image is predicted as the same class, at the score 0.5."""
     degenerate_carried: Leaves[bool] = False
-    """The same at the threshold that the model carries from validation."""
+    """The same at the threshold tuned on validation."""
     attributes: Leaves[dict[str, AttributeScores]] = {}
     """By attribute; the first is the one that is mitigated."""
     suppressed: Leaves[tuple[str, ...]] = ()
-    """Metrics that an export keeps to itself."""
+    """Metrics that an export suppresses."""
 
     @property
     def groups(self) -> dict[str, GroupScores]:
-        """The groups of the mitigated attribute by name, in order; none where they are suppressed."""
+        """The groups of the mitigated attribute by name, in order; empty if they are suppressed."""
         return {group.name: group for scores in list(self.attributes.values())[:1] for group in scores.groups}
 
     def metric(self, name: str) -> float:
-        """Return a metric of the set or of the mitigated attribute; NaN where it is not known."""
+        """Return a metric of the set or of the mitigated attribute; NaN if it is not stored."""
         gaps = next(iter(self.attributes.values())).metrics if self.attributes else {}
         return self.metrics.get(name, gaps.get(name, nan))
 
 
 class Scores(Stored, frozen=True, kw_only=True):
-    """What follows from the predictions of a cell: a file beside it, which can always be made again."""
+    """The scores of a cell, in a file beside it that can always be made again from its predictions."""
 
     version: int
-    """Of the metrics, see `bench.score.definitions.VERSION`."""
+    """Version of the metrics, see `bench.score.definitions.VERSION`."""
     identity: str
-    """Of the predictions and groups that were scored (`scores_identity`)."""
+    """Hash of the predictions and groups that were scored (`scores_identity`)."""
     sets: dict[str, SetScores]
 
 
 class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """A cell: what it is, what it was made from, and what came of it. Its scores are in a file beside it."""
+    """A cell: its definition, its data, its cost and its log. Its scores are in a file beside it."""
 
     schema: Leaves[int]
     hash: Leaves[str]
-    """The fit identity: of all that defines the trained model and its predictions (`bench.run.plan.cell_hash`)."""
+    """Hash of everything that defines the trained model and its predictions (`bench.run.plan.cell_hash`)."""
     cell: Leaves[Fit]
     synthetic: Leaves[bool]
     attributes: Leaves[dict[str, tuple[str, ...]]] = {}
@@ -211,31 +211,31 @@ class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
     data: Leaves[dict[str, Images]]
     """The sets that were read, by name."""
     unreadable: Leaves[dict[str, int]] = {}
-    """Images that were left out because they cannot be read, by set."""
+    """Number of images that were left out because they cannot be read, by set."""
     cost: Leaves[Cost]
     external_repeats: Counted[int | None] = None
-    """Images of the external set that are repeats; None where the method reads no such set."""
+    """Number of repeated images in the external set; None if the method does not read this set."""
     pair: Leaves[Pair | None] = None
     tuned: Leaves[Choice | None] = None
     baseline_sha256: Leaves[str] = ""
-    """Checksum of the weights of its baseline."""
+    """Checksum of the weights of the baseline."""
     predictions_sha256: str = ""
-    """Checksum of the file of its predictions."""
+    """Checksum of the file of predictions."""
     environment: Leaves[Environment | None] = None
     log: Facts = Facts()
     warnings: tuple[str, ...] = ()
     scores: dict[str, SetScores] = {}
-    """By set: in the file of the cell where it was exported, else in the file of the scores."""
+    """Scores by set. In an export they are in the file of the cell, otherwise in the file of scores."""
     metrics_version: Leaves[int] = 0
 
     @property
     def external(self) -> int:
-        """Images of the external set; 0 without one, or where that is suppressed."""
+        """Number of images in the external set; 0 without such a set, or if the number is suppressed."""
         return (self.data.get("external", _NOTHING)).n or 0
 
 
 class Error(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """An error that ended a cell."""
+    """The error that ended a cell."""
 
     name: Leaves[str] = msgspec.field(name="class")
     kind: str = ""
@@ -245,24 +245,24 @@ class Error(Stored, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Failure(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a cell failed; it stays until an attempt succeeds."""
+    """The failure of a cell; its file is removed once an attempt succeeds."""
 
     cell: Leaves[Fit]
     error: Leaves[Error]
     hash: str = ""
     """The hash that the cell would have had."""
     attempt: int = 1
-    """How often it was tried."""
+    """Number of attempts."""
     job: str = ""
-    """The job of a cluster that tried it."""
+    """The job of a cluster in which it failed."""
 
 
 Item = TypeVar("Item", Record, Failure)
-"""A cell or a failure: both say which cell they are of."""
+"""A cell or a failure; both have the field `cell`."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The fields that tell whether a cell is up to date: of ten thousand cells no others are read for a plan."""
+    """The fields that tell whether a cell is up to date. A plan of ten thousand cells reads only these."""
 
     schema: int
     hash: str
@@ -272,7 +272,7 @@ def read(file: Path, kind: type[S]) -> S:
     """Read a file that holds one of these classes.
 
     Raises:
-        DataInvalid: not there, not JSON, of another schema, or with a field that is wrong, which is named.
+        DataInvalid: if it does not exist, is not JSON, has another schema or a wrong field, which the message names.
     """
     try:
         return decode(file.read_bytes(), kind)
@@ -281,7 +281,7 @@ def read(file: Path, kind: type[S]) -> S:
 
 
 def decode(content: bytes, kind: type[S]) -> S:
-    """Return what JSON holds; raises as `read`."""
+    """Return the struct that JSON describes; raises as `read`."""
     if kind is Record and (found := identity_of(content)) is not None and found.schema != SCHEMA:
         raise DataInvalid(f"schema {found.schema}, {SCHEMA} expected")
     try:
@@ -291,12 +291,12 @@ def decode(content: bytes, kind: type[S]) -> S:
 
 
 def convert(value: object, kind: type[S]) -> S:
-    """Return what plain dictionaries and lists hold."""
+    """Return the struct that plain dictionaries and lists describe."""
     return msgspec.convert(value, kind, dec_hook=_read_numbers)
 
 
 def identity_of(content: bytes) -> Identity | None:
-    """Return schema and hash of the JSON of a cell of any schema; None where it is not whole."""
+    """Return schema and hash from the JSON of a cell of any schema; None if it is damaged."""
     try:
         return _IDENTITY.decode(content)
     except (msgspec.MsgspecError, UnicodeError):
@@ -304,12 +304,12 @@ def identity_of(content: bytes) -> Identity | None:
 
 
 def scores_identity(record: Record) -> str:
-    """Hash what the scores of a cell are made from: its predictions, and the groups of each attribute."""
+    """Hash the predictions of a cell and the groups of each attribute, from which its scores are made."""
     return hashlib.sha256(msgspec.json.encode([record.predictions_sha256, record.attributes])).hexdigest()
 
 
 def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
-    """Return what `bench.score.metrics.evaluate` found, as it is stored."""
+    """Return the result of `bench.score.metrics.evaluate` as it is stored."""
     groups = tuple(
         GroupScores(
             name=name,
@@ -341,7 +341,7 @@ def _read_numbers(kind: type, value: Any) -> Any:
 
 
 def _nan(value: Any) -> Any:
-    """Return JSON with NaN for null."""
+    """Return JSON with NaN in place of null."""
     if isinstance(value, dict):
         return {key: _nan(one) for key, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

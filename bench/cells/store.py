@@ -12,19 +12,8 @@ from typing import Any, Literal
 
 from msgspec import structs
 
-from bench.cells.identity import (
-    SCHEMA,
-    Cell,
-    baselines_folder,
-    cell_file,
-    cells_folder,
-    failure_file,
-    pictures_file,
-    predictions_file,
-    results_of,
-    scores_file,
-    shared_folder,
-)
+from bench.cells import identity
+from bench.cells.identity import Cell
 from bench.cells.predictions import write_predictions
 from bench.cells.record import Failure, Record, Scores, identity_of, read, scores_identity
 from bench.errors import DataInvalid
@@ -43,16 +32,18 @@ def state(results: Path, cell: Cell, expected: str) -> State:
 def state_and_reason(results: Path, cell: Cell, expected: str) -> tuple[State, str]:
     """Return the state of a cell and, if it is stale, the reason."""
     try:
-        found = identity_of(cell_file(results, cell).read_bytes())
+        found = identity_of(identity.cell_file(results, cell).read_bytes())
     except OSError:
         found = None
     if found is None:
-        return ("failed" if failure_file(results, cell).is_file() else "pending"), ""
-    if found.schema != SCHEMA:
-        return "stale", f"schema {found.schema}, {SCHEMA} expected"
+        return ("failed" if identity.failure_file(results, cell).is_file() else "pending"), ""
+    if found.schema != identity.SCHEMA:
+        return "stale", f"schema {found.schema}, {identity.SCHEMA} expected"
     if found.hash != expected:
         return "stale", "computed from other images, settings or code"
-    return ("done", "") if predictions_file(results, cell).is_file() else ("stale", "its predictions are missing")
+    if not identity.predictions_file(results, cell).is_file():
+        return "stale", "its predictions are missing"
+    return "done", ""
 
 
 def again(settings: Settings, cell: Cell, *, force: bool = False) -> str:
@@ -69,10 +60,10 @@ def read_cell(file: Path) -> Record:
         DataInvalid: if the cell or its scores are missing or damaged, have another schema, or do not belong together.
     """
     record = read(file, Record)
-    hint = f"`{command('metrics', Settings('', results_of(file)), '--recompute')}` computes them again"
-    if not scores_file(file).is_file():
+    hint = f"`{command('metrics', Settings('', identity.results_of(file)), '--recompute')}` computes them again"
+    if not identity.scores_file(file).is_file():
         raise DataInvalid(f"its scores are missing: {hint}")
-    scores = read(scores_file(file), Scores)
+    scores = read(identity.scores_file(file), Scores)
     if scores.identity != scores_identity(record):
         raise DataInvalid(f"its scores were made from other predictions or groups: {hint}")
     return structs.replace(record, scores=scores.sets, metrics_version=scores.version)
@@ -87,25 +78,25 @@ def save_cell(results: Path, cell: Cell, record: Record, predictions: Any, pictu
     Raises:
         NotWritten: if the folder cannot be written or the disk is full.
     """
-    file = predictions_file(results, cell)
+    file = identity.predictions_file(results, cell)
     write_predictions(file, predictions)
     record = structs.replace(record, predictions_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     if pictures:
-        with replacing(pictures_file(results, cell)) as temporary:
+        with replacing(identity.pictures_file(results, cell)) as temporary:
             temporary.write_bytes(pictures)
     else:
-        pictures_file(results, cell).unlink(missing_ok=True)
-    place = cell_file(results, cell)
+        identity.pictures_file(results, cell).unlink(missing_ok=True)
+    place = identity.cell_file(results, cell)
     scores = Scores(version=record.metrics_version, identity=scores_identity(record), sets=record.scores)
-    write_json(scores_file(place), scores)
-    failure_file(results, cell).unlink(missing_ok=True)
+    write_json(identity.scores_file(place), scores)
+    identity.failure_file(results, cell).unlink(missing_ok=True)
     write_json(place, structs.replace(record, scores={}, metrics_version=0))
     return record
 
 
 def save_failure(results: Path, cell: Cell, failure: Failure) -> Path:
     """Write why a cell failed, with the number of its attempts, and return the file."""
-    file, before = failure_file(results, cell), 0
+    file, before = identity.failure_file(results, cell), 0
     with contextlib.suppress(DataInvalid):
         before = read(file, Failure).attempt
     write_json(file, structs.replace(failure, attempt=before + 1))
@@ -117,14 +108,14 @@ def clear_temporaries(results: Path, task: str, cache: Path) -> None:
 
     These are half-written files, leases of cells, and checkpoints of baselines whose training has finished.
     """
-    cells, baselines = cells_folder(results, task), baselines_folder(cache)
+    cells, baselines = identity.cells_folder(results, task), identity.baselines_folder(cache)
     for file in cells.glob("*/*/.*.lease.*"):
         abandon(file)
     for file in baselines.glob("*.checkpoint"):
         if file.with_suffix(".pt").is_file():
             with contextlib.suppress(OSError):
                 file.unlink()
-    for file in (*cells.glob("*/*/.*"), *baselines.glob(".*"), *shared_folder(cache).glob(".*")):
+    for file in (*cells.glob("*/*/.*"), *baselines.glob(".*"), *identity.shared_folder(cache).glob(".*")):
         if ".lease." in file.name:
             continue
         host, _, pid = file.name.rpartition(".")

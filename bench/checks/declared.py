@@ -85,9 +85,7 @@ def check_refusals(subject: Subject) -> None:
         except UsageError:
             continue
         text = ", ".join(f"{name}={value}" for name, value in values.items())
-        raise Broken(
-            f"{text} is accepted, but {why}: call super().__post_init__() in __post_init__, or remove __post_init__"
-        )
+        raise Broken(f"{text} is accepted, but {why}: call super().__post_init__() in its __post_init__")
     if not tried:
         raise NotApplicable("no parameter has a range, choices or conditions")
 

@@ -85,9 +85,7 @@ def check_random_state(subject: Subject) -> None:
     """The fit does not change the global random state of torch, NumPy or Python."""
     moved = trial(subject, subject.method).moved
     if moved:
-        raise Broken(
-            f"the global random state of {', '.join(moved)} changed: use run.rng(stage), and learn.seeded for dropout"
-        )
+        raise Broken(f"global random state of {', '.join(moved)} changed: use run.rng(stage); for dropout learn.seeded")
 
 
 def check_baseline(subject: Subject) -> None:
@@ -124,7 +122,7 @@ def check_rare_groups(subject: Subject) -> None:
             trial(subject, method, rare=True)
         except NoFit as problem:
             raise Broken(
-                f"with batches that lack a class or a group, {problem.says}: leave out terms whose group is empty"
+                f"batches that lack a class or a group: {problem.says}; leave out terms of empty groups"
             ) from None
 
 

@@ -105,11 +105,12 @@ def random_run(
     rare: bool = False,
     gap: bool = False,
     images: int = 96,
+    data_seed: int = 0,
     recipe: Recipe = RECIPE,
     net: Net | None = None,
 ) -> CellRun:
     """Return a run of a method on random splits and, unless `net` is given, on a random network."""
-    how = {"images": images, "rare": rare, "gap": gap, "seed": seed}
+    how = {"images": images, "rare": rare, "gap": gap, "seed": data_seed}
     splits = {name: functools.partial(random_split, name, **how) for name in SPLITS}
     cell = Cell("check", "small", spec, fold=0, seed=seed)
     return CellRun(net or random_net(), recipe, splits, method.uses, cell)
@@ -182,7 +183,8 @@ def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Tria
     """
     recipe, images = (dataclasses.replace(RECIPE, batch=2), 32) if rare else (RECIPE, 96)
     baseline, _ = trained_net(seed), baseline_logits()
-    run = random_run(method, spec, seed=seed, rare=rare, gap=True, images=images, recipe=recipe, net=baseline)
+    splits = {"rare": rare, "gap": True, "images": images, "data_seed": seed}
+    run = random_run(method, spec, seed=seed, recipe=recipe, net=baseline, **splits)
     before = {name: get() for name, (_, get, _) in _RANDOM_STATES.items()}
     for start, _, _ in _RANDOM_STATES.values():
         start(0)

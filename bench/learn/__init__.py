@@ -1,4 +1,4 @@
-"""The parts that methods are built from. A name is imported on first use, so that listing methods imports no torch."""
+"""Building blocks of methods. A name is imported on first use, so that listing methods does not import torch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ _NAMES = {
     "device": ("trained_logits",),
     "frozen_features": ("FrozenFeatures",),
     "importance": ("curvature", "fisher_importances"),
-    "loss_terms": ("objective", "terms"),
     "losses": (
-        *("blend", "equalised_odds_proxy", "gradient_by_logits", "joint_rate_gap", "prediction_loss"),
-        "soft_true_positive_gap",
+        *("blend", "equalised_odds_proxy", "gradient_by_logits", "joint_rate_gap", "objective", "prediction_loss"),
+        *("soft_true_positive_gap", "terms"),
     ),
     "masks": (
         *("Scaling", "hard_mask", "importance_ratio", "mask_displacement", "mask_summary", "min_max", "random_mask"),

@@ -1,8 +1,7 @@
-"""Class activation maps: the places of an image that raise and lower its logit (Zhou et al. 2016)."""
+"""Class activation maps: how much each place of an image raises or lowers its logit (Zhou et al. 2016)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -17,9 +16,9 @@ TOLERANCE = 1e-3
 def activation_maps(net: nn.Module, x: Tensor) -> Tensor | None:
     """Return the maps (B, h, w) of images x (B, 3, H, W), before they are enlarged: sum_k w_k F_k at each place.
 
-    F is the input of the last global average pool, w the weight of the last layer of `net.head`; the mean of a map plus
-    the bias is the logit. None where this does not hold, because the network has no such pool or head, or further
-    layers between the two. The network must be in evaluation mode.
+    F is the input of the last global average pool and w the weight of the last layer of `net.head`, so that the mean of
+    a map plus the bias is the logit. Returns None if this does not hold, because the network has no such pool or head,
+    or other layers between the two. The network must be in evaluation mode.
     """
     linear = _last_linear(getattr(net, "head", None))
     with _LastPooled() as pooled:
@@ -39,17 +38,11 @@ def _last_linear(head: object) -> nn.Linear | None:
 
 
 class _LastPooled(TorchFunctionMode):
-    """Records the input of the last global average pool, which is a module in one backbone and a call in another."""
+    """Record the input of the last global average pool, which is a module in some backbones and a call in others."""
 
     maps: Tensor | None = None
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is functional.adaptive_avg_pool2d:
             self.maps = args[0] if args else kwargs["input"]

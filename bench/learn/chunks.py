@@ -31,12 +31,7 @@ _largest: WeakKeyDictionary[nn.Module, dict[bool, int]] = WeakKeyDictionary()
 
 
 def run_in_chunks(
-    net: nn.Module,
-    images: int,
-    work: Callable[[int], Result],
-    *,
-    what: str,
-    log: Callable[..., None] | None = None,
+    net: nn.Module, images: int, work: Callable[[int], Result], *, what: str, log: Callable[..., None] | None = None
 ) -> Result:
     """Return `work(size)` for the largest `size` that fits in memory: the whole batch, else half of it, and so on.
 
@@ -61,7 +56,7 @@ def run_in_chunks(
             mixing = _mixing(net)
             if mixing or size == 1:
                 raise BatchTooLarge(_why(what, images, mixing)) from error
-        # Not within `except`: its traceback would keep the tensors of the pass.
+        # Outside `except`, whose traceback would keep the tensors of the pass.
         torch.cuda.empty_cache()
         size = known[gradient] = -(-size // 2)
         if before is not None:
@@ -78,7 +73,7 @@ def in_chunks(forward: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tens
     """
     if size >= len(x):
         return forward(x)
-    with set_checkpoint_early_stop(False):  # whole passes, for hooks that count images come after the last layer
+    with set_checkpoint_early_stop(False):  # whole passes, because the hooks that count images follow the last layer
         return torch.cat([checkpoint(forward, part, use_reentrant=False) for part in x.split(size)])
 
 
@@ -93,13 +88,10 @@ def _mixing(net: nn.Module) -> str:
 
 
 def _why(what: str, images: int, mixing: str) -> str:
-    reason = (
-        f"it is not cut, because {mixing} takes its statistics over the batch: parts of it would train another network"
-        if mixing
-        else "not even one image of it does"
-    )
+    reason = "a single image does not fit either"
+    if mixing:
+        reason = f"it cannot be split, because {mixing} computes statistics over the whole batch"
     return (
-        f"{what}: a batch of {images} images does not fit into memory, and {reason}. Take a smaller `batch` in the "
-        "recipe of the task, smaller images or a smaller backbone, a GPU with more memory, or fewer cells on it "
-        "(--per-gpu)"
+        f"{what}: a batch of {images} images does not fit in memory, and {reason}. Use a smaller `batch` in the "
+        "recipe, smaller images, a smaller backbone, a GPU with more memory, or fewer cells per GPU (--per-gpu)"
     )

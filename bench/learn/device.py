@@ -25,7 +25,7 @@ def device() -> torch.device:
     """
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS does not repeat its sums
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, sums of cuBLAS are not reproducible
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # pyright: ignore[reportAttributeAccessIssue]  # made at import
     torch.backends.cuda.matmul.fp32_precision = "ieee"
@@ -63,14 +63,14 @@ def trained_logits(run: Run, net: nn.Module, x: Tensor) -> Tensor:
 
 
 def on_cpu(value: Any) -> Any:
-    """Return `value` with the tensors in it, and in its dictionaries and lists, on the CPU.
+    """Return `value` with all tensors in it, also in its dictionaries and lists, on the CPU.
 
-    A file of it can then be read on a machine without a GPU.
+    A machine without a GPU can then read a file of it.
     """
     if isinstance(value, Tensor):
         return value.cpu()
     if isinstance(value, dict):
-        moved = copy.copy(value)  # a state keeps its kind and its metadata
+        moved = copy.copy(value)  # a state keeps its class and its metadata
         for key in moved:
             moved[key] = on_cpu(moved[key])
         return moved
@@ -78,13 +78,13 @@ def on_cpu(value: Any) -> Any:
 
 
 def random_state() -> dict[str, Tensor]:
-    """Return the global random state, from which dropout draws: of the CPU and, if there is one, of the GPU."""
+    """Return the global random state that dropout draws from: of the CPU and, if there is one, of the GPU."""
     state = {"cpu": torch.get_rng_state()}
     return state | {"cuda": torch.cuda.get_rng_state()} if device().type == "cuda" else state
 
 
 def set_random_state(state: dict[str, Tensor]) -> None:
-    """Restore the global random state of those devices that it names and that exist."""
+    """Restore the global random state of the devices in `state` that exist."""
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and device().type == "cuda":
         torch.cuda.set_rng_state(state["cuda"])

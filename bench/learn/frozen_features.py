@@ -1,4 +1,4 @@
-"""Features of a frozen extractor, computed once for each image and augmentation that training asks for."""
+"""Features of a frozen extractor, computed once for each image and augmentation that training needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.learn.chunks import in_chunks, run_in_chunks
 
 
 class _Table:
-    """Features of augmented images, as far as they were asked for."""
+    """The features of augmented images that were computed so far."""
 
     def __init__(self, images: int, augmentations: int) -> None:
         self.row = torch.full((images, augmentations), -1, dtype=torch.int64)  # -1: not computed yet
@@ -22,16 +22,16 @@ class _Table:
 
 
 _last: dict[str, _Table] = {}
-"""The table of the last extractor: the settings of an ablation that share the extractor find it filled."""
+"""The table of the last extractor, which the next settings of an ablation with the same extractor use."""
 
 
 class FrozenFeatures:
     """Features (D,) of the images of a split under each augmentation, computed when first asked for.
 
     They are exact, up to the rounding of kernels that depend on the batch size, because the extractor is in evaluation
-    mode and does not change. They need N * augmentations * D * 4 bytes at most. Where a split has too many
-    augmentations to be listed, only features of upright images are available. With `run` and `stage`, a later cell with
-    an equal extractor and the same draws takes over what is computed; its passes count as if it had made them.
+    mode and does not change. They take at most N * augmentations * D * 4 bytes. If a split has too many augmentations
+    to list, only features of upright images are available. With `run` and `stage`, a later cell with an equal extractor
+    and the same draws uses the computed features; their passes count as if it had made them.
     """
 
     def __init__(self, features: nn.Module, split: Split, batch: int, run: Run | None = None, stage: str = "") -> None:
@@ -48,7 +48,7 @@ class FrozenFeatures:
 
     @torch.no_grad()
     def __call__(self, index: Tensor, augmentation: Tensor) -> Tensor:
-        """Return the features (B, D) of images `index` (B,), each under the `augmentation` (B,) of that number."""
+        """Return the features (B, D) of images `index` (B,), each with its `augmentation` (B,)."""
         table = self._table
         new = torch.unique(torch.stack([index, augmentation], 1)[~self._seen[index, augmentation]], dim=0)
         self._seen[index, augmentation] = True
@@ -64,7 +64,7 @@ class FrozenFeatures:
                 log=self._log,
             )
             if not table.used:
-                # Room for every augmentation; memory that is never written is never taken.
+                # Space for every augmentation; the system provides memory only when it is written.
                 table.values = computed.new_empty(self._augmentations * len(self._split), computed.shape[1])
             end = table.used + len(part)
             table.values[table.used : end] = computed
@@ -73,12 +73,12 @@ class FrozenFeatures:
         return table.values[table.row[index, augmentation].to(table.values.device)]
 
     def upright(self) -> Tensor:
-        """Return the features (N, D) of all images, upright."""
+        """Return the features (N, D) of all images without augmentation."""
         return self(torch.arange(len(self._split)), torch.zeros(len(self._split), dtype=torch.int64))
 
 
 def _identity(features: nn.Module, split: Split, batch: int, seed: int) -> str:
-    """Return a digest of what a table depends on: extractor, images (names, labels, the first four), draws, device."""
+    """Hash everything that a table depends on: extractor, images (names, labels, the first four), draws and device."""
     digest = hashlib.sha256(f"{features} {split.name} {len(split)} {batch} {seed}".encode())
     digest.update("\n".join(map(str, split.uids)).encode())
     first = torch.arange(min(4, len(split)))

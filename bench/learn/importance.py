@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from bench.api import Run, Split
 from bench.errors import EmptyGroup
 from bench.learn.chunks import in_chunks, run_in_chunks
-from bench.learn.loss_terms import Terms, terms
+from bench.learn.losses import Terms, terms
 
 ImportanceKind = Literal["fisher", "fisher_per_sample", "gradient_sum", "gradient_absolute"]
 CHUNK = 16
-"""Images whose gradients are held at a time: 16 of a ResNet-50 are 1.5 GB."""
+"""Number of images whose gradients are in memory at a time: for a ResNet-50, 16 take 1.5 GB."""
 Importance = dict[str, Tensor]
-"""Name of a parameter -> tensor of its shape, not negative."""
+"""Name of a parameter -> non-negative tensor of its shape."""
 Gradients = tuple[Tensor, ...]
 """In the order of the parameters."""
 
@@ -51,16 +51,16 @@ def fisher_importances(
     for x, y, a in data.batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True)):
         both = run_in_chunks(net, len(x), partial(gradients, x, y, a), what="importances", log=run.log)
         for total in (prediction, bias)[: len(both)]:
-            _accumulate(total, both.pop(0), kind)  # gone before the next batch comes
+            _accumulate(total, both.pop(0), kind)  # `pop` frees the gradients before the next batch
         batches += 1
     return _divided(bias, batches), _divided(prediction, batches)
 
 
 def fisher_per_sample(run: Run, net: nn.Module, split: str, of: Terms) -> tuple[Importance, Importance]:
-    """Return the mean over images of the squared gradient of their own share in each loss (N of them).
+    """Return the mean over the N images of the squared gradient of each image's share in each loss.
 
-    Means and signs of the proxy's cells and the weights of the classes are those of the whole split, times N so that
-    a mean of shares is the loss.
+    The means and signs in the proxy and the weights of the classes are those of the whole split. Shares are multiplied
+    by N, so that their mean is the loss.
     """
     data, z = run.split(split), run.score(net, split)
     y, a, n = data.y, data.a, len(data)
@@ -76,9 +76,9 @@ def weighted_squares(
     """Return sum_i w_ki (dz_i / dtheta)^2 for each of K rows of weights, image by image, exactly.
 
     `weigh` maps the indices (B,) and logits (B,) of a few images to their weights (K, B). Evaluation mode, no
-    augmentation. Costs a forward and a backward pass, badly batched, and the memory of `CHUNK` gradients.
+    augmentation. It costs a forward and a backward pass in small batches, and the memory of `CHUNK` gradients.
     """
-    # A copy without hooks: those that count images would see a chunk as one.
+    # A copy without hooks, because hooks that count images would count a chunk as one image.
     plain = copy.deepcopy(net).eval()
     for module in plain.modules():
         module._forward_hooks.clear()
@@ -119,10 +119,10 @@ def curvature(
 ) -> Importance:
     """Return a diagonal curvature of the cross-entropy over `data`, by parameter.
 
-    With w_i the weight of an image's class (1; with `weighted` the other class's share of `data`, as in Eq. 1):
-    `exact` is the diagonal of the generalised Gauss-Newton matrix, mean_i w_i p_i (1 - p_i) (dz_i)^2, image by
-    image. `rademacher` estimates it without bias in one backward pass per batch with random signs e: the square of
-    d(sum_i e_i sqrt(w_i p_i (1 - p_i)) z_i) has that expectation over e. `batch` is another quantity, the mean over
+    w_i is the weight of an image's class: 1 or, with `weighted`, the share of the other class in `data` as in Eq. 1.
+    `exact` is the diagonal of the generalised Gauss-Newton matrix, mean_i w_i p_i (1 - p_i) (dz_i)^2, image by image.
+    `rademacher` is an unbiased estimate of it from one backward pass per batch with random signs e: the square of
+    d(sum_i e_i sqrt(w_i p_i (1 - p_i)) z_i) has this expectation over e. `batch` is a different quantity, the mean over
     batches of the squared gradient of the batch's mean loss. Evaluation mode, no augmentation, in order.
 
     Raises:
@@ -151,7 +151,7 @@ def curvature(
 
     for index, augmentation in data.index_batches(size=run.recipe.batch):
         signs = torch.randint(0, 2, (len(index),), generator=rng)
-        # No name for the images, which would keep them while the next ones come.
+        # The images have no name here, because it would keep them in memory while the next batch is read.
         _accumulate(
             total,
             run_in_chunks(

@@ -1,4 +1,4 @@
-"""Checkpoints of users, converted into the weights of a baseline. Every key must be accounted for."""
+"""Convert checkpoints of users into the weights of a baseline. Every key must be known."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from bench.errors import DataError
 from bench.learn.network import BACKBONES, build_net
 
 INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights")
-"""Names under which training scripts put the weights beside other things."""
+"""Keys under which training scripts store the weights beside other values."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.", "encoder.")
-"""What wrappers (DataParallel, torch.compile, Lightning) put before every name."""
+"""Prefixes that wrappers (DataParallel, torch.compile, Lightning) add to every name."""
 SHOWN = 3
 
 
 def user_checkpoint_state(file: Path, backbone: str) -> dict[str, torch.Tensor]:
     """Return the weights of a user's checkpoint as the state of a baseline.
 
-    Names may be the suite's (`features.`, `head.`) or torchvision's with `fc` or `classifier` as the last layer. A last
-    layer of two outputs, the logits of a softmax, is converted exactly: z = z1 - z0.
+    Names may be those of the suite (`features.`, `head.`) or of torchvision, with `fc` or `classifier` as the last
+    layer. A last layer with two outputs, the logits of a softmax, is converted exactly: z = z1 - z0.
 
     Raises:
-        DataError: where the file is not a state dict, or its keys and shapes are not those of the backbone.
+        DataError: if the file is not a state dict, or its keys and shapes differ from those of the backbone.
     """
     try:
         content = torch.load(file, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch has a different error for each way in which a file can be wrong
+    except Exception as error:  # torch raises many kinds of errors for damaged files
         raise DataError(
-            f"{file} cannot be read as a state dict ({str(error).partition(chr(10))[0][:200]}): save it by "
-            "torch.save(model.state_dict(), FILE); files with whole models are never opened, they can run code"
+            f"{file} cannot be read as a state dict ({str(error).partition(chr(10))[0][:200]}): save it with "
+            "torch.save(model.state_dict(), FILE); files of whole models are not opened, because they can run code"
         ) from None
     state = _bare(_tensors(content, file))
     net = build_net(backbone)
@@ -54,9 +54,7 @@ def _tensors(content: object, file: Path) -> dict[str, torch.Tensor]:
         raise DataError(f"{file} holds {type(content).__name__}: a state dict expected, name -> tensor")
     other = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
     if other:
-        raise DataError(
-            f"{file}: {other[0]!r} is no tensor: a state dict expected, or one under the name {', '.join(INSIDE)}"
-        )
+        raise DataError(f"{file}: {other[0]!r} is not a tensor: a state dict expected, alone or in {', '.join(INSIDE)}")
     return {str(name): value for name, value in content.items()}
 
 
@@ -81,8 +79,8 @@ def _one_output(state: dict[str, torch.Tensor], file: Path) -> dict[str, torch.T
     outputs = len(weight) if weight is not None and weight.ndim == 2 else 1
     if outputs > 2:
         raise DataError(
-            f"{file}: its last layer has {outputs} outputs; one logit expected, or two classes. Keep the row of the "
-            "finding: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
+            f"{file}: its last layer has {outputs} outputs; one logit or two classes expected. Keep the row of the "
+            "label: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
         )
     if outputs == 2:
         both = ("head.1.weight", "head.1.bias")
@@ -91,21 +89,21 @@ def _one_output(state: dict[str, torch.Tensor], file: Path) -> dict[str, torch.T
 
 
 def _check(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], file: Path, backbone: str) -> None:
-    # The number of batches seen is not read in evaluation, nor with a momentum.
+    # `num_batches_tracked` is read neither in evaluation mode nor with a momentum.
     missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in state if name not in wanted]
     shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
     if not (missing or unexpected or shapes):
         return
-    text = [f"{file} is not a checkpoint of {backbone}:"]
-    text += [f"  missing: {name}{_near(name, unexpected)}" for name in missing[:SHOWN]]
-    text += [f"  not expected: {name}" for name in unexpected[:SHOWN]]
-    text += [
-        f"  {name}: {tuple(state[n].shape)}, {tuple(wanted[n].shape)} expected" for n in shapes[:SHOWN] for name in [n]
+    text = [
+        f"{file} is not a checkpoint of {backbone}:",
+        *(f"missing: {name}{_near(name, unexpected)}" for name in missing[:SHOWN]),
+        *(f"not expected: {name}" for name in unexpected[:SHOWN]),
+        *(f"{name}: {tuple(state[name].shape)}, {tuple(wanted[name].shape)} expected" for name in shapes[:SHOWN]),
+        f"in all {len(missing)} missing, {len(unexpected)} not expected, {len(shapes)} of another shape",
+        f"is --backbone right? known: {', '.join(BACKBONES)}",
     ]
-    text += [f"  in all {len(missing)} missing, {len(unexpected)} not expected, {len(shapes)} of another shape"]
-    text += [f"  is --backbone right? known: {', '.join(BACKBONES)}"]
-    raise DataError("\n".join(text))
+    raise DataError("\n  ".join(text))
 
 
 def _near(name: str, others: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""From two importances to a mask in [0, 1] per parameter (SWiFT, Eq. 9 and the paragraph before it)."""
+"""Masks in [0, 1] for each parameter from two importances (SWiFT, Eq. 9 and the paragraph before it)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Scaling:
     high: float = 95.0
     """The percentiles that become 0 and 1."""
     scope: Literal["tensor", "module", "global"] = "tensor"
-    """What is scaled together: a parameter tensor, weight and bias of a module, or everything."""
+    """The unit that is scaled together: a parameter tensor, the parameters of a module, or the whole network."""
     constant: Literal["raw", "zero", "neutral"] = "raw"
-    """The ratio where all importances of a unit are equal: of the raw values, 0, or 1."""
+    """The ratio if all importances of a unit are equal: that of the raw values, 0, or 1."""
 
 
 def min_max(values: Tensor) -> Tensor:
-    """Scale a tensor to [0, 1]; one whose entries are all equal (a scalar bias) is returned as it is.
+    """Scale a tensor to [0, 1]; return it unchanged if all its entries are equal, as in a bias with one entry.
 
-    SWiFT's public code does so, per parameter tensor; BMFT's divides 0 by 0 there.
+    The public code of SWiFT does the same for each parameter tensor; that of BMFT divides 0 by 0 then.
     """
     low, high = values.min(), values.max()
     return values if low == high else (values - low) / (high - low + TINY)
@@ -41,7 +41,7 @@ def min_max(values: Tensor) -> Tensor:
 def scaled(values: Tensor, scaling: Scaling) -> Tensor:
     """Scale the importances (n,) of one unit: to [0, 1], to z-scores (unbiased std), or between two percentiles.
 
-    What lies outside the percentiles becomes 0 or 1. Equal importances are returned as they are.
+    Values outside the percentiles become 0 or 1. Equal importances are returned unchanged.
     """
     if scaling.normalise == "minmax" or values.min() == values.max():
         return min_max(values)
@@ -53,12 +53,12 @@ def scaled(values: Tensor, scaling: Scaling) -> Tensor:
 
 
 def importance_ratio(bias: Importance, prediction: Importance, scaling: Scaling | None = None) -> dict[str, Tensor]:
-    """Return r = scaled(bias) / (scaled(prediction) + 1e-10) for each parameter, 1e-10 with the divisor's sign.
+    """Return r = scaled(bias) / (scaled(prediction) + 1e-10) for each parameter; 1e-10 has the sign of the divisor.
 
-    Quantiles and hard masks rank r: tanh(r) is exactly 1 in float32 from r = 9.02 on.
+    Quantiles and hard masks rank r rather than tanh(r), which is exactly 1 in float32 from r = 9.02 on.
 
     Raises:
-        NonFinite: naming the parameter, if an importance is NaN or infinite.
+        NonFinite: with the name of the parameter, if an importance is NaN or infinite.
     """
     scaling = scaling or Scaling()
     ratio: dict[str, Tensor] = {}
@@ -89,7 +89,7 @@ def soft_mask(ratio: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def hard_mask(ratio: dict[str, Tensor], rate: float, names: Iterable[str]) -> dict[str, Tensor]:
-    """Return a 0/1 mask: 1 for the round(rate * n) largest r over the n entries of `names` together, 0 elsewhere.
+    """Return a mask that is 1 for the round(rate * n) largest r among the n entries of `names` together, else 0.
 
     Ties are broken by position, so that the count is exact.
     """
@@ -104,10 +104,10 @@ def hard_mask(ratio: dict[str, Tensor], rate: float, names: Iterable[str]) -> di
 def random_mask(
     net: nn.Module, rng: torch.Generator, kind: Literal["uniform", "reference"] = "uniform"
 ) -> dict[str, Tensor]:
-    """Return a mask of U(0, 1) per entry (SWiFT, Table 6), or of Gaussians put through ratio and tanh, as its code."""
+    """Return a mask of U(0, 1) noise (SWiFT, Table 6), or tanh of the ratio of Gaussians, as in its code."""
 
     def drawn(draw: Callable[..., Tensor]) -> dict[str, Tensor]:
-        # On the CPU, whose generator it is: the same noise whatever the device.
+        # The generator is of the CPU, so the noise does not depend on the device.
         return {name: draw(p.shape, generator=rng).to(p.device) for name, p in net.named_parameters()}
 
     if kind == "uniform":
@@ -119,9 +119,9 @@ def random_mask(
 def mask_displacement(
     mask: Mapping[str, Tensor], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
 ) -> dict[str, float]:
-    """Return, per tensor, the correlation of the mask with how far each entry moved; NaN where either is constant.
+    """Return, for each tensor, the correlation of the mask with the distance that each entry moved.
 
-    A mask that Adam cancels leaves no trace in the displacements.
+    NaN if either is constant. The correlation is near 0 if Adam cancels the mask.
     """
     facts = {}
     for name, values in mask.items():
@@ -133,7 +133,7 @@ def mask_displacement(
 
 
 def mask_summary(mask: dict[str, Tensor]) -> dict[str, dict[str, float]]:
-    """Return mean, 5th, 50th and 95th percentile and the share above 0.9 of each tensor, for the log."""
+    """Return mean, 5th, 50th and 95th percentile and share above 0.9 of each tensor, for the log."""
     facts = {}
     for name, values in mask.items():
         flat, last = values.flatten().sort().values, values.numel() - 1

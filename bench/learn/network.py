@@ -37,7 +37,7 @@ def build_net(backbone: str, *, weights: str = "none") -> Net:
 
     Raises:
         UnknownName: on an unknown backbone.
-        DataMissing: where the ImageNet weights are not in TORCH_HOME.
+        DataMissing: if the ImageNet weights are not in TORCH_HOME.
     """
     if backbone == "small":
         net = Net(*small())
@@ -50,7 +50,7 @@ def build_net(backbone: str, *, weights: str = "none") -> Net:
 
 
 def imagenet_weights(backbone: str) -> tuple[str, Path]:
-    """Return the address of torchvision's ImageNet weights, and where in TORCH_HOME they are read."""
+    """Return the address of torchvision's ImageNet weights, and their file in TORCH_HOME."""
     from bench.learn._torchvision_without_operators import models
 
     url = getattr(models, TORCHVISION[backbone]).DEFAULT.url
@@ -66,12 +66,12 @@ def _torchvision(backbone: str, weights: str) -> tuple[nn.Module, int]:
         if not file.is_file():
             raise DataMissing(
                 f"ImageNet weights {file}",
-                get_it=f"`bench prepare` fetches {url} where there is a network; else copy it into that folder "
+                get_it=f"`bench prepare` downloads {url} if there is a network; otherwise copy it into that folder "
                 '(or set TORCH_HOME), or set weights = "none" in the task to train from scratch.',
             )
         model.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"))
-    # The last linear layer is `fc` (ResNet) or the end of `classifier`. EfficientNet's own dropout before it
-    # stays inside the extractor, as in the public code of SWiFT.
+    # The last linear layer is `fc` (ResNet) or the last of `classifier`. The dropout of EfficientNet before it stays in
+    # the extractor, as in the public code of SWiFT.
     if hasattr(model, "fc"):
         width, model.fc = model.fc.in_features, nn.Identity()
     elif isinstance(model.classifier, nn.Sequential):

@@ -1,4 +1,4 @@
-"""The logits of a model on a set. Only the harness predicts on test sets; methods never see one."""
+"""Logits of a model on a set. Only the harness predicts on test sets; methods cannot access them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def predict(net: nn.Module, split: Split, log: Callable[..., None] | None = None
 
     Raises:
         BatchTooLarge: see `bench.learn.chunks.run_in_chunks`.
-        PluginBroken: where the model does not return one logit per image.
-        NonFinite: where a logit is NaN or infinite.
+        PluginBroken: if the model does not return one logit per image.
+        NonFinite: if a logit is NaN or infinite.
     """
     net.eval()
     what, one = f"predictions on {split.name}", partial(_logits, net)

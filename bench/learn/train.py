@@ -1,4 +1,4 @@
-"""The one training loop: pre-training and every method that trains weights call `finetune`."""
+"""The training loop, which pre-training and every method that trains weights use."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
 
 
 def make_optimiser(recipe: Recipe, parameters: Sequence[nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    """The fine-tuning optimiser of the recipe; Adam without weight decay, SGD with it (SWiFT's public code)."""
+    """Return the fine-tuning optimiser of the recipe: Adam without, or SGD with weight decay (SWiFT's public code)."""
     if recipe.optimiser == "adam":
         return torch.optim.Adam(parameters, lr=lr)
     return torch.optim.SGD(parameters, lr=lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
@@ -64,11 +64,11 @@ def make_optimiser(recipe: Recipe, parameters: Sequence[nn.Parameter], lr: float
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How `finetune` trains, where a method departs from the usual way.
+    """Options of `finetune` that few methods need.
 
-    A frozen extractor is in evaluation mode and its features are cached if it has few augmentations (`cache`);
-    `extractor="train"` lets its BatchNorm statistics move, as in the public code of SWiFT (D13). A frozen head keeps
-    its dropout, as there (D14), unless `head="eval"`. `mask` multiplies the gradients (Eq. 11) or, with
+    A frozen extractor is in evaluation mode, and its features are cached (`cache`) if the split has few augmentations;
+    with `extractor="train"` its BatchNorm statistics move, as in the public code of SWiFT (D13). A frozen head keeps
+    its dropout, as in that code (D14), unless `head="eval"`. `mask` multiplies the gradients (Eq. 11) or, with
     `apply="update"`, the whole update.
     """
 
@@ -76,15 +76,15 @@ class Training:
     """Name of a parameter -> factors in [0, 1] of its shape."""
     apply: Literal["gradient", "update"] = "gradient"
     optimiser: torch.optim.Optimizer | None = None
-    """None: that of the recipe."""
+    """None: the optimiser of the recipe."""
     schedule: Literal["constant", "cosine"] | None = None
-    """A cosine lets the learning rate fall to 0; None: that of the recipe."""
+    """A cosine lets the learning rate fall to 0; None: the schedule of the recipe."""
     cache: bool = True
     augment: bool = True
     extractor: Literal["eval", "train"] = "eval"
     head: Literal["train", "eval"] = "train"
     after_epoch: Callable[[float], None] | None = None
-    """Called with the mean loss of each epoch; it may read the network, but must restore its modes."""
+    """Called with the mean loss of each epoch. It may use the network, but must restore its modes."""
     checkpoint: Checkpoint | None = None
 
 
@@ -100,12 +100,12 @@ def finetune(
     stage: str = "finetune",
     how: Training | None = None,
 ) -> nn.Module:
-    """Train parts of a network in place for some epochs over a split, augmented, and return it.
+    """Train parts of a network in place for some epochs over an augmented split, and return the network.
 
-    A step whose loss is undefined on the batch is left out. `how` has the rarer choices.
+    A step is skipped if its loss is undefined on the batch. `how` has the options that few methods need.
 
     Raises:
-        NonFinite: after an epoch that left a parameter or buffer NaN or infinite.
+        NonFinite: if a parameter or buffer is NaN or infinite after an epoch.
     """
     how, data = how or Training(), run.split(split)
     names = {name: p for part in train for name, p in net.get_submodule(part).named_parameters(prefix=part)}
@@ -149,7 +149,7 @@ def finetune(
 
 
 def _prepare(net: nn.Module, names: Mapping[str, nn.Parameter], train: Sequence[Part], how: Training) -> None:
-    """Give parameters their gradients, and the parts of the network their modes."""
+    """Set which parameters require gradients, and the mode of each part of the network."""
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(name in names)
     net.train()
@@ -161,7 +161,7 @@ def _prepare(net: nn.Module, names: Mapping[str, nn.Parameter], train: Sequence[
 
 @dataclass
 class _Passes:
-    """The forward and backward pass of a batch, with cached features or in chunks that fit into memory."""
+    """The forward and backward pass of a batch, with cached features or in chunks that fit in memory."""
 
     run: Run
     net: nn.Module
@@ -170,11 +170,11 @@ class _Passes:
     optimiser: torch.optim.Optimizer
     stage: str
     still: bool
-    """Whether the extractor stays as it is, so that its passes need no gradient."""
+    """Whether the extractor does not change, so that its passes need no gradient."""
     frozen: FrozenFeatures | None = None
 
     def pull_back(self, index: Tensor, augmentation: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Set the gradients of one batch; return its logits (B,) and its loss, None where that is undefined."""
+        """Set the gradients of one batch; return its logits (B,) and its loss, None if the loss is undefined."""
         y, a = self.data.y[index], self.data.a[index]
         if self.frozen is not None:
             z = self.net.get_submodule("head")(self.frozen(index, augmentation)).squeeze(1)
@@ -220,22 +220,22 @@ def _step(
 
 
 def require_finite(net: nn.Module, where: str) -> None:
-    """Raise NonFinite naming the first parameter or buffer with a NaN or infinite entry."""
+    """Raise NonFinite with the name of the first parameter or buffer that has a NaN or infinite entry."""
     for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise NonFinite(f"{name} is not finite after {where}")
 
 
 class _Position:
-    """The next step of a training: epoch, batch, and the random state of order, augmentation and dropout."""
+    """The next step of a training: epoch, batch, and the random states for order, augmentation and dropout."""
 
     def __init__(self, draws: torch.Generator) -> None:
         self.draws, self.order = draws, draws.get_state()
         self.epoch = self.batch = 0
 
     def start(self, epoch: int) -> int:
-        """Note that an epoch starts; return its first batch, which is not 0 where the epoch is resumed."""
-        # All draws of an epoch come before its first batch: the state here and a number say where it stands.
+        """Start an epoch and return its first batch, which is not 0 if the epoch is resumed."""
+        # All draws of an epoch are made before its first batch, so this state and the batch number define the position.
         self.order = self.draws.get_state()
         first = self.batch if epoch == self.epoch else 0
         self.epoch, self.batch = epoch, first
@@ -251,22 +251,21 @@ class _Position:
 
 
 class _Facts:
-    """What a cell's record says of one stage of training."""
+    """The facts that the record of a cell holds about one stage of training."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
         self.epoch: list[float] = []
-        self.undefined_terms = self.single_class_batches = self.skipped_steps = self.steps = 0
+        counted = ("steps", "skipped_steps", "undefined_proxy_terms", "single_class_batches")
+        self.counts = dict.fromkeys(counted, 0)
         self.largest_logit = 0.0
 
     def add(self, z: Tensor, y: Tensor, a: Tensor, value: Tensor | None) -> None:
-        self.undefined_terms += 2 - defined_terms(y, a)
-        self.single_class_batches += int(y.min() == y.max())
+        self.counts["steps" if value is not None else "skipped_steps"] += 1
+        self.counts["undefined_proxy_terms"] += 2 - defined_terms(y, a)
+        self.counts["single_class_batches"] += int(y.min() == y.max())
         self.largest_logit = max(self.largest_logit, float(z.detach().abs().max()))
-        if value is None:
-            self.skipped_steps += 1
-        else:
-            self.steps += 1
+        if value is not None:
             self.epoch.append(float(value.detach()))
 
     def close_epoch(self) -> None:
@@ -280,11 +279,4 @@ class _Facts:
         vars(self).update(state_dict)
 
     def summary(self) -> dict[str, object]:
-        return {
-            "loss": self.losses,
-            "steps": self.steps,
-            "skipped_steps": self.skipped_steps,
-            "undefined_proxy_terms": self.undefined_terms,
-            "single_class_batches": self.single_class_batches,
-            "largest_logit": self.largest_logit,
-        }
+        return {"loss": self.losses, **self.counts, "largest_logit": self.largest_logit}

@@ -1,10 +1,10 @@
-"""The clustered bootstrap: how far a metric moves when other patients of the same hospital are tested.
+"""The clustered bootstrap: how much a metric varies over samples of patients from the same hospital.
 
-Patients are drawn with replacement, as many as there are, each with all of their images (Field & Welsh, Bootstrapping
+As many patients as the set has are drawn with replacement, each with all of their images (Field & Welsh, Bootstrapping
 clustered data, JRSS B 69, 2007), because images of one patient are not independent. Every model of a set is scored on
-the same draws, so that differences between models are paired. The models stay as they are: an interval covers other
-patients of the same kind, but not another training (the test over folds does) and not another hospital. A gap is an
-absolute value and cannot fall below zero: near zero its intervals are rough.
+the same draws, so that differences between models are paired. The trained models are fixed: an interval covers other
+patients from the same population, but not another training (which the test over folds covers) and not another hospital.
+A gap is an absolute value and cannot be negative, so that its intervals are inaccurate near zero.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from bench.score.threshold import predicted_positive
 
 DRAWS = 2000
 _AT_ONCE = 2_000_000
-# Weights held at a time. With fewer, calls of NumPy take longer than what they add up; with more, memory is slow.
+"""Weights in memory at a time. With fewer, the overhead of NumPy calls dominates; with more, memory access does."""
 _NARROW = 2**15 - 1
-# Up to here halves of images are counted in 16 bits, which takes half as long.
+"""Largest count of half images that fits in 16 bits, which takes half the time of 32 bits."""
 _EXACT = 2**24
-# Up to here whole numbers are the same in float32.
+"""Largest number up to which float32 represents all whole numbers exactly."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What all models of a set are scored on, each (N,): labels in {0, 1}, groups in 0..G-1, patients in 0..P-1."""
+    """The images of a set, for all models: labels in {0, 1}, groups in 0..G-1 and patients in 0..P-1, each (N,)."""
 
     y: np.ndarray
     a: np.ndarray
@@ -43,12 +43,12 @@ class Sample:
 
     @property
     def patients(self) -> int:
-        """How many patients there are."""
+        """Number of patients."""
         return int(self.patient.max()) + 1
 
 
 class Interval(NamedTuple):
-    """Percentile interval of 95 %, two-sided p and standard error from the `draws` in which all rates are defined."""
+    """95 % percentile interval, two-sided p and standard error, from the `draws` in which all rates are defined."""
 
     low: float
     high: float
@@ -68,16 +68,16 @@ def replicates(
 ) -> np.ndarray:
     """Return metrics of models on bootstrap samples of the patients, (models, metrics, draws).
 
-    A value is NaN where a rate has no image. A group that lacks a class in the sample itself enters neither `min_auc`
-    nor `gap_auc`, as outside the bootstrap; one that lacks a class in a draw alone makes both NaN there.
+    A value is NaN if a rate has no images. A group that lacks a class in the whole sample is ignored by `min_auc` and
+    `gap_auc`, as outside the bootstrap; if it lacks a class only in a draw, both are NaN in this draw.
 
     Args:
-        sample: what all models are scored on.
-        logits: of each model, (N,).
+        sample: the images that all models are scored on.
+        logits: the logits (N,) of each model.
         metrics: names of metrics of `bench.score.definitions` that are `bootstrapped`.
-        seed: draws depend on it and on the number of patients alone.
-        draws: how many bootstrap samples are drawn.
-        watch: called with the number of draws that are done, and of all.
+        seed: the draws depend only on the seed and on the number of patients.
+        draws: number of bootstrap samples.
+        watch: called with the number of finished draws and the number of all draws.
 
     Raises:
         UsageError: on a metric that is not bootstrapped.
@@ -108,10 +108,10 @@ def interval(differences: np.ndarray) -> Interval:
     """Return interval, p and standard error of the bootstrapped differences (B,) of two models; NaN draws are left out.
 
     p is twice the smaller share of draws on either side of zero, each with one added, so that it is never 0 (Davison
-    & Hinkley, Bootstrap Methods and their Application, 1997). All is NaN where more than `LEVEL` of the draws are:
-    what is cut off could then lie in the draws that are lost.
+    & Hinkley, Bootstrap Methods and their Application, 1997). All values are NaN if more than `LEVEL` of the draws are
+    NaN, because the tails of the distribution could then be among the missing draws.
     """
-    kept = np.sort(differences[~np.isnan(differences)].round(12))  # what is equal must not differ by a binary digit
+    kept = np.sort(differences[~np.isnan(differences)].round(12))  # equal differences must not differ by rounding
     if len(kept) < (1 - LEVEL) * len(differences) or len(kept) < 2:
         return Interval(np.nan, np.nan, np.nan, np.nan, len(kept))
     low, high = np.quantile(kept, [LEVEL / 2, 1 - LEVEL / 2])
@@ -122,14 +122,14 @@ def interval(differences: np.ndarray) -> Interval:
 
 
 def _weights(generator: np.random.Generator, patients: int, draws: int) -> np.ndarray:
-    """How often each patient is in each draw, (P, draws)."""
+    """Return how often each patient is in each draw, (P, draws)."""
     drawn = generator.integers(patients, size=(draws, patients))
     cells = drawn * draws + np.arange(draws)[:, None]
     return np.bincount(cells.ravel(), minlength=patients * draws).reshape(patients, draws)
 
 
 class _Model:
-    """What a model's metrics are linear in, by patient: sorted and counted once, then weighted."""
+    """Counts of a model by patient, in which its metrics are linear: computed once, then weighted for each draw."""
 
     def __init__(self, sample: Sample, logit: np.ndarray, kind: type) -> None:
         self.sample, self.logit, self.kind = sample, logit, kind
@@ -137,7 +137,7 @@ class _Model:
 
     @cached_property
     def pooled(self) -> _Auc | None:
-        """The AUC of all images; sorted only where a metric reads it."""
+        """The AUC of all images; sorted only if a metric reads it."""
         return _Auc.of(self.sample, self.logit, np.ones(len(self.logit), dtype=bool), self.kind)
 
     @cached_property
@@ -148,9 +148,9 @@ class _Model:
 
 
 class _Drawn:
-    """A model under weights (P, B) of the patients, as metrics read it: see `bench.score.definitions.Scored`.
+    """A model with weights (P, B) of the patients, as metrics read it (see `bench.score.definitions.Scored`).
 
-    `images` (G, 2, B) are the counts of each group and class.
+    `images` (G, 2, B) has the number of images of each group and class.
     """
 
     def __init__(self, model: _Model, weights: np.ndarray, images: np.ndarray) -> None:
@@ -174,9 +174,9 @@ class _Drawn:
 
 
 def _counting(sample: Sample, chosen: np.ndarray, kind: type) -> Callable[[np.ndarray], np.ndarray]:
-    """Return how many of the chosen images are of each group and class, (G, 2, B), as a function of weights (P, B)."""
+    """Return a function from weights (P, B) to the number of chosen images of each group and class, (G, 2, B)."""
     code = (sample.a.astype(np.int64) * 2 + sample.y)[chosen]
-    # Sparse, and not only for its size: a product of dense matrices waits for threads on a busy machine.
+    # Sparse not only to save memory: a product of dense matrices waits for threads on a busy machine.
     matrix = _sparse(np.ones(len(code), kind), code, sample.patient[chosen], (2 * sample.groups, sample.patients))
     return lambda weights: (matrix @ weights).reshape(sample.groups, 2, -1).astype(float)
 
@@ -185,8 +185,9 @@ def _counting(sample: Sample, chosen: np.ndarray, kind: type) -> Callable[[np.nd
 class _Auc:
     """An AUC as a function of weights: for each run of positives, the weight of the negatives below it.
 
-    Positives between which no negative lies are a run; runs ascend. `runs` (K, P) has their positives, row k of
-    `steps` (K, P) the halves of negatives above run k - 1 and below run k: two of each, one on either side of a tie.
+    A run consists of positives without a negative between them; runs are in ascending order. `runs` (K, P) counts the
+    positives of each run. Row k of `steps` (K, P) counts half negatives above run k - 1 and below run k; each negative
+    has two halves, one on either side of a tie.
     """
 
     steps: csr_array
@@ -194,14 +195,14 @@ class _Auc:
 
     @classmethod
     def of(cls, sample: Sample, logit: np.ndarray, chosen: np.ndarray, kind: type) -> _Auc | None:
-        """The AUC of the chosen images; None where they lack a class."""
+        """Return the AUC of the chosen images; None if they lack a class."""
         y, score, patient = sample.y[chosen] == 1, logit[chosen], sample.patient[chosen]
         if y.all() or not y.any():
             return None
         order = np.argsort(score[y], kind="stable")
         places = np.concatenate([np.searchsorted(score[y][order], score[~y], side) for side in ("left", "right")])
         begins = np.zeros(np.count_nonzero(y) + 1, dtype=bool)
-        begins[places] = True  # a run, at the first positive above a negative
+        begins[places] = True  # a run begins at the first positive above a negative
         begins[0] = True
         run = np.cumsum(begins) - 1
         shape, halves = (int(run[-1]) + 1, sample.patients), np.ones(len(places), kind)
@@ -209,10 +210,10 @@ class _Auc:
         return cls(steps, _sparse(np.ones(len(order), kind), run[:-1], patient[y][order], shape))
 
     def __call__(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
-        """The AUC of each draw, (B,), of `images` (2, B) of each class; NaN where it lacks a class."""
+        """Return the AUC of each draw, (B,), given its `images` (2, B) of each class; NaN if a class is missing."""
         below, runs = self.steps @ weights, self.runs @ weights
         for before, here in pairwise(below):
-            here += before  # a row at a time: `cumsum` goes down the columns, one number after the other
+            here += before  # row by row, because `cumsum` goes down each column and is slower
         pairs = 2 * images.prod(axis=0)
         exact = np.float32 if pairs.max() <= _EXACT else np.float64
         with np.errstate(invalid="ignore"):

@@ -1,14 +1,14 @@
-"""The metrics, one function each, with title, kind and direction. A new metric is one more function in this file.
+"""The metrics: one function each, with title, kind and direction. A new metric is one more function in this file.
 
 `SR_g`, `TPR_g` and `FPR_g` are the selection, true positive and false positive rate of group g; dT = TPR_0 - TPR_1 and
-dF = FPR_0 - FPR_1. With more than two groups an absolute difference becomes the range, largest minus smallest. A rate
-without images is NaN, and so is every metric made of it: fairlearn takes 0 for it, which turns a missing group into
-a gap.
+dF = FPR_0 - FPR_1. With more than two groups, an absolute difference becomes the range, largest minus smallest. A rate
+without images is NaN, and so is every metric that depends on it. fairlearn takes 0 for it, which turns a missing group
+into a gap.
 
-The threshold that decides whether an image is predicted positive is part of a metric: a score of 0.5, or the threshold
-that was chosen on validation images and is carried to the other sets (see `bench.score.threshold`). Calibration is
-that of the score as it is: a loss that weighs the classes moves scores away from how often the finding is there, so
-compare methods, not the number itself.
+The threshold above which an image is predicted positive is part of a metric: a score of 0.5, or the threshold that was
+tuned on validation images and is used on all sets (see `bench.score.threshold`). Calibration is measured on scores as
+they are. A loss with class weights moves scores away from the frequency of the label, so compare calibration errors
+between methods rather than with zero.
 
 SWiFT prints no formula of equalised odds. The one surviving routine of its authors (vios-s/BMFT) halves the absolute
 signed sum, in which gaps of opposite sign cancel: `eodds_signed`. The headline `eodds` halves the sum of the absolute
@@ -32,7 +32,7 @@ Threshold = Literal["none", "0.5", "carried"]
 
 
 class Rates(NamedTuple):
-    """Rates of each group at one threshold, (G, ...), in 0..1; NaN where no image of a group counts for one."""
+    """Rates of each group at one threshold, (G, ...), in 0..1; NaN if a group has no images for a rate."""
 
     selection: np.ndarray
     tpr: np.ndarray
@@ -43,7 +43,7 @@ class Rates(NamedTuple):
 class Scored:
     """One model on one set, as the functions of metrics read it.
 
-    In the bootstrap, `rates`, `auc` and `aucs` have one more axis, the last, for its draws; the rest is not there.
+    In the bootstrap, `rates`, `auc` and `aucs` have a last axis for the draws, and the other fields are missing.
     """
 
     rates: Rates
@@ -65,34 +65,34 @@ Function = TypeVar("Function", bound=Callable[[Scored], Any])
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One entry of `METRICS`: all that the harness knows of a metric."""
+    """One entry of `METRICS`: everything that the harness knows about a metric."""
 
     name: str
     title: str
     kind: Kind
-    """How well a model does, how wrong it is, how far groups are apart, or how far scores are from frequencies."""
+    """Performance, error, difference between groups, or difference between scores and frequencies."""
     direction: Direction
-    """Which way is better; None: neither."""
+    """The direction that is better; None: neither."""
     says: str
     formula: str
     function: Callable[[Scored], Any]
-    """Its value, a number in plain Python or NumPy; NaN where it is undefined."""
+    """Returns its value, a number of Python or NumPy; NaN if it is undefined."""
     threshold: Threshold = "0.5"
-    """What a score must exceed for a positive prediction; "none": it reads no predictions."""
+    """The score above which an image is predicted positive; "none": the metric does not use predictions."""
     needs_attribute: bool = True
-    """Whether groups enter it: it is then suppressed together with their counts."""
+    """Whether it depends on groups; it is then suppressed together with their counts."""
     bootstrapped: bool = False
-    """Whether `function` also takes a `Scored` of the bootstrap."""
+    """Whether `function` also accepts a `Scored` of the bootstrap."""
     version: int = 1
-    """The `VERSION` in which it came, or its definition last changed."""
+    """The `VERSION` in which it was added or its definition last changed."""
 
 
 METRICS: dict[str, Metric] = {}
-"""Every metric by its name. Records, tables, `bench ls metrics` and `bench metrics --recompute` read this alone."""
+"""Every metric by name, for records, tables, `bench ls metrics` and `bench metrics --recompute`."""
 
 
 def define(title: str, kind: Kind, direction: Direction, **facts: Any) -> Callable[[Function], Function]:
-    """Enter a function into `METRICS`, under its own name; its docstring is what the metric says, then its formula.
+    """Enter a function into `METRICS` under its own name; its docstring holds the description, then the formula.
 
     `facts` are the fields of `Metric` that have defaults.
     """
@@ -234,7 +234,7 @@ def gap_calibration_error(of: Scored) -> Any:
 
 @define("SPD carried", "gap", "down", threshold="carried", version=2)
 def spd_carried(of: Scored) -> Any:
-    """Statistical parity difference at the threshold carried from validation.
+    """Statistical parity difference at the threshold tuned on validation.
 
     |SR_0 - SR_1|
     """
@@ -243,7 +243,7 @@ def spd_carried(of: Scored) -> Any:
 
 @define("EOdds carried", "gap", "down", threshold="carried", version=2)
 def eodds_carried(of: Scored) -> Any:
-    """Equalised odds at the threshold carried from validation: mean of the TPR and FPR gaps.
+    """Equalised odds at the threshold tuned on validation: mean of the TPR and FPR gaps.
 
     (|dT| + |dF|) / 2
     """
@@ -252,7 +252,7 @@ def eodds_carried(of: Scored) -> Any:
 
 @define("Min TPR carried", "score", "up", threshold="carried", version=2)
 def min_tpr_carried(of: Scored) -> Any:
-    """Lowest true positive rate of a group at the threshold carried from validation.
+    """Lowest true positive rate of a group at the threshold tuned on validation.
 
     min_g TPR_g
     """
@@ -260,18 +260,18 @@ def min_tpr_carried(of: Scored) -> Any:
 
 
 VERSION = max(entry.version for entry in METRICS.values())
-"""Stored with every cell as `metrics_version`. Who adds a metric or changes what one says gives it the next number."""
+"""Stored with every cell as `metrics_version`. A metric that is added or redefined gets the next number."""
 
 
 def metric(name: str) -> Metric:
-    """Return the entry of `METRICS` called `name`; raise UnknownName where there is none."""
+    """Return the entry of `METRICS` called `name`; raise UnknownName if there is none."""
     if name not in METRICS:
         raise UnknownName("metric", name, METRICS)
     return METRICS[name]
 
 
 def current(name: str, version: int) -> bool:
-    """Tell whether scores of a version hold a metric as it is defined today."""
+    """Return whether scores of a version contain a metric as it is defined today."""
     return METRICS[name].version <= version <= VERSION
 
 
@@ -280,5 +280,5 @@ def _range(values: np.ndarray) -> Any:
 
 
 def _signed(rates: np.ndarray) -> Any:
-    # A signed difference has a direction between two groups only.
+    # A signed difference is defined for two groups only.
     return rates[0] - rates[1] if len(rates) == 2 else np.nan

@@ -1,4 +1,4 @@
-"""Scores of one model on one set: every metric of `bench.score.definitions`, and counts and rates of each group."""
+"""Score one model on one set: every metric of `bench.score.definitions`, and counts and rates of each group."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from bench.score.definitions import METRICS, Rates, Scored
 from bench.score.threshold import carry, logit_of, predicted_positive
 
 VALIDATION = "val"
-"""The set on which the carried threshold is chosen."""
+"""The set on which the threshold is tuned."""
 BINS = 10
-"""Of the calibration error: scores in (0, 0.1], (0.1, 0.2], ..., (0.9, 1]."""
+"""Number of bins of the calibration error: scores in (0, 0.1], (0.1, 0.2], ..., (0.9, 1]."""
 
 
 def score_sets(
     sets: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], groups: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Score one model on its validation set and others, each (logit, y, a) as for `evaluate`, which says the rest."""
+    """Score one model on several sets, each (logit, y, a) as for `evaluate`; the threshold is tuned on "val"."""
     logit, y, _ = sets[VALIDATION]
     threshold = carry(logit, y)
     return {name: evaluate(*arrays, groups, threshold) for name, arrays in sets.items()}
@@ -36,22 +36,22 @@ def evaluate(
         y: labels in {0, 1}, (N,).
         a: groups in 0..G-1, (N,).
         groups: names of the G >= 2 groups.
-        threshold: the carried score in 0..1; without one, metrics at the carried threshold are NaN.
+        threshold: the score in 0..1 that was tuned on validation; without it, metrics at this threshold are NaN.
 
     Returns:
-        Plain numbers. `degenerate` means that every image is predicted as the same class.
+        Numbers of Python. `degenerate` means that every image is predicted as the same class.
 
     Raises:
         NonFinite: on a NaN or infinite logit.
         DataInvalid: on unequal shapes, or labels or groups outside their range.
     """
     logit, positive, group = _checked(logit, y, a, groups)
-    # One sort serves all AUCs and the calibration errors.
+    # One sort for all AUCs and calibration errors.
     order = np.argsort(logit, kind="stable")
     logit, positive, group = logit[order], positive[order], group[order]
-    counts = {"0.5": _counts(logit, positive, group, len(groups), 0.5)}
-    counts["carried"] = _counts(logit, positive, group, len(groups), threshold)
-    half, carried = _rates(counts["0.5"]), _rates(counts["carried"])
+    counts = _counts(logit, positive, group, len(groups), 0.5)
+    counts_carried = _counts(logit, positive, group, len(groups), threshold)
+    half, carried = _rates(counts), _rates(counts_carried)
     if np.isnan(threshold):
         carried = Rates(*np.full((3, len(groups)), np.nan))
     aucs = np.array([auc_of_sorted(logit[group == g], positive[group == g]) for g in range(len(groups))])
@@ -61,32 +61,25 @@ def evaluate(
         name: Scored(rates, pooled, defined, calibration, logit, positive, group)
         for name, rates in (("none", half), ("0.5", half), ("carried", carried))
     }
-    images, by_class = counts["0.5"].sum(axis=(1, 2)), counts["0.5"].sum(axis=2)
-    table = {
-        name: {
-            "n": int(images[g]),
-            "positives": int(by_class[g, 1]),
-            "negatives": int(by_class[g, 0]),
-            "true_positives": int(counts["0.5"][g, 1, 1]),
-            "false_positives": int(counts["0.5"][g, 0, 1]),
-            "selection_rate": float(half.selection[g]),
-            "tpr": float(half.tpr[g]),
-            "fpr": float(half.fpr[g]),
-            "auc": float(aucs[g]),
-            "calibration_error": float(calibration[g]),
-            "selection_rate_carried": float(carried.selection[g]),
-            "tpr_carried": float(carried.tpr[g]),
-            "fpr_carried": float(carried.fpr[g]),
-        }
-        for g, name in enumerate(groups)
+    by_class = counts.sum(axis=2)
+    columns = {
+        "n": by_class.sum(axis=1),
+        "positives": by_class[:, 1],
+        "negatives": by_class[:, 0],
+        "true_positives": counts[:, 1, 1],
+        "false_positives": counts[:, 0, 1],
+        **dict(zip(("selection_rate", "tpr", "fpr"), half, strict=True)),
+        "auc": aucs,
+        "calibration_error": calibration,
+        **dict(zip(("selection_rate_carried", "tpr_carried", "fpr_carried"), carried, strict=True)),
     }
     return {
         **{name: float(metric.function(at[metric.threshold])) for name, metric in METRICS.items()},
         "threshold_carried": float(threshold),
-        "degenerate": _one_class(counts["0.5"]),
-        "degenerate_carried": not np.isnan(threshold) and _one_class(counts["carried"]),
+        "degenerate": _one_class(counts),
+        "degenerate_carried": not np.isnan(threshold) and _one_class(counts_carried),
         "n": int(logit.size),
-        "groups": table,
+        "groups": {name: {key: column[g].item() for key, column in columns.items()} for g, name in enumerate(groups)},
     }
 
 
@@ -107,11 +100,11 @@ def _one_class(counts: np.ndarray) -> bool:
 
 
 def _calibration(logit: np.ndarray, y: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    """Expected calibration error (G,) of ascending logits (Naeini et al. 2015); NaN without images."""
+    """Return the expected calibration error (G,) of ascending logits (Naeini et al. 2015); NaN without images."""
     with np.errstate(over="ignore", invalid="ignore"):
         score = 1 / (1 + np.exp(-logit.astype(float)))
         cells = group * BINS + np.searchsorted(_EDGES, logit, side="left")
-        # Apart, and of sorted logits: the order of the images does not move the last bit.
+        # Summed separately and over sorted logits, so that the order of the images does not change the last bit.
         hits, sums = (np.bincount(cells, weights, groups * BINS).reshape(-1, BINS) for weights in (y, score))
         return np.abs(hits - sums).sum(axis=1) / np.bincount(group, minlength=groups)
 
@@ -120,9 +113,9 @@ _EDGES = np.array([logit_of(edge / BINS) for edge in range(1, BINS)])
 
 
 def auc_of_sorted(score: np.ndarray, y: np.ndarray) -> float:
-    """Area under the ROC curve of ascending `score` (N,) and `y` (N,) in {0, 1}; NaN with one class.
+    """Return the area under the ROC curve of ascending `score` (N,) and `y` (N,) in {0, 1}; NaN with one class.
 
-    The rank-sum form, ties at their middle rank: (R+ - n+(n+ + 1)/2) / (n+ n-).
+    The rank-sum form with middle ranks for ties: (R+ - n+(n+ + 1)/2) / (n+ n-).
     """
     n_positive = int(y.sum())
     n_negative = len(y) - n_positive

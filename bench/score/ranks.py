@@ -1,7 +1,7 @@
-"""Methods over many tasks: do they differ at all (Friedman), which pairs (Nemenyi), which from Baseline (Wilcoxon).
+"""Compare methods over many tasks: all of them (Friedman), pairs (Nemenyi), and each with Baseline (Wilcoxon).
 
-After Demšar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006). A block is what all methods
-were scored on: a task, backbone and test set. The tests take blocks for independent of each other.
+The procedure is that of Demšar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006). A block
+is a task, backbone and test set on which all methods were scored. The tests assume that blocks are independent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.score.statistics import LEVEL
 class Friedman(NamedTuple):
     """Mean rank of each method (1 is best), the tie-corrected chi-squared of the ranks, and its p.
 
-    p is NaN where nothing can be tested: with fewer than two blocks, or where all methods tie in all blocks.
+    p is NaN if nothing can be tested: with fewer than two blocks, or if all methods tie in all blocks.
     """
 
     ranks: list[float]
@@ -31,13 +31,18 @@ class Friedman(NamedTuple):
 def friedman(values: ArrayLike, direction: Literal["up", "down"]) -> Friedman:
     """Rank the methods within each block and test whether their mean ranks differ by more than chance.
 
-    `values` (B, K), finite, B blocks by K methods; `direction` says which way is better. Ties share their middle
-    rank. k - 1 degrees of freedom: rough with fewer than ten blocks.
+    `values` (B, K) must be finite, with B blocks and K methods; `direction` is the one that is better. Ties get their
+    middle rank. The chi-squared distribution with K - 1 degrees of freedom is inaccurate with fewer than ten blocks.
 
     Raises:
         UsageError: with fewer than three methods, no block, or a value that is not finite.
     """
-    ranks = _ranks(values, direction)
+    table = np.asarray(values, dtype=float)
+    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 3:
+        raise UsageError(f"values of shape {table.shape}: blocks by three or more methods expected")
+    if not np.isfinite(table).all():
+        raise UsageError(f"{int((~np.isfinite(table)).sum())} values are not finite: leave out the method or the block")
+    ranks = stats.rankdata(-table if direction == "up" else table, axis=1)
     blocks, k = ranks.shape
     mean = ranks.mean(axis=0)
     counts = [np.unique(block, return_counts=True)[1] for block in ranks]
@@ -50,13 +55,16 @@ def friedman(values: ArrayLike, direction: Literal["up", "down"]) -> Friedman:
 
 
 def critical_difference(methods: int, blocks: int, level: float = LEVEL) -> float:
-    """Mean ranks further apart than this differ (Nemenyi): q sqrt(k (k + 1) / (6 B)), q the studentised range / √2."""
+    """Return the difference of mean ranks from which on methods differ (Nemenyi).
+
+    It is q sqrt(k (k + 1) / (6 B)), where q is the quantile of the studentised range divided by √2.
+    """
     q = float(stats.studentized_range.isf(level, methods, np.inf)) / np.sqrt(2)
     return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
 
 def cliques(ranks: Sequence[float], difference: float) -> list[tuple[float, float]]:
-    """Best and worst rank of each largest set of two or more methods that lie within `difference` of each other."""
+    """Return the best and worst rank of each maximal set of two or more methods within `difference` of each other."""
     order = sorted(ranks)
     runs = [(low, max(rank for rank in order if rank - low <= difference)) for low in order]
     found: list[tuple[float, float]] = []
@@ -68,15 +76,15 @@ def cliques(ranks: Sequence[float], difference: float) -> list[tuple[float, floa
 
 
 def signed_rank(values: ArrayLike, reference: ArrayLike) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test of paired blocks, both (B,), exact whatever the ties.
+    """Return the two-sided p of Wilcoxon's signed-rank test of paired blocks, both (B,), exact also with ties.
 
-    Differences of 0 take ranks and have no sign (Pratt 1959); p is 1 where all are 0, NaN without blocks or on a value
-    that is not finite. Differences are rounded to 9 decimals: those of equal decimals are not equal in binary.
+    Differences of 0 are ranked but have no sign (Pratt 1959). p is 1 if all are 0, and NaN without blocks or if a value
+    is not finite. Differences are rounded to 9 decimals, because equal decimal differences may differ in binary.
     """
     differences = np.round(np.asarray(values, dtype=float) - np.asarray(reference, dtype=float), 9)
     if not differences.size or not np.isfinite(differences).all():
         return float("nan")
-    # Middle ranks are multiples of a half: doubled, they can be counted.
+    # Middle ranks are multiples of one half, so doubled ranks are whole numbers.
     doubled = np.rint(2 * stats.rankdata(np.abs(differences))).astype(int)
     kept, signs = doubled[differences != 0], differences[differences != 0]
     ways = np.ones(1)
@@ -85,12 +93,3 @@ def signed_rank(values: ArrayLike, reference: ArrayLike) -> float:
     total, positive = int(kept.sum()), int(kept[signs > 0].sum())
     tail = min(positive, total - positive)
     return float(min(1.0, 2 * ways[: tail + 1].sum() / ways.sum()))
-
-
-def _ranks(values: ArrayLike, direction: Literal["up", "down"]) -> np.ndarray:
-    table = np.asarray(values, dtype=float)
-    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 3:
-        raise UsageError(f"values of shape {table.shape}: blocks by three or more methods expected")
-    if not np.isfinite(table).all():
-        raise UsageError(f"{int((~np.isfinite(table)).sum())} values are not finite: leave out the method or the block")
-    return stats.rankdata(-table if direction == "up" else table, axis=1)

@@ -1,8 +1,11 @@
-"""What five folds can say: mean and spread of one row, and whether a row differs from Baseline.
+"""Statistics over folds: mean and spread of a row, and whether a row differs from Baseline.
 
-The folds are not independent. Their training sets overlap, and on an out-of-distribution set all of them are
-scored on the same images. So the spread is that of retraining, not of other patients, and the plain paired
-t-test takes it for more evidence than it is: its variance is widened as Nadeau & Bengio (2003) do.
+Folds are not independent: their training sets overlap, and on an out-of-distribution set all of them are scored on the
+same images. The spread therefore measures retraining, not other patients, and a plain paired t-test would overstate the
+evidence. Its variance is corrected as in Nadeau & Bengio (2003).
+
+A minimum detectable effect is the difference that a two-sided test at `LEVEL` finds with probability `POWER`, before
+any adjustment for several methods.
 """
 
 from __future__ import annotations
@@ -11,17 +14,18 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtr
+from scipy.special import nctdtrinc, ndtri, stdtr, stdtrit
 
 LEVEL = 0.05
-"""Adjusted p below which a difference counts as separable."""
-
+"""Adjusted p below which a difference is called separable."""
+POWER = 0.8
+"""Probability with which a minimum detectable effect is found."""
 NO_SPREAD = 1e-9
-"""Smaller than any step that a metric of fewer than a billion images can take: what is left is rounding."""
+"""Smaller than any step of a metric of fewer than a billion images, so that smaller spreads are rounding errors."""
 
 
 class Summary(NamedTuple):
-    """Mean and sample standard deviation (ddof 1) of the `n` finite values; NaN where too few are."""
+    """Mean and sample standard deviation (ddof 1) of the `n` finite values; NaN if there are too few."""
 
     mean: float
     std: float
@@ -29,7 +33,7 @@ class Summary(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A row against Baseline: mean paired difference over `n` shared folds, t, two-sided p; NaN if untestable."""
+    """A row against Baseline: mean paired difference over `n` shared folds, t and two-sided p; NaN if untestable."""
 
     difference: float
     t: float
@@ -38,20 +42,21 @@ class Comparison(NamedTuple):
 
 
 def summary(values: ArrayLike) -> Summary:
-    """Mean and std (ddof 1) of the finite ones of `values`; the mean needs one of them, the std two."""
-    finite = _finite(values)
+    """Return mean and std (ddof 1) of the finite values; the mean needs at least one of them, the std two."""
+    numbers = np.asarray(values, dtype=float)  # None becomes NaN
+    finite = numbers[np.isfinite(numbers)]
     mean = float(finite.mean()) if finite.size else float("nan")
     std = float(finite.std(ddof=1)) if finite.size > 1 else float("nan")
     return Summary(mean, std, int(finite.size))
 
 
 def paired(values: ArrayLike, baseline: ArrayLike, folds: int | None = None) -> Comparison:
-    """Corrected resampled t-test of `values` minus `baseline`, fold by fold (Nadeau & Bengio 2003).
+    """Return the corrected resampled t-test of `values` minus `baseline`, fold by fold (Nadeau & Bengio 2003).
 
-    Both (K,), NaN where a fold is missing; only folds finite in both count. `folds` is how many the data were
-    split into (default K), so that test/train = 1/(folds - 1) and t = mean / sqrt((1/n + 1/(folds - 1)) var),
-    n - 1 degrees of freedom. p is NaN with fewer than two shared folds, and where a difference other than zero
-    is the same in every fold: a spread of zero is no measure of spread. It is 1 where every difference is 0.
+    Both are (K,), with NaN for a missing fold; only folds that are finite in both are used. `folds` is the number of
+    folds of the data (default K), so that test/train = 1/(folds - 1) and t = mean / sqrt((1/n + 1/(folds - 1)) var)
+    with n - 1 degrees of freedom. p is NaN with fewer than two shared folds. If the difference is the same in every
+    fold, the spread cannot be estimated: p is then 1 if the difference is 0, else NaN.
     """
     differences = np.asarray(values, dtype=float) - np.asarray(baseline, dtype=float)
     mean, std, n = summary(differences)
@@ -66,7 +71,7 @@ def paired(values: ArrayLike, baseline: ArrayLike, folds: int | None = None) -> 
 
 
 def holm(p: ArrayLike) -> list[float]:
-    """Adjusted p of one family by Holm's step-down rule (Holm 1979); NaN stays NaN and is not counted."""
+    """Return the adjusted p of one family by Holm's step-down rule (Holm 1979); NaN stays NaN and is not counted."""
     raw = np.asarray(p, dtype=float)
     adjusted = np.full(raw.shape, np.nan)
     order = np.argsort(raw, kind="stable")[: np.count_nonzero(~np.isnan(raw))]
@@ -76,10 +81,35 @@ def holm(p: ArrayLike) -> list[float]:
 
 
 def separable(adjusted: float) -> bool:
-    """Whether an adjusted p supports a difference at `LEVEL`; NaN supports none."""
+    """Return whether an adjusted p supports a difference at `LEVEL`; NaN does not."""
     return bool(adjusted < LEVEL)
 
 
-def _finite(values: ArrayLike) -> np.ndarray:
-    numbers = np.asarray(values, dtype=float)  # None becomes NaN
-    return numbers[np.isfinite(numbers)]
+def from_error(error: float) -> float:
+    """Return the minimum detectable effect at a standard error: (z of 1 - LEVEL / 2 + z of POWER) error."""
+    return float((ndtri(1 - LEVEL / 2) + ndtri(POWER)) * error)
+
+
+def rate_gap(rate: float, n: int, m: int) -> float:
+    """Return the minimum detectable gap of the rates of two groups of `n` and `m` images, `rate` in both together.
+
+    Images are assumed to be independent. Both binomials are approximated by normal distributions (Fleiss, Levin & Paik,
+    Statistical Methods for Rates and Proportions, 2003, chapter 4). NaN without images, and if the rate is 0 or 1,
+    because its spread then cannot be estimated.
+    """
+    if min(n, m) < 1 or not 0 < rate < 1:
+        return float("nan")
+    return from_error(np.sqrt(rate * (1 - rate) * (1 / n + 1 / m)))
+
+
+def fold_difference(std: float, n: int, folds: int) -> float:
+    """Return the minimum detectable mean difference of `paired` over `n` of `folds` folds.
+
+    `std` (ddof 1) is that of the differences. The power follows from the noncentral t distribution with n - 1 degrees
+    of freedom; the other tail is negligible at this power. NaN with fewer than two folds, and if `std` is 0, because it
+    then does not measure the spread.
+    """
+    if n < 2 or folds < 2 or not std > NO_SPREAD:
+        return float("nan")
+    shift = nctdtrinc(n - 1, 1 - POWER, stdtrit(n - 1, 1 - LEVEL / 2))
+    return float(shift * std * np.sqrt(1 / n + 1 / (folds - 1)))

@@ -1,8 +1,8 @@
-"""The one rule for positive predictions, and the one for choosing a threshold on validation images.
+"""The rule for positive predictions, and the rule that tunes a threshold on validation images.
 
-A chosen threshold is carried to every other set, beside the fixed 0.5. The rule is that of Marcinkevics et al. 2022
-(i6092467/diff-bias-proxies): of the scores 0, 0.01, ..., 1 the first with the highest balanced accuracy. No test image
-enters it, but methods that read validation images have been fitted on those.
+The tuned threshold is used on every set, beside the fixed 0.5. The rule is that of Marcinkevics et al. 2022
+(i6092467/diff-bias-proxies): among the scores 0, 0.01, ..., 1, the first with the highest balanced accuracy. It uses no
+test images, but some methods were fitted on the validation images it uses.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ STEPS = 100
 
 
 def logit_of(score: float) -> float:
-    """Return the logit of a score in 0..1; that of 0.5 is exactly 0."""
+    """Return the logit of a score in 0..1; the logit of 0.5 is exactly 0."""
     if score in (0.0, 1.0):
         return math.inf if score else -math.inf
     return math.log(score / (1 - score))
 
 
 def predicted_positive(logit: np.ndarray, score: float = 0.5) -> np.ndarray:
-    """Return as booleans which images are predicted positive: those whose score is above `score`, never at it.
+    """Return as booleans which images are predicted positive: those whose score is strictly above `score`.
 
-    Logits are compared, so that no rounding of a sigmoid decides. No image is above a `score` of NaN.
+    Logits are compared, so that rounding of a sigmoid has no effect. No image is above a `score` of NaN.
     """
     return logit > logit_of(score)
 
@@ -32,10 +32,10 @@ def predicted_positive(logit: np.ndarray, score: float = 0.5) -> np.ndarray:
 def carry(logit: np.ndarray, y: np.ndarray) -> float:
     """Return the score in 0..1 with the highest balanced accuracy, from finite logits (N,) and labels (N,) in {0, 1}.
 
-    The first of equal ones is taken. NaN where a class is missing: there is no balanced accuracy then.
+    The first of equal scores is returned. NaN if a class is missing, because balanced accuracy is then undefined.
     """
     positive = np.asarray(y).astype(bool)
-    # For each image, how many scores of the grid lie below its own.
+    # For each image, the number of scores of the grid below its own score.
     passed = np.searchsorted(_GRID, np.asarray(logit, dtype=float), side="left")
     hits, alarms = (
         len(passed[rows]) - np.cumsum(np.bincount(passed[rows], minlength=STEPS + 2))[: STEPS + 1]
@@ -44,7 +44,7 @@ def carry(logit: np.ndarray, y: np.ndarray) -> float:
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return float("nan")
-    # Twice the balanced accuracy, less 1, times both counts: in whole numbers, equal accuracies are exactly equal.
+    # (2 * balanced accuracy - 1) * positives * negatives is a whole number, so equal accuracies are exactly equal.
     return int(np.argmax(hits * negatives - alarms * positives)) / STEPS
 
 

@@ -102,7 +102,9 @@ def _unpack(tar: tarfile.TarFile, meter: _Meter, folder: Path) -> dict[str, Any]
     if first is None or first.name != MANIFEST or first.type not in _REGULAR or first.size > MOST_TEXT:
         raise DataInvalid(f"not an export: its first member must be {MANIFEST}, of at most {MOST_TEXT} bytes")
     meter.left += first.size
-    manifest = _manifest(_content(tar, first))
+    opened = tar.extractfile(first)
+    assert opened is not None
+    manifest = _manifest(opened.read())
     table: dict[str, dict[str, Any]] = manifest["files"]
     missing = dict(table)
     while (member := _next(tar, meter)) is not None:
@@ -146,12 +148,6 @@ _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE)
 def _next(tar: tarfile.TarFile, meter: _Meter) -> tarfile.TarInfo | None:
     meter.left = _BLOCK
     return tar.next()
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    opened = tar.extractfile(member)
-    assert opened is not None
-    return opened.read()
 
 
 def _keep(tar: tarfile.TarFile, member: tarfile.TarInfo, sha256: str, target: Path) -> None:

@@ -56,10 +56,7 @@ def export_task(settings: Settings, out: Path | None, *, predictions: bool = Fal
         NotWritten: if the folder cannot be written or the disk is full.
     """
     if predictions and min_cell:
-        raise UsageError(
-            "--with-predictions exports label and group of every image, which --min-cell is meant to suppress: "
-            "leave out one of the two"
-        )
+        raise UsageError("--with-predictions and --min-cell exclude each other: predictions reveal counts of groups")
     results = read(settings, min_cell=min_cell)
     if not results.cells:
         raise BenchError(f"no results of {results.task.name}: `{results.line(['all'])}` makes them")

@@ -176,13 +176,10 @@ def together(sites: Sites, results: Mapping[str, Results]) -> list[Together]:
         FileNotFoundError: if the predictions of a site are not available.
     """
     cells = {name: _by_cell(site) for name, site in sites.items()}
-    info = next(iter(results.values())).info
-    names = [
-        name
-        for name in info.ood
-        if all(name in one.info.ood and name not in one.suppressed for one in results.values())
-    ]
-    rows = {(row.backbone, row.spec): row for one in results.values() for row in one.rows}
+    every = list(results.values())
+    info = every[0].info
+    names = [name for name in info.ood if all(name in one.info.ood and name not in one.suppressed for one in every)]
+    rows = {(row.backbone, row.spec): row for one in every for row in one.rows}
     found: dict[tuple[str, str, str], dict[int, list[dict[str, Any]]]] = {}
     for backbone, spec, fold, seed in sorted(set.intersection(*map(set, cells.values()))):
         if (backbone, spec) not in rows:  # in no main table
@@ -194,7 +191,7 @@ def together(sites: Sites, results: Mapping[str, Results]) -> list[Together]:
             scores = evaluate(logit, y, a, info.group_names)
             found.setdefault((backbone, name, spec), {}).setdefault(fold, []).append(scores)
     order = sorted(found, key=lambda at: (at[0], names.index(at[1]), rows[at[0], at[2]].row, at[2]))
-    degenerate = {(row.backbone, row.set, row.spec) for one in results.values() for row in one.rows if row.degenerate}
+    degenerate = {(row.backbone, row.set, row.spec) for one in every for row in one.rows if row.degenerate}
     return [
         Together(rows[backbone, spec], name, next(iter(folds.values()))[0]["n"], at in degenerate, _over_folds(folds))
         for at in order

@@ -87,9 +87,7 @@ def _results(site: Path, task: str | None, plugins: tuple[Path, ...]) -> TaskRes
     runs = remembered(site.absolute(), task)
     if len(runs) != 1:
         found = ", ".join(runs) or "none"
-        raise UsageError(
-            f"{site}: runs of one task expected, found {found}: choose one with --task, or export it there"
-        )
+        raise UsageError(f"{site}: runs of one task expected, found {found}: choose one with --task or export it there")
     settings = next(iter(runs.values()))[-1]
     return read(dataclasses.replace(settings, plugins=(*settings.plugins, *plugins)))
 
@@ -148,11 +146,8 @@ def _over_sites(merged: Merged) -> list[str]:
 def _differences(merged: Merged, several: bool) -> list[Table | str]:
     """Return a table for each test set and printed metric: differences by site, their mean, sites that are better."""
     found: list[Table | str] = []
-    columns = [
-        METHOD,
-        *(Column(site, signed=True) for site in merged.results),
-        *(Column("mean", signed=True), Column("range"), Column("better at")),
-    ]
+    over = [Column("mean", signed=True), Column("range"), Column("better at")]
+    columns = [METHOD, *(Column(site, signed=True) for site in merged.results), *over]
     shown = [one for one in merged.pooled if one.row.metric in merged.info.columns]
     for (backbone, name, metric), group in groupby(shown, lambda one: (one.row.backbone, one.row.set, one.row.metric)):
         rows = list(group)

@@ -24,6 +24,7 @@ from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 LOGGED = ("given_baseline", RESET)
 """Exported entries of the log: whether the baseline is a checkpoint of the site, and the share that Figure 6 marks."""
 _PATH = re.compile(r"(?<![\w./])~?/(?:[^\s/'\",:=][^/'\",:=\n]*/)*(?=[^\s/'\",:=])")
@@ -44,16 +45,20 @@ def leaving_failures(failures: Sequence[Failure]) -> list[Failure]:
     return [_pathless(permitted(item)) for item in failures]
 
 
-def permitted(value: S, *, counted: bool = True) -> S:
+def permitted(value: T, *, counted: bool = True) -> T:
     """Return a record with the fields that may leave the machine, and the others at their defaults.
 
     Args:
-        value: a cell, a failure, or a part of one.
+        value: a cell, a failure, or any part of one.
         counted: whether fields that reveal the size of the external set may leave too.
     """
+    if isinstance(value, dict):
+        return type(value)({key: permitted(one, counted=counted) for key, one in value.items()})
+    if not isinstance(value, msgspec.Struct):
+        return value
     allowed = ("always", "counted") if counted else ("always",)
     names = [name for name, leaves in _leaves(type(value)).items() if leaves in allowed]
-    return type(value)(**{name: _permitted_part(getattr(value, name), counted=counted) for name in names})
+    return type(value)(**{name: permitted(getattr(value, name), counted=counted) for name in names})
 
 
 @cache
@@ -62,12 +67,6 @@ def _leaves(kind: type[msgspec.Struct]) -> dict[str, str]:
     hints = get_type_hints(kind, include_extras=True)
     metas = {name: [one for one in get_args(hint) if isinstance(one, msgspec.Meta)] for name, hint in hints.items()}
     return {name: meta.extra["leaves"] for name, found in metas.items() for meta in found if meta.extra}
-
-
-def _permitted_part(value: Any, *, counted: bool) -> Any:
-    if isinstance(value, dict):
-        return type(value)({key: _permitted_part(one, counted=counted) for key, one in value.items()})
-    return permitted(value, counted=counted) if isinstance(value, msgspec.Struct) else value
 
 
 def pathless(value: Any) -> Any:

@@ -88,9 +88,7 @@ def _images(names: tuple[str, str], one: TaskResults, other: TaskResults) -> lis
         and ours[name].data["train"] == theirs[name].data.get("train")
     ]
     if equal:
-        found.append(
-            f"cells: {len(equal)} are at {names[0]} and at {names[1]}, first {equal[0]}: one site given twice?"
-        )
+        found.append(f"cells: {len(equal)} are at {names[0]} and {names[1]}, first {equal[0]}: one site given twice?")
     if unlike:
         found.append(
             f"cells: {len(unlike)} trained on the same images have one hash at {names[0]} and another at {names[1]}, "

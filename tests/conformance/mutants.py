@@ -179,7 +179,7 @@ MUTANTS = {
     ),
     "draws_globally": Mutant(
         "check_random_state",
-        "the global random state of torch changed",
+        "global random state of torch changed",
         {
             _BETA: "",
             "        return": "        torch.nn.init.normal_(run.model.linear.weight, std=0.1)\n        return",

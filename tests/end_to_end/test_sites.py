@@ -173,7 +173,7 @@ def test_what_cannot_be_merged_is_said_at_once_and_nothing_is_written(sites, arc
     assert plain(again, tmp_path, sites[0]) == snapshot("""\
 bench: a and b cannot be merged:
   images: a and b have the same in external, ood_neutral, ood_reversed, train, val
-  cells: 4 are at a and at b, first small/baseline/f0-s0: one site given twice?
+  cells: 4 are at a and b, first small/baseline/f0-s0: one site given twice?
 """)
     text = (sites[1] / "tiny.toml").read_text()
     (tmp_path / "tiny.toml").write_text(
@@ -228,7 +228,7 @@ bench: a and b cannot be merged:
         ),
         (
             ("merge", "NORTH", ".", "--names", "a,b"),
-            snapshot("bench: .: runs of one task expected, found none: choose one with --task, or export it there\n"),
+            snapshot("bench: .: runs of one task expected, found none: choose one with --task or export it there\n"),
             2,
         ),
         (
@@ -251,7 +251,7 @@ bench: a and b cannot be merged:
         (
             ("export", "--task", "tiny.toml", "--with-predictions", "--min-cell", "5"),
             snapshot(
-                "bench: --with-predictions exports label and group of every image, which --min-cell is meant to suppress: leave out one of the two\n"
+                "bench: --with-predictions and --min-cell exclude each other: predictions reveal counts of groups\n"
             ),
             2,
         ),

@@ -198,8 +198,8 @@ def test_where_batchnorm_takes_its_statistics_over_the_batch_nothing_is_cut(give
         finetuned(limited(random_net(), 15)[0], **given)
     assert classify(caught.value) == "oom"
     for part in (
-        "finetune: a batch of 16 images does not fit into memory",
-        "features.1 takes its statistics over the batch",
+        "finetune: a batch of 16 images does not fit in memory",
+        "features.1 computes statistics over the whole batch",
         "`batch` in the recipe",
         "smaller images",
         "backbone",
@@ -216,7 +216,7 @@ def test_gradients_and_evaluations_of_diff_gda_in_training_mode_are_refused():
         stage, _, said = str(error.value).partition(": ")
         assert stage == ("evaluations on val" if method.evaluation == "train" else "gradients")
         assert said == snapshot(
-            "a batch of 16 images does not fit into memory, and it is not cut, because features.1 takes its statistics over the batch: parts of it would train another network. Take a smaller `batch` in the recipe of the task, smaller images or a smaller backbone, a GPU with more memory, or fewer cells on it (--per-gpu)"
+            "a batch of 16 images does not fit in memory, and it cannot be split, because features.1 computes statistics over the whole batch. Use a smaller `batch` in the recipe, smaller images, a smaller backbone, a GPU with more memory, or fewer cells per GPU (--per-gpu)"
         )
 
 
@@ -231,7 +231,7 @@ def test_an_image_that_does_not_fit_alone_is_too_large():
     with pytest.raises(BatchTooLarge) as caught:
         predict(limited(random_net(), 0)[0], run_for(random_net()).split("external"))
     assert str(caught.value) == snapshot(
-        "predictions on external: a batch of 96 images does not fit into memory, and not even one image of it does. Take a smaller `batch` in the recipe of the task, smaller images or a smaller backbone, a GPU with more memory, or fewer cells on it (--per-gpu)"
+        "predictions on external: a batch of 96 images does not fit in memory, and a single image does not fit either. Use a smaller `batch` in the recipe, smaller images, a smaller backbone, a GPU with more memory, or fewer cells per GPU (--per-gpu)"
     )
     assert classify(caught.value) == "oom"
 

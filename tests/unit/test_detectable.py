@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.score.minimum_detectable import POWER, fold_difference, from_error, rate_gap
-from bench.score.statistics import LEVEL, paired
+from bench.score.statistics import LEVEL, POWER, fold_difference, from_error, paired, rate_gap
 
 
 def test_by_hand() -> None:

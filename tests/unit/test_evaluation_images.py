@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench.checks.subject import logits, random_net, random_run, trained_net
-from bench.methods._selection import drawn, evaluated, measure
+from bench.methods._selection import evaluated, measure, sampled
 from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune
 
@@ -36,13 +36,13 @@ def test_shares_by_hand():
     """A third of 6, 3, 2 and 1 images: 2, 1, and 2/3 and 1/3, which are rounded up."""
     y = torch.tensor([0.0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1])
     a = torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1])
-    keep = drawn(y, a, 4, seeded(0))
+    keep = sampled(y, a, 4, seeded(0))
     assert keep.dtype == torch.bool
     assert counts(y[keep], a[keep]) == {(0, 0): 2, (1, 0): 1, (0, 1): 1, (1, 1): 1}
     assert bool(keep[11]), "the only positive of group 1"
-    assert torch.equal(keep, drawn(y, a, 4, seeded(0)))
+    assert torch.equal(keep, sampled(y, a, 4, seeded(0)))
     # Half of them: 3, 3/2, 1 and 1/2.
-    keep = drawn(y, a, 6, seeded(0))
+    keep = sampled(y, a, 6, seeded(0))
     assert counts(y[keep], a[keep]) == {(0, 0): 3, (1, 0): 2, (0, 1): 1, (1, 1): 1}
 
 
@@ -51,7 +51,7 @@ def test_every_label_of_every_group_has_its_share():
     for images, groups in ((5, 2), (37, 2), (400, 2), (400, 3)):
         for wanted in (1, 2, images // 3, images - 1):
             y, a = torch.tensor(rng.random(images) < 0.2).float(), torch.tensor(rng.integers(0, groups, images))
-            keep = drawn(y, a, wanted, seeded(0))
+            keep = sampled(y, a, wanted, seeded(0))
             whole, part = counts(y, a), counts(y[keep], a[keep])
             assert part == {pair: math.ceil(Fraction(wanted * n, images)) for pair, n in whole.items()}
             assert wanted <= int(keep.sum()) <= wanted + len(whole) - 1
@@ -60,9 +60,9 @@ def test_every_label_of_every_group_has_its_share():
 def test_within_a_label_of_a_group_every_image_is_as_likely():
     """Of 8 images 2, in 2,000 draws: each about 500 times, and within four standard deviations of it."""
     y, a = torch.tensor([0.0] * 8 + [1.0] * 8), torch.zeros(16, dtype=torch.int64)
-    times = sum(drawn(y, a, 4, seeded(seed)).int() for seed in range(2000))
+    times = sum(sampled(y, a, 4, seeded(seed)).int() for seed in range(2000))
     assert (times - 500).abs().max() < 4 * (2000 * 0.25 * 0.75) ** 0.5
-    assert len({tuple(drawn(y, a, 4, seeded(seed)).tolist()) for seed in range(50)}) > 30
+    assert len({tuple(sampled(y, a, 4, seeded(seed)).tolist()) for seed in range(50)}) > 30
 
 
 def test_both_methods_and_all_settings_see_the_same_images_in_order_and_seeds_others():
@@ -119,14 +119,14 @@ def test_the_baseline_and_the_kept_state_are_measured_on_what_is_drawn(method):
     method = dataclasses.replace(method, evaluation_images=16)
     run = random_run(method, "x", net=trained_net(), gap=True)
     val, z = run.split("val"), run.score(run.model, "val")
-    keep = drawn(val.y, val.a, 16, run.rng("evaluation images", shared=True))
+    keep = sampled(val.y, val.a, 16, run.rng("evaluation images", shared=True))
     part = val.where(keep)
     torch.testing.assert_close(run.score(run.model, part), z[keep], rtol=1e-5, atol=1e-6)
     on_part, on_all = measure(z[keep], part.y, part.a), measure(z, val.y, val.a)
     assert on_part != on_all
     model = method.fit(run)
     states = [run.facts["first"], *run.facts["path"]] if "first" in run.facts else run.facts["path"]
-    assert states[0] == on_part.facts()
+    assert states[0] == vars(on_part)
     kept = measure(run.score(model, part), part.y, part.a)
     assert abs(kept.gap) == min(abs(state["gap"]) for state in states)
 

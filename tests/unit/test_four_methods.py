@@ -20,6 +20,7 @@ from bench.methods.fair_prune import FairPrune, smallest
 from bench.methods.fullft_rw import FullFTRW
 from bench.methods.llft import LLFT
 from bench.net import Net
+from bench.register import deciding
 from bench.run.context import SharedCache
 from bench.spec import describe
 
@@ -70,7 +71,8 @@ def test_presets_and_grids_are_settings_that_read_what_they_declare(name):
     [(LLFT, {"D37"}), (DiffGda, {"D32", "D33", "D43"}), (DiffPrune, {"D34", "D43"}), (FairPrune, {"D36"})],
 )
 def test_options_name_the_rows_of_the_register_that_they_decide(cls, rows):
-    assert {row for field in dataclasses.fields(cls) for row in field.metadata["register"]} == rows
+    name = cls.__module__.rpartition(".")[2]
+    assert {row for field in dataclasses.fields(cls) for row in deciding(name, field.name)} == rows
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_many_outputs_are_refused_with_the_cure(saved, tmp_path):
     with pytest.raises(DataError) as error:
         user_checkpoint_state(saved(theirs.state_dict()), "resnet18")
     assert plain(error.value, tmp_path) == snapshot(
-        "<tmp>/model.pt: its last layer has 1000 outputs; one logit expected, or two classes. Keep the row of the finding: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
+        "<tmp>/model.pt: its last layer has 1000 outputs; one logit or two classes expected. Keep the row of the label: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
     )
 
 
@@ -119,7 +119,7 @@ def test_whole_models_and_other_files_are_not_opened(saved, tmp_path):
             return (tmp_path / "ran").touch, ()
 
     (tmp_path / "evil.pt").write_bytes(pickle.dumps(Evil()))
-    with pytest.raises(DataError, match=r"save it by torch.save\(model.state_dict"):
+    with pytest.raises(DataError, match=r"save it with torch.save\(model.state_dict"):
         user_checkpoint_state(tmp_path / "evil.pt", "small")
     assert not (tmp_path / "ran").exists()
 

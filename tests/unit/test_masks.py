@@ -7,7 +7,7 @@ import torch
 
 from bench.errors import NonFinite
 from bench.learn import masks
-from bench.methods._reset import BIAS, WEIGHT, reset
+from bench.methods.swift import BIAS, WEIGHT, reset
 
 D = {"bias": torch.tensor([0.0, 1, 4, 3]), "prediction": torch.tensor([2.0, 1, 0, 4])}
 

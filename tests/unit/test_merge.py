@@ -43,7 +43,7 @@ def test_a_site_given_twice_is_refused_by_its_images_and_its_cells():
     assert found == snapshot(
         [
             "images: north and again have the same in external, ood_neutral, ood_reversed, train, val",
-            "cells: 4 are at north and at again, first small/baseline/f0-s0: one site given twice?",
+            "cells: 4 are at north and again, first small/baseline/f0-s0: one site given twice?",
         ]
     )
 

@@ -15,8 +15,7 @@ from bench.report.numbers.suppression import note, span
 from bench.report.numbers.task_info import label_of
 from bench.report.render.text import listed
 from bench.score.definitions import METRICS
-from bench.score.minimum_detectable import POWER, fold_difference, from_error, rate_gap
-from bench.score.statistics import LEVEL, summary
+from bench.score.statistics import LEVEL, POWER, fold_difference, from_error, rate_gap, summary
 
 FEW = 10
 """A rate or an AUC over fewer images of a class is flagged."""
