@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from bench.api import Method
 from bench.checks.setting_checks import completed, other_choices, other_values, presets, settings
-from bench.checks.subject import Broken, NoFit, NotApplicable, Subject, Trial, must_fit, setting_of, trained_net, trial
+from bench.checks.subject import Broken, NoFit, NotApplicable, Subject, Trial, must_fit, trained_net, trial
 from bench.net import Net
+from bench.spec import describe
 
 
 def check_choices(subject: Subject) -> None:
@@ -99,8 +100,8 @@ def check_changes(subject: Subject) -> None:
             if part not in method.changes:
                 declared = ", ".join(sorted(method.changes)) or "nothing"
                 raise Broken(
-                    f"{setting_of(subject, method)} changes {name} (the {part}), but declares {declared}: add '{part}' "
-                    "to changes, or freeze it with learn.freeze, which also freezes BatchNorm statistics"
+                    f"{describe(subject.name, method)} changes {name} (the {part}), but declares {declared}: add "
+                    f"'{part}' to changes, or freeze it with learn.freeze, which also freezes BatchNorm statistics"
                 )
 
 
@@ -115,7 +116,7 @@ def check_pruned(subject: Subject) -> None:
         found = newly_zero(trained_net(), done.model)
         if found != promised:
             raise Broken(
-                f"pruned() of {setting_of(subject, method)} promises {promised} entries, fit sets {found} to zero: "
+                f"pruned() of {describe(subject.name, method)} promises {promised} entries, fit sets {found} to zero: "
                 "break ties by position, count only the pruned layers, and keep masks as buffers"
             )
     if not counts:

@@ -102,16 +102,16 @@ def random_run(
     spec: str,
     *,
     seed: int = 0,
-    rare: bool = False,
-    gap: bool = False,
-    images: int = 96,
     data_seed: int = 0,
     recipe: Recipe = RECIPE,
     net: Net | None = None,
+    **images: Any,
 ) -> CellRun:
-    """Return a run of a method on random splits and, unless `net` is given, on a random network."""
-    how = {"images": images, "rare": rare, "gap": gap, "seed": data_seed}
-    splits = {name: functools.partial(random_split, name, **how) for name in SPLITS}
+    """Return a run of a method on random splits and, unless `net` is given, on a random network.
+
+    `images` are arguments of `random_split`.
+    """
+    splits = {name: functools.partial(random_split, name, seed=data_seed, **images) for name in SPLITS}
     cell = Cell("check", "small", spec, fold=0, seed=seed)
     return CellRun(net or random_net(), recipe, splits, method.uses, cell)
 
@@ -183,8 +183,8 @@ def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Tria
     """
     recipe, images = (dataclasses.replace(RECIPE, batch=2), 32) if rare else (RECIPE, 96)
     baseline, _ = trained_net(seed), baseline_logits()
-    splits = {"rare": rare, "gap": True, "images": images, "data_seed": seed}
-    run = random_run(method, spec, seed=seed, recipe=recipe, net=baseline, **splits)
+    of_images = {"data_seed": seed, "images": images, "rare": rare, "gap": True}
+    run = random_run(method, spec, seed=seed, recipe=recipe, net=baseline, **of_images)
     before = {name: get() for name, (_, get, _) in _RANDOM_STATES.items()}
     for start, _, _ in _RANDOM_STATES.values():
         start(0)
@@ -212,7 +212,7 @@ def trial(subject: Subject, method: Method, *, seed: int = 0, rare: bool = False
     try:
         return fit(method, subject.spec, seed=seed, rare=rare)
     except NoFit as problem:
-        raise NoFit(f"fit of {setting_of(subject, method)}", problem.error) from problem.error
+        raise NoFit(f"fit of {describe(subject.name, method)}", problem.error) from problem.error
 
 
 def must_fit(subject: Subject, method: Method) -> Method:
@@ -225,11 +225,6 @@ def must_fit(subject: Subject, method: Method) -> Method:
         hint = "; refuse the setting in __post_init__, before the fit"
         raise Broken(problem.says + (hint if isinstance(problem.error, UsageError) else "")) from None
     return method
-
-
-def setting_of(subject: Subject, method: Method) -> str:
-    """Return the spec of a setting, such as `swift:epsilon=0.2`."""
-    return describe(subject.name, method)
 
 
 def reimported(method: Method) -> Method:

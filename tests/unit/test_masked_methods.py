@@ -386,7 +386,7 @@ def test_a_cell_that_finds_shared_values_says_what_one_that_makes_them_says(tmp_
     [
         ("swift:mask=hard", ["rate is missing", "mask=hard", "0 to 1"]),
         ("swift:rate=0.3", ["rate=0.3", "mask=hard", "mask=soft"]),
-        ("swift:normalise=percentile,low=90,high=10", ["low=90", "high=10", "low below high"]),
+        ("swift:normalise=percentile,low=90,high=10", ["low=90", "high=10", "low must be below high"]),
         ("swift:low=10", ["low=10", "normalise=percentile"]),
         ("swift:epochs=-1", ["epochs=-1", "0 to inf"]),
         ("swift:reset_share=nan", ["reset_share=nan", "0 to 1"]),
