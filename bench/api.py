@@ -69,7 +69,7 @@ class Batch(NamedTuple):
 
 
 class Split(Protocol):
-    """One set of images of a fold: `train`, `val` (as it comes) or `external` (balanced)."""
+    """One set of images of a fold: `train`, `val` (unbalanced) or `external` (balanced)."""
 
     name: str
     y: torch.Tensor
@@ -96,7 +96,7 @@ class Split(Protocol):
     def batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield every image once, in order or shuffled, upright or with an augmentation of the recipe's `augment`.
+        """Yield every image once, in order or shuffled, unchanged or with an augmentation of the recipe's `augment`.
 
         `shuffle` and `augment` require `rng`. The last batch may be smaller than `size`.
         """

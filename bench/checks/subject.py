@@ -247,7 +247,7 @@ _RANDOM_STATES: dict[str, tuple[Callable[[int], Any], Callable[[], Any], Callabl
     "numpy": (np.random.seed, np.random.get_state, np.random.set_state),
     "random": (random.seed, random.getstate, random.setstate),
 }
-"""How the global random state of each library is seeded, read and restored."""
+"""Functions that seed, read and restore the global random state of each library."""
 
 
 def _random_states() -> dict[str, str]:

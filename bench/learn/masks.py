@@ -17,7 +17,7 @@ TINY = 1e-10
 
 @dataclass(frozen=True)
 class Scaling:
-    """How an importance is scaled before the ratio is taken."""
+    """The scaling of importances before their ratio is taken."""
 
     normalise: Literal["minmax", "zscore", "percentile"] = "minmax"
     low: float = 5.0

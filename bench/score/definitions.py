@@ -47,15 +47,15 @@ class Scored:
     """
 
     rates: Rates
-    """At the threshold of the metric."""
+    """The rates at the threshold of the metric."""
     auc: float
-    """Of all images together; NaN with one class."""
+    """The AUC of all images together; NaN with one class."""
     aucs: np.ndarray
-    """Of each group that has both classes, (at most G,)."""
+    """The AUC of each group that has both classes, (at most G,)."""
     calibration: np.ndarray
     """Expected calibration error of each group, (G,)."""
     logit: np.ndarray
-    """Of each image, (N,), ascending; `y` and `a` are in the same order."""
+    """The logit of each image, (N,), ascending; `y` and `a` are in the same order."""
     y: np.ndarray
     a: np.ndarray
 

@@ -192,11 +192,12 @@ def together(sites: Sites, results: Mapping[str, Results]) -> list[Together]:
             found.setdefault((backbone, name, spec), {}).setdefault(fold, []).append(scores)
     order = sorted(found, key=lambda at: (at[0], names.index(at[1]), rows[at[0], at[2]].row, at[2]))
     degenerate = {(row.backbone, row.set, row.spec) for one in every for row in one.rows if row.degenerate}
-    return [
-        Together(rows[backbone, spec], name, next(iter(folds.values()))[0]["n"], at in degenerate, _over_folds(folds))
-        for at in order
-        for (backbone, name, spec), folds in [(at, found[at])]
-    ]
+    scored = []
+    for backbone, name, spec in order:
+        folds = found[backbone, name, spec]
+        images, one_class = next(iter(folds.values()))[0]["n"], (backbone, name, spec) in degenerate
+        scored.append(Together(rows[backbone, spec], name, images, one_class, _over_folds(folds)))
+    return scored
 
 
 def together_csv(merged: Merged) -> str:

@@ -1,4 +1,4 @@
-"""Which fields of a cell an export contains: only those that are declared to leave the machine.
+"""The fields of a cell that an export contains: only those that are declared to leave the machine.
 
 Warnings, error messages and logs, except for two values of the log, are not exported, because methods and the machine
 write them and they may contain the name of an image or a path. The name of the host is not exported either. For sets
