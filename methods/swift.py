@@ -15,8 +15,7 @@ Departures:
      head keeps its dropout in the first step, as in the code (D14).
   7. Adam cancels a constant mask on gradients, because its step does not depend on their scale. The default still masks
      gradients; `apply=update` masks the update instead (D16). Weight decay of SGD also bypasses the mask (D15).
-  8. With more than two groups, those with the best and the worst validation AUC are recoded to 0 and 1, as in the code
-     (D23).
+  8. With more than two groups, the best and the worst by validation AUC are recoded to 0 and 1, as in the code (D23).
   9. Losses are logged as numbers. The code keeps their graphs, so that its memory grows (D42).
 """
 
@@ -168,7 +167,7 @@ class SWiFT(Masking):
         """Train the extractor through the mask; settings that differ only in later steps share the result."""
         masked = mask is not None and self.apply == "gradient"
         if masked and run.recipe.optimiser == "adam":
-            run.warn("Adam nearly cancels the mask of SWiFT on gradients; swift:apply=update masks the update instead")
+            run.warn("SWiFT masks gradients, which Adam's step all but cancels; swift:apply=update masks the update")
 
         def compute() -> dict[str, Tensor]:
             before = {name: tensor.clone() for name, tensor in net.state_dict().items()}

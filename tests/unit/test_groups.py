@@ -114,15 +114,15 @@ def test_a_value_that_nobody_has_is_taken_for_a_misspelling():
         ),
         (
             {"cuts": (20.0,), "names": ("a", "b"), "above": 3.0},
-            snapshot("column 'c' is coded by `above` and by `cuts`: one of them allowed"),
+            snapshot("column 'c' is coded by `above` and by `cuts`: only one is allowed"),
         ),
         (
             {"cuts": (20.0,), "names": ("a", "b"), "values": (("1",), ("2",))},
-            snapshot("column 'c' is coded by `cuts` and by `values`: one of them allowed"),
+            snapshot("column 'c' is coded by `cuts` and by `values`: only one is allowed"),
         ),
         (
             {"names": ("a", "b"), "values": (("1",), ("2",)), "one": ("1",)},
-            snapshot("column 'c' is coded by `one` and `zero` and by `values`: one of them allowed"),
+            snapshot("column 'c' is coded by `one` and `zero` and by `values`: only one is allowed"),
         ),
         (
             {"names": ("a", "b"), "values": (("1",), ("2", "1"))},
@@ -302,7 +302,7 @@ def test_methods_that_read_the_groups_of_val_are_not_defined_on_more_than_two():
     )
     assert lines_with(listing.show("methods", "swift"), "two groups") == snapshot(
         [
-            "  8. With more than two groups, the best and the worst by validation AUC are recoded to 0 and 1, as the code (D23).",
+            "  8. With more than two groups, the best and the worst by validation AUC are recoded to 0 and 1, as in the code (D23).",
             "  more than two groups  defined",
             "  D23  more than two groups: the best and the worst by validation AUC, the worst is 1",
         ]
