@@ -60,13 +60,17 @@ def read_cell(file: Path) -> Record:
         DataInvalid: if the cell or its scores are missing or damaged, have another schema, or do not belong together.
     """
     record = read(file, Record)
-    hint = f"`{command('metrics', Settings('', identity.results_of(file)), '--recompute')}` computes them again"
     if not identity.scores_file(file).is_file():
-        raise DataInvalid(f"its scores are missing: {hint}")
+        raise DataInvalid(f"its scores are missing: {_rescore(file)}")
     scores = read(identity.scores_file(file), Scores)
     if scores.identity != scores_identity(record):
-        raise DataInvalid(f"its scores were made from other predictions or groups: {hint}")
+        raise DataInvalid(f"its scores were made from other predictions or groups: {_rescore(file)}")
     return structs.replace(record, scores=scores.sets, metrics_version=scores.version)
+
+
+def _rescore(file: Path) -> str:
+    settings = Settings("", identity.results_of(file))
+    return f"`{command('metrics', settings, '--recompute')}` computes them again"
 
 
 def save_cell(results: Path, cell: Cell, record: Record, predictions: Any, pictures: bytes) -> Record:

@@ -116,6 +116,11 @@ def test_generated_beside_real_is_refused():
     )
 
 
+def test_a_site_without_usable_results_is_named():
+    found = conflicts({"north": site("north"), "south": site("south", [])})
+    assert found == snapshot(["cells: no usable results at south"])
+
+
 def test_all_reasons_are_said_at_once_with_exit_code_2():
     south = changed("south", version=2, metrics_version=3)
     south = dataclasses.replace(south, task=dataclasses.replace(TASK, image_size=32))

@@ -10,7 +10,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench import taskfile
-from bench.cells.identity import SCHEMA, Cell, cell_file, failure_file, predictions_file
+from bench.cells.identity import SCHEMA, Cell, cell_file, failure_file, predictions_file, scores_file
 from bench.cells.store import save_cell, save_failure
 from bench.data.task_data import task_data
 from bench.files import write_json
@@ -134,6 +134,15 @@ def test_predictions_that_are_gone_or_changed_take_their_cell_along(settings, sa
         ]
     )
     assert not results.cells
+
+
+def test_missing_scores_name_the_command_that_makes_them(settings, save):
+    scores_file(cell_file(settings.results, save("baseline"))).unlink()
+    assert left_out(read(settings)) == snapshot(
+        [
+            "small/baseline/f0-s0.json: its scores are missing: `bench metrics --recompute --results <tmp>/results` computes them again"
+        ]
+    )
 
 
 def test_a_failure_of_another_place_is_named(settings, save):
