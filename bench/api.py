@@ -320,9 +320,9 @@ class Coding:
         self._check({"`one` and `zero`": bool(self.one or self.zero), "`above`": self.above is not None}, groups=2)
 
     def _check(self, ways: Mapping[str, bool], groups: int) -> None:
-        given = [way for way, used in ways.items() if used]
-        if len(given) > 1:
-            raise UsageError(f"column '{self.column}' is coded by {' and by '.join(given)}: only one is allowed")
+        codings = [way for way, used in ways.items() if used]
+        if len(codings) > 1:
+            raise UsageError(f"column '{self.column}' is coded by {' and by '.join(codings)}: only one is allowed")
         if len(self.names) != groups or len(set(self.names)) != groups:
             names = ", ".join(self.names) or "none"
             raise UsageError(f"column '{self.column}': {groups} different names expected, one per group, not {names}")

@@ -103,10 +103,10 @@ def _check_read(bundle: Any, field: dataclasses.Field[Any]) -> None:
                 )
             return
     if field.metadata.get("needed") and value is None:
-        given = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions(field))
+        reasons = ", ".join(f"{other}={getattr(bundle, other)}" for other in conditions(field))
         low, high = field.metadata.get("low"), field.metadata.get("high")
         bounds = f" ({low} to {high})" if low is not None and high is not None else ""
-        raise UsageError(f"{name} is missing: {given} requires it{bounds}; {field.metadata['says']}")
+        raise UsageError(f"{name} is missing: {reasons} requires it{bounds}; {field.metadata['says']}")
 
 
 def coerce(name: str, value: Any, kind: Any) -> Any:

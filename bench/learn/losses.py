@@ -146,8 +146,8 @@ def soft_true_positive_gap(z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
 
 def _cells(y: Tensor, a: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return the indices of group 0 and group 1 in each class (1, then 0) that has both groups."""
-    pairs = [[torch.nonzero((y == c) & (a == g)).flatten() for g in (0, 1)] for c in (1, 0)]
-    return [(zero, one) for zero, one in pairs if len(zero) and len(one)]
+    cells = [[torch.nonzero((y == c) & (a == g)).flatten() for g in (0, 1)] for c in (1, 0)]
+    return [(zero, one) for zero, one in cells if len(zero) and len(one)]
 
 
 ProxyName = Literal["paper", "signed_half_logit", "signed_half_score"]

@@ -106,13 +106,13 @@ def random_mask(
 ) -> dict[str, Tensor]:
     """Return a mask of U(0, 1) noise (SWiFT, Table 6), or tanh of the ratio of Gaussians, as in its code."""
 
-    def drawn(draw: Callable[..., Tensor]) -> dict[str, Tensor]:
+    def noise(draw: Callable[..., Tensor]) -> dict[str, Tensor]:
         # The generator is of the CPU, so the noise does not depend on the device.
         return {name: draw(p.shape, generator=rng).to(p.device) for name, p in net.named_parameters()}
 
     if kind == "uniform":
-        return drawn(torch.rand)
-    bias, prediction = (drawn(torch.randn) for _ in range(2))
+        return noise(torch.rand)
+    bias, prediction = (noise(torch.randn) for _ in range(2))
     return soft_mask(importance_ratio(bias, prediction))
 
 

@@ -97,9 +97,9 @@ def replicates(
         weights = _weights(generator, sample.patients, stop - start).astype(kind)
         images = every(weights)
         for place, model in enumerate(models):
-            drawn = _Drawn(model, weights, images)
+            resampled = _Resampled(model, weights, images)
             for row, name in enumerate(metrics):
-                values[place, row, start:stop] = METRICS[name].function(drawn)  # pyright: ignore[reportArgumentType]
+                values[place, row, start:stop] = METRICS[name].function(resampled)  # pyright: ignore[reportArgumentType]
         watch(stop, draws)
     return values
 
@@ -123,8 +123,8 @@ def interval(differences: np.ndarray) -> Interval:
 
 def _weights(generator: np.random.Generator, patients: int, draws: int) -> np.ndarray:
     """Return how often each patient is in each draw, (P, draws)."""
-    drawn = generator.integers(patients, size=(draws, patients))
-    cells = drawn * draws + np.arange(draws)[:, None]
+    sampled = generator.integers(patients, size=(draws, patients))
+    cells = sampled * draws + np.arange(draws)[:, None]
     return np.bincount(cells.ravel(), minlength=patients * draws).reshape(patients, draws)
 
 
@@ -147,7 +147,7 @@ class _Model:
         return [(g, auc) for g, auc in aucs if auc]
 
 
-class _Drawn:
+class _Resampled:
     """A model with weights (P, B) of the patients, as metrics read it (see `bench.score.definitions.Scored`).
 
     `images` (G, 2, B) has the number of images of each group and class.
