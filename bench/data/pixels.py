@@ -56,7 +56,7 @@ class Pixels:
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.spec).strip("-.")[:60] or "dataset"
         return self.cache_dir / name / f"{self.size}x{self.size}x{self.channels}-{self.crop}-{key[:12]}", made_from
 
-    def standing(self, table: pd.DataFrame) -> Path | None:
+    def complete(self, table: pd.DataFrame) -> Path | None:
         """Return the folder of the complete cache of exactly the images in `table`, None where there is none."""
         folder, _ = self.place(table)
         return folder if (folder / "cache.json").is_file() else None

@@ -206,7 +206,7 @@ class TaskData:
 
     def cached(self, name: str, cache_dir: Path) -> ImageCache | None:
         """Return the image cache of one set, None where it does not stand: nothing is built."""
-        folder = self.pixels(name, cache_dir).standing(self.tables[name])
+        folder = self.pixels(name, cache_dir).complete(self.tables[name])
         return open_cache(folder) if folder else None
 
     def pixels(self, name: str, cache_dir: Path) -> Pixels:

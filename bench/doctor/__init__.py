@@ -1,4 +1,4 @@
-"""`bench doctor`: what is wrong with data before anything is computed on them.
+"""`bench doctor`: checks of the data of a task or dataset before anything is computed on them.
 
-It reads what a run would read, with the same plugins and the same rules, and turns what they refuse into findings.
+It reads what a run would read, with the same plugins and rules, and reports as findings what a run would refuse.
 """

@@ -1,4 +1,4 @@
-"""Checks of a task's folds and sets: sides, balance, external sets, and the smallest cell of each."""
+"""Checks of the folds and sets of a task: patients on two sides, balance, external sets, and small cells."""
 
 from __future__ import annotations
 
@@ -11,65 +11,61 @@ from bench.doctor.check_table import ENOUGH
 from bench.doctor.findings import Finding
 from bench.errors import BenchError
 
-CLOSE = 0.01
-"""Difference of a rate between a fold and the whole that is always allowed; two standard errors are too."""
+TOLERANCE = 0.01
+"""A rate in a fold may always differ by this much from the rate in all folds, and by two standard errors."""
 
 
-def fold_findings(data: TaskData) -> list[Finding]:
-    """Return D060 and D041 of a task."""
+def fold_findings(data: TaskData, cells: list[dict]) -> list[Finding]:
+    """Return D060 and D041 of a task; `cells` are its `smallest_cells`."""
     found, source, task = [], data.tables["source"], data.task
     sides = source.groupby("patient")["fold"].nunique()
-    astray = sides[sides > 1]
+    astray = sides[sides > 1].index
     if len(astray):
-        where = source[source["patient"].isin(astray.index)]
-        text = f"{len(astray)} patients (or lesions) are in training and validation, {len(where)} images"
+        images = int(source["patient"].isin(astray).sum())
+        text = f"{len(astray)} patients (or lesions), with {images} images, are in training and in validation"
         level = "error" if task.protocol == "clean" else "warning"
-        found.append(Finding("D060", level, "source", text, tuple(map(str, astray.index[:3]))))
-    whole = _rates(source)
+        found.append(Finding("D060", level, "source", text, tuple(map(str, astray[:3]))))
+    overall = _rates(source)
     for fold in range(task.folds):
-        part = source[source["fold"] == fold]
-        for what, rate in _rates(part).items():
-            expected, n = whole[what][0], rate[1]
-            allowed = max(CLOSE, 2 * math.sqrt(expected * (1 - expected) / n)) if n else 1.0
-            if abs(rate[0] - expected) > allowed:
-                text = f"fold {fold}: {what} is {rate[0]:.3f} of {n} images, {expected:.3f} in all"
+        for what, (rate, n) in _rates(source[source["fold"] == fold]).items():
+            expected = overall[what][0]
+            allowed = max(TOLERANCE, 2 * math.sqrt(expected * (1 - expected) / n)) if n else 1.0
+            if abs(rate - expected) > allowed:
+                text = f"fold {fold}: {what} is {rate:.3f} of {n} images, but {expected:.3f} over all folds"
                 found.append(Finding("D060", "warning", "source", text))
         if not task.attribute.grouped and task.external > 0:
             try:
                 data.split("external", fold)
             except BenchError as error:
-                found.append(Finding("D060", "error", "source", f"fold {fold}: no external set: {error}"))
-    for line in smallest_cells(data):
-        if line["n"] < ENOUGH:
-            level = "error" if line["n"] == 0 else "warning"
-            text = f"{line['where']}: {line['cell']} has {line['n']} images"
-            text += f", one of them moves its rate by {line['points']:.1f} points" if line["n"] else ""
-            found.append(Finding("D041", level, line["set"], text))
+                found.append(Finding("D060", "error", "source", f"fold {fold} has no external set: {error}"))
+    for cell in cells:
+        if cell["n"] < ENOUGH:
+            text = f"{cell['where']}: {cell['cell']} has {cell['n']} images"
+            text += f", one of them changes its rate by {cell['points']:.1f} points" if cell["n"] else ""
+            found.append(Finding("D041", "warning" if cell["n"] else "error", cell["set"], text))
     return found
 
 
 def smallest_cells(data: TaskData) -> list[dict]:
-    """Return the smallest cell of label and attribute of each fold's validation part and of each test set."""
-    task, lines = data.task, []
-    for fold in range(task.folds):
-        lines.append(_smallest(data, "source", f"fold {fold}, validation", data.split("val", fold)))
-    for name in task.ood:
-        lines.append(_smallest(data, name, name, data.split(name, 0)))
-    return lines
+    """Return the smallest combination of label and group in the validation part of each fold and in each test set."""
+    task = data.task
+    parts = [("source", f"fold {fold}, validation", data.split("val", fold)) for fold in range(task.folds)]
+    parts += [(name, name, data.split(name, 0)) for name in task.ood]
+    return [{"set": name, "where": where, **_smallest(data, table)} for name, where, table in parts]
 
 
-def _smallest(data: TaskData, name: str, where: str, table: pd.DataFrame) -> dict:
-    task, cells = data.task, {}
-    for a, group in enumerate(task.attribute.names):
-        for y, label in enumerate(task.label.names):
-            cells[f"{label}, {group}"] = int(((table["y"] == y) & (table["a"] == a)).sum())
-    cell = min(cells, key=lambda one: cells[one])
-    n = cells[cell]
-    return {"set": name, "where": where, "cell": cell, "n": n, "points": 100 / n if n else math.nan}
+def _smallest(data: TaskData, table: pd.DataFrame) -> dict:
+    counts = {
+        f"{label}, {group}": int(((table["y"] == y) & (table["a"] == a)).sum())
+        for a, group in enumerate(data.task.attribute.names)
+        for y, label in enumerate(data.task.label.names)
+    }
+    cell = min(counts, key=lambda name: counts[name])
+    return {"cell": cell, "n": counts[cell], "points": 100 / counts[cell] if counts[cell] else math.nan}
 
 
 def _rates(table: pd.DataFrame) -> dict[str, tuple[float, int]]:
-    """P(y), P(a) and P(y | a) of a part, with the number of images below."""
+    """Return P(y), P(a) and P(y | a) of a table, each with the number of images that it is a share of."""
     found = {"P(y=1)": (float(table["y"].mean()), len(table))}
     for a, rows in table.groupby("a"):
         found[f"P(a={a})"] = (len(rows) / len(table), len(table))

@@ -1,4 +1,4 @@
-"""Checks of decoded images, from the index of their cache: kinds, duplicates, and overlaps of sets."""
+"""Checks of decoded images, made on the index of their cache: unusual images, duplicates, and overlaps of sets."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from bench.doctor.findings import Finding
+from bench.doctor.findings import Finding, Level
 
 NEAR = 4
-"""Bits of the perceptual hash that may differ between images that look alike."""
+"""Images look alike when at most this many bits of their perceptual hashes differ."""
 TINY = 32
 USUAL = ("L", "RGB")
 NAMED = 8
-"""Characters from which the name of an image is taken for its own, in whichever set it occurs."""
+"""Names of at least this many characters identify an image in whichever set they occur."""
 LARGEST = 4000
-"""Images that share a band of the hash beyond which they are not compared: blank or all alike, told by D023 or D030."""
+"""Larger groups of images that share a band of the hash are not compared: they are blank or equal (D023, D030)."""
 
 
-def kinds(name: str, index: pd.DataFrame) -> list[Finding]:
-    """Return D023: images of an unusual mode, constant or tiny ones."""
+def unusual(name: str, index: pd.DataFrame) -> list[Finding]:
+    """Return D023: images of an unusual mode, and constant or tiny ones."""
     found = []
     for mode, rows in index[~index["mode"].isin(USUAL)].groupby("mode"):
         how = "transparency is dropped" if mode in ("RGBA", "LA", "PA") else "converted to 8 bits"
-        found.append(_finding("D023", "warning", name, f"{len(rows)} images are {mode}: {how}", rows))
+        found.append(_finding("D023", "warning", name, f"{len(rows)} images are {mode}: {how}", rows["uid"]))
     constant = index[index["sd"] == 0]
     if len(constant):
-        black = int((constant["mean"] == 0).sum())
-        text = f"{len(constant)} images are constant, {black} of them black"
-        found.append(_finding("D023", "warning", name, text, constant))
-    tiny = index[index[["width", "height"]].min(axis=1) < TINY]
+        text = f"{len(constant)} images are constant, {int((constant['mean'] == 0).sum())} of them black"
+        found.append(_finding("D023", "warning", name, text, constant["uid"]))
+    tiny = index.loc[index[["width", "height"]].min(axis=1) < TINY, "uid"]
     if len(tiny):
         found.append(_finding("D023", "warning", name, f"{len(tiny)} images have a side below {TINY} pixels", tiny))
     return found
@@ -39,78 +38,63 @@ def kinds(name: str, index: pd.DataFrame) -> list[Finding]:
 
 def duplicates(name: str, index: pd.DataFrame) -> list[Finding]:
     """Return D030 and D031 of a set. `index` has columns uid, sha256, phash, sd, patient, y and, in a source, fold."""
-    real = index[index["sd"] > 0]
+    real = index[index["sd"] > 0].reset_index(drop=True)
     found = []
     same = real[real.duplicated("sha256", keep=False)].groupby("sha256")
     if len(same):
-        across = same["patient"].nunique() > 1
         labels = same["y"].nunique() > 1
-        sides = same["fold"].nunique() > 1 if "fold" in real else pd.Series(False, index=across.index)
-        grave = bool((labels & sides).any())
-        text = f"{len(same)} times the same pixels; {int(across.sum())} across patients, "
-        text += f"{int(labels.sum())} with two labels" + (
-            f", {int(sides.sum())} in two folds" if "fold" in real else ""
-        )
-        ids = tuple(str(uid) for uid in same["uid"].first().head(3))
-        found.append(Finding("D030", "error" if grave else "warning", name, text, ids))
-    near = near_pairs(list(real["phash"]))
-    shas = real["sha256"].to_numpy()
-    near = [pair for pair in near if shas[pair[0]] != shas[pair[1]]]
+        text = f"{len(same)} images occur several times: {int((same['patient'].nunique() > 1).sum())} for several "
+        text += f"patients, {int(labels.sum())} with two labels"
+        level: Level = "warning"
+        if "fold" in real:
+            sides = same["fold"].nunique() > 1
+            text += f", {int(sides.sum())} in two folds"
+            level = "error" if (labels & sides).any() else "warning"
+        found.append(_finding("D030", level, name, text, same["uid"].first()))
+    near = [(a, b) for a, b in near_pairs(real["phash"]) if real["sha256"][a] != real["sha256"][b]]
     if near:
-        patients = real["patient"].to_numpy()
-        apart = sum(patients[a] != patients[b] for a, b in near)
-        uids = real["uid"].to_numpy()
+        apart = sum(real["patient"][a] != real["patient"][b] for a, b in near)
         text = f"{len(near)} pairs of images look alike, {apart} of them of different patients"
-        found.append(Finding("D031", "note", name, text, tuple(map(str, (uids[near[0][0]], uids[near[0][1]])))))
+        found.append(_finding("D031", "note", name, text, real["uid"][list(near[0])]))
     return found
 
 
 def overlaps(indexes: Mapping[str, pd.DataFrame]) -> list[Finding]:
-    """Return D032: images of a test set that are in the source, by pixels or by name, and D031: that look alike."""
+    """Return D032, images of a test set whose pixels or name are in the source, and D031, images that look alike."""
     source = indexes["source"]
+    shown = source[source["sd"] > 0]
     found = []
-    for name, index in indexes.items():
-        if name == "source":
-            continue
-        real = index[index["sd"] > 0]
-        pixels = real["sha256"].isin(source.loc[source["sd"] > 0, "sha256"])
-        named = _names(real["uid"]).isin(set(_names(source["uid"]))) & (_names(real["uid"]).str.len() >= NAMED)
-        both = real[pixels | named]
+    for name in [name for name in indexes if name != "source"]:
+        real = indexes[name][indexes[name]["sd"] > 0]
+        pixels, names = real["sha256"].isin(shown["sha256"]), _names(real["uid"])
+        named = names.isin(set(_names(source["uid"]))) & (names.str.len() >= NAMED)
+        both = real.loc[pixels | named, "uid"]
         if len(both):
             how = f"{int(pixels.sum())} by pixels, {int(named.sum())} by name"
             text = f"{len(both)} images of {name} are in the source ({how})"
             found.append(_finding("D032", "error", name, text, both))
-        joined = pd.concat([source[source["sd"] > 0], real[~(pixels | named)]], ignore_index=True)
-        border = int((source["sd"] > 0).sum())
-        pairs = [(a, b) for a, b in near_pairs(list(joined["phash"])) if a < border <= b]
+        joined = pd.concat([shown, real[~(pixels | named)]], ignore_index=True)
+        pairs = [(a, b) for a, b in near_pairs(joined["phash"]) if a < len(shown) <= b]
         if pairs:
             text = f"{len(pairs)} pairs of an image of {name} and one of the source look alike"
-            found.append(Finding("D031", "note", name, text, (str(joined["uid"][pairs[0][1]]),)))
+            found.append(_finding("D031", "note", name, text, joined["uid"][[pairs[0][1]]]))
     return found
 
 
-def near_pairs(hashes: Sequence[str], most: int = NEAR) -> list[tuple[int, int]]:
-    """Return the pairs (i, j), i < j, of hashes (16 hexadecimal digits) of which at most `most` bits differ.
+def near_pairs(hashes: Sequence[str] | pd.Series, most: int = NEAR) -> list[tuple[int, int]]:
+    """Return the pairs (i, j), i < j, of hashes (16 hexadecimal digits) that differ in at most `most` bits.
 
-    Of most + 1 bands of bits two such hashes share one whole, so only hashes with a common band are compared.
+    The bits are divided into most + 1 bands. Two such hashes agree in at least one band, so only hashes that share a
+    band are compared.
     """
-    if len(hashes) < 2:
-        return []
     bits = np.array([int(one, 16) for one in hashes], dtype=np.uint64)
-    edges = np.linspace(0, 64, most + 2).astype(int)
     found: set[tuple[int, int]] = set()
-    for low, high in pairwise(edges):
+    for low, high in pairwise(np.linspace(0, 64, most + 2).astype(int)):
         band = (bits >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
-        order = np.argsort(band, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(band[order]) != 0])
-        for start, end in zip(starts, np.r_[starts[1:], len(order)], strict=True):
-            rows = order[start:end]
-            if not 1 < len(rows) <= LARGEST:
-                continue
-            apart = np.bitwise_count(bits[rows][:, None] ^ bits[rows][None, :])
-            for one, other in np.argwhere(np.triu(apart <= most, k=1)):
-                a, b = int(rows[one]), int(rows[other])
-                found.add((min(a, b), max(a, b)))
+        for rows in pd.Series(band).groupby(band).indices.values():
+            if 1 < len(rows) <= LARGEST:
+                apart = np.bitwise_count(bits[rows][:, None] ^ bits[rows][None, :])
+                found |= {(int(rows[i]), int(rows[j])) for i, j in np.argwhere(np.triu(apart <= most, k=1))}
     return sorted(found)
 
 
@@ -118,5 +102,5 @@ def _names(uids: pd.Series) -> pd.Series:
     return uids.astype(str).str.partition(":")[2].str.lower()
 
 
-def _finding(code: str, level: str, name: str, text: str, rows: pd.DataFrame) -> Finding:
-    return Finding(code, level, name, text, tuple(str(uid) for uid in rows["uid"].head(3)))  # type: ignore[arg-type]
+def _finding(code: str, level: Level, name: str, text: str, uids: pd.Series) -> Finding:
+    return Finding(code, level, name, text, tuple(map(str, uids.head(3))))

@@ -1,35 +1,37 @@
-"""Checks of one source's table, and the counts that are printed of it."""
+"""Checks of the table of one source, and the counts that are printed of it."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.api import Dataset
+from bench.datasets._files import files_below
 from bench.doctor.findings import Finding
 
 IMAGES = (".jpg", ".jpeg", ".png", ".dcm", ".tif", ".tiff")
 ENOUGH = 20
-"""Images of a cell of label and attribute below which a rate says little."""
+"""With fewer images of a label and group, a rate says little."""
 FOLLOWS, LEAST = 0.15, 50
-"""Difference of a source's rate of the label from that of the others that is told of, for sources of so many images."""
+"""D044 is reported where the rate of the label at a site differs by more than FOLLOWS from that of the other sites, and
+both have at least LEAST images."""
 CAPS = (90, 91)
-"""Ages that stand for that and older."""
+"""Ages that stand for this age or more."""
 
 
 @dataclass
 class Counts:
-    """What is printed of a source: rows to used rows, files, and tables of label, attribute and source."""
+    """The counts of a source: rows, rows in use, reasons for leaving rows out, and rates by label, group and site."""
 
     rows: int
     used: int
     reasons: dict[str, int]
     patients: int
-    files: dict[str, int] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     labels: dict[str, dict[str, Any]] = field(default_factory=dict)
     cells: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -38,31 +40,30 @@ class Counts:
 
 
 def counts_of(dataset: Dataset, table: pd.DataFrame) -> Counts:
-    """Count rows by reason, and the rows in use by label, attribute and source."""
-    reason = table["drop"].fillna("").astype(str)
+    """Count rows by reason, and the rows in use by label, attribute and site."""
+    reason = _reason(table)
     used = table[reason == ""]
     reasons = {str(code): int(n) for code, n in reason[reason != ""].value_counts().sort_index().items()}
     columns = tuple(map(str, table.columns))
     found = Counts(len(table), len(used), reasons, used["patient"].nunique(), columns=columns)
-    for label in [name for name in dataset.labels if name in used and used[name].notna().any()]:
-        y = pd.to_numeric(used[label], errors="coerce")
+    for label, y in _labels(dataset, used).items():
         found.labels[label] = {"known": int(y.notna().sum()), "positive": int((y == 1).sum()), "rate": _mean(y)}
         for name, a in attributes(dataset, used).items():
-            for value in (0, 1):
-                for one in (0, 1):
-                    cell = f"{name}={value}, {label}={one}"
-                    found.cells.setdefault(f"{label} x {name}", {})[cell] = int(((a == value) & (y == one)).sum())
+            found.cells[f"{label} x {name}"] = {
+                f"{name}={value}, {label}={one}": int(((a == value) & (y == one)).sum())
+                for value, one in product((0, 1), repeat=2)
+            }
         for source, rows in used.groupby(used["source"].astype(str)):
             found.sources.setdefault(str(source), {"n": len(rows)})[label] = _mean(y[rows.index])
     if dataset.counts is not None:
-        paper, ours = dataset.counts.paper, len(used)
-        found.paper = {"used": ours, "paper": paper, "why": dataset.counts.why}
-        found.paper["difference"] = ours - paper if paper is not None else None
+        paper, why = dataset.counts.paper, dataset.counts.why
+        difference = len(used) - paper if paper is not None else None
+        found.paper = {"used": len(used), "paper": paper, "why": why, "difference": difference}
     return found
 
 
 def attributes(dataset: Dataset, used: pd.DataFrame) -> dict[str, pd.Series]:
-    """Return the attributes of a table as 0 and 1: age as over 65, skin type not beside `dark`."""
+    """Return the attributes of a table that have two groups, as 0 and 1; age becomes over 65 or not."""
     found = {}
     for name in [name for name in dataset.attributes if name in used]:
         values = pd.to_numeric(used[name], errors="coerce")
@@ -73,69 +74,50 @@ def attributes(dataset: Dataset, used: pd.DataFrame) -> dict[str, pd.Series]:
     return found
 
 
-def table_findings(name: str, dataset: Dataset, table: pd.DataFrame, root: Path) -> list[Finding]:
-    """Return what is noteworthy of a table that could be read, and of the files below its folder."""
-    reason = table["drop"].fillna("").astype(str)
-    used = table[reason == ""]
-    counts = dataset.counts
+def table_findings(name: str, dataset: Dataset, table: pd.DataFrame, counts: Counts, root: Path) -> list[Finding]:
+    """Return the findings on a table that could be read, and on the image files below its folder."""
+    reason = _reason(table)
+    used, official = table[reason == ""], dataset.counts
     found = []
-    if counts and counts.rows is not None and len(table) != counts.rows:
-        found.append(Finding("D012", "warning", name, f"{len(table)} rows, {counts.release} has {counts.rows}"))
-    lonely = int((reason == "NO_DEMOGRAPHICS_ROW").sum())
-    if lonely:
-        share = f"{lonely} of {len(table)} images ({lonely / len(table):.1%})"
+    if official and official.rows is not None and len(table) != official.rows:
+        found.append(Finding("D012", "warning", name, f"{len(table)} rows; {official.release} has {official.rows}"))
+    if unmatched := counts.reasons.get("NO_DEMOGRAPHICS_ROW", 0):
+        share = f"{unmatched} of {len(table)} images ({unmatched / len(table):.1%})"
         found.append(Finding("D014", "warning", name, f"{share} have no row in the table of patients"))
-    found += _files(name, dataset, table, reason, root)
+    if not dataset.synthetic:
+        found += _files(name, table, reason, root)
     found += _ages(name, table[reason != "NOT_IN_TEST_LIST"])
     if "fst" in used and (unknown := int(used["fst"].isna().sum())):
         found.append(Finding("D042", "note", name, f"{unknown} of {len(used)} images have no skin type"))
     for column, (looked_for, _) in table.attrs.get("lacks", {}).items():
         if column in (*dataset.attributes, *dataset.labels):
-            found.append(Finding("D043", "warning", name, f"{column} is not known: {looked_for} is not there"))
-    found += _follows(name, dataset, used)
-    for label in [label for label in dataset.labels if label in used and used[label].notna().any()]:
-        y = pd.to_numeric(used[label], errors="coerce")
-        for attribute, a in attributes(dataset, used).items():
-            if not a.notna().any():
-                continue
-            for one in (0, 1):
-                for value in (0, 1):
-                    n = int(((y == one) & (a == value)).sum())
-                    if n < ENOUGH:
-                        text = f"{label}={one}, {attribute}={value} has {n} images of {len(used)}"
-                        found.append(Finding("D041", "warning", name, text))
-    if counts is not None and counts.paper is not None:
-        text = f"used {len(used)}; paper {counts.paper}; difference {len(used) - counts.paper:+d}: {counts.why}"
+            found.append(Finding("D043", "warning", name, f"{column} is unknown: {looked_for} is missing"))
+    found += _follows(name, _labels(dataset, used), used["source"].astype(str))
+    for cells in counts.cells.values():
+        if any(cells.values()):
+            small = {cell: n for cell, n in cells.items() if n < ENOUGH}
+            texts = (f"{cell} has {n} images of {len(used)}" for cell, n in small.items())
+            found += [Finding("D041", "warning", name, text) for text in texts]
+    if counts.paper and counts.paper["paper"] is not None:
+        text = "used {used}; paper {paper}; difference {difference:+d}: {why}".format(**counts.paper)
         found.append(Finding("D050", "note", name, text))
     return found
 
 
-def _files(name: str, dataset: Dataset, table: pd.DataFrame, reason: pd.Series, root: Path) -> list[Finding]:
-    if dataset.synthetic:
-        return []
-    named = set(table["path"].dropna().astype(str))
-    there = image_files(root)
-    lower = {path.lower() for path in there}
-    gone = table["path"].map(lambda path: bool(path) and str(path).lower() not in lower) & (reason == "")
+def _files(name: str, table: pd.DataFrame, reason: pd.Series, root: Path) -> list[Finding]:
+    files = {path for path in files_below(root).paths if path.lower().endswith(IMAGES)}
+    paths = table["path"].fillna("").astype(str)
+    # Lower case, because some file systems do not distinguish the case of letters.
+    gone = (paths != "") & ~paths.str.lower().isin({path.lower() for path in files}) & (reason == "")
     missing = (reason == "FILE_MISSING") | gone
-    of = int((missing | (reason == "")).sum())
+    total = int((missing | (reason == "")).sum())
     found = []
     if n := int(missing.sum()):
+        level = "error" if n > 0.005 * total else "warning"
         first = str(table.loc[missing, "uid"].iloc[0])
-        level = "error" if n > 0.005 * of else "warning"
-        found.append(Finding("D020", level, name, f"{n} of {of} image files are missing", (first,)))
-    extra = len(there) - len(named & set(there))
-    if extra > 0:
+        found.append(Finding("D020", level, name, f"{n} of {total} image files are missing", (first,)))
+    if extra := len(files - set(paths)):
         found.append(Finding("D021", "note", name, f"{extra} image files are not used by the table"))
-    return found
-
-
-def image_files(root: Path) -> list[str]:
-    """Return the image files below a folder, as paths from it."""
-    found = []
-    for folder, _, names in os.walk(root, followlinks=True):
-        prefix = Path(folder).relative_to(root).as_posix() + "/"
-        found += [prefix.removeprefix("./") + one for one in names if one.lower().endswith(IMAGES)]
     return found
 
 
@@ -152,24 +134,28 @@ def _ages(name: str, table: pd.DataFrame) -> list[Finding]:
     return [Finding("D040", level, name, "; ".join(parts))] if parts else []
 
 
-def _follows(name: str, dataset: Dataset, used: pd.DataFrame) -> list[Finding]:
+def _follows(name: str, labels: Mapping[str, pd.Series], sites: pd.Series) -> list[Finding]:
     found = []
-    for label in [label for label in dataset.labels if label in used]:
-        y = pd.to_numeric(used[label], errors="coerce")
-        for source, rows in used.groupby(used["source"].astype(str)):
-            own, rest = y[rows.index].dropna(), y.drop(rows.index).dropna()
+    for label, y in labels.items():
+        for site in sorted(sites.unique()):
+            own, rest = y[sites == site].dropna(), y[sites != site].dropna()
             if min(len(own), len(rest)) >= LEAST and abs(own.mean() - rest.mean()) > FOLLOWS:
                 text = (
-                    f"{label} is 1 on {own.mean():.1%} of the {len(own)} images of source {source}, on "
-                    f"{rest.mean():.1%} of the others: a network can tell the label by the source"
+                    f"{label} is 1 for {own.mean():.1%} of the {len(own)} images of source {site} and for "
+                    f"{rest.mean():.1%} of the others: a network can predict the label from the source"
                 )
                 found.append(Finding("D044", "warning", name, text))
     return found
 
 
-def waterfall(counts: Counts) -> list[tuple[str, int]]:
-    """Return rows, what each reason leaves out, and what is left."""
-    return [("rows", counts.rows), *((reason, -n) for reason, n in counts.reasons.items()), ("used", counts.used)]
+def _reason(table: pd.DataFrame) -> pd.Series:
+    return table["drop"].fillna("").astype(str)
+
+
+def _labels(dataset: Dataset, used: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the labels, as numbers, that are known for some image in use."""
+    names = [name for name in dataset.labels if name in used and used[name].notna().any()]
+    return {name: pd.to_numeric(used[name], errors="coerce") for name in names}
 
 
 def _mean(y: pd.Series) -> float | None:

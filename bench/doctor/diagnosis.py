@@ -1,4 +1,4 @@
-"""What a person and a machine see of an examination."""
+"""`bench doctor`: runs an examination and prints its result, for people or as JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import hashlib
 import json
 import secrets
 import sys
+from functools import partial
 from typing import Any
 
 from bench import registry, taskfile
-from bench.doctor.check_table import waterfall
 from bench.doctor.examine import Examination, examine_dataset, examine_task
-from bench.doctor.findings import CHECKS, LEVELS, Finding
+from bench.doctor.findings import CHECKS, LEVELS, Finding, advice
 from bench.errors import UnknownName
 from bench.run.progress import counting
 from bench.settings import Settings
@@ -22,10 +22,10 @@ COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def run_doctor(settings: Settings, *, full: bool, as_json: bool) -> int:
-    """Examine the task or dataset that the settings name and print what was found; 3 where it must not run.
+    """Examine the task or dataset that the settings name, print the result and return the exit code: 3 with an error.
 
     Raises:
-        UnknownName: neither a task nor a dataset.
+        UnknownName: the name is neither a task nor a dataset.
     """
     name = settings.task
     base = name_of(name)
@@ -46,16 +46,16 @@ def run_doctor(settings: Settings, *, full: bool, as_json: bool) -> int:
 
 
 def as_json_record(found: Examination) -> dict[str, Any]:
-    """Return an examination for machines: counts, and images as hashes of a salt that is not kept."""
+    """Return an examination as JSON: counts and findings, images as hashes with a salt that is not stored."""
     salt = secrets.token_bytes(16)
 
     def hashed(one: str) -> str:
         return hashlib.sha256(salt + one.encode()).hexdigest()[:16]
 
     def text(finding: Finding) -> str:
-        # Messages of plugins may name files and values of a table, which stay on this machine.
+        # Errors of plugins may quote files and values of a table, which must not leave this machine.
         quoted = finding.code < "D020" or finding.code == "D099"
-        return CHECKS[finding.code].says + ": not so" if found.credentialed and quoted else finding.text
+        return CHECKS[finding.code]["says"] + ": not so" if found.credentialed and quoted else finding.text
 
     findings = [
         {"code": f.code, "level": f.level, "where": f.where, "text": text(f), "ids": [hashed(one) for one in f.ids]}
@@ -78,54 +78,44 @@ def _print(found: Examination, full: bool) -> None:
     from rich.table import Table
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+    say = partial(console.print, markup=False, soft_wrap=True)
     for name, counts in found.counts.items():
         table = Table(title=f"{name}: from rows to images in use", title_justify="left", box=None)
         table.add_column("")
         table.add_column("images", justify="right")
-        for reason, n in waterfall(counts):
-            table.add_row(reason, f"{n}")
+        table.add_row("rows", str(counts.rows))
+        for reason, n in counts.reasons.items():
+            table.add_row(reason, str(-n))
+        table.add_row("used", str(counts.used))
         console.print(table)
-        console.print(
-            f"{counts.patients} patients (or lesions); columns: {', '.join(counts.columns)}",
-            markup=False,
-            soft_wrap=True,
-        )
+        say(f"{counts.patients} patients (or lesions); columns: {', '.join(counts.columns)}")
         if counts.paper:
-            p = counts.paper
-            console.print(
-                f"paper {p['paper']}, here {p['used']}, difference {p['difference']}: {p['why']}", markup=False
-            )
+            say("paper {paper}, here {used}, difference {difference}: {why}".format(**counts.paper))
         for label, rate in counts.labels.items():
-            shown = "-" if rate["rate"] is None else f"{rate['rate']:.1%}"
-            console.print(f"{label}: {rate['positive']} of {rate['known']} ({shown})", markup=False, soft_wrap=True)
+            say(f"{label}: {rate['positive']} of {rate['known']} ({_percent(rate['rate'])})")
         for pair, cells in counts.cells.items():
-            console.print(
-                f"{pair}: " + "; ".join(f"{cell}: {n}" for cell, n in cells.items()), markup=False, soft_wrap=True
-            )
+            say(f"{pair}: " + "; ".join(f"{cell}: {n}" for cell, n in cells.items()))
         if len(counts.sources) > 1:
             by = Table("source", "images", *counts.labels, box=None)
             for source, facts in counts.sources.items():
-                rates = ("-" if facts.get(one) is None else f"{facts[one]:.1%}" for one in counts.labels)
-                by.add_row(source, str(facts["n"]), *rates)
+                by.add_row(source, str(facts["n"]), *(_percent(facts.get(label)) for label in counts.labels))
             console.print(by)
-        console.print(
-            f"licence: {found.terms[name]['licence']}. {found.terms[name]['access']}", markup=False, soft_wrap=True
-        )
-        console.print()
+        say("licence: {licence}. {access}\n".format(**found.terms[name]))
     for line in found.cells:
-        effect = f"; one image moves its rate by {line['points']:.1f} points" if line["n"] else ""
-        console.print(
-            f"smallest cell, {line['where']}: {line['cell']}: {line['n']}{effect}", markup=False, soft_wrap=True
-        )
+        effect = f"; one image changes its rate by {line['points']:.1f} points" if line["n"] else ""
+        say(f"smallest cell, {line['where']}: {line['cell']}: {line['n']}{effect}")
     if found.disk:
-        console.print(f"image caches: {found.disk['needed'] / 1e9:.2f} GB more, {found.disk['free'] / 1e9:.2f} GB free")
+        say(f"image caches: {found.disk['needed'] / 1e9:.2f} GB more, {found.disk['free'] / 1e9:.2f} GB free")
     for finding in found.sorted_findings():
         ids = f" ({', '.join(finding.ids)})" if finding.ids else ""
         console.print(f"[{COLOURS[finding.level]}]{finding.code} {finding.level}[/]", end=" ")
-        console.print(f"{finding.where}: {finding.text}{ids}", markup=False, soft_wrap=True)
+        say(f"{finding.where}: {finding.text}{ids}")
         if finding.level != "note":
-            console.print(f"     {CHECKS[finding.code].do}", markup=False, soft_wrap=True)
+            say("     " + advice(finding.code, found.settings, found.datasets.get(finding.where, "NAME")))
     counts = {level: sum(f.level == level for f in found.findings) for level in LEVELS}
-    said = ", ".join(f"{n} {level}{'s' if n != 1 else ''}" for level, n in counts.items())
-    decoded = "" if full else " Images were not decoded: --full looks at each."
-    console.print(f"{found.name}: {said}.{decoded}", markup=False, soft_wrap=True)
+    totals = ", ".join(f"{n} {level}{'s' if n != 1 else ''}" for level, n in counts.items())
+    say(f"{found.name}: {totals}." + ("" if full else " Images were not decoded; --full decodes all of them."))
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:.1%}"

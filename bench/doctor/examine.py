@@ -1,4 +1,4 @@
-"""The examination of a source or a task: what is read, in which order, and what each error means."""
+"""The examination of a source or a task: what is read, in which order, and which finding an error becomes."""
 
 from __future__ import annotations
 
@@ -20,63 +20,74 @@ from bench.data.task_data import Source, TaskData, open_data, source_of
 from bench.doctor import check_images
 from bench.doctor.check_folds import fold_findings, smallest_cells
 from bench.doctor.check_table import Counts, counts_of, table_findings
-from bench.doctor.findings import LEVELS, Finding
+from bench.doctor.findings import LEVELS, Finding, Level
 from bench.errors import DataError
 from bench.settings import Settings
 from bench.spec import name_of
 
 PREVIEW = 64
-"""Pixels of the side to which images are decoded for a source that is looked at without a task."""
+"""Side in pixels to which images are decoded when a source is examined without a task."""
 Progress = Callable[[str, int, int], None]
 
 
 @dataclass
 class Examination:
-    """All that was found, and the counts of each source."""
+    """All findings, and the counts of each source."""
 
     name: str
+    settings: Settings
     findings: list[Finding] = field(default_factory=list)
     counts: dict[str, Counts] = field(default_factory=dict)
     terms: dict[str, dict[str, str]] = field(default_factory=dict)
+    datasets: dict[str, str] = field(default_factory=dict)
+    """Name of the dataset of each source."""
     cells: list[dict] = field(default_factory=list)
     disk: dict[str, Any] = field(default_factory=dict)
     credentialed: bool = False
 
     @property
     def failed(self) -> bool:
-        """True where something must not be run on."""
+        """True where the data must not be used."""
         return any(finding.level == "error" for finding in self.findings)
 
+    def add(self, code: str, level: Level, where: str, text: str, ids: tuple[str, ...] = ()) -> None:
+        """Add a finding."""
+        self.findings.append(Finding(code, level, where, text, ids))
+
+    def refused(self, where: str, error: Exception) -> None:
+        """Add the finding of an error; any but a DataError is the plugin's own."""
+        if isinstance(error, DataError):
+            self.add(error.code or "D099", "error", where, str(error))
+        else:
+            self.add("D099", "error", where, f"{type(error).__name__}: {error}")
+
     def sorted_findings(self) -> list[Finding]:
-        """Return findings, the gravest first."""
+        """Return the findings, errors first."""
         return sorted(self.findings, key=lambda finding: (LEVELS.index(finding.level), finding.code, finding.where))
 
 
 def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Progress | None = None) -> Examination:
-    """Examine one source by itself."""
-    found, source = Examination(spec), source_of(spec, settings.data, settings.plugins)
+    """Examine one source without a task."""
+    found, source = Examination(spec, settings), source_of(spec, settings.data, settings.plugins)
     name, dataset = name_of(spec), source.dataset
     table = _read(found, name, source)
     if table is not None and full:
         used = table[table["drop"].fillna("") == ""]
+        label = next(iter(dataset.labels), "")
+        known = used[["uid", "path", "patient"]].assign(y=used.get(label, 0))
         with tempfile.TemporaryDirectory() as folder:
             how = Pixels(dataset, source.spec, source.root, PREVIEW, 3, "none", Path(folder))
-            index = _decoded(found, name, how, used, progress)
-        if index is not None:
-            found.findings += check_images.kinds(name, index)
-            label = next(iter(dataset.labels), "")
-            y = used[label] if label in used else pd.Series(0, index=used.index)
-            told = used[["uid", "patient"]].assign(y=y)
-            found.findings += check_images.duplicates(name, index.merge(told, on="uid", how="inner"))
+            index = _decoded(found, name, how, known, progress)
+        _check_images(found, {name: index} if index is not None else {})
     return found
 
 
 def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progress | None = None) -> Examination:
-    """Examine all sources of a task, then its folds and what the sets have in common."""
-    found = Examination(task.name)
+    """Examine all sources of a task, then its folds and the overlaps of its sets."""
+    found = Examination(task.name, settings)
     sources: dict[str, str] = {}
     for name, rows in {"source": task.source, **task.ood}.items():
-        # A long spec is called by the first set that is made of it.
+        # A source with a long spec is named after the first set that uses it.
         sources.setdefault(rows.dataset, rows.dataset if len(rows.dataset) < 40 else name)
     for spec, name in sources.items():
         _read(found, name, source_of(spec, settings.data, settings.plugins))
@@ -85,52 +96,57 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     try:
         data = open_data(settings)
     except DataError as error:
-        found.findings.append(Finding(error.code or "D099", "error", task.name, str(error)))
+        found.refused(task.name, error)
         return found
-    found.findings += fold_findings(data)
     found.cells = smallest_cells(data)
-    _disk(found, data, settings)
-    indexes = _indexes(found, data, settings, full, progress)
-    for name, index in indexes.items():
-        found.findings += check_images.kinds(name, index)
-        found.findings += check_images.duplicates(name, index)
+    found.findings += fold_findings(data, found.cells)
+    _disk(found, data)
+    indexes = {}
+    for name, table in data.tables.items():
+        how = data.pixels(name, settings.cache)
+        if full:
+            index = _decoded(found, name, how, table, progress)
+        else:
+            folder = how.complete(table)
+            index = _index(folder, table) if folder else None
+        if index is not None:
+            indexes[name] = index
+    _check_images(found, indexes)
     if "source" in indexes:
         found.findings += check_images.overlaps(indexes)
     return found
 
 
 def _read(found: Examination, name: str, source: Source) -> pd.DataFrame | None:
-    """Read the table of a source and look at it; None where it cannot be read."""
+    """Read and check the table of a source; return None where it cannot be read."""
     dataset, root = source.dataset, source.root
     found.terms[name] = {"access": dataset.access, "licence": dataset.licence}
+    found.datasets[name] = name_of(source.spec)
     found.credentialed |= dataset.credentialed
     if not dataset.synthetic:
         if not root.is_dir():
             found.findings.append(_no_folder(name, root))
             return None
         if not os.access(root, os.R_OK | os.X_OK):
-            found.findings.append(Finding("D001", "error", name, f"{root} cannot be read"))
+            found.add("D001", "error", name, f"{root} cannot be read")
             return None
         if dataset.credentialed and root.stat().st_mode & 0o007:
-            text = "the folder can be read by every user of this machine; its agreement does not allow that"
-            found.findings.append(Finding("D080", "warning", name, text))
+            text = "every user of this machine can read the folder, which the agreement of the data does not allow"
+            found.add("D080", "warning", name, text)
     if source.synthetic:
-        found.findings.append(Finding("D070", "note", name, "SYNTHETIC DATA: results say nothing about patients"))
+        found.add("D070", "note", name, "SYNTHETIC DATA: results say nothing about patients")
     try:
         table = dataset.table(root)
-    except DataError as error:
-        found.findings.append(Finding(error.code or "D099", "error", name, str(error)))
-        return None
     except Exception as error:  # a plugin may raise anything on files that it does not expect
-        found.findings.append(Finding("D099", "error", name, f"{type(error).__name__}: {error}"))
+        found.refused(name, error)
         return None
     repeated = table.loc[table["uid"].duplicated(), "uid"]
     if len(repeated):
         text = f"{len(repeated)} rows repeat the name of an image"
-        found.findings.append(Finding("D013", "error", name, text, (str(repeated.iloc[0]),)))
+        found.add("D013", "error", name, text, (str(repeated.iloc[0]),))
         return None
     found.counts[name] = counts_of(dataset, table)
-    found.findings += table_findings(name, dataset, table, root)
+    found.findings += table_findings(name, dataset, table, found.counts[name], root)
     return table
 
 
@@ -138,59 +154,50 @@ def _no_folder(name: str, root: Path) -> Finding:
     folder = root.parent
     if folder.name == name:
         return Finding("D003", "error", name, f"{folder} is the folder of {name} itself: pass {folder.parent}")
-    below = sorted(path.parent for path in folder.glob(f"*/{name}") if path.is_dir()) if folder.is_dir() else []
+    below = sorted(path.parent for path in folder.glob(f"*/{name}") if path.is_dir())
     if below:
         return Finding("D003", "error", name, f"{folder} is one level too high: pass {below[0]}")
     return Finding("D001", "error", name, f"no such folder: {root}")
 
 
-def _indexes(
-    found: Examination, data: TaskData, settings: Settings, full: bool, progress: Progress | None
-) -> dict[str, pd.DataFrame]:
-    """What is known of the decoded images of each set: of caches that stand, or, if `full`, of all."""
-    indexes = {}
-    for name, table in data.tables.items():
-        how = data.pixels(name, settings.cache)
-        if full:
-            index = _decoded(found, name, how, table, progress)
-        else:
-            folder = how.standing(table)
-            index = pd.read_parquet(folder / "index.parquet") if folder else None
-        if index is not None:
-            columns = [column for column in ("uid", "patient", "y", "fold") if column in table]
-            indexes[name] = index.merge(table[columns], on="uid", how="inner")
-    return indexes
-
-
 def _decoded(
     found: Examination, name: str, how: Pixels, table: pd.DataFrame, progress: Progress | None
 ) -> pd.DataFrame | None:
-    """Decode the images of a set into a cache and return its index; D022 for what cannot be read."""
-    told = partial(progress, name) if progress else None
+    """Decode the images of a set into a cache and return its index; add D022 for those that cannot be read."""
+    report = partial(progress, name) if progress else None
     try:
-        cache = image_cache(how, table[["uid", "path"]], jobs=os.cpu_count() or 1, progress=told)
+        cache = image_cache(how, table[["uid", "path"]], jobs=os.cpu_count() or 1, progress=report)
     except DataError as error:
-        found.findings.append(Finding("D022", "error", name, str(error)))
+        found.add("D022", "error", name, str(error))
         return None
-    index = pd.read_parquet(cache.folder / "index.parquet")
-    lost = table[~table["uid"].isin(index["uid"])]
+    index = _index(cache.folder, table)
+    lost = table.loc[~table["uid"].isin(index["uid"]), "uid"]
     if len(lost):
         level = "error" if len(lost) > 0.001 * len(table) else "warning"
         text = f"{len(lost)} of {len(table)} images cannot be read"
-        found.findings.append(Finding("D022", level, name, text, tuple(map(str, lost["uid"].head(3)))))
+        found.add("D022", level, name, text, tuple(map(str, lost.head(3))))
     return index
 
 
-def _disk(found: Examination, data: TaskData, settings: Settings) -> None:
-    """Room that the image caches need and do not have yet, and what is free."""
-    task = data.task
-    images = sum(
-        len(table) for name, table in data.tables.items() if not data.pixels(name, settings.cache).standing(table)
-    )
+def _index(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the index of an image cache with patient, label and fold of each image."""
+    columns = [column for column in ("uid", "patient", "y", "fold") if column in table]
+    return pd.read_parquet(folder / "index.parquet").merge(table[columns], on="uid", how="inner")
+
+
+def _check_images(found: Examination, indexes: dict[str, pd.DataFrame]) -> None:
+    for name, index in indexes.items():
+        found.findings += check_images.unusual(name, index) + check_images.duplicates(name, index)
+
+
+def _disk(found: Examination, data: TaskData) -> None:
+    """Compare the room for image caches that do not exist yet with the free disk space; D081 where it is too little."""
+    task, cache = data.task, found.settings.cache
+    images = sum(len(table) for name, table in data.tables.items() if not data.pixels(name, cache).complete(table))
     needed = images * task.image_size**2 * task.channels
-    at = next(folder for folder in (settings.cache, *settings.cache.parents) if folder.is_dir())
+    at = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(at).free
     found.disk = {"needed": needed, "free": free}
     if needed > free:
-        text = f"the image caches need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free"
-        found.findings.append(Finding("D081", "error", task.name, text))
+        text = f"the image caches need {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free"
+        found.add("D081", "error", task.name, text)

@@ -109,6 +109,7 @@ def test_every_module_and_template_is_inside(wheel):
     data = (
         "register.toml",
         "tasks.toml",
+        "doctor/checks.toml",
         "report/page/page.html.j2",
         "report/render/part.html.j2",
         "report/figures/figures.mplstyle",
@@ -117,7 +118,8 @@ def test_every_module_and_template_is_inside(wheel):
     for name in ("templates/method.py.txt", "templates/test_method.py.txt", *data):
         assert f"bench/{name}" in names
     strangers = [name for name in names if "test" in Path(name).parts or name.endswith((".pyc", ".toml"))]
-    assert sorted(strangers) == ["bench/register.toml", "bench/report/numbers/paper.toml", "bench/tasks.toml"]
+    tables = ("doctor/checks", "register", "report/numbers/paper", "tasks")
+    assert sorted(strangers) == [f"bench/{table}.toml" for table in tables]
 
 
 def test_lists_and_plans(bench):

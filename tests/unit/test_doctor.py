@@ -17,6 +17,7 @@ from PIL import Image
 from bench import cli
 from bench.doctor import findings
 from bench.doctor.check_images import NEAR, near_pairs
+from bench.settings import Settings
 from tests.prose import sentences_with
 
 ROOT = Path(__file__).parents[2]
@@ -206,12 +207,17 @@ FAULTS = [
     (sixteen_bits, "D023", "warning", "1 images are I;16"),
     (black, "D023", "warning", "2 images are constant, 2 of them black"),
     (tiny, "D023", "warning", "1 images have a side below 32 pixels"),
-    (same_film_of_two_patients, "D030", "warning", "1 times the same pixels; 1 across patients, 0 with two labels"),
+    (
+        same_film_of_two_patients,
+        "D030",
+        "warning",
+        "1 images occur several times: 1 for several patients, 0 with two labels",
+    ),
     (nearly_the_same_film, "D031", "note", "1 pairs of images look alike, 1 of them of different patients"),
     (old_beyond_reason, "D040", "warning", "1 ages are impossible"),
     (young_beyond_reason, "D040", "warning", "2 are 0"),
-    (no_women_with_it, "D041", "warning", "pneumothorax=1, female=1 has 0 images"),
-    (label_by_view, "D044", "warning", "pneumothorax is 1 on 100.0% of the 80 images of source AP"),
+    (no_women_with_it, "D041", "warning", "female=1, pneumothorax=1 has 0 images"),
+    (label_by_view, "D044", "warning", "pneumothorax is 1 for 100.0% of the 80 images of source AP"),
 ]
 USUAL = {"D012", "D050"}
 """The tree is an extract: fewer rows than the release, another count than the paper's."""
@@ -280,8 +286,8 @@ def test_a_sound_task_shows_its_smallest_cells_and_room(task, capsys):
     assert all(one[1] != "error" for one in found)
     assert sentences_with(out, "fold 0", "10.0") == snapshot(
         [
-            "smallest cell, fold 0, validation: no finding, men: 10; one image moves its rate by 10.0 points",
-            "D041 warning source: fold 0, validation: no finding, men has 10 images, one of them moves its rate by 10.0 points",
+            "smallest cell, fold 0, validation: no finding, men: 10; one image changes its rate by 10.0 points",
+            "D041 warning source: fold 0, validation: no finding, men has 10 images, one of them changes its rate by 10.0 points",
         ]
     )
     assert "image caches: 0.00 GB more" in out
@@ -315,7 +321,6 @@ def test_an_empty_cell_of_a_task_and_an_external_set_that_cannot_be_are_errors(t
 def test_a_patient_on_two_sides_is_an_error(task, tree, tmp_path, capsys):
     from bench.data import split_manifest
     from bench.run.run_task import plan_run
-    from bench.settings import Settings
 
     settings = Settings(
         str(tmp_path / "mine.toml"), tmp_path / "results", tmp_path / "cache", tree.parent, methods="baseline"
@@ -386,8 +391,15 @@ def test_near_duplicates_are_those_of_comparing_all_with_all():
 def test_the_page_holds_every_code_with_its_cure():
     page = (ROOT / "docs" / "doctor.md").read_text()
     assert re.findall(r"^\| `(D\d{3})` \| (.*?) \| (.*?) \|$", page, re.MULTILINE) == [
-        (code, check.says, check.do) for code, check in findings.CHECKS.items()
+        (code, check["says"], findings.advice(code, Settings("TASK"), "NAME"))
+        for code, check in findings.CHECKS.items()
     ]
+
+
+def test_advice_has_complete_commands(tree, tmp_path, capsys):
+    shutil.rmtree(tree)
+    out = doctor(capsys, "nih_cxr14", "--data", tree.parent, "--cache", tmp_path / "my cache")[2]
+    assert f"`bench doctor nih_cxr14 --cache '{tmp_path}/my cache' --data DIR`" in out
 
 
 def test_an_unknown_name_has_its_nearest_spelling(capsys):
@@ -410,4 +422,6 @@ def test_real_images_pass_and_the_site_shortcut_is_shown(tmp_path, capsys):
     assert "14 images are RGBA" in str(found)
     code, found, _ = doctor(capsys, "ham10000", "--data", tmp_path / "data")
     assert code == 0
-    assert "malignant is 1 on 0.7% of the 3954 images of source vidir_molemax, on 31.8% of the others" in str(found)
+    assert "malignant is 1 for 0.7% of the 3954 images of source vidir_molemax and for 31.8% of the others" in str(
+        found
+    )
