@@ -1,14 +1,14 @@
-"""The image cache: decoded once to uint8, then memory-mapped by every worker.
+"""The image cache: images decoded once to uint8, then memory-mapped by every worker.
 
-One folder per (dataset, preprocessing, list of images):
+One folder for each dataset, preprocessing and list of images:
 
     images.npy      uint8 (N, S, S, C)
-    index.parquet   uid, row, and the facts of each image (`bench.data.facts`), the SHA-256 of its pixels among them
-    cache.json      what it was made from; a folder without it is no cache
+    index.parquet   uid, row, and the facts of each image (`bench.data.decoding.facts`), among them a SHA-256
+    cache.json      what the cache was made from; a folder without this file is not a cache
 
-A folder is filled under another name and renamed when it is complete, so what stands there is whole (see
-`bench.data.building`). Images that cannot be read are listed (`bench.data.unreadable`), and the cache is that of the
-others. Nothing in it depends on where it stands or on times of files: it may be copied to another machine.
+A folder is filled under another name and renamed when it is complete (see `bench.data.building`). Images that cannot be
+read are listed beside it (`bench.data.unreadable`) and are not in the cache. A cache holds no absolute paths and no
+times of files: it may be copied to another machine.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.data.building import built_by_one, filled
+from bench.data.building import built_by_one, filled, part, readable
 from bench.data.pixels import Pixels, in_order
-from bench.data.unreadable import listed, refuse_many, unreadable, without, write_list
+from bench.data.unreadable import Unreadable, listed, refuse_many, without, write_list
 from bench.errors import DataError, DataInvalid, NotWritten
 
 
@@ -39,7 +39,7 @@ class ImageCache:
     uids: pd.Index
 
     def rows(self, uids: Sequence[str] | pd.Series) -> np.ndarray:
-        """Return the row (B,) int64 of every uid; raises DataInvalid for one that is not in the cache."""
+        """Return the row (B,) int64 of each uid; raise DataInvalid for a uid that is not in the cache."""
         wanted = pd.Index(list(uids))
         rows = self.uids.get_indexer(wanted)
         if (rows < 0).any():
@@ -48,60 +48,63 @@ class ImageCache:
         return rows.astype(np.int64)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # A memory map pickles as a copy of all its pixels; another process opens the file instead.
+        # A pickled memory map would hold a copy of all pixels; another process opens the file instead.
         return open_cache, (self.folder,)
 
 
 def image_cache(
     how: Pixels, table: pd.DataFrame, *, jobs: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> ImageCache:
-    """Return the cache of the readable images in `table`, built first if it is not there.
+    """Return the cache of the readable images in `table`; build it first if it does not exist.
 
     Args:
-        how: which images they are, and how they become pixels.
-        table: columns uid and path; row order does not count.
-        jobs: processes that decode; short jobs take one in any case.
-        progress: called with (done, total) in images.
+        how: where the images come from, and how they become pixels.
+        table: columns uid and path, in any order of the rows.
+        jobs: number of processes that decode; a short build uses one.
+        progress: called with the numbers of images done and in total.
 
     Raises:
         DataError: more than a tenth of the images cannot be read.
-        NotWritten: a cache folder that cannot be written, or a full disk.
+        NotWritten: the cache folder cannot be written, or the disk is full.
     """
     everything, root = in_order(table), how.root
     whole, _ = how.place(everything)
     known = listed(whole, root)
     table = without(everything, known)
     folder, made_from = how.place(table)
+    building = part(folder)
 
-    def standing() -> Path | None:
-        """Where a complete cache stands; after another process built it maybe without images it could not read."""
+    def complete() -> Path | None:
+        """Return the folder of the complete cache; another process may have built it and listed more images."""
         now = listed(whole, root)
         place = folder if now == known else how.place(without(everything, now))[0]
         return place if (place / "cache.json").is_file() else None
 
     def build() -> None:
-        part = filled(folder, table, how, jobs, progress)
-        found = [unreadable(root, entry["uid"], entry["path"], entry["why"]) for entry in part.unreadable]
+        entries = filled(folder, table, how, jobs, progress)
+        found = [Unreadable(**entry) for entry in entries if "why" in entry]
         images = sorted([*known, *found], key=lambda image: image.uid)
         try:
             refuse_many(images, len(everything), root)
         except DataError:
-            shutil.rmtree(part.folder, ignore_errors=True)  # another folder of images is no continuation of it
+            shutil.rmtree(building, ignore_errors=True)  # the right folder of images cannot continue this build
             raise
         target, described = how.place(without(table, found)) if found else (folder, made_from)
         write_list(whole, images)
-        part.index().to_parquet(part.folder / "index.parquet", index=False)
+        index = pd.DataFrame(readable(entries))
+        index.insert(1, "row", np.arange(len(index)))
+        index.to_parquet(building / "index.parquet", index=False)
         text = json.dumps(described, indent=2, sort_keys=True) + "\n"
-        (part.folder / "cache.json").write_text(text, encoding="utf-8")
-        (part.folder / "rows.jsonl").unlink()
-        shutil.rmtree(target, ignore_errors=True)  # of a cache that was damaged or half deleted
-        part.folder.replace(target)
+        (building / "cache.json").write_text(text, encoding="utf-8")
+        (building / "rows.jsonl").unlink()
+        shutil.rmtree(target, ignore_errors=True)  # a cache that is damaged or half deleted
+        building.replace(target)
 
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if how.dataset.credentialed:
-            folder.parent.chmod(0o700)  # its licence does not let other users see the images
-        built_by_one(lambda: standing() is not None, folder, len(table), build, progress)
+            folder.parent.chmod(0o700)  # the licence does not allow other users to see the images
+        built_by_one(lambda: complete() is not None, folder, len(table), build, progress)
     except OSError as error:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -109,11 +112,11 @@ def image_cache(
         raise NotWritten(
             f"image cache {folder} cannot be written ({reason}): choose a folder by --cache or BENCH_CACHE"
         ) from error
-    return open_cache(standing() or folder)
+    return open_cache(complete() or folder)
 
 
 def verify(cache: ImageCache) -> list[str]:
-    """Return the uids whose pixels are no longer those that were decoded, by their checksums."""
+    """Return the uids whose pixels no longer match the checksums of what was decoded."""
     index = pd.read_parquet(cache.folder / "index.parquet", columns=["uid", "row", "sha256"])
     return [
         str(uid)
@@ -123,7 +126,7 @@ def verify(cache: ImageCache) -> list[str]:
 
 
 def open_cache(folder: Path) -> ImageCache:
-    """Open a complete cache; cheap, and done by every worker for itself.
+    """Open a complete cache. It is cheap, and each worker does it.
 
     Raises:
         DataInvalid: the folder is not a complete cache.

@@ -47,7 +47,7 @@ def test_the_first_line_says_what_it_is(kind):
 
 
 def test_tables_are_read_without_torch():
-    modules = "import decode; from bench.data import sample_table, folds, external, cache, workers"
+    modules = "import decode; from bench.data import sample_table, folds, external, cache, decoding"
     code = f"import sys; from bench {modules}; from bench.datasets import manifest, ham10000; "
     subprocess.run([sys.executable, "-c", code + "sys.exit('torch' in sys.modules)"], check=True)
 

@@ -19,10 +19,10 @@ import torch
 from inline_snapshot import snapshot
 from PIL import Image
 
-from bench.data import building, workers
+from bench.data import building, decoding
 from bench.data.augment import dihedral, normalise
 from bench.data.cache import image_cache, open_cache, verify
-from bench.data.facts import perceptual_hash
+from bench.data.decoding import perceptual_hash
 from bench.data.pixels import Pixels
 from bench.datasets.manifest import Manifest
 from bench.decode import fit, read_image
@@ -194,9 +194,9 @@ def test_a_cache_travels_to_other_processes_as_its_folder(tmp_path):
 def count_pools(monkeypatch):
     """Let the next builds start a pool after one image, and count those that do."""
     started = []
-    pool = workers.ProcessPoolExecutor
-    monkeypatch.setattr(workers, "ALONE", 0.0)
-    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda *a, **k: started.append(pool(*a, **k)) or started[-1])
+    pool = decoding.ProcessPoolExecutor
+    monkeypatch.setattr(decoding, "ALONE", 0.0)
+    monkeypatch.setattr(decoding, "ProcessPoolExecutor", lambda *a, **k: started.append(pool(*a, **k)) or started[-1])
     return started
 
 
@@ -230,12 +230,12 @@ def test_a_dataset_that_others_cannot_import_is_decoded_here(tmp_path, monkeypat
 def test_a_pool_that_breaks_loses_and_repeats_nothing(tmp_path, monkeypatch):
     def breaking(decode, paths, jobs):
         yield from map(decode, paths[:7])
-        raise workers.BrokenProcessPool
+        raise decoding.BrokenProcessPool
 
     table = save(tmp_path / "images")
     alone = build(tmp_path / "images", table, tmp_path / "alone")
-    monkeypatch.setattr(workers, "ALONE", 0.0)
-    monkeypatch.setattr(workers, "_pooled", breaking)
+    monkeypatch.setattr(decoding, "ALONE", 0.0)
+    monkeypatch.setattr(decoding, "_pooled", breaking)
     broken = build(tmp_path / "images", table, tmp_path / "broken", jobs=2)
     np.testing.assert_array_equal(broken.array, alone.array)
 
@@ -244,7 +244,7 @@ SLOW = """
     import os, sys, time
     from pathlib import Path
     import pandas as pd
-    from bench.data import workers
+    from bench.data import decoding
     from bench.data.cache import image_cache
     from bench.data.pixels import Pixels
     from bench.datasets.manifest import Manifest
@@ -257,7 +257,7 @@ SLOW = """
 
     def main():
         root, cache_dir, jobs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-        workers.ALONE = 0.0
+        decoding.ALONE = 0.0
         how = Pixels(Slow(), "manifest", root, 16, 3, "centre", cache_dir)
         image_cache(how, pd.read_csv(root / "table.csv"), jobs=jobs,
                     progress=lambda done, total: print(done, flush=True))

@@ -413,9 +413,9 @@ def test_an_image_that_this_machine_cannot_read_is_named(root, tmp_path):
     """Films here are empty files, so none can be read; one is listed as such."""
     file = written(root)
     data = task_data(TASK, root, manifest=file)
-    from bench.data.unreadable import unreadable
+    from bench.data.unreadable import Unreadable
 
-    bad = (unreadable(root, "manifest:films:004.png", "004.png", "truncated"),)
+    bad = (Unreadable("manifest:films:004.png", "004.png", "truncated", size=0, changed=0),)
     with pytest.raises(DataError) as error:
         split_manifest.check_readable(data.tables["source"], bad)
     assert plain(error.value, tmp_path) == snapshot(

@@ -12,7 +12,7 @@ from inline_snapshot import snapshot
 from PIL import Image
 
 from bench.api import Attribute, Label, Recipe, Rows, Task
-from bench.data import workers
+from bench.data import decoding
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
 from bench.data.task_data import task_data
@@ -79,7 +79,7 @@ def test_the_cache_is_that_of_the_readable_images(films):
 def test_again_decodes_nothing_until_the_file_changes(films, monkeypatch, jobs):
     root, _, table = films
     kept = damage(root, "07.png", "11.png")
-    monkeypatch.setattr(workers, "ALONE", 0.0)
+    monkeypatch.setattr(decoding, "ALONE", 0.0)
     first = build(*films, jobs=jobs)
     with monkeypatch.context() as patch:
         patch.setattr(Manifest, "image", lambda *_: pytest.fail("an image was decoded again"))

@@ -1,0 +1,145 @@
+"""Decoding of many images, in this process or, where it takes long, in several; and the facts noted of each image."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from importlib.machinery import PathFinder
+from itertools import islice
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bench.data.pixels import Pixels
+from bench.decode import fit
+from bench.errors import BenchError
+
+ALONE = 1.0
+"""Seconds for which this process decodes alone: a pool is not worth its start for a short job."""
+SIDE = 32
+"""Side in pixels to which an image is reduced before its perceptual hash is computed."""
+Decoded = tuple[np.ndarray, dict[str, Any]]
+"""An image as uint8 (S, S, C), and its `facts`."""
+
+
+def decoded_rows(how: Pixels, paths: list[str], jobs: int) -> Iterator[Decoded | str]:
+    """Yield, in the order of `paths`, each decoded image, or the reason why it cannot be read."""
+    decode = functools.partial(_decode, how)
+    if not _importable(type(how.dataset)):
+        jobs = 1
+    start, done = time.monotonic(), 0
+    for path in paths:
+        spent = time.monotonic() - start
+        # A pool of new interpreters takes about a second to start.
+        if jobs > 1 and done and spent > ALONE and (len(paths) - done) * spent / done > 3 * ALONE:
+            break
+        yield decode(path)
+        done += 1
+    try:
+        for row in _pooled(decode, paths[done:], jobs):
+            yield row
+            done += 1
+    except BrokenProcessPool:
+        # Most likely the system killed a worker for lack of memory; one process needs less.
+        yield from map(decode, paths[done:])
+
+
+def facts(row: np.ndarray, decoded: np.ndarray, file: Path) -> dict[str, Any]:
+    """Return what the index of a cache holds of an image.
+
+    Of the row uint8 (S, S, C): `sha256`, `mean` and `sd` (0 to 255) and `phash` (see `perceptual_hash`). Of the file:
+    `width`, `height` and `mode` (Pillow's name), taken from the `decoded` image where Pillow cannot open it.
+    """
+    # Pillow counts in one pass over the bytes; NumPy would first convert them to eight times their size.
+    histogram = np.array(_picture(row).histogram()).reshape(-1, 256).sum(axis=0)
+    levels, n = np.arange(256), row.size
+    mean = float(histogram @ levels) / n
+    sd = float(histogram @ (levels - mean) ** 2 / n) ** 0.5
+    try:
+        with Image.open(file) as opened:
+            width, height, mode = opened.width, opened.height, opened.mode
+    except (OSError, ValueError, SyntaxError):
+        height, width, mode = decoded.shape[0], decoded.shape[1], "L" if decoded.ndim == 2 else "RGB"
+    pixels = {"sha256": hashlib.sha256(row.data).hexdigest(), "mean": round(mean, 3), "sd": round(sd, 3)}
+    return {**pixels, "phash": perceptual_hash(row), "width": width, "height": height, "mode": mode}
+
+
+def perceptual_hash(row: np.ndarray) -> str:
+    """Return 64 bits, as 16 hexadecimal digits, of which few change when an image uint8 (S, S, C) changes little.
+
+    Each bit says whether one of the 64 lowest frequencies (DCT-II of the grey image at 32 x 32) is above their median.
+    The bit of the constant term, the brightness, is always 0.
+    """
+    from scipy.fft import dctn  # takes a quarter of a second to import, and plans and reports need no hash
+
+    grey = _picture(row).convert("L")
+    small = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.float64)
+    low = np.asarray(dctn(small, norm="ortho"))[:8, :8].reshape(-1)
+    bits = low > np.median(low[1:])
+    bits[0] = False
+    return np.packbits(bits).tobytes().hex()
+
+
+def _picture(row: np.ndarray) -> Image.Image:
+    return Image.fromarray(row[:, :, 0] if row.shape[2] == 1 else row)
+
+
+def _pooled(decode: functools.partial, paths: list[str], jobs: int) -> Iterator[Decoded | str]:
+    if not paths:
+        return
+    # Spawned, not forked: the parent may have started threads (torch), whose locks a fork would copy shut.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_end_with_parent)
+    try:
+        # Bounded, so that fewer than 16 decoded images per worker wait to be taken.
+        waiting = iter(paths)
+        futures = deque(pool.submit(decode, path) for path in islice(waiting, 16 * jobs))
+        while futures:
+            row = futures.popleft().result()
+            futures.extend(pool.submit(decode, path) for path in islice(waiting, 1))
+            yield row
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _importable(kind: type) -> bool:
+    """Tell whether a new interpreter can import the class, which it cannot when the class comes from a plugin file."""
+    package = kind.__module__.rpartition(".")[0]
+    places = sys.modules[package].__path__ if package else None
+    return PathFinder.find_spec(kind.__module__, places) is not None and "<locals>" not in kind.__qualname__
+
+
+def _decode(how: Pixels, path: str) -> Decoded | str:
+    try:
+        pixels = how.dataset.image(how.root, path)
+        row = fit(pixels, size=how.size, channels=how.channels, crop=how.crop)
+        return row, facts(row, pixels, how.root / path)
+    except MemoryError:
+        raise  # not the fault of the file
+    except Exception as error:  # decoders raise anything on damaged files, and each such file is listed
+        return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed; otherwise it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
