@@ -1,4 +1,4 @@
-"""Augmentations of a square image, drawn as numbers and then applied; and the scaling of pixels to network input."""
+"""Augmentations of square images, drawn as numbers and then applied; and the scaling of pixels to network input."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 def dihedral(x: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
     """Return each image of `x` (B, C, S, S) under its `augmentation` (B,) in 0..7: an exact permutation of pixels.
 
-    Bit 0 mirrors left-right, bit 1 then mirrors top-bottom, bit 2 then transposes; uniform augmentations are three fair
-    coins (SWiFT: random flipping and random transpose). Augmentation 0 is the image itself.
+    Bit 0 mirrors left-right, bit 1 then mirrors top-bottom, bit 2 then transposes. A uniform number is three fair coins
+    (SWiFT: random flipping and random transpose). Augmentation 0 leaves the image as it is.
 
     Raises:
-        UsageError: a augmentation outside 0..7, or images that are not square.
+        UsageError: an augmentation outside 0..7, or images that are not square.
     """
+    _check(x, augmentation, 7)
     present = augmentation.unique().tolist()
-    if present and not 0 <= present[0] <= present[-1] <= 7:
-        raise UsageError(f"augmentations {present}: 0 to 7 allowed")
-    if x.shape[-1] != x.shape[-2]:
-        raise UsageError(f"images of {x.shape[-2]} x {x.shape[-1]} pixels: square ones expected")
     if present in ([], [0]):
         return x
     out = torch.empty_like(x)
@@ -41,37 +38,39 @@ def dihedral(x: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
 
 
 STEPS = 3001
-"""Angles of `mirror_and_rotation`, from -15 to 15 degrees by hundredths."""
+"""Number of angles of `mirror_and_rotation`: -15 to 15 degrees in steps of 0.01."""
 
 
 def mirror_and_rotation(x: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
     """Return each uint8 image of `x` (B, C, S, S) under its `augmentation` (B,) in 0 .. 2 * STEPS + 1.
 
-    Bit 0 mirrors left-right. The rest is 0 for no rotation, else k for one by (k - 1) / 100 - 15 degrees,
-    anticlockwise: bilinear, what enters at the border mirrored (HorizontalFlip and Rotate(15) of the public code's
-    src/data/mimic_datamodule.py with the defaults of albumentations). Augmentation 0 is the image itself.
+    Bit 0 mirrors left-right. The other bits are 0 for no rotation, or k for a rotation by (k - 1) / 100 - 15 degrees
+    anticlockwise, bilinear and with mirrored borders (HorizontalFlip and Rotate(15) of the public code's
+    src/data/mimic_datamodule.py with the defaults of albumentations). Augmentation 0 leaves the image as it is.
 
     Raises:
-        UsageError: a augmentation outside the range, or images that are not square.
+        UsageError: an augmentation outside the range, or images that are not square.
     """
-    if len(augmentation) and not 0 <= int(augmentation.min()) <= int(augmentation.max()) < 2 * (STEPS + 1):
-        raise UsageError(
-            f"augmentations {int(augmentation.min())} to {int(augmentation.max())}: 0 to {2 * STEPS + 1} allowed"
-        )
-    if x.shape[-1] != x.shape[-2]:
-        raise UsageError(f"images of {x.shape[-2]} x {x.shape[-1]} pixels: square ones expected")
+    _check(x, augmentation, 2 * STEPS + 1)
     augmentation = augmentation.to(x.device)
     out = torch.where((augmentation % 2 == 1).view(-1, 1, 1, 1), x.flip(3), x)
     turned = (augmentation >= 2).nonzero().squeeze(1)
     if len(turned):
         angle = torch.deg2rad((augmentation[turned] // 2 - 1).double() / 100 - 15)
         cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-        # Where each pixel of the result is read: rows point down, so this turns what is seen anticlockwise.
+        # Where each pixel of the result is read. Rows count downwards, so this rotates anticlockwise.
         matrix = torch.stack([torch.stack([cos, -sin, zero], 1), torch.stack([sin, cos, zero], 1)], 1).float()
         grid = affine_grid(matrix, [len(turned), *x.shape[1:]], align_corners=True)
         pixels = grid_sample(out[turned].float(), grid, padding_mode="reflection", align_corners=True)
         out[turned] = pixels.round().clamp(0, 255).to(x.dtype)
     return out
+
+
+def _check(x: torch.Tensor, augmentation: torch.Tensor, highest: int) -> None:
+    if len(augmentation) and not 0 <= augmentation.min() <= augmentation.max() <= highest:
+        raise UsageError(f"augmentations {augmentation.min()} to {augmentation.max()}: 0 to {highest} allowed")
+    if x.shape[-1] != x.shape[-2]:
+        raise UsageError(f"images of {x.shape[-2]} x {x.shape[-1]} pixels: square ones expected")
 
 
 def _draw_dihedral(n: int, rng: torch.Generator | None) -> torch.Tensor:
@@ -85,10 +84,10 @@ def _draw_mirror_and_rotation(n: int, rng: torch.Generator | None) -> torch.Tens
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training augments images: `draw` gives n augmentations (n,) int64, `apply` makes them; 0 changes nothing."""
+    """How training augments images: `draw` returns n augmentations (n,) int64, `apply` applies them; 0 is none."""
 
     number: int | None
-    """How many there are; None where they are too many for features of all of them to be kept."""
+    """Number of augmentations; None where it is too large to store the features of each."""
     draw: Callable[[int, torch.Generator | None], torch.Tensor]
     apply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -97,13 +96,14 @@ AUGMENTATIONS = {
     "dihedral": Augmentation(8, _draw_dihedral, dihedral),
     "chest_reference": Augmentation(None, _draw_mirror_and_rotation, mirror_and_rotation),
 }
-"""The choices of a recipe's `augment`."""
+"""The values of `augment` in a recipe."""
 
 
 def normalise(x: torch.Tensor) -> torch.Tensor:
     """Return uint8 images (B, C, S, S), C = 1 or 3, as float32 (B, 3, S, S) in channels-last memory.
 
-    Pixels are scaled to [0, 1], then by the mean and standard deviation of ImageNet; one channel becomes three.
+    Pixels are scaled to [0, 1] and then standardised with the mean and standard deviation of ImageNet. One channel is
+    repeated three times.
     """
     mean, std = (torch.tensor(values, device=x.device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
     shape = (x.shape[0], 3, *x.shape[2:])

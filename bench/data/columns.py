@@ -1,4 +1,4 @@
-"""Columns of a table: text that is alike whatever its type, labels coded as 0 and 1, groups as 0 to G-1."""
+"""Columns of a table: values as text whatever their type, labels coded as 0 and 1, groups as 0 to G-1."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bench.api import Attribute, Coding
 from bench.errors import DataInvalid, UnknownName
 
 UNKNOWN = frozenset({"", "unknown", "unk", "na", "n/a", "nan"})
-"""Words, in lower case, that say that a value is not known."""
+"""Words, in lower case, for an unknown value."""
 
 
 def coded(table: pd.DataFrame, coding: Coding, origin: str) -> pd.Series:
-    """Return the column of `coding` as Int8 in {0, 1, NA}, of an attribute with `cuts` or `values` in {0..G-1, NA}.
+    """Return the column of `coding` as Int8 in {0, 1, NA}; for an attribute with `cuts` or `values`, in {0..G-1, NA}.
 
     Raises:
-        DataInvalid: a value that is no number (with `above` or `cuts`), or neither 0 nor 1 (without any coding).
+        DataInvalid: a value is not a number (with `above` or `cuts`), or neither 0 nor 1 (without any coding).
     """
     cuts, values = (coding.cuts, coding.values) if isinstance(coding, Attribute) else ((), ())
     words = texts(table[coding.column])
@@ -35,24 +35,23 @@ def coded(table: pd.DataFrame, coding: Coding, origin: str) -> pd.Series:
     truth = words.str.lower().map({"true": "1", "false": "0"})
     numbers = pd.to_numeric(truth.where(truth.notna(), words).astype(object), errors="coerce").astype("float64")
     bad = words.notna() & ~np.isfinite(numbers)
-    wanted = "a number expected"
+    expected = "a number expected"
     if coding.above is None and not cuts:
         bad |= words.notna() & ~numbers.isin((0, 1))
-        wanted = "0, 1 or nothing expected; name other values with `one` and `zero`, or cut numbers with `above`"
+        expected = "0, 1 or nothing expected; name other values with `one` and `zero`, or cut numbers with `above`"
     if bad.any():
         raise DataInvalid(
-            f"{place(table, bad, origin, coding.column)} is {words[bad].iloc[0]!r}: {wanted}", code="D011"
+            f"{place(table, bad, origin, coding.column)} is {words[bad].iloc[0]!r}: {expected}", code="D011"
         )
     if cuts:
-        bands = np.searchsorted(cuts, numbers, side="right")
-        return pd.Series(bands, index=words.index).astype("Int8").where(words.notna())
-    result = (numbers > coding.above) if coding.above is not None else (numbers == 1)
+        result = pd.Series(np.searchsorted(cuts, numbers, side="right"), index=words.index)
+    else:
+        result = (numbers > coding.above) if coding.above is not None else (numbers == 1)
     return result.astype("Int8").where(words.notna())
 
 
 def texts(column: pd.Series) -> pd.Series:
-    """Return the values as stripped text, missing ones as NA; 1.0 reads '1', so that types do not matter."""
-
+    """Return the values as stripped text, missing ones as NA. 1.0 becomes '1', so that types do not matter."""
     kinds = pd.api.types
     if kinds.is_string_dtype(column.dtype) and column.dtype != object:
         return column.astype("string").str.strip()
@@ -70,7 +69,7 @@ def texts(column: pd.Series) -> pd.Series:
 
 
 def require_columns(table: pd.DataFrame, names: Iterable[str], origin: str) -> None:
-    """Raise DataInvalid, with the nearest spelling, unless every name is a column, once."""
+    """Raise DataInvalid, with the nearest spelling, unless each name occurs as a column exactly once."""
     have = [str(name) for name in table.columns]
     for name in names:
         if name not in have:
@@ -82,19 +81,21 @@ def require_columns(table: pd.DataFrame, names: Iterable[str], origin: str) -> N
 
 
 def check_spelling(column: pd.Series, coding: Coding, origin: str) -> None:
-    """Raise unless some value of each group that lists values occurs: a misspelt task would code all rows alike."""
+    """Raise UnknownName unless a value of each list occurs: a misspelt one would code all rows alike."""
+    words = texts(column)
     for values in (coding.one, coding.zero, *(coding.values if isinstance(coding, Attribute) else ())):
-        words = texts(column)
         if values and not words.isin(values).any():
             raise unknown_value(values[0], words, str(column.name), origin)
 
 
 def unknown_value(value: str, words: pd.Series, column: str, origin: str) -> UnknownName:
+    """Return the error of a value that a column does not have, with the nearest of those that it has."""
     have = sorted(words.dropna().unique())
     shown = have if len(have) <= 20 else (difflib.get_close_matches(value, have, n=10) or have[:10])
     return UnknownName("value", value, shown, where=f" of column '{column}' in {origin}")
 
 
 def place(table: pd.DataFrame, bad: pd.Series, origin: str, column: str) -> str:
+    """Return file, row and column of the first bad value."""
     first = table.loc[bad.to_numpy(dtype=bool)].iloc[0]
     return f"{origin}: row of {first['uid']}, column {column!r}"

@@ -1,12 +1,12 @@
 """The external set: a small set, balanced by group, on which the methods are fitted.
 
-SWiFT cuts it from the validation part of a fold: every image of the smaller group, and as many of the larger one
-with the same ratio of classes. It is balanced between the groups within each class, not between the classes. The
-task says how it is balanced (`balance`, `deficit`) and how much of it is used (`external`).
+SWiFT takes it from the validation part of a fold: every image of the smaller group, and as many images of the larger
+group with the same ratio of classes. The groups are balanced within each class; the classes are not. The task says how
+it is balanced (`balance`, `deficit`) and which share of it is used (`external`).
 
-While settings are selected, the holdout is taken first: a fifth of the validation part, on which `bench tune` compares
-settings. So no image on which settings are compared was fitted on, and no test image is read. The split is the
-harness's choice: SWiFT names no protocol and shows its epochs on the test sets.
+While settings are selected, a fifth of the validation part is set aside first: the holdout, on which `bench tune`
+compares settings. So settings are compared on images that no method was fitted on, and no test image is read. This
+split is our choice: SWiFT names no protocol and shows its epochs on the test sets.
 """
 
 from __future__ import annotations
@@ -25,26 +25,25 @@ from bench.seeds import seed_of
 Cells = dict[tuple[int, int], np.ndarray]
 """(group, class) -> positions of its images."""
 HOLDOUT = "holdout"
-"""Its name as a set: the only test set of a task while settings are selected."""
+"""The name of the holdout as a set; it is the only test set while settings are selected."""
 PARTS = 5
-"""The holdout is one of so many parts."""
+"""The holdout is one of this many parts."""
 
 
 def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task | None = None) -> pd.DataFrame:
-    """Return the rows of `validation` that make the external set, sorted by uid.
+    """Return the rows of `validation` that form the external set, sorted by uid.
 
-    Group m is the smaller one (a tie: 1), M the other. All of m is kept; of M as many images of each class as m has
-    are drawn without replacement. Where M has fewer, all of them are kept and the shortfall is drawn with
-    replacement. `attrs["shortfall"]` says how many images of each class are repeats.
+    All images of the smaller group are kept (group 1 in a tie). From the larger group, as many images of each class are
+    drawn without replacement. Where the larger group has too few, all are kept and the shortfall is drawn with
+    replacement. `attrs["shortfall"]` holds the number of repeats of each class.
 
     Args:
-        validation: the validation part of a fold: columns uid, y, a.
-        parts: what seeds the draw, e.g. (seed, task, fold, attribute). Row order plays no part.
-        task: its `balance`, `deficit` and `external` ask for another set than the above; it also gives the error
-            message the names of group and class.
+        validation: the validation part of a fold: columns uid, y, a. The order of rows does not matter.
+        parts: the seed of the draw, e.g. (seed, task, fold, attribute).
+        task: its `balance`, `deficit` and `external` change the rule above, and its names appear in errors.
 
     Raises:
-        EmptyGroup: a group without images of a class: rates of that class have no meaning then.
+        EmptyGroup: a group has no images of a class, so that rates of that class are undefined.
     """
     table = validation.sort_values("uid", kind="stable", ignore_index=True)
     y, a = table["y"].to_numpy(), table["a"].to_numpy()
@@ -69,25 +68,24 @@ def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: T
 
 
 def held_out(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task | None = None) -> np.ndarray:
-    """Return which rows (N,) bool of the validation part of a fold are held out: whole patients, stratified by y and a.
+    """Return which rows (N,) bool of a validation part are held out: whole patients, stratified by y and a.
 
     Args:
-        validation: columns patient, source, y and a.
-        parts: what seeds the order of patients with equally many images, e.g. (seed, task, fold). Row order plays no
-            part.
-        task: gives the error message the name of the task.
+        validation: columns patient, source, y and a. The order of rows does not matter.
+        parts: the seed for patients with equally many images, e.g. (seed, task, fold).
+        task: its name appears in errors.
 
     Raises:
-        DataInvalid: fewer patients than `PARTS`.
+        DataInvalid: there are fewer patients than `PARTS`.
     """
     patients = validation["patient"].nunique()
     if patients < PARTS:
         where = f"task {task.name}: " if task else ""
         raise DataInvalid(
-            f"{where}the validation part has {patients} patients (or lesions) and {PARTS} are needed to hold "
-            "a fifth of them out: take fewer folds"
+            f"{where}the validation part has {patients} patients (or lesions), but {PARTS} are needed for a holdout of "
+            "a fifth: take fewer folds"
         )
-    # Of rare cells the first part has the first patient: a gap on the holdout is undefined without one.
+    # The first part receives the first patient of each rare cell, without whom a gap on the holdout is undefined.
     return folds(validation, PARTS, seed_of("holdout", *parts), task=task) == 0
 
 
@@ -110,19 +108,19 @@ def _matched(cells: Cells, rng: np.random.Generator, balance: str, deficit: str)
 
 
 def _four_cells(cells: Cells, rng: np.random.Generator) -> Cells:
-    """All cells cut to the smallest, as LLFT and last-layer retraining were published."""
+    """Reduce all cells to the size of the smallest, as published for LLFT and last-layer retraining."""
     least = min(map(len, cells.values()))
     return {cell: _sample(rows, least, rng) for cell, rows in cells.items()}
 
 
 def _subset(cells: Cells, share: float, rng: np.random.Generator) -> Cells:
-    """A share of each cell, rounded up so that none is emptied; that of a smaller share lies in that of a larger."""
+    """Keep a share of each cell, rounded up so that none becomes empty; a smaller share is a subset of a larger one."""
     # 0.07 * 100 is a little more than 7 in floating point.
     return {cell: _sample(rows, math.ceil(round(share * len(rows), 9)), rng) for cell, rows in cells.items()}
 
 
 def _sample(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """The first n of a permutation."""
+    """Return the first n of a random permutation."""
     return pool[np.argsort(rng.random(len(pool)), kind="stable")[:n]]
 
 
@@ -132,5 +130,5 @@ def _repeats(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
 
 def _generator(parts: tuple[object, ...]) -> np.random.Generator:
     digest = hashlib.sha256("\n".join(str(part) for part in parts).encode()).digest()
-    # Only uniform floats are drawn: `choice` and `permutation` may change between releases of NumPy.
+    # Only uniform floats are drawn, because `choice` and `permutation` may change between releases of NumPy.
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

@@ -1,6 +1,6 @@
-"""Folds: a partition of the patients (else lesions) of a set, alike in source, label and attribute.
+"""Folds: a partition of the patients (or lesions) of a set, balanced by source, label and attribute.
 
-The protocol of the paper, by image, stands beside it for comparison: it leaves images of one patient on both sides.
+For comparison there is also the protocol of the paper, which deals images: a patient may then be on both sides.
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ import pandas as pd
 from bench.api import Task
 from bench.errors import DataInvalid, UsageError
 
-# Integers keep the order of costs, hence the folds, the same on every platform; 10^9 leaves room in 64 bits.
+# Integers make the order of costs, and so the folds, the same on every platform; 10^9 fits into 64 bits.
 _SCALE = 10**9
 SEED, PAPER_SEED = 0, 42
-"""Of the folds by group, and of those by image."""
+"""Seeds of the folds by patient, and of those by image."""
 
 
 def folds(table: pd.DataFrame, n: int = 5, seed: int = SEED, *, task: Task | None = None) -> np.ndarray:
     """Return the fold (N,) int64 in 0..n-1 of every row: the fold whose validation part it belongs to.
 
-    A function of `seed`, the patients and their images alone: neither row order nor platform counts. Patients are
-    dealt in order of their number of images, the largest first; those with equally many by their most frequent stratum
-    (source x y x a), the rarest first; then in the order of sha256(seed, patient). Each goes to the fold that has the
-    least of what the patient holds.
+    The folds depend only on `seed`, the patients and their images, not on row order or platform. Patients are dealt one
+    by one: those with most images first; of these, those whose most frequent stratum (source x y x a) is rarest; then
+    by sha256(seed, patient). Each patient goes to the fold that has the fewest images of the patient's strata.
 
     Args:
         table: one row per image with columns patient, source, y and a.
         n: number of folds, 2 or more.
-        seed: another seed deals patients with equally many images in another order.
+        seed: decides the order of patients with equally many images.
         task: gives error messages the names of task, group and class.
 
     Raises:
@@ -41,7 +40,7 @@ def folds(table: pd.DataFrame, n: int = 5, seed: int = SEED, *, task: Task | Non
     names, patient = np.unique(table["patient"].to_numpy(dtype=object), return_inverse=True)
     if len(names) < n:
         raise DataInvalid(f"{_task(task)}{len(names)} patients (or lesions) cannot fill {n} folds: take fewer")
-    # Images, y and a come beside the strata: in small sets the rounding of many strata would add up otherwise.
+    # Images, y and a are balanced besides the strata: in small sets the rounding errors of many strata would add up.
     columns = ([], ["y"], ["a"], ["y", "a"], ["source", "y", "a"])
     *margins, strata = (_counts(table, by, patient, len(names)) for by in columns)
     rank = [hashlib.sha256(f"{seed}\n{name}".encode()).hexdigest() for name in names]
@@ -49,11 +48,11 @@ def folds(table: pd.DataFrame, n: int = 5, seed: int = SEED, *, task: Task | Non
 
 
 def image_folds(table: pd.DataFrame, n: int = 5, seed: int = PAPER_SEED, *, task: Task | None = None) -> np.ndarray:
-    """Return the fold (N,) int64 in 0..n-1 of every row, images dealt one by one and class by class.
+    """Return the fold (N,) int64 in 0..n-1 of every row; images are dealt one by one within each class.
 
-    Of a class of N images the first folds have ceil(N / n), the others one fewer where n does not divide N. The images
-    of a class are dealt in the order of sha256(seed, uid). SWiFT states neither unit nor strata; its sizes fit this,
-    and 42 is the seed of its public code.
+    The images of a class are dealt in the order of sha256(seed, uid), so the sizes of its folds differ by at most one,
+    the first folds being the larger ones. SWiFT states neither unit nor strata. The sizes of its sets agree with this
+    rule, and 42 is the seed of its public code.
 
     Args:
         table: one row per image with columns uid and y.
@@ -96,7 +95,7 @@ def _deal(strata: np.ndarray, margins: np.ndarray, rank: list[str], n: int) -> n
     filled = np.zeros((n, counts.shape[1]), dtype=np.int64)
     fold = np.empty(len(size), dtype=np.int64)
     for i in order:
-        # The growth of sum_c filled_c^2 / total_c, but for a term that is equal for all folds.
+        # The increase of sum_c filled_c^2 / total_c, without a term that is equal for all folds.
         fold[i] = np.argmin(filled @ (counts[i] * weight))
         filled[fold[i]] += counts[i]
     return fold

@@ -1,7 +1,7 @@
-"""The pair of groups that makes the external set of an attribute of more groups: the worst and the best served.
+"""The two groups of the external set for an attribute of several groups: those with the lowest and the highest AUC.
 
-Chosen once per baseline, before anything is fine-tuned, by AUC on the unbalanced validation part. Paper: SWiFT, Table
-5 and Section 5.1.3; the worst is recoded 1 and the best 0, as in its public code.
+Each baseline chooses them once, before any fine-tuning, by its AUC on the unbalanced validation part (SWiFT, Table 5
+and Section 5.1.3). The worst group becomes 1 and the best 0, as in the public code.
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 LEAST = 20
-"""Positives, and negatives, that a group must have: the AUC of fewer is too uncertain to choose by."""
+"""Least number of positives, and of negatives, of a group: with fewer its AUC is too uncertain to choose by."""
 RULE = {"by": "auc of the baseline on val", "least": LEAST}
-"""Part of the identity of a cell, which is planned before its baseline and hence its pair are known."""
+"""Part of the identity of a cell, because cells are planned before the baseline has chosen the pair."""
 
 
 class Pair(NamedTuple):
-    """Numbers of two groups: `best` becomes 0, `worst` becomes 1."""
+    """The numbers of two groups: `best` becomes 0, `worst` becomes 1."""
 
     best: int
     worst: int
 
 
 def choose(groups: Mapping[str, Mapping[str, Any]]) -> tuple[Pair | None, dict[str, float]]:
-    """Return the pair and the AUC of each group that may be chosen, the others' as NaN.
+    """Return the pair and the AUC of each group; the AUC of a group that is too small to be chosen is NaN.
 
-    Of equal AUCs the first group counts. The pair is None where fewer than two groups may be chosen or all of those
-    have one AUC.
+    Of groups with equal AUCs the first is chosen. The pair is None where fewer than two AUCs differ.
 
     Args:
         groups: name -> `positives`, `negatives` and `auc`, in the order of the groups, as `metrics.evaluate` returns.
@@ -47,6 +46,6 @@ def choose(groups: Mapping[str, Mapping[str, Any]]) -> tuple[Pair | None, dict[s
 
 
 def of_pair(table: pd.DataFrame, pair: Pair) -> pd.DataFrame:
-    """Return the rows of two groups, `a` recoded: the worst 1, the best 0."""
+    """Return the rows of the two groups, with `a` = 1 for the worst and 0 for the best."""
     rows = table[table["a"].isin(pair)].reset_index(drop=True)
     return rows.assign(a=(rows["a"] == pair.worst).astype("int8"))

@@ -1,7 +1,8 @@
-"""A set of images of one fold, read from the image cache and served in batches."""
+"""The images of one split, read from the image cache and returned in batches."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,18 +12,20 @@ from bench.api import Batch
 from bench.data.augment import AUGMENTATIONS, normalise
 from bench.errors import UsageError
 
+Values = Sequence[int] | np.ndarray | torch.Tensor
+
 
 class ImageSplit:
-    """The images `rows` (N,) of a cache with labels `y` and groups `a`; fulfils `bench.api.Split`.
+    """The images `rows` (N,) of a cache with labels `y` and groups `a`; implements `bench.api.Split`.
 
     Args:
         name: `train`, `val`, `external` or the name of a test set.
         cache_array: uint8 (M, S, S, C), C = 1 or 3; usually a memory map, read image by image.
-        rows: where in `cache_array` each image lies; repeats are allowed.
+        rows: the row of `cache_array` of each image; repeats are allowed.
         y: labels in {0, 1}.
-        a: groups in {0, 1}, or 0 to G-1 where an attribute has G of them.
+        a: groups, 0 to G-1 for an attribute of G groups.
         uids: names of the images, for predictions.
-        device: where x, y and a go; indices and random draws stay on the CPU.
+        device: the device of x, y and a; indices and random numbers stay on the CPU.
         augmentation: the recipe's `augment`.
     """
 
@@ -31,8 +34,8 @@ class ImageSplit:
         name: str,
         cache_array: np.ndarray,
         rows: Sequence[int] | np.ndarray,
-        y: Sequence[int] | np.ndarray | torch.Tensor,
-        a: Sequence[int] | np.ndarray | torch.Tensor,
+        y: Values,
+        a: Values,
         uids: Sequence[str] | np.ndarray,
         device: str | torch.device = "cpu",
         augmentation: str = "dihedral",
@@ -53,7 +56,7 @@ class ImageSplit:
 
     @property
     def augmentations(self) -> int | None:
-        """How many augmentations are drawn from; None where they are too many for their features to be kept."""
+        """Number of augmentations to draw from; None where it is too large to store the features of each."""
         return AUGMENTATIONS[self.augmentation].number
 
     def __repr__(self) -> str:
@@ -64,7 +67,8 @@ class ImageSplit:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the index (B,) int64 and the augmentation (B,) int64 of every image, batch by batch.
 
-        Each image comes once; the last batch may be smaller. All randomness comes from `rng`, before the first batch.
+        Each image occurs once; the last batch may be smaller. All random numbers are drawn from `rng` before the first
+        batch.
 
         Raises:
             UsageError: `size` below 1, or `shuffle` or `augment` without `rng`.
@@ -73,7 +77,7 @@ class ImageSplit:
             raise UsageError(f"batches of size {size}: at least 1 allowed")
         if (shuffle or augment) and rng is None:
             raise UsageError(
-                "batches(shuffle=..., augment=...) need rng=run.rng(stage): nothing else makes them repeat"
+                "batches(shuffle=..., augment=...) need rng=run.rng(stage), without which they cannot be repeated"
             )
         n = len(self)
         order = torch.randperm(n, generator=rng) if shuffle else torch.arange(n)
@@ -84,14 +88,14 @@ class ImageSplit:
     def images(self, index: torch.Tensor, augmentation: torch.Tensor | None = None) -> torch.Tensor:
         """Return the images at `index` (B,) as x (B, 3, S, S) float32, each under its `augmentation` (B,)."""
         pixels = np.asarray(self.array)[self.rows[index.cpu().numpy()]]
-        # Bytes travel to the device, not floats; augmentation and scaling give the same numbers on either side.
+        # Bytes are sent to the device, not floats; augmentation and scaling give the same numbers on both sides.
         x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
         return normalise(x if augmentation is None else AUGMENTATIONS[self.augmentation].apply(x, augmentation))
 
     def batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None
     ) -> Iterator[Batch]:
-        """Yield every image once, in order or shuffled, as it is or under an augmentation that is drawn.
+        """Yield every image once, in order or shuffled, unchanged or under a random augmentation.
 
         Raises:
             UsageError: `size` below 1, or `shuffle` or `augment` without `rng`.
@@ -110,20 +114,12 @@ class ImageSplit:
         keep = torch.as_tensor(keep)
         if keep.dtype != torch.bool or keep.shape != (len(self),):
             raise UsageError(f"where(keep): bool ({len(self)},) expected, {keep.dtype} {tuple(keep.shape)} given")
-        at = keep.cpu().numpy()
-        mask = keep.to(self.device)
-        return ImageSplit(
-            self.name,
-            self.array,
-            self.rows[at],
-            self.y[mask],
-            self.a[mask],
-            self.uids[at],
-            device=self.device,
-            augmentation=self.augmentation,
-        )
+        at, mask, part = keep.cpu().numpy(), keep.to(self.device), copy.copy(self)
+        part.rows, part.uids = self.rows[at], self.uids[at]
+        part.y, part.a = self.y[mask], self.a[mask]
+        return part
 
 
-def _copy(values: Sequence[int] | np.ndarray | torch.Tensor) -> torch.Tensor:
+def _copy(values: Values) -> torch.Tensor:
     # Columns of a table are read-only arrays, which torch must not share.
     return values if isinstance(values, torch.Tensor) else torch.tensor(np.asarray(values))

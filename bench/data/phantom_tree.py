@@ -1,4 +1,4 @@
-"""`bench phantom`: generated images in the layout of an official release, and the mark by which they are known."""
+"""`bench phantom`: generated images in the layout of an official release, and the file that marks them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.spec import describe, name_of
 
 Progress = Callable[[str, int, int], None]
 MARKER = "PHANTOM.json"
-"""The file in the root of every tree of generated images: what drew them, and what is planted."""
+"""The file in the root of every tree of generated images: how they were drawn, and which bias is planted."""
 NOTICE = "SYNTHETIC PHANTOM: generated images, nobody's data, no evidence about medicine."
 
 
@@ -33,40 +33,34 @@ def offers(cls: type) -> bool:
 def write_trees(
     names: Sequence[str], out: Path, *, images: int, seed: int, progress: Progress, plugins: Sequence[Path] = ()
 ) -> list[Path]:
-    """Write one tree for each dataset, `out/NAME`, whole or not at all; return the folders.
+    """Write one tree for each dataset to `out/NAME`, complete or not at all; return the folders.
 
-    `progress` is told (name, pictures drawn, of how many).
+    `progress` is called with the name, and the numbers of pictures drawn and in total.
 
     Raises:
-        UnknownName: a dataset that is not there.
-        UsageError: a dataset without phantom trees, a name twice, or a folder that holds something; nothing is written.
-        NotWritten: a folder that cannot be written, or a full disk.
+        UnknownName: a dataset does not exist.
+        UsageError: a dataset has no phantom tree, is named twice, or its folder is not empty. Nothing is written then.
+        NotWritten: the folder cannot be written, or the disk is full.
     """
     datasets: dict[str, Dataset] = {}
     for given in names:
         dataset = registry.DATASETS.build(given, plugins)
         name = describe(name_of(given), dataset)
         if not offers(type(dataset)):
-            able = [
-                known
-                for known in registry.DATASETS.catalogue(plugins)
-                if offers(registry.DATASETS.load(known, plugins))
-            ]
-            raise UsageError(f"dataset {name} has no phantom tree; those that do: {', '.join(able)}")
+            known = registry.DATASETS.catalogue(plugins)
+            able = [other for other in known if offers(registry.DATASETS.load(other, plugins))]
+            raise UsageError(f"dataset {name} has no phantom tree; those that have one: {', '.join(able)}")
         if name != name_of(name) or name in datasets:
-            why = "it is named twice" if name in datasets else "its parameters are not read here"
-            raise UsageError(f"dataset {name}: {why}; give each name once, alone")
+            why = "it is named twice" if name in datasets else "phantom trees have no parameters"
+            raise UsageError(f"dataset {name}: {why}; give each name once, without parameters")
         datasets[name] = dataset
-    taken = [out / name for name in datasets if _holds_something(out / name)]
+    folders = [out / name for name in datasets]
+    taken = [str(folder) for folder in folders if folder.is_file() or (folder.is_dir() and any(folder.iterdir()))]
     if taken:
-        raise UsageError(f"{', '.join(map(str, taken))} is not empty and is left as it is; choose another --out")
+        raise UsageError(f"{', '.join(taken)} is not empty and is left as it is; choose another --out")
     for name, dataset in datasets.items():
         _write(name, dataset, out / name, images=images, seed=seed, progress=progress)
-    return [out / name for name in datasets]
-
-
-def _holds_something(folder: Path) -> bool:
-    return folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+    return folders
 
 
 def _write(name: str, dataset: Dataset, folder: Path, *, images: int, seed: int, progress: Progress) -> None:
@@ -76,7 +70,7 @@ def _write(name: str, dataset: Dataset, folder: Path, *, images: int, seed: int,
         facts = dataset.phantom(part, images=images, seed=seed, progress=partial(progress, name))
         record = {"notice": NOTICE, "dataset": name, "images": images, "seed": seed, **facts}
         (part / MARKER).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        part.replace(folder)  # an empty folder gives way
+        part.replace(folder)  # replaces an empty folder
     except OSError as error:
         raise NotWritten(f"phantom tree {folder} cannot be written ({error.strerror or error})") from error
     finally:

@@ -1,4 +1,4 @@
-"""How the images of one dataset become pixels, and the folder in which those of a list of images are kept."""
+"""How the images of a dataset become pixels, and the folder of the cache of a list of images."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import pandas as pd
 from bench.api import Dataset
 
 SCHEMA = 2
-"""Bumped when the pixels that come out of the same files change, or what is noted of them."""
+"""Increased when the same files give other pixels or other facts."""
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """How the images of one dataset become pixels, and where these are kept.
+    """How the images of a dataset become pixels, and where the caches are.
 
     Args:
         dataset: decodes the files.
-        spec: its name and parameters, as in `Rows.dataset`.
+        spec: name and parameters of the dataset, as in `Rows.dataset`.
         root: the folder of the dataset.
         size: S, pixels of each side.
         channels: 1 or 3.
-        crop: "centre" cuts to the shorter side before the resize, "none" ignores the aspect ratio.
+        crop: "centre" cuts images to their shorter side before the resize, "none" ignores the aspect ratio.
         cache_dir: the folder of all caches.
     """
 
@@ -39,7 +39,7 @@ class Pixels:
     cache_dir: Path
 
     def place(self, table: pd.DataFrame) -> tuple[Path, dict[str, object]]:
-        """Return the folder of the cache of exactly the images in `table`, and what it is made from."""
+        """Return the folder of the cache of exactly the images in `table`, and the description of the cache."""
         table = in_order(table)
         made_from: dict[str, object] = {
             "schema": SCHEMA,
@@ -57,7 +57,7 @@ class Pixels:
         return self.cache_dir / name / f"{self.size}x{self.size}x{self.channels}-{self.crop}-{key[:12]}", made_from
 
     def complete(self, table: pd.DataFrame) -> Path | None:
-        """Return the folder of the complete cache of exactly the images in `table`, None where there is none."""
+        """Return the folder of the cache of exactly the images in `table`, or None where it is not complete."""
         folder, _ = self.place(table)
         return folder if (folder / "cache.json").is_file() else None
 
@@ -68,11 +68,11 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _digest(table: pd.DataFrame, root: Path) -> str:
-    """Hash the uids, the paths and the sizes of some files: other images under the same names are another cache."""
+    """Hash uids, paths, and the sizes of some files: other images under the same names have another cache."""
     digest = hashlib.sha256()
     for uid, path in zip(table["uid"], table["path"], strict=True):
         digest.update(f"{uid}\t{path}\n".encode())
-    # A thousand files tell a replaced data set, and cost milliseconds where all of a large one cost a minute.
+    # A thousand files suffice to notice a replaced dataset and take milliseconds; all of a large one take a minute.
     for path in table["path"].iloc[:: max(1, len(table) // 1000)]:
         try:
             digest.update(f"{(root / path).stat().st_size}\n".encode())

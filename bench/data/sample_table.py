@@ -1,7 +1,6 @@
-"""Sample tables: one row per image of a set, checked and coded where the values enter.
+"""Sample tables: one row per image of a set, with label and attribute checked and coded as numbers.
 
-`sample_table` asks a dataset for its table, keeps the rows of the set and of the task, and codes label and
-attribute as numbers. What is left out is counted by reason; nothing is left out silently.
+Rows that are left out are counted by reason; no row is left out silently.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ def sample_table(
     `file`, `set`, `rows` (of the set, before leaving any out) and `left_out` (reason -> number of rows).
 
     Raises:
-        DataMissing: from the dataset, or what its table lacks to know label or attribute of any row.
-        DataInvalid: a column or value that breaks the contract of `Dataset.table`, or a set left without rows.
-        UnknownName: a column or value of `where`, `one`, `zero` or `values` that the table does not have.
+        DataMissing: raised by the dataset; or a file without which label or attribute are unknown for all rows.
+        DataInvalid: a column or value breaks the contract of `Dataset.table`, or no row is left.
+        UnknownName: the table does not have a column or value of `where`, `one`, `zero` or `values`.
     """
     table = dataset.table(root)
     origin = str(table.attrs.get("file", f"the table of {type(dataset).__name__}"))
     require_columns(table, (*CONTRACT, label.column, attribute.column), origin)
     _check_uids(table["uid"], origin)
     inside = _inside(table, where, origin)
-    # Spellings are looked up in the whole table: a class may well be absent from one site of it.
+    # Spelling is checked against the whole table, because one site may lack a class.
     for coding in (label, attribute):
         check_spelling(table[coding.column], coding, origin)
 
@@ -73,16 +72,13 @@ def sample_table(
 def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Return `source` without the patients that also occur in a test set of the same dataset.
 
-    Test sets are used whole, so a lesion or patient seen at two sites stays on the test side. The rows
-    are counted in `attrs["left_out"]` as IN_OTHER_TEST_SET.
+    Test sets are used whole, so a lesion or patient of two sites stays in the test set. The rows are counted in
+    `attrs["left_out"]` as IN_OTHER_TEST_SET.
 
     Raises:
-        DataInvalid: if no row is left.
+        DataInvalid: no row is left.
     """
-    tested: set[tuple[str, str]] = set()
-    for table in ood:
-        tested.update(_units(table))
-    keep = np.array([unit not in tested for unit in _units(source)], dtype=bool)
+    keep = ~_patients(source).isin({patient for table in ood for patient in _patients(table)})
     result = source[keep].reset_index(drop=True)
     if result.empty:
         raise DataInvalid("every patient of the source set also occurs in a test set: check `where` of the task")
@@ -93,7 +89,7 @@ def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFram
 
 
 def fingerprint(table: pd.DataFrame) -> dict[str, Any]:
-    """Return `{"n": rows, "sha": sha256}` of the sorted (uid, y, a); row order does not count, repeats do."""
+    """Return `{"n": rows, "sha": sha256}` of the sorted (uid, y, a). Repeats count; the order of rows does not."""
     lines = sorted(
         f"{uid}\t{int(y)}\t{int(a)}\n" for uid, y, a in zip(table["uid"], table["y"], table["a"], strict=True)
     )
@@ -132,6 +128,6 @@ def _filled(table: pd.DataFrame, name: str, origin: str) -> pd.Series:
     return words.astype(str)
 
 
-def _units(table: pd.DataFrame) -> list[tuple[str, str]]:
+def _patients(table: pd.DataFrame) -> pd.Series:
     # A uid starts with the name of its dataset; equal names of patients in two datasets are different people.
-    return [(uid.partition(":")[0], patient) for uid, patient in zip(table["uid"], table["patient"], strict=True)]
+    return table["uid"].str.partition(":")[0] + ":" + table["patient"]

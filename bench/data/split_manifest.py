@@ -1,13 +1,13 @@
-"""Split manifests: the folds and external sets of a task as one CSV of ids, to be given to another machine.
+"""Split manifests: the folds and external sets of a task as one CSV of ids, for use on another machine.
 
     # {"task": "phantom-cxr-age", "protocol": "clean", "folds": 5, ..., "n": 1500, "sha256": "..."}
     "uid","fold","external"
     "phantom:source-00001",3,1
 
-The first line says which cut this is. An image is in the validation part of its fold and in the training part of every
-other; `external` says how often it is in the external set of its fold (repeats count, empty: drawn by the rule of the
-task), and fold -1 that it is in no part, because its file could not be read. `pandas.read_csv(file, comment="#")`
-reads it. The sha256 is of the rows, in whatever order; a cut of one's own has none, and may leave out `external`.
+The first line describes the cut. An image is in the validation part of its fold and in the training part of every
+other fold. `external` says how often it is in the external set of its fold; empty means that the rule of the task draws
+the set. Fold -1 means that the image is in no part, because its file could not be read. The sha256 covers the rows in
+any order. A user's own cut needs no sha256 and no `external`. `pandas.read_csv(file, comment="#")` reads the file.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 import bench
@@ -31,13 +31,13 @@ from bench.spec import name_of
 NO_PART = -1
 """The fold of an image that is in no part of any fold."""
 DRAWN = -1
-"""`external` of an image whose fold has its external set drawn by the rule of the task."""
+"""`external` of an image where the rule of the task draws the external set."""
 COLUMNS = ["uid", "fold", "external"]
 MARK = "# "
 
 
 def rule(task: Task) -> dict[str, Any]:
-    """Return what of a task decides how it is cut; variants that agree in it share a manifest."""
+    """Return the fields of a task that decide its cut; variants that agree in them can share a manifest."""
     return {
         "task": name_of(task.name),
         "protocol": task.protocol,
@@ -51,16 +51,16 @@ def rule(task: Task) -> dict[str, Any]:
 
 
 def sha256(cut: pd.DataFrame) -> str:
-    """Hash the rows of a cut; their order does not count."""
-    lines = sorted(f"{uid}\t{fold}\t{_cell(times)}\n" for uid, fold, times in _tuples(cut))
+    """Hash the rows of a cut in any order."""
+    lines = sorted(f"{uid}\t{fold}\t{times}\n" for uid, fold, times in _rows(cut))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def manifest(task: Task, cut: pd.DataFrame) -> str:
-    """Return the text of the manifest of a cut, the same on every machine."""
+    """Return the text of the manifest of a cut; it is the same on every machine."""
     header = {**rule(task), "n": len(cut), "sha256": sha256(cut), "bench": bench.__version__}
-    # Quoted, so that no sign in an id is taken for a comma or for the start of a comment.
-    rows = [f'"{uid.replace(chr(34), chr(34) * 2)}",{fold},{_cell(times)}\n' for uid, fold, times in _tuples(cut)]
+    # Quoted, because an id may contain a comma or the start of a comment.
+    rows = [f'"{uid.replace(chr(34), chr(34) * 2)}",{fold},{times}\n' for uid, fold, times in _rows(cut)]
     return f'{MARK}{json.dumps(header)}\n"uid","fold","external"\n{"".join(rows)}'
 
 
@@ -68,43 +68,42 @@ def read(file: Path, task: Task) -> pd.DataFrame:
     """Return the cut of a manifest of the task: uid (str), fold and external (int64, -1: drawn).
 
     Raises:
-        DataMissing: no such file.
-        DataError: a file that is no manifest or one of another cut, or rows that were edited or cannot be.
+        DataMissing: the file does not exist.
+        DataError: the file is not a manifest, or one of another cut, or has rows that were edited or are impossible.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataMissing(f"splits {file}", get_it="`bench run` writes them to splits/ in its results.") from None
+        raise DataMissing(f"splits {file}", get_it="Every run writes them to splits/ in its results folder.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"splits {file} cannot be read: {error}") from None
     first, _, rest = text.partition("\n")
-    _check_header(header := _header(first, file), task, file)
+    header = _checked_header(first, task, file)
     try:
         table = pd.read_csv(io.StringIO(rest), dtype=str, keep_default_na=False)
     except ValueError as error:
         raise DataError(f"{file} is not CSV: {error}") from None
-    lacking = [name for name in ("uid", "fold") if name not in table.columns]
-    if lacking:
-        raise DataError(f"{file}: no column '{lacking[0]}'; a manifest has {', '.join(COLUMNS)}")
+    for name in ("uid", "fold"):
+        if name not in table.columns:
+            raise DataError(f"{file}: no column '{name}'; a manifest has {', '.join(COLUMNS)}")
     table["external"] = table["external"].replace("", str(DRAWN)) if "external" in table.columns else str(DRAWN)
-    for name, lowest, highest in (("fold", NO_PART, task.folds - 1), ("external", DRAWN, None)):
+    for name, lowest, highest, allowed in (
+        ("fold", NO_PART, task.folds - 1, f"{NO_PART} to {task.folds - 1}"),
+        ("external", DRAWN, math.inf, f"a whole number of {DRAWN} or more, or nothing"),
+    ):
         numbers = pd.to_numeric(table[name], errors="coerce")
-        wrong = ~(numbers >= lowest) | (numbers % 1 != 0) | (numbers > (np.inf if highest is None else highest))
-        allowed = f"{lowest} to {highest}" if highest is not None else f"a whole number of {lowest} or more, or nothing"
-        _refuse(table.loc[wrong, "uid"], file, f"have another {name} than {allowed}")
-        table[name] = numbers.where(~wrong).astype(np.int64)
+        right = numbers.between(lowest, highest) & (numbers % 1 == 0)
+        _refuse(table.loc[~right, "uid"], file, f"have another {name} than {allowed}")
+        table[name] = numbers.astype("int64")
     _refuse(table.loc[table["uid"].duplicated(), "uid"], file, "have more than one row")
-    _refuse(
-        table.loc[(table["fold"] == NO_PART) & (table["external"] > 0), "uid"],
-        file,
-        "are in an external set but not in the validation part of a fold",
-    )
+    outside = table.loc[(table["fold"] == NO_PART) & (table["external"] > 0), "uid"]
+    _refuse(outside, file, "are in an external set but not in the validation part of a fold")
     table = table[COLUMNS].sort_values("uid", kind="stable", ignore_index=True)
     if "sha256" in header and (header.get("n"), header["sha256"]) != (len(table), sha256(table)):
         raise DataError(
-            f"{file}: its {len(table)} rows are not those that were written (n {header.get('n')}, sha256 "
-            f"{header['sha256'][:12]}...): take the file as it was written. For a cut of your own take sha256 out of "
-            "the first line."
+            f"{file}: its {len(table)} rows have changed since it was written (n {header.get('n')}, sha256 "
+            f"{header['sha256'][:12]}...): use the original file. For a cut of your own, remove sha256 from the first "
+            "line."
         )
     return table
 
@@ -113,8 +112,8 @@ def with_cut(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) ->
     """Return the source table with the columns fold and external of a cut that was read.
 
     Raises:
-        DataError: an image on one side that the other lacks, a patient or lesion in two folds (unless the protocol
-            is that of the paper), an empty fold, or an external set that lacks images of a group and class.
+        DataError: an image is only in the table or only in the cut, a patient or lesion is in two folds (unless the
+            protocol is that of the paper), a fold is empty, or an external set lacks images of a group and class.
     """
     known = set(source["uid"])
     lacking = cut.loc[~cut["uid"].isin(known) & (cut["fold"] != NO_PART), "uid"]
@@ -135,7 +134,7 @@ def with_cut(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) ->
 
 
 def external_of(validation: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the external set that a cut gives of a validation part, repeats as rows; None where it is drawn."""
+    """Return the external set that a cut defines in a validation part, or None where it is to be drawn."""
     if "external" not in validation.columns or (validation["external"] == DRAWN).any():
         return None
     rows = validation.loc[validation.index.repeat(validation["external"])].reset_index(drop=True)
@@ -145,11 +144,7 @@ def external_of(validation: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def check_readable(source: pd.DataFrame, unreadable: Sequence[Any]) -> None:
-    """Refuse images of a manifest that this machine cannot read: without them these would be other folds.
-
-    Raises:
-        DataError: with their number, the first, and why.
-    """
+    """Raise DataError for images of a manifest that this machine cannot read: without them the folds would change."""
     if "splits" in source.attrs:
         used = set(source.loc[source["fold"] != NO_PART, "uid"])
         lacking = [image for image in unreadable if image.uid in used]
@@ -163,51 +158,43 @@ def _check_external(inside: pd.DataFrame, file: Path, task: Task) -> None:
         raise DataError(f"{file}: fold {mixed.idxmax()} has `external` for some of its images and not for others")
     if task.attribute.grouped:
         if (inside["external"] != DRAWN).any():
-            raise DataError(
-                f"{file}: the groups of the external set are chosen by each baseline: leave `external` empty"
-            )
+            raise DataError(f"{file}: each baseline chooses the groups of the external set: leave `external` empty")
     elif task.external:
         chosen = inside[inside["external"] > 0]
         for fold in sorted(inside.loc[inside["external"] != DRAWN, "fold"].unique()):
-            cells = set(chosen.loc[chosen["fold"] == fold, ["a", "y"]].itertuples(index=False, name=None))
-            if len(cells) < 4:
+            if len(chosen.loc[chosen["fold"] == fold, ["a", "y"]].drop_duplicates()) < 4:
                 raise DataError(f"{file}: the external set of fold {fold} lacks images of a group and class")
 
 
-def _header(line: str, file: Path) -> dict[str, Any]:
+def _checked_header(line: str, task: Task, file: Path) -> dict[str, Any]:
+    """Return what the first line of a manifest says; raise DataError where it is not a cut of the task."""
     try:
         header = json.loads(line.strip().strip('"').removeprefix(MARK.strip()))
     except ValueError:
         header = None
     if not isinstance(header, dict):
         raise DataError(
-            f'{file} is no manifest of splits: its first line is to be like {MARK}{{"task": "..."}}; '
-            "`bench run` writes one to splits/ in its results"
+            f'{file} is not a manifest of splits: its first line must be like {MARK}{{"task": "..."}}; '
+            "every run writes one to splits/ in its results folder"
         )
+    for name, expected in rule(task).items():
+        if name not in header:
+            raise DataError(f"{file}: its first line lacks '{name}': {json.dumps(expected)} expected")
+        if header[name] != expected:
+            raise DataError(
+                f"{file} has {name} {json.dumps(header[name])}, but the task has {json.dumps(expected)}: "
+                f"give the manifest of the task, or run with {name} {json.dumps(header[name])}"
+            )
     return header
 
 
-def _check_header(header: dict[str, Any], task: Task, file: Path) -> None:
-    for name, expected in rule(task).items():
-        if name not in header:
-            raise DataError(f"{file}: its first line has no '{name}', {json.dumps(expected)} expected")
-        if header[name] != expected:
-            raise DataError(
-                f"{file} is of {name} {json.dumps(header[name])}, {json.dumps(expected)} is asked for: "
-                f"give the manifest of that, or run with {name} {json.dumps(header[name])}"
-            )
-
-
 def _refuse(found: Iterable[object], file: Path, why: str, what: str = "images") -> None:
-    """Raise for what was found, with its number and the first of it."""
+    """Raise DataError with the number and the first of what was found, if there is any."""
     names = sorted(map(str, found))
     if names:
         raise DataError(f"{file}: {len(names)} {what} {why}, first {names[0]!r}", code="D060")
 
 
-def _tuples(cut: pd.DataFrame) -> Iterable[tuple[str, int, int]]:
-    return zip(cut["uid"], cut["fold"], cut["external"], strict=True)
-
-
-def _cell(times: int) -> str:
-    return "" if times == DRAWN else str(times)
+def _rows(cut: pd.DataFrame) -> Iterable[tuple[str, int, str]]:
+    times = cut["external"].astype(str).mask(cut["external"] == DRAWN, "")
+    return zip(cut["uid"], cut["fold"], times, strict=True)

@@ -1,11 +1,11 @@
-"""The images of a task: its sets, its folds, and the external set of each fold."""
+"""The data of a task: its sets of images, its folds, and the external set of each fold."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +22,19 @@ from bench.data.group_pair import Pair, of_pair
 from bench.data.phantom_tree import is_phantom
 from bench.data.pixels import Pixels
 from bench.data.sample_table import fingerprint, keep_apart, sample_table
-from bench.data.unreadable import REASON, Unreadable, lines, list_file, listed, without
+from bench.data.unreadable import Unreadable, lines, list_file, listed, without
 from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataMissing, EmptyGroup
 from bench.settings import Settings
 from bench.spec import describe, name_of
 
 FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
-"""Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
+"""Parts of a fold. The last two divide `train` for pre-training with `pretrain_checkpoint=best_inner`."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One dataset of a task: the plugin, its canonical name and parameters, and its folder."""
+    """A dataset of a task: the plugin, its canonical spec, and its folder."""
 
     dataset: Dataset
     spec: str
@@ -42,11 +42,11 @@ class Source:
 
     @property
     def synthetic(self) -> bool:
-        """True where the images are generated: by the plugin itself, or in a tree that says so."""
+        """True for generated images: drawn by the plugin, or in a folder written by `bench phantom`."""
         return self.dataset.synthetic or is_phantom(self.root)
 
     def check_there(self) -> None:
-        """Raise DataMissing where the dataset has no folder."""
+        """Raise DataMissing where the folder of the dataset does not exist."""
         if not self.dataset.synthetic and not self.root.is_dir():
             name = name_of(self.spec)
             then = f"Then pass --data DIR or set BENCH_DATA to the folder that holds {name}/."
@@ -56,17 +56,16 @@ class Source:
 
 @dataclass(frozen=True)
 class TaskData:
-    """All tables of a task. `tables` holds "source" (with a column `fold`) and each out-of-distribution set.
+    """All tables of a task.
 
-    Where the groups of the attribute are without an order, `pair` are the two that make the external set, which a
-    baseline chooses; there is no such set without it.
-
-    While settings are selected (`selecting`), the holdout of a fold takes the place of the test sets, and `val` and
-    `external` are made of what is left of the validation part.
-
-    `unreadable` holds the images of each set that its table lacks because they cannot be read.
-
-    `user_checkpoint` is the user's own baseline; without it each fold trains one.
+    Args:
+        tables: "source" (with a column `fold`) and each out-of-distribution set.
+        pair: for an attribute of several groups, the two groups of the external set, which a baseline chooses. There is
+            no external set before.
+        selecting: whether settings are being selected. Then the holdout of a fold replaces the test sets, and `val` and
+            `external` come from the rest of the validation part.
+        unreadable: the images of each set that its table lacks because they cannot be read.
+        user_checkpoint: the user's own baseline; without it each fold trains one.
     """
 
     task: Task
@@ -76,14 +75,8 @@ class TaskData:
     selecting: bool = False
     unreadable: Mapping[str, tuple[Unreadable, ...]] = field(default_factory=dict)
     user_checkpoint: UserCheckpoint | None = None
-
-    @cached_property
-    def _splits(self) -> dict[tuple[str, int], pd.DataFrame]:
-        return {}
-
-    @cached_property
-    def _fingerprints(self) -> dict[tuple[str, int], dict[str, Any]]:
-        return {}
+    _splits: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
+    _fingerprints: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def synthetic(self) -> bool:
@@ -92,20 +85,20 @@ class TaskData:
 
     @property
     def unpaired(self) -> bool:
-        """True where there is no external set until a baseline has chosen its pair of groups."""
+        """True where the external set must wait until a baseline has chosen its pair of groups."""
         return self.task.attribute.grouped and self.pair is None
 
     def split(self, name: str, fold: int) -> pd.DataFrame:
         """Return the rows of a part of a fold (`FOLD_SPLITS`) or of an out-of-distribution set.
 
         Raises:
-            EmptyGroup: where the external set of that fold cannot be balanced, or its pair of groups is not chosen.
-            DataInvalid: where too few groups are left to hold some out.
+            EmptyGroup: the external set of the fold cannot be balanced, or its pair of groups is not chosen yet.
+            DataInvalid: too few patients for a holdout.
         """
         if (name, fold) not in self._splits:
             tested = name in self.tables and name != "source"
             part = self.tables[name] if tested else self._part(name, fold)
-            # Last, so that both polarities have the same images in every split.
+            # Labels are inverted last, so that both polarities have the same images in every split.
             self._splits[name, fold] = part if self.task.polarity == "paper" else part.assign(y=1 - part["y"])
         return self._splits[name, fold]
 
@@ -122,67 +115,67 @@ class TaskData:
             part = part[held == (name == HOLDOUT)].reset_index(drop=True)
         if name != "external":
             return part
-        # Of a validation part less its holdout, an external set is always drawn.
+        # A manifest is for the whole validation part; without the holdout, the external set is always drawn.
         if not self.selecting and (manifest := split_manifest.external_of(part)) is not None:
             return manifest
         if self.task.attribute.grouped:
-            part = self._of_pair(part, fold)
+            if self.pair is None:
+                raise EmptyGroup(
+                    f"task {self.task.name}, fold {fold}: no pair of groups is chosen for the external set"
+                )
+            part = of_pair(part, self.pair)
         return external_set(part, (0, name_of(self.task.name), fold, self.task.attribute.column), task=self.task)
 
-    def _of_pair(self, validation: pd.DataFrame, fold: int) -> pd.DataFrame:
-        if self.pair is None:
-            raise EmptyGroup(f"task {self.task.name}, fold {fold}: no pair of groups is chosen for the external set")
-        return of_pair(validation, self.pair)
-
     def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
-        """Return number and hash of the images, labels and groups of a split."""
+        """Return the number of images of a split, and a hash of its images, labels and groups."""
         if (name, fold) not in self._fingerprints:
             self._fingerprints[name, fold] = fingerprint(self.split(name, fold))
         return self._fingerprints[name, fold]
 
     def cut(self) -> pd.DataFrame:
-        """Return uid, fold and external (-1: drawn) of every source image by uid, as a split manifest holds them."""
+        """Return uid, fold and external (-1: drawn) of every source image, sorted by uid, as in a split manifest."""
         drawn = split_manifest.DRAWN
         table = self.tables["source"][["uid", "fold"]].assign(external=drawn)
         for fold in range(self.task.folds):
             try:
                 times = self.split("external", fold)["uid"].value_counts()
-            except EmptyGroup:  # not to be balanced, or not before a baseline has chosen its groups
+            except EmptyGroup:  # it cannot be balanced, or its groups are not chosen yet
                 continue
             of_fold = table["fold"] == fold
             table.loc[of_fold, "external"] = table.loc[of_fold, "uid"].map(times).fillna(0).astype(np.int64)
-        # Of an image without a part nothing is drawn or counted.
         uids = [image.uid for image in self.unreadable.get("source", ())]
         lacking = pd.DataFrame({"uid": uids, "fold": split_manifest.NO_PART, "external": drawn})
         lacking = lacking.astype({"uid": table["uid"].dtype})
         return pd.concat([table, lacking]).sort_values("uid", kind="stable", ignore_index=True)
 
     def repeats(self, fold: int) -> int:
-        """Return how many images of a fold's external set are repeats, for want of others in their cell."""
+        """Return how many images of the external set of a fold are repeats, drawn because others are lacking."""
         return sum(self.split("external", fold).attrs["shortfall"].values())
 
     def readable(self, cache_dir: Path) -> TaskData:
-        """Return the tables without the images that could not be read for the caches; nothing is decoded.
+        """Return the tables without the images that could not be read when the caches were built; decode nothing.
 
-        The folds of all other images stay what they are. The rows are counted in `attrs["left_out"]` as FILE_CORRUPT.
+        The folds of all other images stay as they are. The rows are counted in `attrs["left_out"]` as FILE_CORRUPT.
 
         Raises:
-            DataError: where one of them is in a split manifest that was given.
+            DataError: the user's split manifest has one of these images.
         """
         found = self.found_unreadable(cache_dir)
         split_manifest.check_readable(self.tables["source"], found["source"])
-        return replace(
-            self, tables={name: _without(table, found[name]) for name, table in self.tables.items()}, unreadable=found
-        )
+        tables = dict(self.tables)
+        for name, images in found.items():
+            if images:
+                tables[name] = without(tables[name], images)
+        return replace(self, tables=tables, unreadable=found)
 
     def found_unreadable(self, cache_dir: Path) -> dict[str, tuple[Unreadable, ...]]:
-        """Return, per set, the images that could not be read when its cache was built and have not changed since."""
+        """Return, for each set, the images that could not be read and whose files have not changed since."""
         return {name: listed(self._place(name, cache_dir), source.root) for name, source in self.sources.items()}
 
     def left_out(self, cache_dir: Path) -> list[str]:
-        """Return, for each set with images that cannot be read, which they are, why, and what to do."""
+        """Return a text for each set with unreadable images: which they are, why, and what to do."""
         return [
-            f"{len(images)} of {len(images) + len(self.tables[name])} images of {name} cannot be read, all cells are "
+            f"{len(images)} of {len(images) + len(self.tables[name])} images of {name} cannot be read; all cells are "
             f"computed without them. {self.tables[name].attrs['file']}, column 'path':"
             + "".join(f"\n  {line}" for line in lines(images))
             + f"\n  Replace the files or delete their rows; listed in {list_file(self._place(name, cache_dir))}"
@@ -193,7 +186,7 @@ class TaskData:
     def caches(
         self, cache_dir: Path, *, jobs: int = 1, progress: Callable[[str, int, int], None] | None = None
     ) -> dict[str, ImageCache]:
-        """Return the image cache of "source" and of each out-of-distribution set, built where it is missing."""
+        """Return the image cache of "source" and of each out-of-distribution set; build the missing ones."""
         return {
             name: image_cache(
                 self.pixels(name, cache_dir),
@@ -205,7 +198,7 @@ class TaskData:
         }
 
     def cached(self, name: str, cache_dir: Path) -> ImageCache | None:
-        """Return the image cache of one set, None where it does not stand: nothing is built."""
+        """Return the image cache of a set, or None where it does not exist; build nothing."""
         folder = self.pixels(name, cache_dir).complete(self.tables[name])
         return open_cache(folder) if folder else None
 
@@ -216,7 +209,7 @@ class TaskData:
         return Pixels(source.dataset, source.spec, source.root, *how, cache_dir / "images")
 
     def _images(self, name: str) -> pd.DataFrame:
-        """What is cached of a set: all of its images, whether they can be read or not."""
+        """Return uid and path of all images of a set, readable or not."""
         columns = ["uid", "path"]
         lacking = pd.DataFrame([asdict(image) for image in self.unreadable.get(name, ())], columns=columns, dtype=str)
         return pd.concat([self.tables[name][columns], lacking])
@@ -234,16 +227,16 @@ def task_data(
     manifest: Path | None = None,
     baseline: Path | None = None,
 ) -> TaskData:
-    """Read the tables of a task and cut its folds, or take them from a `manifest` of splits; images are not read.
+    """Read the tables of a task and cut its folds, or take them from a `manifest` of splits. No image is read.
 
-    `baseline` is a checkpoint of the user's own, see `bench.data.user_checkpoint`.
+    `baseline` is the user's own checkpoint, see `bench.data.user_checkpoint`.
 
-    With `selecting` the result has no test set. Test sets of other datasets than the source's are not opened; of
-    those of the same dataset only the groups are used, because no group of theirs may be trained on.
+    With `selecting`, the result has no test set. Test sets of another dataset than the source's are not opened. Those
+    of the same dataset are read only for their patients, none of whom may be trained on.
 
     Raises:
-        DataMissing, DataInvalid: what a dataset lacks, and where it is had.
-        DataError: where generated and real images would be mixed in one task, or the manifest does not fit.
+        DataMissing, DataInvalid: a dataset lacks something; the message says where to get it.
+        DataError: generated and real images are mixed in one task, or the manifest does not fit.
     """
     rows = {"source": task.source, **task.ood}
     if selecting:
@@ -274,11 +267,11 @@ def task_data(
 def open_data(settings: Settings, *, unreadable: bool = False) -> TaskData:
     """Read the tables of the task that the settings name.
 
-    Images that cannot be read are left out, unless `unreadable` is set.
+    Unreadable images are left out unless `unreadable` is set.
 
     Raises:
-        UnknownName, UsageError: for a task that does not exist, or a value that it cannot have.
-        DataError: as `task_data`.
+        UnknownName, UsageError: the task does not exist, or one of its values is not allowed.
+        DataError: as for `task_data`.
     """
     data = task_data(
         taskfile.resolve(settings.task),
@@ -296,19 +289,11 @@ def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
     return folds(table, n, task=task) if task.protocol == "clean" else image_folds(table, n, task=task)
 
 
-def _without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
-    if not images:
-        return table
-    result = without(table, images)
-    result.attrs = {**table.attrs, "left_out": {**table.attrs.get("left_out", {}), REASON: len(images)}}
-    return result
-
-
 def source_of(spec: str, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
-    """Return the dataset that a spec names and the folder in which it is to be; whether it is there is not asked."""
+    """Return the dataset of a spec and its folder, which need not exist."""
     name = name_of(spec)
     dataset = registry.DATASETS.build(spec, plugins)
     folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))
-    # The user's own table is looked up from the data folder itself; every other source has its own folder in it.
+    # Paths of the user's own table start at the data folder; every other source has its own folder in it.
     root = folder if name == "manifest" else folder / name
     return Source(dataset, describe(name, dataset), root)

@@ -40,8 +40,10 @@ class Unreadable:
 
 
 def without(table: pd.DataFrame, images: Sequence[Unreadable]) -> pd.DataFrame:
-    """Return the rows of a table (column uid) except those of `images`."""
-    return table[~table["uid"].isin([image.uid for image in images])].reset_index(drop=True)
+    """Return the rows of a table (column uid) except those of `images`, which `attrs["left_out"]` counts."""
+    result = table[~table["uid"].isin([image.uid for image in images])].reset_index(drop=True)
+    result.attrs = {**table.attrs, "left_out": {**table.attrs.get("left_out", {}), REASON: len(images)}}
+    return result
 
 
 def list_file(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A baseline that the user brings: the file of each fold, and what identifies it."""
+"""The user's own baseline: the checkpoint of each fold, and its checksum."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ FOLD = "{fold}"
 
 @dataclass(frozen=True)
 class UserCheckpoint:
-    """Checkpoints by path; `{fold}` in it stands for the number of the fold, without it all folds share one."""
+    """Checkpoints by path. `{fold}` in it is replaced by the number of the fold. Without it, all folds share one."""
 
     path: Path
 
     @property
     def shared(self) -> bool:
-        """True where one file serves all folds."""
+        """True where all folds have the same file."""
         return FOLD not in str(self.path)
 
     def file(self, fold: int) -> Path:
         """Return the file of a fold.
 
         Raises:
-            DataMissing: it is not there.
+            DataMissing: the file does not exist.
         """
         file = Path(str(self.path).replace(FOLD, str(fold)))
         if not file.is_file():
-            raise DataMissing(f"--baseline: checkpoint {file}", get_it=f"{FOLD} in its path stands for 0, 1, ...")
+            raise DataMissing(f"--baseline: checkpoint {file}", get_it=f"{FOLD} in its path is replaced by 0, 1, ...")
         return file
 
     def sha256(self, fold: int) -> str:
