@@ -223,7 +223,7 @@ def test_sources_without_trees_are_told_which_have_one(tmp_path, capsys):
     with pytest.raises(UsageError) as error:
         write(["ham10000"], tmp_path)
     assert str(error.value) == snapshot(
-        "dataset ham10000 has no phantom tree; those that do: atlas, chexpert, ddi, fitzpatrick17k, isic, mimic_cxr, nih_cxr14, pad_ufes_20"
+        "dataset ham10000 has no phantom tree; those that have one: atlas, chexpert, ddi, fitzpatrick17k, isic, mimic_cxr, nih_cxr14, pad_ufes_20"
     )
     with pytest.raises(UnknownName) as error:
         write(["mimic_cxt"], tmp_path)
@@ -235,7 +235,7 @@ def test_sources_without_trees_are_told_which_have_one(tmp_path, capsys):
     with pytest.raises(UsageError) as error:
         write(["ddi:tone=12_vs_56"], tmp_path)
     assert str(error.value) == snapshot(
-        "dataset ddi:tone=12_vs_56: its parameters are not read here; give each name once, alone"
+        "dataset ddi:tone=12_vs_56: phantom trees have no parameters; give each name once, without parameters"
     )
     assert not list(tmp_path.iterdir())
     assert cli.main(["phantom", "ddi", "--out", str(tmp_path), "--images", "39"]) == 2

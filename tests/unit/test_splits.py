@@ -224,13 +224,13 @@ def first(file, row=0):
         (
             edit(put("external", 0, 7)),
             snapshot(
-                "<tmp>/splits.csv: its 90 rows are not those that were written (n 90, sha256 f4e741af4890...): take the file as it was written. For a cut of your own take sha256 out of the first line."
+                "<tmp>/splits.csv: its 90 rows have changed since it was written (n 90, sha256 f4e741af4890...): use the original file. For a cut of your own, remove sha256 from the first line."
             ),
         ),
         (
             edit(lambda cut: cut[1:]),
             snapshot(
-                "<tmp>/splits.csv: its 89 rows are not those that were written (n 90, sha256 f4e741af4890...): take the file as it was written. For a cut of your own take sha256 out of the first line."
+                "<tmp>/splits.csv: its 89 rows have changed since it was written (n 90, sha256 f4e741af4890...): use the original file. For a cut of your own, remove sha256 from the first line."
             ),
         ),
         (
@@ -296,31 +296,31 @@ def first(file, row=0):
         (
             of_header(task="other"),
             snapshot(
-                '<tmp>/splits.csv is of task "other", "own" is asked for: give the manifest of that, or run with task "other"'
+                '<tmp>/splits.csv has task "other", but the task has "own": give the manifest of the task, or run with task "other"'
             ),
         ),
         (
             of_header(protocol="paper"),
             snapshot(
-                '<tmp>/splits.csv is of protocol "paper", "clean" is asked for: give the manifest of that, or run with protocol "paper"'
+                '<tmp>/splits.csv has protocol "paper", but the task has "clean": give the manifest of the task, or run with protocol "paper"'
             ),
         ),
         (
             of_header(external=0.2),
             snapshot(
-                "<tmp>/splits.csv is of external 0.2, 1.0 is asked for: give the manifest of that, or run with external 0.2"
+                "<tmp>/splits.csv has external 0.2, but the task has 1.0: give the manifest of the task, or run with external 0.2"
             ),
         ),
         (
             of_header(n=3),
             snapshot(
-                "<tmp>/splits.csv: its 90 rows are not those that were written (n 3, sha256 f4e741af4890...): take the file as it was written. For a cut of your own take sha256 out of the first line."
+                "<tmp>/splits.csv: its 90 rows have changed since it was written (n 3, sha256 f4e741af4890...): use the original file. For a cut of your own, remove sha256 from the first line."
             ),
         ),
         (
             lambda file: file.write_text(file.read_text().split("\n", 1)[1]),
             snapshot(
-                '<tmp>/splits.csv is no manifest of splits: its first line is to be like # {"task": "..."}; `bench run` writes one to splits/ in its results'
+                '<tmp>/splits.csv is not a manifest of splits: its first line must be like # {"task": "..."}; every run writes one to splits/ in its results folder'
             ),
         ),
         (
@@ -331,7 +331,7 @@ def first(file, row=0):
         ),
         (
             lambda file: file.write_text("# {}\n"),
-            snapshot("<tmp>/splits.csv: its first line has no 'task', \"own\" expected"),
+            snapshot("<tmp>/splits.csv: its first line lacks 'task': \"own\" expected"),
         ),
     ],
     ids=[
@@ -389,7 +389,7 @@ def test_a_variant_of_the_recipe_takes_the_manifest_of_its_task_and_one_of_the_c
     with pytest.raises(DataError) as error:
         split_manifest.read(file, taskfile.resolve("phantom-cxr-age:external=0.2"))
     assert plain(error.value, tmp_path) == snapshot(
-        "<tmp>/s.csv is of external 1.0, 0.2 is asked for: give the manifest of that, or run with external 1.0"
+        "<tmp>/s.csv has external 1.0, but the task has 0.2: give the manifest of the task, or run with external 1.0"
     )
 
 
@@ -405,7 +405,7 @@ def test_groups_that_a_baseline_chooses_leave_the_external_set_to_the_rule(root,
     with pytest.raises(DataError) as error:
         task_data(task, root, manifest=rewritten(file, frame(file).assign(external=1), task=task))
     assert plain(error.value, tmp_path) == snapshot(
-        "<tmp>/splits.csv: the groups of the external set are chosen by each baseline: leave `external` empty"
+        "<tmp>/splits.csv: each baseline chooses the groups of the external set: leave `external` empty"
     )
 
 

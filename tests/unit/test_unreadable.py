@@ -215,9 +215,9 @@ def test_folds_are_cut_before_images_are_left_out(films, tmp_path):
     assert data.fingerprint("train", fold) == whole.fingerprint("train", fold)
     (said, other) = data.left_out(cache_dir)
     assert plain(lines_with(said, "30", "source")[0], tmp_path) == snapshot(
-        "1 of 30 images of source cannot be read, all cells are computed without them. <tmp>/images/films.csv, column 'path':"
+        "1 of 30 images of source cannot be read; all cells are computed without them. <tmp>/images/films.csv, column 'path':"
     )
     assert "07.png (manifest:films:07.png): " in said
     assert plain(lines_with(other, "10", " b")[0], tmp_path) == snapshot(
-        "1 of 10 images of b cannot be read, all cells are computed without them. <tmp>/images/films.csv, column 'path':"
+        "1 of 10 images of b cannot be read; all cells are computed without them. <tmp>/images/films.csv, column 'path':"
     )
