@@ -1,6 +1,6 @@
-"""Tasks by name or from the user's own TOML file with the same fields, and variants of either.
+"""Tasks by name or from the user's own TOML file, and variants of them.
 
-`phantom-cxr-age:external=0.2,epochs=20` is a task with two fields changed, of the task itself or of its recipe.
+`phantom-cxr-age:external=0.2,epochs=20` is a task with two changed fields, one of the task and one of its recipe.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.api import Attribute, Label, Recipe, Rows, Task
+from bench.api import Recipe, Task
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.options import coerce, options
 from bench.spec import Spec, parse
@@ -21,18 +21,18 @@ from bench.tasks import PRESETS, RECIPES, TASKS
 TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says")}
 RECIPE_FIELDS = options(Recipe)
 FIELDS = {**TASK_FIELDS, **RECIPE_FIELDS}
-"""What a variant can change, and its type."""
+"""The fields that a variant can change, and their types."""
 
 
 def resolve(spec: str) -> Task:
-    """Return the task of a name or TOML file, changed as what follows a colon says.
+    """Return the task of a name or TOML file, with the changes that follow a colon.
 
-    The name of a variant is its canonical spec: the base's, then what differs from the base, sorted by field.
+    The name of a variant is its canonical spec: the name of its base, then the fields that differ from it, sorted.
 
     Raises:
-        UnknownName: with the nearest right spelling of a name, key or choice.
-        UsageError: on a value of the wrong type or out of range, a key that is missing or a file that is not TOML.
-        DataMissing: where the file is not there.
+        UnknownName: a name, key or choice is unknown; the message has the nearest spelling.
+        UsageError: a value has the wrong type or is out of range, a key is missing, or the file is not TOML.
+        DataMissing: the file does not exist.
     """
     base, given = fields_of(spec)
     task = _base(base)
@@ -43,10 +43,10 @@ def resolve(spec: str) -> Task:
 
 
 def fields_of(spec: str) -> tuple[str, dict[str, str]]:
-    """Return the base of a spec, a name or the path of a TOML file, and the fields it changes.
+    """Return the base of a spec, a name or the path of a TOML file, and the fields that it changes.
 
     Raises:
-        UsageError, UnknownName: for a field that no variant can change, or one given twice.
+        UsageError, UnknownName: a field cannot be changed, or is given twice.
     """
     parsed = parse(spec, "field")
     return parsed.name, parsed.allowed([*FIELDS, "preset"], "field")
@@ -56,27 +56,18 @@ def vary(spec: str, field: str, value: object) -> str:
     """Return the canonical spec of a task with one more field changed.
 
     Raises:
-        UnknownName, UsageError: as `resolve`.
+        UnknownName, UsageError: as for `resolve`.
     """
     base, given = fields_of(spec)
     task = resolve(str(Spec(base, {**given, field: str(value)})))
     return base + task.name.removeprefix(_base(base).name)
 
 
-def task_of(given: Mapping[str, Any], where: str) -> Task:
-    """Return the task of all its fields as TOML holds them; `where` names them in errors.
-
-    Raises:
-        UnknownName, UsageError: a key or value that is not allowed, or one that is missing.
-    """
-    return _build(Task, given, where)
-
-
 def _changed(task: Task, given: Mapping[str, str]) -> Task:
     preset = given.get("preset", "suite")
     if preset not in PRESETS:
         raise UnknownName("preset", preset, PRESETS)
-    # What is given beside a preset wins, as in the spec of a method.
+    # Fields that are given besides a preset win, as in the spec of a method.
     asked = {**PRESETS[preset][task.channels], **{key: value for key, value in given.items() if key != "preset"}}
     wanted = {key: coerce(key, value, FIELDS[key]) for key, value in asked.items()}
     now = {**dataclasses.asdict(task.recipe), **vars(task)}
@@ -96,7 +87,7 @@ def _base(name: str) -> Task:
         return TASKS[name]
     file = Path(name)
     if not file.is_file():
-        raise DataMissing(f"task file {file}", get_it="A task is a name of `bench ls tasks` or a TOML file.")
+        raise DataMissing(f"task file {file}", get_it="Give the name of a task (`bench ls tasks`) or a TOML file.")
     try:
         given = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -110,9 +101,9 @@ def _task(given: dict[str, Any], file: Path) -> Task:
         if recipe not in RECIPES:
             raise UnknownName("recipe", recipe, RECIPES, where=f" in {file}")
         given["recipe"] = dataclasses.asdict(RECIPES[recipe])
-    task = task_of(given, str(file))
+    task: Task = build(Task, given, str(file))
     if task.name in TASKS:
-        raise UsageError(f"{file}: a task of the suite is called '{task.name}' already; set another name")
+        raise UsageError(f"{file}: a task of the suite has the name '{task.name}' already; choose another name")
     if set(task.name) & set(":,=@"):
         raise UsageError(f"{file}: name '{task.name}': `:`, `,`, `=` and `@` mark variants of a task; leave them out")
     if not task.ood:
@@ -120,42 +111,45 @@ def _task(given: dict[str, Any], file: Path) -> Task:
     return task
 
 
-_NESTED = {"source": Rows, "label": Label, "attribute": Attribute, "recipe": Recipe}
+def build(cls: type, given: Any, where: str) -> Any:
+    """Return a dataclass from a table of TOML: nested tables become dataclasses, lists become tuples.
 
+    `where` names the table in errors.
 
-def _build(cls: type, given: Any, where: str) -> Any:
-    if not isinstance(given, Mapping):
-        raise UsageError(f"{where}: a table of {', '.join(f.name for f in dataclasses.fields(cls))} expected")
+    Raises:
+        UnknownName: a key is unknown.
+        UsageError: a key is missing, or a value is not allowed.
+    """
     fields = {field.name: field for field in dataclasses.fields(cls)}
+    if not isinstance(given, Mapping):
+        raise UsageError(f"{where}: a table of {', '.join(fields)} expected")
     for key in given:
         if key not in fields:
             raise UnknownName("key", key, fields, where=f" in {where}")
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in given and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
+    needed = (name for name, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING)
+    missing = [name for name in needed if name not in given]
     if missing:
         raise UsageError(f"{where}: {', '.join(missing)} missing")
     hints = typing.get_type_hints(cls)
-    values = {key: _value(cls, key, hints[key], value, where) for key, value in given.items()}
+    values = {key: _value(hints[key], value, where, key) for key, value in given.items()}
     try:
         return cls(**values)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
 
 
-def _value(cls: type, key: str, kind: Any, value: Any, where: str) -> Any:
-    name = f"{where}: {key}"
-    if cls is Task and key in _NESTED:
-        return _build(_NESTED[key], value, f"{where} [{key}]")
-    if cls is Task and key == "ood":
+def _value(kind: Any, value: Any, where: str, key: str) -> Any:
+    """Return a value of TOML as a field of type `kind`."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return build(typing.cast(type, kind), value, f"{where} [{key}]")
+    if origin is Mapping and dataclasses.is_dataclass(inner[1]):
         if not isinstance(value, Mapping):
-            raise UsageError(f"{name}: a table per out-of-distribution set expected, [ood.NAME]")
-        return {ood: _build(Rows, rows, f"{where} [ood.{ood}]") for ood, rows in value.items()}
-    if key == "where":
+            raise UsageError(f"{where}: {key}: a table per out-of-distribution set expected, [{key}.NAME]")
+        return {name: _value(inner[1], table, where, f"{key}.{name}") for name, table in value.items()}
+    if origin is Mapping:
         return {column: tuple(map(str, [v] if isinstance(v, str) else v)) for column, v in value.items()}
-    if typing.get_origin(kind) is tuple:
+    if origin is tuple:
         parts = value if isinstance(value, list | tuple) else [value]
-        return tuple(_value(cls, key, typing.get_args(kind)[0], part, where) for part in parts)
-    return coerce(name, value, kind)
+        return tuple(_value(inner[0], part, where, key) for part in parts)
+    return coerce(f"{where}: {key}", value, kind)

@@ -1,4 +1,4 @@
-"""The tasks of the suite, read from `tasks.toml` beside this file: what is compared on what."""
+"""The recipes, labels, attributes and tasks of the suite, read from `tasks.toml`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PRESETS: dict[str, dict[int, dict[str, object]]] = {
     "paper": {1: {"protocol": "paper"}, 3: {"protocol": "paper"}},
     "reference": {1: {**_PUBLIC_CODE, "augment": "chest_reference"}, 3: _PUBLIC_CODE},
 }
-"""`TASK:preset=NAME`: fields of task and recipe by the number of channels, 1 for chest films.
+"""`TASK:preset=NAME`: fields of task and recipe by the number of channels, which is 1 for chest films.
 
-`suite` is the task as it is listed. `paper` deals images instead of patients into folds. `reference` does what the
-public code of SWiFT does besides (D02, D17, D31); methods have presets of their own.
+`suite` is the task as listed. `paper` deals images instead of patients into folds. `reference` also follows the public
+code of SWiFT (D02, D17, D31). Methods have their own presets.
 """
 
 
 def _frozen(value: Any) -> Any:
-    """Return a value of TOML with tuples for its lists."""
+    """Return a value of TOML with tuples instead of lists."""
     if isinstance(value, dict):
         return {key: _frozen(inner) for key, inner in value.items()}
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.api import Task
 from bench.share.privacy import pathless
-from bench.taskfile import task_of
+from bench.taskfile import build
 
 OWN = ("says", "source", "ood")
 """Fields in which the tasks of sites may differ: the description, the images and the test sets."""
@@ -29,7 +29,7 @@ def from_toml(text: str, where: str) -> Task:
         UsageError, UnknownName: on a key or value that this version does not know.
         ValueError: if the text is not TOML.
     """
-    return task_of(tomllib.loads(text), where)
+    return build(Task, tomllib.loads(text), where)
 
 
 def differences(one: Task, other: Task) -> dict[str, tuple[Any, Any]]:
