@@ -1,7 +1,7 @@
-"""Chest films of the phantom: attenuation drawn as a sum of parts, then window, gamma, blur and noise.
+"""Chest films of the phantom: attenuation as a sum of parts, then window, gamma, blur and noise.
 
-Coordinates x (to the right of the image) and y (down) run over [-1, 1]. Lengths are in these units where no
-other is given, attenuation and densities in units of the trunk's.
+Coordinates x (to the right of the image) and y (down) run over [-1, 1]. Lengths are in these units unless another unit
+is given; attenuation and densities are in units of those of the trunk.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from functools import cache
 
 import numpy as np
 
+Rng = np.random.Generator
+Plane = np.ndarray
+"""Float32 (size, size)."""
+
 
 @dataclass(frozen=True)
 class Film:
-    """How one hospital takes its films; blur in pixels of a 64-pixel film, noise in [0, 1] grey values."""
+    """How a hospital takes its films; blur is in pixels of a 64-pixel film, noise in [0, 1] grey values."""
 
     gain: float
     gamma: float
@@ -36,7 +40,7 @@ FILMS = {
 
 
 @cache
-def grid(size: int) -> tuple[np.ndarray, np.ndarray]:
+def grid(size: int) -> tuple[Plane, Plane]:
     """Return x and y (size, size), float32, at the centres of the pixels."""
     centres = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / size) - 1
     x, y = np.meshgrid(centres, centres)
@@ -65,7 +69,7 @@ def _repeated(length: int, reach: int) -> np.ndarray:
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Return the Gaussian blur of (H, W, ...) by `sigma` pixels, with repeated edges.
 
-    Sums of shifted images take a third of the time of scipy.ndimage at 64 pixels and need no threaded product.
+    Sums of shifted images take a third of the time of scipy.ndimage at 64 pixels and start no threads.
     """
     taps, (height, width) = _taps(sigma), image.shape[:2]
     reach = len(taps) // 2
@@ -90,9 +94,9 @@ def _band(size: int, fine: float, coarse: float) -> np.ndarray:
     return (band * size / np.sqrt((twice * band**2).sum())).astype(np.float32)
 
 
-def noise_band(rng: np.random.Generator, size: int, fine: float, coarse: float) -> np.ndarray:
+def noise_band(rng: Rng, size: int, fine: float, coarse: float) -> Plane:
     """Return noise (size, size) of unit variance between two widths, in pixels of a 64-pixel image."""
-    from scipy.fft import irfft2, rfft2  # late: takes a quarter of a second, and a plan draws no image
+    from scipy.fft import irfft2, rfft2  # takes a quarter of a second to import, and a plan draws no image
 
     white = rng.standard_normal((size, size), dtype=np.float32)
     return np.asarray(irfft2(rfft2(white) * _band(size, fine, coarse), s=(size, size)))
@@ -103,38 +107,27 @@ def _mean(image: np.ndarray) -> np.ndarray:
     return 0.25 * (rows[:, ::2] + rows[:, 1::2])
 
 
-def render(
-    size: int,
-    hospital: str,
-    person: np.random.Generator,
-    shot: np.random.Generator,
-    *,
-    air: float,
-    old: float,
-    female: float,
-) -> np.ndarray:
+def render(size: int, hospital: str, person: Rng, shot: Rng, *, air: float, old: float, female: float) -> np.ndarray:
     """Draw one film: uint8 (size, size).
 
-    `person` gives the anatomy, `shot` all that differs between films of a person; what is drawn from them does
-    not depend on the rest. `air` is the visibility of a pneumothorax (0 = none), `old` and `female` the strength
-    of the two cues, all in [0, 1] or a little above.
+    `person` draws the anatomy, `shot` all that differs between the films of a person; neither depends on the other
+    arguments. `air` is the visibility of a pneumothorax (0 = none), `old` and `female` are the strengths of the two
+    cues, all in [0, 1] or a little above.
     """
     film = FILMS[hospital]
     air, old, female = air * film.core, old * film.cue, female * film.cue
-    # Lists: a numpy scalar in a product would turn the float32 images into float64.
-    anatomy, pose = person.standard_normal(12).tolist(), shot.standard_normal(8).tolist()
+    # Lists, because a NumPy scalar in a product would turn the float32 images into float64.
+    anatomy, position = person.standard_normal(12).tolist(), shot.standard_normal(8).tolist()
     exposure, chance, extent = shot.standard_normal(4).tolist(), shot.random(8).tolist(), shot.beta(1.6, 2.6)
-    turn, zoom = 0.04 * pose[0], 1 / (1 + 0.04 * pose[1])
-    view = (zoom * math.cos(turn), zoom * math.sin(turn), 0.03 * pose[2], 0.03 * pose[3])
+    turn, zoom = 0.04 * position[0], 1 / (1 + 0.04 * position[1])
+    view = (zoom * math.cos(turn), zoom * math.sin(turn), 0.03 * position[2], 0.03 * position[3])
     heart = (1.12 if chance[0] < film.anteroposterior else 1.0) * (1 + 0.08 * old) * (1 + 0.04 * anatomy[2])
     width = 0.875 + 0.03 * anatomy[0]
 
-    # Edges and lines are drawn finer than the film, being thinner than its pixels; the rest is not.
+    # Edges and lines are thinner than the pixels of the film and therefore drawn at twice its resolution.
     x, y = _seen(2 * size, *view)
-    lungs, aerated, lines = map(
-        _mean,
-        _lungs_and_lines(x, y, anatomy, chance, width=width, breath=0.02 * pose[4], extent=extent, air=air, old=old),
-    )
+    fine = _lungs_and_lines(x, y, anatomy, chance, width, breath=0.02 * position[4], extent=extent, air=air, old=old)
+    lungs, aerated, lines = map(_mean, fine)
     x, y = _seen(size, *view)
     aside, squared = np.abs(x), (x / width) ** 2
     trunk = logistic((1 - squared * np.sqrt(squared) - (y / 1.35) ** 2 * (y / 1.35) ** 2) / 0.04)
@@ -150,18 +143,18 @@ def render(
 
 
 def _lungs_and_lines(
-    x: np.ndarray,
-    y: np.ndarray,
-    anatomy: list[float],
-    chance: list[float],
-    *,
+    x: Plane,
+    y: Plane,
+    anatomy: list,
+    chance: list,
     width: float,
+    *,
     breath: float,
     extent: float,
     air: float,
     old: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the lung fields, their part that shows markings, and ribs, folds and the finding, each like `x`."""
+) -> tuple[Plane, Plane, Plane]:
+    """Return the lung fields, the part of them that shows markings, and ribs, folds and the finding, each like `x`."""
     aside, middle, half, apex = np.abs(x), 0.42 * width, 0.37 * width, -0.78 + 0.04 * anatomy[1]
     floor = 0.56 + breath + (0.13 / half**2) * (aside - middle) ** 2 - np.float32(0.05) * (x < 0)
     lungs, _ = _lung(aside, y, middle, half, apex, floor)
@@ -180,33 +173,31 @@ def _lungs_and_lines(
     return lungs, lungs - empty, lines
 
 
-def _seen(size: int, across: float, along: float, right: float, down: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y (size, size) of the body at the pixels of a turned, scaled and shifted film."""
+def _seen(size: int, across: float, along: float, right: float, down: float) -> tuple[Plane, Plane]:
+    """Return x and y of the body at the pixels of a rotated, scaled and shifted film."""
     x, y = grid(size)
     return across * x + along * y + right, across * y - along * x + down
 
 
-def _lung(
-    aside: np.ndarray, y: np.ndarray, middle: float, half: float, apex: float, floor: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _lung(aside: Plane, y: Plane, middle: float, half: float, apex: float, floor: Plane) -> tuple[Plane, Plane]:
     """Return the mask of both lung fields without their floor, and the line along their lateral edge."""
     rise = np.clip((floor - y) / (floor - apex), 0, 1)
-    reach = half * np.sqrt(1 - rise * rise * np.sqrt(np.sqrt(rise)))  # power 2.25, by roots because they are fast
+    reach = half * np.sqrt(1 - rise * rise * np.sqrt(np.sqrt(rise)))  # power 2.25; roots are fast
     away, below_apex = aside - middle, logistic((y - apex) / 0.03)
-    lateral = np.minimum(np.abs(reach - away) / 0.025, 8)  # beyond it the line is below 1e-27, and slow to compute
+    lateral = np.minimum(np.abs(reach - away) / 0.025, 8)  # beyond it the line is below 1e-27 and slow to compute
     return logistic((reach - np.abs(away)) / 0.03) * below_apex, np.exp(-lateral * lateral) * below_apex
 
 
-def _markings(size: int, shot: np.random.Generator, aside: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Vessels as nine lobes around each hilum and a band of noise (size, size), both fading outwards."""
+def _markings(size: int, shot: Rng, aside: Plane, x: Plane, y: Plane) -> Plane:
+    """Draw vessels: nine lobes around each hilum and a band of noise, both fading outwards."""
     from_hilum, up = aside - 0.15, y + 0.05
     fade = np.exp(np.sqrt(from_hilum * from_hilum + up * up) / -0.42)
     lobes = np.maximum(np.cos(9 * np.arctan2(up, from_hilum) + np.sign(x)), 0)
     return fade * (0.16 * lobes * lobes + 0.055 * noise_band(shot, size, 0.9, 2.6))
 
 
-def _ribs(aside: np.ndarray, y: np.ndarray, apex: float, density: float, shift: float) -> np.ndarray:
-    """Eight ribs and a collar bone on each side."""
+def _ribs(aside: Plane, y: Plane, apex: float, density: float, shift: float) -> Plane:
+    """Draw eight ribs and a collar bone on each side."""
     ribs = (y - 0.34 * np.maximum(aside - 0.12, 0) ** 1.35 - (apex - 0.06 + shift)) / 0.17
     nearest = np.rint(ribs)
     away = (ribs - nearest) * (0.17 / 0.03)
@@ -215,17 +206,15 @@ def _ribs(aside: np.ndarray, y: np.ndarray, apex: float, density: float, shift: 
     return density * shape + 0.12 * np.exp(-collar * collar) * ((aside > 0.1) & (aside < 0.62))
 
 
-def _fold(x: np.ndarray, y: np.ndarray, chance: list[float]) -> np.ndarray:
-    """A skin fold, on a quarter of the films: a line like the pleura's, with markings on both of its sides."""
+def _fold(x: Plane, y: Plane, chance: list[float]) -> Plane:
+    """Draw a skin fold, which a quarter of the films have: a line like the pleura, but with markings on both sides."""
     side = 1 if chance[0] < 0.5 else -1
     line = (side * x - (0.35 + 0.25 * chance[1])) + (0.6 * chance[2] - 0.3) * y
     return 0.10 * np.exp(-(np.minimum(np.abs(line) / 0.025, 8) ** 2))
 
 
-def _soft(
-    x: np.ndarray, y: np.ndarray, aside: np.ndarray, heart: float, old: float, anatomy: list[float]
-) -> np.ndarray:
-    """Mediastinum, heart, windpipe, abdomen and the aortic knob with its rim of calcium: the age cue."""
+def _soft(x: Plane, y: Plane, aside: Plane, heart: float, old: float, anatomy: list[float]) -> Plane:
+    """Draw mediastinum, heart, windpipe, abdomen, and the age cue: the aortic knob with its rim of calcium."""
     image = 0.22 * logistic((0.15 - aside) / 0.03) * (y > -0.9)
     outline = np.sqrt(((x - 0.13) / 0.33) ** 2 + ((y - 0.34) / 0.30) ** 2) / heart
     image += 0.34 * logistic((1 - outline) / 0.06)
@@ -239,8 +228,8 @@ def _soft(
     return image
 
 
-def _breasts(aside: np.ndarray, y: np.ndarray, female: float, anatomy: list[float]) -> np.ndarray:
-    """Soft tissue over the lower lungs: the sex cue, upon a little of it in everyone."""
+def _breasts(aside: Plane, y: Plane, female: float, anatomy: list[float]) -> Plane:
+    """Draw soft tissue over the lower lungs: the sex cue, and a little of it in everyone."""
     density = 0.18 * female + abs(0.04 + 0.05 * anatomy[7])
     outline = np.sqrt(((aside - 0.45) / 0.30) ** 2 + ((y - 0.28) / 0.27) ** 2)
     return density * logistic((1 - outline) / 0.05)

@@ -1,7 +1,7 @@
-"""Skin lesions of the phantom: a tone from CIELAB, a pigmented lesion by Beer and Lambert, hairs, a camera.
+"""Skin lesions of the phantom: a skin tone in CIELAB, a pigmented lesion (Beer-Lambert law), hairs and a camera.
 
-Coordinates x (to the right of the image) and y (down) run over [-1, 1]; colours are linear RGB (D65) up to the
-last step, which is the sRGB curve.
+Coordinates x (to the right of the image) and y (down) run over [-1, 1]. Colours are linear RGB (D65) until the last
+step, the sRGB curve.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._phantom_chest import blur, grid, logistic, noise_band
+from ._phantom_chest import Plane, Rng, blur, grid, logistic, noise_band
 
 TYPE_ANGLES = ((55, 70), (41, 55), (28, 41), (10, 28), (-30, 10), (-55, -30))
 """Individual typology angle (degrees) of the Fitzpatrick types 1 to 6."""
@@ -23,7 +23,7 @@ HAIRS_AT_MOST = 16
 
 @dataclass(frozen=True)
 class Camera:
-    """How one hospital photographs; blur in pixels of a 64-pixel image, noise in [0, 1] sRGB values."""
+    """How a hospital takes photographs; blur is in pixels of a 64-pixel image, noise in [0, 1] sRGB values."""
 
     vignette: float
     cast: float
@@ -49,24 +49,17 @@ def linear_rgb(lightness: float, a: float, b: float) -> np.ndarray:
 
 
 def render(
-    size: int,
-    hospital: str,
-    person: np.random.Generator,
-    shot: np.random.Generator,
-    *,
-    malignant: float,
-    skin_type: int,
-    tone: float,
-    male: float,
+    size: int, hospital: str, person: Rng, shot: Rng, *, malignant: float, skin_type: int, tone: float, male: float
 ) -> np.ndarray:
     """Draw one lesion: uint8 (size, size, 3), sRGB.
 
-    `person` gives the skin, `shot` the lesion and the photograph; what is drawn from them does not depend on the
-    rest. `malignant` shifts the latent malignancy (1.2 and -1.2 in full strength), `tone` in [0, 1] is how
-    far the colour follows `skin_type` (1 to 6) and not a type drawn for everyone alike, `male` the hair cue.
+    `person` draws the skin, `shot` the lesion and the photograph; neither depends on the other arguments. `malignant`
+    shifts the latent malignancy (1.2 and -1.2 at full strength). `tone` in [0, 1] says how far the colour follows
+    `skin_type` (1 to 6) instead of a type drawn from one distribution for everyone. `male` is the strength of the hair
+    cue.
     """
     camera = CAMERAS[hospital]
-    # Lists: a numpy scalar in a product would turn the float32 images into float64.
+    # Lists, because a NumPy scalar in a product would turn the float32 images into float64.
     skin, body = person.standard_normal(4).tolist(), person.random(4).tolist()
     lesion, photo = shot.standard_normal(12).tolist(), shot.standard_normal(10)
     chance = shot.random(32).tolist()
@@ -76,7 +69,7 @@ def render(
     angle = tone * _angle(skin_type - 1, body[0]) + (1 - tone) * _angle(anyone, body[0])
     yellow = 16 + 1.5 * skin[0]
     colour = linear_rgb(50 + yellow * math.tan(math.radians(angle)), 10 + 1.2 * skin[1], yellow)
-    # A camera exposes dark skin for longer; without it a small network mistakes dark skin for pigment.
+    # A camera exposes dark skin for longer. Without this, a small network mistakes dark skin for pigment.
     colour *= (0.35 / float(colour.mean())) ** 0.6
 
     x, y = grid(size)
@@ -102,15 +95,9 @@ def _angle(skin_type: int, share: float) -> float:
 
 
 def _pigment(
-    size: int,
-    shot: np.random.Generator,
-    x: np.ndarray,
-    y: np.ndarray,
-    lesion: list[float],
-    chance: list[float],
-    severity: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the optical depth (size, size) of the pigment and the mask of the lesion in [0, 1]."""
+    size: int, shot: Rng, x: Plane, y: Plane, lesion: list[float], chance: list[float], severity: float
+) -> tuple[Plane, Plane]:
+    """Return the optical depth of the pigment and the mask of the lesion in [0, 1]."""
     dx, dy = x - 0.08 * lesion[1], y - 0.08 * lesion[2]
     turn, ratio = math.pi * chance[0], 0.72 + 0.28 * chance[1]
     along, across = math.cos(turn), math.sin(turn)
@@ -136,15 +123,7 @@ def _pigment(
 
 
 def _extra_colours(
-    image: np.ndarray,
-    mask: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    lesion: list[float],
-    chance: list[float],
-    severity: float,
-    *,
-    light: float,
+    image: np.ndarray, mask: Plane, x: Plane, y: Plane, lesion: list, chance: list, severity: float, *, light: float
 ) -> np.ndarray:
     """Blend blobs of the three colours into the lesion; they are as bright as the skin around it allows."""
     for index, (colour, share) in enumerate(EXTRA_COLOURS):
@@ -160,10 +139,10 @@ def _extra_colours(
     return image
 
 
-def _hairs(size: int, shot: np.random.Generator, mean: float, chance: float) -> np.ndarray:
-    """Return what passes between the hairs, (size, size) in [0, 1]: a Poisson number of curved strokes.
+def _hairs(size: int, shot: Rng, mean: float, chance: float) -> Plane:
+    """Return the share of light, in [0, 1], that passes between the hairs: a Poisson number of curved strokes.
 
-    All possible strokes are drawn and the first ones used, so that more hair leaves the others in their places.
+    Random numbers are drawn for all possible strokes and the first ones used, so that more hair does not move the rest.
     """
     number, below = 0, math.exp(-mean)
     term = below
