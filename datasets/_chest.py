@@ -69,7 +69,7 @@ class ChestRelease(Release):
         `files` holds the patients' folders, which were not entered: to list some 200,000 folders of studies takes
         minutes on a network drive, and of rows that are dropped none is needed.
         """
-        patients = files.folders()
+        patients = files.by_name()
         studies = rows["image"][rows["drop"] == ""].str.lower().str.rpartition("/")[0].unique()
         found: dict[str, str] = {}
         for study in studies:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._tables import FINDINGS
-from ._trees import Drawn, Tree, layout
+from ._trees import Drawn, Tree
 
 NIH_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
@@ -11,7 +11,6 @@ NIH_HEADER = (
 )
 
 
-@layout("chest", "source", "age", attribute="age > 65", label="pneumothorax")
 def mimic_cxr(tree: Tree) -> None:
     """Write MIMIC-CXR-JPG with MIMIC-IV's patients: one study a film."""
     films, labels, patients = [], [], {}
@@ -42,7 +41,6 @@ def mimic_cxr(tree: Tree) -> None:
     tree.write("hosp/patients.csv.gz", header, patients.values())
 
 
-@layout("chest", "ood_neutral", "age", attribute="age > 65", label="pneumothorax")
 def chexpert(tree: Tree) -> None:
     """Write CheXpert-v1.0-small: every tenth patient in valid.csv."""
     release, rows = "CheXpert-v1.0-small", {"train": [], "valid": []}
@@ -65,7 +63,6 @@ def chexpert(tree: Tree) -> None:
         tree.write(f"{release}/{split}.csv", f"Path,Sex,Age,Frontal/Lateral,AP/PA,{','.join(FINDINGS)}", lines)
 
 
-@layout("chest", "ood_reversed", "age", attribute="age > 65", label="pneumothorax")
 def nih_cxr14(tree: Tree) -> None:
     """Write NIH ChestX-ray14 as of 2017: four patients of five in the test list."""
     lines, lists = [NIH_HEADER], {"test_list.txt": [], "train_val_list.txt": []}

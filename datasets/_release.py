@@ -1,4 +1,4 @@
-"""What the official releases share: tables and images somewhere below a folder, read alike."""
+"""The base of the official releases: tables and images in any folder below a root."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from ._tables import placed
 
 @dataclass(frozen=True, kw_only=True)
 class Release(Dataset):
-    """An official release: a subclass names its table and says what the columns of the suite are made of."""
+    """An official release: a subclass names its table and computes the columns of the suite from it."""
 
     tables: ClassVar[tuple[str, ...]]
-    """File names of the table; the first that is there is read."""
+    """File names of the table; the first that exists is read."""
     columns: ClassVar[tuple[str, ...]]
-    """Columns of the table that are read."""
+    """The columns of the table that are read."""
     other_names: ClassVar[Mapping[str, str]] = {}
-    """What some copies of the table call a column -> its name in `columns`."""
+    """The name of a column in some copies of the table -> its name in `columns`."""
     closed: ClassVar[str] = "(?!)"
-    """Folders whose whole name matches are not searched, see `files_below`."""
+    """A folder whose name matches is not searched, see `files_below`."""
 
     @property
     def name(self) -> str:
-        """The name of the plugin, with which each uid begins."""
+        """The name of the plugin, with which each uid starts."""
         return type(self).__module__.rpartition(".")[2]
 
     def table(self, root: Path) -> pd.DataFrame:
-        """Return the columns of the contract and those that `values` names.
+        """Return the columns of the contract and those of `values`.
 
         Raises:
-            DataMissing: no table or no images.
-            DataInvalid: a value that the release does not have.
+            DataMissing: the table or all images are missing.
+            DataInvalid: a value is not one of the release.
         """
         files = files_below(root, closed=self.closed)
         official = self.read(files)
@@ -51,24 +51,30 @@ class Release(Dataset):
         return files.table(self.tables, self.columns, get_it=self.access, other_names=self.other_names)
 
     def rows(self, official: Any) -> pd.DataFrame:
-        """Turn what `read` returned into the suite's table, with a column `image` instead of `path`."""
+        """Turn the result of `read` into the suite's table, with a column `image` instead of `path`."""
         values = self.values(official)
-        table = pd.DataFrame({"source": self.name, "drop": ""} | values)
+        usual = {"source": self.name, "drop": "", "uid": "", "image": values["uid"], "patient": values["uid"]}
+        table = pd.DataFrame(usual | values)
         table["uid"] = f"{self.name}:" + table["uid"]
         table.attrs["file"] = official.attrs["file"]
         return table
 
     @abstractmethod
     def values(self, official: pd.DataFrame) -> dict[str, Any]:
-        """Return the columns of the suite: `image` (the file's name), `uid` less the dataset's name, and the others."""
+        """Return the columns of the suite, `uid` without the name of the dataset, and `image`, the name of the file.
+
+        By default image and patient are the uid, the source is the dataset, and no row is dropped.
+        """
 
     def images(self, files: Files, rows: pd.DataFrame, official: Any) -> Mapping[str, str]:
         """Map `image`, in lower case, to the path of its file."""
         return files.images()
 
     def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-        """Write a tree of generated images; `docs/phantoms.md` says what is planted in it."""
-        from . import _chest_trees, _skin_trees  # late: whoever reads a release draws no image
+        """Write a tree of generated images; `docs/phantoms.md` describes the planted bias and faults."""
+        from . import _chest_trees, _skin_trees, _trees  # here, because reading a release draws no image
 
-        trees = _chest_trees if "pneumothorax" in self.labels else _skin_trees
-        return getattr(trees, self.name)(root, images=images, seed=seed, progress=progress)
+        family, *_, label = _trees.PLANTED[self.name]
+        tree = _trees.new_tree(self.name, root, images, seed, progress)
+        getattr(_chest_trees if family == "chest" else _skin_trees, self.name)(tree)
+        return tree.facts(label)

@@ -6,12 +6,11 @@ import re
 from dataclasses import replace
 
 from ._tables import CLASSES, TONES
-from ._trees import Tree, layout
+from ._trees import Tree
 
 OTHER_THAN_MELANOMA = ("NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
 
 
-@layout("skin", "source", "tone", attribute="dark", label="melanoma")
 def isic(tree: Tree) -> None:
     """Write ISIC 2017 to 2020 and the table of skin types.
 
@@ -88,7 +87,6 @@ def _older_isic(tree: Tree, years_before: dict[str, list[tuple[str, int, str]]])
     )
 
 
-@layout("skin", "ood_neutral", "tone", attribute="dark", label="melanoma")
 def fitzpatrick17k(tree: Tree) -> None:
     """Write Fitzpatrick 17k: files named by hash or by address."""
     rows = []
@@ -117,7 +115,6 @@ def fitzpatrick17k(tree: Tree) -> None:
     tree.write("fitzpatrick17k.csv", header, rows)
 
 
-@layout("skin", "ood_reversed", "tone", attribute="dark", label="malignant")
 def ddi(tree: Tree) -> None:
     """Write DDI: dark skin is of type 5 or 6, as this release draws the line."""
     rows = []
@@ -133,7 +130,6 @@ def ddi(tree: Tree) -> None:
     tree.write("ddi_metadata.csv", ",DDI_ID,DDI_file,skin_tone,malignant,disease", rows)
 
 
-@layout("skin", "ood_neutral", "sex", attribute="female", label="melanoma")
 def atlas(tree: Tree) -> None:
     """Write derm7pt's release_v0: two pictures a case, names in other letters than the table's for some."""
     rows = []
@@ -156,7 +152,6 @@ def atlas(tree: Tree) -> None:
     tree.write("release_v0/meta/meta.csv", header, rows)
 
 
-@layout("skin", "ood_reversed", "sex", attribute="female", label="melanoma")
 def pad_ufes_20(tree: Tree) -> None:
     """Write PAD-UFES-20: every third patient without gender and skin type."""
     rows = []

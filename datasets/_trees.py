@@ -1,7 +1,7 @@
-"""What the phantom trees share: the pictures and their marks, tables, and the count of what a plugin will leave out.
+"""Phantom trees: the planted bias of each, its pictures and tables, and counts of what the plugin will leave out.
 
 A tree takes its people, labels and pictures from the `phantom` plugin and writes them in the layout of an official
-release. Faults are planted by running number, so that they are tied to neither label nor group.
+release. Faults are planted by running number, so that they depend on neither label nor group.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import gzip
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,39 +21,51 @@ from PIL import Image, PngImagePlugin
 from .phantom import HOSPITALS, LOG_ODDS, SHARE, Phantom
 
 VERSION = 1
-"""Bumped when the same arguments give other bytes."""
+"""Increased when the same arguments give other bytes."""
 MARK = "SYNTHETIC PHANTOM"
 CYCLE = 20
-"""Each fault that is planted by running number falls on one image in so many."""
+"""Each fault is planted in one of this many images."""
+PLANTED = {
+    "mimic_cxr": ("chest", "source", "age", "pneumothorax"),
+    "chexpert": ("chest", "ood_neutral", "age", "pneumothorax"),
+    "nih_cxr14": ("chest", "ood_reversed", "age", "pneumothorax"),
+    "isic": ("skin", "source", "tone", "melanoma"),
+    "fitzpatrick17k": ("skin", "ood_neutral", "tone", "melanoma"),
+    "ddi": ("skin", "ood_reversed", "tone", "malignant"),
+    "atlas": ("skin", "ood_neutral", "sex", "melanoma"),
+    "pad_ufes_20": ("skin", "ood_reversed", "sex", "melanoma"),
+}
+"""Release -> `family`, `hospital` and `tied` of the phantom it is drawn from, and the release's name of the label."""
+ATTRIBUTE = {"age": "age > 65", "tone": "dark", "sex": "female"}
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One picture of the phantom: running numbers of picture, person and picture of the person, and who is on it."""
+    """A picture of the phantom: its number, the person's number and its number among the person's, and who is on it."""
 
     number: int
     person: int
     shot: int
     path: str
     y: int
-    """1 is pneumothorax, or melanoma."""
+    """1 means pneumothorax, or melanoma."""
     age: int
     female: int
     fst: int
 
     @property
     def fault(self) -> int:
-        """Place in the cycle of planted faults."""
+        """The number of the planted fault, 0 to CYCLE - 1; most numbers stand for no fault."""
         return self.number % CYCLE
 
     @property
     def there(self) -> bool:
-        """Whether the tree has the file of the picture."""
+        """Whether the tree contains the file of the picture."""
         return self.fault != 17
 
 
 class Tree:
-    """A tree that is being written below `root`: pictures of `source`, and what its plugin should make of them."""
+    """A tree that is written to `root`: pictures of `source`, and how its plugin should treat them."""
 
     def __init__(self, root: Path, source: Phantom, progress: Callable[[int, int], None]) -> None:
         self.root, self.source, self._progress = root, source, progress
@@ -62,7 +74,7 @@ class Tree:
         self.unreadable: list[str] = []
 
     def drawn(self) -> Iterator[Drawn]:
-        """Yield the people and labels of the phantom; what is written of one is written before the next."""
+        """Yield the pictures of the phantom, and report progress when the next is asked for."""
         table = self.source.table(self.root)
         label = "pneumothorax" if self.source.family == "chest" else "melanoma"
         fst = table["fst"].fillna(0)
@@ -74,7 +86,7 @@ class Tree:
             self._progress(i + 1, len(table))
 
     def count(self, drawn: Drawn, reason: str = "", unknown: Iterable[str] = ()) -> None:
-        """Note what the plugin should do with one row: use it, or drop it for `reason`; which columns it lacks."""
+        """Count a row that the plugin should use, or drop for `reason`, and its `unknown` columns."""
         reason = reason or ("" if drawn.there else "FILE_MISSING")
         self.reasons[reason] += 1
         if not reason:
@@ -83,7 +95,7 @@ class Tree:
     def picture(
         self, drawn: Drawn, place: str, *, rgba: bool = False, mirrored: bool = False, cut: bool = False
     ) -> None:
-        """Draw a picture that is to be there into the file `place`; with `cut` the file ends half-way."""
+        """Draw a picture into the file `place`, unless it is planted as missing; with `cut`, the file is truncated."""
         if not drawn.there:
             return
         pixels = self.source.image(self.root, drawn.path)
@@ -104,26 +116,26 @@ class Tree:
         file.write_bytes(content)
 
     def write(self, place: str, header: str, rows: Iterable[Sequence[object]]) -> None:
-        """Write a CSV table, gzipped where its name says so, without the time of day in it."""
+        """Write a CSV table, gzipped where its name ends in .gz."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([header.split(","), *rows])
         self.text(place, text.getvalue())
 
     def text(self, place: str, content: str) -> None:
-        """Write a text file, gzipped where its name says so."""
+        """Write a text file, gzipped (without a time stamp) where its name ends in .gz."""
         file = self.root / place
         file.parent.mkdir(parents=True, exist_ok=True)
         held = content.encode()
         file.write_bytes(gzip.compress(held, mtime=0) if file.suffix == ".gz" else held)
 
-    def facts(self, attribute: str, label: str) -> dict[str, Any]:
-        """Return what PHANTOM.json says of the tree."""
+    def facts(self, label: str) -> dict[str, Any]:
+        """Return the content of PHANTOM.json."""
         zero, one = self.source.chances()
         return {
             "generator": {"name": "phantom", "version": VERSION, **vars(self.source)},
             "planted": {
                 "label": label,
-                "attribute": attribute,
+                "attribute": ATTRIBUTE[self.source.tied],
                 "log_odds": LOG_ODDS[self.source.tied][HOSPITALS.index(self.source.hospital)],
                 "p_attribute": SHARE[self.source.tied],
                 "p_label_given_0": round(zero, 6),
@@ -137,23 +149,8 @@ class Tree:
         }
 
 
-Fill = Callable[[Tree], None]
-Write = Callable[..., Mapping[str, Any]]
-
-
-def layout(family: str, hospital: str, tied: str, *, attribute: str, label: str) -> Callable[[Fill], Write]:
-    """Make a function that fills a `Tree` with pictures of such a phantom one that writes it below a folder.
-
-    The result returns what PHANTOM.json says, with the `attribute` and the `label` whose odds ratio is planted.
-    """
-
-    def written(fill: Fill) -> Write:
-        def write(root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
-            dials: dict[str, Any] = {"family": family, "hospital": hospital, "tied": tied}
-            tree = Tree(root, Phantom(**dials, images=images, seed=seed), progress)
-            fill(tree)
-            return tree.facts(attribute, label)
-
-        return write
-
-    return written
+def new_tree(name: str, root: Path, images: int, seed: int, progress: Callable[[int, int], None]) -> Tree:
+    """Return the empty tree of a release."""
+    family, hospital, tied, _ = PLANTED[name]
+    dials: dict[str, Any] = {"family": family, "hospital": hospital, "tied": tied}
+    return Tree(root, Phantom(**dials, images=images, seed=seed), progress)

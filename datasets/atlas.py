@@ -53,7 +53,6 @@ class Atlas(Release):
         return {
             "uid": official["case_num"],
             "image": official[self.view].str.rsplit(".", n=1).str[0],
-            "patient": official["case_num"],
             "diagnosis": official["diagnosis"],
             "melanoma": diagnosis.isin(MELANOMA).astype("Int8"),
             "female": coded(official, "sex", SEX),

@@ -61,7 +61,6 @@ class Chexpert(ChestRelease):
         lateral = official["Frontal/Lateral"].str.lower() != "frontal"
         return {
             "uid": image,
-            "image": image,
             "patient": image.str.partition("/")[0],
             "source": official["AP/PA"].fillna("unknown"),
             "split": official["split"],

@@ -40,11 +40,7 @@ class Ddi(Release):
     licence = "Stanford research use agreement: no commercial use, no redistribution"
     citation = "Daneshjou et al., Disparities in dermatology AI performance, Science Advances 8, eabq6147, 2022."
     counts = Counts(
-        release="ddi_metadata.csv",
-        rows=656,
-        used=656,
-        paper=656,
-        why="types III and IV are one class there",
+        release="ddi_metadata.csv", rows=656, used=656, paper=656, why="types III and IV are one class there"
     )
     labels = ("melanoma", "malignant")
     attributes = ("dark",)
@@ -70,8 +66,6 @@ class Ddi(Release):
         melanoma = official["disease"].str.lower().str.startswith("melanoma").astype("Int8")
         return {
             "uid": name,
-            "image": name,
-            "patient": name,
             "diagnosis": official["disease"],
             "melanoma": malignant if self.label == "malignant" else melanoma,
             "malignant": malignant,

@@ -80,8 +80,6 @@ class Fitzpatrick17k(Release):
         wrong = official["qc"].str.contains("Wrongly labelled") & (self.wrongly_labelled == "drop")
         return {
             "uid": official["md5hash"],
-            "image": official["md5hash"],
-            "patient": official["md5hash"],
             "source": official["url"].str.extract(f"({'|'.join(ATLASES)})")[0].fillna("unknown"),
             "diagnosis": official["label"],
             "melanoma": positive[self.label].astype("Int8"),

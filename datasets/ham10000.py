@@ -46,7 +46,6 @@ class Ham10000(Release):
         refuse(official, "dx", official["dx"].isna(), f"allowed: {', '.join(MALIGNANT)}")
         return {
             "uid": official["image_id"],
-            "image": official["image_id"],
             "lesion": official["lesion_id"],
             "patient": official["lesion_id"].fillna(official["image_id"]),
             "source": official["dataset"],

@@ -4,20 +4,22 @@ input:    one image file per row of the table (PNG, JPEG, TIFF, ...; 8 or 16 bit
 label:    any column; the task says how it becomes 0 and 1 (`label.column`)
 metadata: any other columns; the task names the attribute (`attribute.column`) and the rows of each set (`where`)
 website:  none, the files are yours
-licence:  yours; nothing leaves this machine
+licence:  yours; nothing is sent anywhere
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.api import Dataset, option
 from bench.data.columns import require_columns, texts
+from bench.data.sample_table import CONTRACT
 from bench.decode import read_image
 from bench.errors import DataInvalid, DataMissing
+
+from ._files import read_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,41 +34,37 @@ class Manifest(Dataset):
     licence = "as its owner says"
     citation = "none"
 
-    csv: str = option("manifest.csv", says="The table, relative to the folder of the data or absolute.")
+    csv: str = option("manifest.csv", says="The table, relative to the data folder or absolute.")
     images: str = option(".", says="The folder of the images, relative to the folder of the table or absolute.")
     path_column: str = option("path", says="The column of image files, relative to the folder of the images.")
-    patient_column: str | None = option(None, says="The column of what must not straddle two splits; none: the image.")
-    source_column: str | None = option(None, says="The column of site or release, over which folds are balanced.")
+    patient_column: str | None = option(
+        None, says="The column of patients, none of whom is in two splits; none: each image is its own."
+    )
+    source_column: str | None = option(None, says="The column of sites or releases, by which folds are balanced.")
 
     def table(self, root: Path) -> pd.DataFrame:
         """All columns of the CSV, and those of the contract: uid, path, patient, source and drop (empty).
 
         Raises:
-            DataMissing: no CSV, or image files that are not there (how many, and the first).
-            DataInvalid: a missing column, an empty or repeated path, or a column that hides one of the suite's.
+            DataMissing: the CSV does not exist, or image files do not (how many, and the first).
+            DataInvalid: a column is missing, a path is empty or repeated, or a column has a name of the suite's.
         """
-        import pandas as pd
-
         file = root / self.csv
         if not file.is_file():
             raise DataMissing(f"table {file}", get_it=self.access)
         named = [column for column in (self.path_column, self.patient_column, self.source_column) if column]
-        # Identifiers stay text ("007"), and words such as "None" stay values: only an empty cell is missing.
-        reading = {"keep_default_na": False, "na_values": [""], "index_col": False, "encoding": "utf-8-sig"}
         try:
-            with warnings.catch_warnings():
-                # Rows longer than the header would be cut, and their cells stand in the wrong columns.
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                rows = pd.read_csv(file, dtype=dict.fromkeys(named, "string"), **reading)
-        except (ValueError, pd.errors.ParserWarning) as error:
+            # Identifiers stay text, such as "007".
+            rows = read_csv(file, dtype=dict.fromkeys(named, "string"))
+        except ValueError as error:
             raise DataInvalid(f"{file} is not a CSV table in UTF-8: {error}") from error
         require_columns(rows, named, str(file))
-        self._check_names(rows, named, file)
+        _check_names(rows, named, file)
         paths = texts(rows[self.path_column])
         _check_paths(paths, file, self.path_column)
         folder = file.parent / self.images
         _check_files(folder, list(paths))
-        # A patient that is not known is the image alone; patient 1 of one table is not patient 1 of another.
+        # An unknown patient has one image. Patient 1 of one table is not patient 1 of another.
         patients = texts(rows[self.patient_column]).fillna(paths) if self.patient_column else paths
         sources = texts(rows[self.source_column]).fillna("unknown") if self.source_column else file.stem
         table = rows.assign(
@@ -83,17 +81,18 @@ class Manifest(Dataset):
         """Decode one image: uint8 (H, W) or (H, W, 3); 16 bits are scaled to 8."""
         return read_image(root / path)
 
-    def _check_names(self, rows: pd.DataFrame, named: list[str], file: Path) -> None:
-        for name in ("uid", "path", "patient", "source", "drop"):
-            if name in rows.columns and name not in named:
-                raise DataInvalid(
-                    f"{file}: column {name!r} has a name that the suite uses itself: rename it, or say what it is "
-                    "with path_column, patient_column or source_column"
-                )
+
+def _check_names(rows: pd.DataFrame, named: list[str], file: Path) -> None:
+    for name in CONTRACT:
+        if name in rows.columns and name not in named:
+            raise DataInvalid(
+                f"{file}: column {name!r} has a name that the suite uses itself: rename it, or say what it is "
+                "with path_column, patient_column or source_column"
+            )
 
 
 def _check_paths(paths: pd.Series, file: Path, column: str) -> None:
-    """Raise DataInvalid on an empty or repeated path; rows are numbered as a spreadsheet does, the header being 1."""
+    """Raise DataInvalid for an empty or repeated path; rows are numbered as in a spreadsheet, the header being 1."""
     empty = paths.isna()
     if empty.any():
         raise DataInvalid(f"{file}: row {int(empty.to_numpy().argmax()) + 2}, column {column!r} is empty")
@@ -106,7 +105,7 @@ def _check_paths(paths: pd.Series, file: Path, column: str) -> None:
 
 
 def _check_files(folder: Path, paths: list[str]) -> None:
-    # One listing a folder: asking for each of 100,000 files takes minutes on a network drive.
+    # Each folder is listed once: asking for each of 100,000 files takes minutes on a network drive.
     listings: dict[Path, set[str]] = {}
     missing = []
     for path in paths:

@@ -33,11 +33,7 @@ class PadUfes20(Release):
     licence = "CC BY 4.0"
     citation = "Pacheco et al., PAD-UFES-20: a skin lesion dataset, Data in Brief 32, 106221, 2020."
     counts = Counts(
-        release="metadata.csv",
-        rows=2_298,
-        used=2_298,
-        paper=2_298,
-        why="sex is known for 1,494 images alone",
+        release="metadata.csv", rows=2_298, used=2_298, paper=2_298, why="sex is known for 1,494 images alone"
     )
     labels = ("melanoma", "malignant")
     attributes = ("female", "age", "fst", "dark")
@@ -50,7 +46,6 @@ class PadUfes20(Release):
         fst = skin_type(official, "fitspatrick")
         return {
             "uid": name,
-            "image": name,
             "lesion": official["lesion_id"],
             "patient": official["patient_id"],
             "diagnosis": official["diagnostic"],
