@@ -1,4 +1,4 @@
-"""What MIMIC-CXR and CheXpert share: the rule that makes fourteen findings a label, and one folder per patient."""
+"""The common parts of MIMIC-CXR and CheXpert: the label from fourteen findings, and one folder per patient."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from ._release import Release
 from ._tables import FINDINGS, numbers, refuse
 
 
-def pneumothorax(rows: pd.DataFrame, rule: str) -> tuple[pd.Series, list[tuple[str, pd.Series]]]:
-    """Return the label, Int8 in {0, 1, NA}, and the rules by which rows without one are dropped.
+def labelled(rows: pd.DataFrame, rule: str) -> tuple[dict[str, pd.Series], list[tuple[str, pd.Series]]]:
+    """Return the columns pneumothorax and support_devices, and the rules by which rows without a label are dropped.
 
-    0 is No Finding; 1 is a certain pneumothorax, under `rule="exclusive"` with none of the other eleven findings, not
-    even an uncertain one. Support devices do not count.
+    `pneumothorax` (Int8) is 0 for No Finding, 1 for a certain pneumothorax and NA otherwise. With `rule="exclusive"`, a
+    film with any of the other eleven findings, certain or not, has no label; support devices do not count.
+    `support_devices` (Int8) is 1 where a tube, line or pacemaker is certain: a treated pneumothorax has a chest tube.
 
     Raises:
-        DataInvalid: a finding that is not 1, 0, -1 or empty.
+        DataInvalid: a finding is not 1, 0, -1 or empty.
     """
     found = pd.DataFrame({name: numbers(rows, name) for name in FINDINGS})
     for name in FINDINGS:
@@ -33,15 +34,9 @@ def pneumothorax(rows: pd.DataFrame, rule: str) -> tuple[pd.Series, list[tuple[s
     if rule == "exclusive":
         positive &= (found.drop(columns=["No Finding", "Pneumothorax", "Support Devices"]) == 0).all(axis=1)
     label = positive.astype("Int8").where(positive | (found["No Finding"] == 1))
-    return label, [
-        ("LABEL_UNCERTAIN", label.isna() & (found["Pneumothorax"] == -1)),
-        ("LABEL_OTHER_FINDING", label.isna()),
-    ]
-
-
-def support_devices(rows: pd.DataFrame) -> pd.Series:
-    """Return 1 where a tube, line or pacemaker is certain (Int8): chest tubes go with a treated pneumothorax."""
-    return (numbers(rows, "Support Devices") == 1).fillna(False).astype("Int8")
+    uncertain = label.isna() & (found["Pneumothorax"] == -1)
+    columns = {"pneumothorax": label, "support_devices": (found["Support Devices"] == 1).astype("Int8")}
+    return columns, [("LABEL_UNCERTAIN", uncertain), ("LABEL_OTHER_FINDING", label.isna())]
 
 
 def _listed(patient: Path, study: str) -> list[Path]:
@@ -53,21 +48,21 @@ def _listed(patient: Path, study: str) -> list[Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class ChestRelease(Release):
-    """A release of films with fourteen findings, below one folder per patient, under an agreement."""
+    """A release of films with fourteen findings, in one folder per patient, under an agreement."""
 
     credentialed = True
     labels = ("pneumothorax",)
     attributes = ("female", "age")
 
     rule: Literal["exclusive", "inclusive"] = option(
-        "exclusive", says="A pneumothorax without any other finding, or whatever else is found.", other="inclusive"
+        "exclusive", says="A pneumothorax without other findings, or any pneumothorax.", other="inclusive"
     )
 
     def images(self, files: Files, rows: pd.DataFrame, official: Any) -> Mapping[str, str]:
-        """Map patient/study/film, in lower case, of the rows in use to the path of the film.
+        """Map patient/study/film, in lower case, to the path of the film, for the rows in use.
 
-        `files` holds the patients' folders, which were not entered: to list some 200,000 folders of studies takes
-        minutes on a network drive, and of rows that are dropped none is needed.
+        `files` has only the folders of the patients: listing some 200,000 folders of studies takes minutes on a network
+        drive, and those of dropped rows are not needed.
         """
         patients = files.by_name()
         studies = rows["image"][rows["drop"] == ""].str.lower().str.rpartition("/")[0].unique()

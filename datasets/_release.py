@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from bench.api import Dataset
+from bench.errors import DataMissing
 
 from ._files import Files, files_below
-from ._tables import placed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,13 @@ class Release(Dataset):
         files = files_below(root, closed=self.closed)
         official = self.read(files)
         rows = self.rows(official)
-        return placed(rows, self.images(files, rows, official), files, get_it=self.access)
+        path = rows["image"].str.lower().map(self.images(files, rows, official))
+        used = rows["drop"] == ""
+        if used.any() and path[used].isna().all():
+            missing = f"{int(used.sum())} images, first {rows['image'][used].iloc[0]}, in {root} or a folder in it"
+            raise DataMissing(missing, get_it=self.access, code="D020")
+        drop = rows["drop"].mask(used & path.isna(), "FILE_MISSING")
+        return rows.assign(path=path.fillna(""), drop=drop).drop(columns="image")
 
     def read(self, files: Files) -> Any:
         """Return the official table, as text."""
@@ -67,14 +73,13 @@ class Release(Dataset):
         """
 
     def images(self, files: Files, rows: pd.DataFrame, official: Any) -> Mapping[str, str]:
-        """Map `image`, in lower case, to the path of its file."""
+        """Map `image`, in lower case, to the path of its file; a missing file becomes the reason FILE_MISSING."""
         return files.images()
 
     def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
         """Write a tree of generated images; `docs/phantoms.md` describes the planted bias and faults."""
         from . import _chest_trees, _skin_trees, _trees  # here, because reading a release draws no image
 
-        family, *_, label = _trees.PLANTED[self.name]
-        tree = _trees.new_tree(self.name, root, images, seed, progress)
-        getattr(_chest_trees if family == "chest" else _skin_trees, self.name)(tree)
-        return tree.facts(label)
+        tree = _trees.Tree(self.name, root, images, seed, progress)
+        getattr(_chest_trees if tree.source.family == "chest" else _skin_trees, self.name)(tree)
+        return tree.facts()

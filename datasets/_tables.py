@@ -1,4 +1,4 @@
-"""Columns of official tables to those of the suite: words, numbers, ages, skin types, and where the images are."""
+"""Columns of official tables as columns of the suite: words, numbers, ages, skin types, and reasons to drop a row."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from bench.errors import DataInvalid, DataMissing
-
-from ._files import Files
+from bench.errors import DataInvalid
 
 SEX = {"female": 1, "f": 1, "male": 0, "m": 0, "unknown": None}
 FINDINGS = (
@@ -27,18 +25,18 @@ FINDINGS = (
     "Fracture",
     "Support Devices",
 )
-"""Of MIMIC-CXR and CheXpert, in the order of their columns."""
+"""The findings of MIMIC-CXR and CheXpert, in the order of their columns."""
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
-"""Columns of diagnoses in the tables of ISIC 2019."""
+"""The columns of diagnoses in the tables of ISIC 2019."""
 TONES = "isic_train_20-19-18-17.csv"
 """The table of skin types of ISIC's images."""
 
 
 def coded(rows: pd.DataFrame, column: str, codes: Mapping[str, int | None]) -> pd.Series:
-    """Return a column of words as Int8: `codes` maps them, in lower case, to 0, 1 or None (not known).
+    """Return a column of words as Int8: `codes` maps them, in lower case, to 0, 1 or None (unknown).
 
     Raises:
-        DataInvalid: a word that `codes` does not have.
+        DataInvalid: `codes` does not have a word.
     """
     words = rows[column].str.lower()
     refuse(rows, column, words.notna() & ~words.isin(list(codes)), f"allowed: {', '.join(codes)}")
@@ -46,16 +44,16 @@ def coded(rows: pd.DataFrame, column: str, codes: Mapping[str, int | None]) -> p
 
 
 def numbers(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Return a column as Float32; raises DataInvalid on what is no number."""
+    """Return a column as Float32; raise DataInvalid for a value that is not a number."""
     values = pd.to_numeric(rows[column].astype(object), errors="coerce").astype("Float32")
     refuse(rows, column, rows[column].notna() & values.isna(), "a number expected")
     return values
 
 
 def years(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
-    """Return ages in years (Float32) and which of them were impossible: over 120, and therefore not known.
+    """Return ages in years (Float32), and which of them are impossible (over 120) and therefore unknown.
 
-    `58`, `58.0`, `058Y`, `013M` and `004D` are read.
+    Forms such as `58`, `58.0`, `058Y`, `013M` and `004D` are read.
     """
     parts = rows[column].str.extract(r"^(\d+(?:\.\d*)?)\s*([YMD]?)$", flags=2)
     refuse(rows, column, rows[column].notna() & parts[0].isna(), "years, or a number with Y, M or D, expected")
@@ -66,7 +64,7 @@ def years(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
 
 
 def known_age(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Return ages in years (Float32) of a release in which 0 means not known."""
+    """Return ages in years (Float32) of a release in which 0 means unknown."""
     age, _ = years(rows, column)
     return age.mask((age == 0).fillna(False).astype(bool))
 
@@ -77,10 +75,10 @@ def dark(fst: pd.Series) -> pd.Series:
 
 
 def skin_type(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Return Fitzpatrick types 1 to 6 as Int8; -1 and 0 mean not known.
+    """Return Fitzpatrick types 1 to 6 as Int8; -1 and 0 mean unknown.
 
     Raises:
-        DataInvalid: any other value.
+        DataInvalid: there is another value.
     """
     values = numbers(rows, column)
     refuse(rows, column, values.notna() & ~values.isin([-1, 0, 1, 2, 3, 4, 5, 6]), "1 to 6 expected, or -1")
@@ -88,10 +86,10 @@ def skin_type(rows: pd.DataFrame, column: str) -> pd.Series:
 
 
 def joined(rows: pd.DataFrame, more: pd.DataFrame, on: list[str]) -> pd.DataFrame:
-    """Return `rows` with the columns of `more`, and in `there` whether `more` has the row.
+    """Return `rows` with the columns of `more`; `there` says whether `more` has the row.
 
     Raises:
-        DataInvalid: `more` has two rows of one key.
+        DataInvalid: `more` has two rows with the same key.
     """
     refuse(more, on[-1], more.duplicated(on), f"a second row of one {' and '.join(on)}", "D013")
     result = rows.merge(more.assign(there=True), how="left", on=on, validate="many_to_one")
@@ -101,33 +99,15 @@ def joined(rows: pd.DataFrame, more: pd.DataFrame, on: list[str]) -> pd.DataFram
 
 
 def reasons(index: pd.Index, rules: Iterable[tuple[str, pd.Series]]) -> pd.Series:
-    """Return the first reason to drop a row, in the order of `rules`, or an empty text."""
+    """Return the reason to drop each row, by the first rule that applies, or an empty text."""
     drop = pd.Series("", index=index, dtype=object)
     for code, applies in rules:
         drop = drop.mask((drop == "") & applies.fillna(False).astype(bool), code)
     return drop
 
 
-def placed(table: pd.DataFrame, images: Mapping[str, str], files: Files, *, get_it: str) -> pd.DataFrame:
-    """Return the table with `path`, looked up by the column `image` in lower case; FILE_MISSING where there is none.
-
-    Raises:
-        DataMissing: not one image of a row in use is there.
-    """
-    path = table["image"].str.lower().map(images)
-    used = table["drop"] == ""
-    if used.any() and path[used].isna().all():
-        raise DataMissing(
-            f"{int(used.sum())} images, first {table['image'][used].iloc[0]}, in {files.root} or a folder in it",
-            get_it=get_it,
-            code="D020",
-        )
-    table = table.assign(path=path.fillna(""), drop=table["drop"].mask(used & path.isna(), "FILE_MISSING"))
-    return table.drop(columns="image")
-
-
 def refuse(rows: pd.DataFrame, column: str, bad: pd.Series, expected: str, code: str = "D011") -> None:
-    """Raise DataInvalid with file, row (the header being 1) and column of the first bad value."""
+    """Raise DataInvalid with file, row (the header being 1) and column of the first bad value, if there is any."""
     bad = bad.fillna(False).astype(bool)
     if bad.any():
         at = int(bad.to_numpy().argmax())

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from .phantom import HOSPITALS, LOG_ODDS, SHARE, Phantom
+from .phantom import HOSPITALS, LOG_ODDS, SHARE, Phantom, read_path
 
 VERSION = 1
 """Increased when the same arguments give other bytes."""
@@ -40,7 +40,7 @@ ATTRIBUTE = {"age": "age > 65", "tone": "dark", "sex": "female"}
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Picture:
     """A picture of the phantom: its number, the person's number and its number among the person's, and who is on it."""
 
     number: int
@@ -65,51 +65,49 @@ class Drawn:
 
 
 class Tree:
-    """A tree that is written to `root`: pictures of `source`, and how its plugin should treat them."""
+    """The tree of a release, written to `root`: pictures of a phantom, and how the plugin should treat them."""
 
-    def __init__(self, root: Path, source: Phantom, progress: Callable[[int, int], None]) -> None:
-        self.root, self.source, self._progress = root, source, progress
+    def __init__(self, name: str, root: Path, images: int, seed: int, progress: Callable[[int, int], None]) -> None:
+        family, hospital, tied, self.label = PLANTED[name]
+        dials: dict[str, Any] = {"family": family, "hospital": hospital, "tied": tied}
+        self.root, self.source, self._progress = root, Phantom(**dials, images=images, seed=seed), progress
         self.reasons: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.unreadable: list[str] = []
 
-    def drawn(self) -> Iterator[Drawn]:
+    def pictures(self) -> Iterator[Picture]:
         """Yield the pictures of the phantom, and report progress when the next is asked for."""
-        table = self.source.table(self.root)
-        label = "pneumothorax" if self.source.family == "chest" else "melanoma"
-        fst = table["fst"].fillna(0)
-        for i, row in enumerate(zip(table["path"], table[label], table["age"], table["female"], fst, strict=True)):
-            path, y, age, female, skin = row
-            patient, _, rest = path.partition("/")
-            shot = int(rest.partition("-")[0])
-            yield Drawn(i, int(patient) % 1_000_000, shot, path, int(y), int(age), int(female), int(skin))
-            self._progress(i + 1, len(table))
+        paths = self.source.table(self.root)["path"]
+        for number, path in enumerate(paths):
+            patient, shot, y, age, female, fst = read_path(path)
+            yield Picture(number, patient % 1_000_000, shot, path, y, int(age), female, fst)
+            self._progress(number + 1, len(paths))
 
-    def count(self, drawn: Drawn, reason: str = "", unknown: Iterable[str] = ()) -> None:
+    def count(self, picture: Picture, reason: str = "", unknown: Iterable[str] = ()) -> None:
         """Count a row that the plugin should use, or drop for `reason`, and its `unknown` columns."""
-        reason = reason or ("" if drawn.there else "FILE_MISSING")
+        reason = reason or ("" if picture.there else "FILE_MISSING")
         self.reasons[reason] += 1
         if not reason:
             self.unknown.update(unknown)
 
-    def picture(
-        self, drawn: Drawn, place: str, *, rgba: bool = False, mirrored: bool = False, cut: bool = False
+    def draw(
+        self, picture: Picture, place: str, *, rgba: bool = False, mirrored: bool = False, cut: bool = False
     ) -> None:
         """Draw a picture into the file `place`, unless it is planted as missing; with `cut`, the file is truncated."""
-        if not drawn.there:
+        if not picture.there:
             return
-        pixels = self.source.image(self.root, drawn.path)
+        pixels = self.source.image(self.root, picture.path)
         image = Image.fromarray(np.ascontiguousarray(pixels[:, ::-1] if mirrored else pixels))
         file = self.root / place
         file.parent.mkdir(parents=True, exist_ok=True)
-        held = io.BytesIO()
+        data = io.BytesIO()
         if file.suffix.lower() == ".png":
             marks = PngImagePlugin.PngInfo()
             marks.add_text("Comment", MARK)
-            (image.convert("RGBA") if rgba else image).save(held, "PNG", pnginfo=marks)
+            (image.convert("RGBA") if rgba else image).save(data, "PNG", pnginfo=marks)
         else:
-            image.save(held, "JPEG", quality=95, comment=MARK.encode())
-        content = held.getvalue()
+            image.save(data, "JPEG", quality=95, comment=MARK.encode())
+        content = data.getvalue()
         if cut:
             self.unreadable.append(place)
             content = content[: len(content) // 2]
@@ -125,16 +123,16 @@ class Tree:
         """Write a text file, gzipped (without a time stamp) where its name ends in .gz."""
         file = self.root / place
         file.parent.mkdir(parents=True, exist_ok=True)
-        held = content.encode()
-        file.write_bytes(gzip.compress(held, mtime=0) if file.suffix == ".gz" else held)
+        data = content.encode()
+        file.write_bytes(gzip.compress(data, mtime=0) if file.suffix == ".gz" else data)
 
-    def facts(self, label: str) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """Return the content of PHANTOM.json."""
         zero, one = self.source.chances()
         return {
             "generator": {"name": "phantom", "version": VERSION, **vars(self.source)},
             "planted": {
-                "label": label,
+                "label": self.label,
                 "attribute": ATTRIBUTE[self.source.tied],
                 "log_odds": LOG_ODDS[self.source.tied][HOSPITALS.index(self.source.hospital)],
                 "p_attribute": SHARE[self.source.tied],
@@ -147,10 +145,3 @@ class Tree:
             "unknown_among_used": dict(sorted(self.unknown.items())),
             "unreadable": self.unreadable,
         }
-
-
-def new_tree(name: str, root: Path, images: int, seed: int, progress: Callable[[int, int], None]) -> Tree:
-    """Return the empty tree of a release."""
-    family, hospital, tied, _ = PLANTED[name]
-    dials: dict[str, Any] = {"family": family, "hospital": hospital, "tied": tied}
-    return Tree(root, Phantom(**dials, images=images, seed=seed), progress)

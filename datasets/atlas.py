@@ -5,9 +5,9 @@ label:        melanoma, 252 cases: in situ, of any thickness, or metastasis
 metadata:     sex (none missing)
 website:      https://derm.cs.sfu.ca
 publication:  Kawahara et al., IEEE Journal of Biomedical and Health Informatics 23, 538 (2019)
-licence:      research alone, no commercial use
+licence:      research only, no commercial use
 
-No patient is named, so the case stands for the patient. Extensions and names vary in case between table and folders.
+Patients are not named, so each case is its own patient. Names differ in case between table and folders.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Atlas(Release):
     """Interactive Atlas of Dermoscopy (derm7pt): 1,011 cases, each a dermatoscopic and a clinical image."""
 
     access = "Free account: https://derm.cs.sfu.ca (release_v0.zip: meta/meta.csv and images/)."
-    licence = "research alone, no commercial use"
+    licence = "research only, no commercial use"
     citation = "Kawahara et al., Seven-point checklist and skin lesion classification, IEEE JBHI 23, 538-546, 2019."
     counts = Counts(release="meta.csv", rows=1_011, used=1_011, paper=1_011, why="one of two images of each case")
     labels = ("melanoma",)

@@ -2,13 +2,13 @@
 
 input:        grey JPEG, shorter side 320 pixels (small release) or full size
 label:        pneumothorax by CheXpert's labeller (option `rule`): 4,037 + 16,974 of the frontal films of train.csv
-metadata:     sex (one not known), age (0 means not known, 90 means 90 or more), view (`source`), support devices
+metadata:     sex (one unknown), age (0 means unknown, 90 means 90 or more), view (`source`), support devices
 website:      https://stanfordmlgroup.github.io/competitions/chexpert
 publication:  Irvin et al., AAAI (2019)
 licence:      Stanford's research use agreement: no commercial use, no redistribution
 
-Both train.csv and valid.csv are read (`split`); the 668 films of the test set ship without sex and age.
-44 % of the films without a finding and 48 % of those with pneumothorax show support devices.
+Both train.csv and valid.csv are read (`split`); the 668 films of the test set come without sex and age. 44 % of the
+films without a finding and 48 % of those with pneumothorax show support devices.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 
 from bench.api import Counts
 
-from ._chest import FINDINGS, ChestRelease, pneumothorax, support_devices
+from ._chest import FINDINGS, ChestRelease, labelled
 from ._files import Files
 from ._tables import SEX, coded, known_age, reasons, refuse
 
@@ -46,7 +46,7 @@ class Chexpert(ChestRelease):
     closed = r"[pP]atient\d+"
 
     def read(self, files: Files) -> pd.DataFrame:
-        """Return train.csv and valid.csv, one below the other, with a column `split`."""
+        """Return the rows of train.csv and valid.csv, with a column `split`."""
         parts = {name: files.table([f"{name}.csv"], self.columns, get_it=self.access) for name in ("train", "valid")}
         official = pd.concat([part.assign(split=name) for name, part in parts.items()], ignore_index=True)
         official.attrs["file"] = parts["train"].attrs["file"]
@@ -57,16 +57,15 @@ class Chexpert(ChestRelease):
         # The folders above the patient differ: a release, a batch of it, or what the user made of them.
         image = official["Path"].str.extract(r"(patient\d+/[^/]+/[^/]+)\.\w+$", flags=2)[0]
         refuse(official, "Path", image.isna(), "RELEASE/SPLIT/patientN/studyN/FILM.jpg expected")
-        label, unlabelled = pneumothorax(official, self.rule)
+        columns, unlabelled = labelled(official, self.rule)
         lateral = official["Frontal/Lateral"].str.lower() != "frontal"
         return {
             "uid": image,
             "patient": image.str.partition("/")[0],
             "source": official["AP/PA"].fillna("unknown"),
             "split": official["split"],
-            "pneumothorax": label,
             "female": coded(official, "Sex", SEX),
             "age": known_age(official, "Age"),
-            "support_devices": support_devices(official),
+            **columns,
             "drop": reasons(official.index, [("NOT_FRONTAL", lateral), *unlabelled]),
         }

@@ -7,8 +7,8 @@ website:      https://ddi-dataset.github.io
 publication:  Daneshjou et al., Science Advances 8, eabq6147 (2022)
 licence:      Stanford's research use agreement: no commercial use, no redistribution
 
-No patient is named, so the image stands for the patient. Types 3 and 4 are one group here, and the paper's boundary
-between light and dark falls inside it (option `tone`).
+Patients are not named, so each image is its own patient. Types 3 and 4 form one group, and the paper's boundary between
+light and dark divides it (option `tone`).
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Ddi(Release):
 
     tone: Literal["1234_vs_56", "12_vs_56", "12_vs_3456"] = option(
         "1234_vs_56",
-        says="Which types are compared, the dark ones last; 12_vs_56 leaves types 3 and 4 out.",
+        says="The types that are compared, the dark ones last; 12_vs_56 leaves types 3 and 4 out.",
         other="12_vs_56",
     )
     label: Literal["malignant", "melanoma"] = option(
         "malignant",
-        says="What counts as melanoma: all malignant, or diseases that begin with the word (few).",
+        says="The images that count as melanoma: all malignant ones, or diseases that begin with the word (few).",
         other="melanoma",
     )
 

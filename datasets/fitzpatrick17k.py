@@ -2,12 +2,12 @@
 
 input:        RGB JPEG of two web atlases, from the addresses in the table or the authors' archive
 label:        melanoma, by one of three rules (option `label`): 573, 490 or 2,263 images
-metadata:     Fitzpatrick type 1 to 6; 565 not known (-1)
+metadata:     Fitzpatrick type 1 to 6; 565 unknown (-1)
 website:      https://github.com/mattgroh/fitzpatrick17k
 publication:  Groh et al., Evaluating Deep Neural Networks Trained on Clinical Images, CVPR Workshops (2021)
 licence:      CC BY-NC-SA 3.0
 
-No patient is named, so the image stands for the patient. The atlas is the `source`; skin type and disease differ by it.
+Patients are not named, so each image is its own patient. The atlas is the `source`; skin type and disease depend on it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Fitzpatrick17k(Release):
         rows=16_577,
         used=16_577,
         paper=16_577,
-        why="565 are of unknown skin type and left out of tasks on tone, which the public code takes for light",
+        why="565 are of unknown skin type and left out of tasks on tone; the public code takes them for light",
     )
     labels = ("melanoma", "malignant")
     attributes = ("fst", "dark")
@@ -56,12 +56,12 @@ class Fitzpatrick17k(Release):
 
     label: Literal["melanoma9", "melanoma_name", "malignant"] = option(
         "melanoma9",
-        says="What counts as melanoma: the nine-way class malignant melanoma, a name with the word, or all malignant.",
+        says="The images that count as melanoma: the nine-way class, a name with the word, or all malignant ones.",
         other="malignant",
     )
     unknown: Literal["drop", "light"] = option(
         "drop",
-        says="Images of unknown type: no group, or light as the public code has it.",
+        says="Images of unknown type: no group, or light as in the public code.",
         other="light",
     )
     wrongly_labelled: Literal["keep", "drop"] = option(
@@ -90,7 +90,7 @@ class Fitzpatrick17k(Release):
         }
 
     def images(self, files: Files, rows: pd.DataFrame, official: pd.DataFrame) -> Mapping[str, str]:
-        """Map the hash to the path; images got by the column `url` are named by that address without punctuation."""
+        """Map the hash to the path; images downloaded by `url` are named by that address without punctuation."""
         images = files.images()
         for name, address in zip(official["md5hash"], official["url_alphanum"].fillna(""), strict=True):
             by_address = images.get(address.lower().rpartition(".")[0])

@@ -2,14 +2,14 @@
 
 input:        RGB JPEG, 600 x 450 pixels (smaller copies will do)
 label:        malignant = melanoma, basal cell carcinoma or actinic keratosis (mel, bcc, akiec), 19.5 % of images
-metadata:     sex (57 unknown), age in steps of 5 years (57 empty; 39 say 0, which means not known), lesion, site
+metadata:     sex (57 unknown), age in steps of 5 years (57 empty; 39 are 0, which means unknown), lesion, site
 website:      https://doi.org/10.7910/DVN/DBW86T
 publication:  Tschandl, Rosendahl and Kittler, Scientific Data 5, 180161 (2018)
 licence:      CC BY-NC 4.0
 
-Several images show one lesion (7,470 in all), so the lesion stands for the patient. The site is the `source`:
-vidir_modern, vidir_molemax and vienna_dias in Vienna, rosendahl in Queensland. It predicts the label (0.7 % malignant
-at vidir_molemax, 41.3 % at rosendahl), and nine lesions occur at two sites.
+Several images show the same lesion (7,470 lesions in all), so the lesion is used as the patient. The site is the
+`source`: vidir_modern, vidir_molemax and vienna_dias in Vienna, rosendahl in Queensland. It predicts the label (0.7 %
+malignant at vidir_molemax, 41.3 % at rosendahl), and nine lesions occur at two sites.
 """
 
 from __future__ import annotations

@@ -2,19 +2,21 @@
 
 input:        RGB JPEG, 600 to 6,000 pixels (the 256-pixel copies on Kaggle will do)
 label:        melanoma (2019: MEL; 2020: target), 5,103 of 58,032 images after listed duplicates
-metadata:     sex (425 not known), age in steps of 5 years (0 means not known), patient or lesion, sub-source
+metadata:     sex (425 unknown), age in steps of 5 years (0 means unknown), patient or lesion, sub-source
 website:      https://challenge.isic-archive.com/data
 publication:  Rotemberg et al., Scientific Data 8, 34 (2021); Combalia et al., arXiv:1908.02288 (2019)
 licence:      CC BY-NC 4.0 (2018 to 2020), CC0 (2017)
 
-All images of the challenges of 2017 and 2018 are in that of 2019, some under a name with `_downsampled`; their tables
-need not be there, and rows of theirs leave as DUP_NAME. The `patient` is that of 2020, else the lesion, else
-the image: of a random split by image, 82 % of the validation images share one with training. Sub-sources (`source`) are
-HAM, BCN, MSK (with 2,084 images of no stated source) and ISIC2020; melanoma is 17.9 % of 2019 and 1.8 % of 2020.
+The challenge of 2019 contains all images of 2017 and 2018, some under a name with `_downsampled`. The tables of 2017
+and 2018 are optional; their rows are dropped as DUP_NAME. The `patient` is that of 2020, else the lesion, else the
+image. In a random split by image, 82 % of the validation images share a patient with training images. Sub-sources
+(`source`) are HAM, BCN, MSK (with 2,084 images of no stated source) and ISIC2020. Melanoma is 17.9 % of 2019 and 1.8 %
+of 2020.
 
-Skin types are not in the official tables. They are read from the table of Bevan and Atapour-Abarghouei (Detecting
-Melanoma Fairly, 2022; `data/csv` of its repository) where it is there, and are estimates from pixels, not what a person
-saw: on 4,311 images of Fitzpatrick 17k with both, light and dark agree for 74.7 %, and 14 % of the dark come out dark.
+Skin types are not in the official tables. They are read, where it exists, from the table of Bevan and
+Atapour-Abarghouei (Detecting Melanoma Fairly, 2022; `data/csv` of its repository). They are estimated from pixels, not
+seen by a person: on 4,311 images of Fitzpatrick 17k that have both, light and dark agree for 74.7 %, and 14 % of the
+dark are estimated dark.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ class Isic(Release):
         rows=None,
         used=58_032,
         paper=56_863,
-        why="one of each of 425 listed pairs is left out; what else the paper left out is not known",
+        why="one of each of 425 listed pairs is left out; what else the paper left out is unknown",
     )
     labels = ("melanoma",)
     attributes = ("female", "age", "fst", "dark")
@@ -78,8 +80,8 @@ class Isic(Release):
         """Return the columns of the contract and lesion, diagnosis, melanoma, female, age (years), fst and dark.
 
         Raises:
-            DataMissing: no table of 2019 or 2020, no list of duplicates, or no images.
-            DataInvalid: a value that the release does not have.
+            DataMissing: a table of 2019 or 2020, the list of duplicates, or all images are missing.
+            DataInvalid: a value is not one of the release.
         """
         table = super().table(root)
         if table["fst"].isna().all():
@@ -88,7 +90,7 @@ class Isic(Release):
         return table
 
     def read(self, files: Files) -> dict[str, pd.DataFrame]:
-        """Return the official tables that are there, by the keys of NEEDED and OPTIONAL."""
+        """Return the official tables that exist, by the keys of NEEDED and OPTIONAL."""
         tables = {}
         for key, (names, columns) in {**NEEDED, **OPTIONAL}.items():
             unread = key == "duplicates" and self.duplicates == "keep"
@@ -97,7 +99,7 @@ class Isic(Release):
         return tables
 
     def images(self, files: Files, rows: pd.DataFrame, official: Mapping[str, pd.DataFrame]) -> Mapping[str, str]:
-        """Map names to paths. Images of 2017 are smaller or larger in 2019, whose own are those of its table."""
+        """Map names to paths. An image of 2017 has another size in 2019, and the table is that of 2019."""
         return files.images(prefer="2019")
 
     def rows(self, official: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -127,7 +129,7 @@ class Isic(Release):
         return table
 
     def values(self, official: pd.DataFrame) -> dict[str, Any]:
-        """Return what the tables of 2019 and 2020 call alike."""
+        """Return the columns that have the same names in the tables of 2019 and 2020."""
         return {"female": coded(official, "sex", SEX), "age": known_age(official, "age_approx")}
 
     def _from_2019(self, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

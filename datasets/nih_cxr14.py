@@ -2,13 +2,12 @@
 
 input:        grey PNG, 1024 x 1024 pixels; some hundreds are RGBA with equal channels
 label:        pneumothorax, mined from reports (options `split`, `rule`): 953 + 9,861 in the official test list
-metadata:     sex and age; ages over 120 (2017 file) mean not known; view AP or PA (`source`)
+metadata:     sex and age; ages over 120 (2017 file) mean unknown; view AP or PA (`source`)
 website:      https://nihcc.app.box.com/v/ChestXray-NIHCC
 publication:  Wang et al., CVPR (2017)
 licence:      free use with attribution
 
-The files of 2017 and of v2020 differ in ages, by a year for some; units such as `058Y`
-are read.
+Some ages of the files of 2017 and of v2020 differ by a year. Ages with units, such as `058Y`, are read.
 """
 
 from __future__ import annotations
@@ -54,18 +53,18 @@ class NihCxr14(Release):
 
     split: Literal["test", "all"] = option("test", says="The films of the official test list, or all.", other="all")
     rule: Literal["exclusive", "inclusive"] = option(
-        "exclusive", says="A pneumothorax without any other finding, or whatever else is found.", other="inclusive"
+        "exclusive", says="A pneumothorax without other findings, or any pneumothorax.", other="inclusive"
     )
 
     def read(self, files: Files) -> pd.DataFrame:
-        """Return the official table with a column `asked`: whether `split` asks for the film."""
+        """Return the official table with a column `asked`, which says whether `split` includes the film."""
         official = super().read(files)
         if self.split == "all":
             return official.assign(asked=True)
         listed = files.find(["test_list.txt", "test_list_NIH.txt"])
         if listed is None:
             raise DataMissing(
-                f"test_list.txt in {files.root}", get_it=f"{self.access} Or take all films: nih_cxr14:split=all."
+                f"test_list.txt in {files.root}", get_it=f"{self.access} Or use all films: nih_cxr14:split=all."
             )
         return official.assign(asked=official["Image Index"].isin(read_lines(listed)))
 
@@ -96,10 +95,10 @@ class NihCxr14(Release):
         }
 
     def image(self, root: Path, path: str) -> np.ndarray:
-        """Decode one film: uint8 (H, W); raises DataInvalid where the channels of a colour file differ."""
+        """Decode one film: uint8 (H, W); raise DataInvalid where the channels of a colour file differ."""
         pixels = super().image(root, path)
         if pixels.ndim == 3:
             if not (pixels == pixels[:, :, :1]).all():
-                raise DataInvalid(f"{root / path}: a film in colour; grey, or equal channels, expected")
+                raise DataInvalid(f"{root / path}: the film is in colour; grey or equal channels expected")
             pixels = pixels[:, :, 0]
         return pixels

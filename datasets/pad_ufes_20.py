@@ -7,7 +7,7 @@ website:      https://data.mendeley.com/datasets/zr7vgbcyr2/1
 publication:  Pacheco et al., Data in Brief 32, 106221 (2020)
 licence:      CC BY 4.0
 
-With 52 melanomas in all, one image moves a rate of one sex by about four points.
+With 52 melanomas in all, one image changes a rate of one sex by about four points.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class PadUfes20(Release):
     licence = "CC BY 4.0"
     citation = "Pacheco et al., PAD-UFES-20: a skin lesion dataset, Data in Brief 32, 106221, 2020."
     counts = Counts(
-        release="metadata.csv", rows=2_298, used=2_298, paper=2_298, why="sex is known for 1,494 images alone"
+        release="metadata.csv", rows=2_298, used=2_298, paper=2_298, why="sex is known for only 1,494 images"
     )
     labels = ("melanoma", "malignant")
     attributes = ("female", "age", "fst", "dark")

@@ -1,13 +1,14 @@
 """Phantoms: synthetic chest films and skin lesions whose bias is planted and therefore known.
 
-A test bench, not evidence about medicine. Label y and attribute a of a hospital have a 2x2 table with marginals and
-a log odds ratio (Plackett's form). Given (y, a) the finding follows y alone and the cues follow a alone, so the log
-odds ratio is the only link from attribute to label, and each link to the pixels has a dial (`core`, `cue`).
+They test the suite and are no evidence about medicine. Label y and attribute a of a hospital follow a 2x2 table with
+given marginals and log odds ratio (Plackett's form). The finding depends only on y and the cues depend only on a. So
+the log odds ratio is the only link between attribute and label, and each link to the pixels has its own strength
+(`core`, `cue`).
 
-Made for 2,400 source images and a small network, so findings, age cue and log odds ratios are stronger than larger
-phantoms need. Measured at that size (chest, age; 1,920 images to train on, Adam 3e-4, batch 32, 6 epochs; mean of
-3 seeds, `ood_neutral`, n = 2,000): AUC .87, EOdds .16; fine-tuned on the balanced held-out patients .89 and .06.
-A small network is not indifferent to sex or tone even where `log_odds=0`: EOdds .06 (chest, sex), .09 (skin, tone).
+The phantoms are made for 2,400 source images and a small network, so findings, age cue and log odds ratios are stronger
+than a larger phantom would need. Measured at that size (chest, age; 1,920 training images, Adam 3e-4, batch 32, 6
+epochs; mean of 3 seeds, `ood_neutral`, n = 2,000): AUC .87, EOdds .16; after fine-tuning on the balanced held-out
+patients .89 and .06. With `log_odds=0` a small network still has an EOdds of .06 (chest, sex) and .09 (skin, tone).
 """
 
 from __future__ import annotations
@@ -31,21 +32,21 @@ if TYPE_CHECKING:
 FAMILIES = ("chest", "skin")
 HOSPITALS = ("source", "ood_neutral", "ood_reversed")
 TIES = {"chest": ("age", "sex"), "skin": ("tone", "sex")}
-"""The attributes that can carry the log odds ratio; the first of each family is what `auto` means."""
+"""The attributes that the label can be tied to; `auto` takes the first of the family."""
 LOG_ODDS = {"age": (1.5, 0.0, -0.8), "sex": (2.0, 0.0, -0.8), "tone": (-2.0, 0.0, 0.6)}
-"""Planted per hospital, between a = 1 (older, female, dark) and pneumothorax or melanoma."""
+"""The log odds ratio of each hospital, between a = 1 (older, female, dark) and pneumothorax or melanoma."""
 POSITIVE = {"chest": (0.35, 0.25, 0.25), "skin": (0.40, 0.35, 0.30)}
-"""Share of pneumothorax, of melanoma."""
+"""The share of images with pneumothorax or melanoma, by hospital."""
 SHARE = {"age": 0.40, "sex": 0.45, "tone": 0.40}
-"""Share of a = 1, the same in all hospitals."""
+"""The share of a = 1, which is the same in all hospitals."""
 TYPES = ((0.35, 0.75), (0.55, 0.85))
-"""Cumulated shares of the first two Fitzpatrick types among light (1, 2, 3) and dark (4, 5, 6) skin."""
+"""Cumulative shares of the first two Fitzpatrick types among light (1, 2, 3) and dark (4, 5, 6) skin."""
 PATH = re.compile(r"(99\d{7})/(\d+)-y([01])-age(\d+\.\d)-female([01])-type([1-6])")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phantom(Dataset):
-    """Images drawn from a seed; nothing is read from disk."""
+    """Images drawn from a seed; no file is read."""
 
     synthetic: ClassVar[bool] = True
     access: ClassVar[str] = "Nothing to fetch: the images are drawn from a seed."
@@ -55,18 +56,18 @@ class Phantom(Dataset):
     attributes: ClassVar[tuple[str, ...]] = ("age", "female", "fst", "dark")
 
     family: Literal["chest", "skin"] = option("chest", "chest films with pneumothorax, or melanoma on skin")
-    hospital: Literal["source", "ood_neutral", "ood_reversed"] = option("source", "whose bias and whose camera")
+    hospital: Literal["source", "ood_neutral", "ood_reversed"] = option("source", "whose bias and camera are used")
     tied: Literal["auto", "age", "sex", "tone"] = option(
-        "auto", "attribute that carries the log odds ratio: age or sex (chest), tone or sex (skin); auto: the first"
+        "auto", "attribute that the label is tied to: age or sex (chest), tone or sex (skin); auto: the first"
     )
-    images: int = option(2000, "number of images; a smaller number gives the first of a larger one", low=1)
+    images: int = option(2000, "number of images; a smaller phantom has the first images of a larger one", low=1)
     size: int = option(64, "height and width in pixels", low=16, high=1024)
-    seed: int = option(0, "another seed gives other people", low=0)
+    seed: int = option(0, "seed; another one draws other people", low=0)
     log_odds: float | None = option(
-        None, "log odds ratio of attribute and label; none: the hospital's own", low=-6, high=6
+        None, "log odds ratio of attribute and label; none: that of the hospital", low=-6, high=6
     )
-    cue: float = option(1.0, "how strongly the attributes show; 0: not at all", low=0, high=1)
-    core: float = option(1.0, "how strongly the finding shows; 0: not at all", low=0, high=1.5)
+    cue: float = option(1.0, "strength with which the attributes show; 0: not at all", low=0, high=1)
+    core: float = option(1.0, "strength with which the finding shows; 0: not at all", low=0, high=1.5)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,7 +75,7 @@ class Phantom(Dataset):
             raise UsageError(f"Phantom.tied={self.tied}: {self.family} allows auto, {', '.join(TIES[self.family])}")
 
     def table(self, root: Path) -> pd.DataFrame:
-        """Return one row per image; `root` is not read. Columns of the other family are missing values."""
+        """Return one row per image; `root` is not read. Columns of the other family are missing."""
         import pandas as pd
 
         people = self._people()
@@ -105,14 +106,11 @@ class Phantom(Dataset):
         )
 
     def image(self, root: Path, path: str) -> np.ndarray:
-        """Draw one image: uint8 (size, size) of a chest, (size, size, 3) of skin. It depends on nothing but `path`."""
-        match = PATH.fullmatch(path)
-        if match is None:
-            raise DataInvalid(f"phantom image '{path}': a path of the table of this phantom is expected")
-        patient, image, positive, female, skin_type = (int(match[group]) for group in (1, 2, 3, 5, 6))
+        """Draw one image: uint8 (size, size) of a chest, (size, size, 3) of skin. It depends only on `path`."""
+        patient, image, positive, age, female, skin_type = read_path(path)
         person, shot = self._rng(1, patient, 0), self._rng(2, patient, image)
         if self.family == "chest":
-            old = self.cue / (1 + math.exp((65.5 - float(match[4])) / 4))
+            old = self.cue / (1 + math.exp((65.5 - age) / 4))
             return _phantom_chest.render(
                 self.size, self.hospital, person, shot, air=self.core * positive, old=old, female=self.cue * female
             )
@@ -136,11 +134,11 @@ class Phantom(Dataset):
         return np.random.default_rng(np.random.SeedSequence([self.seed, *place, kind, first, second]))
 
     def _uniform(self, column: int, number: int) -> np.ndarray:
-        # A stream for each column: the first rows of a larger phantom are those of a smaller one.
+        # Each column has its own stream, so that the first rows of a larger phantom are those of a smaller one.
         return self._rng(3, column, 0).random(number)
 
     def _people(self) -> dict[str, np.ndarray]:
-        """Return each person's attributes, and person (`row`) and running number (`image`) of each image."""
+        """Return the attributes of each person, and for each image its person (`row`) and its number (`image`)."""
         number = self.images
         films = 1 + (4 * self._uniform(0, number)).astype(int)
         row = np.repeat(np.arange(number), films)[:number]
@@ -160,6 +158,19 @@ class Phantom(Dataset):
         place = HOSPITALS.index(self.hospital)
         log_odds = LOG_ODDS[self._tied][place] if self.log_odds is None else self.log_odds
         return rates(POSITIVE[self.family][place], SHARE[self._tied], log_odds)
+
+
+def read_path(path: str) -> tuple[int, int, int, float, int, int]:
+    """Return patient, number of the image, label, age, female and skin type from the path of an image.
+
+    Raises:
+        DataInvalid: it is not a path of the table of a phantom.
+    """
+    match = PATH.fullmatch(path)
+    if match is None:
+        raise DataInvalid(f"phantom image '{path}': a path of the table of this phantom is expected")
+    patient, image, positive, female, skin_type = (int(match[group]) for group in (1, 2, 3, 5, 6))
+    return patient, image, positive, float(match[4]), female, skin_type
 
 
 def rates(positive: float, attribute: float, log_odds: float) -> tuple[float, float]:
