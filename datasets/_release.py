@@ -81,5 +81,8 @@ class Release(Dataset):
         from . import _chest_trees, _skin_trees, _trees  # here, because reading a release draws no image
 
         tree = _trees.Tree(self.name, root, images, seed, progress)
-        getattr(_chest_trees if tree.source.family == "chest" else _skin_trees, self.name)(tree)
+        layouts = _chest_trees if tree.source.family == "chest" else _skin_trees
+        for picture in tree.pictures():
+            getattr(layouts, self.name)(tree, picture)
+        tree.write_tables(layouts.TABLES[self.name])
         return tree.facts()

@@ -10,7 +10,7 @@ import csv
 import gzip
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ class Tree:
         family, hospital, tied, self.label = PLANTED[name]
         dials: dict[str, Any] = {"family": family, "hospital": hospital, "tied": tied}
         self.root, self.source, self._progress = root, Phantom(**dials, images=images, seed=seed), progress
+        self.tables: dict[str, list[Sequence[object]]] = {}
         self.reasons: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.unreadable: list[str] = []
@@ -83,12 +84,12 @@ class Tree:
             yield Picture(number, patient % 1_000_000, shot, path, y, int(age), female, fst)
             self._progress(number + 1, len(paths))
 
-    def count(self, picture: Picture, reason: str = "", unknown: Iterable[str] = ()) -> None:
-        """Count a row that the plugin should use, or drop for `reason`, and its `unknown` columns."""
+    def count(self, picture: Picture, reason: str = "", unknown: Mapping[str, bool] | None = None) -> None:
+        """Count a row that the plugin should use, or drop for `reason`, and which of its columns are unknown."""
         reason = reason or ("" if picture.there else "FILE_MISSING")
         self.reasons[reason] += 1
         if not reason:
-            self.unknown.update(unknown)
+            self.unknown.update(name for name, is_unknown in (unknown or {}).items() if is_unknown)
 
     def draw(
         self, picture: Picture, place: str, *, rgba: bool = False, mirrored: bool = False, cut: bool = False
@@ -113,18 +114,19 @@ class Tree:
             content = content[: len(content) // 2]
         file.write_bytes(content)
 
-    def write(self, place: str, header: str, rows: Iterable[Sequence[object]]) -> None:
-        """Write a CSV table, gzipped where its name ends in .gz."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header.split(","), *rows])
-        self.text(place, text.getvalue())
+    def add(self, table: str, *row: object) -> None:
+        """Add a row to a table."""
+        self.tables.setdefault(table, []).append(row)
 
-    def text(self, place: str, content: str) -> None:
-        """Write a text file, gzipped (without a time stamp) where its name ends in .gz."""
-        file = self.root / place
-        file.parent.mkdir(parents=True, exist_ok=True)
-        data = content.encode()
-        file.write_bytes(gzip.compress(data, mtime=0) if file.suffix == ".gz" else data)
+    def write_tables(self, headers: Mapping[str, str]) -> None:
+        """Write the CSV tables, gzipped (without a time stamp) where a name ends in .gz."""
+        for table, header in headers.items():
+            text, file = io.StringIO(), self.root / table
+            rows = self.tables.get(table, [])
+            csv.writer(text, lineterminator="\n").writerows([header.split(","), *rows] if header else rows)
+            data = text.getvalue().encode()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(gzip.compress(data, mtime=0) if file.suffix == ".gz" else data)
 
     def facts(self) -> dict[str, Any]:
         """Return the content of PHANTOM.json."""
