@@ -30,19 +30,21 @@ TORCHVISION = {
 BACKBONES = ("small", *TORCHVISION)
 
 
-def build_net(backbone: str, *, weights: str = "none") -> Net:
+def build_net(backbone: str, *, weights: str = "none", prepare: str = "bench prepare TASK") -> Net:
     """Return a new network in evaluation mode; its initial weights come from the global random state.
 
-    `weights` is "none" or "imagenet" (torchvision's DEFAULT, read from TORCH_HOME, never downloaded).
+    Args:
+        weights: "none" or "imagenet" (torchvision's DEFAULT, read from TORCH_HOME, never downloaded).
+        prepare: the command that fetches the weights, for the error.
 
     Raises:
-        UnknownName: on an unknown backbone.
-        DataMissing: if the ImageNet weights are not in TORCH_HOME.
+        UnknownName: the backbone is unknown.
+        DataMissing: the ImageNet weights are not in TORCH_HOME.
     """
     if backbone == "small":
         net = Net(*small())
     elif backbone in TORCHVISION:
-        net = Net(*_torchvision(backbone, weights))
+        net = Net(*_torchvision(backbone, weights, prepare))
     else:
         raise UnknownName("backbone", backbone, BACKBONES)
     net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's overloads leave it out
@@ -57,7 +59,7 @@ def imagenet_weights(backbone: str) -> tuple[str, Path]:
     return url, Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
-def _torchvision(backbone: str, weights: str) -> tuple[nn.Module, int]:
+def _torchvision(backbone: str, weights: str, prepare: str) -> tuple[nn.Module, int]:
     from bench.learn._torchvision_without_operators import models
 
     model = getattr(models, backbone)(weights=None)
@@ -66,7 +68,7 @@ def _torchvision(backbone: str, weights: str) -> tuple[nn.Module, int]:
         if not file.is_file():
             raise DataMissing(
                 f"ImageNet weights {file}",
-                get_it=f"`bench prepare` downloads {url} if there is a network; otherwise copy it into that folder "
+                get_it=f"On a machine with a network, `{prepare}` downloads {url}; otherwise copy it into that folder "
                 '(or set TORCH_HOME), or set weights = "none" in the task to train from scratch.',
             )
         model.load_state_dict(torch.load(file, weights_only=True, map_location="cpu"))

@@ -36,7 +36,7 @@ from bench.run.plan import PlannedCell, build_method, cell_hash, checkpoint_file
 from bench.run.pretraining import SEEN, load_baseline, take_baseline, train_baseline
 from bench.score.definitions import VERSION
 from bench.score.metrics import evaluate, score_sets
-from bench.settings import Settings
+from bench.settings import Settings, command
 
 
 def run_cell(
@@ -165,7 +165,7 @@ def _baseline(
     file = checkpoint_file(settings.cache, cell, data)
     if cell.spec == BASELINE and not file.is_file():
         if data.user_checkpoint is None:
-            train_baseline(file, cell, data, splits, report)
+            train_baseline(file, cell, data, splits, report, prepare=command("prepare", settings))
         else:
             take_baseline(file, data.user_checkpoint.file(cell.fold), cell.backbone)
     baseline, sha256 = load_baseline(file, cell.backbone)

@@ -73,19 +73,25 @@ SEEN = (
 
 
 def train_baseline(
-    file: Path, cell: Cell, data: TaskData, splits: Splits, report: Callable[[str], None] | None = None
+    file: Path,
+    cell: Cell,
+    data: TaskData,
+    splits: Splits,
+    report: Callable[[str], None] | None = None,
+    prepare: str = "bench prepare TASK",
 ) -> None:
     """Train a baseline with the prediction loss for the epochs of the recipe; keep the last epoch (SWiFT, 4.3).
 
     The paper's code keeps the epoch with the best validation AUC, so its baseline has seen the data from which the
     external set is drawn. `pretrain_checkpoint` selects that rule, or a choice on images held out from training. A
-    training that was killed resumes from its last checkpoint, which is removed once the weights are written.
+    training that was killed resumes from its last checkpoint, which is removed once the weights are written. `prepare`
+    is the command that fetches ImageNet weights, for the error where they are missing.
     """
     recipe = data.task.recipe
     trained_on, *chosen_on = PRETRAIN_SPLITS[recipe.pretrain_checkpoint]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed_of(cell.seed, "baseline", cell.fold, "init"))
-        net = build_net(cell.backbone, weights=data.task.weights).to(device())
+        net = build_net(cell.backbone, weights=data.task.weights, prepare=prepare).to(device())
     run = CellRun(net, recipe, splits, frozenset({trained_on}), replace(cell, task="baseline"), report=report)
     optimiser = _optimiser(recipe, run.model)
     best = _Best(run.model, splits[chosen_on[0]]()) if chosen_on else None

@@ -10,7 +10,7 @@ from bench import taskfile
 from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData, task_data
-from bench.errors import EmptyGroup
+from bench.errors import DataMissing, EmptyGroup
 from bench.learn.predict import predict
 from bench.run import pretraining
 from bench.run.compute_cell import open_splits, open_task
@@ -257,3 +257,9 @@ def test_a_checkpoint_is_taken_on_a_timer(world, tmp_path):
     with pytest.raises(Stopped):
         trained(world, tmp_path, splits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lacking_imagenet_weights_name_the_command_that_fetches_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(DataMissing, match="`bench prepare mine --data 'my data'` downloads https://"):
+        pretraining.build_net("resnet18", weights="imagenet", prepare="bench prepare mine --data 'my data'")
