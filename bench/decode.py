@@ -1,4 +1,4 @@
-"""Decoding of image files: what the file holds, as uint8 grey or colour."""
+"""Decoding of image files to uint8, grey or colour."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def read_image(file: Path) -> np.ndarray:
-    """Return one image file as uint8 (H, W) or (H, W, 3), upright as its EXIF orientation says.
+    """Return an image file as uint8 (H, W) or (H, W, 3), rotated according to its EXIF orientation.
 
-    Transparency is dropped and palettes are resolved. Grey levels of 16 bits are scaled so that 65535 becomes 255,
-    the same for all images. A DICOM film (`.dcm`) is as its own window shows it, see `bench.dicom`.
+    Transparency is dropped and palettes are resolved. Grey levels of 16 bits are scaled so that 65535 becomes 255, in
+    the same way for all images. A DICOM film (`.dcm`) is mapped by its own window, see `bench.dicom`.
 
     Raises:
-        OSError, ValueError: the file is not there, damaged or of a kind that cannot be scaled to 8 bits.
-        DataMissing: a DICOM file without the library that reads it.
+        OSError, ValueError: the file does not exist, is damaged, or cannot be scaled to 8 bits.
+        DataMissing: the library that reads DICOM files is not installed.
     """
     if file.suffix.lower() in DICOM:
         from bench.dicom import read_dicom
@@ -31,7 +31,7 @@ def read_image(file: Path) -> np.ndarray:
             return _narrow(np.asarray(image).astype(np.int64), image.mode)
         if image.mode == "F":
             raise ValueError("floating-point pixels have no fixed range: save it with 8 or 16 bits")
-        # Palettes may hold transparency as bytes, which only RGBA takes without loss.
+        # A palette may contain transparency as bytes, which only RGBA preserves.
         image = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
         return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"))
 
@@ -45,11 +45,11 @@ def _narrow(levels: np.ndarray, mode: str) -> np.ndarray:
 def fit(pixels: np.ndarray, *, size: int, channels: int, crop: str) -> np.ndarray:
     """Return uint8 (H, W) or (H, W, 3) as uint8 (size, size, channels), channels 1 or 3.
 
-    `crop="centre"` first cuts to the shorter side; otherwise the aspect ratio is ignored. The resize (Lanczos) is left
-    out where the size is right already, so such pixels come out as they are.
+    `crop="centre"` first cuts the image to its shorter side; otherwise the aspect ratio is ignored. An image of the
+    right size is not resized (Lanczos), so its pixels stay as they are.
 
     Raises:
-        ValueError: pixels of another type or shape.
+        ValueError: the pixels have another type or shape.
     """
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]

@@ -1,4 +1,4 @@
-"""DICOM films: what a viewer shows, as uint8. Read by pydicom, an optional extra of the package."""
+"""DICOM films as a viewer shows them, as uint8; read by pydicom, an optional dependency."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from bench.errors import DataMissing
 
 
 def read_dicom(file: Path) -> np.ndarray:
-    """Return a DICOM film as uint8 (H, W), or (H, W, 3) where it is in colour.
+    """Return a DICOM film as uint8 (H, W), or (H, W, 3) for a film in colour.
 
-    Stored values are rescaled (modality LUT), then shown through the first window of the file, or its table (VOI LUT);
-    without either all values of the film are spread from 0 to 255. MONOCHROME1, high values being dark, is inverted.
+    Stored values are rescaled (modality LUT), then mapped by the first window of the file or its table (VOI LUT).
+    Without either, the range of the film is mapped to 0 to 255. MONOCHROME1, in which high values are dark, is
+    inverted.
 
     Raises:
         DataMissing: pydicom is not installed.
-        OSError, ValueError: a file that is damaged, has several frames or no pixels.
+        OSError, ValueError: the file is damaged, or has several frames or no pixels.
     """
     try:
         from pydicom import dcmread
@@ -31,7 +32,7 @@ def read_dicom(file: Path) -> np.ndarray:
         film = dcmread(file)
         stored = film.pixel_array
     except (InvalidDicomError, AttributeError, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"no DICOM film that can be read: {error}") from error
+        raise ValueError(f"the DICOM film cannot be read: {error}") from error
     if stored.ndim == 3 and film.SamplesPerPixel == 3 and film.PhotometricInterpretation == "RGB":
         return np.asarray(stored, dtype=np.uint8)
     if stored.ndim != 2:
@@ -40,8 +41,9 @@ def read_dicom(file: Path) -> np.ndarray:
         )
     values = np.asarray(apply_voi_lut(apply_modality_lut(stored, film), film, index=0), dtype=np.float64)
     if "WindowCenter" in film or "VOILUTSequence" in film:
-        # pydicom spreads a window over the range that the stored bits span, after the rescaling.
-        ends = apply_modality_lut(np.array([0, 2**film.BitsStored - 1]) - _offset(film), film)
+        # pydicom maps a window to the range of the stored bits, after the rescaling.
+        lowest = -(2 ** (film.BitsStored - 1)) if film.PixelRepresentation == 1 else 0
+        ends = apply_modality_lut(np.array([lowest, lowest + 2**film.BitsStored - 1]), film)
         low, high = sorted(float(end) for end in ends)
     else:
         low, high = float(values.min()), float(values.max())
@@ -49,7 +51,3 @@ def read_dicom(file: Path) -> np.ndarray:
     if film.PhotometricInterpretation == "MONOCHROME1":
         shown = 1 - shown
     return np.rint(shown * 255).astype(np.uint8)
-
-
-def _offset(film: object) -> int:
-    return 2 ** (film.BitsStored - 1) if film.PixelRepresentation == 1 else 0  # type: ignore[attr-defined]

@@ -1,15 +1,15 @@
-"""The network that methods are given: an extractor, and a head of dropout and one linear unit."""
+"""The network that methods receive: an extractor, and a head of dropout and one linear unit."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-HEAD_DROPOUT = 0.5  # SWiFT's public code; the paper is silent
+HEAD_DROPOUT = 0.5  # as in SWiFT's public code; the paper does not say
 
 
 class Net(nn.Module):
-    """A classifier of one logit per image: `features` (B, 3, H, W) -> (B, D), `head` (B, D) -> (B, 1)."""
+    """A classifier with one logit per image: `features` (B, 3, H, W) -> (B, D), `head` (B, D) -> (B, 1)."""
 
     def __init__(self, features: nn.Module, width: int) -> None:
         super().__init__()

@@ -68,7 +68,7 @@ def _changed(task: Task, given: Mapping[str, str]) -> Task:
     if preset not in PRESETS:
         raise UnknownName("preset", preset, PRESETS)
     # Fields that are given besides a preset win, as in the spec of a method.
-    asked = {**PRESETS[preset][task.channels], **{key: value for key, value in given.items() if key != "preset"}}
+    asked = {**PRESETS[preset][str(task.channels)], **{key: value for key, value in given.items() if key != "preset"}}
     wanted = {key: coerce(key, value, FIELDS[key]) for key, value in asked.items()}
     now = {**dataclasses.asdict(task.recipe), **vars(task)}
     changed = {key: value for key, value in sorted(wanted.items()) if value != now[key]}

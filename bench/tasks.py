@@ -8,25 +8,6 @@ from typing import Any
 
 from bench.api import Attribute, Label, Recipe, Rows, Task
 
-_PUBLIC_CODE = {
-    "protocol": "paper",
-    "balance": "reference",
-    "pretrain_checkpoint": "reference",
-    "pretrain_clip": 0.5,
-    "pretrain_decay": False,
-    "pretrain_plateau": True,
-}
-PRESETS: dict[str, dict[int, dict[str, object]]] = {
-    "suite": {1: {}, 3: {}},
-    "paper": {1: {"protocol": "paper"}, 3: {"protocol": "paper"}},
-    "reference": {1: {**_PUBLIC_CODE, "augment": "chest_reference"}, 3: _PUBLIC_CODE},
-}
-"""`TASK:preset=NAME`: fields of task and recipe by the number of channels, which is 1 for chest films.
-
-`suite` is the task as listed. `paper` deals images instead of patients into folds. `reference` also follows the public
-code of SWiFT (D02, D17, D31). Methods have their own presets.
-"""
-
 
 def _frozen(value: Any) -> Any:
     """Return a value of TOML with tuples instead of lists."""
@@ -37,6 +18,8 @@ def _frozen(value: Any) -> Any:
 
 _FILE = _frozen(tomllib.loads(Path(__file__).with_name("tasks.toml").read_text(encoding="utf-8")))
 RECIPES: dict[str, Recipe] = {name: Recipe(**fields) for name, fields in _FILE["recipes"].items()}
+PRESETS: dict[str, dict[str, dict[str, Any]]] = _FILE["presets"]
+"""`TASK:preset=NAME`: fields of task and recipe that it changes, by the number of channels of the images."""
 LABELS: dict[str, Label] = {name: Label(**fields) for name, fields in _FILE["labels"].items()}
 ATTRIBUTES: dict[str, Attribute] = {name: Attribute(**fields) for name, fields in _FILE["attributes"].items()}
 

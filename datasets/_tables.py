@@ -25,7 +25,7 @@ FINDINGS = (
     "Fracture",
     "Support Devices",
 )
-"""The findings of MIMIC-CXR and CheXpert, in the order of their columns."""
+"""The findings of MIMIC-CXR and CheXpert, as in the headers of their tables."""
 CLASSES = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK")
 """The columns of diagnoses in the tables of ISIC 2019."""
 TONES = "isic_train_20-19-18-17.csv"

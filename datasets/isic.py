@@ -104,14 +104,9 @@ class Isic(Release):
 
     def rows(self, official: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         """Merge the official tables; `image` is the name of the file."""
-        table = pd.concat(
-            [
-                self._from_2019(official),
-                self._from_2020(official["2020"]),
-                *(_earlier(official[year], year) for year in ("2017", "2018") if year in official),
-            ],
-            ignore_index=True,
-        )
+        parts = [self._from_2019(official), self._from_2020(official["2020"])]
+        parts += [_from_earlier(official[year], year) for year in ("2017", "2018") if year in official]
+        table = pd.concat(parts, ignore_index=True)
         name = table["image"].str.removesuffix("_downsampled")
         listed = official["duplicates"]["image_name_2"] if "duplicates" in official else ()
         rules = [("DUP_NAME", name.duplicated()), ("DUP_LISTED", table["image"].isin(listed))]
@@ -161,7 +156,7 @@ class Isic(Release):
         )
 
 
-def _earlier(truth: pd.DataFrame, year: str) -> pd.DataFrame:
+def _from_earlier(truth: pd.DataFrame, year: str) -> pd.DataFrame:
     name, label = truth.columns
     return pd.DataFrame(
         {"image": truth[name], "source": f"ISIC{year}", "melanoma": numbers(truth, label).astype("Int8")}

@@ -85,8 +85,11 @@ class Phantom(Dataset):
         age, skin_type = people["age"][row], people["fst"][row]
         tied = {"age": old, "sex": female, "tone": dark}[self._tied]
         positive = (self._uniform(5, len(row)) < np.where(tied, *reversed(self.chances()))).astype(np.int8)
-        missing = pd.array([None] * len(row), dtype="Int8")
-        chest = self.family == "chest"
+        codes = {"pneumothorax": positive}
+        if self.family == "skin":
+            codes = {"melanoma": positive, "non_melanoma": 1 - positive, "fst": skin_type, "dark": dark}
+        codes["female"] = female
+        names, missing = (*self.labels, "female", "fst", "dark"), [None] * len(row)
         values = zip(patient, image, positive, age, female, skin_type, strict=True)
         return pd.DataFrame(
             {
@@ -95,35 +98,20 @@ class Phantom(Dataset):
                 "patient": [f"{self.seed}-{p}" for p in patient],  # another seed gives other people
                 "source": self.hospital,
                 "drop": "",
-                "pneumothorax": pd.array(positive, dtype="Int8") if chest else missing,
-                "melanoma": missing if chest else pd.array(positive, dtype="Int8"),
-                "non_melanoma": missing if chest else pd.array(1 - positive, dtype="Int8"),
                 "age": age,
-                "female": pd.array(female, dtype="Int8"),
-                "fst": missing if chest else pd.array(skin_type, dtype="Int8"),
-                "dark": missing if chest else pd.array(dark, dtype="Int8"),
+                **{name: pd.array(codes.get(name, missing), dtype="Int8") for name in names},
             }
         )
 
     def image(self, root: Path, path: str) -> np.ndarray:
         """Draw one image: uint8 (size, size) of a chest, (size, size, 3) of skin. It depends only on `path`."""
         patient, image, positive, age, female, skin_type = read_path(path)
-        person, shot = self._rng(1, patient, 0), self._rng(2, patient, image)
+        camera = (self.size, self.hospital, self._rng(1, patient, 0), self._rng(2, patient, image))
         if self.family == "chest":
             old = self.cue / (1 + math.exp((65.5 - age) / 4))
-            return _phantom_chest.render(
-                self.size, self.hospital, person, shot, air=self.core * positive, old=old, female=self.cue * female
-            )
-        return _phantom_skin.render(
-            self.size,
-            self.hospital,
-            person,
-            shot,
-            malignant=1.2 * self.core * (2 * positive - 1),
-            skin_type=skin_type,
-            tone=self.cue,
-            male=self.cue * (1 - female),
-        )
+            return _phantom_chest.render(*camera, air=self.core * positive, old=old, female=self.cue * female)
+        malignant, male = 1.2 * self.core * (2 * positive - 1), self.cue * (1 - female)
+        return _phantom_skin.render(*camera, malignant=malignant, skin_type=skin_type, tone=self.cue, male=male)
 
     @property
     def _tied(self) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bench.api import Task
-from bench.data.folds import cell_name, folds
+from bench.data.folds import folds
 from bench.errors import DataInvalid, EmptyGroup
 from bench.seeds import seed_of
 
@@ -50,16 +50,26 @@ def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: T
     cells = {(g, c): np.flatnonzero((a == g) & (y == c)) for g in (0, 1) for c in (0, 1)}
     for (g, c), rows in cells.items():
         if not len(rows):
-            where = " ".join(str(part) for part in parts)
+            where, cell = " ".join(str(part) for part in parts), f"a={g}, y={c}"
+            if task:
+                cell = f'attribute "{task.attribute.names[g]}", label "{task.label.names[c]}"'
             raise EmptyGroup(
-                f"external set ({where}): the validation part has no image with {cell_name(g, c, task)}. "
+                f"external set ({where}): the validation part has no image with {cell}. "
                 "Take fewer folds, or choose a label or attribute with more images of this kind."
             )
     balance, deficit, share = (task.balance, task.deficit, task.external) if task else ("matched", "resample", 1.0)
     rng = _generator(parts)
-    kept = _four_cells(cells, rng) if balance == "four_cells" else _matched(cells, rng, balance, deficit)
+    if balance == "four_cells":
+        # All cells have the size of the smallest, as published for LLFT and last-layer retraining.
+        least = min(map(len, cells.values()))
+        kept = {cell: _sample(rows, least, rng) for cell, rows in cells.items()}
+    else:
+        kept = _matched(cells, rng, balance, deficit)
     if share < 1:
-        kept = _subset(kept, share, _generator((*parts, "subset")))
+        # Rounded up, so that no cell becomes empty; a smaller share is a subset of a larger one. Without the rounding
+        # to nine digits, 0.07 * 100 is a little more than 7.
+        rng = _generator((*parts, "subset"))
+        kept = {cell: _sample(rows, math.ceil(round(share * len(rows), 9)), rng) for cell, rows in kept.items()}
     result = table.iloc[np.sort(np.concatenate([*kept.values()]))].reset_index(drop=True)
     repeats = {c: int(result.loc[result["y"] == c, "uid"].duplicated().sum()) for c in (0, 1)}
     shortfall = {c: n for c, n in repeats.items() if n}
@@ -105,18 +115,6 @@ def _matched(cells: Cells, rng: np.random.Generator, balance: str, deficit: str)
         else:
             kept[1 - small, c] = _sample(pool, len(mine), rng)
     return kept
-
-
-def _four_cells(cells: Cells, rng: np.random.Generator) -> Cells:
-    """Reduce all cells to the size of the smallest, as published for LLFT and last-layer retraining."""
-    least = min(map(len, cells.values()))
-    return {cell: _sample(rows, least, rng) for cell, rows in cells.items()}
-
-
-def _subset(cells: Cells, share: float, rng: np.random.Generator) -> Cells:
-    """Keep a share of each cell, rounded up so that none becomes empty; a smaller share is a subset of a larger one."""
-    # 0.07 * 100 is a little more than 7 in floating point.
-    return {cell: _sample(rows, math.ceil(round(share * len(rows), 9)), rng) for cell, rows in cells.items()}
 
 
 def _sample(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

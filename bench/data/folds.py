@@ -101,12 +101,5 @@ def _deal(strata: np.ndarray, margins: np.ndarray, rank: list[str], n: int) -> n
     return fold
 
 
-def cell_name(a: int, y: int, task: Task | None) -> str:
-    """Return 'attribute "older", label "melanoma"', or the codes where there is no task."""
-    if task is None:
-        return f"a={a}, y={y}"
-    return f'attribute "{task.attribute.names[a]}", label "{task.label.names[y]}"'
-
-
 def _task(task: Task | None) -> str:
     return f"task {task.name}, " if task else ""

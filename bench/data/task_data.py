@@ -45,14 +45,6 @@ class Source:
         """True for generated images: drawn by the plugin, or in a folder written by `bench phantom`."""
         return self.dataset.synthetic or is_phantom(self.root)
 
-    def check_there(self) -> None:
-        """Raise DataMissing where the folder of the dataset does not exist."""
-        if not self.dataset.synthetic and not self.root.is_dir():
-            name = name_of(self.spec)
-            then = f"Then pass --data DIR or set BENCH_DATA to the folder that holds {name}/."
-            missing = f"folder {self.root.absolute()} of dataset {name}"
-            raise DataMissing(missing, get_it=f"{self.dataset.access} {then}", code="D001")
-
 
 @dataclass(frozen=True)
 class TaskData:
@@ -243,7 +235,11 @@ def task_data(
         rows = {name: row for name, row in rows.items() if name_of(row.dataset) == name_of(task.source.dataset)}
     sources = {name: source_of(row.dataset, data_dir, plugins) for name, row in rows.items()}
     for source in sources.values():
-        source.check_there()
+        if not source.dataset.synthetic and not source.root.is_dir():
+            name = name_of(source.spec)
+            then = f"Then pass --data DIR or set BENCH_DATA to the folder that contains {name}/."
+            missing = f"folder {source.root.absolute()} of dataset {name}"
+            raise DataMissing(missing, get_it=f"{source.dataset.access} {then}", code="D001")
     kinds = {name: source.synthetic for name, source in sources.items()}
     if len(set(kinds.values())) > 1:
         fake = [name for name, synthetic in kinds.items() if synthetic]

@@ -51,17 +51,16 @@ def smallest_cells(data: TaskData) -> list[dict]:
     task = data.task
     parts = [("source", f"fold {fold}, validation", data.split("val", fold)) for fold in range(task.folds)]
     parts += [(name, name, data.split(name, 0)) for name in task.ood]
-    return [{"set": name, "where": where, **_smallest(data, table)} for name, where, table in parts]
-
-
-def _smallest(data: TaskData, table: pd.DataFrame) -> dict:
-    counts = {
-        f"{label}, {group}": int(((table["y"] == y) & (table["a"] == a)).sum())
-        for a, group in enumerate(data.task.attribute.names)
-        for y, label in enumerate(data.task.label.names)
-    }
-    cell = min(counts, key=lambda name: counts[name])
-    return {"cell": cell, "n": counts[cell], "points": 100 / counts[cell] if counts[cell] else math.nan}
+    found = []
+    for name, where, table in parts:
+        counts = {
+            f"{label}, {group}": int(((table["y"] == y) & (table["a"] == a)).sum())
+            for a, group in enumerate(task.attribute.names)
+            for y, label in enumerate(task.label.names)
+        }
+        cell, n = min(counts.items(), key=lambda item: item[1])
+        found.append({"set": name, "where": where, "cell": cell, "n": n, "points": 100 / n if n else math.nan})
+    return found
 
 
 def _rates(table: pd.DataFrame) -> dict[str, tuple[float, int]]:

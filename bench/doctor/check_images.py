@@ -22,18 +22,18 @@ LARGEST = 4000
 
 def unusual(name: str, index: pd.DataFrame) -> list[Finding]:
     """Return D023: images of an unusual mode, and constant or tiny ones."""
-    found = []
-    for mode, rows in index[~index["mode"].isin(USUAL)].groupby("mode"):
+    kinds = []
+    for mode in sorted({*index["mode"]} - {*USUAL}):
         how = "transparency is dropped" if mode in ("RGBA", "LA", "PA") else "converted to 8 bits"
-        found.append(_finding("D023", "warning", name, f"{len(rows)} images are {mode}: {how}", rows["uid"]))
-    constant = index[index["sd"] == 0]
-    if len(constant):
-        text = f"{len(constant)} images are constant, {int((constant['mean'] == 0).sum())} of them black"
-        found.append(_finding("D023", "warning", name, text, constant["uid"]))
-    tiny = index.loc[index[["width", "height"]].min(axis=1) < TINY, "uid"]
-    if len(tiny):
-        found.append(_finding("D023", "warning", name, f"{len(tiny)} images have a side below {TINY} pixels", tiny))
-    return found
+        kinds.append((index["mode"] == mode, f"are {mode}: {how}"))
+    constant, black = index["sd"] == 0, (index["sd"] == 0) & (index["mean"] == 0)
+    kinds.append((constant, f"are constant, {int(black.sum())} of them black"))
+    kinds.append((index[["width", "height"]].min(axis=1) < TINY, f"have a side below {TINY} pixels"))
+    return [
+        _finding("D023", "warning", name, f"{int(rows.sum())} images {what}", index.loc[rows, "uid"])
+        for rows, what in kinds
+        if rows.any()
+    ]
 
 
 def duplicates(name: str, index: pd.DataFrame) -> list[Finding]:

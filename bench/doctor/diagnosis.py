@@ -48,6 +48,8 @@ def run_doctor(settings: Settings, *, full: bool, as_json: bool) -> int:
 def as_json_record(found: Examination) -> dict[str, Any]:
     """Return an examination as JSON: counts and findings, images as hashes with a salt that is not stored."""
     salt = secrets.token_bytes(16)
+    datasets = {name: source.dataset for name, source in found.sources.items()}
+    credentialed = any(dataset.credentialed for dataset in datasets.values())
 
     def hashed(one: str) -> str:
         return hashlib.sha256(salt + one.encode()).hexdigest()[:16]
@@ -55,7 +57,7 @@ def as_json_record(found: Examination) -> dict[str, Any]:
     def text(finding: Finding) -> str:
         # Errors of plugins may quote files and values of a table, which must not leave this machine.
         quoted = finding.code < "D020" or finding.code == "D099"
-        return CHECKS[finding.code]["says"] + ": not so" if found.credentialed and quoted else finding.text
+        return f"does not hold: {CHECKS[finding.code]['says']}" if credentialed and quoted else finding.text
 
     findings = [
         {"code": f.code, "level": f.level, "where": f.where, "text": text(f), "ids": [hashed(one) for one in f.ids]}
@@ -69,7 +71,7 @@ def as_json_record(found: Examination) -> dict[str, Any]:
         "counts": {name: vars(counts) for name, counts in found.counts.items()},
         "smallest_cells": cells,
         "disk": found.disk,
-        "terms": found.terms,
+        "terms": {name: {"access": data.access, "licence": data.licence} for name, data in datasets.items()},
     }
 
 
@@ -100,7 +102,7 @@ def _print(found: Examination, full: bool) -> None:
             for source, facts in counts.sources.items():
                 by.add_row(source, str(facts["n"]), *(_percent(facts.get(label)) for label in counts.labels))
             console.print(by)
-        say("licence: {licence}. {access}\n".format(**found.terms[name]))
+        say(f"licence: {found.sources[name].dataset.licence}. {found.sources[name].dataset.access}\n")
     for line in found.cells:
         effect = f"; one image changes its rate by {line['points']:.1f} points" if line["n"] else ""
         say(f"smallest cell, {line['where']}: {line['cell']}: {line['n']}{effect}")
@@ -111,7 +113,8 @@ def _print(found: Examination, full: bool) -> None:
         console.print(f"[{COLOURS[finding.level]}]{finding.code} {finding.level}[/]", end=" ")
         say(f"{finding.where}: {finding.text}{ids}")
         if finding.level != "note":
-            say("     " + advice(finding.code, found.settings, found.datasets.get(finding.where, "NAME")))
+            source = found.sources.get(finding.where)
+            say("     " + advice(finding.code, found.settings, name_of(source.spec) if source else "NAME"))
     counts = {level: sum(f.level == level for f in found.findings) for level in LEVELS}
     totals = ", ".join(f"{n} {level}{'s' if n != 1 else ''}" for level, n in counts.items())
     say(f"{found.name}: {totals}." + ("" if full else " Images were not decoded; --full decodes all of them."))

@@ -38,12 +38,9 @@ class Examination:
     settings: Settings
     findings: list[Finding] = field(default_factory=list)
     counts: dict[str, Counts] = field(default_factory=dict)
-    terms: dict[str, dict[str, str]] = field(default_factory=dict)
-    datasets: dict[str, str] = field(default_factory=dict)
-    """Name of the dataset of each source."""
+    sources: dict[str, Source] = field(default_factory=dict)
     cells: list[dict] = field(default_factory=list)
     disk: dict[str, Any] = field(default_factory=dict)
-    credentialed: bool = False
 
     @property
     def failed(self) -> bool:
@@ -66,7 +63,7 @@ class Examination:
         return sorted(self.findings, key=lambda finding: (LEVELS.index(finding.level), finding.code, finding.where))
 
 
-def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Progress | None = None) -> Examination:
+def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Progress) -> Examination:
     """Examine one source without a task."""
     found, source = Examination(spec, settings), source_of(spec, settings.data, settings.plugins)
     name, dataset = name_of(spec), source.dataset
@@ -82,7 +79,7 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
     return found
 
 
-def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progress | None = None) -> Examination:
+def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progress) -> Examination:
     """Examine all sources of a task, then its folds and the overlaps of its sets."""
     found = Examination(task.name, settings)
     sources: dict[str, str] = {}
@@ -120,9 +117,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
 def _read(found: Examination, name: str, source: Source) -> pd.DataFrame | None:
     """Read and check the table of a source; return None where it cannot be read."""
     dataset, root = source.dataset, source.root
-    found.terms[name] = {"access": dataset.access, "licence": dataset.licence}
-    found.datasets[name] = name_of(source.spec)
-    found.credentialed |= dataset.credentialed
+    found.sources[name] = source
     if not dataset.synthetic:
         if not root.is_dir():
             found.findings.append(_no_folder(name, root))
@@ -161,12 +156,11 @@ def _no_folder(name: str, root: Path) -> Finding:
 
 
 def _decoded(
-    found: Examination, name: str, how: Pixels, table: pd.DataFrame, progress: Progress | None
+    found: Examination, name: str, how: Pixels, table: pd.DataFrame, progress: Progress
 ) -> pd.DataFrame | None:
     """Decode the images of a set into a cache and return its index; add D022 for those that cannot be read."""
-    report = partial(progress, name) if progress else None
     try:
-        cache = image_cache(how, table[["uid", "path"]], jobs=os.cpu_count() or 1, progress=report)
+        cache = image_cache(how, table[["uid", "path"]], jobs=os.cpu_count() or 1, progress=partial(progress, name))
     except DataError as error:
         found.add("D022", "error", name, str(error))
         return None

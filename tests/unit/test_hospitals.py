@@ -564,7 +564,7 @@ def test_nih_cxr14_reads_colour_files_as_the_grey_that_they_are(tmp_path):
     grey = NihCxr14().image(tmp_path, path)
     assert grey.shape == (32, 40)
     trees.write_image(tmp_path / path, "RGB")
-    with pytest.raises(DataInvalid, match="film in colour"):
+    with pytest.raises(DataInvalid, match="film is in colour"):
         NihCxr14().image(tmp_path, path)
 
 
