@@ -162,43 +162,43 @@ def test_every_option_and_its_values_are_documented(name):
         (
             b"<!DOCTYPE html><title>Log in</title>",
             snapshot(
-                "<tmp>/t.csv begins with b'<!DOCTYPE html><title>Log in</title>', which is no CSV table (a login page or a Git LFS pointer?): download the file itself"
+                "<tmp>/t.csv begins with b'<!DOCTYPE html><title>Log in</title>', which is not a CSV table (a login page or a Git LFS pointer?): download the file itself"
             ),
         ),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
             snapshot(
-                "<tmp>/t.csv begins with b'version https://git-lfs.github.com/spec/', which is no CSV table (a login page or a Git LFS pointer?): download the file itself"
+                "<tmp>/t.csv begins with b'version https://git-lfs.github.com/spec/', which is not a CSV table (a login page or a Git LFS pointer?): download the file itself"
             ),
         ),
         (
             b"",
             snapshot(
-                "<tmp>/t.csv begins with b'', which is no CSV table (a login page or a Git LFS pointer?): download the file itself"
+                "<tmp>/t.csv begins with b'', which is not a CSV table (a login page or a Git LFS pointer?): download the file itself"
             ),
         ),
         (
             b"\x89PNG\r\n\x1a\n\0\0\0\r",
             snapshot(
-                "<tmp>/t.csv begins with b'\\x89PNG\\r\\n\\x1a\\n\\x00\\x00\\x00\\r', which is no CSV table (a login page or a Git LFS pointer?): download the file itself"
+                "<tmp>/t.csv begins with b'\\x89PNG\\r\\n\\x1a\\n\\x00\\x00\\x00\\r', which is not a CSV table (a login page or a Git LFS pointer?): download the file itself"
             ),
         ),
         (
             gzip.compress(b"name,age\na,1\n" * 500, mtime=0)[:-20],
             snapshot(
-                "<tmp>/t.csv is not a whole CSV table (Compressed file ended before the end-of-stream marker was reached): download it again"
+                "<tmp>/t.csv is not a complete CSV table (Compressed file ended before the end-of-stream marker was reached): download it again"
             ),
         ),
         (
             b"name,age\na,1,2\nb,1\n",
             snapshot(
-                "<tmp>/t.csv is not a whole CSV table (Length of header or names does not match length of data. This leads to a loss of data with index_col=False.): download it again"
+                "<tmp>/t.csv is not a complete CSV table (Length of header or names does not match length of data. This leads to a loss of data with index_col=False.): download it again"
             ),
         ),
         (
             b"name,age\na,1\nb,1,2\n",
             snapshot("""\
-<tmp>/t.csv is not a whole CSV table (Error tokenizing data. C error: Expected 2 fields in line 3, saw 3
+<tmp>/t.csv is not a complete CSV table (Error tokenizing data. C error: Expected 2 fields in line 3, saw 3
 ): download it again\
 """),
         ),
@@ -553,7 +553,7 @@ def test_nih_cxr14_needs_the_test_list_or_all_films(tmp_path):
     with pytest.raises(DataMissing) as error:
         read(tmp_path, "nih_cxr14")
     assert plain(error.value, tmp_path) == snapshot(
-        "test_list.txt in <tmp> not found. Open download: https://nihcc.app.box.com/v/ChestXray-NIHCC or Kaggle's nih-chest-xrays/data (images, Data_Entry_2017_v2020.csv and test_list.txt). Or take all films: nih_cxr14:split=all."
+        "test_list.txt in <tmp> not found. Open download: https://nihcc.app.box.com/v/ChestXray-NIHCC or Kaggle's nih-chest-xrays/data (images, Data_Entry_2017_v2020.csv and test_list.txt). Or use all films: nih_cxr14:split=all."
     )
     assert len(read(tmp_path, "nih_cxr14:split=all")) == 7
 
