@@ -10,8 +10,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.api import option
+from bench.data.release_files import Files
 
-from ._files import Files
 from ._release import Release
 from ._tables import FINDINGS, numbers, refuse
 

@@ -11,9 +11,8 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from bench.api import Dataset
+from bench.data.release_files import Files, files_below
 from bench.errors import DataMissing
-
-from ._files import Files, files_below
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from typing import Any
 import pandas as pd
 
 from bench.api import Counts
+from bench.data.release_files import Files
 
 from ._chest import FINDINGS, ChestRelease, labelled
-from ._files import Files
 from ._tables import SEX, coded, known_age, reasons, refuse
 
 

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 from bench.api import Dataset, option
 from bench.data.columns import require_columns, texts
+from bench.data.release_files import read_csv
 from bench.data.sample_table import CONTRACT
 from bench.decode import read_image
 from bench.errors import DataInvalid, DataMissing
-
-from ._files import read_csv
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,9 +20,9 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.api import Counts, option
+from bench.data.release_files import Files
 
 from ._chest import FINDINGS, ChestRelease, labelled
-from ._files import Files
 from ._tables import SEX, coded, joined, numbers, reasons
 
 TABLES = (

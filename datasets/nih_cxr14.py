@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 
 from bench.api import Counts, option
+from bench.data.release_files import Files, read_lines
 from bench.errors import DataInvalid, DataMissing
 
-from ._files import Files, read_lines
 from ._release import Release
 from ._tables import SEX, coded, reasons, years
 

@@ -91,10 +91,10 @@ def near_pairs(hashes: Sequence[str] | pd.Series, most: int = NEAR) -> list[tupl
     found: set[tuple[int, int]] = set()
     for low, high in pairwise(np.linspace(0, 64, most + 2).astype(int)):
         band = (bits >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
-        for rows in pd.Series(band).groupby(band).indices.values():
+        for rows in map(np.asarray, pd.Series(band).groupby(band).indices.values()):
             if 1 < len(rows) <= LARGEST:
                 apart = np.bitwise_count(bits[rows][:, None] ^ bits[rows][None, :])
-                found |= {(int(rows[i]), int(rows[j])) for i, j in np.argwhere(np.triu(apart <= most, k=1))}
+                found |= set(map(tuple, rows[np.argwhere(np.triu(apart <= most, k=1))].tolist()))
     return sorted(found)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.api import Dataset
-from bench.datasets._files import files_below
+from bench.data.release_files import files_below
 from bench.doctor.findings import Finding
 
 IMAGES = (".jpg", ".jpeg", ".png", ".dcm", ".tif", ".tiff")

@@ -18,8 +18,8 @@ from inline_snapshot import snapshot
 from bench import registry, taskfile
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
+from bench.data.release_files import files_below, read_table
 from bench.data.sample_table import sample_table
-from bench.datasets._files import files_below, read_table
 from bench.datasets._tables import years
 from bench.datasets.fitzpatrick17k import Fitzpatrick17k
 from bench.datasets.isic import Isic
