@@ -92,16 +92,12 @@ def _base(name: str) -> Task:
         given = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
-    return _task({"name": file.stem, "says": f"from {file.name}", "crop": "none", "recipe": "small", **given}, file)
-
-
-def _task(given: dict[str, Any], file: Path) -> Task:
-    recipe = given["recipe"]
-    if isinstance(recipe, str):
+    fields = {"name": file.stem, "says": f"from {file.name}", "crop": "none", "recipe": "small", **given}
+    if isinstance(recipe := fields["recipe"], str):
         if recipe not in RECIPES:
             raise UnknownName("recipe", recipe, RECIPES, where=f" in {file}")
-        given["recipe"] = dataclasses.asdict(RECIPES[recipe])
-    task: Task = build(Task, given, str(file))
+        fields["recipe"] = dataclasses.asdict(RECIPES[recipe])
+    task: Task = build(Task, fields, str(file))
     if task.name in TASKS:
         raise UsageError(f"{file}: a task of the suite has the name '{task.name}' already; choose another name")
     if set(task.name) & set(":,=@"):

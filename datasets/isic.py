@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
@@ -49,7 +49,6 @@ OPTIONAL = {
     "tone": ((TONES,), ("image_name", "fitzpatrick")),
 }
 GET_TONES = "It is in data/csv of https://github.com/pbevan1/Detecting-Melanoma-Fairly."
-OTHER_NAMES = {"gender": "sex"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +68,7 @@ class Isic(Release):
         paper=56_863,
         why="one of each of 425 listed pairs is left out; what else the paper left out is unknown",
     )
+    other_names: ClassVar[Mapping[str, str]] = {"gender": "sex"}
     labels = ("melanoma",)
     attributes = ("female", "age", "fst", "dark")
 
@@ -95,7 +95,7 @@ class Isic(Release):
         for key, (names, columns) in {**NEEDED, **OPTIONAL}.items():
             unread = key == "duplicates" and self.duplicates == "keep"
             if not unread and (key in NEEDED or files.find(names) is not None):
-                tables[key] = files.table(names, columns, get_it=self.access, other_names=OTHER_NAMES)
+                tables[key] = files.table(names, columns, get_it=self.access, other_names=self.other_names)
         return tables
 
     def images(self, files: Files, rows: pd.DataFrame, official: Mapping[str, pd.DataFrame]) -> Mapping[str, str]:

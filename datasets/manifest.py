@@ -58,7 +58,12 @@ class Manifest(Dataset):
         except ValueError as error:
             raise DataInvalid(f"{file} is not a CSV table in UTF-8: {error}") from error
         require_columns(rows, named, str(file))
-        _check_names(rows, named, file)
+        for name in CONTRACT:
+            if name in rows.columns and name not in named:
+                raise DataInvalid(
+                    f"{file}: column {name!r} has a name that the suite uses itself: rename it, or declare it with "
+                    "path_column, patient_column or source_column"
+                )
         paths = texts(rows[self.path_column])
         _check_paths(paths, file, self.path_column)
         folder = file.parent / self.images
@@ -79,15 +84,6 @@ class Manifest(Dataset):
     def image(self, root: Path, path: str) -> np.ndarray:
         """Decode one image: uint8 (H, W) or (H, W, 3); 16 bits are scaled to 8."""
         return read_image(root / path)
-
-
-def _check_names(rows: pd.DataFrame, named: list[str], file: Path) -> None:
-    for name in CONTRACT:
-        if name in rows.columns and name not in named:
-            raise DataInvalid(
-                f"{file}: column {name!r} has a name that the suite uses itself: rename it, or say what it is "
-                "with path_column, patient_column or source_column"
-            )
 
 
 def _check_paths(paths: pd.Series, file: Path, column: str) -> None:

@@ -127,11 +127,9 @@ def _ages(name: str, table: pd.DataFrame) -> list[Finding]:
     age = pd.to_numeric(table["age"], errors="coerce")
     impossible = int((table["age_note"] == "AGE_IMPOSSIBLE").sum()) if "age_note" in table else 0
     zero, capped = int((age == 0).sum()), int(age.isin(CAPS).sum())
-    parts = [f"{impossible} ages are impossible (over 120)"] if impossible else []
-    parts += [f"{zero} are 0"] if zero else []
-    level = "warning" if parts else "note"
-    parts += [f"{capped} are at the cap of {CAPS[0]} or {CAPS[1]}"] if capped else []
-    return [Finding("D040", level, name, "; ".join(parts))] if parts else []
+    kinds = {"impossible (over 120)": impossible, "0": zero, f"at the cap of {CAPS[0]} or {CAPS[1]}": capped}
+    text = ", ".join(f"{n} are {kind}" for kind, n in kinds.items() if n)
+    return [Finding("D040", "warning" if impossible or zero else "note", name, f"ages: {text}")] if text else []
 
 
 def _follows(name: str, labels: Mapping[str, pd.Series], sites: pd.Series) -> list[Finding]:

@@ -214,7 +214,7 @@ FAULTS = [
         "1 images occur several times: 1 for several patients, 0 with two labels",
     ),
     (nearly_the_same_film, "D031", "note", "1 pairs of images look alike, 1 of them of different patients"),
-    (old_beyond_reason, "D040", "warning", "1 ages are impossible"),
+    (old_beyond_reason, "D040", "warning", "ages: 1 are impossible"),
     (young_beyond_reason, "D040", "warning", "2 are 0"),
     (no_women_with_it, "D041", "warning", "female=1, pneumothorax=1 has 0 images"),
     (label_by_view, "D044", "warning", "pneumothorax is 1 for 100.0% of the 80 images of source AP"),
