@@ -169,27 +169,29 @@ def test_own_images_need_no_code(own):
         (
             ["run", "--task", "nowhere.toml"],
             3,
-            snapshot("bench: task file nowhere.toml not found. A task is a name of `bench ls tasks` or a TOML file.\n"),
+            snapshot(
+                "bench: task file nowhere.toml not found. Give the name of a task (`bench ls tasks`) or a TOML file.\n"
+            ),
         ),
         (
             ["run", "--task", "ham10000-sex", "--data", "."],
             3,
             snapshot(
-                "bench: folder <tmp>/ham10000 of dataset ham10000 not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images). Then pass --data DIR or set BENCH_DATA to the folder that holds ham10000/.\n"
+                "bench: folder <tmp>/ham10000 of dataset ham10000 not found. Open download, no account: https://doi.org/10.7910/DVN/DBW86T (metadata and two archives of images). Then pass --data DIR or set BENCH_DATA to the folder that contains ham10000/.\n"
             ),
         ),
         (
             ["run", "--task", "cxr-age", "--data", "."],
             3,
             snapshot(
-                "bench: folder <tmp>/mimic_cxr of dataset mimic_cxr not found. Credentialed account, course and two agreements: https://physionet.org/content/mimic-cxr-jpg (files/, mimic-cxr-2.0.0-metadata.csv.gz, mimic-cxr-2.0.0-chexpert.csv.gz) and https://physionet.org/content/mimiciv (hosp/patients.csv.gz), in one folder. Then pass --data DIR or set BENCH_DATA to the folder that holds mimic_cxr/.\n"
+                "bench: folder <tmp>/mimic_cxr of dataset mimic_cxr not found. Credentialed account, course and two agreements: https://physionet.org/content/mimic-cxr-jpg (files/, mimic-cxr-2.0.0-metadata.csv.gz, mimic-cxr-2.0.0-chexpert.csv.gz) and https://physionet.org/content/mimiciv (hosp/patients.csv.gz), in one folder. Then pass --data DIR or set BENCH_DATA to the folder that contains mimic_cxr/.\n"
             ),
         ),
         (
             ["run", "--task", "skin-tone", "--data", "."],
             3,
             snapshot(
-                "bench: folder <tmp>/isic of dataset isic not found. Open download, no account: https://challenge.isic-archive.com/data (training images, ground truth and metadata of 2019 and 2020, and the list of duplicates of 2020). Then pass --data DIR or set BENCH_DATA to the folder that holds isic/.\n"
+                "bench: folder <tmp>/isic of dataset isic not found. Open download, no account: https://challenge.isic-archive.com/data (training images, ground truth and metadata of 2019 and 2020, and the list of duplicates of 2020). Then pass --data DIR or set BENCH_DATA to the folder that contains isic/.\n"
             ),
         ),
         (
@@ -231,7 +233,7 @@ def test_mistakes_in_a_task_file(place):
             'column = "age"',
             'column = "aeg"',
             snapshot(
-                "bench: the table of Phantom: no column 'aeg': did you mean 'age'? it has: uid, path, patient, source, drop, pneumothorax, melanoma, non_melanoma, age, female, fst, dark\n"
+                "bench: the table of Phantom: no column 'aeg': did you mean 'age'? it has: uid, path, patient, source, drop, age, pneumothorax, melanoma, non_melanoma, female, fst, dark\n"
             ),
         ),
         (
@@ -277,7 +279,7 @@ def test_a_corrupt_image_is_named_and_left_out_of_all_cells(own):
     assert before == snapshot("""\
 own  small backbone, 2 folds, 2 methods: 4 cells, 0 done, 2 baselines first
 own  small backbone, 2 folds, 2 methods: 4 cells, 0 done, 2 baselines first
-left out: 1 of 120 images of source cannot be read, all cells are computed without them. <tmp>/films.csv, column 'path':
+left out: 1 of 120 images of source cannot be read; all cells are computed without them. <tmp>/films.csv, column 'path':
   \
 """)
     assert own.ended(done.stdout) == {"done": 4, "cells": 4, "computed": 4, "recomputed": 0}

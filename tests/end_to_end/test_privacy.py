@@ -144,7 +144,7 @@ def test_a_cut_goes_to_another_folder_and_its_results_are_the_same(hospital, pla
     refused = hospital.bench("run", *hospital.words, "--splits", str(own), code=3)
     said = re.sub(r"sha256 [0-9a-f]+", "sha256 <hash>", plain(refused.stderr, hospital.folder, tmp_path))
     assert said == snapshot(
-        "bench: <tmp>/own.csv: its 72 rows are not those that were written (n 72, sha256 <hash>...): take the file as it was written. For a cut of your own take sha256 out of the first line.\n"
+        "bench: <tmp>/own.csv: its 72 rows have changed since it was written (n 72, sha256 <hash>...): use the original file. For a cut of your own, remove sha256 from the first line.\n"
     )
     own.write_text(header.partition(', "n"')[0] + "}\n" + turned)
     stale = hospital.bench("run", *hospital.words, "--methods", "swift", "--splits", str(own), "--dry-run")
