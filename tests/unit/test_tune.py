@@ -67,7 +67,7 @@ def test_too_few_patients_to_hold_some_out():
     with pytest.raises(DataInvalid) as error:
         held_out(table[table["patient"].isin(["p0", "p1", "p2", "p3"])], (0, "t", 1))
     assert str(error.value) == snapshot(
-        "the validation part has 4 patients (or lesions) and 5 are needed to hold a fifth of them out: take fewer folds"
+        "the validation part has 4 patients (or lesions), but 5 are needed for a holdout of a fifth: take fewer folds"
     )
 
 
