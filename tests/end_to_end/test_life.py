@@ -141,7 +141,9 @@ def test_interrupted_once_it_finishes_the_running_cells_and_the_next_run_the_res
     os.kill(run.pid, signal.SIGINT)
     _, said = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert lines_with(place.told(said), "Ctrl-C") == snapshot(["finishing the running cells; Ctrl-C again stops them"])
+    assert lines_with(place.told(said), "Ctrl-C") == snapshot(
+        ["waiting for the running cells; press Ctrl-C again to stop them"]
+    )
     assert list(begun(place).values()) == [(1, 1)]
     assert hidden(place) == []
     assert place.ended(place.bench(*RUN).stdout) == {"done": 3, "cells": 3, "computed": 2, "recomputed": 0}

@@ -142,7 +142,7 @@ def test_a_cut_goes_to_another_folder_and_its_results_are_the_same(hospital, pla
     turned = cut.assign(fold=1 - cut["fold"])[["uid", "fold"]].to_csv(index=False)
     own.write_text(header + "\n" + turned)
     refused = hospital.bench("run", *hospital.words, "--splits", str(own), code=3)
-    said = re.sub(r"sha256 [0-9a-f]+", "sha256 <hash>", plain(refused.stderr, hospital.folder, tmp_path))
+    said = re.sub(r"sha256 [0-9a-f]{12}", "sha256 <hash>", plain(refused.stderr, hospital.folder, tmp_path))
     assert said == snapshot(
         "bench: <tmp>/own.csv: its 72 rows have changed since it was written (n 72, sha256 <hash>...): use the original file. For a cut of your own, remove sha256 from the first line.\n"
     )
