@@ -151,7 +151,7 @@ def test_a_cut_goes_to_another_folder_and_its_results_are_the_same(hospital, pla
     assert [line.split()[0] for line in stale.stdout.splitlines()] == ["stale"] * 4
     missing = hospital.bench("report", *hospital.words, "--splits", "no.csv", code=3)
     assert hospital.told(missing.stderr) == snapshot(
-        "bench: splits <tmp>/no.csv not found. `bench run` writes them to splits/ in its results.\n"
+        "bench: splits <tmp>/no.csv not found. Every run writes them to splits/ in its results folder.\n"
     )
 
 
