@@ -143,11 +143,11 @@ def _choose_pair(data: TaskData, baseline: Net, open_val: Callable[[], ImageSpli
 def _for_methods(splits: Splits, data: TaskData) -> Splits:
     """Return the splits that a method may read, whatever it declares: there is no way to a test set.
 
-    With a pair of several groups, the groups of `train` and `val` are coded as in the external set: 1 for the worst.
+    Two groups without an order are coded in `train` and `val` as in the external set: 1 for the worst.
     """
     fitting = {name: splits[name] for name in ("train", "val", "external")}
     pair = data.pair
-    if pair is None or len(data.task.attribute.names) == 2:
+    if pair is None or len(data.task.attribute.names) > 2:
         return fitting
 
     def recoded(name: str) -> ImageSplit:
