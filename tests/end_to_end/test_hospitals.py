@@ -51,7 +51,7 @@ def test_chest_films_run_from_files_to_report(place):
     ("task", "names", "column"),
     [
         pytest.param("cxr-age", CHEST_TREES, "age", id="cxr-age", marks=pytest.mark.long),
-        pytest.param("skin-tone", SKIN_TREES, "dark", id="skin-tone"),
+        pytest.param("skin-tone", SKIN_TREES, "dark", id="skin-tone", marks=pytest.mark.long),
     ],
 )
 def test_all_methods_run_from_files_to_report(place, task, names, column):

@@ -100,5 +100,6 @@ def test_without_correlation_or_cue_there_is_no_gap(studies, name):
     assert studies(name, "baseline").loc["baseline", "eodds"] <= 0.05
 
 
+@pytest.mark.long
 def test_without_core_nothing_but_the_attribute_can_be_read(studies):
     assert 0.45 <= studies("phantom-cxr-age-no-core", "baseline").loc["baseline", "within"] <= 0.55
