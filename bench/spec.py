@@ -7,6 +7,7 @@ chooses for each fold. Only this module parses specs.
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from typing import Any
 from bench.errors import UnknownName, UsageError
 
 TUNED = "@tuned"
+_PIECES = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])+|"')
+"""The options of a spec: a comma in quotes separates nothing."""
 _FILE = re.compile(r"(.*?\.toml)(?::(.*))?")
 _OPTION_FIRST = re.compile(r"[^:]*:\s*[\w-]+\s*=")
 """A spec whose options start at its first colon. A path may contain colons too."""
@@ -32,7 +35,7 @@ class Spec:
 
     def __str__(self) -> str:
         """Return the spec as text, the inverse of `parse`."""
-        options = ",".join(f"{key}={value}" for key, value in self.options.items())
+        options = ",".join(f"{key}={_quoted(value)}" for key, value in self.options.items())
         return f"{self.name}{':' if options else ''}{options}{TUNED if self.tuned else ''}"
 
     def allowed(self, keys: Collection[str], kind: str = "parameter") -> dict[str, str]:
@@ -59,15 +62,28 @@ def parse(text: str, kind: str = "parameter") -> Spec:
     """
     name, given = _cut(text)
     options: dict[str, str] = {}
-    for piece in filter(None, given.split(",")):
+    for piece in filter(None, _PIECES.findall(given)):
         key, equals, value = piece.partition("=")
         key = key.strip().replace("-", "_")
         if not equals:
             raise UsageError(f"'{piece}' in '{name}:{given}': write {kind}=value")
         if key in options:
             raise UsageError(f"'{name}:{given}' gives {key} twice")
-        options[key] = value.strip()
+        options[key] = _unquoted(value.strip())
     return Spec(name, MappingProxyType(options), text.endswith(TUNED))
+
+
+def _quoted(value: str) -> str:
+    """Return a value as specs hold it: in quotes where a comma, say, would end it."""
+    plain = value == value.strip() and not set(value) & set(',"@')
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return json.loads(value) if value.startswith('"') else value
+    except ValueError:
+        raise UsageError(f'{value}: a text in quotes expected, as in csv="Data, 2024/films.csv"') from None
 
 
 @cache

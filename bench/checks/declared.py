@@ -14,7 +14,7 @@ from bench.checks.setting_checks import choices, completed, other_values, settin
 from bench.checks.subject import RECIPE, SPLITS, Broken, NotApplicable, Subject
 from bench.errors import BenchError, UsageError
 from bench.options import conditions
-from bench.spec import describe
+from bench.spec import describe, split_specs
 
 PARTS = ("extractor", "statistics", "head")
 
@@ -49,7 +49,7 @@ def check_spec(subject: Subject) -> None:
     """A spec names the parameters that differ from the defaults, and the method can be built from it again."""
     for method in settings(subject.method):
         spec = describe(subject.name, method)
-        if registry.METHODS.build(spec, subject.plugins) != method:
+        if split_specs(spec) != [spec] or registry.METHODS.build(spec, subject.plugins) != method:
             raise Broken(f"{spec} reads back as another setting: use values that a command line can express")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -13,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import Recipe, Run, Split
-from bench.errors import NonFinite
+from bench.errors import NonFinite, UsageError
 from bench.learn.chunks import in_chunks, run_in_chunks
 from bench.learn.device import random_state, set_random_state, trained_logits
 from bench.learn.frozen_features import FrozenFeatures
 from bench.learn.losses import Loss, defined_terms
 
 Part = Literal["features", "head"]
+TOO_SMALL = re.compile(r"more than 1 value per channel|[Kk]ernel size|[Oo]utput size|too small")
+"""What torch says of sizes that a layer cannot take."""
 
 
 class Stateful(Protocol):
@@ -105,6 +109,7 @@ def finetune(
     A step is skipped if its loss is undefined on the batch. `how` has the options that few methods need.
 
     Raises:
+        UsageError: before the first step, if the images or the last batch are too small for the network.
         NonFinite: if a parameter or buffer is NaN or infinite after an epoch.
     """
     how, data = how or Training(), run.split(split)
@@ -159,6 +164,30 @@ def _prepare(net: nn.Module, names: Mapping[str, nn.Parameter], train: Sequence[
         net.get_submodule("head").eval()
 
 
+def _check_sizes(net: nn.Module, shape: Sequence[int], data: Split, batch: int, stage: str) -> None:
+    """Raise UsageError where the network cannot be trained on images of this shape, or on the last batch."""
+    n, shapes = len(data), deepcopy(net).to("meta")  # on the meta device a pass works out sizes alone
+    for module in shapes.modules():  # hooks count the images of real passes
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    for size in sorted({min(n, batch), n % batch or batch}, reverse=True):
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                shapes(torch.zeros(size, *shape, device="meta"))
+        except (RuntimeError, ValueError) as error:
+            if not TOO_SMALL.search(str(error)):
+                continue  # what does not work without values will be seen on the images
+            if size > 1:
+                what = f"images of {shape[1]} x {shape[2]} pixels are too small for this network: raise image_size"
+            else:
+                other = next((f": set batch={more}, say" for more in range(batch + 1, n + 2) if n % more != 1), "")
+                what = (
+                    f"the last batch of the {n} images of {data.name!r} holds one image, on which BatchNorm cannot be "
+                    f"trained{other}"
+                )
+            raise UsageError(f"{stage}: {what} ({error})") from None
+
+
 @dataclass
 class _Passes:
     """The forward and backward pass of a batch, with cached features or in chunks that fit in memory."""
@@ -172,6 +201,7 @@ class _Passes:
     still: bool
     """Whether the extractor does not change, so that its passes need no gradient."""
     frozen: FrozenFeatures | None = None
+    checked: bool = False
 
     def pull_back(self, index: Tensor, augmentation: Tensor) -> tuple[Tensor, Tensor | None]:
         """Set the gradients of one batch; return its logits (B,) and its loss, None if the loss is undefined."""
@@ -179,7 +209,11 @@ class _Passes:
         if self.frozen is not None:
             z = self.net.get_submodule("head")(self.frozen(index, augmentation)).squeeze(1)
             return self._backward(z, y, a)
-        live = partial(self._live, self.data.images(index, augmentation), y, a)
+        x = self.data.images(index, augmentation)
+        if not self.checked:  # before the first step: the last batch of an epoch comes after hours
+            _check_sizes(self.net, x.shape[1:], self.data, self.run.recipe.batch, self.stage)
+            self.checked = True
+        live = partial(self._live, x, y, a)
         return run_in_chunks(self.net, len(index), live, what=self.stage, log=self.run.log)
 
     def _live(self, x: Tensor, y: Tensor, a: Tensor, size: int) -> tuple[Tensor, Tensor | None]:

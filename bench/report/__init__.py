@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.files import not_written, replacing
+from bench.files import not_written, write_file
 from bench.report import artefacts, page
 from bench.report.artefacts import ABLATION, Artefact
 from bench.report.numbers.ablations import untuned
 from bench.report.numbers.aggregate import collect
 from bench.report.numbers.task_info import TaskInfo
 from bench.report.render.document import named
+from bench.report.render.text import unset
 from bench.report.tables.published_tables import NAME as PUBLISHED
 from bench.report.task_results import TaskResults
 
@@ -58,8 +60,9 @@ def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
             if old.name not in contents:
                 old.unlink()
         for name, data in contents.items():
-            with replacing(folder / name) as temporary:
-                temporary.write_bytes(data)
+            write_file(folder / name, data)
+            if name.endswith(".tex") and (signs := unset(data.decode())):
+                print(f"warning: {name}: pdflatex does not set {signs}: use xelatex or lualatex", file=sys.stderr)
     except OSError as error:
         raise not_written(folder, error.errno) from error
     return [folder / name for name in contents]

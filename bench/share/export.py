@@ -36,7 +36,7 @@ from bench.report.task_results import TaskResults, read
 from bench.run.history import remembered
 from bench.settings import Settings, command, elsewhere
 from bench.share.archive import pack
-from bench.share.privacy import leaving, leaving_failures, unless_few
+from bench.share.privacy import leaving, leaving_failures, leaving_task, unless_few
 from bench.share.read_export import INTERVALS, TASK, Received, intervals, variant_folder
 from bench.share.task_toml import to_toml
 from bench.spec import name_of
@@ -73,7 +73,7 @@ def contents(results: TaskResults, *, predictions: bool = False) -> tuple[dict[s
     """Return the facts in the manifest of an export, and its files by name."""
     settings, task, info = results.settings, results.task, results.info
     cells, failures = leaving(results.cells, info), leaving_failures(results.failures)
-    files: dict[str, bytes | Path] = {TASK: to_toml(task).encode(), **_records("cells", cells, failures)}
+    files: dict[str, bytes | Path] = {TASK: to_toml(leaving_task(task)).encode(), **_records("cells", cells, failures)}
     changed = variants(results)
     for place, one in changed.items():
         left = leaving(one.cells, one.info, beside=results.cells)

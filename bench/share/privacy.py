@@ -8,7 +8,10 @@ with few images of a group and class, counts and metrics are suppressed as in a 
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -16,17 +19,21 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec.structs import replace
 
+from bench.api import Rows, Task
 from bench.cells.record import Facts, Failure, Images, Numbers, Record, SetScores, convert
 from bench.report.figures.sweeps import RESET
 from bench.report.numbers.aggregate import IN_DOMAIN
 from bench.report.numbers.suppression import suppressed
 from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
+from bench.spec import Spec, parse
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 LOGGED = ("given_baseline", RESET)
 """Exported entries of the log: whether the baseline is a checkpoint of the site, and the share that Figure 6 marks."""
+PATHS = ("csv", "images", "prefix")
+"""Options of a table of one's own that may name a folder or a study."""
 _PATH = re.compile(r"(?<![\w./])~?/(?:[^\s/'\",:=][^/'\",:=\n]*/)*(?=[^\s/'\",:=])")
 """An absolute path without its last part; names of folders may contain spaces."""
 
@@ -59,6 +66,30 @@ def permitted(value: T, *, counted: bool = True) -> T:
     allowed = ("always", "counted") if counted else ("always",)
     names = [name for name, leaves in _leaves(type(value)).items() if leaves in allowed]
     return type(value)(**{name: permitted(getattr(value, name), counted=counted) for name in names})
+
+
+def leaving_task(task: Task) -> Task:
+    """Return a task without what may name a patient or a folder.
+
+    Of a table of one's own, the paths are left out, and the values of `where` are replaced by their number and a
+    fingerprint, which tells equal lists of one export apart from others and nothing else: its salt is thrown away.
+    """
+    salt = secrets.token_bytes(16)
+
+    def leaving(rows: Rows) -> Rows:
+        spec = parse(rows.dataset)
+        if spec.name != "manifest":
+            return rows
+        where = {
+            column: (f"{len(values)} values, {hashlib.sha256(salt + repr(sorted(values)).encode()).hexdigest()[:12]}",)
+            for column, values in rows.where.items()
+        }
+        options = {key: value for key, value in spec.options.items() if key not in PATHS}
+        return dataclasses.replace(rows, dataset=str(Spec(spec.name, options)), where=where)
+
+    return dataclasses.replace(
+        task, source=leaving(task.source), ood={name: leaving(rows) for name, rows in task.ood.items()}
+    )
 
 
 @cache

@@ -87,7 +87,7 @@ MUTANTS = {
     ),
     "comma_in_choice": Mutant(
         "check_spec",
-        "terms=prediction,bias",
+        'terms="prediction,bias"',
         {
             _BETA: '    terms: Literal["prediction", "prediction,bias"] = option("prediction", "What is minimised.")\n',
             _LOSS: 'learn.blend(1.0 if self.terms == "prediction" else 0.5)',

@@ -13,8 +13,9 @@ import time
 import pytest
 from inline_snapshot import snapshot
 
+from bench.errors import UsageError
 from bench.run.launchers import Work
-from bench.run.launchers.local import visible_gpus
+from bench.run.launchers.local import Local, visible_gpus
 from bench.run.launchers.slurm import submit
 from bench.run.run_task import at_a_time, prepare
 from bench.settings import Settings
@@ -174,7 +175,21 @@ def test_visible_gpus_are_those_of_the_environment_or_of_nvidia_smi(tmp_path, mo
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 4,GPU-c")
     assert visible_gpus() == ("3", "4", "GPU-c")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    # CUDA stops at the first entry that names no GPU.
+    for given, seen in (("0,-1,1", "0"), ("1,NoDevFiles", "1"), ("MIG-1/2,GPU-a", "MIG-1/2 GPU-a"), ("2,2", "2")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        assert visible_gpus() == tuple(seen.split())
+    for given in ("-1", "NoDevFiles", ""):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+        with pytest.raises(UsageError, match="no GPU is visible"):
+            visible_gpus()
+    asked = Settings(task="t", gpus=("0", "5"))
+    for given, known in (("0,1", "0, 1"), ("", "none"), (None, "0, 1")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given) if given is not None else monkeypatch.delenv(
+            "CUDA_VISIBLE_DEVICES"
+        )
+        with pytest.raises(UsageError, match=rf"--gpus .*5: not visible here .*; visible: {known}$"):
+            Local().accept(asked)
     assert visible_gpus() == ("0", "1")
 
 

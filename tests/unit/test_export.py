@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tomllib
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from inline_snapshot import snapshot
 from pandas.testing import assert_frame_equal
 
 from bench import taskfile
+from bench.api import Task
 from bench.cells.identity import SCHEMA, slug
 from bench.cells.record import Counted, Leaves, Record, decode
 from bench.errors import BenchError, DataInvalid, DataMissing, UsageError
@@ -25,9 +27,10 @@ from bench.report.task_results import TaskResults
 from bench.share import archive
 from bench.share.archive import MANIFEST, pack, unpack
 from bench.share.export import commands, contents
-from bench.share.privacy import leaving, leaving_failures, pathless, permitted
+from bench.share.privacy import leaving, leaving_failures, leaving_task, pathless, permitted
 from bench.share.read_export import opened
 from bench.share.task_toml import differences, from_toml, to_toml
+from bench.taskfile import build
 from bench.tasks import TASKS
 from tests.factory import GONE, changed, failure, scores
 from tests.prose import plain
@@ -168,6 +171,23 @@ def test_half_an_archive_or_none_is_said_to_be_no_whole_export(tmp_path, size):
 def test_the_definition_of_a_task_comes_back_from_toml(task):
     assert from_toml(to_toml(task), "here") == task
     assert differences(from_toml(to_toml(task), "here"), task) == {}
+
+
+def test_no_name_of_a_patient_or_folder_leaves_with_a_task():
+    rows = {
+        "dataset": 'manifest:csv="Doe, Jane/films.csv",images=../Doe_Jane,prefix=Doe_Jane,path_column=file',
+        "where": {"patient": ("Doe_Jane", "007"), "file": ("Doe_Jane.png",)},
+    }
+    task = build(Task, {**tomllib.loads(to_toml(TASK)), "source": rows, "ood": {"b": rows}}, "here")
+    text = to_toml(leaving_task(task))
+    assert "Doe" not in text
+    assert "007" not in text
+    left = from_toml(text, "here")
+    assert left.source == left.ood["b"], "equal lists stay equal"
+    assert left.source.dataset == "manifest:path_column=file"
+    assert [value[0].partition(",")[0] for value in left.source.where.values()] == ["2 values", "1 values"]
+    assert leaving_task(task).source.where != leaving_task(task).source.where, "the salt is not kept"
+    assert leaving_task(TASK) == TASK, "a release keeps its official names"
 
 
 def test_a_definition_of_a_later_version_is_refused_by_its_key():

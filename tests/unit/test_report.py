@@ -385,7 +385,7 @@ def test_escapes() -> None:
     assert text.tex("50 % of a_b & c#1 {x} $y ~^\\") == (
         r"50 \% of a\_b \& c\#1 \{x\} \$y \textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
-    assert text.tex("a ± b → é\n<c>") == r"a $\pm$ b ? é $<$c$>$"
+    assert text.tex("a ± b → é\n<c>") == r"a $\pm$ b $\rightarrow$ \'{e} $<$c$>$"
     assert text.md_prose("a_b: `bench run --x_y` it, 3 ` and 4") == r"a\_b: `bench run --x_y` it, 3 \` and 4"
     assert text.tex_prose("a_b: `bench run x_y` it") == r"a\_b: \texttt{bench run x\_y} it"
     assert text.md("a|b *c* <d> _e_ & $f$") == r"a\|b \*c\* &lt;d&gt; \_e\_ &amp; \$f\$"

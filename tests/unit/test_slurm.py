@@ -101,8 +101,50 @@ def test_more_time_ends_at_the_cap_of_the_profile_and_never_below_its_time(tmp_p
     with pytest.raises(UsageError) as error:
         profile(str(file))
     assert plain(error.value, tmp_path) == snapshot(
-        "longest_time = '2 days' in <tmp>/mine.toml: a whole number of minutes, 1 or more, expected"
+        "longest_time in <tmp>/mine.toml: '2 days': minutes, or a time as SLURM writes it, such as 90, 1:30:00 or 1-12:00:00"
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"),
+    [
+        ("90", 90),
+        ("'90'", 90),
+        ("'30:00'", 30),
+        ("'0:30'", 1),
+        ("'1:30:00'", 90),
+        ("'1-12'", 2160),
+        ("'1-12:30'", 2190),
+        ("'1-12:00:00'", 2160),
+    ],
+)
+def test_times_are_read_as_slurm_reads_them(tmp_path, written, minutes):
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[method]\ntime = {written}\n")
+    assert profile(str(file)).minutes_after("method", 0) == minutes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "time = 0",
+            "time = -5",
+            "time = nan",
+            "time = [3]",
+            "time = 'x'",
+            "time = true",
+            "time = '1:2:3:4'",
+            "nodes = 0",
+        ),
+        *("array_parallelism = 'x'", "nodes = true"),
+    ],
+)
+def test_numbers_of_a_profile_that_cannot_be_are_refused(tmp_path, line):
+    file = tmp_path / "mine.toml"
+    file.write_text(f"[method]\n{line}\n")
+    with pytest.raises(UsageError, match=line.partition(" ")[0]):
+        profile(str(file))
 
 
 def test_the_shipped_profiles_are_valid_and_become_scripts(tmp_path):

@@ -1,5 +1,6 @@
 """The training loop: equivalences that hold bit for bit, what stays frozen, how a mask acts."""
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -9,8 +10,10 @@ import torch
 
 from bench import learn
 from bench.checks.subject import RECIPE, random_net, random_run, random_split
-from bench.errors import NonFinite
+from bench.errors import NonFinite, UsageError
+from bench.learn.network import build_net
 from bench.learn.predict import BATCH, predict
+from bench.learn.train import _check_sizes
 from bench.methods.bmft import BMFT
 from bench.methods.fullft_fdr import FullFTFDR
 from bench.methods.fullft_reg import FullFTReg
@@ -203,6 +206,43 @@ def test_a_diverging_model_is_named():
     run = run_for()
     with pytest.raises(NonFinite, match=r"features\.|head\."):
         learn.finetune(run, run.model, loss=learn.blend(0.5), split="external", epochs=3, lr=1e30)
+
+
+class Films:
+    """A split of so many films."""
+
+    name = "train"
+
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+
+@pytest.mark.parametrize(
+    ("backbone", "n", "side", "says"),
+    [
+        (
+            "small",
+            65,
+            16,
+            "pre-training: the last batch of the 65 images of 'train' holds one image, .*: set batch=65, say",
+        ),
+        ("small", 1, 16, "the last batch of the 1 images of 'train' holds one image"),
+        ("small", 64, 16, None),
+        ("small", 66, 16, None),
+        ("small", 65, 32, None),  # a map of 2 x 2 has a variance
+        ("densenet121", 64, 16, "images of 16 x 16 pixels are too small for this network: raise image_size"),
+        ("resnet18", 64, 16, None),
+    ],
+)
+def test_sizes_that_the_network_cannot_train_on_are_said_before_the_first_step(backbone, n, side, says):
+    net = build_net(backbone).train()
+    before = copy.deepcopy(net.state_dict())
+    with pytest.raises(UsageError, match=says) if says else contextlib.nullcontext():
+        _check_sizes(net, (3, side, side), Films(n), 64, "pre-training")
+    assert same(before, net.state_dict())
 
 
 def test_the_two_steps_of_swift_and_bmft_leave_the_other_part_alone():

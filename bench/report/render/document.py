@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from bench.report.render import table as writers
 from bench.report.render.table import Table
-from bench.report.render.text import html, html_prose, md, md_prose, slug, tex, tex_prose
+from bench.report.render.text import html, html_prose, md, md_prose, slug, tex, tex_prose, unset
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,15 @@ def environment(*folders: Path) -> Environment:
 
 
 def latex(blocks: Iterable[Float | str]) -> str:
-    """Return floats and paragraphs to \\input into a document that loads booktabs and nothing else."""
+    """Return floats and paragraphs to \\input into a document that loads booktabs and nothing else.
+
+    Where pdflatex does not set a character, the first lines name it and what does.
+    """
     parts = [_float(block) if isinstance(block, Float) else tex_prose(block) for block in blocks]
-    return "\n\n".join(["% \\usepackage{booktabs}", *parts]) + "\n"
+    head = ["% \\usepackage{booktabs}"]
+    if signs := unset("".join(parts)):
+        head.append(f"% xelatex or lualatex with a font that has them: pdflatex does not set {' '.join(signs)}")
+    return "\n\n".join(["\n".join(head), *parts]) + "\n"
 
 
 def _float(item: Float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from math import isfinite
 
@@ -14,14 +15,49 @@ _TEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"<": "$<$", ">": "$>$", "|": "$|$", '"': "''", "±": r"$\pm$", "−": "$-$"},
-    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--", "’": "'"},
-    **{"†": r"$^\dagger$", "‡": r"$^\ddagger$", "§": r"$^\S$"},
+    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$", "–": "--", "—": "---"},
+    **{"’": "'", "‘": "`", "“": "``", "”": "''", "…": r"\ldots{}", "\u00a0": "~"},
+    **{"†": r"$^\dagger$", "‡": r"$^\ddagger$", "§": r"$^\S$", "°": r"$^\circ$", "²": "$^2$", "³": "$^3$"},
+    **{"≥": r"$\geq$", "≤": r"$\leq$", "≠": r"$\neq$", "≈": r"$\approx$", "×": r"$\times$", "·": r"$\cdot$"},
+    **{"∞": r"$\infty$", "√": r"$\surd$", "½": r"$\frac12$", "µ": r"$\mu$", "ß": r"\ss{}", "ı": r"\i{}"},
+    **{"æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}"},
+    **{"å": r"\aa{}", "Å": r"\AA{}", "ł": r"\l{}", "Ł": r"\L{}", "¿": "?`", "¡": "!`", "£": r"\pounds{}"},
 }
+_ACCENTS = {
+    **dict(zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030c", "`'^~=u.\"v", strict=True)),
+    **dict(zip("\u030a\u030b\u0323\u0327\u0331", "rHdcb", strict=True)),
+}
+"""Combining accents and the commands of LaTeX that set them."""
+_CAPITALS = ("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega")
 
 
 def tex(text: object) -> str:
-    """Escape text for plain pdflatex; letters outside Latin-1 become question marks, control characters spaces."""
-    return "".join(_TEX.get(sign, sign if sign.isascii() or _known(sign) else "?") for sign in _one_line(text))
+    """Escape text for plain pdflatex.
+
+    Signs, accented Latin letters and Greek become commands. Other letters stay as they are; `unset` finds them.
+    """
+    return "".join(_tex_of(sign) for sign in unicodedata.normalize("NFC", _one_line(text)))
+
+
+def unset(latex: str) -> str:
+    """Return the characters of a text for LaTeX that pdflatex does not set, each once."""
+    return "".join(dict.fromkeys(sign for sign in latex if not sign.isascii()))
+
+
+def _tex_of(sign: str) -> str:
+    if sign in _TEX or sign.isascii():
+        return _TEX.get(sign, sign)
+    base, *accents = unicodedata.normalize("NFD", sign)
+    if accents and base.isascii() and all(accent in _ACCENTS for accent in accents):
+        base = {"i": r"\i", "j": r"\j"}.get(base, base)
+        for accent in accents:
+            base = f"\\{_ACCENTS[accent]}{{{base}}}"
+        return base
+    kind, _, name = unicodedata.name(sign, "").partition(" LETTER ")
+    name = name.removeprefix("FINAL ").lower().replace("lamda", "lambda")
+    if kind == "GREEK SMALL" and name.isalpha() and name != "omicron":
+        return f"$\\{name}$"
+    return f"$\\{name.capitalize()}$" if kind == "GREEK CAPITAL" and name.capitalize() in _CAPITALS else sign
 
 
 def md(text: object) -> str:
@@ -82,7 +118,3 @@ def _spans(text: object) -> list[tuple[str, bool]]:
 
 def _one_line(text: object) -> str:
     return re.sub(r"[\x00-\x1f\x7f]+", " ", str(text))
-
-
-def _known(sign: str) -> bool:
-    return sign.isalpha() and "À" <= sign <= "ÿ" and sign not in "ÐðÞþ"

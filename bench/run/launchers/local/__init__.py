@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from bench.errors import UsageError
@@ -26,7 +27,14 @@ class Local(Launcher):
     """Worker processes on this machine, on its cores or GPUs."""
 
     def accept(self, asked: Settings) -> Settings:
-        """Use all visible GPUs if `--per-gpu` is given without `--gpus`."""
+        """Use all visible GPUs if `--per-gpu` is given without `--gpus`; refuse GPUs that this process does not see."""
+        if asked.gpus:
+            found, where = _visible()
+            known = found or "CUDA_VISIBLE_DEVICES" in os.environ
+            if known and (hidden := [gpu for gpu in asked.gpus if gpu not in found]):
+                raise UsageError(
+                    f"--gpus {','.join(hidden)}: not visible here ({where}); visible: {', '.join(found) or 'none'}"
+                )
         return replace(asked, gpus=visible_gpus()) if asked.per_gpu and not asked.gpus else asked
 
     def submit(self, work: Work, hear: Callable[[Event], None]) -> None:
@@ -44,23 +52,32 @@ class Local(Launcher):
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """Return the names of the GPUs: those in CUDA_VISIBLE_DEVICES, else all that `nvidia-smi` lists.
+    """Return the names of the visible GPUs.
 
     Raises:
         UsageError: there are none.
     """
-    given, where = os.environ.get("CUDA_VISIBLE_DEVICES"), "nvidia-smi lists none"
-    if given is not None:
-        found = tuple(name.strip() for name in given.split(",") if name.strip() not in ("", "-1"))
-        where = f"CUDA_VISIBLE_DEVICES is '{given}'"
-    else:
-        found = ()
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
-            found = tuple(re.findall(r"^GPU (\d+):", told.stdout, re.MULTILINE))
+    found, where = _visible()
     if not found:
         raise UsageError(
             f"--per-gpu: no GPU is visible ({where}): name GPUs with --gpus 0,1, or omit --per-gpu; without a GPU, "
             "--jobs sets the number of cells at a time"
         )
     return found
+
+
+def _visible() -> tuple[tuple[str, ...], str]:
+    """Return the names in CUDA_VISIBLE_DEVICES, else those that `nvidia-smi` lists, and which of the two it was.
+
+    As CUDA does, it reads indices and names of GPUs and of their parts (MIG) up to the first entry that is neither.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        entries = [entry.strip() for entry in given.split(",")]
+        found = takewhile(lambda entry: re.fullmatch(r"\d+|(GPU|MIG)-\S+", entry), entries)
+        return tuple(dict.fromkeys(found)), f"CUDA_VISIBLE_DEVICES is '{given}'"
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
+        if found := tuple(re.findall(r"^GPU (\d+):", told.stdout, re.MULTILINE)):
+            return found, "by nvidia-smi"
+    return (), "nvidia-smi lists none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ PARTS: tuple[Part, ...] = get_args(Part)
 CAP = "longest_time"
 OURS = ("command", "folder", "job_name", "dependency", "map_count", "num_gpus", "comment")
 """Parameters of submitit that the suite sets, or that submitit has deprecated."""
+COUNTS = ("array_parallelism", "nodes", "cpus_per_task", "ntasks_per_node")
+"""Keys that are whole numbers from 1."""
 DEFAULTS = {"time": 60, "array_parallelism": 16}
 """Minutes of a job, and tasks of an array that run at the same time, unless the profile sets them."""
 LONGER, LONGEST = 1.5, 4.0
@@ -51,7 +54,7 @@ def profile(name: str) -> Profile:
     Raises:
         UnknownName: no such profile, or a key that submitit does not have.
         DataMissing: no file at that path.
-        UsageError: the file is not TOML, or its `longest_time` is not a number of minutes.
+        UsageError: the file is not TOML, or a time, number of nodes or of array tasks in it cannot be.
     """
     file = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not file.is_file():
@@ -64,16 +67,37 @@ def profile(name: str) -> Profile:
         keys = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
-    longest = keys.pop(CAP, None)
-    if longest is not None and (type(longest) is not int or longest < 1):
-        raise UsageError(f"{CAP} = {longest!r} in {file}: a whole number of minutes, 1 or more, expected")
+    longest = minutes_of(keys.pop(CAP), f"{CAP} in {file}") if CAP in keys else None
     for part, of_part in keys.items():
         if part not in PARTS or not isinstance(of_part, dict):
             raise UnknownName("table", part, (*PARTS, CAP), where=f" in {file}")
         for key in of_part:
             if key not in valid_keys():
                 raise UnknownName("key", key, valid_keys(), where=f" in [{part}] of {file}")
+            if key in COUNTS and (type(of_part[key]) is not int or of_part[key] < 1):
+                raise UsageError(f"{key} = {of_part[key]!r} in [{part}] of {file}: a whole number, 1 or more, expected")
+        if "time" in of_part:
+            of_part["time"] = minutes_of(of_part["time"], f"time in [{part}] of {file}")
     return Profile(file.stem, {part: {**DEFAULTS, **keys.get(part, {})} for part in PARTS}, longest)
+
+
+def minutes_of(value: object, where: str) -> int:
+    """Return a time limit in minutes, rounded up, as SLURM reads it: `90`, `30:00`, `1:30:00`, `1-12`, `1-12:00:00`.
+
+    Raises:
+        UsageError: anything else, or no time at all.
+    """
+    text = str(value) if type(value) in (int, str) else ""
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d\d))?(?::(\d\d))?", text.strip())
+    if match:
+        days, *parts = match.groups()
+        given = [int(part) for part in parts if part is not None]
+        # Without days the numbers end with seconds (one alone is minutes); after days they begin with hours.
+        units = (3600, 60, 1) if days or len(given) == 3 else (60, 1)
+        seconds = int(days or 0) * 86400 + sum(n * unit for n, unit in zip(given, units, strict=False))
+        if seconds > 0:
+            return -(-seconds // 60)
+    raise UsageError(f"{where}: {value!r}: minutes, or a time as SLURM writes it, such as 90, 1:30:00 or 1-12:00:00")
 
 
 def profiles() -> list[str]:
