@@ -24,7 +24,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
-from bench.errors import DataMissing, UsageError
+from bench.errors import DataMissing, UnknownName, UsageError
 from bench.options import check_options
 from bench.options import option as option  # plugins find it here
 
@@ -291,10 +291,25 @@ class Dataset(Plugin, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The rows of a dataset (`name` or `name:parameter=value`) whose columns have one of the values in `where`."""
+    """The rows of a dataset (`name` or `name:parameter=value`) whose columns have one of the values in `where`.
+
+    Raises:
+        UsageError: a share outside of 0..1, or beside `where`, or of a test set that is out of distribution.
+    """
 
     dataset: str
     where: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    kind: Literal["out", "in"] = "out"
+    """Of a test set: out of the distribution that was trained on, such as another hospital, or in it."""
+    share: float | None = None
+    """Of a test set in distribution: the share of the source's patients that is held out for it."""
+
+    def __post_init__(self) -> None:
+        if self.share is not None and (not 0 < self.share < 1 or self.kind == "out" or self.where):
+            raise UsageError(
+                f"share={self.share}: between 0 and 1 allowed, for a set [tests.NAME] without `where`; it is a share "
+                "of the patients of the source"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,22 +317,38 @@ class Coding:
     """How a column is coded as 0, 1 or missing, and the names of 0 and 1.
 
     Without `one`, `zero` and `above` the column already contains 0 and 1. The values in `one` become 1 and those in
-    `zero` become 0; if one of the two is empty, it stands for all other known values. With `above`, larger numbers
-    become 1.
+    `zero` become 0; a value in neither list is not known. With `above`, larger numbers become 1.
 
     Raises:
-        UsageError: if two codings are combined, or the number of names differs from the number of groups.
+        UsageError: if two codings are combined, a value is in two lists, or the number of names differs from the number
+            of groups.
     """
 
     column: str
     names: tuple[str, ...]
     """The names of 0 and of 1."""
     one: tuple[str, ...] = ()
+    """The values that are 1, as the table writes them; "" is an empty field."""
     zero: tuple[str, ...] = ()
+    """The values that are 0."""
+    rest: bool = False
+    """With one of `one` and `zero` alone: every other known value belongs to the other of the two."""
+    unknown: tuple[str, ...] = ()
+    """Values that mean "not known", such as "-1", beside empty fields and the words of `bench.data.columns.UNKNOWN`."""
     above: float | None = None
 
     def __post_init__(self) -> None:
         self._check({"`one` and `zero`": bool(self.one or self.zero), "`above`": self.above is not None}, groups=2)
+
+    @property
+    def lists(self) -> tuple[tuple[str, ...], ...]:
+        """The values of each group; empty where the column is coded in another way."""
+        return (self.zero, self.one) if self.one or self.zero else ()
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """The numbers at which the column is cut; empty where it is coded in another way."""
+        return () if self.above is None else (self.above,)
 
     def _check(self, ways: Mapping[str, bool], groups: int) -> None:
         codings = [way for way, used in ways.items() if used]
@@ -326,10 +357,27 @@ class Coding:
         if len(self.names) != groups or len(set(self.names)) != groups:
             names = ", ".join(self.names) or "none"
             raise UsageError(f"column '{self.column}': {groups} different names expected, one per group, not {names}")
+        listed = [value for group in (*self.lists, self.unknown) for value in group]
+        if twice := sorted({value for value in listed if listed.count(value) > 1}):
+            values = ", ".join(map(repr, twice))
+            raise UsageError(f"column '{self.column}': {values} is listed twice: each value belongs to one group")
+        alone = bool(self.one) != bool(self.zero)
+        if alone and not self.rest:
+            given, other = ("one", "zero") if self.one else ("zero", "one")
+            raise UsageError(
+                f"column '{self.column}': `{given}` is given without `{other}`: list the values of the other group, "
+                "or set rest = true, which takes all remaining known values"
+            )
+        if self.rest and not alone:
+            raise UsageError(f"column '{self.column}': rest is read only with one of `one` and `zero` alone")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Label(Coding):
     """The label that is predicted; 1 is the positive class."""
+
+    combine: Literal["any", "all"] | None = None
+    """Where several rows name one image: it is positive if any, or all, of them are; None: they must agree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,7 +394,17 @@ class Attribute(Coding):
     cuts: tuple[float, ...] = ()
     """Lower bounds of groups: numbers below the first are group 0, numbers at or above the last are group G-1."""
     values: tuple[tuple[str, ...], ...] = ()
-    """The values of each group; other values are missing."""
+    """The values of each group; a value in no list is not known."""
+
+    @property
+    def lists(self) -> tuple[tuple[str, ...], ...]:
+        """The values of each group; empty where the column is coded in another way."""
+        return self.values or super().lists
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """The numbers at which the column is cut; empty where it is coded in another way."""
+        return self.cuts or super().bounds
 
     @property
     def grouped(self) -> bool:
@@ -360,11 +418,10 @@ class Attribute(Coding):
         # `low >= high` would be false for NaN.
         if not all(low < high for low, high in pairwise((-inf, *self.cuts, inf))):
             raise UsageError(f"column '{self.column}': cuts={list(self.cuts)}: finite numbers in rising order expected")
-        listed = [value for group in self.values for value in group]
-        if not all(self.values) or len(set(listed)) < len(listed) or len(self.values) == 1:
+        if not all(self.values) or len(self.values) == 1:
             raise UsageError(
                 f"column '{self.column}': values={[list(group) for group in self.values]}: two or more groups of "
-                "one or more values expected, each value in one group"
+                "one or more values expected"
             )
 
 
@@ -448,12 +505,20 @@ class Recipe:
         return (total, total) if self.epochs_mode == "per_stage" else (total // 2, total - total // 2)
 
 
+BACKBONES = ("small", "resnet18", "resnet50", "efficientnet_b3", "densenet121")
+"""The networks of the suite: its own, and those of torchvision."""
+FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
+"""Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
+RESERVED = (*FOLD_SPLITS, "source", "holdout", "ood", "all")
+"""Names that the suite gives to sets of images, so that no test set may have them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One comparison: images for training, the label, the attribute whose disparity is measured, and the test sets.
 
     Raises:
-        UsageError: as for a plugin.
+        UsageError: as for a plugin; or for a backbone that the suite does not have.
     """
 
     name: str
@@ -493,6 +558,11 @@ class Task:
 
     def __post_init__(self) -> None:
         check_options(self)
+        for backbone in self.backbones:
+            if backbone not in BACKBONES:
+                raise UnknownName("backbone", backbone, BACKBONES)
+        if not self.backbones:
+            raise UsageError(f"backbones = []: one or more of {', '.join(BACKBONES)} expected")
 
     @property
     def label_names(self) -> tuple[str, str]:

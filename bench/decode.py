@@ -2,44 +2,91 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
-DICOM = (".dcm", ".dicom")
-_WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+from bench.dicom import is_dicom, read_dicom
+
+SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2", ".ppm", ".pgm")
+"""How names of image files end, in lower case; what a file is, its first bytes say."""
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM")
+"""What Pillow may be asked for: formats whose depth, colour and transparency are known to be read right."""
+WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+"""Pillow's names for grey levels of more than 8 bits."""
+_BITS, _INTERPRETATION, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 
 
-def read_image(file: Path) -> np.ndarray:
-    """Return an image file as uint8 (H, W) or (H, W, 3), rotated according to its EXIF orientation.
+def read_image(file: Path, *, bits: int | None = None) -> np.ndarray:
+    """Return one image file as uint8 (H, W) or (H, W, 3), upright as its EXIF orientation says.
 
-    Transparency is dropped and palettes are resolved. Grey levels of 16 bits are scaled so that 65535 becomes 255, in
-    the same way for all images. A DICOM film (`.dcm`) is mapped by its own window, see `bench.dicom`.
+    Palettes are resolved, and transparent parts are shown over black. Grey levels of more than 8 bits are scaled so
+    that the largest that `bits` can hold becomes 255, the same for all images; without `bits`, those that the file
+    declares, 16 in most. A DICOM image is as its own window shows it, see `bench.dicom`. `docs/your-data.md` lists all.
 
     Raises:
         OSError, ValueError: the file does not exist, is damaged, or cannot be scaled to 8 bits.
         DataMissing: the library that reads DICOM files is not installed.
     """
-    if file.suffix.lower() in DICOM:
-        from bench.dicom import read_dicom
-
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise ValueError("a folder, pipe or device, not a file: name an image file")
+    if is_dicom(file):
         return read_dicom(file)
-    with Image.open(file) as opened:
+    try:
+        opened = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError(f"no image that can be read ({', '.join(FORMATS)} or DICOM): save it as PNG") from None
+    with opened:
+        depth = _check(opened)
+        high_is_dark = opened.mode in WIDE and _tag(opened, _INTERPRETATION) == 0
         image = ImageOps.exif_transpose(opened)
-        if image.mode in _WIDE:
-            return _narrow(np.asarray(image).astype(np.int64), image.mode)
-        if image.mode == "F":
-            raise ValueError("floating-point pixels have no fixed range: save it with 8 or 16 bits")
-        # A palette may contain transparency as bytes, which only RGBA preserves.
-        image = image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
-        return np.asarray(image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"))
+        if image.mode in WIDE:
+            return _narrow(np.asarray(image).astype(np.int64), 2 ** (bits or depth) - 1, high_is_dark)
+        grey = image.mode in ("1", "L", "LA", "La")
+        if image.has_transparency_data:
+            image = image.convert("LA") if image.mode == "La" else image
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
+        return np.asarray(image.convert("L" if grey else "RGB"))
 
 
-def _narrow(levels: np.ndarray, mode: str) -> np.ndarray:
-    if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError(f"grey levels {levels.min()} to {levels.max()} (mode {mode}): 0 to 65535 allowed")
-    return ((levels + 128) // 257).astype(np.uint8)
+def _check(image: ImageFile) -> int:
+    """Return the bits of a sample; raise ValueError for what would not come out as it is shown."""
+    depth, frames = _depth(image), getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # a photo with previews, of which the first picture is the photo
+        raise ValueError(f"{frames} pages or frames, 1 allowed: save the one that counts as a file")
+    if image.mode == "F" or depth == 32 or _tag(image, _SAMPLE_FORMAT) == 2:
+        raise ValueError("floating-point, signed or 32-bit pixels have no known range: save it with 8 or 16 bits")
+    if depth > 8 and (image.mode not in WIDE or image.has_transparency_data):
+        # Pillow keeps the upper 8 bits of each sample, which of 12 bits in 16 leaves 16 levels.
+        raise ValueError(f"{depth} bits a sample, in colour or with transparency: save it with 8 bits, or in grey")
+    return depth
+
+
+def _depth(image: ImageFile) -> int:
+    """Return the bits of a sample: in the file where Pillow reduces them to 8, in memory where it does not."""
+    if image.format == "JPEG2000" and image.mode not in WIDE:
+        content = Path(str(image.filename)).read_bytes()
+        start = content.find(b"\xff\x4f\xff\x51")  # of the codestream; byte 42 holds the depth of the first component
+        return (content[start + 42] & 0x7F) + 1
+    if image.format == "PPM" and image.mode not in WIDE and image.tile[0].codec_name.startswith("ppm"):
+        largest = list(image.tile[0].args or ())[-1]  # that the header allows
+        return int(largest).bit_length()
+    return _tag(image, _BITS) or (16 if image.mode in WIDE or ";16" in str(image.tile) else 8)
+
+
+def _tag(image: ImageFile, number: int) -> int | None:
+    value = getattr(image, "tag_v2", {}).get(number)
+    return max(value) if isinstance(value, tuple) else value
+
+
+def _narrow(levels: np.ndarray, top: int, high_is_dark: bool) -> np.ndarray:
+    if levels.min() < 0 or levels.max() > top:
+        raise ValueError(f"grey levels {levels.min()} to {levels.max()}: 0 to {top} ({top.bit_length()} bits) allowed")
+    levels = top - levels if high_is_dark else levels
+    return ((levels * 255 + top // 2) // top).astype(np.uint8)
 
 
 def fit(pixels: np.ndarray, *, size: int, channels: int, crop: str) -> np.ndarray:

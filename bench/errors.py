@@ -5,7 +5,7 @@
     │   └── UnknownName   2   ... with the nearest right spelling
     ├── DataError         3   data that cannot be used as they are
     │   ├── DataMissing   3   a missing file or folder
-    │   └── DataInvalid   1   a file, row or column with a value that is not allowed
+    │   └── DataInvalid   3   a file, row or column with a value that is not allowed
     ├── NotWritten        1   a folder that cannot be written, or a full disk
     ├── PluginBroken      1   a plugin file that cannot be imported or breaks the contract
     ├── UndeclaredSplit   1   a method that reads a split it does not declare in `uses`
@@ -63,8 +63,6 @@ class DataMissing(DataError):
 
 class DataInvalid(DataError):
     """A file whose content breaks the contract; the message names file, row and column."""
-
-    exit_code = 1
 
 
 class NotWritten(BenchError):

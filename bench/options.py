@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import typing
 from collections.abc import Mapping
+from math import inf
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -126,9 +127,14 @@ def coerce(name: str, value: Any, kind: Any) -> Any:
         if str(value).lower() not in words:
             raise UsageError(f"{name}={value!r}: true or false expected")
         return words[str(value).lower()]
-    if kind is int and isinstance(value, float) and not value.is_integer():
+    if (isinstance(value, bool) and kind in (int, float)) or (
+        kind is int and isinstance(value, float) and not value.is_integer()
+    ):
         raise wrong
     try:
-        return kind(value)
-    except (TypeError, ValueError):
+        found = kind(value)
+    except (TypeError, ValueError, OverflowError):
         raise wrong from None
+    if found in (inf, -inf):
+        raise UsageError(f"{name}={value!r}: a finite number expected")
+    return found

@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.api import Recipe, Task
+from bench.api import RESERVED, Recipe, Rows, Task
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.options import coerce, options
 from bench.spec import Spec, parse
 from bench.tasks import PRESETS, RECIPES, TASKS
 
+UNCONFIRMED = "# confirm:"
+"""Marks a line of a task file that `bench new task` guessed; a file with such a line is not run."""
 TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says")}
 RECIPE_FIELDS = options(Recipe)
 FIELDS = {**TASK_FIELDS, **RECIPE_FIELDS}
@@ -63,6 +66,22 @@ def vary(spec: str, field: str, value: object) -> str:
     return base + task.name.removeprefix(_base(base).name)
 
 
+def _check_test_sets(task: Task, where: str) -> None:
+    """Refuse test sets under names of the suite's own, which would be trained on, and names that no file can have."""
+    for name in task.ood:
+        if name.casefold() in RESERVED:
+            reserved = ", ".join(RESERVED)
+            raise UsageError(f"{where}: test set '{name}': the suite uses this name itself; not allowed are {reserved}")
+        if not re.fullmatch(r"[^\W_]([\w .-]*\w)?", name):
+            raise UsageError(
+                f"{where}: test set '{name}': a name begins with a letter or digit and holds letters, digits, spaces, "
+                "'.', '-' and '_' alone"
+            )
+    names = [re.sub(r"\W", "_", name.casefold()) for name in task.ood]
+    if len(set(names)) < len(names):
+        raise UsageError(f"{where}: test sets {', '.join(task.ood)}: two names differ only in signs or in case")
+
+
 def _changed(task: Task, given: Mapping[str, str]) -> Task:
     preset = given.get("preset", "suite")
     if preset not in PRESETS:
@@ -89,22 +108,44 @@ def _base(name: str) -> Task:
     if not file.is_file():
         raise DataMissing(f"task file {file}", get_it="Give the name of a task (`bench ls tasks`) or a TOML file.")
     try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
+    lines = enumerate(text.splitlines(), 1)
+    if guesses := [str(number) for number, line in lines if UNCONFIRMED in line and line[0] != "#"]:
+        raise UsageError(
+            f"{file}: line{'s' * (len(guesses) > 1)} {', '.join(guesses)} were guessed: correct them and delete "
+            f"`{UNCONFIRMED}` from each"
+        )
     fields = {"name": file.stem, "says": f"from {file.name}", "crop": "none", "recipe": "small", **given}
     if isinstance(recipe := fields["recipe"], str):
         if recipe not in RECIPES:
             raise UnknownName("recipe", recipe, RECIPES, where=f" in {file}")
         fields["recipe"] = dataclasses.asdict(RECIPES[recipe])
+    _add_tests(fields, file)
     task: Task = build(Task, fields, str(file))
     if task.name in TASKS:
         raise UsageError(f"{file}: a task of the suite has the name '{task.name}' already; choose another name")
     if set(task.name) & set(":,=@"):
         raise UsageError(f"{file}: name '{task.name}': `:`, `,`, `=` and `@` mark variants of a task; leave them out")
     if not task.ood:
-        raise UsageError(f"{file}: no out-of-distribution set; add a table [ood.NAME] with a dataset")
+        raise UsageError(
+            f"{file}: no test set; add a table [ood.NAME] with the dataset of another hospital, or [tests.NAME] with "
+            "share = 0.2, which holds out a fifth of the patients"
+        )
     return task
+
+
+def _add_tests(given: dict[str, Any], file: Path) -> None:
+    """Put the test sets in distribution, [tests.NAME], beside those out of it; their dataset is that of the source."""
+    inside, outside, source = given.pop("tests", {}), given.get("ood", {}), given.get("source", {})
+    if not all(isinstance(table, Mapping) for table in (inside, outside, source, *inside.values())):
+        raise UsageError(f"{file}: tables [source], [ood.NAME] and [tests.NAME] expected")
+    if both := sorted(inside.keys() & outside.keys()):
+        raise UsageError(f"{file}: {', '.join(both)} is in [ood] and in [tests]: a test set is one of the two")
+    defaults = {"kind": "in", "dataset": source.get("dataset", "")}
+    given["ood"] = {**outside, **{name: {**defaults, **rows} for name, rows in inside.items()}}
 
 
 def build(cls: type, given: Any, where: str) -> Any:
@@ -126,12 +167,17 @@ def build(cls: type, given: Any, where: str) -> Any:
     missing = [name for name in needed if name not in given]
     if missing:
         raise UsageError(f"{where}: {', '.join(missing)} missing")
+    if cls is Rows and isinstance(given["dataset"], Mapping):
+        given = {**given, "dataset": _dataset(given["dataset"], where)}
     hints = typing.get_type_hints(cls)
     values = {key: _value(hints[key], value, where, key) for key, value in given.items()}
     try:
-        return cls(**values)
+        made = cls(**values)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
+    if isinstance(made, Task):
+        _check_test_sets(made, where)
+    return made
 
 
 def _value(kind: Any, value: Any, where: str, key: str) -> Any:
@@ -141,11 +187,23 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
         return build(typing.cast(type, kind), value, f"{where} [{key}]")
     if origin is Mapping and dataclasses.is_dataclass(inner[1]):
         if not isinstance(value, Mapping):
-            raise UsageError(f"{where}: {key}: a table per out-of-distribution set expected, [{key}.NAME]")
+            raise UsageError(f"{where}: {key}: a table for each test set expected, [{key}.NAME]")
         return {name: _value(inner[1], table, where, f"{key}.{name}") for name, table in value.items()}
     if origin is Mapping:
-        return {column: tuple(map(str, [v] if isinstance(v, str) else v)) for column, v in value.items()}
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{where}: {key}: a table of columns and their values expected")
+        return {column: tuple(map(str, v if isinstance(v, list | tuple) else [v])) for column, v in value.items()}
     if origin is tuple:
         parts = value if isinstance(value, list | tuple) else [value]
         return tuple(_value(inner[0], part, where, key) for part in parts)
     return coerce(f"{where}: {key}", value, kind)
+
+
+def _dataset(table: Mapping[str, Any], where: str) -> str:
+    """Return the spec of a dataset that a task file holds as a table of its name and options."""
+    given = {key: value for key, value in table.items() if key != "name"}
+    if not isinstance(table.get("name"), str):
+        raise UsageError(f'{where}: dataset: name missing, as in {{ name = "manifest", csv = "films.csv" }}')
+    if wrong := [key for key, value in given.items() if not isinstance(value, str | int | float)]:
+        raise UsageError(f"{where}: dataset: {', '.join(wrong)}: a text, number, true or false expected")
+    return str(Spec(table["name"], {key: str(value) for key, value in given.items()}))

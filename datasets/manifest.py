@@ -1,6 +1,6 @@
 """Your own images and one CSV table of them, without any code.
 
-input:    one image file per row of the table (PNG, JPEG, TIFF, ...; 8 or 16 bits, grey or colour)
+input:    one image file per row of the table (PNG, JPEG, TIFF, DICOM, ...; 8 or 16 bits, grey or colour)
 label:    any column; the task says how it becomes 0 and 1 (`label.column`)
 metadata: any other columns; the task names the attribute (`attribute.column`) and the rows of each set (`where`)
 website:  none, the files are yours
@@ -9,20 +9,23 @@ licence:  yours; nothing is sent anywhere
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
 
 from bench.api import Dataset, option
 from bench.data.columns import require_columns, texts
-from bench.data.release_files import read_csv
+from bench.data.find_files import find_files
 from bench.data.sample_table import CONTRACT
+from bench.data.table_files import looks_like_data, read_table_file
 from bench.decode import read_image
 from bench.errors import DataInvalid, DataMissing
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,83 +39,78 @@ class Manifest(Dataset):
     csv: str = option("manifest.csv", says="The table, relative to the data folder or absolute.")
     images: str = option(".", says="The folder of the images, relative to the folder of the table or absolute.")
     path_column: str = option("path", says="The column of image files, relative to the folder of the images.")
+    suffix: str = option(
+        "", says="What to append to values of the path column; without it, a file with that stem is found."
+    )
     patient_column: str | None = option(
         None, says="The column of patients, none of whom is in two splits; none: each image is its own."
     )
     source_column: str | None = option(None, says="The column of sites or releases, by which folds are balanced.")
+    prefix: str = option("", says="Tables with one prefix share their patient numbers; none: the path of the table.")
+    separator: Literal["auto", "comma", "semicolon", "tab", "pipe"] = option("auto", says="What separates fields.")
+    encoding: str = option("auto", says="The encoding of the text, such as utf-8 or cp1252; auto: recognised.")
+    bits: int | None = option(None, low=8, high=16, says="Bits that files of 16 hold, such as 12; none: all of them.")
 
     def table(self, root: Path) -> pd.DataFrame:
-        """All columns of the CSV, and those of the contract: uid, path, patient, source and drop (empty).
+        """All columns of the table, and those of the contract: uid, path, patient, source and drop.
+
+        Several rows may name one image; `bench.data.sample_table` makes one of them.
 
         Raises:
-            DataMissing: the CSV does not exist, or image files do not (how many, and the first).
-            DataInvalid: a column is missing, a path is empty or repeated, or a column has a name of the suite's.
+            DataMissing: the table does not exist.
+            DataInvalid: a column is missing, a path is empty, or a column has a name of the suite's.
         """
         file = root / self.csv
         if not file.is_file():
             raise DataMissing(f"table {file}", get_it=self.access)
+        rows = read_table_file(file, separator=self.separator, encoding=self.encoding)
         named = [column for column in (self.path_column, self.patient_column, self.source_column) if column]
         try:
-            # Identifiers stay text, such as "007".
-            rows = read_csv(file, dtype=dict.fromkeys(named, "string"))
-        except ValueError as error:
-            raise DataInvalid(f"{file} is not a CSV table in UTF-8: {error}") from error
-        require_columns(rows, named, str(file))
+            require_columns(rows, named, str(file))
+        except DataInvalid as error:
+            if looks_like_data([str(name) for name in rows.columns]):
+                text = f"{error}. The first line looks like data: add a line of names above it"
+                raise DataInvalid(text, code="D010") from None
+            raise
         for name in CONTRACT:
             if name in rows.columns and name not in named:
                 raise DataInvalid(
                     f"{file}: column {name!r} has a name that the suite uses itself: rename it, or declare it with "
                     "path_column, patient_column or source_column"
                 )
-        paths = texts(rows[self.path_column])
-        _check_paths(paths, file, self.path_column)
+        wanted = texts(rows[self.path_column])
+        if wanted.isna().any():
+            row = int(wanted.isna().to_numpy().argmax()) + 2
+            raise DataInvalid(f"{file}: row {row}, column {self.path_column!r} is empty")
         folder = file.parent / self.images
-        _check_files(folder, list(paths))
-        # An unknown patient has one image. Patient 1 of one table is not patient 1 of another.
-        patients = texts(rows[self.patient_column]).fillna(paths) if self.patient_column else paths
-        sources = texts(rows[self.source_column]).fillna("unknown") if self.source_column else file.stem
+        found = find_files(folder, [f"{path}{self.suffix}" for path in wanted])
+        path = pd.Series([_below(root, folder / name) for name in found["name"]], index=rows.index, dtype="string")
+        patient = texts(rows[self.patient_column]) if self.patient_column else pd.Series(pd.NA, index=rows.index)
+        prefix = self.prefix or Path(_below(root, file)).as_posix()
         table = rows.assign(
-            uid=f"manifest:{file.stem}:" + paths,
-            path=[_below(root, folder / path) for path in paths],
-            patient=f"{file.stem}:" + patients,
-            source=sources,
-            drop="",
+            uid="manifest:" + path,
+            path=path,
+            # A patient that is not known is the image alone; patient 1 of one table is not patient 1 of another.
+            patient=(f"{prefix}:" + patient).fillna("image:" + path),
+            source=texts(rows[self.source_column]).fillna("unknown") if self.source_column else file.stem,
+            drop=found["drop"].to_numpy(),
         )
-        table.attrs["file"] = str(file)
+        table.attrs = {
+            "file": str(file),
+            "notes": rows.attrs["notes"],
+            "prefix": f"{prefix}:",
+            "looked_in": str(folder),
+            "patients": bool(self.patient_column),
+        }
         return table
 
     def image(self, root: Path, path: str) -> np.ndarray:
-        """Decode one image: uint8 (H, W) or (H, W, 3); 16 bits are scaled to 8."""
-        return read_image(root / path)
-
-
-def _check_paths(paths: pd.Series, file: Path, column: str) -> None:
-    """Raise DataInvalid for an empty or repeated path; rows are numbered as in a spreadsheet, the header being 1."""
-    empty = paths.isna()
-    if empty.any():
-        raise DataInvalid(f"{file}: row {int(empty.to_numpy().argmax()) + 2}, column {column!r} is empty")
-    repeated = paths.duplicated()
-    if repeated.any():
-        path = paths[repeated].iloc[0]
-        rows = [str(int(row) + 2) for row in (paths == path).to_numpy().nonzero()[0]]
-        shown = ", ".join(rows[:10])
-        raise DataInvalid(f"{file}: rows {shown}, column {column!r}: the image {path!r} is listed {len(rows)} times")
-
-
-def _check_files(folder: Path, paths: list[str]) -> None:
-    # Each folder is listed once: asking for each of 100,000 files takes minutes on a network drive.
-    listings: dict[Path, set[str]] = {}
-    missing = []
-    for path in paths:
-        place = (folder / path).parent
-        if place not in listings:
-            listings[place] = {entry.name for entry in place.iterdir()} if place.is_dir() else set()
-        if (folder / path).name not in listings[place]:
-            missing.append(folder / path)
-    if missing:
-        where = f"Paths are looked up in {folder}: give images=FOLDER, relative to the table, and path_column=COLUMN."
-        raise DataMissing(f"{len(missing)} of {len(paths)} images, first {missing[0]},", get_it=where)
+        """Decode one image: uint8 (H, W) or (H, W, 3); 16 bits, or as many as `bits` says, are scaled to 8."""
+        return read_image(root / path, bits=self.bits)
 
 
 def _below(root: Path, file: Path) -> str:
-    return (file.relative_to(root) if file.is_relative_to(root) else file.absolute()).as_posix()
+    """Return the path of a file below `root`, or the absolute one; one file has one, however it was written."""
+    whole = Path(os.path.normpath(file.absolute()))
+    home = Path(os.path.normpath(root.absolute()))
+    return (whole.relative_to(home) if whole.is_relative_to(home) else whole).as_posix()

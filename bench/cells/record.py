@@ -210,8 +210,8 @@ class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """Names of the groups in their own order, by attribute; the first attribute is the one that is mitigated."""
     data: Leaves[dict[str, Images]]
     """The sets that were read, by name."""
-    unreadable: Leaves[dict[str, int]] = {}
-    """Number of images that were left out because they cannot be read, by set."""
+    left_out: Leaves[dict[str, dict[str, int]]] = {}
+    """Number of rows that were not used, by set and reason (`bench.data.sample_table.REASONS`)."""
     cost: Leaves[Cost]
     external_repeats: Counted[int | None] = None
     """Number of repeated images in the external set; None if the method does not read this set."""

@@ -20,16 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
+from bench.api import Dataset
 from bench.data.pixels import Pixels
-from bench.decode import fit
+from bench.decode import WIDE, fit
 from bench.errors import BenchError
 
 ALONE = 1.0
 """Seconds for which this process decodes alone: a pool is not worth its start for a short job."""
 SIDE = 32
 """Side in pixels to which an image is reduced before its perceptual hash is computed."""
+QUARTER = 64
+"""Grey levels (0 to 255) that the largest value of 14 bits reaches where it is scaled as 16 bits."""
 Decoded = tuple[np.ndarray, dict[str, Any]]
 """An image as uint8 (S, S, C), and its `facts`."""
 
@@ -60,7 +64,8 @@ def facts(row: np.ndarray, decoded: np.ndarray, file: Path) -> dict[str, Any]:
     """Return what the index of a cache holds of an image.
 
     Of the row uint8 (S, S, C): `sha256`, `mean` and `sd` (0 to 255) and `phash` (see `perceptual_hash`). Of the file:
-    `width`, `height` and `mode` (Pillow's name), taken from the `decoded` image where Pillow cannot open it.
+    `width`, `height` and `mode` (Pillow's name), taken from the `decoded` image where Pillow cannot open it. Of the
+    `decoded` image, before it is fitted to its size: `darkest` and `brightest`, grey levels from 0 to 255.
     """
     # Pillow counts in one pass over the bytes; NumPy would first convert them to eight times their size.
     histogram = np.array(_picture(row).histogram()).reshape(-1, 256).sum(axis=0)
@@ -73,7 +78,29 @@ def facts(row: np.ndarray, decoded: np.ndarray, file: Path) -> dict[str, Any]:
     except (OSError, ValueError, SyntaxError):
         height, width, mode = decoded.shape[0], decoded.shape[1], "L" if decoded.ndim == 2 else "RGB"
     pixels = {"sha256": hashlib.sha256(row.data).hexdigest(), "mean": round(mean, 3), "sd": round(sd, 3)}
-    return {**pixels, "phash": perceptual_hash(row), "width": width, "height": height, "mode": mode}
+    span = {"darkest": int(decoded.min()), "brightest": int(decoded.max())}
+    return {**pixels, "phash": perceptual_hash(row), "width": width, "height": height, "mode": mode, **span}
+
+
+def few_levels(index: pd.DataFrame, dataset: Dataset) -> str:
+    """Return what to say of a set whose files of 16 bits use a quarter of the grey levels or less, else "".
+
+    Most such files hold 8 to 14 bits: scaled as 16, 12 bits leave 17 of 256 grey levels. Nothing is said where the
+    option `bits` of the dataset was set. `index` has the columns mode, darkest and brightest of all images of the set.
+    """
+    wide = index[index["mode"].isin(WIDE)]
+    if wide.empty or getattr(dataset, "bits", None):
+        return ""
+    low, high = int(wide["darkest"].min()), int(wide["brightest"].max())
+    if high - low > QUARTER:
+        return ""
+    bits = 8 + max(high - 1, 0).bit_length()
+    bits += bits % 2  # scanners store 8, 10, 12 or 14
+    seem, bits = ("they seem to hold", bits) if high <= QUARTER else ("stretch them, unless they hold", 12)
+    return (
+        f"{len(wide)} images of 16 bits come out at grey levels {low} to {high} of 255: {seem} {bits} bits. Then write "
+        f"bits={bits} into the spec of the dataset, as in manifest:csv=...,bits={bits}; bits=16 says that all is right"
+    )
 
 
 def perceptual_hash(row: np.ndarray) -> str:

@@ -13,10 +13,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.api import Attribute, Dataset, Label
+from bench.api import Attribute, Coding, Dataset, Label
+from bench.data.ages import intervals
 from bench.data.columns import check_spelling, coded, place, require_columns, texts, unknown_value
 from bench.errors import DataInvalid, DataMissing, UnknownName
 
+TOO_MANY = 10
+"""More than one missing file in so many is a wrong folder rather than missing files."""
+REASONS = {
+    "FILE_CORRUPT": "the file cannot be read",
+    "FILE_MISSING": "the file is missing",
+    "LABEL_MISSING": "the label is not known",
+    "LABEL_NOT_LISTED": "the value of the label is in no list of the task",
+    "LABEL_IMPOSSIBLE": "the number of the label cannot be",
+    "LABEL_AMBIGUOUS": "the range of the label spans two classes",
+    "ATTRIBUTE_MISSING": "the attribute is not known",
+    "ATTRIBUTE_NOT_LISTED": "the value of the attribute is in no list of the task",
+    "ATTRIBUTE_IMPOSSIBLE": "the number of the attribute cannot be",
+    "ATTRIBUTE_AMBIGUOUS": "the range of the attribute spans two groups",
+    "SAME_IMAGE": "another row names the same image",
+    "IN_OTHER_TEST_SET": "the patient is in a test set",
+}
+"""Why a row is not used, in words; the other reasons are those of a release (`docs/datasets.md`)."""
 CONTRACT = ("uid", "path", "patient", "source", "drop")
 
 
@@ -30,8 +48,10 @@ def sample_table(
 ) -> pd.DataFrame:
     """Return the images of one set: columns uid, path, patient, source, y (int8), a (int8), sorted by uid.
 
-    Rows with a `drop` reason, without a label or without an attribute are left out. `attrs` of the result holds
-    `file`, `set`, `rows` (of the set, before leaving any out) and `left_out` (reason -> number of rows).
+    Rows with a `drop` reason, without a label or without an attribute are left out. Several rows of one image become
+    one where they agree, or by `combine` of the label. `attrs` of the result holds `file`, `set`, `rows` (of the set,
+    before leaving any out), `left_out` (reason -> number of rows), `values` (column -> what each value became) and
+    `notes` (what a person should know before training).
 
     Raises:
         DataMissing: raised by the dataset; or a file without which label or attribute are unknown for all rows.
@@ -41,23 +61,28 @@ def sample_table(
     table = dataset.table(root)
     origin = str(table.attrs.get("file", f"the table of {type(dataset).__name__}"))
     require_columns(table, (*CONTRACT, label.column, attribute.column), origin)
-    _check_uids(table["uid"], origin)
+    _check_uids(table["uid"], origin, once="looked_in" not in table.attrs)
     inside = _inside(table, where, origin)
     # Spelling is checked against the whole table, because one site may lack a class.
     for coding in (label, attribute):
         check_spelling(table[coding.column], coding, origin)
 
     chosen = table[inside]
+    _check_files(chosen, table.attrs.get("looked_in"), set_name)
     reason = texts(chosen["drop"]).fillna("")
     left_out = {str(name): int(n) for name, n in reason[reason != ""].value_counts().sort_index().items()}
     chosen = chosen[reason == ""]
-    y, a = (coded(chosen, coding, origin) for coding in (label, attribute))
-    left_out["LABEL_MISSING"] = int(y.isna().sum())
-    left_out["ATTRIBUTE_MISSING"] = int((y.notna() & a.isna()).sum())
+    read = {coding.column: coded(chosen, coding, origin, table) for coding in (label, attribute)}
+    (y, no_label), (a, no_group) = ((found["code"], found["why"]) for found in read.values())
+    for name, why in (("LABEL", no_label), ("ATTRIBUTE", no_group.mask(no_label != "", ""))):
+        left_out |= {f"{name}_{reason}": int(n) for reason, n in why[why != ""].value_counts().sort_index().items()}
     known = y.notna() & a.notna()
     columns = {name: _filled(chosen, name, origin)[known] for name in ("uid", "path", "patient", "source")}
     result = pd.DataFrame({**columns, "y": y[known].astype("int8"), "a": a[known].astype("int8")})
-    left_out = {name: n for name, n in left_out.items() if n}
+    several = int(result["uid"].duplicated().sum())
+    if several:
+        result = _one_row_an_image(result, label, origin)
+        left_out["SAME_IMAGE"] = several
     if result.empty:
         for column, (looked_for, get_it) in table.attrs.get("lacks", {}).items():
             if column in (label.column, attribute.column):
@@ -66,7 +91,73 @@ def sample_table(
         raise DataInvalid(f"{origin}: set '{set_name}' has no usable rows ({reasons})")
     result = result.sort_values("uid", kind="stable", ignore_index=True)
     result.attrs = {"file": origin, "set": set_name, "rows": int(inside.sum()), "left_out": left_out}
+    result.attrs["prefix"] = table.attrs.get("prefix", "")
+    result.attrs["notes"] = [*table.attrs.get("notes", ()), *_notes(result, table.attrs)]
+    result.attrs["values"] = {coding.column: _values(read[coding.column], coding) for coding in (label, attribute)}
     return result
+
+
+def _check_files(chosen: pd.DataFrame, looked_in: str | None, set_name: str) -> None:
+    """Raise DataMissing where so many files of a person's own table are missing that the folder must be wrong."""
+    missing = chosen["drop"].eq("FILE_MISSING")
+    if looked_in is not None and missing.sum() * TOO_MANY > len(chosen):
+        first = chosen["path"][missing].iloc[0]
+        raise DataMissing(
+            f"{int(missing.sum())} of {len(chosen)} images of set '{set_name}', first {first},",
+            get_it=f"Paths are looked up in {looked_in}: give images=FOLDER, relative to the table, path_column=COLUMN "
+            "or suffix=.png.",
+            code="D020",
+        )
+
+
+def _one_row_an_image(table: pd.DataFrame, label: Label, origin: str) -> pd.DataFrame:
+    """Return one row for each image of a table whose index numbers its rows; the header of the file is row 1.
+
+    Raises:
+        DataInvalid: rows of one image that disagree, in the label only without `combine`.
+    """
+    by = table.groupby("uid", sort=False)
+    for column in ["patient", "source", "a", *([] if label.combine else ["y"])]:
+        differ = table["uid"].map(by[column].nunique()) > 1
+        if differ.any():
+            rows = table[table["uid"] == table["uid"][differ].iloc[0]]
+            name = {"y": f"the label {label.column!r}", "a": "the attribute"}.get(column, f"the {column}")
+            hint = 'set combine = "any" or "all" in [label], or keep one row' if column == "y" else "keep one row"
+            raise DataInvalid(
+                f"{origin}: rows {' and '.join(str(int(row) + 2) for row in rows.index[:2])} are one image, "
+                f"{rows['path'].iloc[0]!r}, and differ in {name} ({int(differ.sum())} such rows): {hint}",
+                code="D013",
+            )
+    if label.combine:
+        table = table.assign(y=by["y"].transform("max" if label.combine == "any" else "min"))
+    return table.drop_duplicates("uid")
+
+
+def _notes(used: pd.DataFrame, attrs: Mapping[Any, Any]) -> list[str]:
+    alone = int(used["patient"].str.startswith("image:").sum())
+    if not alone or not attrs.get("patients"):
+        return []
+    return [f"{alone} of {len(used)} images have no patient id, and each counts as a patient"]
+
+
+def _values(read: pd.DataFrame, coding: Coding) -> list[dict[str, Any]]:
+    """Count each value as the table writes it, beside the name of its group or the reason why it has none.
+
+    Numbers of one group are one line, from the smallest to the largest.
+    """
+    groups = read["code"].map(lambda code: coding.names[int(code)], na_action="ignore")
+    read = read.assign(group=groups.fillna(read["why"].str.lower().str.replace("_", " ")))
+    if coding.bounds:  # a line for each group of numbers, not for each number
+        spans = read[read["why"] == ""].groupby("group")["word"].transform(_span)
+        read = read.assign(word=spans.reindex(read.index).fillna(read["word"]))
+    counts = read.groupby(["code", "group", "word"], dropna=False).size().reset_index(name="n")
+    return [{"value": word, "n": int(n), "is": group} for _, group, word, n in counts.itertuples(index=False)]
+
+
+def _span(words: pd.Series) -> str:
+    low = intervals(words)["low"]
+    least, most = (str(words.iloc[int(at)]) for at in (low.argmin(), low.argmax()))
+    return least if least == most else f"{least} to {most}"
 
 
 def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -76,22 +167,51 @@ def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFram
     `attrs["left_out"]` as IN_OTHER_TEST_SET.
 
     Raises:
-        DataInvalid: no row is left.
+        DataInvalid: an image is in both, or no row is left.
     """
+    for table in ood:
+        both = source.loc[source["uid"].isin(table["uid"]), "path"]
+        if len(both):
+            raise DataInvalid(
+                f"{len(both)} images are in training and in test set '{table.attrs['set']}', first {both.iloc[0]}: "
+                "change `where` of the task, or delete their rows from one of the tables",
+                code="D032",
+            )
     keep = ~_patients(source).isin({patient for table in ood for patient in _patients(table)})
     result = source[keep].reset_index(drop=True)
     if result.empty:
         raise DataInvalid("every patient of the source set also occurs in a test set: check `where` of the task")
     if not keep.all():
-        left_out = {**source.attrs.get("left_out", {}), "IN_OTHER_TEST_SET": int((~keep).sum())}
+        left_out = source.attrs.get("left_out", {})
+        left_out = {**left_out, "IN_OTHER_TEST_SET": left_out.get("IN_OTHER_TEST_SET", 0) + int((~keep).sum())}
         result.attrs = {**source.attrs, "left_out": left_out}
     return result
 
 
-def fingerprint(table: pd.DataFrame) -> dict[str, Any]:
-    """Return `{"n": rows, "sha": sha256}` of the sorted (uid, y, a). Repeats count; the order of rows does not."""
+def same_ids(source: pd.DataFrame, tests: Iterable[pd.DataFrame]) -> list[str]:
+    """Return a note for each test set from another table that has patient ids of the source."""
+    notes = []
+    for table in tests:
+        mine, theirs = source.attrs.get("prefix"), table.attrs.get("prefix")
+        if mine and theirs and mine != theirs:
+            ids = [set(one["patient"].str.removeprefix(prefix)) for one, prefix in ((source, mine), (table, theirs))]
+            if both := sorted(ids[0] & ids[1]):
+                notes.append(
+                    f"{len(both)} patient ids, such as {both[0]!r}, are in the training table and in that of test set "
+                    f"'{table.attrs['set']}': they are taken for different people; give both datasets one prefix= if "
+                    "they are the same"
+                )
+    return notes
+
+
+def fingerprint(table: pd.DataFrame, contents: Mapping[str, str]) -> dict[str, Any]:
+    """Return `{"n": rows, "sha": sha256}` of the sorted (uid, y, a, content); row order does not count, repeats do.
+
+    `contents` maps a path to the checksum of its file; generated images have none.
+    """
+    columns = (table[name] for name in ("uid", "y", "a", "path"))
     lines = sorted(
-        f"{uid}\t{int(y)}\t{int(a)}\n" for uid, y, a in zip(table["uid"], table["y"], table["a"], strict=True)
+        f"{uid}\t{int(y)}\t{int(a)}\t{contents.get(path, '')}\n" for uid, y, a, path in zip(*columns, strict=True)
     )
     return {"n": len(lines), "sha": hashlib.sha256("".join(lines).encode()).hexdigest()}
 
@@ -102,6 +222,8 @@ def _inside(table: pd.DataFrame, where: Mapping[str, tuple[str, ...]], origin: s
         if column not in table.columns:
             raise UnknownName("column", column, [str(name) for name in table.columns], where=f" of {origin}")
         words = texts(table[column])
+        if column == "patient":  # as the file of a person's own table has it
+            words = words.str.removeprefix(table.attrs.get("prefix", ""))
         for value in values:
             if not (words == value).any():
                 raise unknown_value(value, words, column, origin)
@@ -109,11 +231,11 @@ def _inside(table: pd.DataFrame, where: Mapping[str, tuple[str, ...]], origin: s
     return inside
 
 
-def _check_uids(uids: pd.Series, origin: str) -> None:
+def _check_uids(uids: pd.Series, origin: str, *, once: bool) -> None:
     words = texts(uids).fillna("")
     for bad, why in (
         (np.array([not (word and str(word).isprintable()) for word in words]), "is empty or not printable"),
-        (words.duplicated().to_numpy(), "occurs twice"),
+        (words.duplicated().to_numpy() & once, "occurs twice"),
     ):
         if bad.any():
             row = int(np.flatnonzero(bad)[0])

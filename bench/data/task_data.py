@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,20 +18,19 @@ from bench import registry, taskfile
 from bench.api import Dataset, Task
 from bench.data import split_manifest
 from bench.data.cache import ImageCache, image_cache, open_cache
+from bench.data.checksums import checksums
+from bench.data.decoding import few_levels
 from bench.data.external import HOLDOUT, external_set, held_out
 from bench.data.folds import folds, image_folds
 from bench.data.group_pair import Pair, of_pair
 from bench.data.phantom_tree import is_phantom
 from bench.data.pixels import Pixels
-from bench.data.sample_table import fingerprint, keep_apart, sample_table
+from bench.data.sample_table import fingerprint, keep_apart, same_ids, sample_table
 from bench.data.unreadable import Unreadable, lines, list_file, listed, without
 from bench.data.user_checkpoint import UserCheckpoint
-from bench.errors import DataError, DataMissing, EmptyGroup
+from bench.errors import DataError, DataInvalid, DataMissing, EmptyGroup
 from bench.settings import Settings
 from bench.spec import describe, name_of
-
-FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
-"""Parts of a fold. The last two divide `train` for pre-training with `pretrain_checkpoint=best_inner`."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class TaskData:
     """All tables of a task.
 
     Args:
-        tables: "source" (with a column `fold`) and each out-of-distribution set.
+        tables: "source" (with a column `fold`) and each test set.
         pair: for an attribute of several groups, the two groups of the external set, which a baseline chooses. There is
             no external set before.
         selecting: whether settings are being selected. Then the holdout of a fold replaces the test sets, and `val` and
             `external` come from the rest of the validation part.
         unreadable: the images of each set that its table lacks because they cannot be read.
         user_checkpoint: the user's own baseline; without it each fold trains one.
+        contents: for each set, the path of every image and the checksum of its file (`bench.data.checksums`).
     """
 
     task: Task
@@ -67,6 +69,7 @@ class TaskData:
     selecting: bool = False
     unreadable: Mapping[str, tuple[Unreadable, ...]] = field(default_factory=dict)
     user_checkpoint: UserCheckpoint | None = None
+    contents: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: defaultdict(dict))
     _splits: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
     _fingerprints: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -121,7 +124,9 @@ class TaskData:
     def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
         """Return the number of images of a split, and a hash of its images, labels and groups."""
         if (name, fold) not in self._fingerprints:
-            self._fingerprints[name, fold] = fingerprint(self.split(name, fold))
+            self._fingerprints[name, fold] = fingerprint(
+                self.split(name, fold), self.contents[name if name in self.task.ood else "source"]
+            )
         return self._fingerprints[name, fold]
 
     def cut(self) -> pd.DataFrame:
@@ -143,6 +148,30 @@ class TaskData:
     def repeats(self, fold: int) -> int:
         """Return how many images of the external set of a fold are repeats, drawn because others are lacking."""
         return sum(self.split("external", fold).attrs["shortfall"].values())
+
+    def with_contents(self, cache_dir: Path, **how: Any) -> TaskData:
+        """Return the tables with the checksums of their files; `how` is as for `checksums`.
+
+        Raises:
+            DataInvalid: an image of the source that is in a test set too, under whatever name.
+        """
+        found = {}
+        for name, table in self.tables.items():
+            shas = checksums(self.sources[name].root, list(table["path"]), cache_dir, **how)
+            if unnoticed := shas.attrs.get("unnoticed"):
+                note = f"{unnoticed} files changed, but not their size and times: results from them are stale now"
+                table.attrs["notes"] = [*table.attrs["notes"], note]
+            found[name] = dict(shas)
+        of_source = {sha: path for path, sha in found["source"].items() if sha}
+        for name in found.keys() - {"source"}:
+            both = sorted((path, of_source[sha]) for path, sha in found[name].items() if sha in of_source)
+            if both:
+                raise DataInvalid(
+                    f"{len(both)} files of test set '{name}' are in the training table too, byte for byte, first "
+                    f"{both[0][0]} as {both[0][1]}: delete their rows from one of the tables",
+                    code="D032",
+                )
+        return replace(self, contents=found)
 
     def readable(self, cache_dir: Path) -> TaskData:
         """Return the tables without the images that could not be read when the caches were built; decode nothing.
@@ -175,6 +204,13 @@ class TaskData:
             if images
         ]
 
+    def few_levels(self, cache_dir: Path) -> list[str]:
+        """Return, for each set whose cache exists, a warning where its files use few of the grey levels they could."""
+        caches = {name: self.cached(name, cache_dir) for name in self.tables}
+        indexes = {name: pd.read_parquet(cache.folder / "index.parquet") for name, cache in caches.items() if cache}
+        told = {name: few_levels(index, self.sources[name].dataset) for name, index in indexes.items()}
+        return [f"{name}: {text}" for name, text in told.items() if text]
+
     def caches(
         self, cache_dir: Path, *, jobs: int = 1, progress: Callable[[str, int, int], None] | None = None
     ) -> dict[str, ImageCache]:
@@ -198,7 +234,7 @@ class TaskData:
         """Return how the images of a set become pixels."""
         source, task = self.sources[name], self.task
         how = (task.image_size, task.channels, task.crop)
-        return Pixels(source.dataset, source.spec, source.root, *how, cache_dir / "images")
+        return Pixels(source.dataset, source.spec, source.root, *how, cache_dir / "images", self.contents[name])
 
     def _images(self, name: str) -> pd.DataFrame:
         """Return uid and path of all images of a set, readable or not."""
@@ -247,8 +283,14 @@ def task_data(
     tables = {
         name: sample_table(source.dataset, source.root, rows[name].where, task.label, task.attribute, name)
         for name, source in sources.items()
+        if rows[name].share is None
     }
-    source = keep_apart(tables["source"], [tables[name] for name in rows if name != "source"])
+    for name, row in rows.items():
+        if row.share is not None:
+            tables["source"], tables[name] = hold_out(tables["source"], row.share, name, task)
+    tests = [tables[name] for name in rows if name != "source"]
+    source = keep_apart(tables["source"], tests)
+    source.attrs["notes"] = [*source.attrs["notes"], *same_ids(source, tests)]
     if manifest is None:
         source["fold"] = cut(source, task.folds, task)
     else:
@@ -260,8 +302,8 @@ def task_data(
     return TaskData(task, sources, {**tables, "source": source}, user_checkpoint=own)
 
 
-def open_data(settings: Settings, *, unreadable: bool = False) -> TaskData:
-    """Read the tables of the task that the settings name.
+def open_data(settings: Settings, *, unreadable: bool = False, **how: Any) -> TaskData:
+    """Read the tables of the task that the settings name, and the checksums of their files; `how`: see `checksums`.
 
     Unreadable images are left out unless `unreadable` is set.
 
@@ -276,8 +318,18 @@ def open_data(settings: Settings, *, unreadable: bool = False) -> TaskData:
         selecting=settings.selecting,
         manifest=settings.splits,
         baseline=settings.baseline,
-    )
+    ).with_contents(settings.cache, **how)
     return data if unreadable else data.readable(settings.cache)
+
+
+def hold_out(source: pd.DataFrame, share: float, name: str, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the source without a share of its patients, and the test set of them, alike in source, label and group."""
+    part = Fraction(share).limit_denominator(20)
+    held = folds(source, part.denominator, task=task) < part.numerator
+    kept, test = (source[rows].reset_index(drop=True) for rows in (~held, held))
+    kept.attrs = {**source.attrs, "left_out": {**source.attrs["left_out"], "IN_OTHER_TEST_SET": int(held.sum())}}
+    test.attrs = {**source.attrs, "set": name, "rows": len(test), "left_out": {}, "values": {}, "notes": []}
+    return kept, test
 
 
 def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:

@@ -8,6 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from bench.api import Dataset
+from bench.data.decoding import few_levels
+from bench.decode import WIDE
 from bench.doctor.findings import Finding, Level
 
 NEAR = 4
@@ -20,16 +23,18 @@ LARGEST = 4000
 """Larger groups of images that share a band of the hash are not compared: they are blank or equal (D023, D030)."""
 
 
-def unusual(name: str, index: pd.DataFrame) -> list[Finding]:
-    """Return D023: images of an unusual mode, and constant or tiny ones."""
+def unusual(name: str, index: pd.DataFrame, dataset: Dataset) -> list[Finding]:
+    """Return D023: images of an unusual mode, of few grey levels, and constant or tiny ones."""
     kinds = []
     for mode in sorted({*index["mode"]} - {*USUAL}):
-        how = "transparency is dropped" if mode in ("RGBA", "LA", "PA") else "converted to 8 bits"
+        how = "scaled from 16 bits to 8" if mode in WIDE else "converted to 8 bits, grey or RGB"
+        how = "transparent parts are shown over black" if mode in ("RGBA", "LA", "La", "PA") else how
         kinds.append((index["mode"] == mode, f"are {mode}: {how}"))
     constant, black = index["sd"] == 0, (index["sd"] == 0) & (index["mean"] == 0)
     kinds.append((constant, f"are constant, {int(black.sum())} of them black"))
     kinds.append((index[["width", "height"]].min(axis=1) < TINY, f"have a side below {TINY} pixels"))
-    return [
+    text, wide = few_levels(index, dataset), index.loc[index["mode"].isin(WIDE), "uid"]
+    return [_finding("D023", "warning", name, text, wide)] * bool(text) + [
         _finding("D023", "warning", name, f"{int(rows.sum())} images {what}", index.loc[rows, "uid"])
         for rows, what in kinds
         if rows.any()

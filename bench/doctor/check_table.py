@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,10 +12,9 @@ from typing import Any
 import pandas as pd
 
 from bench.api import Dataset
-from bench.data.release_files import files_below
+from bench.decode import SUFFIXES
 from bench.doctor.findings import Finding
 
-IMAGES = (".jpg", ".jpeg", ".png", ".dcm", ".tif", ".tiff")
 ENOUGH = 20
 """With fewer images of a label and group, a rate says little."""
 FOLLOWS, LEAST = 0.15, 50
@@ -105,20 +105,25 @@ def table_findings(name: str, dataset: Dataset, table: pd.DataFrame, counts: Cou
 
 
 def _files(name: str, table: pd.DataFrame, reason: pd.Series, root: Path) -> list[Finding]:
-    files = {path for path in files_below(root).paths if path.lower().endswith(IMAGES)}
-    paths = table["path"].fillna("").astype(str)
-    # Lower case, because some file systems do not distinguish the case of letters.
-    gone = (paths != "") & ~paths.str.lower().isin({path.lower() for path in files}) & (reason == "")
-    missing = (reason == "FILE_MISSING") | gone
+    used = table[reason == ""]
+    gone = [uid for uid, path in zip(used["uid"], used["path"], strict=True) if not (root / path).exists()]
+    missing = (reason == "FILE_MISSING") | table["uid"].isin(gone)
     total = int((missing | (reason == "")).sum())
     found = []
     if n := int(missing.sum()):
         level = "error" if n > 0.005 * total else "warning"
         first = str(table.loc[missing, "uid"].iloc[0])
         found.append(Finding("D020", level, name, f"{n} of {total} image files are missing", (first,)))
-    if extra := len(files - set(paths)):
+    named = {Path(os.path.normpath(root / path)) for path in table["path"].dropna()}
+    if extra := len(image_files(Path(table.attrs.get("looked_in", root))) - named):
         found.append(Finding("D021", "note", name, f"{extra} image files are not used by the table"))
     return found
+
+
+def image_files(root: Path) -> set[Path]:
+    """Return the image files below a folder."""
+    walk = os.walk(os.path.normpath(root), followlinks=True)
+    return {Path(folder, one) for folder, _, names in walk for one in names if one.lower().endswith(SUFFIXES)}
 
 
 def _ages(name: str, table: pd.DataFrame) -> list[Finding]:

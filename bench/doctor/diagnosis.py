@@ -103,6 +103,8 @@ def _print(found: Examination, full: bool) -> None:
                 by.add_row(source, str(facts["n"]), *(_percent(facts.get(label)) for label in counts.labels))
             console.print(by)
         say(f"licence: {found.sources[name].dataset.licence}. {found.sources[name].dataset.access}\n")
+    for line in found.sets:
+        say(line)
     for line in found.cells:
         effect = f"; one image changes its rate by {line['points']:.1f} points" if line["n"] else ""
         say(f"smallest cell, {line['where']}: {line['cell']}: {line['n']}{effect}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import pandas as pd
 from bench.api import Task
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
+from bench.data.set_lines import set_lines
 from bench.data.task_data import Source, TaskData, open_data, source_of
 from bench.doctor import check_images
 from bench.doctor.check_folds import fold_findings, smallest_cells
@@ -39,6 +40,8 @@ class Examination:
     findings: list[Finding] = field(default_factory=list)
     counts: dict[str, Counts] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    sets: list[str] = field(default_factory=list)
+    """What a person reads of the sets of a task (`bench.data.set_lines`)."""
     cells: list[dict] = field(default_factory=list)
     disk: dict[str, Any] = field(default_factory=dict)
 
@@ -75,7 +78,7 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
         with tempfile.TemporaryDirectory() as folder:
             how = Pixels(dataset, source.spec, source.root, PREVIEW, 3, "none", Path(folder))
             index = _decoded(found, name, how, known, progress)
-        _check_images(found, {name: index} if index is not None else {})
+        _check_images(found, {name: index} if index is not None else {}, {name: source})
     return found
 
 
@@ -91,10 +94,11 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
     if any(finding.level == "error" and finding.code < "D020" for finding in found.findings):
         return found
     try:
-        data = open_data(settings)
+        data = open_data(settings, verify=full)
     except DataError as error:
         found.refused(task.name, error)
         return found
+    found.sets = set_lines(data)
     found.cells = smallest_cells(data)
     found.findings += fold_findings(data, found.cells)
     _disk(found, data)
@@ -108,7 +112,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
             index = _index(folder, table) if folder else None
         if index is not None:
             indexes[name] = index
-    _check_images(found, indexes)
+    _check_images(found, indexes, data.sources)
     if "source" in indexes:
         found.findings += check_images.overlaps(indexes)
     return found
@@ -179,9 +183,10 @@ def _index(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
     return pd.read_parquet(folder / "index.parquet").merge(table[columns], on="uid", how="inner")
 
 
-def _check_images(found: Examination, indexes: dict[str, pd.DataFrame]) -> None:
+def _check_images(found: Examination, indexes: dict[str, pd.DataFrame], sources: Mapping[str, Source]) -> None:
     for name, index in indexes.items():
-        found.findings += check_images.unusual(name, index) + check_images.duplicates(name, index)
+        found.findings += check_images.unusual(name, index, sources[name].dataset)
+        found.findings += check_images.duplicates(name, index)
 
 
 def _disk(found: Examination, data: TaskData) -> None:

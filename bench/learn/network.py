@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from bench.api import BACKBONES
 from bench.errors import DataMissing, UnknownName
 from bench.net import Net
 
@@ -27,7 +28,6 @@ TORCHVISION = {
     "efficientnet_b3": "EfficientNet_B3_Weights",
     "densenet121": "DenseNet121_Weights",
 }
-BACKBONES = ("small", *TORCHVISION)
 
 
 def build_net(backbone: str, *, weights: str = "none", prepare: str = "bench prepare TASK") -> Net:

@@ -155,6 +155,7 @@ def info_of(task: Task, *, synthetic: bool, undefined: tuple[Undefined, ...] = (
         attribute_name=task.attribute.column,
         group_names=task.attribute.names,
         ood=tuple(task.ood),
+        inside=tuple(name for name, rows in task.ood.items() if rows.kind == "in"),
         folds=task.folds,
         columns=MORE_GROUPS if task.attribute.grouped else TWO_GROUPS,
         undefined=undefined,

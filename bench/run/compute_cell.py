@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from bench.api import Method
+from bench.api import FOLD_SPLITS, Method
 from bench.cells import store
 from bench.cells.identity import BASELINE, SCHEMA, Cell, shared_folder
 from bench.cells.predictions import ATTRIBUTE
@@ -25,7 +25,7 @@ from bench.cells.record import Choice, Cost, Facts, Images, Numbers, Pair, Recor
 from bench.data import group_pair
 from bench.data.cache import ImageCache
 from bench.data.image_split import ImageSplit
-from bench.data.task_data import FOLD_SPLITS, TaskData, open_data
+from bench.data.task_data import TaskData, open_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.learn.device import device, keep_memory
 from bench.learn.predict import predict
@@ -81,7 +81,7 @@ def run_cell(
         synthetic=data.synthetic,
         attributes={attribute: groups},
         data=images,
-        unreadable={name: len(images) for name, images in data.unreadable.items() if images},
+        left_out={name: found for name, table in data.tables.items() if (found := table.attrs.get("left_out"))},
         scores={name: set_scores(found, attribute) for name, found in score_sets(sets, groups).items()},
         metrics_version=VERSION,
         cost=_cost(run, baseline, model, images.get("external"), seconds),
@@ -101,7 +101,8 @@ def run_cell(
 @cache
 def open_task(settings: Settings) -> TaskData:
     """Return the tables of the task without unreadable images; they are read once per process."""
-    return open_data(settings)
+    # The run looked at the files before it sent its cells; each worker would ask for all of them again.
+    return open_data(settings, trust=True)
 
 
 @cache

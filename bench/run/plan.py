@@ -229,7 +229,7 @@ def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) ->
     method = build_method(cell.spec, plugins)
     identity = {
         "baseline": {**baseline_identity(cell, data), "train": data.fingerprint("train", cell.fold)},
-        "source": fingerprint(data.tables["source"]),
+        "source": fingerprint(data.tables["source"], data.contents["source"]),
         "recipe": dataclasses.asdict(data.task.recipe),
         "version": method.version,
         "parameters": dataclasses.asdict(method),

@@ -28,9 +28,12 @@ def prepare_task(settings: Settings, *, check: bool = False) -> int:
         caches = data.caches(settings.cache, jobs=settings.jobs or os.cpu_count() or 1, progress=progress)
     for name, cache in caches.items():
         print(f"{name}: {len(cache.uids)} images, {cache.array.nbytes / 1e9:.3f} GB in {cache.folder}")
-    left_out = data.readable(settings.cache).left_out(settings.cache)
+    readable = data.readable(settings.cache)
+    left_out = readable.left_out(settings.cache)
     for text in left_out:
         print(f"left out: {text}", file=sys.stderr)
+    for text in readable.few_levels(settings.cache):
+        print(f"warning: {text}", file=sys.stderr)
     for name, cache in caches.items() if check else ():
         if wrong := verify(cache):
             raise DataInvalid(

@@ -15,6 +15,7 @@ from bench import taskfile
 from bench.cells import store
 from bench.cells.identity import BASELINE, baselines_folder, cell_file, cells_folder, failure_file, splits_file
 from bench.data import split_manifest
+from bench.data.set_lines import set_lines
 from bench.data.task_data import TaskData, open_data
 from bench.errors import DataError, EmptyGroup, NotWritten, UnknownName
 from bench.files import check_writable, write_file
@@ -128,7 +129,7 @@ def prepare(settings: Settings, *, again: bool = True) -> tuple[TaskData, list[P
     """
     data, cells = plan_run(settings)
     todo = pending(cells, data, settings)
-    print(heading(data, cells, todo), file=sys.stderr)
+    print(heading(data, cells, todo, settings), file=sys.stderr)
     runnable = [p for p in todo if p.error is None]
     if runnable:
         if data.user_checkpoint is not None:
@@ -148,14 +149,20 @@ def prepare(settings: Settings, *, again: bool = True) -> tuple[TaskData, list[P
     return data, cells, todo
 
 
-def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell]) -> str:
-    """Return a line that says how much a run has to do."""
+def heading(data: TaskData, cells: Sequence[PlannedCell], todo: Sequence[PlannedCell], settings: Settings) -> str:
+    """Return a line that says how much a run has to do, one if results are stale, and those of the sets."""
     cell, folds = cells[0].cell, len({p.cell.fold for p in cells})
     methods, first = len({p.cell.spec for p in cells}), sum(p.cell.spec == BASELINE for p in todo)
     kind = "  SYNTHETIC" if data.synthetic else ""
-    return (
-        f"{data.task.name}{kind}  {cell.backbone} backbone, {folds} folds, {methods} methods: "
-        f"{len(cells)} cells, {len(cells) - len(todo)} done{f', {first} baselines first' if first else ''}"
+    stale = [store.state_and_reason(settings.results, p.cell, p.hash) for p in todo]
+    reasons = Counter(why for state, why in stale if state == "stale")
+    return "\n".join(
+        [
+            f"{data.task.name}{kind}  {cell.backbone} backbone, {folds} folds, {methods} methods: "
+            f"{len(cells)} cells, {len(cells) - len(todo)} done{f', {first} baselines first' if first else ''}",
+            *(f"{n} finished cells are stale and computed again: {why}" for why, n in reasons.items()),
+            *set_lines(data),
+        ]
     )
 
 
@@ -190,7 +197,7 @@ def run_task(settings: Settings) -> Outcome:
         done_before=len(cells) - len(todo),
         stored=frozenset(p for p in todo if cell_file(settings.results, p.cell).is_file()),
         unreadable=data.left_out(settings.cache),
-        warnings=_repeats(data, cells),
+        warnings=[*data.few_levels(settings.cache), *_repeats(data, cells)],
     )
     _say_undefined(data, settings)
     runnable = tuple(p for p in todo if p.error is None)
@@ -266,6 +273,7 @@ def start_run(settings: Settings) -> int:
 def _print_plan(settings: Settings) -> int:
     """Print every cell with its state."""
     data, cells = plan_run(settings)
+    print(*set_lines(data), sep="\n", file=sys.stderr)
     _say_undefined(data, settings)
     for text in data.left_out(settings.cache):
         print(f"left out: {text}", file=sys.stderr)
@@ -281,7 +289,7 @@ def _submit(settings: Settings, launcher: launchers.Launcher) -> int:
     if settings.dry_run:
         data, cells = plan_run(settings)
         todo = pending(cells, data, settings)
-        print(heading(data, cells, todo), file=sys.stderr)
+        print(heading(data, cells, todo, settings), file=sys.stderr)
     else:
         data, cells, todo = prepare(settings)
         _begin(data, settings, remembered=True)

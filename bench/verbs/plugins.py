@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UsageError
 from bench.settings import read_settings
 from bench.verbs import add_verb
 
@@ -22,9 +24,10 @@ def add(verbs: Any) -> None:
     check = add_verb(verbs, "check", _check, "run the conformance checks on methods")
     check.add_argument("names", nargs="+", metavar="name", help="a method, or all")
 
-    new = add_verb(verbs, "new", _new, "write a working method in one file, and its test")
-    new.add_argument("kind", choices=("method",), metavar="kind", help="method")
-    new.add_argument("name", help="the name of the method, such as my-method")
+    new = add_verb(verbs, "new", _new, "write a working method in one file, and its test; or a task file for a table")
+    new.add_argument("kind", choices=("method", "task"), metavar="kind", help="method or task")
+    new.add_argument("name", help="the name of the method or task, such as my-method or my-films")
+    new.add_argument("--csv", type=Path, metavar="FILE", help="of a task: the table of your images")
     new.add_argument("--folder", type=Path, default=Path(), metavar="DIR", help="folder to write to (default: here)")
 
 
@@ -43,7 +46,14 @@ def _check(args: argparse.Namespace) -> int:
 
 def _new(args: argparse.Namespace) -> int:
     from bench.templates import write_method
+    from bench.templates.new_task import write_task
 
-    for file in write_method(args.name, args.folder):
-        print(file)
+    if args.kind == "method":
+        for file in write_method(args.name, args.folder):
+            print(file)
+        return 0
+    if args.csv is None:
+        raise UsageError("a task is made from a table of images: give it with --csv FILE")
+    file = write_task(args.name, args.csv, args.folder)
+    print(f"{file}: correct the marked lines, then `bench doctor {shlex.quote(str(file))} --data {args.csv.parent}`")
     return 0

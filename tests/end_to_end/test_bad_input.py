@@ -252,13 +252,13 @@ def test_mistakes_in_a_task_file(place):
         assert old in text
         (place.folder / "tiny.toml").write_text(text.replace(old, new, 1))
         done = place.bench("run", "--task", "tiny.toml", code=None)
-        assert done.returncode in (1, 2)
+        assert done.returncode == (3 if "no column" in says else 2)
         assert place.told(done.stderr).partition(" (at line ")[0] == says
 
 
 def test_a_csv_without_the_column_is_named_with_the_nearest(own):
     (own.folder / "own.toml").write_text(OWN.format(label="diagnosys", folds=2))
-    done = own.bench("run", "--task", "own.toml", "--data", ".", code=1)
+    done = own.bench("run", "--task", "own.toml", "--data", ".", code=3)
     assert own.told(done.stderr) == snapshot(
         "bench: <tmp>/films.csv: no column 'diagnosys': did you mean 'diagnosis'? it has: path, patient, hospital, diagnosis, sex, uid, source, drop\n"
     )
@@ -274,7 +274,7 @@ def test_a_corrupt_image_is_named_and_left_out_of_all_cells(own):
     good = (own.folder / "17.png").read_bytes()
     (own.folder / "17.png").write_bytes(good[: len(good) // 2])
     done = own.bench(*run, code=1)
-    before, raised, _ = own.told(done.stderr).partition("17.png (manifest:films:17.png): OSError: ")
+    before, raised, _ = own.told(done.stderr).partition("17.png (manifest:17.png): OSError: ")
     assert raised, "what Pillow says of it"
     assert before == snapshot("""\
 own  small backbone, 2 folds, 2 methods: 4 cells, 0 done, 2 baselines first
@@ -287,7 +287,7 @@ left out: 1 of 120 images of source cannot be read; all cells are computed witho
     assert {record["data"]["train"]["n"] + record["data"]["val"]["n"] for record in without.values()} == {119}
     predicted = pd.concat(pd.read_parquet(file) for file in own.folder.glob("results/cells/own/small/llft/*.parquet"))
     assert len(predicted[predicted["set"] == "val"]) == 119
-    assert "manifest:films:17.png" not in set(predicted["image_id"])
+    assert "manifest:17.png" not in set(predicted["image_id"])
 
     # Again, and as a plan: nothing is decoded or computed, and the file is named as long as the table lists it.
     own.bench("report", "--task", "own.toml", "--data", ".")
@@ -342,29 +342,68 @@ def test_many_corrupt_images_are_a_wrong_folder(own):
         done = own.bench("run", "--task", "own.toml", "--data", ".", code=3)
         assert own.told(done.stderr) == snapshot("""\
 own  small backbone, 2 folds, 10 methods: 20 cells, 0 done, 2 baselines first
+source: 120 rows, 120 images used, 40 of them ill (33.3%)
+  diagnosis, well: 'well' (80)
+  diagnosis, ill: 'ill' (40)
+  sex, men: 'M' (60)
+  sex, women: 'F' (60)
+b: 20 rows, 20 images used, 8 of them ill (40.0%)
+  diagnosis, well: 'well' (12)
+  diagnosis, ill: 'ill' (8)
+  sex, men: 'M' (10)
+  sex, women: 'F' (10)
 bench: 13 of 120 images cannot be read, more than one in 10: is <tmp> the right folder?
-  0.png (manifest:films:0.png): UnidentifiedImageError: cannot identify image file '<tmp>/0.png'
-  1.png (manifest:films:1.png): UnidentifiedImageError: cannot identify image file '<tmp>/1.png'
-  10.png (manifest:films:10.png): UnidentifiedImageError: cannot identify image file '<tmp>/10.png'
-  11.png (manifest:films:11.png): UnidentifiedImageError: cannot identify image file '<tmp>/11.png'
-  12.png (manifest:films:12.png): UnidentifiedImageError: cannot identify image file '<tmp>/12.png'
-  2.png (manifest:films:2.png): UnidentifiedImageError: cannot identify image file '<tmp>/2.png'
-  3.png (manifest:films:3.png): UnidentifiedImageError: cannot identify image file '<tmp>/3.png'
-  4.png (manifest:films:4.png): UnidentifiedImageError: cannot identify image file '<tmp>/4.png'
-  5.png (manifest:films:5.png): UnidentifiedImageError: cannot identify image file '<tmp>/5.png'
-  6.png (manifest:films:6.png): UnidentifiedImageError: cannot identify image file '<tmp>/6.png'
+  0.png (manifest:0.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  1.png (manifest:1.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  10.png (manifest:10.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  11.png (manifest:11.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  12.png (manifest:12.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  2.png (manifest:2.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  3.png (manifest:3.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  4.png (manifest:4.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  5.png (manifest:5.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  6.png (manifest:6.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
   and 3 more
 """)
-        assert done.stderr.count(".png (manifest:films:") == 10
+        assert done.stderr.count(".png (manifest:") == 10
         assert "and 3 more" in done.stderr
     assert not list(own.folder.glob("results/cells/**/*.json"))
 
 
-def test_a_missing_image_is_named(own):
+def test_a_few_missing_images_are_counted_and_many_are_an_error(own):
+    words = ("run", "--task", "own.toml", "--methods", "baseline", "--folds", "0", "--data", ".")
     (own.folder / "3.png").unlink()
-    done = own.bench("run", "--task", "own.toml", "--data", ".", code=3)
-    assert "1 of 140 images" in done.stderr
-    assert "3.png" in done.stderr
+    assert lines_with(own.bench(*words).stderr, "missing") == snapshot(
+        ["  left out: 1 row, the file is missing (FILE_MISSING)"]
+    )
+    for i in range(4, 20):
+        (own.folder / f"{i}.png").unlink()
+    assert own.told(own.bench(*words, code=3).stderr) == snapshot(
+        "bench: 17 of 120 images of set 'source', first 3.png, not found. Paths are looked up in <tmp>: give images=FOLDER, relative to the table, path_column=COLUMN or suffix=.png.\n"
+    )
+
+
+def test_images_replaced_under_their_names_are_computed_again(own):
+    """Of the same size and with the same times: results and baselines of the old images are stale, and no table has both."""
+    words = ("run", "--task", "own.toml", "--folds", "0", "--data", ".")
+    own.bench(*words, "--methods", "baseline,llft")
+    old = own.records()
+    for file in own.folder.glob("*.png"):
+        before = file.stat()
+        pixels = 255 - np.asarray(Image.open(file))
+        Image.fromarray(pixels).save(file)
+        os.truncate(file, max(before.st_size, file.stat().st_size))
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    asked = own.bench(*words, "--methods", "baseline,llft", "--dry-run")
+    assert [line.split()[0] for line in asked.stdout.splitlines()] == ["stale", "stale"]
+    assert lines_with(own.bench("report", "--task", "own.toml", "--data", ".", code=1).stderr, "left out", "llft")
+    done = own.bench(*words, "--methods", "bmft")
+    assert own.ended(done.stdout) == {"done": 2, "cells": 2, "computed": 2, "recomputed": 1}
+    assert lines_with(done.stderr, "stale") == snapshot(
+        ["1 finished cells are stale and computed again: computed from other images, settings or code"]
+    )
+    name = "own/small/baseline/f0-s0.json"
+    assert own.records()[name]["baseline_sha256"] != old[name]["baseline_sha256"]
 
 
 def test_a_group_without_positives_in_a_fold_fails_there_alone(own):

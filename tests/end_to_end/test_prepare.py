@@ -13,7 +13,7 @@ def test_prepared_images_are_not_decoded_again(place):
     pixels = np.load(file, mmap_mode="r+")
     pixels[3, 0, 0, 0] ^= 1
     pixels.flush()
-    wrong = place.bench("prepare", "tiny.toml", "--verify", code=1)
+    wrong = place.bench("prepare", "tiny.toml", "--verify", code=3)
     assert "1 of " in wrong.stderr
     assert "do not match their checksum" in wrong.stderr
 

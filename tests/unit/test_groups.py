@@ -42,17 +42,19 @@ TONES = Attribute(column="fst", names=("light", "middle", "dark"), values=(("1",
 
 def codes(values, attribute):
     table = pd.DataFrame({attribute.column: values, "uid": [f"d:{i}" for i in range(len(values))]})
-    return coded(table, attribute, "table").tolist()
+    return coded(table, attribute, "table")["code"].tolist()
 
 
 def test_bands_hold_their_lower_bound():
     ages = [0, 19, 19.9, 20, 39.9, 40, 59, 60, 79.9, 80, 101]
     assert codes(ages, AGE_BANDS) == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert codes(["19", "20.0", None, "unknown", "-3"], AGE_BANDS) == [0, 1, pd.NA, pd.NA, 0]
+    assert codes(["19", "20.0", None, "unknown", "-3", "121"], AGE_BANDS) == [0, 1, pd.NA, pd.NA, pd.NA, pd.NA]
     assert codes([], AGE_BANDS) == []
     with pytest.raises(DataInvalid) as error:
         codes(["3", "old"], AGE_BANDS)
-    assert str(error.value) == snapshot("table: row of d:1, column 'age' is 'old': a number expected")
+    assert str(error.value) == snapshot(
+        "table: row of d:1, column 'age' is 'old': a number expected, or list what means \"not known\" with `unknown`"
+    )
 
 
 def test_values_become_the_number_of_their_group():
@@ -79,7 +81,7 @@ def test_a_value_that_nobody_has_is_taken_for_a_misspelling():
     table = sample([1, 3, 4, 9], TONES)
     assert table["a"].tolist() == [0, 1, 2]
     assert table["a"].dtype == np.int8
-    assert table.attrs["left_out"] == {"ATTRIBUTE_MISSING": 1}
+    assert table.attrs["left_out"] == {"ATTRIBUTE_NOT_LISTED": 1}
     with pytest.raises(UnknownName) as error:
         sample([1, 2, 3], TONES)
     assert str(error.value) == snapshot("unknown value '4' of column 'fst' in the table of Given: allowed: 1, 2, 3")
@@ -126,21 +128,15 @@ def test_a_value_that_nobody_has_is_taken_for_a_misspelling():
         ),
         (
             {"names": ("a", "b"), "values": (("1",), ("2", "1"))},
-            snapshot(
-                "column 'c': values=[['1'], ['2', '1']]: two or more groups of one or more values expected, each value in one group"
-            ),
+            snapshot("column 'c': '1' is listed twice: each value belongs to one group"),
         ),
         (
             {"names": ("a", "b"), "values": (("1",), ())},
-            snapshot(
-                "column 'c': values=[['1'], []]: two or more groups of one or more values expected, each value in one group"
-            ),
+            snapshot("column 'c': values=[['1'], []]: two or more groups of one or more values expected"),
         ),
         (
             {"names": ("a", "b"), "values": (("1", "2"),)},
-            snapshot(
-                "column 'c': values=[['1', '2']]: two or more groups of one or more values expected, each value in one group"
-            ),
+            snapshot("column 'c': values=[['1', '2']]: two or more groups of one or more values expected"),
         ),
         ({"names": ("a", "b", "c")}, snapshot("column 'c': 2 different names expected, one per group, not a, b, c")),
     ],
@@ -261,7 +257,7 @@ def test_the_worst_is_recoded_one_and_the_best_zero():
 def grouped_data(attribute=AGE_BANDS, pair=None):
     task = dataclasses.replace(TASKS["phantom-cxr-age"], name="mine", attribute=attribute)
     source = pd.concat([validation(1, 5, 900), validation(2, 5, 100)], ignore_index=True)
-    source["uid"] = [f"d:{i:04d}" for i in range(1000)]
+    source["uid"] = source["path"] = [f"d:{i:04d}" for i in range(1000)]
     return TaskData(task, {}, {"source": source.assign(fold=[1] * 900 + [0] * 100), "ood_neutral": source}, pair)
 
 

@@ -229,11 +229,17 @@ def test_sizes_say_what_one_image_weighs() -> None:
 
 
 def test_images_that_cannot_be_read_are_counted_by_set() -> None:
-    cells = [changed(cell("Baseline", 0), unreadable={"source": 1, "far": 2}), cell("A", 0)]
+    cells = [
+        changed(
+            cell("Baseline", 0),
+            left_out={"source": {"FILE_CORRUPT": 1}, "far": {"FILE_CORRUPT": 2, "LABEL_NOT_LISTED": 3}},
+        ),
+        cell("A", 0),
+    ]
     assert reading(collect(cells, [], INFO))[-2:] == snapshot(
         [
-            "1 image of source is left out: its file cannot be read.",
-            "2 images of far are left out: their files cannot be read.",
+            "Left out of source: the file cannot be read: 1.",
+            "Left out of far: the file cannot be read: 2; the value of the label is in no list of the task: 3.",
         ]
     )
     assert not any("left out" in note for note in reading(collect(cells[1:], [], INFO)))

@@ -61,6 +61,20 @@ def test_left_out_rows_are_counted_by_reason():
             "set": "source",
             "rows": 5,
             "left_out": {"FILE_MISSING": 1, "LABEL_MISSING": 1, "ATTRIBUTE_MISSING": 1},
+            "prefix": "",
+            "notes": [],
+            "values": {
+                "sick": [
+                    {"value": "0", "n": 1, "is": "healthy"},
+                    {"value": "1", "n": 2, "is": "sick"},
+                    {"value": "", "n": 1, "is": "missing"},
+                ],
+                "age": [
+                    {"value": "65", "n": 1, "is": "younger"},
+                    {"value": "66 to 90", "n": 2, "is": "older"},
+                    {"value": "", "n": 1, "is": "missing"},
+                ],
+            },
         }
     )
     assert table.attrs["rows"] == len(table) + sum(table.attrs["left_out"].values())
@@ -73,12 +87,12 @@ def test_row_order_and_index_of_the_dataset_do_not_count():
 
 def test_values_to_codes():
     assert sample(rows(), attribute=SEX)["a"].tolist() == [0, 1, 1]
-    others = Attribute(column="sex", names=("rest", "female"), one=("F",))
+    others = Attribute(column="sex", names=("rest", "female"), one=("F",), rest=True)
     assert sample(rows(sex=["F", "M", "X", "M", "Unknown"]), attribute=others)["a"].tolist() == [0, 0, 1]
     both = Attribute(column="sex", names=("male", "female"), one=("F",), zero=("M",))
     left = sample(rows(sex=["F", "M", "X", "M", "F"]), attribute=both)
     assert left["uid"].tolist() == ["d:1", "d:3", "d:4"]
-    assert left.attrs["left_out"]["ATTRIBUTE_MISSING"] == 1
+    assert left.attrs["left_out"]["ATTRIBUTE_NOT_LISTED"] == 1
 
 
 @pytest.mark.parametrize(
@@ -113,7 +127,7 @@ def test_unknown_names_in_where(where, words):
 
 def test_a_coding_none_of_whose_values_occur_is_refused():
     with pytest.raises(UnknownName, match="female"):
-        sample(rows(), attribute=Attribute(column="sex", names=("m", "f"), one=("female",)))
+        sample(rows(), attribute=Attribute(column="sex", names=("m", "f"), one=("female",), rest=True))
     with pytest.raises(UnknownName, match="male"):
         sample(rows(), attribute=Attribute(column="sex", names=("m", "f"), one=("F",), zero=("male",)))
     with pytest.raises(UsageError, match="above"):
@@ -167,7 +181,12 @@ def test_groups_of_test_sets_leave_the_source():
     whole = sample(rows(age=70.0))
     with pytest.raises(DataInvalid, match="every patient"):
         keep_apart(source, [other])
-    kept = keep_apart(whole, [source])
+    with pytest.raises(DataInvalid) as error:
+        keep_apart(whole, [source])
+    assert str(error.value) == snapshot(
+        "2 images are in training and in test set 'source', first 1.png: change `where` of the task, or delete their rows from one of the tables"
+    )
+    kept = keep_apart(whole, [source.assign(uid="d:again-" + source["uid"])])
     assert kept["patient"].tolist() == ["p2", "p4"]
     assert kept.attrs["left_out"] == {"FILE_MISSING": 1, "IN_OTHER_TEST_SET": 2}
     assert "IN_OTHER_TEST_SET" not in whole.attrs["left_out"], "the table given stays as it was"
@@ -181,11 +200,12 @@ def test_equal_group_names_of_two_datasets_are_different_people():
 
 def test_fingerprint_sees_ids_labels_groups_and_repeats_but_no_order():
     table = sample(rows())
-    same = fingerprint(table)
+    same = fingerprint(table, {})
     assert same["n"] == 3
     assert len(same["sha"]) == 64
-    assert fingerprint(table.iloc[::-1]) == same
-    assert fingerprint(table.assign(path="elsewhere")) == same
+    assert fingerprint(table.iloc[::-1], {}) == same
+    assert fingerprint(table.assign(path="elsewhere"), {}) == same
     for changed in (table.assign(y=1 - table["y"]), table.assign(a=0), table.assign(uid="x:" + table["uid"])):
-        assert fingerprint(changed)["sha"] != same["sha"]
-    assert fingerprint(pd.concat([table, table]))["sha"] != same["sha"]
+        assert fingerprint(changed, {})["sha"] != same["sha"]
+    assert fingerprint(table, {"1.png": "0" * 64})["sha"] != same["sha"]
+    assert fingerprint(pd.concat([table, table]), {})["sha"] != same["sha"]

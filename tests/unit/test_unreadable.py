@@ -12,6 +12,7 @@ from inline_snapshot import snapshot
 from PIL import Image
 
 from bench.api import Attribute, Label, Recipe, Rows, Task
+from bench.cli import main
 from bench.data import decoding
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
@@ -217,7 +218,34 @@ def test_folds_are_cut_before_images_are_left_out(films, tmp_path):
     assert plain(lines_with(said, "30", "source")[0], tmp_path) == snapshot(
         "1 of 30 images of source cannot be read; all cells are computed without them. <tmp>/images/films.csv, column 'path':"
     )
-    assert "07.png (manifest:films:07.png): " in said
+    assert "07.png (manifest:07.png): " in said
     assert plain(lines_with(other, "10", " b")[0], tmp_path) == snapshot(
         "1 of 10 images of b cannot be read; all cells are computed without them. <tmp>/images/films.csv, column 'path':"
     )
+
+
+def test_prepare_warns_of_sixteen_bits_that_hold_twelve(tmp_path, capsys):
+    rows = ["path,y,a,site"]
+    for i in range(32):
+        Image.fromarray(np.full((16, 16), 4095 - i, np.uint16)).save(tmp_path / f"{i}.png")
+        rows.append(f"{i}.png,{i % 2},{i // 2 % 2},{'ab'[i >= 16]}")
+    (tmp_path / "films.csv").write_text("\n".join(rows) + "\n")
+    spec = "manifest:csv=films.csv"
+    task = (
+        'image_size = 16\nchannels = 1\nfolds = 2\nweights = "none"\nbackbones = ["small"]\n'
+        f'[source]\ndataset = "{spec}"\nwhere = {{ site = ["a"] }}\n[ood.b]\ndataset = "{spec}"\n'
+        'where = { site = ["b"] }\n[label]\ncolumn = "y"\nnames = ["no", "yes"]\nzero = [0]\none = [1]\n'
+        '[attribute]\ncolumn = "a"\nnames = ["one", "other"]\nzero = [0]\none = [1]\n'
+    )
+    (tmp_path / "task.toml").write_text(task)
+    command = ["prepare", str(tmp_path / "task.toml"), "--data", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    assert main(command) == 0
+    assert lines_with(capsys.readouterr().err, "warning") == snapshot(
+        [
+            "warning: source: 16 images of 16 bits come out at grey levels 16 to 16 of 255: they seem to hold 12 bits. Then write bits=12 into the spec of the dataset, as in manifest:csv=...,bits=12; bits=16 says that all is right",
+            "warning: b: 16 images of 16 bits come out at grey levels 16 to 16 of 255: they seem to hold 12 bits. Then write bits=12 into the spec of the dataset, as in manifest:csv=...,bits=12; bits=16 says that all is right",
+        ]
+    )
+    (tmp_path / "task.toml").write_text(task.replace(spec, f"{spec},bits=12"))
+    assert main(command) == 0
+    assert "warning" not in capsys.readouterr().err

@@ -53,8 +53,8 @@ class Results:
     """Number of folds of the most complete row."""
     seeds: int
     """Largest number of seeds in a fold."""
-    unreadable: dict[str, int]
-    """Number of images of each set that were left out because they cannot be read."""
+    left_out: dict[str, dict[str, int]]
+    """Number of rows that were not used, by set and reason."""
     pairs: Mapping[tuple[str, int, int], Pair] = field(default_factory=dict)
     """The groups that each baseline chose, where they have no order, by backbone, fold and seed."""
     remarks: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
         folds=folds,
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item.cell)[:-1] for item in cells).values()),
-        unreadable=_unreadable(cells, info),
+        left_out=_left_out(cells, info),
         pairs=_pairs(cells),
         suppressed=gone,
         outdated=_outdated(cells),
@@ -224,9 +224,15 @@ def _pairs(cells: Sequence[Record]) -> dict[tuple[str, int, int], Pair]:
     return {key: found[key] for key in sorted(found)}
 
 
-def _unreadable(cells: Sequence[Record], info: TaskInfo) -> dict[str, int]:
-    counts = {name: max(item.unreadable.get(name, 0) for item in cells) for name in (TRAINED_ON, *info.ood)}
-    return {name: count for name, count in counts.items() if count}
+def _left_out(cells: Sequence[Record], info: TaskInfo) -> dict[str, dict[str, int]]:
+    """Return, by set and reason, the most rows that a cell left out."""
+    found: dict[str, dict[str, int]] = {}
+    for name in (TRAINED_ON, *info.ood):
+        for item in cells:
+            for reason, n in item.left_out.get(name, {}).items():
+                of_set = found.setdefault(name, {})
+                of_set[reason] = max(n, of_set.get(reason, 0))
+    return found
 
 
 def _outdated(cells: Sequence[Record]) -> dict[str, tuple[Record, ...]]:

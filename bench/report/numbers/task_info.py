@@ -34,10 +34,11 @@ class Undefined:
 class TaskInfo:
     """What tables print about a task.
 
-    `label_names` are those of 0 and 1, `ood` the test sets in order. `folds` is the number of folds of the task, or
-    None for as many as are found. `columns` are the metrics of the table, `undefined` the methods without numbers.
-    `part` names the part of the task that a table shows, and is empty for the whole. Metrics of a set are suppressed
-    if a group and class has fewer images than `min_cell`. `settings` are those with which the results were read.
+    `label_names` are those of 0 and 1, `ood` the test sets in order, `inside` those of them in distribution. `folds`
+    is the number of folds of the task, or None for as many as are found. `columns` are the metrics of the table,
+    `undefined` the methods without numbers. `part` names the part of the task that a table shows, and is empty for the
+    whole. Metrics of a set are suppressed if a group and class has fewer images than `min_cell`. `settings` are those
+    with which the results were read.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TaskInfo:
     attribute_name: str
     group_names: tuple[str, ...]
     ood: tuple[str, ...]
+    inside: tuple[str, ...] = ()
     folds: int | None = None
     columns: tuple[str, ...] = TWO_GROUPS
     undefined: tuple[Undefined, ...] = ()

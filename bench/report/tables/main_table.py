@@ -14,6 +14,7 @@ from bench.report.numbers.task_info import TaskInfo
 from bench.report.render import document, table
 from bench.report.render.document import Float, Section
 from bench.report.render.table import Column, Entry, Table
+from bench.report.render.text import listed
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import SIGNS, reading
 
@@ -35,12 +36,20 @@ def blocks(results: Results, backbone: str, abreast: int) -> list[Table]:
     return [block(results, backbone, sets, shared=abreast > 1) for sets in (*groups, (IN_DOMAIN,))]
 
 
+def _kind(sets: Sequence[str], info: TaskInfo) -> str:
+    if sets[0] == IN_DOMAIN:
+        return "in-domain, partly seen by the methods; not a test"
+    inside = [name for name in sets if name in info.inside]
+    if inside and len(inside) < len(sets):
+        return f"test sets; in-distribution: {listed(inside)}"
+    return "in-distribution, held out" if inside else "out-of-distribution"
+
+
 def block(results: Results, backbone: str, sets: Sequence[str], *, shared: bool = True) -> Table:
     """Return the table of one backbone and some sets; `shared` headers name the sets, otherwise the title does."""
     info, sizes = results.info, heads(results, sets)
     numbers = [results.column(backbone, name, metric) for name in sets for metric in info.columns]
-    what = {IN_DOMAIN: "in-domain, partly seen by the methods; not a test"}.get(sets[0], "out-of-distribution")
-    title = f"{', '.join(sets)}: {what}"
+    title = f"{', '.join(sets)}: {_kind(sets, info)}"
     return Table(
         [
             METHOD,

@@ -7,6 +7,7 @@ from math import isfinite, nan
 from statistics import median
 
 from bench.data.group_pair import LEAST
+from bench.data.sample_table import REASONS as NOT_USED
 from bench.report.numbers.aggregate import BASELINE, COST, IN_DOMAIN, Results, Size
 from bench.report.numbers.grouping import grouped
 from bench.report.numbers.levelling import SIGN
@@ -61,7 +62,7 @@ def details(results: Results) -> list[str]:
 
 
 def partial(results: Results) -> list[str]:
-    """Return notes on rows that are suppressed, undefined, degenerate, incomplete or failed, and unreadable images."""
+    """Return notes on rows that are suppressed, undefined, degenerate, incomplete or failed, and on rows left out."""
     return [
         *note(results.suppressed, results.info, IN_DOMAIN in results.suppressed),
         *_undefined(results),
@@ -76,9 +77,8 @@ def partial(results: Results) -> list[str]:
             for item in results.failures
         ),
         *(
-            f"{count} image{'s' * (count > 1)} of {name} {'are' if count > 1 else 'is'} left out: "
-            f"{'their files' if count > 1 else 'its file'} cannot be read."
-            for name, count in results.unreadable.items()
+            f"Left out of {name}: " + "; ".join(f"{NOT_USED.get(why, why)}: {n}" for why, n in reasons.items()) + "."
+            for name, reasons in results.left_out.items()
         ),
     ]
 
