@@ -18,6 +18,8 @@ import pandas as pd
 from bench.errors import NotWritten
 from bench.files import replacing
 
+MANY = 1000
+"""Files, fewer of which are read before anybody looks at a bar."""
 STATE = ["size", "modified", "changed"]
 READERS = 8
 """Files that are read at once; on a network drive waiting takes longer than hashing."""
@@ -40,7 +42,7 @@ def checksums(
         cache_dir: the folder in which checksums are kept.
         verify: read every file, whatever its size and times.
         trust: take what is kept without a look at the files, as a worker does of what was looked at for its run.
-        progress: called with (read, to read) in files.
+        progress: called with (read, to read) in files, where there are `MANY`.
     """
     store = cache_dir / "checksums" / f"{hashlib.sha256(os.fspath(root.absolute()).encode()).hexdigest()[:16]}.parquet"
     known = _known(store)
@@ -56,7 +58,7 @@ def checksums(
         found = before.copy()
         for number, sha in enumerate(pool.map(lambda path: _sha256(root / path), unread), 1):
             found[unread[number - 1]] = sha
-            if progress:
+            if progress and len(unread) >= MANY:
                 progress(number, len(unread))
     found = found.fillna("")
     found.attrs["unnoticed"] = int((before.notna() & (before != found)).sum())

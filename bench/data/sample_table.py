@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.api import Attribute, Coding, Dataset, Label
+from bench.api import Attribute, Coding, Dataset, Label, Task
 from bench.data.ages import intervals
 from bench.data.columns import check_spelling, coded, place, require_columns, texts, unknown_value
+from bench.data.folds import folds
 from bench.errors import DataInvalid, DataMissing, UnknownName
 
 TOO_MANY = 10
@@ -158,6 +160,18 @@ def _span(words: pd.Series) -> str:
     low = intervals(words)["low"]
     least, most = (str(words.iloc[int(at)]) for at in (low.argmin(), low.argmax()))
     return least if least == most else f"{least} to {most}"
+
+
+def hold_out(source: pd.DataFrame, share: float, name: str, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the source without a share of its patients, and the test set of them, alike in source, label and group."""
+    part = Fraction(share).limit_denominator(20)
+    held = folds(source, part.denominator, task=task) < part.numerator
+    kept, test = (source[rows].reset_index(drop=True) for rows in (~held, held))
+    left_out = source.attrs["left_out"]
+    left_out = {**left_out, "IN_OTHER_TEST_SET": left_out.get("IN_OTHER_TEST_SET", 0) + int(held.sum())}
+    kept.attrs = {**source.attrs, "left_out": left_out}
+    test.attrs = {**source.attrs, "set": name, "rows": len(test), "left_out": {}, "values": {}, "notes": []}
+    return kept, test
 
 
 def keep_apart(source: pd.DataFrame, ood: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from bench.data.folds import folds, image_folds
 from bench.data.group_pair import Pair, of_pair
 from bench.data.phantom_tree import is_phantom
 from bench.data.pixels import Pixels
-from bench.data.sample_table import fingerprint, keep_apart, same_ids, sample_table
+from bench.data.sample_table import fingerprint, hold_out, keep_apart, same_ids, sample_table
 from bench.data.unreadable import Unreadable, lines, list_file, listed, without
 from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataInvalid, DataMissing, EmptyGroup
@@ -149,7 +149,9 @@ class TaskData:
         """Return how many images of the external set of a fold are repeats, drawn because others are lacking."""
         return sum(self.split("external", fold).attrs["shortfall"].values())
 
-    def with_contents(self, cache_dir: Path, **how: Any) -> TaskData:
+    def with_contents(
+        self, cache_dir: Path, *, progress: Callable[[str, int, int], None] | None = None, **how: bool
+    ) -> TaskData:
         """Return the tables with the checksums of their files; `how` is as for `checksums`.
 
         Raises:
@@ -157,7 +159,8 @@ class TaskData:
         """
         found = {}
         for name, table in self.tables.items():
-            shas = checksums(self.sources[name].root, list(table["path"]), cache_dir, **how)
+            told = partial(progress, name) if progress else None
+            shas = checksums(self.sources[name].root, list(table["path"]), cache_dir, progress=told, **how)
             if unnoticed := shas.attrs.get("unnoticed"):
                 note = f"{unnoticed} files changed, but not their size and times: results from them are stale now"
                 table.attrs["notes"] = [*table.attrs["notes"], note]
@@ -172,6 +175,16 @@ class TaskData:
                     code="D032",
                 )
         return replace(self, contents=found)
+
+    def check_unchanged(self, cache_dir: Path, caches: Mapping[str, ImageCache]) -> None:
+        """Raise DataError, and remove the cache, where files changed since their checksums: while they were decoded."""
+        for name, now in self.with_contents(cache_dir).contents.items():
+            if changed := [path for path, sha in now.items() if sha != self.contents[name][path]]:
+                shutil.rmtree(caches[name].folder)
+                raise DataError(
+                    f"{len(changed)} files of {name} changed while they were decoded, first {changed[0]}: nothing is "
+                    "computed from them; run the same command again"
+                )
 
     def readable(self, cache_dir: Path) -> TaskData:
         """Return the tables without the images that could not be read when the caches were built; decode nothing.
@@ -320,16 +333,6 @@ def open_data(settings: Settings, *, unreadable: bool = False, **how: Any) -> Ta
         baseline=settings.baseline,
     ).with_contents(settings.cache, **how)
     return data if unreadable else data.readable(settings.cache)
-
-
-def hold_out(source: pd.DataFrame, share: float, name: str, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the source without a share of its patients, and the test set of them, alike in source, label and group."""
-    part = Fraction(share).limit_denominator(20)
-    held = folds(source, part.denominator, task=task) < part.numerator
-    kept, test = (source[rows].reset_index(drop=True) for rows in (~held, held))
-    kept.attrs = {**source.attrs, "left_out": {**source.attrs["left_out"], "IN_OTHER_TEST_SET": int(held.sum())}}
-    test.attrs = {**source.attrs, "set": name, "rows": len(test), "left_out": {}, "values": {}, "notes": []}
-    return kept, test
 
 
 def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:

@@ -23,9 +23,11 @@ def prepare_task(settings: Settings, *, check: bool = False) -> int:
         DataMissing: missing images, tables or weights.
         DataInvalid: a cached image that differs from the decoded one.
     """
-    data = open_data(settings, unreadable=True)
+    with counting("checksums", "files") as progress:
+        data = open_data(settings, unreadable=True, progress=progress)
     with counting("images") as progress:
         caches = data.caches(settings.cache, jobs=settings.jobs or os.cpu_count() or 1, progress=progress)
+    data.check_unchanged(settings.cache, caches)
     for name, cache in caches.items():
         print(f"{name}: {len(cache.uids)} images, {cache.array.nbytes / 1e9:.3f} GB in {cache.folder}")
     readable = data.readable(settings.cache)

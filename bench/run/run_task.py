@@ -100,7 +100,8 @@ def plan_run(settings: Settings) -> tuple[TaskData, list[PlannedCell]]:
     backbone = settings.backbone or task.backbones[0]
     if backbone not in task.backbones:
         raise UnknownName("backbone", backbone, task.backbones, where=f" of task {task.name}")
-    data = open_data(settings)
+    with counting("checksums", "files") as progress:
+        data = open_data(settings, progress=progress)
     folds = settings.folds if settings.folds is not None else tuple(range(task.folds))
     if data.user_checkpoint is not None:
         for fold in folds:
@@ -143,7 +144,8 @@ def prepare(settings: Settings, *, again: bool = True) -> tuple[TaskData, list[P
         if not all(file.is_file() for file in baselines):
             check_writable(baselines_folder(settings.cache))
         with counting("images") as progress:
-            data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
+            caches = data.caches(settings.cache, jobs=os.cpu_count() or 1, progress=progress)
+        data.check_unchanged(settings.cache, caches)
         if again and data.found_unreadable(settings.cache) != data.unreadable:
             return prepare(settings, again=False)
     return data, cells, todo

@@ -21,7 +21,8 @@ def sha(content):
     return hashlib.sha256(content).hexdigest()
 
 
-def test_each_file_is_read_once_and_again_where_it_changed(tmp_path, read):
+def test_each_file_is_read_once_and_again_where_it_changed(tmp_path, read, monkeypatch):
+    monkeypatch.setattr(module, "MANY", 2)
     root, cache = tmp_path / "films", tmp_path / "cache"
     root.mkdir()
     for name in "ab":

@@ -16,7 +16,7 @@ from bench.data.ages import intervals, is_age
 from bench.data.columns import coded
 from bench.data.set_lines import set_lines
 from bench.data.task_data import open_data, task_data
-from bench.errors import DataInvalid, UsageError
+from bench.errors import DataError, DataInvalid, UsageError
 from bench.settings import Settings
 from bench.spec import Spec, parse
 from bench.templates.new_task import write_task
@@ -279,6 +279,19 @@ def test_images_replaced_under_their_names_have_another_fingerprint(folder):
     assert before.pixels("source", cache).place(before.tables["source"]) != after.pixels("source", cache).place(
         after.tables["source"]
     )
+
+
+def test_files_that_change_while_they_are_decoded_leave_no_cache(folder):
+    data = opened(folder)
+    caches = data.caches(folder / "cache")
+    data.check_unchanged(folder / "cache", caches)
+    (folder / "f04.png").write_bytes((folder / "f05.png").read_bytes() + b" ")
+    with pytest.raises(DataError) as error:
+        data.check_unchanged(folder / "cache", caches)
+    assert str(error.value) == snapshot(
+        "1 files of b changed while they were decoded, first f04.png: nothing is computed from them; run the same command again"
+    )
+    assert {name: cache.folder.is_dir() for name, cache in caches.items()} == {"source": True, "b": False}
 
 
 def test_patients_of_two_tables_are_two_people_unless_they_share_a_prefix(folder):
