@@ -124,9 +124,8 @@ class TaskData:
     def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
         """Return the number of images of a split, and a hash of its images, labels and groups."""
         if (name, fold) not in self._fingerprints:
-            self._fingerprints[name, fold] = fingerprint(
-                self.split(name, fold), self.contents[name if name in self.task.ood else "source"]
-            )
+            contents = self.contents.get(name, self.contents["source"])
+            self._fingerprints[name, fold] = fingerprint(self.split(name, fold), contents)
         return self._fingerprints[name, fold]
 
     def cut(self) -> pd.DataFrame:

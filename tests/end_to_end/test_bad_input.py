@@ -278,7 +278,28 @@ def test_a_corrupt_image_is_named_and_left_out_of_all_cells(own):
     assert raised, "what Pillow says of it"
     assert before == snapshot("""\
 own  small backbone, 2 folds, 2 methods: 4 cells, 0 done, 2 baselines first
+source: 120 rows, 120 images used, 40 of them ill (33.3%)
+  diagnosis, well: 'well' (80)
+  diagnosis, ill: 'ill' (40)
+  sex, men: 'M' (60)
+  sex, women: 'F' (60)
+b: 20 rows, 20 images used, 8 of them ill (40.0%)
+  diagnosis, well: 'well' (12)
+  diagnosis, ill: 'ill' (8)
+  sex, men: 'M' (10)
+  sex, women: 'F' (10)
 own  small backbone, 2 folds, 2 methods: 4 cells, 0 done, 2 baselines first
+source: 120 rows, 119 images used, 40 of them ill (33.6%)
+  left out: 1 row, the file cannot be read (FILE_CORRUPT)
+  diagnosis, well: 'well' (80)
+  diagnosis, ill: 'ill' (40)
+  sex, men: 'M' (60)
+  sex, women: 'F' (60)
+b: 20 rows, 20 images used, 8 of them ill (40.0%)
+  diagnosis, well: 'well' (12)
+  diagnosis, ill: 'ill' (8)
+  sex, men: 'M' (10)
+  sex, women: 'F' (10)
 left out: 1 of 120 images of source cannot be read; all cells are computed without them. <tmp>/films.csv, column 'path':
   \
 """)
@@ -292,8 +313,8 @@ left out: 1 of 120 images of source cannot be read; all cells are computed witho
     # Again, and as a plan: nothing is decoded or computed, and the file is named as long as the table lists it.
     own.bench("report", "--task", "own.toml", "--data", ".")
     report = {file.name: file.read_bytes() for file in (own.folder / "reports/own").iterdir()}
-    left_out = sentences_with(report["main.md"].decode(), "source", "left out")
-    assert left_out == snapshot(["- 1 image of source is left out: its file cannot be read."])
+    left_out = sentences_with(report["main.md"].decode(), "Left out of source")
+    assert left_out == snapshot(["- Left out of source: the file cannot be read: 1."])
     plan = own.bench(*run, "--dry-run")
     assert plan.stdout.count("done") == 4
     assert "17.png" in plan.stderr

@@ -241,7 +241,7 @@ bench: a and b cannot be merged:
         (
             ("report", "--from", "tiny.toml"),
             snapshot("bench: tiny.toml is not a complete export: Not a gzipped file (b'\\nn')\n"),
-            1,
+            3,
         ),
         (
             ("export", "--task", "tiny.toml"),
