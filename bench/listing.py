@@ -166,7 +166,7 @@ def _metric(name: str) -> str:
 
     metric = definitions.metric(name)
     better = {"up": "higher is better", "down": "lower is better", None: "neither direction is better"}
-    threshold = {"none": "none", "0.5": "0.5", "carried": "tuned on validation, see bench/score/threshold.py"}
+    threshold = {"none": "none", "0.5": "0.5", "tuned": "tuned on validation, see bench/score/threshold.py"}
     facts = [
         ("formula", metric.formula),
         ("", better[metric.direction]),

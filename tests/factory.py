@@ -134,7 +134,7 @@ def _nested(found: Plain) -> Plain:
     ]
     own["positives"] = sum(group["positives"] for group in groups)
     metrics = {key: value for key, value in found.items() if key not in (*own, "groups")}
-    pooled = {key: metrics.pop(key) for key in ("auc", "threshold_carried") if key in metrics}
+    pooled = {key: metrics.pop(key) for key in ("auc", "tuned_threshold") if key in metrics}
     return own | {"metrics": pooled, "attributes": {ATTRIBUTE: {"groups": groups, "metrics": metrics}}}
 
 

@@ -76,6 +76,8 @@ RENAMED: tuple[tuple[str, str], ...] = (
     (r"^sets\.", "scores."),
     (r"\.attributes\.age\.", "."),
     (r"^(scores\.[^.]+(\.groups\.[^.]+)?)\.metrics\.", r"\1."),
+    (r"\bthreshold_carried", "tuned_threshold"),
+    (r"_carried", "_tuned_threshold"),
 )
 """Pattern -> replacement, applied to the leaf names of both sides: one entry for each field of a record that moved."""
 DERIVED = re.compile(r"^(predictions\.file|attributes\.|scores\.[^.]+\.positives$)")
@@ -182,7 +184,7 @@ def _artefact(file: Path) -> Piece:
     if file.suffix == ".pdf":
         plain = re.sub(rb"/(CreationDate|ModDate|Producer|Creator) \([^)]*\)", b"", file.read_bytes())
         return Piece(_hash(hashlib.sha256(plain).hexdigest()), {})
-    text = file.read_text(encoding="utf-8")
+    text = _renamed(file.read_text(encoding="utf-8"))
     if file.suffix in (".md", ".tex"):
         # The rows of tables are structure; what stands around them is prose.
         text = "\n".join(line for line in text.splitlines() if re.match(r"\|.*\|$|.*&.*\\\\$", line))

@@ -170,7 +170,7 @@ class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """Metrics without groups."""
     degenerate: Leaves[bool] = False
     """Every image is predicted as the same class, at the score 0.5."""
-    degenerate_carried: Leaves[bool] = False
+    degenerate_tuned_threshold: Leaves[bool] = False
     """The same at the threshold tuned on validation."""
     attributes: Leaves[dict[str, AttributeScores]] = {}
     """By attribute; the first is the one that is mitigated."""
@@ -318,8 +318,8 @@ def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
         )
         for name, counts in found["groups"].items()
     )
-    plain = ("n", "degenerate", "degenerate_carried")
-    own = ("threshold_carried", *(name for name, metric in METRICS.items() if not metric.needs_attribute))
+    plain = ("n", "degenerate", "degenerate_tuned_threshold")
+    own = ("tuned_threshold", *(name for name, metric in METRICS.items() if not metric.needs_attribute))
     gaps = {key: value for key, value in found.items() if key not in (*plain, *own, "groups")}
     return SetScores(
         **{key: found[key] for key in plain},

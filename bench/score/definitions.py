@@ -28,7 +28,7 @@ from bench.errors import UnknownName
 
 Kind = Literal["score", "error", "gap", "calibration"]
 Direction = Literal["up", "down"] | None
-Threshold = Literal["none", "0.5", "carried"]
+Threshold = Literal["none", "0.5", "tuned"]
 
 
 class Rates(NamedTuple):
@@ -232,8 +232,8 @@ def gap_calibration_error(of: Scored) -> Any:
     return _range(of.calibration)
 
 
-@define("SPD carried", "gap", "down", threshold="carried", version=2)
-def spd_carried(of: Scored) -> Any:
+@define("SPD, tuned threshold", "gap", "down", threshold="tuned", version=3)
+def spd_tuned_threshold(of: Scored) -> Any:
     """Statistical parity difference at the threshold tuned on validation.
 
     |SR_0 - SR_1|
@@ -241,8 +241,8 @@ def spd_carried(of: Scored) -> Any:
     return spd(of)
 
 
-@define("EOdds carried", "gap", "down", threshold="carried", version=2)
-def eodds_carried(of: Scored) -> Any:
+@define("EOdds, tuned threshold", "gap", "down", threshold="tuned", version=3)
+def eodds_tuned_threshold(of: Scored) -> Any:
     """Equalised odds at the threshold tuned on validation: mean of the TPR and FPR gaps.
 
     (|dT| + |dF|) / 2
@@ -250,8 +250,8 @@ def eodds_carried(of: Scored) -> Any:
     return eodds(of)
 
 
-@define("Min TPR carried", "score", "up", threshold="carried", version=2)
-def min_tpr_carried(of: Scored) -> Any:
+@define("Min TPR, tuned threshold", "score", "up", threshold="tuned", version=3)
+def min_tpr_tuned_threshold(of: Scored) -> Any:
     """Lowest true positive rate of a group at the threshold tuned on validation.
 
     min_g TPR_g

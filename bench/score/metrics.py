@@ -13,6 +13,7 @@ from bench.score.threshold import carry, logit_of, predicted_positive
 
 VALIDATION = "val"
 """The set on which the threshold is tuned."""
+RATE_NAMES = ("selection_rate", "tpr", "fpr")
 BINS = 10
 """Number of bins of the calibration error: scores in (0, 0.1], (0.1, 0.2], ..., (0.9, 1]."""
 
@@ -50,16 +51,16 @@ def evaluate(
     order = np.argsort(logit, kind="stable")
     logit, positive, group = logit[order], positive[order], group[order]
     counts = _counts(logit, positive, group, len(groups), 0.5)
-    counts_carried = _counts(logit, positive, group, len(groups), threshold)
-    half, carried = _rates(counts), _rates(counts_carried)
+    tuned_counts = _counts(logit, positive, group, len(groups), threshold)
+    half, tuned = _rates(counts), _rates(tuned_counts)
     if np.isnan(threshold):
-        carried = Rates(*np.full((3, len(groups)), np.nan))
+        tuned = Rates(*np.full((3, len(groups)), np.nan))
     aucs = np.array([auc_of_sorted(logit[group == g], positive[group == g]) for g in range(len(groups))])
     calibration = _calibration(logit, positive, group, len(groups))
     pooled, defined = auc_of_sorted(logit, positive), aucs[~np.isnan(aucs)]
     at = {
         name: Scored(rates, pooled, defined, calibration, logit, positive, group)
-        for name, rates in (("none", half), ("0.5", half), ("carried", carried))
+        for name, rates in (("none", half), ("0.5", half), ("tuned", tuned))
     }
     by_class = counts.sum(axis=2)
     columns = {
@@ -68,16 +69,18 @@ def evaluate(
         "negatives": by_class[:, 0],
         "true_positives": counts[:, 1, 1],
         "false_positives": counts[:, 0, 1],
-        **dict(zip(("selection_rate", "tpr", "fpr"), half, strict=True)),
+        **dict(zip(RATE_NAMES, half, strict=True)),
         "auc": aucs,
         "calibration_error": calibration,
-        **dict(zip(("selection_rate_carried", "tpr_carried", "fpr_carried"), carried, strict=True)),
+        **dict(
+            zip(("selection_rate_tuned_threshold", "tpr_tuned_threshold", "fpr_tuned_threshold"), tuned, strict=True)
+        ),
     }
     return {
         **{name: float(metric.function(at[metric.threshold])) for name, metric in METRICS.items()},
-        "threshold_carried": float(threshold),
+        "tuned_threshold": float(threshold),
         "degenerate": _one_class(counts),
-        "degenerate_carried": not np.isnan(threshold) and _one_class(counts_carried),
+        "degenerate_tuned_threshold": not np.isnan(threshold) and _one_class(tuned_counts),
         "n": int(logit.size),
         "groups": {name: {key: column[g].item() for key, column in columns.items()} for g, name in enumerate(groups)},
     }

@@ -71,7 +71,7 @@ def test_what_rests_on_fewer_than_ten_images_is_marked_and_nothing_else(cells: l
     assert ["¶" in entry for entry in line.split("|")[6:11]] == [False, True, False, True, False]
     assert sum("¶" in line for line in text.splitlines()) == 3, "both methods on near, and the note"
     assert {*rows(table, few=True)["set"]} == {"near"}
-    assert {*rows(table, few=True)["rate"]} == {"tpr", "auc", "tpr_carried"}
+    assert {*rows(table, few=True)["rate"]} == {"tpr", "auc", "tpr_tuned_threshold"}
     assert "SYNTHETIC" in text
 
 

@@ -26,16 +26,16 @@ INFO = task_info(synthetic=False, ood=("near",))
 
 
 def group(
-    tpr: float, fpr: float, auc: float = 0.8, error: float = 0.1, carried: tuple[float, float] = (0.5, 0.5)
+    tpr: float, fpr: float, auc: float = 0.8, error: float = 0.1, tuned: tuple[float, float] = (0.5, 0.5)
 ) -> dict[str, float]:
     counts = {"positives": 50, "negatives": 50, "tpr": tpr, "fpr": fpr, "auc": auc, "calibration_error": error}
-    return counts | {"tpr_carried": carried[0], "fpr_carried": carried[1]}
+    return counts | {"tpr_tuned_threshold": tuned[0], "fpr_tuned_threshold": tuned[1]}
 
 
 def cell(method: str, fold: int, younger: dict, older: dict, version: int = VERSION, **values: Any) -> Record:
     tpr, fpr = abs(younger["tpr"] - older["tpr"]), abs(younger["fpr"] - older["fpr"])
     made = {"eodds": (tpr + fpr) / 2, "eopp": tpr, "gap_auc": abs(younger["auc"] - older["auc"])}
-    near = scores({"younger": younger, "older": older}, **{"degenerate_carried": False} | made | values)
+    near = scores({"younger": younger, "older": older}, **{"degenerate_tuned_threshold": False} | made | values)
     row = ("baseline", "a").index(method)
     return record(method, fold, row=row, synthetic=False, scores={"near": near}, metrics_version=version)
 
@@ -92,10 +92,10 @@ def test_each_gap_is_judged_by_what_it_is_a_gap_of() -> None:
     base = (group(0.8, 0.2, 0.9, 0.1, (0.8, 0.2)), group(0.6, 0.3, 0.8, 0.3, (0.6, 0.2)))
     # A: TPR falls with younger, FPR falls as much: in balanced accuracy no loss. The AUC of the better group falls.
     a = (group(0.7, 0.1, 0.85, 0.2, (0.7, 0.2)), group(0.6, 0.2, 0.8, 0.3, (0.6, 0.2)))
-    cells = [cell("baseline", fold, *base, eodds_carried=0.1, gap_calibration_error=0.2) for fold in range(3)]
-    cells += [cell("a", fold, *a, eodds_carried=0.05, gap_calibration_error=0.1) for fold in range(3)]
+    cells = [cell("baseline", fold, *base, eodds_tuned_threshold=0.1, gap_calibration_error=0.2) for fold in range(3)]
+    cells += [cell("a", fold, *a, eodds_tuned_threshold=0.05, gap_calibration_error=0.1) for fold in range(3)]
     found = flagged(collect(cells, [], INFO))
-    assert found == {name: ["A"] for name in ("eopp", "gap_auc", "eodds_carried", "gap_calibration_error")}
+    assert found == {name: ["A"] for name in ("eopp", "gap_auc", "eodds_tuned_threshold", "gap_calibration_error")}
 
 
 def levelling() -> list[Record]:
@@ -135,7 +135,7 @@ def test_of_a_metric_that_is_defined_anew_older_values_are_left_out_and_named() 
     assert results.column("small", "near", "auc")[0].n == 3, "what is defined as ever is tabulated"
     (note,) = [line for line in reading(results) if "version of the metrics" in line]
     assert note == snapshot(
-        "Scored by another version of the metrics and left out of Min TPR, Max ECE, Gap ECE, SPD carried, EOdds carried and Min TPR carried: Baseline (fold 2). `bench metrics --recompute --task demo` brings it up to date."
+        "Scored by another version of the metrics and left out of Min TPR, Max ECE, Gap ECE, SPD, tuned threshold, EOdds, tuned threshold and Min TPR, tuned threshold: Baseline (fold 2). `bench metrics --recompute --task demo` brings it up to date."
     )
     assert all(METRICS[name].title in note for name in METRICS if METRICS[name].version > 1)
     assert "EOdds max" not in note
@@ -147,13 +147,13 @@ def test_cells_of_today_need_no_such_note() -> None:
     assert not [line for line in reading(collect(levelling(), [], INFO)) if "version of the metrics" in line]
 
 
-def test_one_class_at_half_does_not_exclude_a_gap_at_the_carried_threshold() -> None:
+def test_one_class_at_half_does_not_exclude_a_gap_at_the_tuned_threshold() -> None:
     base = group(0.8, 0.2)
     cells = [cell("baseline", f, base, base, degenerate=f == 0) for f in range(2)]
-    cells += [cell("a", f, base, base, degenerate_carried=f == 0) for f in range(2)]
+    cells += [cell("a", f, base, base, degenerate_tuned_threshold=f == 0) for f in range(2)]
     rows = {(row.label, row.metric): row.excluded for row in collect(cells, [], INFO).rows if row.set == "near"}
-    assert [rows["Baseline", name] for name in ("eodds", "eodds_carried")] == ["degenerate", ""]
-    assert [rows["A", name] for name in ("eodds", "eodds_carried")] == ["", "degenerate"]
+    assert [rows["Baseline", name] for name in ("eodds", "eodds_tuned_threshold")] == ["degenerate", ""]
+    assert [rows["A", name] for name in ("eodds", "eodds_tuned_threshold")] == ["", "degenerate"]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

@@ -107,11 +107,11 @@ def test_the_register():
 
 def test_a_metric_with_its_threshold_and_version():
     after(
-        lines(show("metrics", "eodds_carried")),
+        lines(show("metrics", "eodds_tuned_threshold")),
         "formula (|dT| + |dF|) / 2",
         "lower is better",
         "threshold tuned on validation, see bench/score/threshold.py",
-        "version 2",
+        "version 3",
     )
     after(lines(show("metrics", "auc")), "threshold none", "version 1")
     after(lines(show("metrics", "spd")), "threshold 0.5", "version 1")

@@ -69,9 +69,9 @@ def test_hand_values() -> None:
         | {"selection_rate": 0.35, "tpr": 0.6, "fpr": 0.1, "auc": 0.75}
         | {
             "calibration_error": (6 - 7 * 0.7310586 + 4 - 13 * 0.2689414) / 20,
-            "selection_rate_carried": 1,
-            "tpr_carried": 1,
-            "fpr_carried": 1,
+            "selection_rate_tuned_threshold": 1,
+            "tpr_tuned_threshold": 1,
+            "fpr_tuned_threshold": 1,
         }
     )
     assert scores["groups"]["dark"]["true_positives"] == 4
@@ -172,9 +172,9 @@ def test_scores_survive_json() -> None:
 
 def test_the_table_of_metrics_names_what_evaluate_returns() -> None:
     scores = evaluate(*by_hand((6, 4, 1, 9), (4, 6, 3, 7)), NAMES)
-    assert set(METRICS) == set(scores) - {"n", "degenerate", "degenerate_carried", "threshold_carried", "groups"}
+    assert set(METRICS) == set(scores) - {"n", "degenerate", "degenerate_tuned_threshold", "tuned_threshold", "groups"}
     up = {name for name, entry in METRICS.items() if entry.direction == "up"}
-    assert up == {"auc", "min_auc", "min_tpr", "min_tpr_carried"}
+    assert up == {"auc", "min_auc", "min_tpr", "min_tpr_tuned_threshold"}
     assert definitions.metric("auc").title == "AUC"
     with pytest.raises(UnknownName, match="eodds"):
         definitions.metric("eods")
@@ -199,7 +199,7 @@ def test_a_metric_is_one_function_and_everything_else_reads_it_from_there() -> N
     logit, y, a = np.array([2.0, -1.0, 0.5, 0.25]), np.array([1, 0, 0, 1]), np.array([0, 0, 1, 1])
     scores = evaluate(logit, y, a, NAMES)
     assert scores["brier"] == pytest.approx(brier_score_loss(y, 1 / (1 + np.exp(-logit))))
-    assert "  brier                  Mean squared difference of score and label." in listing.show("metrics", None)
+    assert "  brier                    Mean squared difference of score and label." in listing.show("metrics", None)
     assert listing.show("metrics", "brier").splitlines()[1:] == [
         "  formula    mean_i (p_i - y_i)^2",
         "             lower is better",
@@ -226,14 +226,14 @@ def test_kinds_say_what_can_be_levelled_down() -> None:
         "auc",
         "min_auc",
         "min_tpr",
-        "min_tpr_carried",
+        "min_tpr_tuned_threshold",
         "max_calibration_error",
     }
     assert set(METRICS) - levelling.GAPS == {
         "auc",
         "min_auc",
         "min_tpr",
-        "min_tpr_carried",
+        "min_tpr_tuned_threshold",
         "max_calibration_error",
     } | {
         "tpr_gap",

@@ -222,7 +222,7 @@ def newer(file):
         (
             newer,
             snapshot(
-                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: scored by a newer bench: its metrics have version 3, ours have version 2\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: scored by a newer bench: its metrics have version 4, ours have version 3\n"
             ),
         ),
     ],

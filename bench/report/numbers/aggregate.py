@@ -173,8 +173,8 @@ def _value(item: Record, name: str, metric: str) -> float:
 
 def _degenerate(item: Record, name: str, metric: str) -> bool:
     scores = item.scores.get(name, _NOT_SCORED)
-    tuned = metric != COST and METRICS[metric].threshold == "carried"
-    return scores.degenerate_carried if tuned else scores.degenerate
+    tuned = metric != COST and METRICS[metric].threshold == "tuned"
+    return scores.degenerate_tuned_threshold if tuned else scores.degenerate
 
 
 def cost(cell: Record) -> float:

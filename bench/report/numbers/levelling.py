@@ -80,5 +80,5 @@ def _fare(group: Mapping[str, float], metric: str) -> float:
         return group.get(_FARES[metric], np.nan)
     if metric == "gap_calibration_error":
         return 1 - group.get("calibration_error", np.nan)
-    end = "_carried" if METRICS[metric].threshold == "carried" else ""
+    end = "_tuned_threshold" if METRICS[metric].threshold == "tuned" else ""
     return (group.get(f"tpr{end}", np.nan) + 1 - group.get(f"fpr{end}", np.nan)) / 2

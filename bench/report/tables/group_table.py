@@ -24,9 +24,9 @@ RATES = {
     "fpr": ("FPR", "negatives"),
     "auc": ("AUC", "fewer"),
     "calibration_error": ("ECE", "n"),
-    "selection_rate_carried": ("selected, tuned threshold", "n"),
-    "tpr_carried": ("TPR, tuned threshold", "positives"),
-    "fpr_carried": ("FPR, tuned threshold", "negatives"),
+    "selection_rate_tuned_threshold": ("selected, tuned threshold", "n"),
+    "tpr_tuned_threshold": ("TPR, tuned threshold", "positives"),
+    "fpr_tuned_threshold": ("FPR, tuned threshold", "negatives"),
 }
 """Title of a rate, and the count on which it rests: `fewer` is that of the class with fewer images."""
 COUNTS = ("n", "positives", "negatives")

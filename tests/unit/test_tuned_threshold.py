@@ -1,4 +1,4 @@
-"""The threshold carried from validation, calibration errors and worst rates: by hand, and against other code."""
+"""The threshold tuned on validation, calibration errors and worst rates: by hand, and against other code."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_threshold_as_by_trying_all(rows: list[tuple[int, int]]) -> None:
 
 @pytest.mark.parametrize("groups", [2, 3])
 @pytest.mark.parametrize("seed", range(8))
-def test_carried_gaps_as_fairlearn_at_the_threshold_of_validation(seed: int, groups: int) -> None:
+def test_gaps_as_fairlearn_at_the_threshold_of_validation(seed: int, groups: int) -> None:
     sets = {"val": drawn(seed, groups), "near": drawn(seed + 100, groups)}
     names = [f"g{g}" for g in range(groups)]
     threshold = carry(*sets["val"][:2])
@@ -77,15 +77,15 @@ def test_carried_gaps_as_fairlearn_at_the_threshold_of_validation(seed: int, gro
     for name, scores in score_sets(sets, names).items():
         logit, y, a = sets[name]
         predicted = logit > logit_of(threshold)
-        assert scores["threshold_carried"] == threshold
+        assert scores["tuned_threshold"] == threshold
         expected = demographic_parity_difference(y, predicted, sensitive_features=a)
-        assert scores["spd_carried"] == pytest.approx(expected, abs=1e-12)
+        assert scores["spd_tuned_threshold"] == pytest.approx(expected, abs=1e-12)
         expected = equalized_odds_difference(y, predicted, sensitive_features=a, agg="mean")
-        assert scores["eodds_carried"] == pytest.approx(expected, abs=1e-12)
-        for metric, positive in (("min_tpr", logit > 0), ("min_tpr_carried", predicted)):
+        assert scores["eodds_tuned_threshold"] == pytest.approx(expected, abs=1e-12)
+        for metric, positive in (("min_tpr", logit > 0), ("min_tpr_tuned_threshold", predicted)):
             frame = MetricFrame(metrics=recall_score, y_true=y, y_pred=positive, sensitive_features=a)
             assert scores[metric] == pytest.approx(frame.group_min(), abs=1e-12)
-        assert [scores["groups"][g]["tpr_carried"] for g in names] == pytest.approx(
+        assert [scores["groups"][g]["tpr_tuned_threshold"] for g in names] == pytest.approx(
             [recall_score(y[a == g], predicted[a == g]) for g in range(groups)], abs=1e-12
         )
 
@@ -95,33 +95,33 @@ def test_the_threshold_comes_from_validation_images_alone() -> None:
     one = score_sets({"val": val, "near": near}, NAMES)
     other = score_sets({"near": (near[0] + 3, near[1], near[2]), "val": val}, NAMES)
     assert one["val"] == other["val"]
-    assert one["near"]["threshold_carried"] == other["near"]["threshold_carried"]
-    assert score_sets({"val": (val[0] + 3, *val[1:]), "near": near}, NAMES)["near"]["spd_carried"] != pytest.approx(
-        one["near"]["spd_carried"]
-    )
+    assert one["near"]["tuned_threshold"] == other["near"]["tuned_threshold"]
+    assert score_sets({"val": (val[0] + 3, *val[1:]), "near": near}, NAMES)["near"][
+        "spd_tuned_threshold"
+    ] != pytest.approx(one["near"]["spd_tuned_threshold"])
 
 
-def test_at_a_carried_half_the_carried_metrics_are_the_fixed_ones() -> None:
+def test_at_a_tuned_half_the_tuned_metrics_are_the_fixed_ones() -> None:
     scores = evaluate(*drawn(3), NAMES, 0.5)
-    assert [scores[f"{name}_carried"] for name in ("spd", "eodds", "min_tpr")] == [
+    assert [scores[f"{name}_tuned_threshold"] for name in ("spd", "eodds", "min_tpr")] == [
         scores[name] for name in ("spd", "eodds", "min_tpr")
     ]
 
 
-def test_one_class_at_half_need_not_be_one_class_at_the_carried_threshold() -> None:
+def test_one_class_at_half_need_not_be_one_class_at_the_tuned_threshold() -> None:
     logit, y, a = scores_at(0.1, 0.2, 0.1, 0.2), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
     scores = score_sets({"val": (logit, y, a)}, NAMES)["val"]
-    assert (scores["degenerate"], scores["degenerate_carried"]) == (True, False)
-    assert (scores["min_tpr"], scores["min_tpr_carried"]) == (0, 1)
+    assert (scores["degenerate"], scores["degenerate_tuned_threshold"]) == (True, False)
+    assert (scores["min_tpr"], scores["min_tpr_tuned_threshold"]) == (0, 1)
 
 
-def test_without_a_class_in_validation_all_that_is_carried_is_undefined() -> None:
+def test_without_a_class_in_validation_all_that_is_tuned_is_undefined() -> None:
     logit, y, a = drawn(4)
     scores = score_sets({"val": (logit, np.ones_like(y), a), "near": (logit, y, a)}, NAMES)["near"]
-    carried = [name for name, metric in METRICS.items() if metric.threshold == "carried"]
-    assert len(carried) == 3
-    assert all(math.isnan(scores[name]) for name in carried)
-    assert not scores["degenerate_carried"]
+    tuned = [name for name, metric in METRICS.items() if metric.threshold == "tuned"]
+    assert len(tuned) == 3
+    assert all(math.isnan(scores[name]) for name in tuned)
+    assert not scores["degenerate_tuned_threshold"]
     assert not math.isnan(scores["spd"])
 
 
@@ -158,7 +158,7 @@ def test_calibration_errors_as_scikit_learn(seed: int) -> None:
 def test_a_worst_rate_is_undefined_where_a_group_has_no_positives() -> None:
     scores = evaluate(np.array([1.0, -1, 1, -1]), np.array([1, 0, 0, 0]), np.array([0, 0, 1, 1]), NAMES, 0.3)
     assert math.isnan(scores["min_tpr"])
-    assert math.isnan(scores["min_tpr_carried"])
+    assert math.isnan(scores["min_tpr_tuned_threshold"])
 
 
 def test_a_record_holds_as_defined_today_what_is_not_newer_than_its_version() -> None:
