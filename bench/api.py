@@ -294,7 +294,7 @@ class Rows:
     """The rows of a dataset (`name` or `name:parameter=value`) whose columns have one of the values in `where`.
 
     Raises:
-        UsageError: a share outside of 0..1, or beside `where`, or of a test set that is out of distribution.
+        UsageError: a share outside of 0.01..0.99, or beside `where`, or of a test set that is out of distribution.
     """
 
     dataset: str
@@ -305,9 +305,9 @@ class Rows:
     """Of a test set in distribution: the share of the source's patients that is held out for it."""
 
     def __post_init__(self) -> None:
-        if self.share is not None and (not 0 < self.share < 1 or self.kind == "out" or self.where):
+        if self.share is not None and (not 0.01 <= self.share <= 0.99 or self.kind == "out" or self.where):
             raise UsageError(
-                f"share={self.share}: between 0 and 1 allowed, for a set [tests.NAME] without `where`; it is a share "
+                f"share={self.share}: 0.01 to 0.99 allowed, for a set [tests.NAME] without `where`; it is a share "
                 "of the patients of the source"
             )
 

@@ -164,7 +164,7 @@ def _span(words: pd.Series) -> str:
 
 def hold_out(source: pd.DataFrame, share: float, name: str, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the source without a share of its patients, and the test set of them, alike in source, label and group."""
-    part = Fraction(share).limit_denominator(20)
+    part = Fraction(share).limit_denominator(100)
     held = folds(source, part.denominator, task=task) < part.numerator
     kept, test = (source[rows].reset_index(drop=True) for rows in (~held, held))
     left_out = source.attrs["left_out"]

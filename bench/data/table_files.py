@@ -96,13 +96,13 @@ def _binary(file: Path) -> pd.DataFrame:
     except Exception as error:  # each of these readers raises its own classes
         why = f"{type(error).__name__}: {error}"
         raise DataInvalid(f"{file} cannot be read ({why}): save it as CSV, in UTF-8", code="D004") from error
+    notes = []
     for column in table.columns:
-        if table[column].dtype == object:  # SAS stores bytes
-            table[column] = table[column].map(
-                lambda value: value.decode("cp1252") if isinstance(value, bytes) else value
-            )
+        if table[column].map(type).eq(bytes).any():  # SAS does not say in which encoding
+            table[column] = [one.decode("cp1252") if isinstance(one, bytes) else one for one in table[column]]
+            notes = [f"text of {file.name} was read as cp1252"]
     table.columns = pd.Index([str(name).strip() for name in table.columns])
-    table.attrs["notes"] = []
+    table.attrs["notes"] = notes
     return table
 
 

@@ -245,7 +245,10 @@ def test_a_column_may_say_what_is_held_out(folder):
     assert (len(opened(folder).tables["b"]), opened(folder).task.ood["b"].kind) == (16, "in")
 
 
-@pytest.mark.parametrize("lines", ["[tests.held]\nshare = 1.5\n", "[ood.held]\nshare = 0.2\ndataset = 'phantom'\n"])
+@pytest.mark.parametrize(
+    "lines",
+    ["[tests.held]\nshare = 1.5\n", "[tests.held]\nshare = 0.001\n", "[ood.held]\nshare = 0.2\ndataset = 'phantom'\n"],
+)
 def test_a_share_that_cannot_be_is_refused(folder, lines):
     write(folder, task=TASK + lines)
     with pytest.raises(UsageError, match="share="):
