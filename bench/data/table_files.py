@@ -98,7 +98,7 @@ def _binary(file: Path) -> pd.DataFrame:
         raise DataInvalid(f"{file} cannot be read ({why}): save it as CSV, in UTF-8", code="D004") from error
     notes = []
     for column in table.columns:
-        if table[column].map(type).eq(bytes).any():  # SAS does not say in which encoding
+        if any(isinstance(one, bytes) for one in table[column]):  # SAS does not say in which encoding
             table[column] = [one.decode("cp1252") if isinstance(one, bytes) else one for one in table[column]]
             notes = [f"text of {file.name} was read as cp1252"]
     table.columns = pd.Index([str(name).strip() for name in table.columns])
