@@ -2,10 +2,11 @@
 
 Every plugin uses these names, and only in this sense:
 
-    x   images   (B, 3, H, W)  float32, normalised with the ImageNet statistics
+    x   images   (B, 3, H, W)  float32, normalised with the ImageNet statistics (recipe: `pretrain_statistics`)
     y   labels   (B,)          float32 in {0, 1}
     a   groups   (B,)          int64 in {0, 1}; 1 is the group that the literature calls disadvantaged or, if the
-                               attribute has more than two groups, the one with the lowest baseline AUC
+                               attribute has more than two groups, the one with the lowest baseline AUC. Methods never
+                               see images whose attribute is not known; elsewhere these have `NO_GROUP`
     z   logits   (B,)          float32
     p   scores   (B,)          sigmoid(z)
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.net import Net
+
+
+NO_GROUP = -1
+"""`a` of an image whose attribute is not known: it trains the baseline and counts in the AUC, but in no gap."""
 
 
 # --- parameters of plugins ---------------------------------------------------------------------
@@ -177,6 +182,14 @@ class Run(Protocol):
         ...
 
 
+class Sizes(NamedTuple):
+    """Number of images in the parts of a fold."""
+
+    train: int
+    val: int
+    external: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Method(Plugin, ABC):
     """A method that mitigates disparities of a trained classifier.
@@ -212,6 +225,14 @@ class Method(Plugin, ABC):
         """
         read = " and ".join(name for name in ("train", "val") if name in self.uses)
         return "" if groups == 2 or not read else f"it reads the groups of {read} and is defined on two"
+
+    def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float] | None:
+        """Return about how many images `fit` trains on, and how many it only passes forward; None: not known.
+
+        `bench run --dry-run` and `docs/cost.md` estimate hours from it. A backward pass without a step of an optimiser
+        counts as two forward passes.
+        """
+        return None
 
     def pruned(self, net: Net) -> int | None:
         """Return how many entries of the network `fit` sets to zero, if the method prunes a fixed number of them."""
@@ -467,6 +488,12 @@ class Recipe:
         when={"pretrain_decay": False},
         source="configs/model/*.yaml: ReduceLROnPlateau, factor 0.1, patience 10",
     )
+    pretrain_statistics: Literal["imagenet", "training"] = option(
+        "imagenet",
+        "Mean and standard deviation by which pixels are standardised, in pre-training and from then on: those of "
+        "ImageNet, or of each channel over the training images of the fold.",
+        source="`imagenet`: A.Normalize() in src/data",
+    )
     momentum: float = option(0.9, "Momentum of fine-tuning; only SGD reads it.", low=0, high=1)
     weight_decay: float = option(5e-4, "Weight decay of fine-tuning; only SGD reads it.", low=0)
     batch: int = option(128, "Images per step, also in pre-training.", low=1)
@@ -499,6 +526,13 @@ class Recipe:
     def __post_init__(self) -> None:
         check_options(self)
 
+    def drawn(self, epochs: int) -> float:
+        """Return how often an image is passed forward, on average, while only the head is trained.
+
+        Features of each of the eight flips and transposes are computed once; rotations are too many to keep.
+        """
+        return 8 * (1 - (7 / 8) ** epochs) if self.augment == "dihedral" else epochs
+
     def stages(self, epochs: int | None = None) -> tuple[int, int]:
         """Return the epochs of both stages of a method that has `epochs` in all (None: those of the recipe)."""
         total = self.epochs if epochs is None else epochs
@@ -525,6 +559,8 @@ class Task:
     """For a variant, the canonical spec, such as `phantom-cxr-age:external=0.2`."""
     says: str
     """The description that `bench ls tasks` prints, in one sentence."""
+    preset: str = "suite"
+    """The preset of task, recipe and methods: `suite`, `paper` or `reference` (`bench/tasks.toml`)."""
     source: Rows
     ood: Mapping[str, Rows]
     label: Label
@@ -534,11 +570,20 @@ class Task:
     crop: Literal["none", "centre"] = option(_REQUIRED, "Cut out the central square, or squeeze the whole image.")
     recipe: Recipe
     backbones: tuple[str, ...] = ("small",)
-    weights: Literal["imagenet", "none"] = option("none", "Initial weights of pre-training.")
+    weights: Literal["imagenet", "imagenet_v1", "none"] = option(
+        "none", "Initial weights of pre-training: torchvision's newest for ImageNet, its first ones, or random ones."
+    )
     folds: int = option(5, "Number of folds; each part of the source set is the validation part once.", low=2)
     protocol: Literal["clean", "paper"] = option(
         "clean",
-        "Folds by patient (else lesion), stratified by source, label and attribute; or by image, stratified by label.",
+        "Folds by patient (else lesion), stratified by source and label; or by image, stratified by label.",
+    )
+    stratify: Literal["label", "attribute"] = option(
+        "label",
+        "What folds by patient are stratified by beside the source. With the label alone, all attributes of a label "
+        "share folds and baselines. Stratify by the attribute too if a group has so few images of a class that a fold "
+        "could lack them.",
+        when={"protocol": "clean"},
     )
     polarity: Literal["paper", "clinical"] = option("paper", "The label as coded by the task, or with 0 and 1 swapped.")
     external: float = option(

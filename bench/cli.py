@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -40,11 +41,20 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: object = None, namespace: object = None) -> object:  # type: ignore[override]
         # Before argparse reports a missing required option: a mistyped option explains why it is missing.
         words = sys.argv[1:] if args is None else list(args)  # type: ignore[call-overload]
-        options = [option for action in self._actions for option in action.option_strings]
+        actions = {option: action for action in self._actions for option in action.option_strings}
+        options = list(actions)
         leaf = not any(isinstance(action, argparse._SubParsersAction) for action in self._actions)
-        for word in words if leaf else ():
-            if word.startswith("--") and word.partition("=")[0] not in options:
-                raise UnknownName("option", word.partition("=")[0], options, where=f" of `{self.prog}`")
+        for before, word in pairwise(["", *words]) if leaf else ():
+            name, given, value = word.partition("=") if word.startswith("--") else ("", "=", word)
+            if name and name not in options:
+                raise UnknownName("option", name, options, where=f" of `{self.prog}`")
+            if given and not value.strip():  # most often an unset variable of the shell
+                what = name or (before if before in options else "an argument")
+                self.error(f"{what} is empty: give it a value, or leave it out")
+        named = [actions[name] for word in words if (name := word.partition("=")[0]) in actions]
+        for action in named if leaf else ():
+            if named.count(action) > 1 and not isinstance(action, argparse._AppendAction):
+                self.error(f"{action.option_strings[-1]} is given twice")
         return super().parse_known_args(args, namespace)  # type: ignore[arg-type]
 
     def _check_value(self, action: argparse.Action, value: object) -> None:

@@ -12,9 +12,9 @@ from PIL.ImageFile import ImageFile
 from bench.dicom import is_dicom, read_dicom
 
 SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2", ".ppm", ".pgm")
-"""How names of image files end, in lower case; what a file is, its first bytes say."""
+"""Suffixes of image files, in lower case. The type of a file is recognised by its first bytes, not by its suffix."""
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "PPM")
-"""What Pillow may be asked for: formats whose depth, colour and transparency are known to be read right."""
+"""Formats that Pillow may read: those whose depth, colour and transparency it is known to read correctly."""
 WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 """Pillow's names for grey levels of more than 8 bits."""
 _BITS, _INTERPRETATION, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
@@ -24,8 +24,9 @@ def read_image(file: Path, *, bits: int | None = None) -> np.ndarray:
     """Return one image file as uint8 (H, W) or (H, W, 3), upright as its EXIF orientation says.
 
     Palettes are resolved, and transparent parts are shown over black. Grey levels of more than 8 bits are scaled so
-    that the largest that `bits` can hold becomes 255, the same for all images; without `bits`, those that the file
-    declares, 16 in most. A DICOM image is as its own window shows it, see `bench.dicom`. `docs/your-data.md` lists all.
+    that the largest value of `bits` bits becomes 255 in every image; without `bits`, the number that the file declares
+    counts, which is usually 16. A DICOM image is shown in its own window (`bench.dicom`). `docs/your-data.md` has the
+    full list.
 
     Raises:
         OSError, ValueError: the file does not exist, is damaged, or cannot be scaled to 8 bits.
@@ -35,12 +36,13 @@ def read_image(file: Path, *, bits: int | None = None) -> np.ndarray:
         raise ValueError("a folder, pipe or device, not a file: name an image file")
     if is_dicom(file):
         return read_dicom(file)
-    try:
-        opened = Image.open(file, formats=FORMATS)
-    except UnidentifiedImageError:
-        raise ValueError(f"no image that can be read ({', '.join(FORMATS)} or DICOM): save it as PNG") from None
-    with opened:
-        depth = _check(opened)
+    # By its name, Pillow maps a raw TIFF into memory, and mixes up its rows where it turns it by 90 degrees.
+    with file.open("rb") as stream:
+        try:
+            opened = Image.open(stream, formats=FORMATS)
+        except UnidentifiedImageError:
+            raise ValueError(f"no image that can be read ({', '.join(FORMATS)} or DICOM): save it as PNG") from None
+        depth = _check(opened, file)
         high_is_dark = opened.mode in WIDE and _tag(opened, _INTERPRETATION) == 0
         image = ImageOps.exif_transpose(opened)
         if image.mode in WIDE:
@@ -52,9 +54,9 @@ def read_image(file: Path, *, bits: int | None = None) -> np.ndarray:
         return np.asarray(image.convert("L" if grey else "RGB"))
 
 
-def _check(image: ImageFile) -> int:
+def _check(image: ImageFile, file: Path) -> int:
     """Return the bits of a sample; raise ValueError for what would not come out as it is shown."""
-    depth, frames = _depth(image), getattr(image, "n_frames", 1)
+    depth, frames = _depth(image, file), getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # a photo with previews, of which the first picture is the photo
         raise ValueError(f"{frames} pages or frames, 1 allowed: save the one that counts as a file")
     if image.mode == "F" or depth == 32 or _tag(image, _SAMPLE_FORMAT) == 2:
@@ -65,15 +67,15 @@ def _check(image: ImageFile) -> int:
     return depth
 
 
-def _depth(image: ImageFile) -> int:
+def _depth(image: ImageFile, file: Path) -> int:
     """Return the bits of a sample: in the file where Pillow reduces them to 8, in memory where it does not."""
     if image.format == "JPEG2000" and image.mode not in WIDE:
-        content = Path(str(image.filename)).read_bytes()
+        content = file.read_bytes()
         start = content.find(b"\xff\x4f\xff\x51")  # of the codestream; byte 42 holds the depth of the first component
         return (content[start + 42] & 0x7F) + 1
     if image.format == "PPM" and image.mode not in WIDE and image.tile[0].codec_name.startswith("ppm"):
-        largest = list(image.tile[0].args or ())[-1]  # that the header allows
-        return int(largest).bit_length()
+        largest = (image.tile[0].args or " ")[-1]  # that the header allows, but of 1 bit a letter
+        return largest.bit_length() if isinstance(largest, int) else 1
     return _tag(image, _BITS) or (16 if image.mode in WIDE or ";16" in str(image.tile) else 8)
 
 

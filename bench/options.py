@@ -72,6 +72,11 @@ def conditions(field: dataclasses.Field[Any]) -> dict[str, tuple[Any, ...]]:
     return {name: allowed if isinstance(allowed, tuple) else (allowed,) for name, allowed in declared.items()}
 
 
+def is_read(field: dataclasses.Field[Any], values: Mapping[str, Any]) -> bool:
+    """Tell whether an option is read beside the values of the others."""
+    return all(values[other] in allowed for other, allowed in conditions(field).items())
+
+
 def check_options(bundle: Any) -> None:
     """Coerce the options of a frozen dataclass in place, then check their ranges and conditions.
 

@@ -1,10 +1,11 @@
-"""The register of points on which a paper and its public code disagree, or one of them is silent.
+"""The register of points on which paper, public code and suite differ, or one of the first two is silent.
 
 Each row says what the suite does, and which option gives the other behaviour. The rows are in `register.toml`;
 `bench ls register` prints them. An option is a spec as on the command line: of a method or dataset, such as
 `swift:scope=module`, or of any task, `TASK:balance=reference`; without `=` it means every value. A row without options
-gives the reason in its default, and names the module that documents it. The paper is SWiFT (MELBA 2025:015) unless
-another is named. The code is vios-s/SWiFT and vios-s/BMFT; for LLFT, DiffGda and DiffPrune it is that of their papers.
+gives the reason in its default, and names the module or page that documents it. `docs/paper.md` walks through the paper
+and names every row. The paper is SWiFT (MELBA 2025:015) unless another is named. The code is vios-s/SWiFT and
+vios-s/BMFT; for LLFT, DiffGda and DiffPrune it is that of their papers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Row:
     options: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     documented: str = ""
-    """The module whose docstring names the row, if there is no option."""
+    """The module whose docstring names the row, or the page that does, if there is no option."""
 
 
 _ENTRIES = tomllib.loads(Path(__file__).with_name("register.toml").read_text(encoding="utf-8"))

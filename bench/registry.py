@@ -10,23 +10,23 @@ A broken plugin is left out without affecting others; `problems` says what is wr
 from __future__ import annotations
 
 import ast
-import dataclasses
 import importlib
 import importlib.util
 import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from bench.api import Dataset, Method, Plugin
 from bench.errors import DataMissing, PluginBroken, UnknownName
+from bench.options import coerce, conditions, is_read, options
 from bench.spec import canonical, name_of, parse
 
 P = TypeVar("P", bound=Plugin)
@@ -98,7 +98,8 @@ class Registry(Generic[P]):
     def build(self, spec: str, plugins: Sequence[Path] = ()) -> P:
         """Return the plugin that a spec such as `swift:epsilon=0.2` or `swift:preset=paper` names.
 
-        A preset sets its parameters; parameters given in the spec take precedence.
+        A preset sets its parameters; parameters given in the spec take precedence. Those of the preset beside which a
+        given one is not read, or that are not read themselves, are left out.
 
         Raises:
             UnknownName: on an unknown plugin, parameter or choice, with the nearest names.
@@ -106,12 +107,11 @@ class Registry(Generic[P]):
         """
         name = name_of(spec)
         cls = self.load(name, plugins)
-        fields = [field.name for field in dataclasses.fields(cls)]
-        values = parse(spec).allowed([*fields, "preset"])
+        values = parse(spec).allowed([*(field.name for field in fields(cls)), "preset"])
         preset = values.pop("preset", None)
         if preset is not None and preset not in cls.presets:
             raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
-        return cls(**{**(cls.presets[preset] if preset else {}), **values})
+        return cls(**{**_of_preset(cls, preset, values), **values})
 
     @cached_property
     def _built_in(self) -> dict[str, Entry]:
@@ -136,7 +136,7 @@ class Registry(Generic[P]):
         for path in plugins:
             file = path.resolve()
             if not file.is_file():
-                raise DataMissing(f"plugin {file}", get_it="`bench new method NAME` writes one.")
+                raise DataMissing(f"plugin {file}", get_it="`bench new method my-method` writes an example.")
             outside.append((file.stem, f"plugin {file}", file, _FILE_PREFIX + canonical(file.stem)))
         for plugin, where, file, target in outside:
             name, (module_name, _, attribute) = canonical(plugin), target.partition(":")
@@ -160,6 +160,17 @@ class Registry(Generic[P]):
 
 METHODS = Registry("method", Method, "bench.methods")
 DATASETS = Registry("dataset", Dataset, "bench.datasets")
+
+
+def _of_preset(cls: type[Plugin], preset: str | None, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parameters that a preset sets, without those that do not go together with the given ones."""
+    kinds, every = options(cls), {field.name: field for field in fields(cls)}
+    values = {name: coerce(f"{cls.__name__}.{name}", text, kinds[name]) for name, text in given.items()}
+    needed = [conditions(every[name]) for name, value in values.items() if value != every[name].default]
+    chosen = cls.presets[preset] if preset else {}
+    chosen = {key: value for key, value in chosen.items() if all(value in one.get(key, (value,)) for one in needed)}
+    now = {**{name: field.default for name, field in every.items()}, **chosen, **values}
+    return {name: value for name, value in chosen.items() if is_read(every[name], now)}
 
 
 def problems(plugins: Sequence[Path] = ()) -> list[str]:

@@ -181,8 +181,21 @@ class Option:
     field: dataclasses.Field[Any]
 
     @property
+    def name(self) -> str:
+        return self.field.name
+
+    @property
+    def group(self) -> str:
+        return self.field.metadata["group"]
+
+    @property
     def flag(self) -> str:
-        return self.field.metadata["argument"].get("flag", f"--{self.field.name.replace('_', '-')}")
+        return self.field.metadata["argument"].get("flag", f"--{self.name.replace('_', '-')}")
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it can be given several times."""
+        return self.field.metadata["argument"].get("action") == "append"
 
     def add(self, parser: Any, **changes: Any) -> None:
         """Add it to a parser or a group of one; `changes` replace arguments of argparse."""
@@ -196,7 +209,7 @@ class Option:
         """Return the value on the command line, with absolute paths; None if it is not given."""
         given = getattr(args, self.flag.lstrip("-").replace("-", "_"), None)
         if given is None or self.field.metadata["read"] is not Path:
-            return given
+            return ",".join(given) if isinstance(given, list) else given
         return tuple(path.absolute() for path in given) if isinstance(given, list) else given.absolute()
 
     def words(self, value: Any) -> list[str]:
@@ -235,6 +248,11 @@ def read_settings(args: argparse.Namespace) -> Settings:
     return Settings(**{"task": "", **{name: value for name, value in values.items() if value is not None}})
 
 
+def given(args: argparse.Namespace) -> list[str]:
+    """Return the names of the settings that the command line gives."""
+    return [option.name for option in OPTIONS if option.value(args) is not None]
+
+
 def command(verb: str, settings: Settings, *more: str) -> str:
     """Return a shell command that repeats the settings for which `verb` has an option, except defaults.
 
@@ -252,6 +270,11 @@ def of_task(settings: Settings) -> Settings:
     """Return the same task, files and folders, with every other option at its default."""
     kept = [option.field.name for option in OPTIONS if option.field.metadata["group"] == WHERE]
     return Settings(settings.task, **{name: getattr(settings, name) for name in kept})
+
+
+def of_tables(settings: Settings) -> Settings:
+    """Return what decides the tables of a run; runs of one task that differ in methods or folds have equal ones."""
+    return dataclasses.replace(of_task(settings), selecting=settings.selecting)
 
 
 def short(value: str | Path) -> str:

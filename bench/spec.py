@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -117,8 +117,13 @@ def untuned(text: str) -> str:
 
 def split_specs(text: str) -> list[str]:
     """Split `swift:mask=hard,rho=0.3,bmft` into `swift:mask=hard,rho=0.3` and `bmft`."""
+    return join_options(text.split(","))
+
+
+def join_options(pieces: Iterable[str]) -> list[str]:
+    """Return specs from the pieces between commas: a piece such as `rho=0.3` belongs to the spec before it."""
     specs: list[str] = []
-    for piece in filter(None, (part.strip() for part in text.split(","))):
+    for piece in filter(None, (part.strip() for part in pieces)):
         if specs and "=" in piece and ":" not in piece:
             specs[-1] += f",{piece}" if ":" in specs[-1] else f":{piece}"
         else:

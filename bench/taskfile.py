@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import tomllib
 import typing
@@ -21,7 +22,7 @@ from bench.tasks import PRESETS, RECIPES, TASKS
 
 UNCONFIRMED = "# confirm:"
 """Marks a line of a task file that `bench new task` guessed; a file with such a line is not run."""
-TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says")}
+TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says", "preset")}
 RECIPE_FIELDS = options(Recipe)
 FIELDS = {**TASK_FIELDS, **RECIPE_FIELDS}
 """The fields that a variant can change, and their types."""
@@ -30,7 +31,8 @@ FIELDS = {**TASK_FIELDS, **RECIPE_FIELDS}
 def resolve(spec: str) -> Task:
     """Return the task of a name or TOML file, with the changes that follow a colon.
 
-    The name of a variant is its canonical spec: the name of its base, then the fields that differ from it, sorted.
+    The name of a variant is its canonical spec: the name of its base, the preset unless it is `suite`, then the fields
+    that differ from these, sorted.
 
     Raises:
         UnknownName: a name, key or choice is unknown; the message has the nearest spelling.
@@ -72,10 +74,10 @@ def _check_test_sets(task: Task, where: str) -> None:
         if name.casefold() in RESERVED:
             reserved = ", ".join(RESERVED)
             raise UsageError(f"{where}: test set '{name}': the suite uses this name itself; not allowed are {reserved}")
-        if not re.fullmatch(r"[^\W_]([\w .-]*\w)?", name):
+        if not re.fullmatch(r"[^\W_]([\w .-]{0,98}\w)?", name):
             raise UsageError(
-                f"{where}: test set '{name}': a name begins with a letter or digit and holds letters, digits, spaces, "
-                "'.', '-' and '_' alone"
+                f"{where}: test set '{name}': a name begins with a letter or digit, ends with one or with '_', and "
+                "holds at most 100 letters, digits, spaces, '.', '-' and '_'"
             )
     names = [re.sub(r"\W", "_", name.casefold()) for name in task.ood]
     if len(set(names)) < len(names):
@@ -83,20 +85,27 @@ def _check_test_sets(task: Task, where: str) -> None:
 
 
 def _changed(task: Task, given: Mapping[str, str]) -> Task:
-    preset = given.get("preset", "suite")
+    preset = given.get("preset", task.preset)  # the file of an export says under which it was run
     if preset not in PRESETS:
         raise UnknownName("preset", preset, PRESETS)
+    base = _with(task, PRESETS[preset][str(task.channels)])[0] if "preset" in given else task
     # Fields that are given besides a preset win, as in the spec of a method.
-    asked = {**PRESETS[preset][str(task.channels)], **{key: value for key, value in given.items() if key != "preset"}}
-    wanted = {key: coerce(key, value, FIELDS[key]) for key, value in asked.items()}
-    now = {**dataclasses.asdict(task.recipe), **vars(task)}
-    changed = {key: value for key, value in sorted(wanted.items()) if value != now[key]}
-    if not changed:
+    result, changed = _with(base, {key: value for key, value in given.items() if key != "preset"})
+    if preset == task.preset and not changed:
         return task
+    shown = {"preset": preset} if preset != task.preset else {}
+    name = str(Spec(task.name, shown | {key: str(value) for key, value in changed.items()}))
+    return dataclasses.replace(result, name=name, preset=preset)
+
+
+def _with(task: Task, given: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
+    """Return a task with some fields of its own or of its recipe, and those that changed."""
+    now = {**dataclasses.asdict(task.recipe), **vars(task)}
+    wanted = {key: coerce(key, value, FIELDS[key]) for key, value in given.items()}
+    changed = {key: value for key, value in sorted(wanted.items()) if value != now[key]}
     recipe = dataclasses.replace(task.recipe, **{key: v for key, v in changed.items() if key in RECIPE_FIELDS})
     own = {key: value for key, value in changed.items() if key in TASK_FIELDS}
-    name = str(Spec(task.name, {key: str(value) for key, value in changed.items()}))
-    return dataclasses.replace(task, name=name, recipe=recipe, **own)
+    return dataclasses.replace(task, recipe=recipe, **own), changed
 
 
 def _base(name: str) -> Task:
@@ -207,3 +216,13 @@ def _dataset(table: Mapping[str, Any], where: str) -> str:
     if wrong := [key for key, value in given.items() if not isinstance(value, str | int | float)]:
         raise UsageError(f"{where}: dataset: {', '.join(wrong)}: a text, number, true or false expected")
     return str(Spec(table["name"], {key: str(value) for key, value in given.items()}))
+
+
+def toml_value(value: Any) -> str:
+    """Return a value as TOML; strings, numbers, booleans and lists are written as in JSON."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def toml_key(name: str) -> str:
+    """Return a key as TOML: bare, or in quotes."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)

@@ -43,7 +43,7 @@ class Fitzpatrick17k(Release):
         rows=16_577,
         used=16_577,
         paper=16_577,
-        why="565 are of unknown skin type and left out of tasks on tone; the public code takes them for light",
+        why="565 are of unknown skin type and in no group of tone; the public code takes them for light",
     )
     labels = ("melanoma", "malignant")
     attributes = ("fst", "dark")

@@ -99,7 +99,7 @@ class Isic(Release):
         return tables
 
     def images(self, files: Files, rows: pd.DataFrame, official: Mapping[str, pd.DataFrame]) -> Mapping[str, str]:
-        """Map names to paths. An image of 2017 has another size in 2019, and the table is that of 2019."""
+        """Map names to paths. Images of 2017 are in 2019 in another size; the files of 2019 are preferred."""
         return files.images(prefer="2019")
 
     def rows(self, official: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -86,6 +86,8 @@ class Manifest(Dataset):
         found = find_files(folder, [f"{path}{self.suffix}" for path in wanted])
         path = pd.Series([_below(root, folder / name) for name in found["name"]], index=rows.index, dtype="string")
         patient = texts(rows[self.patient_column]) if self.patient_column else pd.Series(pd.NA, index=rows.index)
+        cut = int(patient.str.fullmatch(r"\d+[.,]?\d*[eE]\+\d+").fillna(False).sum())
+        cut_note = [f"{cut} patient ids are like 1.23E+11: a spreadsheet cut them, and made one patient of several"]
         prefix = self.prefix or Path(_below(root, file)).as_posix()
         table = rows.assign(
             uid="manifest:" + path,
@@ -97,7 +99,8 @@ class Manifest(Dataset):
         )
         table.attrs = {
             "file": str(file),
-            "notes": rows.attrs["notes"],
+            "columns": [str(name) for name in rows.columns],
+            "notes": rows.attrs["notes"] + cut_note * bool(cut),
             "prefix": f"{prefix}:",
             "looked_in": str(folder),
             "patients": bool(self.patient_column),

@@ -61,7 +61,7 @@ class MimicCxr(ChestRelease):
     )
 
     def read(self, files: Files) -> pd.DataFrame:
-        """Return films with labels (`labelled`: they have some) and patients (`there`: they have one)."""
+        """Return films joined with labels and patients; `labelled` and `there` say whether a film has them."""
         films, labels, patients = (files.table(names, columns, get_it=self.access) for names, columns in TABLES)
         rows = joined(films, labels, ["subject_id", "study_id"]).rename(columns={"there": "labelled"})
         return joined(rows, patients, ["subject_id"])

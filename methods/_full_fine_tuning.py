@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Method, Run, option
+from bench.api import Method, Recipe, Run, Sizes, option
 from bench.options import fraction
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ class FullFineTuning(Method):
     def loss(self, run: Run, split: str) -> Loss:
         """Return the loss over a split: the prediction loss alone."""
         return learn.objective(run, split, 1.0)
+
+    def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float]:
+        (split,) = self.uses
+        images = getattr(sizes, split)
+        return (recipe.epochs * images, 0) if self.params != "head" else (0, recipe.drawn(recipe.epochs) * images)
 
     def fit(self, run: Run) -> nn.Module:
         (split,), recipe = self.uses, run.recipe

@@ -8,17 +8,16 @@ rates, of selection rates, or the mean of the signed gaps of true and false posi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Method, Run, Split, option
-from bench.errors import EmptyGroup, NonFinite
+from bench.api import Method, Run, Sizes, Split, option
+from bench.errors import EmptyGroup
 from bench.options import fraction
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
 Proxy = Literal["true_positive", "selection", "equalised_odds"]
 
@@ -46,6 +45,10 @@ class Selecting(Method):
     )
     accuracy_drop: float = fraction(0.02, "Balanced accuracy that a kept state may lose.", source="ours", other=1.0)
     accuracy_least: float = fraction(0.55, "Balanced accuracy below which no state is kept.", source=LEAST, other=1.0)
+
+    def compared(self, sizes: Sizes) -> int:
+        """Return the number of validation images on which a state is measured."""
+        return min(sizes.val, self.evaluation_images or sizes.val)
 
     def floor(self, baseline: Measured) -> float:
         """Return the balanced accuracy below which a state is not kept."""
@@ -126,22 +129,3 @@ def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> 
     best = int((accuracy == accuracy.max()).nonzero()[0])
     gaps = [rate(zero)[best] - rate(one)[best] for zero, one in cells]
     return Measured(float(grid[best]), float(sum(gaps) / len(gaps)), float(accuracy[best]))
-
-
-def score_in_training_mode(net: nn.Module, data: Split, size: int) -> Tensor:
-    """Return the logits (N,) of a network in training mode, with dropout and moving BatchNorm statistics.
-
-    Raises:
-        BatchTooLarge: if a batch does not fit in memory; it cannot be split, because statistics depend on the batch.
-        NonFinite: if a logit is NaN or infinite.
-    """
-    import torch
-
-    net.train()
-    what = f"evaluations on {data.name}"
-    batches = (batch.x for batch in data.batches(size=size))
-    with torch.no_grad():
-        z = torch.cat([learn.run_in_chunks(net, len(x), partial(learn.in_chunks, net, x), what=what) for x in batches])
-    if not torch.isfinite(z).all():
-        raise NonFinite(f"logits on {data.name} are NaN or infinite")
-    return z

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Run, option
+from bench.api import Recipe, Run, Sizes, option
 from bench.options import fraction
 
 from ._full_fine_tuning import BiasTerm
@@ -41,7 +41,7 @@ class BMFT(Masking, BiasTerm):
     row = 9
     presets = {
         "suite": {},
-        "paper": {},
+        "paper": {"scope": "module"},
         "reference": {
             "data": "reference",
             "proxy": "signed_half_logit",
@@ -79,6 +79,11 @@ class BMFT(Masking, BiasTerm):
     def first_split(self) -> str:
         """The split of the mask and the first step."""
         return "val" if self.data == "reference" else "external"
+
+    def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float]:
+        first, second = recipe.stages()
+        images = getattr(sizes, self.first_split)
+        return first * images, 5 * images + recipe.drawn(second) * sizes.external
 
     def fit(self, run: Run) -> nn.Module:
         import torch

@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Run, option
+from bench.api import Recipe, Run, Sizes, option
 from bench.options import fraction
 
 from ._selection import CONFIG, Selecting, evaluated, measure, soft_gap
@@ -72,6 +72,9 @@ class DiffPrune(Selecting):
     @property
     def uses(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return frozenset({self.data, "val"})
+
+    def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float]:
+        return 0, 22 * getattr(sizes, self.data) + 12 * self.compared(sizes)
 
     def fit(self, run: Run) -> nn.Module:
         import torch

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Method, Run, option
+from bench.api import Method, Recipe, Run, Sizes, option
 from bench.errors import EmptyGroup
 from bench.options import fraction
 
@@ -92,6 +92,9 @@ class FairPrune(Method):
         kinds = (Conv2d, Linear, BatchNorm2d) if self.include_norm else (Conv2d, Linear)
         names = [name for name, module in net.named_modules() if isinstance(module, kinds)]
         return {f"{name}.weight": net.get_parameter(f"{name}.weight") for name in names}
+
+    def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float]:
+        return 0, 3 * sizes.external + sizes.val
 
     def fit(self, run: Run) -> nn.Module:
         import torch

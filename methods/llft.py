@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from bench import learn
-from bench.api import Method, Run, option
+from bench.api import Method, Recipe, Run, Sizes, option
 from bench.options import fraction
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ class LLFT(Method):
         3, "Stop after this many consecutive epochs without a decrease of the training loss.", low=1, other=20
     )
     batch: int = of_sgd(6300, "Images per step: all, or this many if there are more.", low=1, other=32)
+
+    def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float]:
+        return 0, (recipe.drawn(recipe.epochs) if self.budget == "recipe" else 1) * sizes.external
 
     def fit(self, run: Run) -> nn.Module:
         import torch

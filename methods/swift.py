@@ -21,12 +21,11 @@ Departures:
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import learn
-from bench.api import Recipe, Run, option
+from bench.api import Recipe, Run, Sizes, option
 from bench.options import fraction
 
 from ._masking import Masking
@@ -47,14 +46,14 @@ class SWiFT(Masking):
     row = 10
     presets = {
         "suite": {},
-        "paper": {"reinit_scope": "head_all"},
+        "paper": {"scope": "module", "reinit_scope": "head_all"},
         "reference": {"mask_data": "val", "reinit_scope": "reference", "extractor_step2": "train"},
     }
     ablations = {
         "mask": ("mask=random", *(f"mask=hard,rate={rate}" for rate in (0.1, 0.3, 0.5, 0.7, 0.9)), "mask=soft"),
         "reset_share": tuple(f"reset_share={share / 10}" for share in range(1, 10)),
     }
-    search = {"epsilon": (0.01, 0.05, 0.1, 0.2, 0.3, 0.5)}
+    search = {"epsilon": (0.01, 0.05, 0.1, 0.2, 0.3, 0.5), "rate": (0.1, 0.3, 0.5, 0.7, 0.9)}
 
     epsilon: float | None = fraction(
         None,
@@ -138,6 +137,12 @@ class SWiFT(Masking):
     def companions(self, recipe: Recipe) -> tuple[str, ...]:
         return ("apply=update",) if recipe.optimiser == "adam" else ()
 
+    def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float]:
+        first, second = recipe.stages(self.epochs)
+        trained = 0 if self.steps == "second" else first * sizes.external
+        head = 0 if self.steps == "first" else recipe.drawn(second) * sizes.external
+        return trained, head + (0 if self.mask == "random" else 5 * getattr(sizes, self.mask_data))
+
     def fit(self, run: Run) -> nn.Module:
         net, recipe = run.model, run.recipe
         if self.epochs == 0 or (self.epochs is None and not recipe.epochs):
@@ -187,7 +192,7 @@ class SWiFT(Masking):
                 run.log(mask_displacement=learn.mask_displacement(moved, before, net.state_dict()))
             return net.state_dict()
 
-        fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in LATER}
+        fields = {name: value for name, value in asdict(self).items() if name not in LATER}
         net.load_state_dict(run.shared("step 1", {**fields, "epsilon": epsilon, "epochs": epochs}, compute))
 
 

@@ -13,7 +13,7 @@ from bench.cells.record import COUNTS, Error, Failure, Record, SetScores, decode
 from bench.cells.store import read_cell
 from bench.files import to_json
 from bench.registry import METHODS
-from bench.report import TaskInfo
+from bench.report.numbers.task_info import TaskInfo
 from bench.run.plan import build_method, describe_cell
 from bench.score.definitions import METRICS, VERSION
 from bench.spec import name_of, untuned

@@ -8,6 +8,7 @@
                                           f0-s0.failed.json    why it failed, with the traceback
 <results>/tuning/cells/...                                     trials and choices of `bench tune`
 <results>/runs/<task>.json                                     the settings of the runs
+<results>/plans/<name>.toml                                    the plans of several runs, in full
 <results>/splits/<task>.csv                                    the folds that were used
 <results>/slurm/<name>/                                        submissions to a cluster
 <cache>/baselines/<hash>.pt                                    weights of baselines
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
 
-SCHEMA = 2
+SCHEMA = 3
 """Schema of a stored cell; raised if its fields change, or if the harness changes numbers."""
 BASELINE = "baseline"
 """The spec of the model that all methods start from and are compared with."""
@@ -119,6 +120,11 @@ def runs_folder(results: Path) -> Path:
 def runs_file(results: Path, task: str) -> Path:
     """Return the file with the settings of the runs of a task."""
     return runs_folder(results) / f"{slug(task)}.json"
+
+
+def plans_file(results: Path, name: str) -> Path:
+    """Return the file of a plan of `bench run`, in full."""
+    return results / "plans" / f"{slug(name)}.toml"
 
 
 def splits_file(results: Path, task: str) -> Path:

@@ -1,7 +1,8 @@
 """Stored predictions: one row for each image of each set.
 
 Columns are `image_id`, `set`, `cluster` (a number for each patient of the set, or for each lesion or image where
-patients or lesions are not known), `y`, `logit` and, for each attribute, `a_<attribute>` with the number of the group.
+patients or lesions are not known), `y`, `logit` and, for each attribute, `a_<attribute>` with the number of the group
+(-1: not known).
 The metadata of the file hold the schema and the meaning of a cluster.
 """
 

@@ -8,7 +8,7 @@ back as NaN.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import nan
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -16,8 +16,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from bench.cells.identity import SCHEMA, Cell
+from bench.data.set_facts import SetFacts
 from bench.errors import DataInvalid
-from bench.score.definitions import METRICS
 from bench.spec import is_tuned
 
 T = TypeVar("T")
@@ -90,6 +90,11 @@ class Cost(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """In epochs of full fine-tuning on the external set; None without such a set."""
     parameters_changed: Leaves[float | None] = None
     """Share of changed parameters in 0..1; None if the network has another shape."""
+    pretraining_images: Counted[int | None] = None
+    """Images in the training steps of a baseline, over all epochs, in its own cell; None of weights that were given.
+
+    Cells with the same `baseline_sha256`, of other tasks too, share this training.
+    """
 
 
 class Pair(Stored, frozen=True, kw_only=True, omit_defaults=True):
@@ -159,7 +164,7 @@ class AttributeScores(Stored, frozen=True, kw_only=True):
 
 
 class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """The scores of one model on one set.
+    """The scores of one model on one set; `n` and `positives` also count images without a group.
 
     If counts are suppressed in an export, numbers that would reveal them are missing there and read as 0.
     """
@@ -212,6 +217,10 @@ class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """The sets that were read, by name."""
     left_out: Leaves[dict[str, dict[str, int]]] = {}
     """Number of rows that were not used, by set and reason (`bench.data.sample_table.REASONS`)."""
+    without_group: Leaves[dict[str, dict[str, int]]] = {}
+    """Number of rows that count in the AUC but in no gap, because their attribute is not known, by set and reason."""
+    facts: dict[str, SetFacts] = {}
+    """What the table of each set holds. An export has the sizes only."""
     cost: Leaves[Cost]
     external_repeats: Counted[int | None] = None
     """Number of repeated images in the external set; None if the method does not read this set."""
@@ -231,7 +240,7 @@ class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def external(self) -> int:
         """Number of images in the external set; 0 without such a set, or if the number is suppressed."""
-        return (self.data.get("external", _NOTHING)).n or 0
+        return self.data.get("external", Images()).n or 0
 
 
 class Error(Stored, frozen=True, kw_only=True, omit_defaults=True):
@@ -308,36 +317,12 @@ def scores_identity(record: Record) -> str:
     return hashlib.sha256(msgspec.json.encode([record.predictions_sha256, record.attributes])).hexdigest()
 
 
-def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
-    """Return the result of `bench.score.metrics.evaluate` as it is stored."""
-    groups = tuple(
-        GroupScores(
-            name=name,
-            **{key: counts[key] for key in COUNTS},
-            metrics=Numbers({key: value for key, value in counts.items() if key not in COUNTS}),
-        )
-        for name, counts in found["groups"].items()
-    )
-    plain = ("n", "degenerate", "degenerate_tuned_threshold")
-    own = ("tuned_threshold", *(name for name, metric in METRICS.items() if not metric.needs_attribute))
-    gaps = {key: value for key, value in found.items() if key not in (*plain, *own, "groups")}
-    return SetScores(
-        **{key: found[key] for key in plain},
-        positives=sum(group.positives for group in groups),
-        metrics=Numbers({key: found[key] for key in own}),
-        attributes={attribute: AttributeScores(groups=groups, metrics=Numbers(gaps))},
-    )
-
-
-_NOTHING = Images()
 _IDENTITY = msgspec.json.Decoder(Identity)
 _WORDS: dict[type, str] = {Failure: "record of a failure", Scores: "file of scores", Choice: "choice"}
 
 
 def _read_numbers(kind: type, value: Any) -> Any:
-    if kind is Facts:
-        return Facts(_nan(msgspec.convert(value, dict[str, Any])))
-    return Numbers(_nan(msgspec.convert(value, dict[str, float | None])))
+    return kind(_nan(msgspec.convert(value, dict[str, Any] if kind is Facts else dict[str, float | None])))
 
 
 def _nan(value: Any) -> Any:

@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench import taskfile
 from bench.cells.identity import cells_folder, scores_file
 from bench.cells.predictions import ATTRIBUTE, read_predictions
-from bench.cells.record import Record, Scores, SetScores, decode, read, scores_identity, set_scores
+from bench.cells.record import (
+    COUNTS,
+    AttributeScores,
+    GroupScores,
+    Numbers,
+    Record,
+    Scores,
+    SetScores,
+    decode,
+    read,
+    scores_identity,
+)
 from bench.cells.store import again
 from bench.errors import BenchError, DataInvalid, NotWritten
 from bench.files import not_written, to_json, write_json
 from bench.lease import lease, mine
-from bench.score.definitions import VERSION
+from bench.score.definitions import METRICS, VERSION
 from bench.settings import Settings, command
 
 ENDINGS_OF_OTHERS = (".failed.json", ".scores.json")
@@ -115,3 +127,23 @@ def _scores(file: Path, record: Record) -> dict[str, SetScores]:
         for name, rows in table.groupby("set", sort=False)
     }
     return {name: set_scores(found, attribute) for name, found in score_sets(sets, names).items()}
+
+
+def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
+    """Return the result of `bench.score.metrics.evaluate` as it is stored."""
+    groups = tuple(
+        GroupScores(
+            name=name,
+            **{key: counts[key] for key in COUNTS},
+            metrics=Numbers({key: value for key, value in counts.items() if key not in COUNTS}),
+        )
+        for name, counts in found["groups"].items()
+    )
+    plain = ("n", "positives", "degenerate", "degenerate_tuned_threshold")
+    own = ("tuned_threshold", *(name for name, metric in METRICS.items() if not metric.needs_attribute))
+    gaps = {key: value for key, value in found.items() if key not in (*plain, *own, "groups")}
+    return SetScores(
+        **{key: found[key] for key in plain},
+        metrics=Numbers({key: found[key] for key in own}),
+        attributes={attribute: AttributeScores(groups=groups, metrics=Numbers(gaps))},
+    )

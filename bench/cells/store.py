@@ -13,7 +13,6 @@ from typing import Any, Literal
 from msgspec import structs
 
 from bench.cells import identity
-from bench.cells.identity import Cell
 from bench.cells.predictions import write_predictions
 from bench.cells.record import Failure, Record, Scores, identity_of, read, scores_identity
 from bench.errors import DataInvalid
@@ -24,12 +23,12 @@ from bench.settings import Settings, command, of_task
 State = Literal["done", "stale", "failed", "pending"]
 
 
-def state(results: Path, cell: Cell, expected: str) -> State:
+def state(results: Path, cell: identity.Cell, expected: str) -> State:
     """Return the state of a cell whose hash would be `expected` today."""
     return state_and_reason(results, cell, expected)[0]
 
 
-def state_and_reason(results: Path, cell: Cell, expected: str) -> tuple[State, str]:
+def state_and_reason(results: Path, cell: identity.Cell, expected: str) -> tuple[State, str]:
     """Return the state of a cell and, if it is stale, the reason."""
     try:
         found = identity_of(identity.cell_file(results, cell).read_bytes())
@@ -46,7 +45,7 @@ def state_and_reason(results: Path, cell: Cell, expected: str) -> tuple[State, s
     return "done", ""
 
 
-def again(settings: Settings, cell: Cell, *, force: bool = False) -> str:
+def again(settings: Settings, cell: identity.Cell, *, force: bool = False) -> str:
     """Return the `bench run` command that computes a cell again; `force`: even if it seems to be done."""
     fold, seed = (cell.fold,), (cell.seed,)
     one = replace(of_task(settings), methods=cell.spec, backbone=cell.backbone, folds=fold, seeds=seed, force=force)
@@ -73,7 +72,7 @@ def _rescore(file: Path) -> str:
     return f"`{command('metrics', settings, '--recompute')}` computes them again"
 
 
-def save_cell(results: Path, cell: Cell, record: Record, predictions: Any, pictures: bytes) -> Record:
+def save_cell(results: Path, cell: identity.Cell, record: Record, predictions: Any, pictures: bytes) -> Record:
     """Write the predictions (a DataFrame), the pictures, the scores and then the cell, each in one step.
 
     An earlier failure is removed before the cell is written; so are earlier pictures if `pictures` is empty. Returns
@@ -98,7 +97,7 @@ def save_cell(results: Path, cell: Cell, record: Record, predictions: Any, pictu
     return record
 
 
-def save_failure(results: Path, cell: Cell, failure: Failure) -> Path:
+def save_failure(results: Path, cell: identity.Cell, failure: Failure) -> Path:
     """Write why a cell failed, with the number of its attempts, and return the file."""
     file, before = identity.failure_file(results, cell), 0
     with contextlib.suppress(DataInvalid):
@@ -110,10 +109,10 @@ def save_failure(results: Path, cell: Cell, failure: Failure) -> Path:
 def clear_temporaries(results: Path, task: str, cache: Path) -> None:
     """Remove files that killed processes left in a task and its cache; files of living processes are kept.
 
-    These are half-written files, leases of cells, and checkpoints of baselines whose training has finished.
+    These are half-written files, leases, and checkpoints of baselines whose training has finished.
     """
     cells, baselines = identity.cells_folder(results, task), identity.baselines_folder(cache)
-    for file in cells.glob("*/*/.*.lease.*"):
+    for file in (*cells.glob("*/*/.*.lease.*"), *baselines.glob(".*.lease.*")):
         abandon(file)
     for file in baselines.glob("*.checkpoint"):
         if file.with_suffix(".pt").is_file():

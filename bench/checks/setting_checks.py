@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import typing
 from collections.abc import Iterator, Mapping
 from types import NoneType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from bench import options
 from bench.api import Method
 from bench.checks.subject import Broken
 from bench.errors import UsageError
-from bench.options import conditions
 
 Field = dataclasses.Field
 
 
 def choices(method: Method, field: Field[Any]) -> tuple[Any, ...]:
     """Return the possible values of a parameter; empty for numbers and texts."""
-    return options.choices(typing.get_type_hints(type(method))[field.name])
+    return options.choices(get_type_hints(type(method))[field.name])
 
 
 def completed(default: Method, wanted: Mapping[str, Any], *, reading: str = "") -> Method:
@@ -35,7 +33,7 @@ def completed(default: Method, wanted: Mapping[str, Any], *, reading: str = "") 
     values, waiting = dict(wanted), [*wanted, *([reading] if reading else [])]
     while waiting:
         name = waiting.pop(0)
-        for other, allowed in conditions(fields[name]).items():
+        for other, allowed in options.conditions(fields[name]).items():
             if values.get(other, getattr(default, other)) in allowed:
                 continue
             if other in values:
@@ -45,7 +43,7 @@ def completed(default: Method, wanted: Mapping[str, Any], *, reading: str = "") 
     current = lambda name: values.get(name, getattr(default, name))  # noqa: E731
     for name, field in fields.items():
         missing = field.metadata.get("needed") and current(name) is None and name not in wanted
-        if missing and all(current(other) in allowed for other, allowed in conditions(field).items()):
+        if missing and all(current(other) in allowed for other, allowed in options.conditions(field).items()):
             values[name] = next(other_values(default, field, None))
     try:
         return dataclasses.replace(default, **values)
@@ -99,8 +97,8 @@ def other_values(method: Method, field: Field[Any], value: Any) -> Iterator[Any]
         return
     candidates = list(choices(method, field))
     if not candidates:
-        kind = typing.get_type_hints(type(method))[field.name]
-        members = [member for member in (typing.get_args(kind) or (kind,)) if member is not NoneType]
+        kind = get_type_hints(type(method))[field.name]
+        members = [member for member in (get_args(kind) or (kind,)) if member is not NoneType]
         if members[0] in (int, float):
             far = [100 * value] if members[0] is float and value else []
             candidates = [members[0](number) for number in _numbers(value, facts.get("low"), facts.get("high"), far)]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 import importlib.util
 import random
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +125,7 @@ def random_net(seed: int = 0) -> Net:
 @functools.cache
 def _pretrained(seed: int) -> Net:
     splits = {"train": functools.partial(random_split, "train", gap=True, seed=seed)}
-    recipe = dataclasses.replace(RECIPE, optimiser="adam")
+    recipe = replace(RECIPE, optimiser="adam")
     cell = Cell("check", "small", BASELINE, fold=0, seed=seed)
     run = CellRun(random_net(seed), recipe, splits, frozenset(splits), cell)
     net = learn.finetune(run, run.model, loss=learn.blend(1.0), split="train", epochs=6, lr=2e-3)
@@ -181,7 +180,7 @@ def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Tria
     Raises:
         NoFit: if the method or its model raised an error.
     """
-    recipe, images = (dataclasses.replace(RECIPE, batch=2), 32) if rare else (RECIPE, 96)
+    recipe, images = (replace(RECIPE, batch=2), 32) if rare else (RECIPE, 96)
     baseline, _ = trained_net(seed), baseline_logits()
     of_images = {"data_seed": seed, "images": images, "rare": rare, "gap": True}
     run = random_run(method, spec, seed=seed, recipe=recipe, net=baseline, **of_images)
@@ -207,10 +206,10 @@ def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Tria
 
 
 @functools.lru_cache(maxsize=512)
-def trial(subject: Subject, method: Method, *, seed: int = 0, rare: bool = False) -> Trial:
+def trial(subject: Subject, method: Method, *, rare: bool = False) -> Trial:
     """Return the trial of `fit`, computed once; callers must not change it."""
     try:
-        return fit(method, subject.spec, seed=seed, rare=rare)
+        return fit(method, subject.spec, rare=rare)
     except NoFit as problem:
         raise NoFit(f"fit of {describe(subject.name, method)}", problem.error) from problem.error
 
@@ -237,7 +236,7 @@ def reimported(method: Method) -> Method:
         sys.modules[old.__name__] = new  # dataclasses look up their module while they are defined
         old.__spec__.loader.exec_module(new)
         cls = getattr(new, type(method).__qualname__)
-        return cls(**{field.name: getattr(method, field.name) for field in dataclasses.fields(method)})
+        return cls(**{field.name: getattr(method, field.name) for field in fields(method)})
     finally:
         sys.modules[old.__name__] = old
 

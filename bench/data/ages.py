@@ -37,6 +37,8 @@ def intervals(words: pd.Series) -> pd.DataFrame:
 
 
 def _interval(word: str) -> tuple[float, float]:
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+", word):
+        return np.nan, np.nan  # 1,234 may be a thousand and more, or a little more than one
     if match := re.fullmatch(_SINGLE, word, re.IGNORECASE):
         value = _number(match[1]) / _UNITS[(match[2] or "y")[0].lower()]
         return value, value

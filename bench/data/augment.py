@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-from bench.errors import UsageError
+from bench.errors import DataInvalid, UsageError
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of each channel of images in [0, 1]."""
+IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def dihedral(x: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
@@ -99,13 +102,30 @@ AUGMENTATIONS = {
 """The values of `augment` in a recipe."""
 
 
-def normalise(x: torch.Tensor) -> torch.Tensor:
+def channel_statistics(array: np.ndarray, rows: np.ndarray) -> Statistics:
+    """Return the statistics (ddof 0) of the images `rows` (N,) of a cache uint8 (M, S, S, C), exact to rounding.
+
+    Raises:
+        DataInvalid: all pixels of a channel are equal.
+    """
+    count, sums, squares = 0, np.zeros(array.shape[3], np.int64), np.zeros(array.shape[3], np.int64)
+    for some in np.array_split(rows, -(-len(rows) // 64)):
+        pixels = array[some].reshape(-1, array.shape[3]).astype(np.int64)
+        count, sums, squares = count + len(pixels), sums + pixels.sum(0), squares + (pixels**2).sum(0)
+    pairs = list(zip(sums.tolist(), squares.tolist(), strict=True))
+    variances = [count * square - total**2 for total, square in pairs]  # whole numbers of any size, times count^2
+    if not all(variances):
+        raise DataInvalid("pretrain_statistics=training: all pixels of the training images are equal in a channel")
+    mean = tuple(total / count / 255 for total, _ in pairs)
+    return mean, tuple(math.sqrt(variance) / count / 255 for variance in variances)
+
+
+def normalise(x: torch.Tensor, statistics: Statistics = IMAGENET) -> torch.Tensor:
     """Return uint8 images (B, C, S, S), C = 1 or 3, as float32 (B, 3, S, S) in channels-last memory.
 
-    Pixels are scaled to [0, 1] and then standardised with the mean and standard deviation of ImageNet. One channel is
-    repeated three times.
+    Pixels are scaled to [0, 1] and then standardised. One channel is repeated three times.
     """
-    mean, std = (torch.tensor(values, device=x.device).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(values, device=x.device).view(-1, 1, 1).expand(3, 1, 1) for values in statistics)
     shape = (x.shape[0], 3, *x.shape[2:])
     out = torch.empty(shape, dtype=torch.float32, device=x.device, memory_format=torch.channels_last)
     return torch.mul(x, 1 / (255 * std), out=out).sub_(mean / std)

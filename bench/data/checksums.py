@@ -1,4 +1,4 @@
-"""SHA-256 of the content of image files, read once: by it images are told apart, whatever their names and times.
+"""SHA-256 of the content of image files. It identifies an image, whatever its name and times; each file is read once.
 
 A table beside the image caches, `<cache>/checksums/<folder>.parquet`, keeps the checksum of every file beside its size
 and times. A file whose size and times (of its content and of its entry) are as they were is not read again.
@@ -19,10 +19,10 @@ from bench.errors import NotWritten
 from bench.files import replacing
 
 MANY = 1000
-"""Files, fewer of which are read before anybody looks at a bar."""
+"""With fewer files, no progress bar is shown."""
 STATE = ["size", "modified", "changed"]
 READERS = 8
-"""Files that are read at once; on a network drive waiting takes longer than hashing."""
+"""Number of files read at the same time, because on a network drive waiting takes longer than hashing."""
 
 
 def checksums(
@@ -41,7 +41,7 @@ def checksums(
     Args:
         cache_dir: the folder in which checksums are kept.
         verify: read every file, whatever its size and times.
-        trust: take what is kept without a look at the files, as a worker does of what was looked at for its run.
+        trust: use the stored checksums without looking at the files, as workers do, because their run has looked.
         progress: called with (read, to read) in files, where there are `MANY`.
     """
     store = cache_dir / "checksums" / f"{hashlib.sha256(os.fspath(root.absolute()).encode()).hexdigest()[:16]}.parquet"

@@ -12,7 +12,7 @@ from bench.api import Attribute, Coding
 from bench.data.ages import OLDEST, SENTINELS, intervals, is_age
 from bench.errors import DataInvalid, UnknownName
 
-UNKNOWN = frozenset({"", "unknown", "unk", "na", "n/a", "nan"})
+UNKNOWN = frozenset({"", "?", "unknown", "unk", "missing", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null"})
 """Words, in lower case, for an unknown value."""
 
 
@@ -24,7 +24,7 @@ def coded(table: pd.DataFrame, coding: Coding, origin: str, whole: pd.DataFrame 
 
     MISSING     an empty field, a word that means "not known", or a value of `unknown`
     NOT_LISTED  a value that the task lists in no group
-    IMPOSSIBLE  a number that cannot be, such as an age of 412
+    IMPOSSIBLE  an impossible number, such as an age of 412
     AMBIGUOUS   a range of numbers, such as `[60-70)`, that belongs to two groups
 
     Raises:
@@ -74,8 +74,8 @@ def _cut(words: pd.Series, coding: Coding, allowed: tuple[float, float]) -> tupl
 def plausible(column: pd.Series, coding: Coding) -> tuple[float, float]:
     """Return the range of numbers that a column can hold; others are not known.
 
-    Ages (by the name of the column, or a unit beside a number) are 0 to 120. Elsewhere the negative numbers that stand
-    for "not known", -1 or -99, are none where they are the only negative ones.
+    Ages (by the name of the column, or a unit beside a number) are 0 to 120. In other columns, a code such as -1 or -99
+    means "not known" if all negative numbers of the column are such codes.
     """
     values = column.dropna().unique()
     if is_age(coding.column) or any(word[-1:] in "YMWD" for word in values):
@@ -102,11 +102,12 @@ def texts(column: pd.Series) -> pd.Series:
 def require_columns(table: pd.DataFrame, names: Iterable[str], origin: str) -> None:
     """Raise DataInvalid, with the nearest spelling, unless each name occurs as a column exactly once."""
     have = [str(name) for name in table.columns]
+    written = table.attrs.get("columns", have)  # the suite adds some
     for name in names:
         if name not in have:
-            near = difflib.get_close_matches(name, have, n=2, cutoff=0.5)
+            near = difflib.get_close_matches(name, written, n=2, cutoff=0.5)
             hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-            raise DataInvalid(f"{origin}: no column {name!r}: {hint}it has: {', '.join(have)}", code="D010")
+            raise DataInvalid(f"{origin}: no column {name!r}: {hint}it has: {', '.join(written)}", code="D010")
         if have.count(name) > 1:
             raise DataInvalid(f"{origin}: column {name!r} occurs {have.count(name)} times", code="D010")
 

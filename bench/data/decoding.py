@@ -34,6 +34,8 @@ SIDE = 32
 """Side in pixels to which an image is reduced before its perceptual hash is computed."""
 QUARTER = 64
 """Grey levels (0 to 255) that the largest value of 14 bits reaches where it is scaled as 16 bits."""
+SIXTEENTH = 16
+"""The same of 12 bits."""
 Decoded = tuple[np.ndarray, dict[str, Any]]
 """An image as uint8 (S, S, C), and its `facts`."""
 
@@ -82,25 +84,32 @@ def facts(row: np.ndarray, decoded: np.ndarray, file: Path) -> dict[str, Any]:
     return {**pixels, "phash": perceptual_hash(row), "width": width, "height": height, "mode": mode, **span}
 
 
-def few_levels(index: pd.DataFrame, dataset: Dataset) -> str:
-    """Return what to say of a set whose files of 16 bits use a quarter of the grey levels or less, else "".
+def few_levels(index: pd.DataFrame, dataset: Dataset) -> tuple[str, pd.Series]:
+    """Return what to say of files of 16 bits that use few of the grey levels, and the uids of these files, if any.
 
-    Most such files hold 8 to 14 bits: scaled as 16, 12 bits leave 17 of 256 grey levels. Nothing is said where the
-    option `bits` of the dataset was set. `index` has the columns mode, darkest and brightest of all images of the set.
+    All files of 16 bits of a set are told of where they come out within a quarter of the grey levels: most such files
+    hold 8 to 14 bits. Otherwise each file within a sixteenth is: 12 bits, scaled as 16, leave 17 of 256 grey levels.
+    Nothing is said where the option `bits` of the dataset was set. `index` has the columns uid, mode, darkest and
+    brightest of all images of the set.
     """
     wide = index[index["mode"].isin(WIDE)]
     if wide.empty or getattr(dataset, "bits", None):
-        return ""
+        return "", wide["uid"][:0]
     low, high = int(wide["darkest"].min()), int(wide["brightest"].max())
     if high - low > QUARTER:
-        return ""
+        few = wide.loc[wide["brightest"] - wide["darkest"] <= SIXTEENTH, "uid"]
+        return (
+            f"{len(few)} of {len(wide)} images of 16 bits come out with at most {SIXTEENTH + 1} of 256 grey levels, "
+            f"first {''.join(few[:1])}: if they hold 12 bits or fewer, save them with 16 like the others; if they are "
+            "dark or blank, write bits=16 into the spec of the dataset"
+        ), few
     bits = 8 + max(high - 1, 0).bit_length()
     bits += bits % 2  # scanners store 8, 10, 12 or 14
     seem, bits = ("they seem to hold", bits) if high <= QUARTER else ("stretch them, unless they hold", 12)
     return (
         f"{len(wide)} images of 16 bits come out at grey levels {low} to {high} of 255: {seem} {bits} bits. Then write "
         f"bits={bits} into the spec of the dataset, as in manifest:csv=...,bits={bits}; bits=16 says that all is right"
-    )
+    ), wide["uid"]
 
 
 def perceptual_hash(row: np.ndarray) -> str:

@@ -31,7 +31,7 @@ PARTS = 5
 
 
 def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task | None = None) -> pd.DataFrame:
-    """Return the rows of `validation` that form the external set, sorted by uid.
+    """Return the rows of `validation` that form the external set, sorted by uid; images without a group never do.
 
     All images of the smaller group are kept (group 1 in a tie). From the larger group, as many images of each class are
     drawn without replacement. Where the larger group has too few, all are kept and the shortfall is drawn with
@@ -55,7 +55,7 @@ def external_set(validation: pd.DataFrame, parts: tuple[object, ...], *, task: T
                 cell = f'attribute "{task.attribute.names[g]}", label "{task.label.names[c]}"'
             raise EmptyGroup(
                 f"external set ({where}): the validation part has no image with {cell}. "
-                "Take fewer folds, or choose a label or attribute with more images of this kind."
+                "Take fewer folds, set stratify=attribute, or choose a label or attribute with more such images."
             )
     balance, deficit, share = (task.balance, task.deficit, task.external) if task else ("matched", "resample", 1.0)
     rng = _generator(parts)
@@ -96,7 +96,7 @@ def held_out(validation: pd.DataFrame, parts: tuple[object, ...], *, task: Task 
             "a fifth: take fewer folds"
         )
     # The first part receives the first patient of each rare cell, without whom a gap on the holdout is undefined.
-    return folds(validation, PARTS, seed_of("holdout", *parts), task=task) == 0
+    return folds(validation, PARTS, seed_of("holdout", *parts), stratify="attribute", task=task) == 0
 
 
 def _matched(cells: Cells, rng: np.random.Generator, balance: str, deficit: str) -> Cells:

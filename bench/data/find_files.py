@@ -31,7 +31,7 @@ def find_files(folder: Path, paths: Sequence[str]) -> pd.DataFrame:
             # One listing a folder: asking for each of 100,000 files takes minutes on a network drive.
             folders[place] = _Folder(place)
         found = folders[place].find(path.name)
-        lines.append((str(path.with_name(found or path.name)), "" if found else "FILE_MISSING"))
+        lines.append((str(path.parent / (found or path.name)), "" if found else "FILE_MISSING"))
     return pd.DataFrame(lines, columns=["name", "drop"])
 
 

@@ -1,4 +1,4 @@
-"""Folds: a partition of the patients (or lesions) of a set, balanced by source, label and attribute.
+"""Folds: a partition of the patients (or lesions) of a set, balanced by source and label, and by attribute if asked.
 
 For comparison there is also the protocol of the paper, which deals images: a patient may then be on both sides.
 """
@@ -19,17 +19,27 @@ SEED, PAPER_SEED = 0, 42
 """Seeds of the folds by patient, and of those by image."""
 
 
-def folds(table: pd.DataFrame, n: int = 5, seed: int = SEED, *, task: Task | None = None) -> np.ndarray:
+def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
+    """Return the fold (N,) of every row under the protocol of the task."""
+    if task.protocol == "paper":
+        return image_folds(table, n, task=task)
+    return folds(table, n, stratify=task.stratify, task=task)
+
+
+def folds(
+    table: pd.DataFrame, n: int = 5, seed: int = SEED, *, stratify: str = "label", task: Task | None = None
+) -> np.ndarray:
     """Return the fold (N,) int64 in 0..n-1 of every row: the fold whose validation part it belongs to.
 
     The folds depend only on `seed`, the patients and their images, not on row order or platform. Patients are dealt one
-    by one: those with most images first; of these, those whose most frequent stratum (source x y x a) is rarest; then
-    by sha256(seed, patient). Each patient goes to the fold that has the fewest images of the patient's strata.
+    by one: those with most images first; of these, those whose most frequent stratum (source x y) is rarest; then by
+    sha256(seed, patient). Each patient goes to the fold that has the fewest images of the patient's strata.
 
     Args:
-        table: one row per image with columns patient, source, y and a.
+        table: one row per image with columns patient, source and y.
         n: number of folds, 2 or more.
         seed: decides the order of patients with equally many images.
+        stratify: "attribute" makes source x y x a the strata, from a column a.
         task: gives error messages the names of task, group and class.
 
     Raises:
@@ -41,7 +51,9 @@ def folds(table: pd.DataFrame, n: int = 5, seed: int = SEED, *, task: Task | Non
     if len(names) < n:
         raise DataInvalid(f"{_task(task)}{len(names)} patients (or lesions) cannot fill {n} folds: take fewer")
     # Images, y and a are balanced besides the strata: in small sets the rounding errors of many strata would add up.
-    columns = ([], ["y"], ["a"], ["y", "a"], ["source", "y", "a"])
+    columns = [[], ["y"], ["source", "y"]]
+    if stratify == "attribute":
+        columns = [[], ["y"], ["a"], ["y", "a"], ["source", "y", "a"]]
     *margins, strata = (_counts(table, by, patient, len(names)) for by in columns)
     rank = [hashlib.sha256(f"{seed}\n{name}".encode()).hexdigest() for name in names]
     return _deal(strata, np.hstack(margins), rank, n)[patient]

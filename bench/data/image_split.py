@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from bench.api import Batch
-from bench.data.augment import AUGMENTATIONS, normalise
+from bench.data.augment import AUGMENTATIONS, IMAGENET, Statistics, normalise
 from bench.errors import UsageError
 
 Values = Sequence[int] | np.ndarray | torch.Tensor
@@ -27,6 +27,7 @@ class ImageSplit:
         uids: names of the images, for predictions.
         device: the device of x, y and a; indices and random numbers stay on the CPU.
         augmentation: the recipe's `augment`.
+        statistics: mean and standard deviation by which pixels are standardised.
     """
 
     def __init__(
@@ -39,13 +40,14 @@ class ImageSplit:
         uids: Sequence[str] | np.ndarray,
         device: str | torch.device = "cpu",
         augmentation: str = "dihedral",
+        statistics: Statistics = IMAGENET,
     ) -> None:
         self.name = name
         self.array = cache_array
         self.rows = np.asarray(rows, dtype=np.int64)
         self.uids = np.asarray(uids, dtype=object)
         self.device = torch.device(device)
-        self.augmentation = augmentation
+        self.augmentation, self.statistics = augmentation, statistics
         self.y = _copy(y).to(self.device, torch.float32)
         self.a = _copy(a).to(self.device, torch.int64)
         if not len(self.rows) == len(self.y) == len(self.a) == len(self.uids):
@@ -90,7 +92,8 @@ class ImageSplit:
         pixels = np.asarray(self.array)[self.rows[index.cpu().numpy()]]
         # Bytes are sent to the device, not floats; augmentation and scaling give the same numbers on both sides.
         x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
-        return normalise(x if augmentation is None else AUGMENTATIONS[self.augmentation].apply(x, augmentation))
+        x = x if augmentation is None else AUGMENTATIONS[self.augmentation].apply(x, augmentation)
+        return normalise(x, self.statistics)
 
     def batches(
         self, *, size: int, shuffle: bool = False, augment: bool = False, rng: torch.Generator | None = None

@@ -1,6 +1,7 @@
 """Sample tables: one row per image of a set, with label and attribute checked and coded as numbers.
 
-Rows that are left out are counted by reason; no row is left out silently.
+Rows that are left out are counted by reason; no row is left out silently. Images whose attribute is not known stay in
+the table: the baseline is trained on them and they count in the AUC, but they belong to no group.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.api import Attribute, Coding, Dataset, Label, Task
+from bench.api import NO_GROUP, Attribute, Coding, Dataset, Label, Task
 from bench.data.ages import intervals
 from bench.data.columns import check_spelling, coded, place, require_columns, texts, unknown_value
 from bench.data.folds import folds
-from bench.errors import DataInvalid, DataMissing, UnknownName
+from bench.data.set_facts import Value, most_frequent
+from bench.errors import DataInvalid, DataMissing
 
 TOO_MANY = 10
-"""More than one missing file in so many is a wrong folder rather than missing files."""
+"""If more than one file in this many is missing, the folder is taken to be wrong."""
 REASONS = {
     "FILE_CORRUPT": "the file cannot be read",
     "FILE_MISSING": "the file is missing",
@@ -48,21 +50,22 @@ def sample_table(
     attribute: Attribute,
     set_name: str,
 ) -> pd.DataFrame:
-    """Return the images of one set: columns uid, path, patient, source, y (int8), a (int8), sorted by uid.
+    """Return the images of one set: columns uid, path, patient, source, y (int8), a (int8), no_group, sorted by uid.
 
-    Rows with a `drop` reason, without a label or without an attribute are left out. Several rows of one image become
-    one where they agree, or by `combine` of the label. `attrs` of the result holds `file`, `set`, `rows` (of the set,
-    before leaving any out), `left_out` (reason -> number of rows), `values` (column -> what each value became) and
-    `notes` (what a person should know before training).
+    Rows with a `drop` reason or without a label are left out. Where the attribute is not known, `a` is -1 and
+    `no_group` is the reason, empty elsewhere. Several rows of one image become one where they agree, or by `combine` of
+    the label. `attrs` of the result holds `file`, `set`, `rows` (of the set, before leaving any out), `left_out`
+    (reason -> number of rows), `values` (what each of label and attribute became) and `notes` (what a person should
+    know before training).
 
     Raises:
         DataMissing: raised by the dataset; or a file without which label or attribute are unknown for all rows.
-        DataInvalid: a column or value breaks the contract of `Dataset.table`, or no row is left.
+        DataInvalid: a column or value breaks the contract of `Dataset.table`, or no row with a group is left.
         UnknownName: the table does not have a column or value of `where`, `one`, `zero` or `values`.
     """
     table = dataset.table(root)
     origin = str(table.attrs.get("file", f"the table of {type(dataset).__name__}"))
-    require_columns(table, (*CONTRACT, label.column, attribute.column), origin)
+    require_columns(table, (*CONTRACT, label.column, attribute.column, *where), origin)
     _check_uids(table["uid"], origin, once="looked_in" not in table.attrs)
     inside = _inside(table, where, origin)
     # Spelling is checked against the whole table, because one site may lack a class.
@@ -72,31 +75,43 @@ def sample_table(
     chosen = table[inside]
     _check_files(chosen, table.attrs.get("looked_in"), set_name)
     reason = texts(chosen["drop"]).fillna("")
-    left_out = {str(name): int(n) for name, n in reason[reason != ""].value_counts().sort_index().items()}
+    left_out = _counted(reason)
     chosen = chosen[reason == ""]
     read = {coding.column: coded(chosen, coding, origin, table) for coding in (label, attribute)}
     (y, no_label), (a, no_group) = ((found["code"], found["why"]) for found in read.values())
-    for name, why in (("LABEL", no_label), ("ATTRIBUTE", no_group.mask(no_label != "", ""))):
-        left_out |= {f"{name}_{reason}": int(n) for reason, n in why[why != ""].value_counts().sort_index().items()}
-    known = y.notna() & a.notna()
+    known = y.notna()
+    left_out |= _counted("LABEL_" + no_label[~known])
     columns = {name: _filled(chosen, name, origin)[known] for name in ("uid", "path", "patient", "source")}
-    result = pd.DataFrame({**columns, "y": y[known].astype("int8"), "a": a[known].astype("int8")})
+    result = pd.DataFrame({**columns, "y": y[known].astype("int8"), "a": a[known].fillna(NO_GROUP).astype("int8")})
+    result["no_group"] = ("ATTRIBUTE_" + no_group[known]).where(result["a"] == NO_GROUP, "")
     several = int(result["uid"].duplicated().sum())
     if several:
         result = _one_row_an_image(result, label, origin)
         left_out["SAME_IMAGE"] = several
-    if result.empty:
+    if not (result["a"] != NO_GROUP).any():
         for column, (looked_for, get_it) in table.attrs.get("lacks", {}).items():
             if column in (label.column, attribute.column):
                 raise DataMissing(looked_for, get_it=get_it)
-        reasons = ", ".join(f"{name} {n}" for name, n in left_out.items()) or "no row has these values"
+        counts = {**left_out, **without_group(result)}
+        reasons = ", ".join(f"{name} {n}" for name, n in counts.items()) or "no row has these values"
         raise DataInvalid(f"{origin}: set '{set_name}' has no usable rows ({reasons})")
     result = result.sort_values("uid", kind="stable", ignore_index=True)
     result.attrs = {"file": origin, "set": set_name, "rows": int(inside.sum()), "left_out": left_out}
     result.attrs["prefix"] = table.attrs.get("prefix", "")
     result.attrs["notes"] = [*table.attrs.get("notes", ()), *_notes(result, table.attrs)]
-    result.attrs["values"] = {coding.column: _values(read[coding.column], coding) for coding in (label, attribute)}
+    result.attrs["values"] = most_frequent(
+        value for coding in (label, attribute) for value in _values(read[coding.column], coding)
+    )
     return result
+
+
+def without_group(table: pd.DataFrame) -> dict[str, int]:
+    """Return why images of a table have no group: reason -> number of images."""
+    return _counted(table["no_group"])
+
+
+def _counted(reasons: pd.Series) -> dict[str, int]:
+    return {str(reason): int(n) for reason, n in reasons[reasons != ""].value_counts().sort_index().items()}
 
 
 def _check_files(chosen: pd.DataFrame, looked_in: str | None, set_name: str) -> None:
@@ -118,6 +133,9 @@ def _one_row_an_image(table: pd.DataFrame, label: Label, origin: str) -> pd.Data
     Raises:
         DataInvalid: rows of one image that disagree, in the label only without `combine`.
     """
+    # A row that does not tell the group agrees with one that does.
+    a = table["a"].where(table["a"] != NO_GROUP, table.groupby("uid")["a"].transform("max"))
+    table = table.assign(a=a, no_group=table["no_group"].where(a == NO_GROUP, ""))
     by = table.groupby("uid", sort=False)
     for column in ["patient", "source", "a", *([] if label.combine else ["y"])]:
         differ = table["uid"].map(by[column].nunique()) > 1
@@ -142,18 +160,22 @@ def _notes(used: pd.DataFrame, attrs: Mapping[Any, Any]) -> list[str]:
     return [f"{alone} of {len(used)} images have no patient id, and each counts as a patient"]
 
 
-def _values(read: pd.DataFrame, coding: Coding) -> list[dict[str, Any]]:
+def _values(read: pd.DataFrame, coding: Coding) -> list[Value]:
     """Count each value as the table writes it, beside the name of its group or the reason why it has none.
 
     Numbers of one group are one line, from the smallest to the largest.
     """
     groups = read["code"].map(lambda code: coding.names[int(code)], na_action="ignore")
-    read = read.assign(group=groups.fillna(read["why"].str.lower().str.replace("_", " ")))
+    span = (read["why"] == "") & bool(coding.bounds)
+    read = read.assign(group=groups.fillna(read["why"].str.lower().str.replace("_", " ")), span=span)
     if coding.bounds:  # a line for each group of numbers, not for each number
-        spans = read[read["why"] == ""].groupby("group")["word"].transform(_span)
+        spans = read[span].groupby("group")["word"].transform(_span)
         read = read.assign(word=spans.reindex(read.index).fillna(read["word"]))
-    counts = read.groupby(["code", "group", "word"], dropna=False).size().reset_index(name="n")
-    return [{"value": word, "n": int(n), "is": group} for _, group, word, n in counts.itertuples(index=False)]
+    counts = read.groupby(["code", "group", "word", "span"], dropna=False).size()
+    return [
+        Value(coding.column, word, n, group, span=many)
+        for (_, group, word, many), n in zip(counts.index.tolist(), counts.tolist(), strict=True)
+    ]
 
 
 def _span(words: pd.Series) -> str:
@@ -163,14 +185,14 @@ def _span(words: pd.Series) -> str:
 
 
 def hold_out(source: pd.DataFrame, share: float, name: str, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the source without a share of its patients, and the test set of them, alike in source, label and group."""
+    """Return the source without a share of its patients, and these as a test set, stratified like folds."""
     part = Fraction(share).limit_denominator(100)
-    held = folds(source, part.denominator, task=task) < part.numerator
+    held = folds(source, part.denominator, stratify=task.stratify, task=task) < part.numerator
     kept, test = (source[rows].reset_index(drop=True) for rows in (~held, held))
     left_out = source.attrs["left_out"]
     left_out = {**left_out, "IN_OTHER_TEST_SET": left_out.get("IN_OTHER_TEST_SET", 0) + int(held.sum())}
     kept.attrs = {**source.attrs, "left_out": left_out}
-    test.attrs = {**source.attrs, "set": name, "rows": len(test), "left_out": {}, "values": {}, "notes": []}
+    test.attrs = {**source.attrs, "set": name, "rows": len(test), "left_out": {}, "values": (), "notes": []}
     return kept, test
 
 
@@ -218,23 +240,40 @@ def same_ids(source: pd.DataFrame, tests: Iterable[pd.DataFrame]) -> list[str]:
     return notes
 
 
+def content_notes(table: pd.DataFrame, contents: pd.Series) -> list[str]:
+    """Return notes on files of a set that changed unnoticed, and on files that are the same, byte for byte.
+
+    `contents` are the checksums by path, see `bench.data.checksums`.
+    """
+    notes = []
+    if unnoticed := contents.attrs.get("unnoticed"):
+        notes.append(f"{unnoticed} files changed, but not their size and times: results from them are stale now")
+    shas = table["path"].map(contents)
+    several = table[shas.duplicated(keep=False) & (shas != "")]
+    if len(several):
+        people = several.groupby(shas)["patient"].nunique()
+        notes.append(
+            f"{len(several)} images have the same content as another one: {len(people)} different files in all, "
+            f"{int((people > 1).sum())} of them of several patients; `bench doctor TASK --full` names some"
+        )
+    return notes
+
+
 def fingerprint(table: pd.DataFrame, contents: Mapping[str, str]) -> dict[str, Any]:
     """Return `{"n": rows, "sha": sha256}` of the sorted (uid, y, a, content); row order does not count, repeats do.
 
-    `contents` maps a path to the checksum of its file; generated images have none.
+    A table without the column `a` has the same fingerprint for every attribute. `contents` maps a path to the checksum
+    of its file; generated images have none.
     """
-    columns = (table[name] for name in ("uid", "y", "a", "path"))
-    lines = sorted(
-        f"{uid}\t{int(y)}\t{int(a)}\t{contents.get(path, '')}\n" for uid, y, a, path in zip(*columns, strict=True)
-    )
+    columns = [table[name] for name in ("uid", "y", "a") if name in table.columns]
+    rows = zip(*columns, [contents.get(str(path), "") for path in table["path"]], strict=True)
+    lines = sorted("\t".join(map(str, row)) + "\n" for row in rows)
     return {"n": len(lines), "sha": hashlib.sha256("".join(lines).encode()).hexdigest()}
 
 
 def _inside(table: pd.DataFrame, where: Mapping[str, tuple[str, ...]], origin: str) -> pd.Series:
     inside = pd.Series(True, index=table.index)
     for column, values in where.items():
-        if column not in table.columns:
-            raise UnknownName("column", column, [str(name) for name in table.columns], where=f" of {origin}")
         words = texts(table[column])
         if column == "patient":  # as the file of a person's own table has it
             words = words.str.removeprefix(table.attrs.get("prefix", ""))

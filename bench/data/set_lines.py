@@ -7,11 +7,9 @@ from collections.abc import Iterable
 import pandas as pd
 
 from bench.api import Task
-from bench.data.sample_table import REASONS
+from bench.data.sample_table import REASONS, without_group
+from bench.data.set_facts import set_facts
 from bench.data.task_data import TaskData
-
-SHOWN = 8
-"""Values of a group that are named; the others are counted."""
 
 
 def set_lines(data: TaskData) -> list[str]:
@@ -20,19 +18,13 @@ def set_lines(data: TaskData) -> list[str]:
 
 
 def _of_set(name: str, table: pd.DataFrame, task: Task) -> Iterable[str]:
-    facts, positive = table.attrs, int(table["y"].sum())
-    yield (
-        f"{name}: {facts['rows']} rows, {len(table)} images used, {positive} of them {task.label.names[1]} "
-        f"({positive / len(table):.1%})"
-    )
-    for reason, n in facts["left_out"].items():
+    facts = set_facts(table, task.label)
+    yield facts.says(name)
+    for reason, n in table.attrs["left_out"].items():
         yield f"  left out: {n} row{'s' * (n != 1)}, {REASONS.get(reason, reason)} ({reason})"
-    for column, values in facts["values"].items():
-        groups = dict.fromkeys(value["is"] for value in values)
-        for group in groups:
-            of_group = sorted((value for value in values if value["is"] == group), key=lambda value: -value["n"])
-            shown = ", ".join(f"{value['value']!r} ({value['n']})" for value in of_group[:SHOWN])
-            more = sum(value["n"] for value in of_group[SHOWN:])
-            rest = f" and {len(of_group) - SHOWN} other values ({more})" if more else ""
-            yield f"  {column}, {group}: {shown}{rest}"
-    yield from (f"  note: {note}" for note in facts["notes"])
+    for reason, n in without_group(table).items():
+        yield f"  without a group: {n} image{'s' * (n != 1)}, {REASONS[reason]} ({reason}); in the AUC, in no gap"
+    for column, became in dict.fromkeys((value.column, value.became) for value in facts.values):
+        shown = [value for value in facts.values if (value.column, value.became) == (column, became)]
+        yield f"  {column}, {became}: {', '.join(f'{value.text} ({value.rows})' for value in shown)}"
+    yield from (f"  note: {note}" for note in table.attrs["notes"])

@@ -23,14 +23,14 @@ from typing import Any
 import pandas as pd
 
 import bench
-from bench.api import Task
+from bench.api import NO_GROUP, Task
 from bench.data.folds import PAPER_SEED, SEED
 from bench.errors import DataError, DataMissing
 from bench.spec import name_of
 
 NO_PART = -1
 """The fold of an image that is in no part of any fold."""
-DRAWN = -1
+BY_RULE = -1
 """`external` of an image where the rule of the task draws the external set."""
 COLUMNS = ["uid", "fold", "external"]
 MARK = "# "
@@ -43,6 +43,7 @@ def rule(task: Task) -> dict[str, Any]:
         "protocol": task.protocol,
         "seed": SEED if task.protocol == "clean" else PAPER_SEED,
         "folds": task.folds,
+        "stratify": task.stratify,
         "attribute": task.attribute.column,
         "external": task.external,
         "balance": task.balance,
@@ -65,7 +66,7 @@ def manifest(task: Task, cut: pd.DataFrame) -> str:
 
 
 def read(file: Path, task: Task) -> pd.DataFrame:
-    """Return the cut of a manifest of the task: uid (str), fold and external (int64, -1: drawn).
+    """Return the cut of a manifest of the task: uid (str), fold and external (int64, -1: by the task's rule).
 
     Raises:
         DataMissing: the file does not exist.
@@ -86,10 +87,10 @@ def read(file: Path, task: Task) -> pd.DataFrame:
     for name in ("uid", "fold"):
         if name not in table.columns:
             raise DataError(f"{file}: no column '{name}'; a manifest has {', '.join(COLUMNS)}")
-    table["external"] = table["external"].replace("", str(DRAWN)) if "external" in table.columns else str(DRAWN)
+    table["external"] = table["external"].replace("", str(BY_RULE)) if "external" in table.columns else str(BY_RULE)
     for name, lowest, highest, allowed in (
         ("fold", NO_PART, task.folds - 1, f"{NO_PART} to {task.folds - 1}"),
-        ("external", DRAWN, math.inf, f"a whole number of {DRAWN} or more, or nothing"),
+        ("external", BY_RULE, math.inf, f"a whole number of {BY_RULE} or more, or nothing"),
     ):
         numbers = pd.to_numeric(table[name], errors="coerce")
         right = numbers.between(lowest, highest) & (numbers % 1 == 0)
@@ -135,7 +136,7 @@ def with_cut(source: pd.DataFrame, cut: pd.DataFrame, file: Path, task: Task) ->
 
 def external_of(validation: pd.DataFrame) -> pd.DataFrame | None:
     """Return the external set that a cut defines in a validation part, or None where it is to be drawn."""
-    if "external" not in validation.columns or (validation["external"] == DRAWN).any():
+    if "external" not in validation.columns or (validation["external"] == BY_RULE).any():
         return None
     rows = validation.loc[validation.index.repeat(validation["external"])].reset_index(drop=True)
     repeats = {c: int((rows["uid"].duplicated() & (rows["y"] == c)).sum()) for c in (0, 1)}
@@ -153,15 +154,16 @@ def check_readable(source: pd.DataFrame, unreadable: Sequence[Any]) -> None:
 
 
 def _check_external(inside: pd.DataFrame, file: Path, task: Task) -> None:
-    mixed = inside.groupby("fold")["external"].agg(lambda times: (times == DRAWN).any() and (times != DRAWN).any())
+    mixed = inside.groupby("fold")["external"].agg(lambda times: (times == BY_RULE).any() and (times != BY_RULE).any())
     if mixed.any():
         raise DataError(f"{file}: fold {mixed.idxmax()} has `external` for some of its images and not for others")
     if task.attribute.grouped:
-        if (inside["external"] != DRAWN).any():
+        if (inside["external"] != BY_RULE).any():
             raise DataError(f"{file}: each baseline chooses the groups of the external set: leave `external` empty")
     elif task.external:
         chosen = inside[inside["external"] > 0]
-        for fold in sorted(inside.loc[inside["external"] != DRAWN, "fold"].unique()):
+        _refuse(chosen.loc[chosen["a"] == NO_GROUP, "uid"], file, "of an external set have no known attribute")
+        for fold in sorted(inside.loc[inside["external"] != BY_RULE, "fold"].unique()):
             if len(chosen.loc[chosen["fold"] == fold, ["a", "y"]].drop_duplicates()) < 4:
                 raise DataError(f"{file}: the external set of fold {fold} lacks images of a group and class")
 
@@ -196,5 +198,5 @@ def _refuse(found: Iterable[object], file: Path, why: str, what: str = "images")
 
 
 def _rows(cut: pd.DataFrame) -> Iterable[tuple[str, int, str]]:
-    times = cut["external"].astype(str).mask(cut["external"] == DRAWN, "")
+    times = cut["external"].astype(str).mask(cut["external"] == BY_RULE, "")
     return zip(cut["uid"], cut["fold"], times, strict=True)

@@ -1,10 +1,11 @@
-"""Tables as people have them: CSV of any separator and encoding, and the files of statistical packages."""
+"""Reading of tables: CSV with any separator and encoding, and the files of statistical packages."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,17 @@ from bench.decode import SUFFIXES
 from bench.errors import DataInvalid, UnknownName
 
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
-ENCODINGS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-"""First bytes of a text -> its encoding."""
+ENCODINGS = {
+    **{b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32"},
+    **{b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"},
+}
+"""First bytes of a text -> its encoding; the longer ones come first."""
+OTHERS = re.compile(
+    rb"<|\{|\[\s*\{|%PDF|PK\x03\x04|\xd0\xcf\x11\xe0|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|PAR1|version https://git|RD[AX]\d\n"
+)
+"""How files of other kinds begin: web pages, JSON, RTF, PDF, workbooks, archives, Parquet, Git LFS, R."""
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+"""Signs that no text holds."""
 READERS: dict[str, tuple[Callable[..., pd.DataFrame], str]] = {
     ".parquet": (pd.read_parquet, "pyarrow"),
     ".dta": (pd.read_stata, "pandas"),
@@ -27,9 +37,9 @@ READERS: dict[str, tuple[Callable[..., pd.DataFrame], str]] = {
     ".xls": (pd.read_excel, "xlrd"),
     ".ods": (pd.read_excel, "odfpy"),
 }
-"""Suffix -> how a file that is no text is read, and the package that it takes."""
+"""Suffix -> the function that reads a binary table, and the package that it needs."""
 LOOKED_AT = 200
-"""Lines in which the separator is looked for."""
+"""Number of lines from which the separator is guessed."""
 
 
 def read_table_file(file: Path, *, separator: str = "auto", encoding: str = "auto") -> pd.DataFrame:
@@ -43,7 +53,7 @@ def read_table_file(file: Path, *, separator: str = "auto", encoding: str = "aut
         encoding: "auto" (by the first bytes, else UTF-8, else Windows-1252), or a name that Python knows.
 
     Raises:
-        DataInvalid: a file that is no table, or that takes a package that is not installed.
+        DataInvalid: the file is not a table, or needs a package that is not installed.
     """
     if file.suffix.lower() in READERS:
         return _binary(file)
@@ -64,7 +74,7 @@ def read_table_file(file: Path, *, separator: str = "auto", encoding: str = "aut
     if long:
         raise DataInvalid(
             f"{file}: line {long[0]} has {len(rows[long[0] - 1])} fields, the header {len(header)}: are fields with "
-            f"{mark!r} in quotes?",
+            f"{mark!r} in quotes, and is the first line that of the names?",
             code="D004",
         )
     width = len(header)
@@ -114,12 +124,13 @@ def _decoded(file: Path, encoding: str) -> tuple[str, list[str]]:
         except (EOFError, OSError, zlib.error) as error:
             raise DataInvalid(f"{file} is not a whole gzip file ({error})", code="D004") from error
     head = data[:200]
-    if not head.strip() or head.lstrip().startswith((b"<", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"version https://git")):
-        raise DataInvalid(
-            f"{file} begins with {head[:20]!r} and is no CSV table: save the sheet as CSV, in UTF-8; or was a web page "
-            "or a pointer downloaded in its place?",
-            code="D004",
-        )
+    no_table = DataInvalid(
+        f"{file} begins with {head[:20]!r} and is no CSV table: save the sheet as CSV, in UTF-8; or was a web page "
+        "or a pointer downloaded in its place?",
+        code="D004",
+    )
+    if not head.strip() or OTHERS.match(head.lstrip()):
+        raise no_table
     if encoding != "auto":
         names = [encoding]
     elif mark := next((mark for mark in ENCODINGS if data.startswith(mark)), None):
@@ -135,6 +146,8 @@ def _decoded(file: Path, encoding: str) -> tuple[str, list[str]]:
             raise UnknownName("encoding", name, ["utf-8", "utf-16", "cp1252", "latin-1"]) from None
         except UnicodeError:
             continue
+        if CONTROL.search(text):
+            raise no_table
         guessed = len(names) > 1 and name != "utf-8"
         return text, [
             f"it is not in UTF-8 and was read as {name}: set encoding= if names look wrong"

@@ -21,11 +21,11 @@ from bench.data.cache import ImageCache, image_cache, open_cache
 from bench.data.checksums import checksums
 from bench.data.decoding import few_levels
 from bench.data.external import HOLDOUT, external_set, held_out
-from bench.data.folds import folds, image_folds
+from bench.data.folds import cut
 from bench.data.group_pair import Pair, of_pair
 from bench.data.phantom_tree import is_phantom
 from bench.data.pixels import Pixels
-from bench.data.sample_table import fingerprint, hold_out, keep_apart, same_ids, sample_table
+from bench.data.sample_table import content_notes, fingerprint, hold_out, keep_apart, same_ids, sample_table
 from bench.data.unreadable import Unreadable, lines, list_file, listed, without
 from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataInvalid, DataMissing, EmptyGroup
@@ -71,7 +71,7 @@ class TaskData:
     user_checkpoint: UserCheckpoint | None = None
     contents: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: defaultdict(dict))
     _splits: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
-    _fingerprints: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
+    _fingerprints: dict[tuple[str, int, bool], dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def synthetic(self) -> bool:
@@ -121,17 +121,18 @@ class TaskData:
             part = of_pair(part, self.pair)
         return external_set(part, (0, name_of(self.task.name), fold, self.task.attribute.column), task=self.task)
 
-    def fingerprint(self, name: str, fold: int) -> dict[str, Any]:
-        """Return the number of images of a split, and a hash of its images, labels and groups."""
-        if (name, fold) not in self._fingerprints:
-            contents = self.contents.get(name, self.contents["source"])
-            self._fingerprints[name, fold] = fingerprint(self.split(name, fold), contents)
-        return self._fingerprints[name, fold]
+    def fingerprint(self, name: str, fold: int, *, groups: bool = True) -> dict[str, Any]:
+        """Return the number of images of a split, and a hash of its images, labels and, unless set false, `groups`."""
+        if (name, fold, groups) not in self._fingerprints:
+            table, contents = self.split(name, fold), self.contents.get(name, self.contents["source"])
+            table = table if groups else table.drop(columns="a")
+            self._fingerprints[name, fold, groups] = fingerprint(table, contents)
+        return self._fingerprints[name, fold, groups]
 
     def cut(self) -> pd.DataFrame:
-        """Return uid, fold and external (-1: drawn) of every source image, sorted by uid, as in a split manifest."""
-        drawn = split_manifest.DRAWN
-        table = self.tables["source"][["uid", "fold"]].assign(external=drawn)
+        """Return the cut as in a split manifest: uid, fold and external of every source image, sorted by uid."""
+        by_rule = split_manifest.BY_RULE
+        table = self.tables["source"][["uid", "fold"]].assign(external=by_rule)
         for fold in range(self.task.folds):
             try:
                 times = self.split("external", fold)["uid"].value_counts()
@@ -140,7 +141,7 @@ class TaskData:
             of_fold = table["fold"] == fold
             table.loc[of_fold, "external"] = table.loc[of_fold, "uid"].map(times).fillna(0).astype(np.int64)
         uids = [image.uid for image in self.unreadable.get("source", ())]
-        lacking = pd.DataFrame({"uid": uids, "fold": split_manifest.NO_PART, "external": drawn})
+        lacking = pd.DataFrame({"uid": uids, "fold": split_manifest.NO_PART, "external": by_rule})
         lacking = lacking.astype({"uid": table["uid"].dtype})
         return pd.concat([table, lacking]).sort_values("uid", kind="stable", ignore_index=True)
 
@@ -160,9 +161,8 @@ class TaskData:
         for name, table in self.tables.items():
             told = partial(progress, name) if progress else None
             shas = checksums(self.sources[name].root, list(table["path"]), cache_dir, progress=told, **how)
-            if unnoticed := shas.attrs.get("unnoticed"):
-                note = f"{unnoticed} files changed, but not their size and times: results from them are stale now"
-                table.attrs["notes"] = [*table.attrs["notes"], note]
+            notes = [*table.attrs["notes"], *content_notes(table, shas)]
+            table.attrs["notes"] = list(dict.fromkeys(notes))
             found[name] = dict(shas)
         of_source = {sha: path for path, sha in found["source"].items() if sha}
         for name in found.keys() - {"source"}:
@@ -217,11 +217,11 @@ class TaskData:
         ]
 
     def few_levels(self, cache_dir: Path) -> list[str]:
-        """Return, for each set whose cache exists, a warning where its files use few of the grey levels they could."""
+        """Return, for each set whose cache exists, a warning where files use few of the grey levels they could."""
         caches = {name: self.cached(name, cache_dir) for name in self.tables}
         indexes = {name: pd.read_parquet(cache.folder / "index.parquet") for name, cache in caches.items() if cache}
         told = {name: few_levels(index, self.sources[name].dataset) for name, index in indexes.items()}
-        return [f"{name}: {text}" for name, text in told.items() if text]
+        return [f"{name}: {text}" for name, (text, few) in told.items() if len(few)]
 
     def caches(
         self, cache_dir: Path, *, jobs: int = 1, progress: Callable[[str, int, int], None] | None = None
@@ -332,11 +332,6 @@ def open_data(settings: Settings, *, unreadable: bool = False, **how: Any) -> Ta
         baseline=settings.baseline,
     ).with_contents(settings.cache, **how)
     return data if unreadable else data.readable(settings.cache)
-
-
-def cut(table: pd.DataFrame, n: int, task: Task) -> np.ndarray:
-    """Return the fold (N,) of every row under the protocol of the task."""
-    return folds(table, n, task=task) if task.protocol == "clean" else image_folds(table, n, task=task)
 
 
 def source_of(spec: str, data_dir: Path | None, plugins: Sequence[Path]) -> Source:

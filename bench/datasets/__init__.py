@@ -1,4 +1,4 @@
-"""Mounts the top-level folder `datasets/` of a checkout; in a wheel the files lie here already."""
+"""Mounts the top-level folder `datasets/` of a checkout; in a wheel the files are here already."""
 
 from pathlib import Path
 

@@ -6,10 +6,12 @@ import math
 
 import pandas as pd
 
+from bench.api import NO_GROUP
 from bench.data.task_data import TaskData
 from bench.doctor.check_table import ENOUGH
 from bench.doctor.findings import Finding
 from bench.errors import BenchError
+from bench.report.numbers.published import sizes
 
 TOLERANCE = 0.01
 """A rate in a fold may always differ by this much from the rate in all folds, and by two standard errors."""
@@ -46,6 +48,22 @@ def fold_findings(data: TaskData, cells: list[dict]) -> list[Finding]:
     return found
 
 
+def part_sizes(data: TaskData) -> list[dict]:
+    """Return fewest and most images of the training, validation and external set over the folds of a task of the paper.
+
+    `paper` is the number of the paper. Other tasks and generated images have none to compare, and of more than two
+    groups the external set depends on the baseline; an external set that cannot be cut is a finding of its own (D060).
+    """
+    task, found = data.task, []
+    for name, paper in ({} if data.synthetic else sizes(task.name)).items():
+        try:
+            counts = [len(data.split(name, fold)) for fold in range(task.folds)]
+        except BenchError:
+            continue
+        found.append({"set": name, "low": min(counts), "high": max(counts), "paper": paper})
+    return found
+
+
 def smallest_cells(data: TaskData) -> list[dict]:
     """Return the smallest combination of label and group in the validation part of each fold and in each test set."""
     task = data.task
@@ -66,7 +84,8 @@ def smallest_cells(data: TaskData) -> list[dict]:
 def _rates(table: pd.DataFrame) -> dict[str, tuple[float, int]]:
     """Return P(y), P(a) and P(y | a) of a table, each with the number of images that it is a share of."""
     found = {"P(y=1)": (float(table["y"].mean()), len(table))}
-    for a, rows in table.groupby("a"):
-        found[f"P(a={a})"] = (len(rows) / len(table), len(table))
+    grouped = table[table["a"] != NO_GROUP]
+    for a, rows in grouped.groupby("a"):
+        found[f"P(a={a})"] = (len(rows) / len(grouped), len(grouped))
         found[f"P(y=1 | a={a})"] = (float(rows["y"].mean()), len(rows))
     return found

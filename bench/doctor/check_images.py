@@ -33,8 +33,8 @@ def unusual(name: str, index: pd.DataFrame, dataset: Dataset) -> list[Finding]:
     constant, black = index["sd"] == 0, (index["sd"] == 0) & (index["mean"] == 0)
     kinds.append((constant, f"are constant, {int(black.sum())} of them black"))
     kinds.append((index[["width", "height"]].min(axis=1) < TINY, f"have a side below {TINY} pixels"))
-    text, wide = few_levels(index, dataset), index.loc[index["mode"].isin(WIDE), "uid"]
-    return [_finding("D023", "warning", name, text, wide)] * bool(text) + [
+    text, few = few_levels(index, dataset)
+    return [_finding("D023", "warning", name, text, few)] * bool(len(few)) + [
         _finding("D023", "warning", name, f"{int(rows.sum())} images {what}", index.loc[rows, "uid"])
         for rows, what in kinds
         if rows.any()

@@ -44,7 +44,7 @@ def counts_of(dataset: Dataset, table: pd.DataFrame) -> Counts:
     reason = _reason(table)
     used = table[reason == ""]
     reasons = {str(code): int(n) for code, n in reason[reason != ""].value_counts().sort_index().items()}
-    columns = tuple(map(str, table.columns))
+    columns = tuple(map(str, table.attrs.get("columns", table.columns)))
     found = Counts(len(table), len(used), reasons, used["patient"].nunique(), columns=columns)
     for label, y in _labels(dataset, used).items():
         found.labels[label] = {"known": int(y.notna().sum()), "positive": int((y == 1).sum()), "rate": _mean(y)}

@@ -69,6 +69,7 @@ def as_json_record(found: Examination) -> dict[str, Any]:
         "failed": found.failed,
         "findings": findings,
         "counts": {name: vars(counts) for name, counts in found.counts.items()},
+        "set_sizes": found.parts,
         "smallest_cells": cells,
         "disk": found.disk,
         "terms": {name: {"access": data.access, "licence": data.licence} for name, data in datasets.items()},
@@ -105,6 +106,9 @@ def _print(found: Examination, full: bool) -> None:
         say(f"licence: {found.sources[name].dataset.licence}. {found.sources[name].dataset.access}\n")
     for line in found.sets:
         say(line)
+    for part in found.parts:
+        images = " to ".join(dict.fromkeys(str(part[key]) for key in ("low", "high")))
+        say(f"{part['set']}: {images} images in a fold; paper {part['paper']}")
     for line in found.cells:
         effect = f"; one image changes its rate by {line['points']:.1f} points" if line["n"] else ""
         say(f"smallest cell, {line['where']}: {line['cell']}: {line['n']}{effect}")
@@ -116,7 +120,8 @@ def _print(found: Examination, full: bool) -> None:
         say(f"{finding.where}: {finding.text}{ids}")
         if finding.level != "note":
             source = found.sources.get(finding.where)
-            say("     " + advice(finding.code, found.settings, name_of(source.spec) if source else "NAME"))
+            of_task = {name_of(one.spec) for one in ([source] if source else found.sources.values())}
+            say("     " + advice(finding.code, found.settings, of_task.pop() if len(of_task) == 1 else "NAME"))
     counts = {level: sum(f.level == level for f in found.findings) for level in LEVELS}
     totals = ", ".join(f"{n} {level}{'s' if n != 1 else ''}" for level, n in counts.items())
     say(f"{found.name}: {totals}." + ("" if full else " Images were not decoded; --full decodes all of them."))

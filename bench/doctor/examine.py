@@ -19,7 +19,7 @@ from bench.data.pixels import Pixels
 from bench.data.set_lines import set_lines
 from bench.data.task_data import Source, TaskData, open_data, source_of
 from bench.doctor import check_images
-from bench.doctor.check_folds import fold_findings, smallest_cells
+from bench.doctor.check_folds import fold_findings, part_sizes, smallest_cells
 from bench.doctor.check_table import Counts, counts_of, table_findings
 from bench.doctor.findings import LEVELS, Finding, Level
 from bench.errors import DataError
@@ -41,8 +41,10 @@ class Examination:
     counts: dict[str, Counts] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     sets: list[str] = field(default_factory=list)
-    """What a person reads of the sets of a task (`bench.data.set_lines`)."""
+    """Lines that describe the sets of a task (`bench.data.set_lines`)."""
     cells: list[dict] = field(default_factory=list)
+    parts: list[dict] = field(default_factory=list)
+    """Images of the sets of a fold, beside those of the paper (`part_sizes`)."""
     disk: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -55,7 +57,7 @@ class Examination:
         self.findings.append(Finding(code, level, where, text, ids))
 
     def refused(self, where: str, error: Exception) -> None:
-        """Add the finding of an error; any but a DataError is the plugin's own."""
+        """Add the finding for an error. An error other than a DataError is attributed to the plugin."""
         if isinstance(error, DataError):
             self.add(error.code or "D099", "error", where, str(error))
         else:
@@ -100,6 +102,7 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
         return found
     found.sets = set_lines(data)
     found.cells = smallest_cells(data)
+    found.parts = part_sizes(data)
     found.findings += fold_findings(data, found.cells)
     _disk(found, data)
     indexes = {}

@@ -19,7 +19,7 @@ _NAMES = {
         "soft_mask",
     ),
     "network": ("Net",),
-    "train": ("Training", "finetune", "freeze", "seeded"),
+    "train": ("Training", "finetune", "freeze", "make_optimiser", "seeded"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -34,7 +34,8 @@ def build_net(backbone: str, *, weights: str = "none", prepare: str = "bench pre
     """Return a new network in evaluation mode; its initial weights come from the global random state.
 
     Args:
-        weights: "none" or "imagenet" (torchvision's DEFAULT, read from TORCH_HOME, never downloaded).
+        weights: "none", "imagenet" (torchvision's DEFAULT) or "imagenet_v1" (its first weights); both are read from
+            TORCH_HOME, never downloaded.
         prepare: the command that fetches the weights, for the error.
 
     Raises:
@@ -51,11 +52,15 @@ def build_net(backbone: str, *, weights: str = "none", prepare: str = "bench pre
     return net.eval()
 
 
-def imagenet_weights(backbone: str) -> tuple[str, Path]:
-    """Return the address of torchvision's ImageNet weights, and their file in TORCH_HOME."""
+def imagenet_weights(backbone: str, which: str = "imagenet") -> tuple[str, Path]:
+    """Return the address of torchvision's ImageNet weights, its DEFAULT or "imagenet_v1", and their file in TORCH_HOME.
+
+    The two differ for a ResNet-50 alone, whose DEFAULT was trained for longer and with another recipe (D45).
+    """
     from bench.learn._torchvision_without_operators import models
 
-    url = getattr(models, TORCHVISION[backbone]).DEFAULT.url
+    known = getattr(models, TORCHVISION[backbone])
+    url = (known.IMAGENET1K_V1 if which == "imagenet_v1" else known.DEFAULT).url
     return url, Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
@@ -63,8 +68,8 @@ def _torchvision(backbone: str, weights: str, prepare: str) -> tuple[nn.Module, 
     from bench.learn._torchvision_without_operators import models
 
     model = getattr(models, backbone)(weights=None)
-    if weights == "imagenet":
-        url, file = imagenet_weights(backbone)
+    if weights != "none":
+        url, file = imagenet_weights(backbone, weights)
         if not file.is_file():
             raise DataMissing(
                 f"ImageNet weights {file}",

@@ -16,20 +16,28 @@ BATCH = 256
 
 
 @torch.no_grad()
-def predict(net: nn.Module, split: Split, log: Callable[..., None] | None = None) -> Tensor:
-    """Return the logits (N,) of all images of a split, in order: evaluation mode, no augmentation.
+def predict(
+    net: nn.Module,
+    split: Split,
+    log: Callable[..., None] | None = None,
+    *,
+    size: int = BATCH,
+    training: bool = False,
+) -> Tensor:
+    """Return the logits (N,) of all images of a split, in order, without augmentation.
 
-    `log` is called as `run.log` when a batch had to be split.
+    The network is in evaluation mode or, with `training`, in training mode: dropout is on, and the statistics of
+    BatchNorm move with each batch of `size` images. `log` is called as `run.log` when a batch had to be split.
 
     Raises:
         BatchTooLarge: see `bench.learn.chunks.run_in_chunks`.
         PluginBroken: if the model does not return one logit per image.
         NonFinite: if a logit is NaN or infinite.
     """
-    net.eval()
+    net.train(training)
     what, one = f"predictions on {split.name}", partial(_logits, net)
     logits, done = torch.empty(0), 0
-    for x, *_ in split.batches(size=BATCH):
+    for x, *_ in split.batches(size=size):
         z = run_in_chunks(net, len(x), partial(in_chunks, one, x), what=what, log=log)
         if not done:
             # Allocated once, before the other batches: small results kept between large freed ones fragment the heap.

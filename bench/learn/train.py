@@ -23,7 +23,7 @@ from bench.learn.losses import Loss, defined_terms
 
 Part = Literal["features", "head"]
 TOO_SMALL = re.compile(r"more than 1 value per channel|[Kk]ernel size|[Oo]utput size|too small")
-"""What torch says of sizes that a layer cannot take."""
+"""Messages of torch about sizes that a layer does not accept."""
 
 
 class Stateful(Protocol):
@@ -141,7 +141,7 @@ def finetune(
                 facts.add(z, data.y[index], data.a[index], value)
                 if value is None:
                     continue
-                _step(optimiser, names, how.mask, how.apply)
+                _step(optimiser, names, how)
                 if decay is not None:
                     decay.step()
             facts.close_epoch()
@@ -231,26 +231,18 @@ class _Passes:
         return z, value
 
 
-def _step(
-    optimiser: torch.optim.Optimizer,
-    names: Mapping[str, nn.Parameter],
-    mask: Mapping[str, Tensor] | None,
-    apply: Literal["gradient", "update"],
-) -> None:
-    if mask is None:
-        optimiser.step()
-        return
-    if apply == "gradient":
-        for name, parameter in names.items():
-            if parameter.grad is not None:
-                parameter.grad.mul_(mask[name])
-        optimiser.step()
-        return
-    before = {name: parameter.detach().clone() for name, parameter in names.items()}
+def _step(optimiser: torch.optim.Optimizer, names: Mapping[str, nn.Parameter], how: Training) -> None:
+    """Make a step, through the mask if there is one: on the gradients before it, or on the update after it."""
+    mask = how.mask or {}
+    masked = names if mask else {}
+    before = {name: parameter.detach().clone() for name, parameter in masked.items() if how.apply == "update"}
+    for name, parameter in masked.items():
+        if how.apply == "gradient" and parameter.grad is not None:
+            parameter.grad.mul_(mask[name])
     optimiser.step()
     with torch.no_grad():
-        for name, parameter in names.items():
-            parameter.copy_(before[name] + mask[name] * (parameter - before[name]))
+        for name, old in before.items():
+            names[name].copy_(old + mask[name] * (names[name] - old))
 
 
 def require_finite(net: nn.Module, where: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from bench import registry
@@ -15,16 +16,18 @@ from bench.errors import UnknownName, UsageError
 from bench.report.figures import sweeps
 from bench.report.needs import PREDICTIONS, Need
 from bench.report.numbers.ablations import MAIN, Table
+from bench.report.numbers.claims import CLAIMS
+from bench.report.numbers.grouping import grouped
 from bench.report.numbers.paper_layout import FIGURES, Block, Layout, blocks, blocks_of, layouts
 from bench.report.rerun_commands import Line, once, united
-from bench.report.tables import group_table, main_table, paper_tables
-from bench.report.tables.published_tables import NAME as PUBLISHED
-from bench.report.tables.published_tables import files
-from bench.report.tables.tuned_table import PART as TUNED
-from bench.report.tables.tuned_table import collect_tuned
+from bench.report.tables import claims_table, group_table, main_table, paper_tables
+from bench.report.tables.claims_table import CLAIMED
+from bench.report.tables.published_tables import PUBLISHED, files
+from bench.report.tables.tuned_table import TUNED, collect_tuned
 from bench.report.task_results import TaskResults
 from bench.run.ablate import ablations
 from bench.run.plan import build_method, method_specs
+from bench.settings import Settings
 
 ABLATION = "ablation-"
 
@@ -75,25 +78,32 @@ class Artefact:
 
 def artefacts(results: TaskResults) -> list[Artefact]:
     """Return the artefacts of a task in the order of its report, whether or not their cells are there."""
-    names = tuple(method_specs("all", results.settings.plugins, results.task.recipe))
+    names = tuple(method_specs("all", results.settings.plugins, results.task))
     shown = tuple({item.cell.spec for item in results.tables[0].cells})
     main = [Need(names, named="all", also=shown)]
     scored = [replace(main[0], part=PREDICTIONS)]
-    tuned = [Need(tuple({item.cell.spec for item in results.cells if item.cell.tuned}), verb="tune", named="all")]
+    tuned = tuple({results.relative(item.cell.spec) for item in results.cells if item.cell.tuned})
+    own = [_paper_table(*table) for table in blocks_of(results.settings.task, results.task)]
+    own += sorted([*_sweeps(), *_pictures(results)], key=lambda item: item.paper)
     return [
         Artefact(MAIN, "all methods on every test set", lambda one: main_table.files(one.tested(one.results)), main),
         Artefact("trade-off", "disparity against accuracy", _drawing("tradeoff"), main),
         Artefact("cost-gain", "what methods cost against what they change", _drawing("costs"), main),
-        Artefact("groups", "rates of every group and the number of images behind each", _groups, main),
+        Artefact("groups", "rates of every group and the number of images behind each", group_table.files, main),
         *(
             Artefact(f"roc-{slug(name)}", f"ROC curves by group on {name}", _drawing("roc_curves", name), scored)
             for name in results.info.ood
         ),
-        *(_paper_table(*table) for table in blocks_of(results.settings.task, results.task)),
-        *sorted([*_sweeps(results), *_pictures(results)], key=lambda item: item.paper),
-        *(_ablation(table) for table in results.tables[1:]),
-        Artefact(TUNED, "methods with parameters chosen on held-out images", _tuned, tuned),
+        *own,
+        *(_ablation(table, results) for table in results.tables[1:]),
+        Artefact(
+            TUNED,
+            "methods with parameters chosen on held-out images",
+            _tuned,
+            [Need(tuned, verb="tune", named="all")],
+        ),
         *_published(results, main),
+        _claims(own, _blocks(results)),
     ]
 
 
@@ -107,7 +117,9 @@ def of_paper(results: TaskResults, names: Mapping[str, str]) -> list[Artefact]:
         if item.name == name
     ]
     tables = [_paper_table(layout, blocks(layout, names), partial=True) for layout in layouts()]
-    return [*tables, *figures]
+    drawn = {name: [Block(names[task], "", None) for task in tasks] for name, tasks in FIGURES.items()}
+    needed = {layout.name: blocks(layout, names) for layout in layouts()} | drawn
+    return [*tables, *figures, replace(_claims([*tables, *figures], needed), partial=True)]
 
 
 def _of_task(item: Artefact, task: str) -> Artefact:
@@ -132,59 +144,103 @@ def _drawing(name: str, *more: str) -> Callable[[TaskResults], Files]:
     return build
 
 
+def _need(layout: Layout, block: Block) -> Need:
+    return Need(tuple(layout.rows), block.task, block.backbone)
+
+
 def _paper_table(layout: Layout, made_of: Sequence[Block], *, partial: bool = False) -> Artefact:
     return Artefact(
         layout.name,
         layout.says,
         lambda results: paper_tables.make(layout, made_of, results),
-        [Need(tuple(layout.rows), block.task, block.backbone) for block in made_of],
+        [_need(layout, block) for block in made_of],
         "each",
         f"Table {layout.number}",
         partial,
     )
 
 
-def _sweeps(results: TaskResults) -> list[Artefact]:
+def _blocks(results: TaskResults) -> Mapping[str, Sequence[Block]]:
+    """Return what stands for the blocks of the paper's tables and figures in the report of one task."""
+    figures = () if results.task.attribute.grouped else FIGURES
+    drawn = {name: [Block(results.settings.task, "", None)] for name in figures}
+    return {layout.name: made for layout, made in blocks_of(results.settings.task, results.task)} | drawn
+
+
+def _claims(items: Iterable[Artefact], needed: Mapping[str, Sequence[Block]]) -> Artefact:
+    """Return the paper's claims, on the cells of those tables and figures that they name."""
+    read = {name for claim in CLAIMS for name in claim.needs if name in needed}
+    kept = [item for item in items if item.paper.lower().replace(" ", "-") in read]
+    needs = list(dict.fromkeys(need for item in kept for need in item.needs))
+    says = "the paper's claims, one by one"
+    return Artefact(CLAIMED, says, lambda results: claims_table.make(needed, results), needs)
+
+
+def _sweeps() -> list[Artefact]:
     """Return the curves against a field of the task, or against a parameter of a method."""
-    ablated = {name: build_method(name).ablations for name in registry.METHODS.catalogue()}
-    methods = tuple(name for name, settings in ablated.items() if settings)
-    reset = [
-        Need((name, *ablations(name, results.settings.plugins)[sweeps.RESET]), ablate=sweeps.RESET)
-        for name in methods
-        if sweeps.RESET in ablated[name]
-    ]
-    epochs, external = ([Need(methods, ablate=field)] for field in sweeps.OF_TASK)
     return [
-        _figure(4, "scores and costs against epochs of fine-tuning", epochs, "whole"),
-        _figure(6, "scores against the share of the head that is reset", reset, "whole"),
-        _figure(7, "scores against the size of the external set", external, "whole"),
+        _figure(4, "scores and costs against epochs of fine-tuning", "whole"),
+        _figure(6, "scores against the share of the head that is reset", "whole"),
+        _figure(7, "scores against the size of the external set", "whole"),
     ]
 
 
 def _pictures(results: TaskResults) -> list[Artefact]:
     """Return the figures of stored pictures; the masks of a skin task are the paper's Figure 8, of an X-ray task 9."""
-    strips = [Need(sweeps.MASKED, fold=0, part="strip/")]
-    maps = [Need(sweeps.COMPARED, fold=0, part="cam/")]
-    masks = _figure(8, "the mask block by block", strips)
+    masks = _figure(8, "the mask block by block")
     if results.task.channels == 1:
         masks = replace(masks, name="figure-9", paper="Figure 9")
+    real = not results.info.synthetic
     return [
-        _figure(3, "importances and mask over the parameters", strips),
-        replace(_figure(5, "class activation maps", maps), named_only=not results.info.synthetic),
+        replace(_figure(1, "class activation maps of Baseline and SWiFT"), named_only=real),
+        _figure(3, "importances and mask over the parameters"),
+        replace(_figure(5, "class activation maps"), named_only=real),
         masks,
     ]
 
 
-def _figure(number: int, says: str, needs: Sequence[Need], enough: Literal["each", "whole"] = "each") -> Artefact:
+def _figure(number: int, says: str, enough: Literal["each", "whole"] = "each") -> Artefact:
+    needs = figure_needs()[number]
     return Artefact(f"figure-{number}", says, _drawing(f"figure_{number}"), needs, enough, f"Figure {number}")
 
 
-def _ablation(table: Table) -> Artefact:
-    specs = dict.fromkeys(item.cell.spec for item in [*table.cells, *table.failures])
+@cache
+def figure_needs() -> dict[int, list[Need]]:
+    """Return the cells that each figure of the paper needs, of whatever task."""
+    ablated = {name: build_method(name).ablations for name in registry.METHODS.catalogue()}
+    methods = tuple(name for name, settings in ablated.items() if settings)
+    strips = [Need(sweeps.MASKED, fold=0, part="strip/")]
+    reset = [
+        Need((name, *ablations(name)[sweeps.RESET]), ablate=sweeps.RESET)
+        for name in methods
+        if sweeps.RESET in ablated[name]
+    ]
+    epochs, external = ([Need(methods, ablate=field)] for field in sweeps.OF_TASK)
+    maps, two = ([Need(specs, fold=0, part="cam/")] for specs in (sweeps.COMPARED, sweeps.ILLUSTRATED))
+    return {1: two, 3: strips, 4: epochs, 5: maps, 6: reset, 7: external, 8: strips, 9: strips}
+
+
+def paper_runs(settings: Settings, names: Mapping[str, str]) -> list[Settings]:
+    """Return the runs that compute every cell of the paper's tables and figures, with the tasks of `names`."""
+    needs = [_need(layout, block) for layout in layouts() for block in blocks(layout, names)]
+    needs += [
+        replace(need, task=names[task])
+        for name, tasks in FIGURES.items()
+        for task in tasks
+        for need in figure_needs()[int(name.rpartition("-")[2])]
+    ]
+    # Runs of one task follow each other, so that its tables are read once.
+    runs = [run for need in sorted(needs, key=lambda need: need.task) for run in need.runs(settings)]
+    methods = grouped((replace(run, methods=""), run.methods) for run in runs)
+    return [replace(run, methods=",".join(dict.fromkeys(specs))) for run, specs in methods.items()]
+
+
+def _ablation(table: Table, results: TaskResults) -> Artefact:
+    specs = dict.fromkeys(results.relative(item.cell.spec) for item in [*table.cells, *table.failures])
     return Artefact(
         table.name,
         f"ablation of {table.part}",
-        lambda results: main_table.files(results.tested(results.results_of(table))),
+        lambda one: main_table.files(one.tested(one.results_of(table))),
         [Need(tuple(specs))],
     )
 
@@ -194,10 +250,6 @@ def _published(results: TaskResults, needs: Sequence[Need]) -> list[Artefact]:
     if compared is None:
         return []
     return [Artefact(PUBLISHED, "our numbers beside the published ones", lambda _: files(compared), needs)]
-
-
-def _groups(results: TaskResults) -> Files:
-    return group_table.files(results.results, results.tables[0].cells)
 
 
 def _tuned(results: TaskResults) -> Files:

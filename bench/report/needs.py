@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.cells.identity import predictions_file
@@ -13,14 +13,16 @@ from bench.report.numbers.aggregate import BASELINE
 from bench.report.rerun_commands import Line
 from bench.report.task_results import TaskResults
 from bench.run.ablate import values
-from bench.run.plan import undefined
+from bench.run.plan import undefined, under
+from bench.run.plan_file import expand
+from bench.settings import Settings
 
 PREDICTIONS = "predictions"
 
 
 @dataclass(frozen=True)
 class Need:
-    """Cells of some specs; specs that are not defined on the groups of the task are ignored.
+    """Cells of some specs, which the preset of the task completes; those not defined on its groups are ignored.
 
     The cells are of all folds, or of `fold` and seed 0 only, on `backbone` or the first one of the task. `part` is
     what they must have beside their scores: `PREDICTIONS`, or pictures whose names begin with it. `task` is another
@@ -40,6 +42,19 @@ class Need:
     named: str = ""
     also: tuple[str, ...] = ()
 
+    def runs(self, settings: Settings) -> list[Settings]:
+        """Return the runs that compute all of the cells, whether or not they are there."""
+        return expand(
+            replace(
+                settings,
+                task=self.task or settings.task,
+                backbone=self.backbone,
+                methods=",".join(self.specs),
+                folds=None if self.fold is None else (self.fold,),
+                ablate=self.ablate if self.ablate in OF_TASK else None,  # else the specs name every setting
+            )
+        )
+
     def count(self, results: TaskResults) -> tuple[int, int]:
         """Return how many of the cells are there, and how many there could be."""
         one = self._of(results)
@@ -49,7 +64,8 @@ class Need:
 
     def any(self, results: TaskResults, *, bare: bool = False) -> bool:
         """Tell whether one of the cells is there, on any backbone; `bare` ignores `part`."""
-        one, specs = self._of(results), {*self.specs, *self.also}
+        one = self._of(results)
+        specs = {*self._specs(one), *self.also}
         return any(c.cell.spec in specs and (bare or self._has(one, c)) for c in one.cells)
 
     def each(self, results: TaskResults) -> bool:
@@ -66,7 +82,7 @@ class Need:
         found = [{(item.cell.spec, item.cell.backbone) for item in part.cells} for part in variants]
         if self.ablate in OF_TASK:
             return any(spec != BASELINE for spec, _ in set.intersection(*found))
-        return any({(spec, backbone) for spec in self.specs} <= found[0] for _, backbone in found[0])
+        return any({(spec, backbone) for spec in self._specs(one)} <= found[0] for _, backbone in found[0])
 
     def lines(self, results: TaskResults) -> list[Line]:
         """Return the commands that compute the specs with missing cells."""
@@ -102,12 +118,16 @@ class Need:
         return len(values(one.task, self.ablate)) if self.ablate in OF_TASK else 1
 
     def _defined(self, one: TaskResults) -> list[str]:
-        specs = list(dict.fromkeys(self.specs))
+        specs = self._specs(one)
         if self.ablate in OF_TASK:
             others = [part for part in self._variants(one) if part is not one]
             specs = sorted({c.cell.spec for part in others for c in part.cells} - {BASELINE}) or specs
         left_out = undefined(specs, one.task, one.settings.plugins)
         return [spec for spec in specs if spec not in left_out]
+
+    def _specs(self, one: TaskResults) -> list[str]:
+        """Return the specs under the preset of the task."""
+        return list(dict.fromkeys(under(spec, one.task.preset, one.settings.plugins) for spec in self.specs))
 
     def _there(self, one: TaskResults, specs: Iterable[str], *, bare: bool = False) -> dict[str, set[int]]:
         """Return the folds that are there of each spec; `bare` ignores `part`."""

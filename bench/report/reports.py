@@ -10,15 +10,17 @@ from pathlib import Path
 
 from bench.cells.identity import cells_folder, slug
 from bench.errors import BenchError, NotWritten, UsageError
-from bench.report import page, put, write
-from bench.report.artefacts import Artefact, artefacts, chosen, lacking, listing, of_paper
+from bench.files import not_written, write_file
+from bench.report import page
+from bench.report.artefacts import ABLATION, Artefact, artefacts, chosen, lacking, listing, of_paper
 from bench.report.numbers.across_tasks import Across, ours, theirs
 from bench.report.numbers.aggregate import Results
 from bench.report.numbers.comparison import why_not_published
+from bench.report.numbers.task_info import Latex
 from bench.report.render import document
+from bench.report.render.text import unset
 from bench.report.tables import across_table, terminal
-from bench.report.tables.across_table import NAME, sentences
-from bench.report.tables.published_tables import text
+from bench.report.tables.published_tables import PUBLISHED, text
 from bench.report.task_results import TaskResults, read
 from bench.run.history import remembered
 from bench.settings import Settings, command
@@ -26,9 +28,57 @@ from bench.spec import name_of
 from bench.tasks import TASKS
 
 
-def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0) -> int:
+def write(results: TaskResults, folder: Path, wanted: Sequence[Artefact] | None = None) -> list[Path]:
+    """Write the files of some artefacts, by default of all, into `folder` and return their paths.
+
+    Artefacts whose cells are missing are skipped. Without `wanted`, the page is written too, and files of artefacts
+    that no longer exist are removed. No file is written before all of them are made; each is replaced atomically.
+
+    Raises:
+        BenchError: for cells that must not be in one table (see `collect`).
+        NotWritten: if the folder cannot be written or the disk is full.
+    """
+    every = artefacts(results) if wanted is None else wanted
+    absent = {item.name: not item.possible(results) for item in every}
+    made = {
+        item.name: item.make(results)
+        for item in every
+        if (item.partial or not absent[item.name]) and not (wanted is None and item.named_only)
+    }
+    contents = {name: data for stem, files in made.items() for name, data in document.named(stem, files).items()}
+    if wanted is not None:
+        return put(folder, contents)
+    listed = [item for item in every if item.name in made or absent[item.name]]
+    shown = [page.Shown(item.name, item.says, made.get(item.name, {}), item.lines(results)) for item in listed]
+    contents[page.NAME] = page.page(results, shown)
+    return put(folder, contents, *(f"{name}.*" for name in (f"{ABLATION}*", "table-?", PUBLISHED, *absent)))
+
+
+def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
+    """Write files into `folder`, each atomically, and return their paths.
+
+    Other files there that match a pattern of `stale` are removed.
+
+    Raises:
+        NotWritten: if the folder cannot be written or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in (file for pattern in stale for file in folder.glob(pattern)):
+            if old.name not in contents:
+                old.unlink()
+        for name, data in contents.items():
+            write_file(folder / name, data)
+            if name.endswith(".tex") and (signs := unset(data.decode())):
+                print(f"warning: {name}: pdflatex does not set {signs}: use xelatex or lualatex", file=sys.stderr)
+    except OSError as error:
+        raise not_written(folder, error.errno) from error
+    return [folder / name for name in contents]
+
+
+def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0, latex: Latex = ()) -> int:
     """Write the artefacts of a task that `only` names, joined by commas; return 1 if cells of one are missing."""
-    results = read(settings, min_cell=min_cell)
+    results = read(settings, min_cell=min_cell, latex=latex)
     return _write_chosen(results, artefacts(results), only, reports / slug(results.task.name))
 
 
@@ -38,6 +88,7 @@ def report_paper(
     settings: Settings,
     *,
     min_cell: int,
+    latex: Latex = (),
     only: str | None = None,
     listed: bool = False,
 ) -> int:
@@ -47,7 +98,7 @@ def report_paper(
     """
     if settings.splits is not None or settings.baseline is not None:
         raise UsageError("--splits and --baseline belong to one task and do not apply to --paper and --twins")
-    results = read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell)
+    results = read(replace(settings, task=next(iter(names.values()))), min_cell=min_cell, latex=latex)
     every = of_paper(results, names)
     if listed:
         _print(listing(every, results))
@@ -68,7 +119,7 @@ def list_artefacts(settings: Sequence[Settings]) -> int:
     return 0
 
 
-def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Results:
+def report_task(settings: Settings, reports: Path, *, min_cell: int = 0, latex: Latex = ()) -> Results:
     """Write and print the report of a task, and return its main table.
 
     Of sets with fewer than `min_cell` images of a group and class little is shown (see `numbers.suppression`).
@@ -76,7 +127,7 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0) -> Resu
     Raises:
         BenchError: if there are no results; it says how to compute them.
     """
-    results = read(settings, min_cell=min_cell)
+    results = read(settings, min_cell=min_cell, latex=latex)
     return report_results(results, reports / slug(results.task.name))
 
 
@@ -97,7 +148,7 @@ def report_results(results: TaskResults, place: Path) -> Results:
 
 def report_published(reports: Path) -> int:
     """Write and print tests over tasks on the paper's own numbers; nothing of ours enters."""
-    write_across(theirs(), reports / "published", NAME)
+    write_across(theirs(), reports / "published", across_table.NAME)
     return 0
 
 
@@ -111,12 +162,12 @@ def write_across(across: Across | None, reports: Path, name: str) -> dict[str, b
         made |= rank_diagram.diagram(across)
     files = put(reports, document.named(name, made), f"{name}.*")
     for item in across.ranked if across else ():
-        _print(sentences(item))
+        _print(across_table.sentences(item))
     _print(files)
     return made
 
 
-def report_all(settings: Settings, reports: Path, *, min_cell: int = 0) -> int:
+def report_all(settings: Settings, reports: Path, *, min_cell: int = 0, latex: Latex = ()) -> int:
     """Write and print the reports of all tasks with results; return 1 if one of them failed, which is printed.
 
     Raises:
@@ -126,15 +177,15 @@ def report_all(settings: Settings, reports: Path, *, min_cell: int = 0) -> int:
     every: list[Results] = []
     for one in tasks:
         try:
-            every.append(report_task(one, reports, min_cell=min_cell))
+            every.append(report_task(one, reports, min_cell=min_cell, latex=latex))
         except NotWritten:
             raise
         except BenchError as error:
             print(f"no report of {one.task}: {error}", file=sys.stderr)
     shown = []
     for synthetic, name, says in (
-        (False, NAME, "methods over tasks"),
-        (True, f"{NAME}-synthetic", "methods over tasks, on synthetic data"),
+        (False, across_table.NAME, "methods over tasks"),
+        (True, f"{across_table.NAME}-synthetic", "methods over tasks, on synthetic data"),
     ):
         made = write_across(ours(item for item in every if item.info.synthetic is synthetic), reports, name)
         shown += [page.Shown(name, says, made)] if made else []
@@ -150,10 +201,9 @@ def with_results(settings: Settings) -> list[Settings]:
     Raises:
         BenchError: if there are no results at all.
     """
-    if settings.splits is not None:
-        raise UsageError("--splits belongs to one task: give --task")
-    if settings.baseline is not None:
-        raise UsageError("--baseline belongs to one task: give --task")
+    for name in ("splits", "baseline"):
+        if getattr(settings, name) is not None:
+            raise UsageError(f"--{name} belongs to one task: give --task")
     cells = cells_folder(settings.results)
     listed = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
     own = [

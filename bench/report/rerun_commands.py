@@ -53,20 +53,25 @@ def once(lines: Iterable[Line]) -> list[Line]:
     methods = {line.of(()): line.methods for line in united(lines)}
     found = []
     for place, names in methods.items():
-        made: set[str] = set()
+        made, again = set[str](), set[str]()
         if "all" in names:
             made = _specs(place.of(["all"]))
         if place.settings.folds:
             whole = replace(place, settings=replace(place.settings, folds=None))
             if place.settings.force:
-                made = set(methods.get(whole, ()))
+                again = set(methods.get(whole, ()))
             else:
                 made = _specs(whole.of(methods.get(whole, (BASELINE,))))
-        if left := [name for name in names if name not in made]:
+        if left := [name for name in names if name == "all" or not (name in again or _among(place, name, made))]:
             found.append(place.of(left))
     return found
 
 
+def _among(line: Line, name: str, made: set[str]) -> bool:
+    """Tell whether a method that a command names is among some specs; these are complete, the name may not be."""
+    return bool(made) and _specs(line.of([name])) <= made | {BASELINE} and (name != BASELINE or BASELINE in made)
+
+
 def _specs(line: Line) -> set[str]:
-    recipe = taskfile.resolve(line.settings.task).recipe
-    return {BASELINE, *method_specs(line.settings.methods, line.settings.plugins, recipe)}
+    task = taskfile.resolve(line.settings.task)
+    return {BASELINE, *method_specs(line.settings.methods, line.settings.plugins, task)}

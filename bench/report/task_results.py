@@ -17,15 +17,15 @@ from bench.cells.identity import cells_folder, pictures_file
 from bench.cells.predictions import Predictions
 from bench.cells.record import Failure, Record
 from bench.data.task_data import open_data
-from bench.errors import BenchError, DataError
+from bench.errors import DataError
 from bench.report.numbers.ablations import Table, split, untuned
 from bench.report.numbers.aggregate import Results, collect
 from bench.report.numbers.comparison import Comparison, compare
 from bench.report.numbers.patient_intervals import Bootstrapped, bootstrap_patients, over_patients
-from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, TaskInfo, Undefined
+from bench.report.numbers.task_info import MORE_GROUPS, TWO_GROUPS, Latex, TaskInfo, Undefined
 from bench.report.rerun_commands import Line
 from bench.results.reading import read_cells
-from bench.run.plan import build_method, undefined
+from bench.run.plan import build_method, undefined, within
 from bench.run.progress import counting
 from bench.settings import Settings, of_task
 
@@ -50,7 +50,7 @@ class TaskResults:
     @cached_property
     def tables(self) -> list[Table]:
         """The cells and failures of the main table, then those of the table of each ablation."""
-        return split(untuned(self.cells), untuned(self.failures), self.task.recipe, self.settings.plugins)
+        return split(untuned(self.cells), untuned(self.failures), self.task, self.settings.plugins)
 
     @cached_property
     def results(self) -> Results:
@@ -59,8 +59,6 @@ class TaskResults:
         Raises:
             BenchError: without cells, or for cells that must not be in one table.
         """
-        if not self.tables[0].cells:
-            raise BenchError(f"no results of {self.task.name}: `{self.line(['all'])}` makes them")
         return self.results_of(self.tables[0])
 
     def results_of(self, table: Table) -> Results:
@@ -88,7 +86,7 @@ class TaskResults:
         """Read another task, by name or spec, with the same settings; each task once."""
         self.known.setdefault(self.settings.task, self)
         if spec not in self.known:
-            found = read(replace(self.settings, task=spec), min_cell=self.info.min_cell)
+            found = read(replace(self.settings, task=spec), min_cell=self.info.min_cell, latex=self.info.latex)
             self.known[spec] = replace(found, known=self.known)
         return self.known[spec]
 
@@ -117,13 +115,18 @@ class TaskResults:
         with np.load(file, allow_pickle=False) as stored:
             return dict(stored)
 
+    def relative(self, spec: str) -> str:
+        """Return a spec as `--methods` takes it, relative to the preset of the task."""
+        return within(spec, self.task.preset, self.settings.plugins)
+
     def line(self, methods: Iterable[str], backbone: str | None = None, *, verb: str = "run", **options: Any) -> Line:
         """Return the command that computes cells of this task; `options` are settings, such as `folds=(0,)`."""
         chosen = None if backbone == self.task.backbones[0] else backbone
-        return Line(replace(of_task(self.settings), methods=",".join(methods), backbone=chosen, **options), verb)
+        names = ",".join(map(self.relative, methods))
+        return Line(replace(of_task(self.settings), methods=names, backbone=chosen, **options), verb)
 
 
-def read(settings: Settings, *, min_cell: int = 0) -> TaskResults:
+def read(settings: Settings, *, min_cell: int = 0, latex: Latex = ()) -> TaskResults:
     """Read the cells of a task, and print to stderr what is left out and why.
 
     If the images are not there, cells are not checked against them, and a warning is printed.
@@ -142,7 +145,7 @@ def read(settings: Settings, *, min_cell: int = 0) -> TaskResults:
         print(f"left out: {line}", file=sys.stderr)
     synthetic = cells[0].synthetic if cells else data is not None and data.synthetic
     info = info_of(task, synthetic=synthetic, undefined=_undefined(task, settings), min_cell=min_cell)
-    return TaskResults(settings, task, replace(info, settings=settings), cells, failures, tuple(left_out))
+    return TaskResults(settings, task, replace(info, settings=settings, latex=latex), cells, failures, tuple(left_out))
 
 
 def info_of(task: Task, *, synthetic: bool, undefined: tuple[Undefined, ...] = (), min_cell: int = 0) -> TaskInfo:

@@ -12,15 +12,16 @@ from bench.api import Task
 from bench.cells.identity import BASELINE
 from bench.errors import UnknownName
 from bench.options import choices, options
-from bench.run.plan import method_specs
+from bench.run.plan import method_specs, within
 from bench.settings import Settings
 from bench.spec import Spec, parse
 
 EXTERNAL = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the external set (SWiFT, Fig. 7)."""
 EPOCHS = (0, 25, 50, 100, 150, 200, 250, 300)
-"""Fine-tuning epochs in thousandths of the pre-training epochs, in addition to the number that the task sets. SWiFT,
-Fig. 4, has 0, 5 and 10 %; the other values are ours."""
+"""Fine-tuning epochs in thousandths of the pre-training epochs. SWiFT, Fig. 4, has 0, 5 and 10 %; others are ours."""
+TIMES = (0.5, 1, 2, 4)
+"""Fine-tuning epochs as multiples of those of the task, so that a plateau shows after short pre-training too."""
 
 
 def ablation(settings: Settings) -> list[Settings]:
@@ -36,7 +37,8 @@ def ablation(settings: Settings) -> list[Settings]:
         return [settings]
     field, settings = settings.ablate.strip().replace("-", "_"), dataclasses.replace(settings, ablate=None)
     task = taskfile.resolve(settings.task)
-    specs = [s for s in method_specs(settings.methods, settings.plugins, task.recipe) if s != BASELINE]
+    named = method_specs(settings.methods, settings.plugins, task)
+    specs = [within(spec, task.preset, settings.plugins) for spec in named if spec != BASELINE]
     of_methods = [ablations(spec, settings.plugins) for spec in specs]
     if of_methods and all(field in found for found in of_methods):
         every = [one for spec, found in zip(specs, of_methods, strict=True) for one in (spec, *found[field])]
@@ -71,5 +73,5 @@ def values(task: Task, field: str) -> tuple[Any, ...]:
         return EXTERNAL
     if field == "epochs":
         grid = {(part * task.recipe.pretrain_epochs + 500) // 1000 for part in EPOCHS}
-        return tuple(sorted(grid | {task.recipe.epochs}))
+        return tuple(sorted(grid | {int(times * task.recipe.epochs) for times in TIMES}))
     return choices(taskfile.FIELDS[field])

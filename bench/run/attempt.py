@@ -22,7 +22,6 @@ from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite, NotWri
 from bench.files import not_written
 from bench.lease import lease, mine
 from bench.run.plan import PlannedCell, build_method, checkpoint_file, describe_cell
-from bench.settings import Settings
 
 EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
 FailureKind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
@@ -46,20 +45,18 @@ class Event:
     error: Error | None = None
 
 
-def attempt(
-    planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None = None, *, job: str = ""
-) -> Event:
+def attempt(planned: PlannedCell, report: Callable[[str], None] | None = None, *, job: str = "") -> Event:
     """Compute a cell and write its record or its failure, unless it is done (and not `--force`) or held.
 
     Args:
-        planned: the cell and the hash that its result will have.
-        settings: task and folders.
+        planned: the cell, the hash that its result will have, and the run that asks for it.
         report: called with the progress of the method.
         job: the SLURM job that this process belongs to.
 
     Raises:
         NotWritten: nothing can be written, so that even a failure could not be stored.
     """
+    settings = planned.settings
     place = cell_place(settings.results, planned.cell)
     try:
         with lease(place, job=job) as other:
@@ -67,28 +64,26 @@ def attempt(
                 return Event("held", planned, str(other))
             done = store.state(settings.results, planned.cell, planned.hash) == "done"
             # Without its weights, the result of a baseline is of no use to other cells.
-            if done and not settings.force and (planned.cell.spec != BASELINE or _has_weights(planned, settings)):
+            if done and not settings.force and (planned.cell.spec != BASELINE or _has_weights(planned)):
                 return Event("done", planned)
-            return _attempt(planned, settings, report, job)
+            return _attempt(planned, report, job)
     except OSError as error:
         raise not_written(place.parent, error.errno) from error
 
 
-def _has_weights(planned: PlannedCell, settings: Settings) -> bool:
+def _has_weights(planned: PlannedCell) -> bool:
     """Return whether the weights of the baseline of a cell's fold exist."""
-    from bench.run.compute_cell import open_task
-
-    return checkpoint_file(settings.cache, planned.cell, open_task(settings)).is_file()
+    return checkpoint_file(planned.settings.cache, planned.origin).is_file()
 
 
 class _TakenOver(Exception):
     """Another process holds the lease by now."""
 
 
-def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], None] | None, job: str) -> Event:
+def _attempt(planned: PlannedCell, report: Callable[[str], None] | None, job: str) -> Event:
     from bench.run.compute_cell import run_cell
 
-    cell = planned.cell
+    cell, settings = planned.cell, planned.settings
 
     def log(text: str) -> None:
         write_log(settings.results, cell, text)
@@ -104,10 +99,10 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
 
     log(f"attempt on {platform.node()}, process {os.getpid()}{f', job {job}' if job else ''}")
     try:
-        if cell.spec != BASELINE and not _has_weights(planned, settings):
+        if cell.spec != BASELINE and not _has_weights(planned):
             log("blocked: its baseline is missing")
             return Event("blocked", planned, "its baseline is missing")
-        record = run_cell(planned, settings, both, still_mine)
+        record = run_cell(planned, both, still_mine)
     except NotWritten:
         raise
     except _TakenOver:
@@ -115,18 +110,18 @@ def _attempt(planned: PlannedCell, settings: Settings, report: Callable[[str], N
         return Event("held", planned, "another process, which found the lease of this one expired")
     except Exception as error:  # any error that a plugin raises fails its own cell
         described = describe_error(error)
-        save_failure(planned, settings, described, job=job)
+        save_failure(planned, described, job=job)
         log(described.traceback.rstrip())
         return Event("failed", planned, error=described)
     log("done")
     return Event("done", planned, record=record)
 
 
-def save_failure(planned: PlannedCell, settings: Settings, error: Error, *, job: str = "") -> Path:
+def save_failure(planned: PlannedCell, error: Error, *, job: str = "") -> Path:
     """Write why a cell failed, beside the place of its result."""
-    described = describe_cell(planned.cell, build_method(planned.cell.runs, settings.plugins))
+    described = describe_cell(planned.cell, build_method(planned.cell.runs, planned.settings.plugins))
     found = Failure(cell=described, hash=planned.hash, error=error, job=job)
-    return store.save_failure(settings.results, planned.cell, found)
+    return store.save_failure(planned.settings.results, planned.cell, found)
 
 
 def describe_error(error: Exception) -> Error:

@@ -9,51 +9,59 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from bench.api import FOLD_SPLITS, Method
+from bench.api import FOLD_SPLITS, NO_GROUP, Method
 from bench.cells import store
 from bench.cells.identity import BASELINE, SCHEMA, Cell, shared_folder
 from bench.cells.predictions import ATTRIBUTE
-from bench.cells.record import Choice, Cost, Facts, Images, Numbers, Pair, Record, decode, set_scores
+from bench.cells.record import Choice, Cost, Facts, Images, Numbers, Pair, Record, decode
+from bench.cells.rescore import set_scores
 from bench.data import group_pair
+from bench.data.augment import IMAGENET, Statistics, channel_statistics
 from bench.data.cache import ImageCache
 from bench.data.image_split import ImageSplit
+from bench.data.sample_table import without_group
+from bench.data.set_facts import set_facts
 from bench.data.task_data import TaskData, open_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
 from bench.learn.device import device, keep_memory
 from bench.learn.predict import predict
+from bench.lease import lease
 from bench.net import Net
 from bench.run import environment, pictures
 from bench.run.context import CellRun, SharedCache, Splits, uncounted
-from bench.run.plan import PlannedCell, build_method, cell_hash, checkpoint_file, describe_cell
+from bench.run.plan import PRETRAIN_SPLITS, PlannedCell, build_method, cell_hash, checkpoint_file, describe_cell
 from bench.run.pretraining import SEEN, load_baseline, take_baseline, train_baseline
 from bench.score.definitions import VERSION
 from bench.score.metrics import evaluate, score_sets
-from bench.settings import Settings, command
+from bench.settings import Settings, command, of_tables
+
+OPEN = 2
+"""Tasks whose tables a process keeps open. The cells of a task follow each other."""
+WAIT = 1.0
+"""Seconds until a cell looks again whether the baseline that another one trains is there."""
 
 
 def run_cell(
-    planned: PlannedCell,
-    settings: Settings,
-    report: Callable[[str], None] | None = None,
-    before_saving: Callable[[], None] = lambda: None,
+    planned: PlannedCell, report: Callable[[str], None] | None = None, before_saving: Callable[[], None] = lambda: None
 ) -> Record:
     """Compute one cell, store it and return its record. Errors are raised, not stored."""
-    cell, started = planned.cell, time.perf_counter()
+    cell, settings, started = planned.cell, planned.settings, time.perf_counter()
     data = open_task(settings)
     if cell_hash(cell, data, settings.plugins) != planned.hash:
         raise DataInvalid(f"the images or the table of {cell.task} changed during the run: run again")
     torch.set_num_threads(data.task.recipe.threads)
     keep_memory()
     splits = open_splits(settings, data, cell.fold)
-    baseline, baseline_sha = _baseline(cell, data, splits, settings, report)
+    baseline, baseline_sha = _baseline(planned, data, splits, report)
 
     method = build_method(cell.runs, settings.plugins)
     data, pair = _choose_pair(data, baseline, splits["val"])
@@ -82,9 +90,13 @@ def run_cell(
         attributes={attribute: groups},
         data=images,
         left_out={name: found for name, table in data.tables.items() if (found := table.attrs.get("left_out"))},
+        without_group={name: found for name, table in data.tables.items() if (found := without_group(table))},
+        facts={name: set_facts(table, data.task.label) for name, table in data.tables.items()},
         scores={name: set_scores(found, attribute) for name, found in score_sets(sets, groups).items()},
         metrics_version=VERSION,
-        cost=_cost(run, baseline, model, images.get("external"), seconds),
+        cost=msgspec.structs.replace(
+            _cost(run, baseline, model, images.get("external"), seconds), pretraining_images=_pretraining(cell, data)
+        ),
         external_repeats=data.repeats(cell.fold) if "external" in method.uses and not data.unpaired else None,
         pair=pair,
         log=Facts(run.facts),
@@ -98,27 +110,42 @@ def run_cell(
     return store.save_cell(settings.results, cell, record, _predictions(opened, sets, patients, attribute), shown)
 
 
-@cache
 def open_task(settings: Settings) -> TaskData:
-    """Return the tables of the task without unreadable images; they are read once per process."""
+    """Return the tables of the task without unreadable images. A process keeps those of the last tasks."""
+    return _open_task(of_tables(settings))
+
+
+@lru_cache(OPEN)
+def _open_task(settings: Settings) -> TaskData:
     # The run looked at the files before it sent its cells; each worker would ask for all of them again.
     return open_data(settings, trust=True)
 
 
-@cache
+@lru_cache(OPEN)
 def _open_caches(settings: Settings) -> dict[str, ImageCache]:
-    return open_task(settings).caches(settings.cache)
+    return _open_task(settings).caches(settings.cache)
+
+
+@lru_cache(OPEN * 5)
+def _statistics(settings: Settings, fold: int) -> Statistics:
+    """Return the statistics by which all images of a fold are standardised (`pretrain_statistics` of the recipe)."""
+    data = _open_task(settings)
+    if data.task.recipe.pretrain_statistics == "imagenet":
+        return IMAGENET
+    source = _open_caches(settings)["source"]
+    return channel_statistics(source.array, source.rows(data.split("train", fold)["uid"]))
 
 
 def open_splits(settings: Settings, data: TaskData, fold: int) -> Splits:
     """Return functions that open each split of a fold and each test set from the image caches."""
-    caches = _open_caches(settings)
+    tables = of_tables(settings)
+    caches, statistics = _open_caches(tables), _statistics(tables, fold)
 
     def split(name: str) -> ImageSplit:
         table, cached = data.split(name, fold), caches.get(name, caches["source"])
         rows, augment = cached.rows(table["uid"]), data.task.recipe.augment
         y, a, uids = (table[column].to_numpy() for column in ("y", "a", "uid"))
-        return ImageSplit(name, cached.array, rows, y, a, uids, device=device(), augmentation=augment)
+        return ImageSplit(name, cached.array, rows, y, a, uids, device(), augment, statistics)
 
     return {name: partial(split, name) for name in (*FOLD_SPLITS, *data.task.ood)}
 
@@ -144,31 +171,38 @@ def _choose_pair(data: TaskData, baseline: Net, open_val: Callable[[], ImageSpli
 def _for_methods(splits: Splits, data: TaskData) -> Splits:
     """Return the splits that a method may read, whatever it declares: there is no way to a test set.
 
-    Two groups without an order are coded in `train` and `val` as in the external set: 1 for the worst.
+    Images whose attribute is not known are left out. Two groups without an order are coded in `train` and `val` as in
+    the external set: 1 for the worst.
     """
-    fitting = {name: splits[name] for name in ("train", "val", "external")}
-    pair = data.pair
-    if pair is None or len(data.task.attribute.names) > 2:
-        return fitting
+    pair, names = data.pair, data.task.attribute.names
 
-    def recoded(name: str) -> ImageSplit:
+    def grouped(name: str) -> ImageSplit:
         split = splits[name]()
-        split.a = (split.a == pair.worst).long()
+        split = split.where(split.a != NO_GROUP)
+        if pair is not None and len(names) == 2:
+            split.a = (split.a == pair.worst).long()
         return split
 
-    return {**fitting, "train": partial(recoded, "train"), "val": partial(recoded, "val")}
+    return {"external": splits["external"], "train": partial(grouped, "train"), "val": partial(grouped, "val")}
 
 
 def _baseline(
-    cell: Cell, data: TaskData, splits: Splits, settings: Settings, report: Callable[[str], None] | None
+    planned: PlannedCell, data: TaskData, splits: Splits, report: Callable[[str], None] | None
 ) -> tuple[Net, str]:
     """Return the baseline of a cell's fold and the SHA-256 of its file, which the cell of the baseline writes."""
-    file = checkpoint_file(settings.cache, cell, data)
-    if cell.spec == BASELINE and not file.is_file():
-        if data.user_checkpoint is None:
-            train_baseline(file, cell, data, splits, report, prepare=command("prepare", settings))
-        else:
-            take_baseline(file, data.user_checkpoint.file(cell.fold), cell.backbone)
+    cell, settings = planned.cell, planned.settings
+    file = checkpoint_file(settings.cache, planned.origin)
+    while cell.spec == BASELINE and not file.is_file():
+        with lease(file.with_suffix("")) as other:
+            if other is None and not file.is_file():
+                if data.user_checkpoint is None:
+                    train_baseline(file, cell, data, splits, report, prepare=command("prepare", settings))
+                else:
+                    take_baseline(file, data.user_checkpoint.file(cell.fold), cell.backbone)
+        if other is not None:  # a cell of another task, which has the same baseline
+            if report:
+                report(f"waits for the same baseline, which {other} trains")
+            time.sleep(WAIT)
     baseline, sha256 = load_baseline(file, cell.backbone)
     return baseline.to(device()), sha256
 
@@ -176,7 +210,7 @@ def _baseline(
 def _fit(method: Method, run: CellRun, data: TaskData, cell: Cell) -> nn.Module:
     """Return the fitted model; in a fold without a pair of groups to fit on, the baseline, with a warning."""
     if data.user_checkpoint is not None and cell.spec == BASELINE:
-        run.log(given_baseline=data.user_checkpoint.sha256(cell.fold))
+        run.log(user_checkpoint=data.user_checkpoint.sha256(cell.fold))
         if data.user_checkpoint.shared:
             run.warn(SEEN)
     if data.task.external == 0 and "external" in method.uses:
@@ -245,6 +279,14 @@ def _predictions(
         }
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
+
+
+def _pretraining(cell: Cell, data: TaskData) -> int | None:
+    """Return the images in the training steps of a baseline, whether this cell trained it or found it trained."""
+    if cell.spec != BASELINE or data.user_checkpoint is not None:
+        return None
+    recipe = data.task.recipe
+    return recipe.pretrain_epochs * len(data.split(PRETRAIN_SPLITS[recipe.pretrain_checkpoint][0], cell.fold))
 
 
 def _cost(run: CellRun, before: nn.Module, after: nn.Module, external: Images | None, seconds: float) -> Cost:

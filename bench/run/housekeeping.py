@@ -12,10 +12,11 @@ from bench.cells import store
 from bench.cells.identity import cell_place, cells_folder, log_file
 from bench.errors import DataMissing, UnknownName
 from bench.run import history, launchers
-from bench.run.cell_states import State, holders
-from bench.run.plan import PlannedCell
-from bench.run.run_task import plan_run, start_run
-from bench.run.status import TaskStatus, status_of
+from bench.run.cell_states import holders
+from bench.run.plan import preset_of, within
+from bench.run.run_cells import start
+from bench.run.run_task import plan_run
+from bench.run.status import status_of
 
 
 def print_log(results: Path, name: str, *, whole: bool) -> int:
@@ -28,7 +29,7 @@ def print_log(results: Path, name: str, *, whole: bool) -> int:
     folder = cells_folder(results)
     found = {str(file.relative_to(folder).with_suffix("")): file for file in sorted(folder.rglob("*.log"))}
     if not found:
-        raise DataMissing(f"logs in {results / 'cells'}", get_it="`bench run` writes them.")
+        raise DataMissing(f"logs in {results / 'cells'}", get_it="A run writes one for each cell.")
     matching = [name] if name in found else [cell for cell in found if name in cell]
     if len(matching) != 1:
         raise UnknownName("cell", name, matching or found)
@@ -49,28 +50,23 @@ def retry(results: Path, which: str, task: str | None) -> int:
     code, chosen = 0, 0
     found = status_of(results, task)
     for status in found:
-        wanted = {p.cell for p in _wanted(status, which)}
+        states = {"failed": ("failed", "blocked"), "stale": ("stale",)}.get(which)
+        each = status.cells.items()
+        wanted = {cell for cell, now in each if (now.state in states if states else which in str(cell))}
         chosen += len(wanted)
         for asked in history.remembered(results, status.task)[status.task]:
             folds: dict[tuple[int, int], list[str]] = defaultdict(list)
             for cell in (p.cell for p in plan_run(asked)[1] if p.cell in wanted):
-                folds[cell.fold, cell.seed].append(cell.spec)
+                folds[cell.fold, cell.seed].append(within(cell.spec, preset_of(cell.task), asked.plugins))
                 wanted.remove(cell)
             # A run for each fold and seed, so that it has no other cells.
             for (fold, seed), methods in folds.items():
-                code |= start_run(replace(asked, methods=",".join(methods), folds=(fold,), seeds=(seed,)))
+                code |= start([replace(asked, methods=",".join(methods), folds=(fold,), seeds=(seed,))])
     if not chosen and which in ("failed", "stale"):
         print(f"no cell is {which}")
     elif not chosen:
         raise UnknownName("cell", which, [str(cell) for status in found for cell in status.cells])
     return code
-
-
-def _wanted(status: TaskStatus, which: str) -> list[PlannedCell]:
-    states: tuple[State, ...] = {"failed": ("failed", "blocked"), "stale": ("stale",)}.get(which, ())
-    if states:
-        return [p for p in status.planned if status.cells[p.cell].state in states]
-    return [p for p in status.planned if which in str(p.cell)]
 
 
 def cancel(results: Path, task: str | None) -> int:

@@ -18,7 +18,7 @@ BIAS_LIMIT = 0.05
 class Scores:
     """Scores of a setting on the holdout, each in 0..1 or NaN: AUC, and EOdds and balanced accuracy at threshold 0.5.
 
-    `degenerate`: all images get the same prediction.
+    The balanced accuracy is that of images with a group. `degenerate`: all images get the same prediction.
     """
 
     auc: float

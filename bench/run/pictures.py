@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.api import NO_GROUP
 from bench.data.image_split import ImageSplit
 from bench.errors import PluginBroken
 from bench.learn.activation import activation_maps
@@ -37,6 +38,8 @@ def chosen(split: ImageSplit) -> np.ndarray:
     first: dict[tuple[int, int], tuple[str, int]] = {}
     classes, groups = split.y.cpu().numpy(), split.a.cpu().numpy()
     for at, (uid, y, a) in enumerate(zip(split.uids, classes.tolist(), groups.tolist(), strict=True)):
+        if a == NO_GROUP:
+            continue
         rank = hashlib.sha256(str(uid).encode()).hexdigest()
         first[a, int(y)] = min(first.get((a, int(y)), (rank, at)), (rank, at))
     return np.array([first[key][1] for key in sorted(first)][:IMAGES], dtype=np.int64)

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from bench.cells.record import Choice, Fit, read
 from bench.data import group_pair
 from bench.data.sample_table import fingerprint
 from bench.data.task_data import TaskData
-from bench.errors import BenchError, DataInvalid, UsageError
+from bench.errors import BenchError, DataInvalid, UnknownName, UsageError
+from bench.options import conditions
 from bench.settings import Settings, command
-from bench.spec import describe, is_tuned, name_of, split_specs, tuned, untuned
+from bench.spec import Spec, describe, is_tuned, name_of, parse, split_specs, tuned, untuned
 
 PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
@@ -39,53 +41,60 @@ PRETRAIN_SPLITS = {"last": ("train",), "best_inner": ("train_inner", "val_inner"
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell, its hash, and the error that prevents it from running."""
+    """A cell, its hash, and the run that asks for it."""
 
     cell: Cell
     hash: str
-    error: BenchError | None = None
+    settings: Settings = field(compare=False)
+    origin: str = ""
+    """The weights of the baseline: cells with equal ones start from the same baseline, whatever their task."""
+    error: BenchError | None = field(default=None, compare=False)
+    """What prevents it from running."""
 
     @property
-    def origin(self) -> tuple[int, int]:
-        """Seed and fold. Cells of a run with equal ones start from the same baseline."""
-        return self.cell.seed, self.cell.fold
+    def fold(self) -> tuple[str, str, int, int]:
+        """Task, backbone, seed and fold. Cells with equal ones share importances and other values."""
+        return self.cell.task, self.cell.backbone, self.cell.seed, self.cell.fold
 
 
-def plan(
-    data: TaskData,
-    methods: Sequence[str],
-    *,
-    backbone: str,
-    folds: Sequence[int],
-    seeds: Sequence[int],
-    plugins: Sequence[Path] = (),
-    complete: Callable[[Cell], Cell] = lambda cell: cell,
-) -> list[PlannedCell]:
-    """Return the cells of a run: baselines first, then fold by fold.
+def cells_of(settings: Settings, task: Task) -> list[Cell]:
+    """Return the cells that a run asks for: baselines first, then fold by fold.
 
     The baseline is always included; methods that are not defined on the groups of the task never are.
 
-    `complete` adds to a tuned cell the choice of `bench tune`.
-
     Raises:
-        UnknownName, UsageError: a method, parameter or fold that does not exist.
+        UnknownName, UsageError: a method, parameter, backbone or fold that does not exist.
     """
-    wrong = [fold for fold in folds if not 0 <= fold < data.task.folds]
+    backbone = settings.backbone or task.backbones[0]
+    if backbone not in task.backbones:
+        raise UnknownName("backbone", backbone, task.backbones, where=f" of task {task.name}")
+    folds = settings.folds if settings.folds is not None else range(task.folds)
+    wrong = [fold for fold in folds if not 0 <= fold < task.folds]
     if wrong:
-        raise UsageError(f"fold {wrong[0]}: task {data.task.name} has the folds 0 to {data.task.folds - 1}")
-    left_out = undefined(methods, data.task, plugins)
+        raise UsageError(f"fold {wrong[0]}: task {task.name} has the folds 0 to {task.folds - 1}")
+    methods = method_specs(settings.methods, settings.plugins, task)
+    left_out = undefined(methods, task, settings.plugins)
     specs = [spec for spec in dict.fromkeys([BASELINE, *methods]) if spec not in left_out]
     # Settings of a method are neighbours, because the first of a fold computes what they share.
-    every = [Cell(data.task.name, backbone, spec, fold, seed) for seed in seeds for fold in folds for spec in specs]
+    every = [Cell(task.name, backbone, spec, fold, seed) for seed in settings.seeds for fold in folds for spec in specs]
+    return sorted(every, key=lambda cell: cell.spec != BASELINE)
+
+
+def plan(data: TaskData, settings: Settings) -> list[PlannedCell]:
+    """Return the cells of a run with their hashes, in the order of `cells_of`, whose errors it raises."""
+    if data.user_checkpoint is not None:
+        for fold in {cell.fold for cell in cells_of(settings, data.task)}:
+            data.user_checkpoint.file(fold)
     cells = []
-    for cell in sorted(every, key=lambda cell: cell.spec != BASELINE):
+    for cell in cells_of(settings, data.task):
         try:
-            cell = complete(cell)
-            cells.append(PlannedCell(cell, cell_hash(cell, data, plugins)))
+            cell = with_choice(cell, data, settings)
+            origin = digest(baseline_identity(cell, data))
+            cells.append(PlannedCell(cell, cell_hash(cell, data, settings.plugins), settings, origin))
         except UsageError:
             raise
         except BenchError as error:
-            cells.append(PlannedCell(cell, "", error))
+            cells.append(PlannedCell(cell, "", settings, error=error))
     return cells
 
 
@@ -96,32 +105,80 @@ def undefined(methods: Sequence[str], task: Task, plugins: Sequence[Path] = ()) 
     return {spec: reason for spec, reason in reasons.items() if reason}
 
 
-def method_specs(text: str, plugins: Sequence[Path] = (), recipe: Recipe | None = None) -> list[str]:
+def method_specs(
+    text: str, plugins: Sequence[Path] = (), task: Task | None = None, *, companions: bool = True
+) -> list[str]:
     """Return the canonical specs that `--methods` names: `all`, or specs joined by commas.
 
-    With a recipe, `all` includes the settings that methods add to their defaults under it (`companions`).
+    The preset of a task applies to every method that names no preset itself. With a task, `all` includes the settings
+    that methods add to their defaults under its recipe, unless `companions` is false.
 
     Raises:
         UnknownName, UsageError: before anything is computed.
     """
-
-    def canonical(spec: str) -> str:
-        plain = untuned(spec)
-        found = describe(name_of(plain), registry.METHODS.build(plain, plugins))
-        return tuned(found) if plain != spec else found
-
     specs: list[str] = []
+    preset = task.preset if task else "suite"
     for spec in split_specs(text):
         if spec != "all":
-            specs.append(canonical(spec))
+            specs.append(under(spec, preset, plugins))
             continue
         names = registry.METHODS.catalogue(plugins)
         for name in sorted(names, key=lambda name: (registry.METHODS.load(name, plugins).row, name)):
-            beside = build_method(name, plugins).companions(recipe) if recipe else ()
-            specs += [name, *(canonical(f"{name}:{setting}") for setting in beside)]
+            beside = build_method(name, plugins).companions(task.recipe) if task and companions else ()
+            specs += [under(one, preset, plugins) for one in (name, *(f"{name}:{setting}" for setting in beside))]
     if not specs:
         raise UsageError("--methods: name at least one method, or all")
     return list(dict.fromkeys(specs))
+
+
+def under(spec: str, preset: str, plugins: Sequence[Path] = ()) -> str:
+    """Return the canonical spec of a method under a preset, which sets the parameters that the spec leaves open.
+
+    A preset in the spec wins, and a method without this preset keeps its defaults.
+
+    Raises:
+        UnknownName, UsageError: as `Registry.build`.
+    """
+    given = parse(spec)
+    text, left_open = completed(spec, plugins) if given.tuned else (spec, [])
+    options = dict(parse(text).options)
+    if preset in registry.METHODS.load(given.name, plugins).presets:
+        options = {"preset": preset, **options}
+    found = describe(given.name, registry.METHODS.build(str(Spec(given.name, options)), plugins))
+    if not given.tuned:
+        return found
+    whole = parse(found)
+    return tuned(str(Spec(whole.name, {k: v for k, v in whole.options.items() if k not in left_open})))
+
+
+@cache
+def within(spec: str, preset: str, plugins: tuple[Path, ...] = ()) -> str:
+    """Return the spec of a method relative to a preset, the inverse of `under`: `swift` for what that makes of it.
+
+    A method that is not known any more keeps its spec.
+    """
+    if preset == "suite":
+        return spec
+    name = name_of(spec)
+    try:
+        method = registry.METHODS.build(untuned(spec), plugins)
+        usual = registry.METHODS.build(under(name, preset, plugins), plugins)
+    except BenchError:
+        return spec
+    values, usually = _fields(method), _fields(usual)
+    options = {key: str(value) for key, value in values.items() if value != usually[key]}
+    for key in tuple(options):
+        fewer = {other: text for other, text in options.items() if other != key}
+        # A parameter of the preset that does not go together with the others is left out without being named.
+        with contextlib.suppress(UsageError):
+            if registry.METHODS.build(under(str(Spec(name, fewer)), preset, plugins), plugins) == method:
+                options = fewer
+    return str(Spec(name, options, is_tuned(spec)))
+
+
+def preset_of(task: str) -> str:
+    """Return the preset in the name of a task."""
+    return parse(task).options.get("preset", "suite")
 
 
 def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
@@ -131,13 +188,34 @@ def build_method(spec: str, plugins: Sequence[Path] = ()) -> Method:
 
 @cache
 def _built(spec: str, plugins: tuple[Path, ...]) -> Method:
-    return registry.METHODS.build(untuned(spec), plugins)
+    whole = completed(untuned(spec), plugins)[0] if is_tuned(spec) else spec
+    return registry.METHODS.build(whole, plugins)
+
+
+def completed(spec: str, plugins: Sequence[Path] = ()) -> tuple[str, list[str]]:
+    """Return a spec to tune with the parameters that it needs and leaves open, and their names.
+
+    Each gets the first value of the method's `search`: `swift:mask=hard` becomes `swift:mask=hard,rate=0.1`.
+    """
+    given, cls = parse(spec), registry.METHODS.load(name_of(spec), plugins)
+    texts = {one.name: str(one.default) for one in fields(cls)} | dict(given.options)
+    left_open = [
+        one.name
+        for one in fields(cls)
+        if one.metadata.get("needed")
+        and one.name in cls.search
+        and one.name not in given.options
+        and all(texts[other] in map(str, allowed) for other, allowed in conditions(one).items())
+    ]
+    more = {name: str(cls.search[name][0]) for name in left_open}
+    return str(Spec(given.name, {**given.options, **more})), left_open
 
 
 def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
     """Return all that defines a baseline: training images, pixels, network, pre-training, fold and seed.
 
-    Variants of a task with equal identities share the baseline. A user's checkpoint is identified by its file.
+    Tasks with equal identities share the baseline; the attribute is no part of it. A user's checkpoint is identified
+    by its file.
     """
     task, source = data.task, data.sources["source"]
     pixels = [task.image_size, task.channels, task.crop]
@@ -147,7 +225,9 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
     recipe = _fields(task.recipe)
     return {
         "schema": SCHEMA,
-        "train": [data.fingerprint(name, cell.fold) for name in PRETRAIN_SPLITS[task.recipe.pretrain_checkpoint]],
+        "train": [
+            data.fingerprint(name, cell.fold, groups=False) for name in PRETRAIN_SPLITS[task.recipe.pretrain_checkpoint]
+        ],
         "source": [source.spec, source.dataset.version],
         "pixels": pixels,
         "backbone": cell.backbone,
@@ -194,9 +274,9 @@ def digest(identity: object) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def checkpoint_file(cache_dir: Path, cell: Cell, data: TaskData) -> Path:
-    """Return the file of the weights of a cell's baseline, whose name covers all that defines them."""
-    return baselines_folder(cache_dir) / f"{digest(baseline_identity(cell, data))[:32]}.pt"
+def checkpoint_file(cache_dir: Path, origin: str) -> Path:
+    """Return the file of the weights of a baseline; `origin` is that of a planned cell."""
+    return baselines_folder(cache_dir) / f"{origin[:32]}.pt"
 
 
 def describe_cell(cell: Cell, method: Method) -> Fit:
@@ -248,7 +328,8 @@ def with_choice(cell: Cell, data: TaskData, settings: Settings) -> Cell:
         return cell
     plain = untuned(cell.spec)
     where = f"for {plain} on fold {cell.fold}, seed {cell.seed}"
-    again = f"run `{command('tune', dataclasses.replace(settings, methods=plain))}`"
+    methods = within(plain, data.task.preset, settings.plugins)
+    again = f"run `{command('tune', dataclasses.replace(settings, methods=methods))}`"
     try:
         choice = read(choice_file(settings, cell), Choice)
     except DataInvalid:

@@ -50,12 +50,12 @@ def prepare_task(settings: Settings, *, check: bool = False) -> int:
 def _weights(task: Task) -> None:
     """Download the ImageNet weights of the task's backbones, or say how to get them."""
     lacking: list[tuple[str, Path]] = []
-    for backbone in task.backbones if task.weights == "imagenet" else ():
+    for backbone in task.backbones if task.weights != "none" else ():
         from bench.learn.network import imagenet_weights
 
         if backbone == "small":
             continue  # it has no ImageNet weights
-        url, file = imagenet_weights(backbone)
+        url, file = imagenet_weights(backbone, task.weights)
         if file.is_file() or _downloaded(url, file):
             print(f"{backbone}: weights in {file}")
         else:

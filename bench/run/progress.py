@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from bench.cells.identity import BASELINE
+from bench.cells.identity import BASELINE, Cell
 from bench.run.attempt import Event
+from bench.run.plan import PlannedCell
 
 Watcher = Callable[[Event], None]
 """A function that is called with every event of a run."""
 
 
-def watching(baselines: int, methods: int, jobs: int) -> AbstractContextManager[Watcher]:
-    """Return a context manager that yields the watcher of a run, for the number of cells to compute."""
-    return _bars(baselines, methods, jobs) if sys.stderr.isatty() else nullcontext(_lines(baselines + methods))
-
-
-def short(event: Event) -> str:
-    """Return `swift f1`."""
-    return f"{event.planned.cell.spec} f{event.planned.cell.fold}"
+def watching(cells: Sequence[PlannedCell], jobs: int) -> AbstractContextManager[Watcher]:
+    """Return a context manager that yields the watcher of a command, for the cells to compute."""
+    several = len({(p.cell.task, p.cell.backbone, p.cell.seed) for p in cells}) > 1
+    name = (lambda cell: str(cell)) if several else (lambda cell: f"{cell.spec} f{cell.fold}")
+    baselines = sum(p.cell.spec == BASELINE for p in cells)
+    if sys.stderr.isatty():
+        return _bars(baselines, len(cells) - baselines, jobs, name)
+    return nullcontext(_lines(len(cells), name))
 
 
 def clock(seconds: float) -> str:
@@ -29,28 +30,29 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
 
 
-def _lines(total: int) -> Watcher:
+def _lines(total: int, name: Callable[[Cell], str]) -> Watcher:
     started, finished = time.monotonic(), 0
-    begun: dict[str, float] = {}
+    begun: dict[Cell, float] = {}
 
     def watch(event: Event) -> None:
         nonlocal finished
+        cell = event.planned.cell
         if event.kind == "started":
-            begun[short(event)] = time.monotonic()
+            begun[cell] = time.monotonic()
         if event.kind not in ("done", "failed", "blocked"):
             return
         finished += 1
         now = time.monotonic()
         left = (now - started) / finished * (total - finished)
-        took = f"{now - begun.get(short(event), now):.1f} s"
+        took = f"{now - begun.get(cell, now):.1f} s"
         what = event.kind if event.error is None else f"failed: {event.error.name}: {event.error.message}"
-        print(f"[{finished}/{total}] {short(event)} {what} ({took}, ETA {clock(left)})", file=sys.stderr, flush=True)
+        print(f"[{finished}/{total}] {name(cell)} {what} ({took}, ETA {clock(left)})", file=sys.stderr, flush=True)
 
     return watch
 
 
 @contextmanager
-def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
+def _bars(baselines: int, methods: int, jobs: int, name: Callable[[Cell], str]) -> Iterator[Watcher]:
     from rich import progress as rich
     from rich.console import Console
 
@@ -64,16 +66,17 @@ def _bars(baselines: int, methods: int, jobs: int) -> Iterator[Watcher]:
         }
 
         def watch(event: Event) -> None:
-            bar = bars["baselines" if event.planned.cell.spec == BASELINE else "methods"]
+            cell = event.planned.cell
+            bar = bars["baselines" if cell.spec == BASELINE else "methods"]
             if event.kind in ("started", "progress"):
-                progress.update(bar, where=f"{short(event)} {event.text}  ({jobs} jobs)")
+                progress.update(bar, where=f"{name(cell)} {event.text}  ({jobs} jobs)")
                 return
             if event.kind in ("held", "put back"):
                 return
             progress.update(bar, advance=1)
             if event.error is not None:
                 message = event.error.message.partition("\n")[0]
-                progress.console.print(f"failed     {short(event)}: {event.error.name}: {message}", markup=False)
+                progress.console.print(f"failed     {name(cell)}: {event.error.name}: {message}", markup=False)
 
         yield watch
 

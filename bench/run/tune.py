@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bench import taskfile
 from bench.api import Method
 from bench.cells import store
 from bench.cells.identity import BASELINE, Cell, cell_file, tuning_results
@@ -24,27 +24,29 @@ from bench.cells.record import Choice, Facts, Record
 from bench.data.external import HOLDOUT
 from bench.errors import UnknownName, UsageError
 from bench.files import write_json
-from bench.options import conditions
+from bench.options import is_read
 from bench.run import launchers
 from bench.run.objective import choose, scores_of
-from bench.run.plan import build_method, choice_file, choice_identity, method_specs
-from bench.run.run_task import plan_run, print_run, run_task
+from bench.run.plan import build_method, choice_file, choice_identity, completed, method_specs, within
+from bench.run.run_cells import compute, compute_and_tell
+from bench.run.run_task import plan_run
 from bench.seeds import seed_of
 from bench.settings import Settings
-from bench.spec import TUNED, describe, is_tuned, parse, tuned
+from bench.spec import TUNED, describe, is_tuned, parse, split_specs, tuned, untuned
 
 
 def candidates(spec: str, most: int, plugins: Sequence[Path] = ()) -> list[str]:
     """Return the specs to try, at most `most`: the given one, then the combinations of the method's `search`.
 
-    Parameters that the spec sets stay fixed. If there are more combinations than trials, a sample is drawn by hashing
+    Parameters that the spec sets stay fixed, and one that it needs may be left open, such as the rate of
+    `swift:mask=hard`. If there are more combinations than trials, a sample is drawn by hashing
     their names: the same for every fold, a superset when `most` grows, in the order of the grid.
 
     Raises:
         UnknownName, UsageError: the method lacks a parameter of its `search`, or the parameter does not take a value.
     """
-    method = build_method(spec, plugins)
-    given = parse(spec)
+    first, given = completed(spec, plugins)[0], parse(spec)
+    method = build_method(first, plugins)
     fields = {field.name: field for field in dataclasses.fields(method)}
     for parameter in method.search:
         if parameter not in fields:
@@ -52,9 +54,9 @@ def candidates(spec: str, most: int, plugins: Sequence[Path] = ()) -> list[str]:
     grid = {parameter: values for parameter, values in method.search.items() if parameter not in given.options}
     combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
     specs = [describe(given.name, _setting(method, combination)) for combination in combinations]
-    others = [one for one in dict.fromkeys(specs) if one != spec]
+    others = [one for one in dict.fromkeys(specs) if one != first]
     sample = sorted(others, key=lambda one: seed_of("search", one))[: most - 1]
-    return [spec, *(one for one in others if one in sample)]
+    return [first, *(one for one in others if one in sample)]
 
 
 def _setting(method: Method, combination: Mapping[str, Any]) -> Method:
@@ -63,7 +65,7 @@ def _setting(method: Method, combination: Mapping[str, Any]) -> Method:
     read = {
         field.name: combination[field.name]
         for field in dataclasses.fields(method)
-        if field.name in combination and all(values[other] in allowed for other, allowed in conditions(field).items())
+        if field.name in combination and is_read(field, values)
     }
     return dataclasses.replace(method, **read)
 
@@ -75,25 +77,30 @@ def print_tune(settings: Settings, *, trials: int, objective: str) -> int:
         UsageError: an invalid request, before anything is computed.
         DataError: missing images; those of test sets are looked for after the choices are stored.
     """
-    specs = [spec for spec in method_specs(settings.methods, settings.plugins) if spec != BASELINE]
-    if not specs or any(is_tuned(spec) for spec in specs):
+    task = taskfile.resolve(settings.task)
+    named = split_specs(settings.methods)
+    every_tuned = ",".join(spec if spec == "all" or is_tuned(spec) else tuned(spec) for spec in named)
+    asked = method_specs(every_tuned, settings.plugins, task, companions=False)
+    specs = [spec for spec in map(untuned, asked) if spec != BASELINE]
+    if not specs or any(map(is_tuned, named)):
         raise UsageError(
             f"--methods {settings.methods}: name methods besides baseline, without {TUNED}, such as swift, or all"
         )
     settings = launchers.chosen(settings).accept(settings)
     tries = {spec: candidates(spec, trials, settings.plugins) for spec in specs}
     print(f"selection by '{objective}', at most {trials} trials per method and fold", file=sys.stderr)
-    every = ",".join(one for some in tries.values() for one in some)
+    every = ",".join(within(one, task.preset, settings.plugins) for some in tries.values() for one in some)
     # The trials have no test sets, and a separate folder that no report reads.
     separate = tuning_results(settings.results)
     trial_run = dataclasses.replace(settings, methods=every, results=separate, selecting=True)
-    outcome = run_task(trial_run)
+    outcome = compute([trial_run])
     lacking = _choose_all(trial_run, tries, settings, objective)
     code = outcome.tell()
     for line in lacking:
         print(f"not chosen: {line}", file=sys.stderr)
-    final = dataclasses.replace(settings, methods=",".join(map(tuned, specs)))
-    return max(code, 1 if lacking else 0, print_run(final))
+    chosen = [within(tuned(spec), task.preset, settings.plugins) for spec in specs]
+    final = dataclasses.replace(settings, methods=",".join(chosen))
+    return max(code, 1 if lacking else 0, compute_and_tell([final]))
 
 
 def _choose_all(
@@ -157,10 +164,8 @@ def make_choice(trials: Mapping[str, Record | None], baseline: Record | None, ob
 
 
 def _print_choices(spec: str, chosen: Sequence[tuple[Cell, Choice]]) -> None:
-    counts: Counter[str] = Counter()
-    for _, choice in chosen:
-        for name in ("trials", "images_forward", "images_backward", "failed", "undefined"):
-            counts[name] += getattr(choice, name)
+    counted = ("trials", "images_forward", "images_backward", "failed", "undefined")
+    counts = {name: sum(getattr(choice, name) for _, choice in chosen) for name in counted}
     excluded = ", ".join(f"{counts[name]} {name}" for name in ("failed", "undefined") if counts[name])
     print(
         f"{spec}: {counts['trials']} trials, {counts['images_forward']} images forward, "

@@ -34,7 +34,10 @@ _EXACT = 2**24
 
 @dataclass(frozen=True)
 class Sample:
-    """The images of a set, for all models: labels in {0, 1}, groups in 0..G-1 and patients in 0..P-1, each (N,)."""
+    """The images of a set, for all models: labels in {0, 1}, groups in 0..G-1 and patients in 0..P-1, each (N,).
+
+    The group of an image may be -1, not known: the image counts in the pooled AUC only.
+    """
 
     y: np.ndarray
     a: np.ndarray
@@ -150,7 +153,7 @@ class _Model:
 class _Resampled:
     """A model with weights (P, B) of the patients, as metrics read it (see `bench.score.definitions.Scored`).
 
-    `images` (G, 2, B) has the number of images of each group and class.
+    `images` (G + 1, 2, B) has the number of images of each group and class, those without a group last.
     """
 
     def __init__(self, model: _Model, weights: np.ndarray, images: np.ndarray) -> None:
@@ -158,7 +161,7 @@ class _Resampled:
 
     @cached_property
     def rates(self) -> Rates:
-        positives, images = self.model.positives(self.weights), self.images
+        positives, images = self.model.positives(self.weights)[:-1], self.images[:-1]
         with np.errstate(invalid="ignore"):
             fpr, tpr = (positives[:, label] / images[:, label] for label in (0, 1))
             return Rates(positives.sum(axis=1) / images.sum(axis=1), tpr, fpr)
@@ -174,11 +177,12 @@ class _Resampled:
 
 
 def _counting(sample: Sample, chosen: np.ndarray, kind: type) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from weights (P, B) to the number of chosen images of each group and class, (G, 2, B)."""
-    code = (sample.a.astype(np.int64) * 2 + sample.y)[chosen]
+    """Return a function from weights (P, B) to the number of chosen images of each group and class, (G + 1, 2, B)."""
+    groups = sample.groups + 1  # the last one is that of images without a group: -1 modulo G + 1 is G
+    code = (sample.a.astype(np.int64) % groups * 2 + sample.y)[chosen]
     # Sparse not only to save memory: a product of dense matrices waits for threads on a busy machine.
-    matrix = _sparse(np.ones(len(code), kind), code, sample.patient[chosen], (2 * sample.groups, sample.patients))
-    return lambda weights: (matrix @ weights).reshape(sample.groups, 2, -1).astype(float)
+    matrix = _counts(code, sample.patient[chosen], (2 * groups, sample.patients), kind)
+    return lambda weights: (matrix @ weights).reshape(groups, 2, -1).astype(float)
 
 
 @dataclass(frozen=True)
@@ -205,9 +209,9 @@ class _Auc:
         begins[places] = True  # a run begins at the first positive above a negative
         begins[0] = True
         run = np.cumsum(begins) - 1
-        shape, halves = (int(run[-1]) + 1, sample.patients), np.ones(len(places), kind)
-        steps = _sparse(halves, run[places], np.tile(patient[~y], 2), shape)
-        return cls(steps, _sparse(np.ones(len(order), kind), run[:-1], patient[y][order], shape))
+        shape = (int(run[-1]) + 1, sample.patients)
+        steps = _counts(run[places], np.tile(patient[~y], 2), shape, kind)
+        return cls(steps, _counts(run[:-1], patient[y][order], shape, kind))
 
     def __call__(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Return the AUC of each draw, (B,), given its `images` (2, B) of each class; NaN if a class is missing."""
@@ -220,5 +224,6 @@ class _Auc:
             return np.einsum("kb,kb->b", runs.astype(exact), below.astype(exact)) / pairs
 
 
-def _sparse(values: np.ndarray, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_array:
-    return csr_array((values, (rows, columns)), shape=shape)
+def _counts(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], kind: type) -> csr_array:
+    """Return how often each pair of row and column occurs."""
+    return csr_array((np.ones(len(rows), kind), (rows, columns)), shape=shape)

@@ -55,7 +55,7 @@ class Scored:
     calibration: np.ndarray
     """Expected calibration error of each group, (G,)."""
     logit: np.ndarray
-    """The logit of each image, (N,), ascending; `y` and `a` are in the same order."""
+    """The logit of each image, (N,), ascending; `y` and `a` (-1: not known) are in the same order."""
     y: np.ndarray
     a: np.ndarray
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.errors import DataInvalid, NonFinite
 from bench.score.definitions import METRICS, Rates, Scored
-from bench.score.threshold import carry, logit_of, predicted_positive
+from bench.score.threshold import logit_of, predicted_positive, tune_threshold
 
 VALIDATION = "val"
 """The set on which the threshold is tuned."""
@@ -23,7 +23,7 @@ def score_sets(
 ) -> dict[str, dict[str, Any]]:
     """Score one model on several sets, each (logit, y, a) as for `evaluate`; the threshold is tuned on "val"."""
     logit, y, _ = sets[VALIDATION]
-    threshold = carry(logit, y)
+    threshold = tune_threshold(logit, y)
     return {name: evaluate(*arrays, groups, threshold) for name, arrays in sets.items()}
 
 
@@ -35,12 +35,13 @@ def evaluate(
     Args:
         logit: finite, (N,).
         y: labels in {0, 1}, (N,).
-        a: groups in 0..G-1, (N,).
+        a: groups in 0..G-1, (N,), or -1 (`bench.api.NO_GROUP`): such images count in what needs no groups only.
         groups: names of the G >= 2 groups.
         threshold: the score in 0..1 that was tuned on validation; without it, metrics at this threshold are NaN.
 
     Returns:
-        Numbers of Python. `degenerate` means that every image is predicted as the same class.
+        Numbers of Python; `n` and `positives` count all images. `degenerate` means that every image is predicted as
+        the same class.
 
     Raises:
         NonFinite: on a NaN or infinite logit.
@@ -50,13 +51,13 @@ def evaluate(
     # One sort for all AUCs and calibration errors.
     order = np.argsort(logit, kind="stable")
     logit, positive, group = logit[order], positive[order], group[order]
-    counts = _counts(logit, positive, group, len(groups), 0.5)
-    tuned_counts = _counts(logit, positive, group, len(groups), threshold)
-    half, tuned = _rates(counts), _rates(tuned_counts)
+    grouped = logit[group >= 0], positive[group >= 0], group[group >= 0], len(groups)
+    counts = _counts(*grouped, 0.5)
+    half, tuned = _rates(counts), _rates(_counts(*grouped, threshold))
     if np.isnan(threshold):
         tuned = Rates(*np.full((3, len(groups)), np.nan))
     aucs = np.array([auc_of_sorted(logit[group == g], positive[group == g]) for g in range(len(groups))])
-    calibration = _calibration(logit, positive, group, len(groups))
+    calibration = _calibration(*grouped)
     pooled, defined = auc_of_sorted(logit, positive), aucs[~np.isnan(aucs)]
     at = {
         name: Scored(rates, pooled, defined, calibration, logit, positive, group)
@@ -72,16 +73,15 @@ def evaluate(
         **dict(zip(RATE_NAMES, half, strict=True)),
         "auc": aucs,
         "calibration_error": calibration,
-        **dict(
-            zip(("selection_rate_tuned_threshold", "tpr_tuned_threshold", "fpr_tuned_threshold"), tuned, strict=True)
-        ),
+        **{f"{name}_tuned_threshold": rate for name, rate in zip(RATE_NAMES, tuned, strict=True)},
     }
     return {
         **{name: float(metric.function(at[metric.threshold])) for name, metric in METRICS.items()},
         "tuned_threshold": float(threshold),
-        "degenerate": _one_class(counts),
-        "degenerate_tuned_threshold": not np.isnan(threshold) and _one_class(tuned_counts),
+        "degenerate": _one_class(logit, 0.5),
+        "degenerate_tuned_threshold": not np.isnan(threshold) and _one_class(logit, threshold),
         "n": int(logit.size),
+        "positives": int(positive.sum()),
         "groups": {name: {key: column[g].item() for key, column in columns.items()} for g, name in enumerate(groups)},
     }
 
@@ -98,8 +98,9 @@ def _rates(counts: np.ndarray) -> Rates:
         return Rates(counts[:, :, 1].sum(axis=1) / counts.sum(axis=(1, 2)), tpr, fpr)
 
 
-def _one_class(counts: np.ndarray) -> bool:
-    return bool((counts.sum(axis=(0, 1)) == 0).any())
+def _one_class(logit: np.ndarray, score: float) -> bool:
+    predicted = predicted_positive(logit, score)
+    return bool(predicted.all() or not predicted.any())
 
 
 def _calibration(logit: np.ndarray, y: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
@@ -143,6 +144,6 @@ def _checked(
         raise NonFinite(f"{int((~finite).sum())} of {logit.size} logits are NaN or infinite")
     if not np.isin(y, (0, 1)).all():
         raise DataInvalid("labels: 0 or 1 expected")
-    if not np.isin(a, range(len(groups))).all():
-        raise DataInvalid(f"groups: 0 to {len(groups) - 1} expected")
+    if not np.isin(a, range(-1, len(groups))).all():
+        raise DataInvalid(f"groups: 0 to {len(groups) - 1} expected, or -1 where the group is not known")
     return logit, y.astype(np.int64), a.astype(np.int64)

@@ -2,7 +2,8 @@
 
 Folds are not independent: their training sets overlap, and on an out-of-distribution set all of them are scored on the
 same images. The spread therefore measures retraining, not other patients, and a plain paired t-test would overstate the
-evidence. Its variance is corrected as in Nadeau & Bengio (2003).
+evidence. Its variance is corrected as in Nadeau & Bengio (2003). SWiFT speaks of significance and names no test (D92);
+nor does it say by what the squares of its standard deviations are divided (D91).
 
 A minimum detectable effect is the difference that a two-sided test at `LEVEL` finds with probability `POWER`, before
 any adjustment for several methods.
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.special import nctdtrinc, ndtri, stdtr, stdtrit
 
 LEVEL = 0.05
-"""Adjusted p below which a difference is called separable."""
+"""Adjusted p below which a difference is called significant."""
 POWER = 0.8
 """Probability with which a minimum detectable effect is found."""
 NO_SPREAD = 1e-9
@@ -80,7 +81,7 @@ def holm(p: ArrayLike) -> list[float]:
     return adjusted.tolist()
 
 
-def separable(adjusted: float) -> bool:
+def significant(adjusted: float) -> bool:
     """Return whether an adjusted p supports a difference at `LEVEL`; NaN does not."""
     return bool(adjusted < LEVEL)
 
@@ -113,3 +114,16 @@ def fold_difference(std: float, n: int, folds: int) -> float:
         return float("nan")
     shift = nctdtrinc(n - 1, 1 - POWER, stdtrit(n - 1, 1 - LEVEL / 2))
     return float(shift * std * np.sqrt(1 / n + 1 / (folds - 1)))
+
+
+def interval_over_folds(differences: ArrayLike, folds: int, level: float = LEVEL) -> tuple[float, float]:
+    """Return the ends of the interval of a mean (K,) over `folds` folds, which `paired` tests against 0.
+
+    The interval has the confidence 1 - `level`. Both ends are NaN with fewer than two values, and if all are equal,
+    because the spread then cannot be estimated.
+    """
+    mean, std, n = summary(differences)
+    if n < 2 or folds < 2 or not std > NO_SPREAD:
+        return float("nan"), float("nan")
+    half = float(stdtrit(n - 1, 1 - level / 2) * std * np.sqrt(1 / n + 1 / (folds - 1)))
+    return mean - half, mean + half

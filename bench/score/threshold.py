@@ -2,7 +2,8 @@
 
 The tuned threshold is used on every set, beside the fixed 0.5. The rule is that of Marcinkevics et al. 2022
 (i6092467/diff-bias-proxies): among the scores 0, 0.01, ..., 1, the first with the highest balanced accuracy. It uses no
-test images, but some methods were fitted on the validation images it uses.
+test images, but some methods were fitted on the validation images it uses. SWiFT gives no threshold; its public code
+rounds scores, which is the fixed one (D90).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def predicted_positive(logit: np.ndarray, score: float = 0.5) -> np.ndarray:
     return logit > logit_of(score)
 
 
-def carry(logit: np.ndarray, y: np.ndarray) -> float:
+def tune_threshold(logit: np.ndarray, y: np.ndarray) -> float:
     """Return the score in 0..1 with the highest balanced accuracy, from finite logits (N,) and labels (N,) in {0, 1}.
 
     The first of equal scores is returned. NaN if a class is missing, because balanced accuracy is then undefined.

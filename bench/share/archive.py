@@ -76,7 +76,7 @@ def unpack(file: Path, folder: Path) -> dict[str, Any]:
             with tarfile.open(fileobj=meter, mode="r|") as tar:
                 return _unpack(tar, meter, folder)
     except FileNotFoundError:
-        raise DataMissing(f"export {file}", get_it="`bench export --task NAME` writes one.") from None
+        raise DataMissing(f"export {file}", get_it="`bench export --help` says how to write one.") from None
     except DataInvalid as error:
         raise DataInvalid(f"{file}: {error}") from None
     except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError, RecursionError) as error:

@@ -26,7 +26,7 @@ from typing import Any
 from bench.cells.identity import cells_folder, slug, splits_file
 from bench.cells.record import Failure, Record
 from bench.data import split_manifest
-from bench.errors import BenchError, DataError, UnknownName, UsageError
+from bench.errors import DataError, UnknownName, UsageError
 from bench.files import to_json
 from bench.report.artefacts import ABLATION, MAIN, TUNED, artefacts
 from bench.report.figures import sweeps
@@ -58,8 +58,6 @@ def export_task(settings: Settings, out: Path | None, *, predictions: bool = Fal
     if predictions and min_cell:
         raise UsageError("--with-predictions and --min-cell exclude each other: predictions reveal counts of groups")
     results = read(settings, min_cell=min_cell)
-    if not results.cells:
-        raise BenchError(f"no results of {results.task.name}: `{results.line(['all'])}` makes them")
     about, files = contents(results, predictions=predictions)
     file = out or Path(f"{slug(results.task.name)}.tar.gz")
     pack(file, about, files)

@@ -26,6 +26,7 @@ import pandas as pd
 from bench.cells.record import Record
 from bench.errors import UsageError
 from bench.report.numbers.aggregate import BASELINE, Results
+from bench.report.numbers.grouping import grouped, over_seeds
 from bench.report.numbers.ranking import DECIMALS, Row
 from bench.report.numbers.task_info import TaskInfo
 from bench.report.render import table
@@ -180,7 +181,7 @@ def together(sites: Sites, results: Mapping[str, Results]) -> list[Together]:
     info = every[0].info
     names = [name for name in info.ood if all(name in one.info.ood and name not in one.suppressed for one in every)]
     rows = {(row.backbone, row.spec): row for one in every for row in one.rows}
-    found: dict[tuple[str, str, str], dict[int, list[dict[str, Any]]]] = {}
+    found: list[tuple[tuple[str, str, str], tuple[int, dict[str, Any]]]] = []
     for backbone, spec, fold, seed in sorted(set.intersection(*map(set, cells.values()))):
         if (backbone, spec) not in rows:  # in no main table
             continue
@@ -188,15 +189,16 @@ def together(sites: Sites, results: Mapping[str, Results]) -> list[Together]:
         for name in names:
             images = pd.concat([part[part["set"] == name] for part in own])
             logit, y, a = (images[column].to_numpy() for column in ("logit", "y", "a"))
-            scores = evaluate(logit, y, a, info.group_names)
-            found.setdefault((backbone, name, spec), {}).setdefault(fold, []).append(scores)
-    order = sorted(found, key=lambda at: (at[0], names.index(at[1]), rows[at[0], at[2]].row, at[2]))
+            found.append(((backbone, name, spec), (fold, evaluate(logit, y, a, info.group_names))))
+    by_set = grouped(found)
+    order = sorted(by_set, key=lambda at: (at[0], names.index(at[1]), rows[at[0], at[2]].row, at[2]))
     degenerate = {(row.backbone, row.set, row.spec) for one in every for row in one.rows if row.degenerate}
     scored = []
     for backbone, name, spec in order:
-        folds = found[backbone, name, spec]
-        images, one_class = next(iter(folds.values()))[0]["n"], (backbone, name, spec) in degenerate
-        scored.append(Together(rows[backbone, spec], name, images, one_class, _over_folds(folds)))
+        folds, one_class = by_set[backbone, name, spec], (backbone, name, spec) in degenerate
+        means = {metric: over_seeds((fold, one[metric]) for fold, one in folds) for metric in METRICS}
+        metrics = {metric: summary(list(values.values())) for metric, values in means.items()}
+        scored.append(Together(rows[backbone, spec], name, folds[0][1]["n"], one_class, metrics))
     return scored
 
 
@@ -220,11 +222,3 @@ def _key(info: TaskInfo, row: Row, name: str, metric: str) -> tuple[Any, ...]:
 
 def _by_cell(site: TaskResults) -> dict[tuple[str, str, int, int], Record]:
     return {(one.backbone, one.spec, one.fold, one.seed): record for record in site.cells for one in [record.cell]}
-
-
-def _over_folds(folds: Mapping[int, Sequence[dict[str, Any]]]) -> dict[str, Summary]:
-    # The seeds of a fold are averaged to one observation, as in every table.
-    return {
-        metric: summary([summary([one.get(metric, nan) for one in seeds]).mean for seeds in folds.values()])
-        for metric in METRICS
-    }

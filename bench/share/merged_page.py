@@ -13,13 +13,13 @@ from pathlib import Path
 
 from bench.cells.identity import slug
 from bench.errors import DataMissing, UsageError
-from bench.report import put
 from bench.report.numbers.aggregate import BASELINE, SYNTHETIC
 from bench.report.numbers.ranking import DECIMALS
 from bench.report.numbers.suppression import POOLED, number_of
 from bench.report.render.document import Section, markdown
 from bench.report.render.table import Column, Entry, Table, Value
 from bench.report.render.text import UNDEFINED, listed, signed
+from bench.report.reports import put
 from bench.report.tables import terminal
 from bench.report.tables.main_table import METHOD, block, heads, metric_columns
 from bench.report.task_results import TaskResults, read
@@ -185,8 +185,7 @@ def _together(merged: Merged, several: bool) -> list[str | Table]:
 
 
 def _scored(one: Together, metrics: tuple[str, ...]) -> list[Value]:
-    entries = []
-    for metric in metrics:
-        sign = SIGNS["degenerate"] if one.degenerate and metric != POOLED else ""
-        entries.append(Entry(one.metrics[metric].mean, one.metrics[metric].std, sign=sign))
-    return [one.row.label, *entries, max(one.metrics[metric].n for metric in metrics)]
+    means = {metric: one.metrics[metric] for metric in metrics}
+    signs = {metric: SIGNS["degenerate"] for metric in metrics if one.degenerate and metric != POOLED}
+    entries = [Entry(found.mean, found.std, sign=signs.get(metric, "")) for metric, found in means.items()]
+    return [one.row.label, *entries, max(found.n for found in means.values())]

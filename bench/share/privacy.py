@@ -19,21 +19,24 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec.structs import replace
 
+from bench import registry
 from bench.api import Rows, Task
 from bench.cells.record import Facts, Failure, Images, Numbers, Record, SetScores, convert
 from bench.report.figures.sweeps import RESET
 from bench.report.numbers.aggregate import IN_DOMAIN
-from bench.report.numbers.suppression import suppressed
+from bench.report.numbers.suppression import shown_facts, suppressed
 from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 from bench.spec import Spec, parse
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
-LOGGED = ("given_baseline", RESET)
+LOGGED = ("user_checkpoint", RESET)
 """Exported entries of the log: whether the baseline is a checkpoint of the site, and the share that Figure 6 marks."""
 PATHS = ("csv", "images", "prefix")
-"""Options of a table of one's own that may name a folder or a study."""
+"""Options of the user's own table that may name a folder or a study."""
+IDS = ("uid", "path", "patient")
+"""Columns of every source that name an image or a patient."""
 _PATH = re.compile(r"(?<![\w./])~?/(?:[^\s/'\",:=][^/'\",:=\n]*/)*(?=[^\s/'\",:=])")
 """An absolute path without its last part; names of folders may contain spaces."""
 
@@ -71,20 +74,22 @@ def permitted(value: T, *, counted: bool = True) -> T:
 def leaving_task(task: Task) -> Task:
     """Return a task without what may name a patient or a folder.
 
-    Of a table of one's own, the paths are left out, and the values of `where` are replaced by their number and a
-    fingerprint, which tells equal lists of one export apart from others and nothing else: its salt is thrown away.
+    For the user's own table, or a source that is not of the suite, paths are left out, and the values of `where` are
+    replaced by their number and a salted hash. The salt is not kept, so the hash shows only which lists of one export
+    are equal. For the sources of the suite, the values are kept that name no patient and no image.
     """
     salt = secrets.token_bytes(16)
 
     def leaving(rows: Rows) -> Rows:
         spec = parse(rows.dataset)
-        if spec.name != "manifest":
-            return rows
+        own = spec.name == "manifest" or spec.name not in registry.DATASETS.catalogue()
         where = {
             column: (f"{len(values)} values, {hashlib.sha256(salt + repr(sorted(values)).encode()).hexdigest()[:12]}",)
+            if own or column in IDS
+            else values
             for column, values in rows.where.items()
         }
-        options = {key: value for key, value in spec.options.items() if key not in PATHS}
+        options = {key: value for key, value in spec.options.items() if not (own and key in PATHS)}
         return dataclasses.replace(rows, dataset=str(Spec(spec.name, options)), where=where)
 
     return dataclasses.replace(
@@ -125,7 +130,14 @@ def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Re
     log = {name: item.log[name] for name in LOGGED if name in item.log}
     log = {name: value for name, value in log.items() if name != RESET or isinstance(value, float)}
     scores = {name: _scores(one, gone.get(name), min_cell) for name, one in item.scores.items()}
-    return _pathless(replace(kept, data=data, tuned=tuned, log=Facts(log) if log else kept.log, scores=scores))
+    sizes = {
+        # Values as a table writes them may be of one person, such as an age.
+        name: dataclasses.replace(shown_facts(name, facts, gone, min_cell), values=())
+        for name, facts in item.facts.items()
+        if facts.images >= min_cell
+    }
+    log = Facts(log) if log else kept.log
+    return _pathless(replace(kept, data=data, facts=sizes, tuned=tuned, log=log, scores=scores))
 
 
 def _scores(scores: SetScores, gone: frozenset[str] | None, min_cell: int) -> SetScores:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.numbers.aggregate import BASELINE
+from bench.report.numbers.grouping import grouped
 from bench.report.render.text import listed
 from bench.report.task_results import TaskResults
 from bench.share.task_toml import differences
@@ -22,11 +23,9 @@ def conflicts(sites: Sites) -> list[str]:
     found = _kinds(sites)
     for (name, one), (other_name, other) in combinations(sites.items(), 2):
         names = (name, other_name)
-        found += [
-            f"task: {field} is {_word(value)} at {names[0]}, {_word(another)} at {names[1]}"
-            for field, (value, another) in differences(one.task, other.task).items()
-        ]
+        found += [f"task: {field} is {_at(names, *both)}" for field, both in differences(one.task, other.task).items()]
         found += _methods(names, one, other) + _images(names, one, other)
+    found += _metrics(sites)
     return list(dict.fromkeys(found))
 
 
@@ -56,19 +55,31 @@ def _methods(names: tuple[str, str], one: TaskResults, other: TaskResults) -> li
     for spec in ours.keys() & theirs.keys():
         left, right = ours[spec], theirs[spec]
         if left.version != right.version:
-            found.append(f"method: {spec} of version {left.version} at {names[0]}, {right.version} at {names[1]}")
+            found.append(f"method: {spec} of version {_at(names, left.version, right.version)}")
         for name in dict.fromkeys([*left.parameters, *right.parameters]):
-            value, another = left.parameters.get(name), right.parameters.get(name)
-            if value != another:
-                each = f"{_word(value)} at {names[0]}, {_word(another)} at {names[1]}"
-                found.append(f"method: {spec} with {name} {each}")
-    versions = [sorted({str(item.metrics_version) for item in site.cells}) for site in (one, other)]
-    if all(versions) and versions[0] != versions[1]:
-        found.append(
-            f"metrics: version {listed(versions[0])} at {names[0]}, {listed(versions[1])} at {names[1]}: "
-            "`bench metrics --recompute` brings cells up to date"
-        )
+            both = left.parameters.get(name), right.parameters.get(name)
+            if both[0] != both[1]:
+                found.append(f"method: {spec} with {name} {_at(names, *both)}")
     return sorted(found)
+
+
+def _metrics(sites: Sites) -> list[str]:
+    """Compare the versions of the metrics, and say how the older cells are brought up to date."""
+    scored = {name: site.cells for name, site in sites.items() if site.cells}
+    versions = {name: sorted({item.metrics_version for item in cells}) for name, cells in scored.items()}
+    if len(set(map(tuple, versions.values()))) < 2:
+        return []
+    newest = [max(map(max, versions.values()))]
+    each = ", ".join(f"{listed(map(str, own))} at {name}" for name, own in versions.items())
+    older = [_recompute(name, sites[name]) for name, own in versions.items() if own != newest]
+    return [f"metrics: version {each}: {'; '.join(older)}"]
+
+
+def _recompute(name: str, site: TaskResults) -> str:
+    """Return how the metrics of a site are brought up to date; those of an archive can only be recomputed there."""
+    if not site.info.settings:
+        return f"{name} has to recompute its metrics and export again"
+    return f"`{site.info.command('metrics', '--recompute')}` brings {name} up to date"
 
 
 def _images(names: tuple[str, str], one: TaskResults, other: TaskResults) -> list[str]:
@@ -80,13 +91,9 @@ def _images(names: tuple[str, str], one: TaskResults, other: TaskResults) -> lis
     ours, theirs = ({item.cell.identity.within: item for item in site.cells} for site in (one, other))
     common = sorted(ours.keys() & theirs.keys())
     equal = [name for name in common if ours[name].hash == theirs[name].hash]
-    unlike = [
-        name
-        for name in common
-        if name not in equal
-        and "train" in ours[name].data
-        and ours[name].data["train"] == theirs[name].data.get("train")
-    ]
+    trained = [{name: site[name].data.get("train") for name in common} for site in (ours, theirs)]
+    alike = [name for name in common if trained[0][name] and trained[0][name] == trained[1][name]]
+    unlike = [name for name in alike if name not in equal]
     if equal:
         found.append(f"cells: {len(equal)} are at {names[0]} and {names[1]}, first {equal[0]}: one site given twice?")
     if unlike:
@@ -103,12 +110,8 @@ def _images(names: tuple[str, str], one: TaskResults, other: TaskResults) -> lis
 
 def _fingerprints(site: TaskResults) -> dict[str, set[str]]:
     """Return the names of the sets that have each fingerprint, over all folds."""
-    found: dict[str, set[str]] = {}
-    for item in site.cells:
-        for name, facts in item.data.items():
-            if facts.sha:
-                found.setdefault(facts.sha, set()).add(name)
-    return found
+    sets = ((facts.sha, name) for item in site.cells for name, facts in item.data.items() if facts.sha)
+    return {sha: set(names) for sha, names in grouped(sets).items()}
 
 
 def _shared_ids(one: TaskResults, other: TaskResults) -> tuple[int, int]:
@@ -152,7 +155,7 @@ def _code(sites: Sites) -> list[str]:
 
 
 def _own_baselines(sites: Sites) -> list[str]:
-    own = [name for name, site in sites.items() if any("given_baseline" in item.log for item in site.cells)]
+    own = [name for name, site in sites.items() if any("user_checkpoint" in item.log for item in site.cells)]
     rest = [name for name in sites if name not in own]
     if not own or not rest:
         return []
@@ -169,6 +172,10 @@ def _equal_ids(sites: Sites) -> list[str]:
                 "or group: they are assumed to be running numbers of different images."
             )
     return found
+
+
+def _at(names: tuple[str, str], value: Any, other: Any) -> str:
+    return f"{_word(value)} at {names[0]}, {_word(other)} at {names[1]}"
 
 
 def _word(value: Any) -> str:

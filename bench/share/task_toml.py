@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.api import Task
 from bench.share.privacy import pathless
-from bench.taskfile import build
+from bench.taskfile import build, toml_key, toml_value
 
 OWN = ("says", "source", "ood")
 """Fields in which the tasks of sites may differ: the description, the images and the test sets."""
@@ -51,15 +49,6 @@ def _table(path: tuple[str, ...], table: Mapping[str, Any]) -> list[str]:
     """Return the lines of a table, plain values first, as TOML requires; None and empty values are left out."""
     tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     plain = {key: value for key, value in table.items() if key not in tables and value not in (None, (), [])}
-    head = [f"\n[{'.'.join(map(_key, path))}]"] if path and plain else []
-    lines = [*head, *(f"{_key(key)} = {_value(value)}" for key, value in plain.items())]
+    head = [f"\n[{'.'.join(map(toml_key, path))}]"] if path and plain else []
+    lines = [*head, *(f"{toml_key(key)} = {toml_value(value)}" for key, value in plain.items())]
     return lines + [line for key, value in tables.items() for line in _table((*path, key), value)]
-
-
-def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
-
-
-def _value(value: Any) -> str:
-    # TOML writes strings, numbers, booleans and lists as JSON does.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

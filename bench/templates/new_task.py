@@ -1,13 +1,11 @@
-"""`bench new task`: a task file from a table of one's own, with every guess marked for a person to confirm."""
+"""`bench new task`: a task file for your own table, with every guess marked for you to confirm."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,19 +15,19 @@ from bench.data.find_files import find_files
 from bench.data.table_files import read_table_file
 from bench.decode import SUFFIXES, read_image
 from bench.errors import DataMissing, UsageError
-from bench.taskfile import UNCONFIRMED
+from bench.taskfile import UNCONFIRMED, toml_key, toml_value
 
 SHOWN = 8
-"""Values of a column that are listed."""
+"""Largest number of values of a column that are listed."""
 LOOKED_AT = 50
-"""Rows whose files are looked for."""
+"""Number of rows whose files are looked for."""
 NAMES = {
     "patient": r"patient|subject|person|participant|\bpid\b|\bmrn\b",
     "site": r"hospital|\bsite\b|cent(er|re)|institution|clinic",
     "attribute": r"\bsex\b|gender|\bage\b|race|ethnic|skin|fitzpatrick|\btone\b",
     "label": r"label|target|finding|diagnos|class|malignan|outcome|disease",
 }
-"""What a column is for -> what its name holds."""
+"""Role of a column -> words that its name may contain."""
 SEXES = {"f": "women", "female": "women", "w": "women", "m": "men", "male": "men"}
 
 
@@ -76,10 +74,11 @@ def _text(rows: pd.DataFrame, table: Path) -> str:
         + ("" if column["patient"] else " no patient_column: each image counts as a patient"),
     ]
     if len(sites) > 1:
-        lines += [f"where = {{ {_key(column['site'])} = [{_word(sites.index[0])}] }} {UNCONFIRMED} trained on"]
+        key = toml_key(str(column["site"]))
+        lines += [f"where = {{ {key} = [{toml_value(sites.index[0])}] }} {UNCONFIRMED} trained on"]
         for number, site in enumerate(sites.index[1:], 1):
             lines += ["", f"[ood.site_{number}]", f"dataset = {_inline(dataset)} {UNCONFIRMED}"]
-            lines += [f"where = {{ {_key(column['site'])} = [{_word(site)}] }} {UNCONFIRMED} tested on"]
+            lines += [f"where = {{ {key} = [{toml_value(site)}] }} {UNCONFIRMED} tested on"]
     else:
         lines += ["", "[tests.held_out]", f"share = 0.2 {UNCONFIRMED} of the patients"]
     for what in ("label", "attribute"):
@@ -126,7 +125,7 @@ def _column(values: pd.Series) -> str:
 def _coding(rows: pd.DataFrame, column: str | None) -> list[str]:
     if column is None:
         return [f'column = "" {UNCONFIRMED} no column was recognised', f'names = ["", ""] {UNCONFIRMED}']
-    lines = [f"column = {_word(column)} {UNCONFIRMED}"]
+    lines = [f"column = {toml_value(column)} {UNCONFIRMED}"]
     values = [value for value in rows[column].dropna().value_counts().index if value.lower() not in UNKNOWN]
     if is_age(column) or (len(values) > SHOWN and intervals(rows[column])["low"].notna().any()):
         cut = int(intervals(rows[column])["low"].median())
@@ -140,19 +139,11 @@ def _coding(rows: pd.DataFrame, column: str | None) -> list[str]:
         names = [ordered[0], " or ".join(women)] if ordered else ["", ""]
     return [
         *lines,
-        f"zero = {_word(rest)} {UNCONFIRMED} the values of the first name",
-        f"one = {_word(women)} {UNCONFIRMED} those of the second: the finding, or the group called disadvantaged",
-        f"names = {_word(names)} {UNCONFIRMED}",
+        f"zero = {toml_value(rest)} {UNCONFIRMED} the values of the first name",
+        f"one = {toml_value(women)} {UNCONFIRMED} those of the second: the finding, or the group called disadvantaged",
+        f"names = {toml_value(names)} {UNCONFIRMED}",
     ]
 
 
-def _word(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _key(name: str | None) -> str:
-    return str(name) if name and re.fullmatch(r"[A-Za-z0-9_-]+", name) else _word(name)
-
-
 def _inline(table: dict[str, str]) -> str:
-    return "{ " + ", ".join(f"{key} = {_word(value)}" for key, value in table.items()) + " }"
+    return "{ " + ", ".join(f"{key} = {toml_value(value)}" for key, value in table.items()) + " }"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.settings import read_settings
+from bench.settings import Settings, command, read_settings
 from bench.verbs import add_verb
 
 
@@ -55,5 +54,6 @@ def _new(args: argparse.Namespace) -> int:
     if args.csv is None:
         raise UsageError("a task is made from a table of images: give it with --csv FILE")
     file = write_task(args.name, args.csv, args.folder)
-    print(f"{file}: correct the marked lines, then `bench doctor {shlex.quote(str(file))} --data {args.csv.parent}`")
+    again = command("doctor", Settings(str(file), data=args.csv.parent.absolute()))
+    print(f"{file}: correct the marked lines, then `{again}`")
     return 0

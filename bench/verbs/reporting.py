@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.settings import positive, read_settings, words
-from bench.verbs import add_verb
+from bench.verbs import add_paper, add_verb, paper_tasks, with_preset
 
 
 def add(verbs: Any) -> None:
@@ -19,11 +19,10 @@ def add(verbs: Any) -> None:
     report = add_verb(verbs, "report", _report, "make the tables and figures of finished cells", task=task)
     for flag, says in (
         ("--all", "report all tasks with results, and write a page that links the reports"),
-        ("--paper", "make the tables and figures of the paper from its tasks, in REPORTS/paper"),
-        ("--twins", "make the tables and figures of the paper from phantoms, in REPORTS/phantom-twins"),
         ("--published", "compute statistics from the numbers that the paper prints, in REPORTS/published"),
     ):
         report.add_argument(flag, action="store_true", help=says)
+    add_paper(report, "make the tables and figures of the paper, in REPORTS/paper or REPORTS/phantom-twins")
     report.add_argument(
         "--from",
         type=Path,
@@ -36,6 +35,11 @@ def add(verbs: Any) -> None:
     report.add_argument(
         "--reports", type=Path, default=Path("reports"), metavar="DIR", help="folder to write to (default: reports)"
     )
+    for flag, says in (
+        ("--plain", "LaTeX without notes and findings"),
+        ("--cite", "LaTeX with a \\cite of each method (keys: docs/paper.md)"),
+    ):
+        report.add_argument(flag, action="store_true", help=says)
     _add_min_cell(report)
 
     parser = add_verb(verbs, "export", _export, "pack the results of a task into an archive that others can read")
@@ -67,34 +71,38 @@ def _add_min_cell(parser: argparse.ArgumentParser) -> None:
 
 def _report(args: argparse.Namespace) -> int:
     from bench.report import reports
-    from bench.report.numbers.paper_layout import ITSELF, TWINS
 
-    scopes = ("--task", "--all", "--paper", "--twins", "--published", "--from")
-    given = list(compress(scopes, (args.task, args.all, args.paper, args.twins, args.published, args.archive)))
+    scopes = ("--task", "--all", "--paper", "--published", "--from")
+    given = list(compress(scopes, (args.task, args.all, args.paper, args.published, args.archive)))
     if len(given) != 1:
         raise UsageError(f"give exactly one of {', '.join(scopes)} (given: {', '.join(given) or 'none'})")
     if (args.list or args.only) and given[0] in ("--published", "--from"):
         raise UsageError(f"--list and --only do not apply to {given[0]}")
     if args.only and args.all:
-        raise UsageError("--only does not apply to --all: give --task, --paper or --twins")
-    settings = read_settings(args)
+        raise UsageError("--only does not apply to --all: give --task or --paper")
+    if (args.plain or args.cite) and (given[0] in ("--published", "--from") or args.list):
+        raise UsageError("--plain and --cite are for the tables of --task, --all and --paper")
+    settings = with_preset(read_settings(args), args)
     if args.published:
         return reports.report_published(args.reports)
     if args.archive:
         from bench.share.read_export import report_archive
 
         return report_archive(args.archive, args.reports, min_cell=args.min_cell)
-    if args.paper or args.twins:
-        names, place = (ITSELF, "paper") if args.paper else (TWINS, "phantom-twins")
-        how = {"min_cell": args.min_cell, "only": args.only, "listed": args.list}
-        return reports.report_paper(names, args.reports / place, settings, **how)
+    how: dict[str, Any] = {
+        "min_cell": args.min_cell,
+        "latex": tuple(compress(("plain", "cite"), (args.plain, args.cite))),
+    }
+    if args.paper:
+        place, names = paper_tasks(args)
+        return reports.report_paper(names, args.reports / place, settings, only=args.only, listed=args.list, **how)
     if args.list:
         return reports.list_artefacts(reports.with_results(settings) if args.all else [settings])
     if args.all:
-        return reports.report_all(settings, args.reports, min_cell=args.min_cell)
+        return reports.report_all(settings, args.reports, **how)
     if args.only:
-        return reports.report_chosen(settings, args.reports, args.only, min_cell=args.min_cell)
-    reports.report_task(settings, args.reports, min_cell=args.min_cell)
+        return reports.report_chosen(settings, args.reports, args.only, **how)
+    reports.report_task(settings, args.reports, **how)
     return 0
 
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
+from bench.errors import UsageError
 from bench.run.objective import OBJECTIVES
-from bench.settings import positive, read_settings
-from bench.verbs import add_verb
+from bench.settings import Settings, command, given, positive, read_settings
+from bench.verbs import add_paper, add_verb, paper_flags, paper_tasks, with_preset
 
 
 def add(verbs: Any) -> None:
     """Add the commands. Those after `tune` read from the results folder which runs were requested."""
-    add_verb(verbs, "run", _run, "run a comparison; running it again resumes it")
+    task = {
+        "action": "append",
+        "required": False,
+        "help": "a task of `bench ls tasks`, a .toml file, or a variant such as phantom-cxr-age:external=0.2,epochs=20;"
+        " can be repeated, or several joined by commas",
+    }
+    backbone = {"help": "backbones of the task, joined by commas, or all (default: its first)"}
+    run = add_verb(verbs, "run", _run, "run a comparison; running it again resumes it", task=task, backbone=backbone)
+    run.add_argument("plan", nargs="?", type=Path, metavar="PLAN.toml", help="a comparison in a file")
+    add_paper(run, "run every cell of the paper's tables and figures")
 
     tune = add_verb(verbs, "tune", _tune, "choose parameters on held-out validation images, then run the methods")
     tune.add_argument("--trials", type=positive, default=8, help="settings to try per method and fold (default: 8)")
@@ -46,10 +57,40 @@ def add(verbs: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from bench.run import ablate
-    from bench.run.run_task import start_run
+    from bench.run.plan_file import expand, keep_plan, read_plan
+    from bench.run.run_cells import start
+    from bench.run.run_task import check
 
-    return max([start_run(settings) for settings in ablate.ablation(read_settings(args))])
+    settings = with_preset(read_settings(args), args)
+    scopes = {"--task": settings.task, "PLAN.toml": args.plan, "--paper": args.paper}
+    if len(named := [scope for scope, value in scopes.items() if value]) != 1:
+        raise UsageError(f"give exactly one of {', '.join(scopes)} (given: {', '.join(named) or 'none'})")
+    if settings.task:
+        return start(expand(settings))
+    report = ""
+    if args.paper:
+        name, runs = _paper(args, settings)
+        report = command("report", settings, *paper_flags(args))
+    elif args.preset != "suite":
+        raise UsageError('--preset beside a plan: name it in the plan, as in task = "cxr-age:preset=paper"')
+    else:
+        name, runs = args.plan.stem, read_plan(args.plan, settings, given(args))
+    check(runs)
+    if not settings.dry_run:
+        keep_plan(runs, name)
+    return start(runs, report)
+
+
+def _paper(args: argparse.Namespace, settings: Settings) -> tuple[str, list[Settings]]:
+    """Return the name and the runs of `--paper`."""
+    from bench.report.artefacts import paper_runs
+
+    chosen = [name for name in ("methods", "backbone", "folds", "ablate", "splits", "baseline") if name in given(args)]
+    if chosen:
+        flags = ", ".join(f"--{name}" for name in chosen)
+        raise UsageError(f"--paper says what to run: leave out {flags}")
+    name, names = paper_tasks(args)
+    return name, paper_runs(settings, names)
 
 
 def _tune(args: argparse.Namespace) -> int:

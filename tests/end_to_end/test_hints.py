@@ -53,9 +53,13 @@ def test_every_printed_command_runs_with_the_folders_of_the_user(place):
     said.append(place.bench("prepare", task, *folders))
     said.append(place.bench("doctor", task, *folders))
     said.append(place.bench(*shlex.split(hints(said[1])[1])[1:]))
+    place.bench("export", "--task", task, "--out", "newer.tar.gz", *folders)
     for file in (place.folder / "my results").rglob("*.scores.json"):
         file.write_text(re.sub(r'"version": \d+', '"version": 1', file.read_text()))
     said.append(place.bench("report", "--task", task, *folders))
+    assert [hint.split()[1] for hint in hints(said[-1])] == ["metrics"]
+    plugin = folders[-2:]
+    said.append(place.bench("merge", "my results", "newer.tar.gz", "--names", "older,newer", *plugin, code=2))
     assert [hint.split()[1] for hint in hints(said[-1])] == ["metrics"]
     tuned = place.bench("run", "--task", task, "--methods", "mine@tuned", "--folds", "0", *folders, code=1)
     assert [hint.split()[1] for hint in hints(tuned) if hint.startswith("bench tune")] == ["tune"]

@@ -21,7 +21,7 @@ class OneByOne(Launcher):
         for planned in work.cells:
             hear(Event("started", planned))
             print(f"{self.words}: {planned.cell}")
-            hear(attempt(planned, work.settings))
+            hear(attempt(planned))
 '''
 LIST = '''"""A queue that nobody works on: a list of cells in a file."""
 

@@ -11,7 +11,7 @@ import time
 import pytest
 from inline_snapshot import snapshot
 
-from tests.end_to_end.test_run import PLUGIN
+from tests.end_to_end.test_run import ALONE, PLUGIN
 from tests.prose import lines_with
 
 RUN = ("run", "--task", "tiny.toml", "--methods", "llft,bmft", "--folds", "0")
@@ -55,9 +55,7 @@ def broken(new_place):
     """A finished run in which one method failed."""
     place = new_place("broken")
     (place.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="raise RuntimeError('the reason')"))
-    place.bench(
-        "run", "--task", "tiny.toml", "--methods", "raises,llft", "--folds", "0", "--plugin", "raises.py", code=1
-    )
+    place.bench(*("run", "--task", "tiny.toml", "--methods", "raises,llft", *ALONE, "--plugin", "raises.py"), code=1)
     return place
 
 

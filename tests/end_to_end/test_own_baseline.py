@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-RUN = ("run", "--task", "tiny.toml", "--methods", "llft")
+RUN = ("run", "--task", "tiny.toml", "--methods", "llft", "--jobs", "1")
 
 
 def records(place):

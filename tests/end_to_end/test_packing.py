@@ -14,10 +14,10 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.errors import UsageError
-from bench.run.launchers import Work
 from bench.run.launchers.local import Local, visible_gpus
 from bench.run.launchers.slurm import submit
-from bench.run.run_task import at_a_time, prepare
+from bench.run.run_cells import at_a_time
+from bench.run.run_task import prepare_runs
 from bench.settings import Settings
 from tests.end_to_end.test_run import PLUGIN
 from tests.prose import lines_with
@@ -220,8 +220,8 @@ def job(place):
     plugins = tuple(place.folder / f"{name}.py" for name in ("one", "other"))
     folders = str(place.folder / "tiny.toml"), place.folder / "results", place.folder / ".cache", None, plugins
     settings = Settings(*folders, methods="one,other", folds=(0,), per_gpu=2)
-    _, _, todo = prepare(settings)
-    intent = submit.intent(submit.Array("baseline", (tuple(todo),), "", 60), Work("tiny", tuple(todo), settings))
+    todo = prepare_runs([settings], print)[0].todo
+    intent = submit.intent(submit.Array("baseline", (todo,), "", 60))
     (place.folder / "intent.json").write_text(json.dumps(intent))
 
     def start(**environment):

@@ -12,9 +12,12 @@ from inline_snapshot import snapshot
 from bench import registry
 from bench.run.pictures import KINDS
 from tests import factory
+from tests.latex import compile_tables, needs_latex
 from tests.prose import lines_with
 
 MASKED = ("swift", "swift+apply-update", "bmft")
+ALONE = ("--folds", "0", "--jobs", "1")
+"""One worker: to start another takes longer than these cells."""
 
 
 def test_all_methods_reach_the_table(finished):
@@ -22,8 +25,9 @@ def test_all_methods_reach_the_table(finished):
     assert finished.told(finished.first.stdout) == snapshot(
         "22 of 22 cells done, 22 computed, 0 recomputed. `bench report --task tiny.toml` makes the tables.\n"
     )
-    made = {"main": ("csv", "md", "tex"), "groups": ("csv", "md"), "trade-off": ("pdf", "png"), "index": ("html",)}
-    made |= {f"figure-{number}": ("pdf", "png") for number in (3, 5, 9)}
+    made = {"main": ("csv", "md", "tex"), "groups": ("csv", "md"), "trade-off": ("csv", "pdf", "png")}
+    made["index"] = ("html",)
+    made |= {f"figure-{number}": ("csv", "pdf", "png") for number in (1, 3, 5, 9)}
     assert {f"{name}.{kind}" for name, kinds in made.items() for kind in kinds} <= set(finished.first_report)
     table = finished.first_report["main.md"].decode()
     for name in registry.METHODS.catalogue():
@@ -33,11 +37,24 @@ def test_all_methods_reach_the_table(finished):
     assert "SYNTHETIC" in table
 
 
-def test_again_computes_nothing_and_writes_the_same_bytes(finished):
+@needs_latex
+def test_the_tables_of_a_report_compile_and_no_line_is_too_wide(finished, tmp_path):
+    files = {name: data for name, data in finished.first_report.items() if name.endswith(".tex")}
+    assert {"main.tex", "table-1.tex"} <= set(files) or {"main.tex", "table-3.tex"} <= set(files)
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    compile_tables([tmp_path / name for name in files], tmp_path)
+
+
+def test_again_computes_nothing(finished):
     before = finished.cells()
     again = finished.bench("run", "--task", "tiny.toml", "--methods", "all")
     assert finished.ended(again.stdout) == {"done": 22, "cells": 22, "computed": 0, "recomputed": 0}
     assert finished.cells() == before
+
+
+@pytest.mark.slow
+def test_a_second_report_has_the_same_bytes(finished):
     assert finished.report() == finished.first_report
 
 
@@ -154,7 +171,7 @@ def test_plugins_that_raise_or_return_nan_fail_alone_and_keep_their_traceback(pl
     )
     (place.folder / "reads_train.py").write_text(PLUGIN.format(name="ReadsTrain", body="run.split('train')"))
     plugins = [word for name in ("raises", "gives_nan", "reads_train") for word in ("--plugin", f"{name}.py")]
-    run = ("run", "--task", "tiny.toml", "--methods", "raises,gives-nan,reads-train,llft", "--folds", "0", *plugins)
+    run = ("run", "--task", "tiny.toml", "--methods", "raises,gives-nan,reads-train,llft", *ALONE, *plugins)
     done = place.bench(*run, code=1)
     assert place.ended(done.stdout) == {"done": 2, "cells": 5, "failed": 3, "computed": 2, "recomputed": 0}
     failed = {
@@ -193,20 +210,20 @@ def test_plugins_that_raise_or_return_nan_fail_alone_and_keep_their_traceback(pl
 
 def test_a_broken_plugin_file_is_named(place):
     (place.folder / "broken.py").write_text("import a_module_that_is_not_there\n")
-    done = place.bench("run", "--task", "tiny.toml", "--methods", "all", "--plugin", "broken.py", code=1)
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "llft", *ALONE, "--plugin", "broken.py", code=1)
     assert "broken.py" in done.stderr
     assert "a_module_that_is_not_there" in done.stderr
 
 
 def test_a_failed_baseline_blocks_its_fold_alone(place):
-    place.bench("run", "--task", "tiny.toml", "--methods", "baseline")
+    place.bench("run", "--task", "tiny.toml", "--methods", "baseline", "--jobs", "1")
     for file in (place.folder / "results/cells/tiny/small/baseline").glob("f0*"):
         file.unlink()
     checkpoints = sorted((place.folder / ".cache/baselines").glob("*.pt"))
     good = {file: file.read_bytes() for file in checkpoints}
     for file in checkpoints:
         file.write_bytes(b"not a checkpoint")
-    done = place.bench("run", "--task", "tiny.toml", "--methods", "llft,swift", "--folds", "0", code=1)
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "llft,swift", *ALONE, code=1)
     ended = {"done": 0, "cells": 3, "failed": 1, "not started": 2, "computed": 0, "recomputed": 0}
     assert place.ended(done.stdout) == ended
     assert [line for line in place.told(done.stderr).splitlines() if line.startswith("not started")] == snapshot(
@@ -215,14 +232,14 @@ def test_a_failed_baseline_blocks_its_fold_alone(place):
     assert "DataInvalid" in done.stderr
     for file, content in good.items():
         file.write_bytes(content)
-    done = place.bench("run", "--task", "tiny.toml", "--methods", "llft,swift", "--folds", "0")
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "llft,swift", *ALONE)
     assert "3 of 3 cells done" in done.stdout
 
 
 def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_stale(finished, place):
     shutil.copytree(finished.folder / ".cache", place.folder / ".cache")
-    place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
-    done = place.bench("run", "--task", "tiny.toml", "--methods", "swift:epsilon=0.3", "--folds", "0")
+    place.bench("run", "--task", "tiny.toml", "--methods", "swift", *ALONE)
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "swift:epsilon=0.3", *ALONE)
     assert place.ended(done.stdout) == {"done": 2, "cells": 2, "computed": 1, "recomputed": 0}
     text = (place.folder / "tiny.toml").read_text()
     (place.folder / "tiny.toml").write_text(text.replace("lr_head = 1e-2", "lr_head = 2e-2"))
@@ -237,7 +254,7 @@ def test_changed_parameters_are_new_cells_and_a_changed_recipe_makes_old_ones_st
     assert lines_with(place.told(report.stderr), "--methods all") == snapshot(
         ["bench: no results of tiny: `bench run --task tiny.toml --methods all` makes them"]
     )
-    done = place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0")
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "swift", *ALONE)
     assert "2 recomputed" in done.stdout
 
 

@@ -114,8 +114,10 @@ def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, mo
     )
     for item in every:
         kinds = {file.suffix for file in place.glob(f"{item.name}.*")}
-        assert kinds == ({".tex", ".md", ".csv"} if item.name.startswith("table") else {".pdf", ".png"}), item.name
-    tables = sorted(place.glob("*.tex"))
+        tabular = item.name.startswith(("table", "claims"))
+        assert kinds == ({".tex", ".md", ".csv"} if tabular else {".pdf", ".png", ".csv"}), item.name
+    assert "not run" not in (place / "claims.csv").read_text()
+    tables = sorted(place.glob("table-*.tex"))
     assert [file.stem for file in tables] == [f"table-{n}" for n in range(1, 10)]
     for file in tables:
         text = file.with_suffix(".md").read_text()
@@ -125,7 +127,7 @@ def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, mo
     before = {file.name: file.read_bytes() for file in place.iterdir()}
     assert report_paper(names, place, settings, min_cell=0) == 0
     assert {file.name: file.read_bytes() for file in place.iterdir()} == before
-    needs_pdflatex(tables, tmp_path)
+    needs_pdflatex([*tables, place / "claims.tex"], tmp_path)
 
 
 def needs_pdflatex(tables, folder):
@@ -136,7 +138,7 @@ def needs_pdflatex(tables, folder):
 
 def test_reports_of_the_twins_and_the_paper_say_what_was_not_run(place):
     """Nothing was run: all nine tables say so, and which commands make their cells."""
-    done = place.bench("report", "--twins")
+    done = place.bench("report", "--paper", "--twins")
     folder = place.folder / "reports/phantom-twins"
     assert sorted(file.stem for file in folder.glob("table-*.md")) == [f"table-{n}" for n in range(1, 10)]
     assert "SYNTHETIC PHANTOM DATA" in (folder / "table-7.md").read_text()
@@ -157,27 +159,35 @@ def test_reports_of_the_twins_and_the_paper_say_what_was_not_run(place):
     assert lines_with(one.stderr, "table-5") == snapshot(["table-5: 0 of 20 cells are there"])
     assert "not run" in (place.folder / "reports/paper/table-5.md").read_text()
     assert place.told(place.bench("report", "--paper", "--only", "tabel-5", code=2).stderr) == snapshot(
-        "bench: unknown artefact 'tabel-5': did you mean table-5 or table-9 or table-8? allowed: table-1, table-2, table-3, table-4, table-5, table-6, table-7, table-8, table-9, figure-3-skin-tone, figure-4-skin-tone, figure-4-cxr-age, figure-5-skin-tone, figure-6-skin-tone, figure-6-cxr-age, figure-7-skin-tone, figure-7-cxr-age, figure-8-skin-tone, figure-9-cxr-age\n"
+        "bench: unknown artefact 'tabel-5': did you mean table-5 or table-9 or table-8? allowed: table-1, table-2, table-3, table-4, table-5, table-6, table-7, table-8, table-9, figure-1-skin-tone, figure-3-skin-tone, figure-4-skin-tone, figure-4-cxr-age, figure-5-skin-tone, figure-6-skin-tone, figure-6-cxr-age, figure-7-skin-tone, figure-7-cxr-age, figure-8-skin-tone, figure-9-cxr-age, claims\n"
     )
 
 
 def test_one_report_at_a_time(place):
     for words, says in (
         (
-            ("--paper", "--twins"),
+            ("--all", "--paper", "--twins"),
             snapshot(
-                "bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: --paper, --twins)\n"
+                "bench: give exactly one of --task, --all, --paper, --published, --from (given: --all, --paper)\n"
             ),
+        ),
+        (
+            ("--twins", "--all"),
+            snapshot("bench: --twins belongs to --paper\n"),
         ),
         (
             ("--task", "tiny.toml", "--paper"),
             snapshot(
-                "bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: --task, --paper)\n"
+                "bench: give exactly one of --task, --all, --paper, --published, --from (given: --task, --paper)\n"
             ),
         ),
         (
             ("--only", "table-6"),
-            snapshot("bench: give exactly one of --task, --all, --paper, --twins, --published, --from (given: none)\n"),
+            snapshot("bench: give exactly one of --task, --all, --paper, --published, --from (given: none)\n"),
+        ),
+        (
+            ("--published", "--plain"),
+            snapshot("bench: --plain and --cite are for the tables of --task, --all and --paper\n"),
         ),
         (("--published", "--list"), snapshot("bench: --list and --only do not apply to --published\n")),
     ):

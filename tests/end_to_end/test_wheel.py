@@ -118,7 +118,8 @@ def test_every_module_and_template_is_inside(wheel):
     for name in ("templates/method.py.txt", "templates/test_method.py.txt", *data):
         assert f"bench/{name}" in names
     strangers = [name for name in names if "test" in Path(name).parts or name.endswith((".pyc", ".toml"))]
-    tables = ("doctor/checks", "register", "report/numbers/paper", "tasks")
+    numbers = ("report/numbers/claims", "report/numbers/display_names", "report/numbers/paper")
+    tables = ("doctor/checks", "register", *numbers, "tasks")
     assert sorted(strangers) == [f"bench/{table}.toml" for table in tables]
 
 

@@ -1,4 +1,4 @@
-"""Redrawing the patients of a set takes seconds, whatever else the machine does."""
+"""The bootstrap over the patients of a set takes seconds, whatever else the machine does."""
 
 import time
 

@@ -113,11 +113,11 @@ def test_little_time_goes_into_anything_but_passes(tmp_path, images, whole, monk
     (cache / "baselines").symlink_to(whole[0] / "cache" / "baselines")
     settings, spent = Settings(TASK, tmp_path / "results", cache, None), defaultdict(float)
     _, cells = plan_run(dataclasses.replace(settings, folds=(0,)))
-    run_cell(cells[0], settings)
+    run_cell(cells[0])
     begun = time.process_time()
     with watched(spent, monkeypatch):
         for planned in cells[1:]:
-            run_cell(planned, settings)
+            run_cell(planned)
     total = time.process_time() - begun
     parts = {kind: spent[kind] / total for kind in ("forward", "backward", "images", "optimiser")}
     rest = 1 - sum(parts.values())

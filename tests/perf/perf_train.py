@@ -134,7 +134,7 @@ def test_a_fine_tuning_step_against_a_plain_one(compare, tmp_path, precision):
 
 
 def check_the_reference():
-    """On the same batches, poses and dropout the plain SWiFT ends with the suite's weights."""
+    """On the same batches, augmentations and dropout the plain SWiFT ends with the suite's weights."""
     split = random_split("external")
     run, net = a_run(random_net(), {"external": lambda: split}, batch=32, epochs=4), random_net()
     rngs = {stage: run.rng(stage, shared=stage == "fisher") for stage in ("step 1", "step 2")}

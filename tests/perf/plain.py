@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bench.api import Recipe
-from bench.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from bench.data.augment import IMAGENET
 from bench.learn.device import device
 from bench.learn.losses import equalised_odds_proxy, prediction_loss
 from bench.net import Net
@@ -39,11 +39,11 @@ class Jpegs(Dataset):
         with Image.open(self.files[i]) as image:
             pixels = np.asarray(image.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR))
         if self.augment:
-            for chosen, pose in zip(torch.rand(3) < 0.5, (np.fliplr, np.flipud, np.swapaxes), strict=True):
+            for chosen, change in zip(torch.rand(3) < 0.5, (np.fliplr, np.flipud, np.swapaxes), strict=True):
                 if chosen:
-                    pixels = pose(pixels, 0, 1) if pose is np.swapaxes else pose(pixels)
+                    pixels = change(pixels, 0, 1) if change is np.swapaxes else change(pixels)
         x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
         return (x - mean) / std, self.y[i], self.a[i]
 
 

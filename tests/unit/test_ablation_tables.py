@@ -4,16 +4,16 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.methods.swift import SWiFT
-from bench.report import write
 from bench.report.numbers.ablations import ablated, split
 from bench.report.numbers.task_info import label_of
-from bench.tasks import RECIPES
+from bench.report.reports import write
+from bench.tasks import TASKS
 from tests import factory
 from tests.factory import task_info
 from tests.prose import lines_with
 from tests.unit.fabricated import task_results
 
-RECIPE = RECIPES["small"]
+TASK = TASKS["phantom-cxr-age"]
 INFO = task_info(says="Finding on demo images.", ood=("near",))
 OWN = '''"""Own: a method from outside.
 
@@ -73,29 +73,29 @@ def test_named_settings_are_those_of_an_ablation(monkeypatch):
 
 def test_settings_of_an_ablation_stand_beside_baseline_and_the_defaults():
     found = cells("baseline", "swift", "diff_prune", "swift:steps=first", "swift:epsilon=0.3")
-    assert rows(split(found, [], RECIPE)) == {
+    assert rows(split(found, [], TASK)) == {
         "main": ["baseline", "diff_prune", "swift", "swift:epsilon=0.3"],
         "ablation-swift-steps": ["baseline", "swift", "swift:steps=first"],
     }
-    assert [table.part for table in split(found, [], RECIPE)] == ["", "SWiFT, steps"]
-    assert rows(split(cells("baseline", "swift"), [], RECIPE)) == {"main": ["baseline", "swift"]}
+    assert [table.part for table in split(found, [], TASK)] == ["", "SWiFT, steps"]
+    assert rows(split(cells("baseline", "swift"), [], TASK)) == {"main": ["baseline", "swift"]}
 
 
 def test_a_setting_that_only_failed_is_named_in_its_own_table():
-    tables = split(cells("baseline", "swift"), [failure("swift:steps=first"), failure("swift")], RECIPE)
+    tables = split(cells("baseline", "swift"), [failure("swift:steps=first"), failure("swift")], TASK)
     assert [len(table.failures) for table in tables] == [1, 2]
 
 
 def test_companions_stay_in_the_main_table_and_alone_make_no_other(monkeypatch):
     monkeypatch.setattr(SWiFT, "companions", lambda self, recipe: ("apply=update",))
     found = cells("baseline", "swift", "swift:apply=update")
-    assert rows(split(found, [], RECIPE)) == {"main": ["baseline", "swift", "swift:apply=update"]}
+    assert rows(split(found, [], TASK)) == {"main": ["baseline", "swift", "swift:apply=update"]}
 
 
 def test_a_plugin_from_outside_stays_in_the_main_table(tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     found = cells("baseline", "own", "own:mask=soft")
-    assert list(rows(split(found, [], RECIPE, (tmp_path / "own.py",)))) == ["main"]
+    assert list(rows(split(found, [], TASK, (tmp_path / "own.py",)))) == ["main"]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_files_of_ablations(tmp_path):
 
     # Without its settings there is no such table any more.
     (tmp_path / "notes.md").write_text("mine")
-    write(task_results(split(found, [], RECIPE)[0].cells, [], INFO), tmp_path)
+    write(task_results(split(found, [], TASK)[0].cells, [], INFO), tmp_path)
     assert not list(tmp_path.glob("ablation-*"))
     assert (tmp_path / "notes.md").exists()
     assert (tmp_path / "main.md").read_bytes() == before[tmp_path / "main.md"]

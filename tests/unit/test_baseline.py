@@ -68,7 +68,7 @@ def same(one, other):
 
 def test_the_reference_keeps_the_epoch_with_the_best_validation_auc(world, tmp_path):
     """The rate is constant, so that a run of k epochs is the start of one of more."""
-    fast = {"pretrain_lr": 0.1}  # so that the AUC wanders
+    fast = {"pretrain_lr": 0.3}  # so that the AUC wanders
     last = [trained(world, tmp_path, pretrain_epochs=k, **fast) for k in (1, 2, 3, 4)]
     aucs = [auc(state, world[1]["val"]()) for state in last]
     best = aucs.index(max(aucs))
@@ -145,11 +145,11 @@ def test_poses_of_the_recipe_reach_the_splits(tmp_path):
         '[label]\ncolumn = "pneumothorax"\nnames = ["no", "yes"]\n'
         '[attribute]\ncolumn = "age"\nabove = 65\nnames = ["young", "old"]\n'
     )
-    for changes, poses in (("", 8), (":augment=chest_reference", None)):
+    for changes, versions in (("", 8), (":augment=chest_reference", None)):
         settings = Settings(f"{tmp_path / 't.toml'}{changes}", tmp_path, tmp_path, None)
         splits = open_splits(settings, open_task(settings), 0)
         assert {name: splits[name]().augmentations for name in ("train", "val", "train_inner", "o")} == dict.fromkeys(
-            ("train", "val", "train_inner", "o"), poses
+            ("train", "val", "train_inner", "o"), versions
         )
 
 

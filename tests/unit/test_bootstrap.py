@@ -9,6 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 from scipy import stats
 from scipy.special import ndtr
+from sklearn.metrics import roc_auc_score
 
 from bench.errors import UsageError
 from bench.score import bootstrap
@@ -37,6 +38,28 @@ def test_draws_are_the_metrics_of_the_images_of_drawn_patients(groups: int, rare
         for model, logit in enumerate(logits):
             scores = evaluate(logit[rows], y[rows], a[rows], [f"g{g}" for g in range(groups)])
             np.testing.assert_allclose(values[model, :, draw], [scores[name] for name in EVERY], atol=1e-12)
+
+
+@pytest.mark.parametrize("groups", [2, 3])
+def test_images_without_a_group_count_in_the_auc_of_each_draw_and_in_no_gap(groups: int) -> None:
+    """Some patients are without a group in all of their images, some in one of them."""
+    rng = np.random.default_rng(5)
+    n = 160
+    y, a = (rng.random(n) < 0.4).astype(np.int8), rng.integers(groups, size=n).astype(np.int8)
+    patient = np.unique(rng.integers(70, size=n), return_inverse=True)[1]
+    a[(patient % 7 == 0) | (rng.random(n) < 0.15)] = -1
+    logit = (rng.normal(size=n) + y + 2 * (a == -1)).astype(np.float32)
+    values = replicates(Sample(y, a, patient, groups), [logit], EVERY, 11, draws=40)[0]
+    names, apart = [f"g{g}" for g in range(groups)], 0
+    for draw, members in enumerate(drawn(11, patient.max() + 1, 40)):
+        rows = np.concatenate([np.flatnonzero(patient == member) for member in members])
+        known = rows[a[rows] >= 0]
+        gaps = evaluate(logit[known], y[known], a[known], names)
+        apart += abs(values[EVERY.index("auc"), draw] - gaps["auc"]) > 1e-6
+        pooled = roc_auc_score(y[rows], logit[rows])
+        expected = [pooled if name == "auc" else gaps[name] for name in EVERY]
+        np.testing.assert_allclose(values[:, draw], expected, atol=1e-12)
+    assert apart == 40, "the pooled AUC differs without them"
 
 
 def test_draws_do_not_depend_on_how_many_are_made_or_on_other_models() -> None:

@@ -214,7 +214,7 @@ def test_gradients_and_evaluations_of_diff_gda_in_training_mode_are_refused():
         with pytest.raises(BatchTooLarge) as error:
             method.fit(run_for(limited(trained_net(), 15)[0], method=method))
         stage, _, said = str(error.value).partition(": ")
-        assert stage == ("evaluations on val" if method.evaluation == "train" else "gradients")
+        assert stage == ("predictions on val" if method.evaluation == "train" else "gradients")
         assert said == snapshot(
             "a batch of 16 images does not fit in memory, and it cannot be split, because features.1 computes statistics over the whole batch. Use a smaller `batch` in the recipe, smaller images, a smaller backbone, a GPU with more memory, or fewer cells per GPU (--per-gpu)"
         )

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from bench import registry
+from bench import registry, taskfile
+from bench.api import Sizes
 from bench.cells.identity import Cell
 from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
+from bench.report.artefacts import paper_runs
+from bench.report.numbers.paper_layout import tasks
 from bench.run.context import CellRun
-from bench.run.plan import build_method
+from bench.run.plan import build_method, cells_of
+from bench.settings import Settings
+from bench.spec import name_of
 
 PAGE = (Path(__file__).parents[2] / "docs/cost.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if line.startswith("| ")]
@@ -46,6 +51,7 @@ def test_the_images_of_a_method_are_what_its_cells_count(spec, most):
 
     trained, forward = images(method.title, most, e=192, v=48, E=4)
     forward += images("Importances", e=192, v=48, E=4)[1] if name in SHARED else 0
+    assert method.work(Sizes(16, 48, 192), recipe) == pytest.approx((trained, forward))
     # A backward pass counts as two forward ones; DiffPrune's ends at the first layer and counts as one.
     backward = 1 if name == "diff_prune" else 2
     counted = run.passes.forward + backward * run.passes.backward
@@ -58,17 +64,35 @@ def test_states_are_compared_on_as_many_images_as_the_methods_take():
     assert "*c* = min(*v*, 4096)" in PAGE
 
 
-def test_the_totals_of_the_page_follow_from_its_tables():
-    folds, baselines, trained, forward = 10, 0, 0, 0
+def paper_cells(preset):
+    """Return the task of every cell of the paper's tables and figures."""
+    found = {}
+    for run in paper_runs(Settings(""), tasks(twins=False, preset=preset)):
+        task = taskfile.resolve(run.task)
+        found |= {cell: task for cell in cells_of(run, task) if cell not in found}
+    return found
+
+
+@pytest.mark.parametrize("preset", ["suite", "paper", "reference"])
+def test_the_bill_of_the_paper_is_that_of_its_cells(preset):
+    cells, trained, forward, baselines = paper_cells(preset), 0, 0, {}
+    for cell, task in cells.items():
+        n, v, e, t = (int(TASKS[name_of(cell.task)][key].replace(",", "")) for key in ("train", "v", "e", "t"))
+        one, other = build_method(cell.spec).work(Sizes(n, v, int(e * task.external)), task.recipe)
+        trained, forward = trained + one, forward + other + v + t
+        baselines[task.source.dataset, task.label, cell.backbone, cell.fold] = task.recipe.pretrain_epochs * n
+    both = sum(baselines.values())
+    hours = (both + trained + forward) / 1000 / 3600
+    command = "bench run --paper" + (f" --preset {preset}" if preset != "suite" else "")
+    row = f"| `{command}` | {len(cells)} | {(both + trained) / 1e6:.1f} | {forward / 1e6:.1f} | {hours:.1f} |"
+    assert row in PAGE
+    assert (
+        f"{len(baselines)} baselines in all, {both / 1e6:.1f} million images and {both / 1000 / 3600:.1f} hours" in PAGE
+    )
+    assert f"each of the {sum(cell.spec == 'baseline' for cell in cells)} baseline cells" in PAGE
+
+
+def test_the_sizes_of_the_page_are_the_recipes_of_the_suite():
     for name, columns in TASKS.items():
-        sizes = {key: int(value.replace(",", "")) for key, value in columns.items()}
-        # The first two rows are computed once per fold, the last by every cell.
-        cells = [what for what in list(WORK)[4:-1] if "apply" not in what or name.startswith("cxr")]
-        both = [images(what, **sizes) for what in ["Importances", *cells, *["Predictions"] * (len(cells) + 1)]]
-        baselines += folds * sizes["train"] * sizes["pretraining"]
-        trained += folds * sum(one for one, _ in both)
-        forward += folds * sum(other for _, other in both)
-    trained += baselines
-    assert f"Together {trained / 1e6:.1f} million images are trained on" in PAGE
-    assert f"{baselines / 1e6:.1f} million by the baselines, and {forward / 1e6:.1f} million pass forward" in PAGE
-    assert f"that is {(trained + forward) / 1000 / 3600:.1f} hours" in PAGE
+        recipe = taskfile.resolve(name).recipe
+        assert (recipe.pretrain_epochs, recipe.epochs) == (int(columns["pretraining"]), int(columns["E"]))

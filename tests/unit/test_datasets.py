@@ -19,7 +19,7 @@ from bench.data.cache import image_cache
 from bench.data.external import external_set
 from bench.data.folds import folds
 from bench.data.pixels import Pixels
-from bench.data.sample_table import keep_apart, sample_table
+from bench.data.sample_table import keep_apart, sample_table, without_group
 from bench.data.table_files import SEPARATORS
 from bench.datasets.ham10000 import Ham10000
 from bench.datasets.manifest import Manifest
@@ -100,10 +100,10 @@ def test_manifest_feeds_a_task(tmp_path):
     label = Label(column="finding", names=("none", "nodule"), one=("Nodule",), zero=("None",))
     sex = Attribute(column="sex", names=("male", "female"), one=("F",), zero=("M",))
     table = sample_table(data, tmp_path, {}, label, sex, "source")
-    assert table["path"].tolist() == ["films/001", "films/NA.png", "films/b.png"]
-    assert table["y"].tolist() == [0, 0, 1]
-    assert table["a"].tolist() == [1, 1, 0]
-    assert table.attrs["notes"] == []
+    assert table["path"].tolist() == ["films/001", "films/NA.png", "films/b.png", "films/sub/c.png"]
+    assert table["y"].tolist() == [0, 0, 1, 1]
+    assert table["a"].tolist() == [1, 1, 0, -1]
+    assert table.attrs["notes"] == ["1 of 4 images have no patient id, and each counts as a patient"]
     assert data.image(tmp_path, table["path"][0]).tolist() == [[7] * 4] * 4
 
 
@@ -189,7 +189,7 @@ def test_rows_of_one_image_are_combined_or_named(tmp_path, combine, y):
 
 def test_rows_without_a_patient_id_are_told(tmp_path):
     table = sample_table(manifest(tmp_path, ROWS, patient_column="sex"), tmp_path, {}, LABEL, SEX, "source")
-    assert table.attrs["notes"] == []
+    assert table.attrs["notes"] == snapshot(["1 of 4 images have no patient id, and each counts as a patient"])
     text = "path,person,finding,sex\n001,,None,F\nb.png,7,Nodule,M\n"
     table = sample_table(manifest(tmp_path, text, patient_column="person"), tmp_path, {}, LABEL, SEX, "source")
     assert table.attrs["notes"] == snapshot(["1 of 2 images have no patient id, and each counts as a patient"])
@@ -313,12 +313,14 @@ def test_ham_layouts(tmp_path, folders, table, suffix):
     assert all(data.image(tmp_path, path).shape == (4, 4, 3) for path in rows["path"])
 
 
-def test_ham_by_age_is_cut_above_60_and_leaves_out_unknown_ages(tmp_path):
+def test_ham_by_age_is_cut_above_60_and_unknown_ages_have_no_group(tmp_path):
     lines = [line.replace("80.0", age, 1) for line, age in zip(LESIONS, ("60.0", "65.0", "", ""), strict=True)]
     task = TASKS["ham10000-age"]
     table = sample_table(ham(tmp_path, lines=lines), tmp_path, {}, task.label, task.attribute, "all")
-    assert dict(zip(table["uid"], table["a"], strict=True)) == {"ham10000:ISIC_1": 0, "ham10000:ISIC_2": 1}
-    assert table.attrs["left_out"] == {"ATTRIBUTE_MISSING": 2}
+    assert table["uid"].tolist() == [f"ham10000:ISIC_{i}" for i in (1, 2, 3, 4)]
+    assert table["a"].tolist() == [0, 1, -1, -1]
+    assert table.attrs["left_out"] == {}
+    assert without_group(table) == {"ATTRIBUTE_MISSING": 2}
 
 
 def test_ham_images_that_are_not_there_are_dropped_by_reason(tmp_path):
@@ -327,8 +329,9 @@ def test_ham_images_that_are_not_there_are_dropped_by_reason(tmp_path):
     assert data.table(tmp_path)["drop"].tolist() == ["", "FILE_MISSING", "", ""]
     label, sex = Label(column="malignant", names=("b", "m")), Attribute(column="female", names=("m", "f"))
     table = sample_table(data, tmp_path, {}, label, sex, "source")
-    assert table["uid"].tolist() == ["ham10000:ISIC_1", "ham10000:ISIC_4"]
-    assert table.attrs["left_out"] == {"FILE_MISSING": 1, "ATTRIBUTE_MISSING": 1}
+    assert table["uid"].tolist() == ["ham10000:ISIC_1", "ham10000:ISIC_3", "ham10000:ISIC_4"]
+    assert table.attrs["left_out"] == {"FILE_MISSING": 1}
+    assert without_group(table) == {"ATTRIBUTE_MISSING": 1}
 
 
 def test_ham_says_what_is_missing_and_where_it_is_had(tmp_path):
@@ -408,7 +411,8 @@ def test_real_ham_makes_a_task():
     vienna = {"source": ("vidir_modern", "vidir_molemax", "vienna_dias")}
     source = sample_table(Ham10000(), root, vienna, MALIGNANT, FEMALE, "source")
     ood = sample_table(Ham10000(), root, {"source": ("rosendahl",)}, MALIGNANT, FEMALE, "queensland")
-    assert (len(source), len(ood)) == (7756 - 57, 2259)
+    assert (len(source), len(ood)) == (7756, 2259)
+    assert (without_group(source), without_group(ood)) == ({"ATTRIBUTE_MISSING": 57}, {})
     # No lesion is both in Vienna and in Queensland: the nine at two sites are at two sites of Vienna.
     pd.testing.assert_frame_equal(keep_apart(source, [ood]), source)
     modern = sample_table(Ham10000(), root, {"source": ("vidir_modern",)}, MALIGNANT, FEMALE, "source")
@@ -416,17 +420,21 @@ def test_real_ham_makes_a_task():
     apart = keep_apart(modern, [molemax])
     assert modern["patient"].nunique() - apart["patient"].nunique() == 9
 
-    fold = folds(source)
-    assert abs(np.bincount(fold) / len(source) - 0.2).max() < 0.01
-    for k in range(5):
-        part = source[fold == k]
-        assert not set(part["patient"]) & set(source.loc[fold != k, "patient"])
-        assert abs(part["y"].mean() - source["y"].mean()) < 0.01
-        assert abs(part["a"].mean() - source["a"].mean()) < 0.01
-        gap = part.groupby("a")["y"].mean() - source.groupby("a")["y"].mean()
-        assert gap.abs().max() < 0.01
-    external = external_set(source[fold == 0], (0, "ham10000-sex", 0, "female"))
-    assert external.groupby(["a", "y"]).size().groupby("y").nunique().eq(1).all()
+    known = source["a"] >= 0
+    for stratify in ("label", "attribute"):
+        fold = folds(source, stratify=stratify)
+        assert abs(np.bincount(fold) / len(source) - 0.2).max() < 0.01
+        for k in range(5):
+            part, grouped = source[fold == k], source[(fold == k) & known]
+            assert not set(part["patient"]) & set(source.loc[fold != k, "patient"])
+            assert abs(part["y"].mean() - source["y"].mean()) < 0.01
+            if stratify == "attribute":
+                assert abs(grouped["a"].mean() - source["a"][known].mean()) < 0.01
+                gap = grouped.groupby("a")["y"].mean() - source[known].groupby("a")["y"].mean()
+                assert gap.abs().max() < 0.01
+        external = external_set(source[fold == 0], (0, "ham10000-sex", 0, "female"))
+        assert set(external["a"]) == {0, 1}
+        assert external.groupby(["a", "y"]).size().groupby("y").nunique().eq(1).all()
 
 
 def nih():

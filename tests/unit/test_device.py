@@ -204,7 +204,7 @@ def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
         monkeypatch.setattr(pretraining, "device", lambda: torch.device(device))
         settings = Settings(task, results, results / "cache", None)
         _, cells = plan_run(dataclasses.replace(settings, methods="baseline,swift", folds=(0,)))
-        return [compute_cell.run_cell(planned, settings) for planned in cells]
+        return [compute_cell.run_cell(planned) for planned in cells]
 
     here = records("cpu", tmp_path / "here")
     with other_device():
@@ -223,7 +223,7 @@ def test_a_baseline_is_trained_in_the_recipes_precision_by_a_worker_that_keeps_m
         task = f"phantom-cxr-age:pretrain_epochs=1,epochs=2,external=0.1,precision={precision}"
         settings = Settings(task, tmp_path / "results", tmp_path / "cache", None)
         _, cells = plan_run(dataclasses.replace(settings, methods="baseline", folds=(0,)))
-        made[precision] = compute_cell.run_cell(cells[0], settings)
+        made[precision] = compute_cell.run_cell(cells[0])
     assert len(kept) == 3
     weights = {precision: record.baseline_sha256 for precision, record in made.items()}
     assert weights["device"] == weights["float32"] != weights["bfloat16"]

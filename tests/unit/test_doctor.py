@@ -290,10 +290,10 @@ def test_a_sound_task_shows_its_smallest_cells_and_room(task, capsys):
     assert code == 0
     assert {one[0] for one in found} <= {*USUAL, "D041", "D060"}
     assert all(one[1] != "error" for one in found)
-    assert sentences_with(out, "fold 0", "10.0") == snapshot(
+    assert sentences_with(out, "fold 0", "12.5") == snapshot(
         [
-            "smallest cell, fold 0, validation: no finding, men: 10; one image changes its rate by 10.0 points",
-            "D041 warning source: fold 0, validation: no finding, men has 10 images, one of them changes its rate by 10.0 points",
+            "smallest cell, fold 0, validation: pneumothorax, men: 8; one image changes its rate by 12.5 points",
+            "D041 warning source: fold 0, validation: pneumothorax, men has 8 images, one of them changes its rate by 12.5 points",
         ]
     )
     assert "image caches: 0.00 GB more" in out

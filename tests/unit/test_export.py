@@ -188,13 +188,20 @@ def test_no_name_of_a_patient_or_folder_leaves_with_a_task():
     assert [value[0].partition(",")[0] for value in left.source.where.values()] == ["2 values", "1 values"]
     assert leaving_task(task).source.where != leaving_task(task).source.where, "the salt is not kept"
     assert leaving_task(TASK) == TASK, "a release keeps its official names"
+    sites, people = ("dias",), ("HAM_0001", "HAM_0002")
+    rows = dataclasses.replace(TASK.source, dataset="ham10000", where={"source": sites, "patient": people})
+    left = leaving_task(dataclasses.replace(TASK, source=rows)).source.where
+    assert left["source"] == sites
+    assert "HAM" not in repr(left)
+    plugin = dataclasses.replace(rows, dataset="my_hospital:folder=x", where={"subject": people})
+    assert "HAM" not in repr(leaving_task(dataclasses.replace(TASK, source=plugin)).source)
 
 
 def test_a_definition_of_a_later_version_is_refused_by_its_key():
     with pytest.raises(UsageError) as error:
         from_toml("foldes = 3\n" + to_toml(TASK), "here")
     assert str(error.value) == snapshot(
-        "unknown key 'foldes' in here: did you mean folds? allowed: name, says, source, ood, label, attribute, image_size, channels, crop, recipe, backbones, weights, folds, protocol, polarity, external, balance, deficit"
+        "unknown key 'foldes' in here: did you mean folds? allowed: name, says, preset, source, ood, label, attribute, image_size, channels, crop, recipe, backbones, weights, folds, protocol, stratify, polarity, external, balance, deficit"
     )
 
 
@@ -219,7 +226,7 @@ def test_nothing_that_may_name_an_image_a_path_or_a_host_leaves_with_a_cell():
     planted = changed(
         cell("swift", 0, "zq"),
         hash="",
-        log={"images": ["zqfilm1"], "given_baseline": "sha"},
+        log={"images": ["zqfilm1"], "user_checkpoint": "sha"},
         warnings=["zqfilm2 is odd"],
         environment={"host": "zqhost", "bench": "1", "python": "3", "submitted": {"plugin zq.py": "1"}},
         predictions_sha256="zqsha",
@@ -229,7 +236,7 @@ def test_nothing_that_may_name_an_image_a_path_or_a_host_leaves_with_a_cell():
     trained = changed(planted, log={"images": ["zqfilm1"]})
     left = stored([*leaving([planted, trained], site("north").info), *leaving_failures([failed])])
     assert "zq" not in json.dumps(left)
-    assert left[0]["log"] == {"given_baseline": "sha"}
+    assert left[0]["log"] == {"user_checkpoint": "sha"}
     assert left[2]["error"] == {"class": "ValueError"}
     assert set(planted.scores) == set(left[0]["scores"])
 
@@ -338,7 +345,7 @@ def test_intervals_over_patients_travel_without_the_predictions_they_are_made_of
     assert len(inside["intervals.json"]) < 5000, "draws are thousands"
 
 
-def test_elsewhere_more_can_be_withheld_and_never_less(tmp_path):
+def test_elsewhere_more_can_be_suppressed_and_never_less(tmp_path):
     pack(tmp_path / "open.tar.gz", *contents(small_site(0, ood_neutral=SMALL)))
     pack(tmp_path / "careful.tar.gz", *contents(small_site(10, ood_neutral=SMALL)))
     careful = small_site(10, ood_neutral=SMALL)
@@ -465,7 +472,7 @@ def test_figures_over_variants_are_drawn_of_the_same_numbers_elsewhere(tmp_path)
         assert [item.log for item in away.cells] == [{"reset_share": 0.25}, {"reset_share": 1.25}] * 2
 
 
-def test_a_variant_of_so_few_images_that_they_are_withheld_does_not_leave(tmp_path):
+def test_a_variant_of_so_few_images_that_they_are_suppressed_does_not_leave(tmp_path):
     pack(tmp_path / "a.tar.gz", *contents(with_variants(tmp_path / "results", least=10, images=36)))
     inside = [name for name in members(tmp_path / "a.tar.gz") if name.startswith("variants/external")]
     assert {name.split("/")[1] for name in inside} == {f"external-{share}" for share in (0.0, 0.4, 0.6, 0.8)}

@@ -96,9 +96,9 @@ sys.exit(worker.main(Path(sys.argv[1])))
 def test_a_job_that_is_told_twice_that_its_time_is_over_still_says_so(tmp_path):
     """SLURM tells the step, then the job: the second signal came while the first was being written down."""
     settings = Settings("t", tmp_path / "results", tmp_path / "cache", None)
-    cell = {**dataclasses.asdict(Cell("t", "small", "swift", 0, 0)), "hash": "h"}
+    cell = {**dataclasses.asdict(Cell("t", "small", "swift", 0, 0)), "hash": "h", "origin": "o", "run": 0}
     intent = {
-        "settings": {**as_record(settings), "results": str(settings.results)},
+        "runs": [{**as_record(settings), "results": str(settings.results)}],
         "code": {},
         "tasks": [[cell]],
         "minutes": 0,

@@ -56,10 +56,13 @@ def table(seed, groups, largest, sources=2):
 TABLES = st.builds(table, st.integers(0, 10**6), st.integers(120, 250), st.integers(1, 6), st.integers(1, 3))
 
 
-@settings(max_examples=40, deadline=None)
-@given(TABLES, st.integers(2, 5), st.integers(0, 3))
-def test_folds_partition_the_groups_and_are_alike(frame, n, seed):
-    fold = folds(frame, n, seed)
+STRATIFY = ("label", "attribute")
+
+
+@settings(max_examples=60, deadline=None)
+@given(TABLES, st.integers(2, 5), st.integers(0, 3), st.sampled_from(STRATIFY))
+def test_folds_partition_the_groups_and_are_alike(frame, n, seed, stratify):
+    fold = folds(frame, n, seed, stratify=stratify)
     assert fold.shape == (len(frame),)
     assert set(fold) == set(range(n))
     assert (frame.assign(fold=fold).groupby("patient")["fold"].nunique() == 1).all()
@@ -68,25 +71,44 @@ def test_folds_partition_the_groups_and_are_alike(frame, n, seed):
     assert sizes.max() - sizes.min() <= largest + 1
     for k in range(n):
         part = frame[fold == k]
-        for column in ("y", "a"):
+        for column in ("y", "a") if stratify == "attribute" else ("y",):
             p = frame[column].mean()
             assert abs(part[column].mean() - p) <= 2 * np.sqrt(p * (1 - p) / len(part))
-        for a in (0, 1):
+        for a in (0, 1) if stratify == "attribute" else ():
             p, within = frame.loc[frame["a"] == a, "y"].mean(), part.loc[part["a"] == a, "y"]
             assert abs(within.mean() - p) <= max(0.01, 2 * np.sqrt(p * (1 - p) / len(within)))
 
 
 @settings(max_examples=20, deadline=None)
-@given(TABLES, st.randoms(use_true_random=False))
-def test_row_order_and_index_do_not_count(frame, random):
+@given(TABLES, st.randoms(use_true_random=False), st.sampled_from(STRATIFY))
+def test_row_order_and_index_do_not_count(frame, random, stratify):
     order = list(range(len(frame)))
     random.shuffle(order)
-    np.testing.assert_array_equal(folds(frame.iloc[order]), folds(frame)[order])
+    dealt = folds(frame, stratify=stratify)
+    np.testing.assert_array_equal(folds(frame.iloc[order], stratify=stratify), dealt[order])
+
+
+@settings(max_examples=20, deadline=None)
+@given(TABLES, st.integers(0, 10**6))
+def test_the_attribute_does_not_count_unless_it_is_asked_for(frame, seed):
+    other = frame.assign(a=np.random.default_rng(seed).integers(-1, 4, len(frame)))
+    np.testing.assert_array_equal(folds(other), folds(frame))
+    np.testing.assert_array_equal(folds(frame.drop(columns="a")), folds(frame))
+    assert (folds(other, stratify="attribute") != folds(frame, stratify="attribute")).any()
 
 
 def test_single_images_are_dealt_evenly():
     frame = table(1, 4000, 1, sources=3)
     fold = folds(frame)
+    assert np.bincount(fold).tolist() == [800] * 5
+    for k in range(5):
+        assert abs(frame["y"][fold == k].mean() - frame["y"].mean()) < 0.002
+    assert np.ptp(frame.groupby(["source", "y", fold]).size().unstack().to_numpy(), axis=1).max() <= 2
+
+
+def test_single_images_are_dealt_evenly_to_the_groups_too():
+    frame = table(1, 4000, 1, sources=3)
+    fold = folds(frame, stratify="attribute")
     assert np.bincount(fold).tolist() == [800] * 5
     whole = frame.groupby("a")["y"].mean()
     for k in range(5):
@@ -114,9 +136,10 @@ def test_the_same_folds_on_every_platform():
     frame = pd.DataFrame(
         {"patient": [f"p{k}" for k in i**2 // 700], "source": "s", "y": i * 7 % 5 // 3, "a": i // 3 % 2}
     )
-    fold = folds(frame)
-    assert np.bincount(fold).tolist() == [120] * 5
-    assert hashlib.sha256(fold.astype("<i8").tobytes()).hexdigest()[:16] == "69e8d7b6cffb4c23"
+    for stratify, sha in (("label", "dea86a0788178069"), ("attribute", "69e8d7b6cffb4c23")):
+        fold = folds(frame, stratify=stratify)
+        assert np.bincount(fold).tolist() == [120] * 5
+        assert hashlib.sha256(fold.astype("<i8").tobytes()).hexdigest()[:16] == sha
 
 
 def test_too_few_groups():
@@ -130,7 +153,7 @@ def test_an_empty_cell_of_one_fold_leaves_the_other_folds_usable():
     frame = table(3, 100, 1)
     frame["y"] = ((frame["a"] == 0) & (frame["uid"] > "d:00050") | (frame["uid"] == "d:00001")).astype("int8")
     frame.loc[frame["uid"] == "d:00001", "a"] = 1
-    fold = folds(frame, task=TASK)
+    fold = folds(frame, stratify="attribute", task=TASK)
     assert np.bincount(fold).tolist() == [20] * 5
 
 

@@ -68,7 +68,12 @@ def test_presets_and_grids_are_settings_that_read_what_they_declare(name):
 
 @pytest.mark.parametrize(
     ("cls", "rows"),
-    [(LLFT, {"D37"}), (DiffGda, {"D32", "D33", "D43"}), (DiffPrune, {"D34", "D43"}), (FairPrune, {"D36"})],
+    [
+        (LLFT, {"D37", "D76", "D77", "D78", "D79"}),
+        (DiffGda, {"D32", "D33", "D43", "D44", "D80", "D81"}),
+        (DiffPrune, {"D34", "D43", "D80", "D81", "D82", "D83", "D84"}),
+        (FairPrune, {"D36", "D85", "D87", "D88", "D89"}),
+    ],
 )
 def test_options_name_the_rows_of_the_register_that_they_decide(cls, rows):
     name = cls.__module__.rpartition(".")[2]
@@ -83,6 +88,8 @@ def test_options_name_the_rows_of_the_register_that_they_decide(cls, rows):
         (LLFT, {"budget": "recipe", "lr": 0.1}, ["LLFT.lr=0.1", "budget=converge"]),
         (LLFT, {"budget": "recipe", "batch": 32}, ["LLFT.batch=32", "budget=converge"]),
         (LLFT, {"initial": "zeros"}, ["LLFT.initial", "zeros", "did you mean zero"]),
+        (DiffGda, {"budget": "recipe", "lr": 0.1}, ["DiffGda.lr=0.1", "budget=original"]),
+        (DiffGda, {"budget": "recipe", "epochs": 3}, ["DiffGda.epochs=3", "budget=original"]),
         (DiffGda, {"data": "train"}, ["DiffGda.data", "train", "external, val"]),
         (DiffPrune, {"site": "stem_active"}, ["DiffPrune.site", "did you mean stem_activated"]),
         (FairPrune, {"ratio": 1.5}, ["FairPrune.ratio=1.5", "0 to 1"]),
@@ -333,7 +340,7 @@ def test_a_channels_saliency_is_the_sum_over_its_places(saliency, trained):
 def test_channels_go_one_at_a_time_and_are_filters_without_weights(trained):
     run, model = fit(DiffPrune(unit="channel", max_steps=3, **ALWAYS), net=trained)
     path, layer = run.facts["path"], next(m for m in model.modules() if isinstance(m, MaskedLayer))
-    assert [standing.get("pruned", 0) for standing in path] == [0, 1, 2, 3, 4]
+    assert [step.get("pruned", 0) for step in path] == [0, 1, 2, 3, 4]
     assert run.facts["units"] == 16
     set_masks([layer], torch.tensor([0.0, 1, 0] + [1] * 13))
     filters = random_net()

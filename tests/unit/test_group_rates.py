@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.report import collect
 from bench.report.artefacts import artefacts
+from bench.report.numbers.aggregate import collect
 from bench.report.render.document import markdown
 from bench.report.render.table import csv
 from bench.report.tables.group_table import RATES, frame, section
@@ -76,7 +76,7 @@ def test_what_rests_on_fewer_than_ten_images_is_marked_and_nothing_else(cells: l
 
 
 def test_a_rate_without_images_is_undefined_and_not_zero(cells: list[dict[str, Any]]) -> None:
-    nothing = {"positives": 0, "tpr": float("nan"), "auc": float("nan")}
+    nothing = {"n": 40, "positives": 0, "tpr": float("nan"), "auc": float("nan")}
     cells = [changed(item, groups={"near": {"older": nothing}}) for item in cells]
     results = collect(cells, [], INFO)
     table = frame(results, cells)

@@ -17,18 +17,19 @@ from bench.cells.identity import Cell
 from bench.data.columns import coded
 from bench.data.external import external_set
 from bench.data.group_pair import LEAST, Pair, choose, of_pair
-from bench.data.sample_table import sample_table
+from bench.data.sample_table import sample_table, without_group
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup, UnknownName, UsageError
-from bench.report import collect
 from bench.report.figures import trade_off
 from bench.report.numbers import frames
+from bench.report.numbers.aggregate import collect
 from bench.report.numbers.task_info import MORE_GROUPS, Undefined
 from bench.report.tables import main_table, terminal
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
 from bench.run.plan import build_method, cell_hash, method_specs, plan, undefined
 from bench.score.metrics import evaluate
+from bench.settings import Settings
 from bench.tasks import ATTRIBUTES, TASKS
 from tests.factory import record, scores, task_info
 from tests.prose import lines_with, plain, sentences_with
@@ -79,9 +80,10 @@ def sample(values, attribute):
 
 def test_a_value_that_nobody_has_is_taken_for_a_misspelling():
     table = sample([1, 3, 4, 9], TONES)
-    assert table["a"].tolist() == [0, 1, 2]
+    assert table["a"].tolist() == [0, 1, 2, -1]
     assert table["a"].dtype == np.int8
-    assert table.attrs["left_out"] == {"ATTRIBUTE_NOT_LISTED": 1}
+    assert without_group(table) == {"ATTRIBUTE_NOT_LISTED": 1}
+    assert table.attrs["left_out"] == {}
     with pytest.raises(UnknownName) as error:
         sample([1, 2, 3], TONES)
     assert str(error.value) == snapshot("unknown value '4' of column 'fst' in the table of Given: allowed: 1, 2, 3")
@@ -248,6 +250,8 @@ def validation(seed=0, groups=4, n=400):
 def test_the_worst_is_recoded_one_and_the_best_zero():
     table = pd.DataFrame({"uid": list("pqrstu"), "y": 1, "a": np.array([3, 0, 1, 3, 2, 1], dtype="int8")})
     rows = of_pair(table, Pair(best=3, worst=1))
+    unknown = pd.concat([table.assign(uid="?" + table["uid"], a=np.int8(-1)), table], ignore_index=True)
+    pd.testing.assert_frame_equal(of_pair(unknown, Pair(best=3, worst=1)), rows)
     assert rows["uid"].tolist() == ["p", "r", "s", "u"]
     assert rows["a"].tolist() == [0, 1, 0, 1]
     assert rows["a"].dtype == np.int8
@@ -300,7 +304,7 @@ def test_methods_that_read_the_groups_of_val_are_not_defined_on_more_than_two():
         [
             "  8. With more than two groups, the best and the worst by validation AUC are recoded to 0 and 1, as in the code (D23).",
             "  more than two groups  defined",
-            "  D23  more than two groups: the best and the worst by validation AUC, the worst is 1",
+            "  D23   more than two groups: the best and the worst by validation AUC, the worst is 1",
         ]
     )
 
@@ -315,9 +319,17 @@ def small_task(tmp_path_factory):
 
 
 def test_a_plan_leaves_out_what_is_not_defined(small_task):
-    cells = plan(small_task, method_specs("all"), backbone="small", folds=(0, 1), seeds=(0,))
-    assert [p.error for p in cells] == [None] * 12
-    assert {p.cell.spec for p in cells} == {"baseline", "fullft_rw", "fullft_fdr", "llft", "bmft", "swift"}
+    cells = plan(small_task, Settings("mine", backbone="small", folds=(0, 1)))
+    assert [p.error for p in cells] == [None] * 14
+    assert {p.cell.spec for p in cells} == {
+        "baseline",
+        "fullft_rw",
+        "fullft_fdr",
+        "llft",
+        "bmft",
+        "swift",
+        "swift:apply=update",
+    }
 
 
 def test_the_hash_holds_the_rule_and_not_the_pair(small_task, monkeypatch):
@@ -414,7 +426,7 @@ def test_the_table_has_overall_min_and_gap_and_dashes():
 def test_the_findings_are_about_gap_auc_and_overall_auc():
     text = findings(collect(five(), [], INFO))
     assert text[-1] == snapshot(
-        "near: Gap AUC is lower than Baseline's with A (-0.198, p < 0.001). The best Gap AUC, A (0.102), is separable over folds from Baseline. Not separable from Baseline on Overall AUC: A. The best Overall AUC, Baseline (0.700), is not separable over folds from the next best, A (0.700)."
+        "near: Gap AUC is lower than Baseline's with A (-0.198, p < 0.001). The best Gap AUC, A (0.102), is significantly different over folds from Baseline. No significant difference from Baseline on Overall AUC: A. The best Overall AUC, Baseline (0.700), is not significantly different over folds from the next best, A (0.700)."
     )
     assert "EOdds" not in " ".join(text)
     assert "Reg" not in " ".join(text), "why it has no numbers is said once, in the notes"
@@ -439,6 +451,7 @@ def test_the_notes_say_pairs_sizes_and_what_is_undefined():
     )
     assert lines_with(notes, "10") == snapshot(
         [
+            "Images of a fold: validation 239, external 100.",
             "near: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill). Min and Gap AUC are over 3 of 3 groups. Fewer than 10 images of a class: middle (9).",
             "val: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill, fewest over the folds). Min and Gap AUC are over 3 of 3 groups. Fewer than 10 images of a class: middle (9).",
         ]

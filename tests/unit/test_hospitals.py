@@ -19,7 +19,7 @@ from bench import registry, taskfile
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
 from bench.data.release_files import files_below, read_table
-from bench.data.sample_table import sample_table
+from bench.data.sample_table import sample_table, without_group
 from bench.datasets._tables import years
 from bench.datasets.fitzpatrick17k import Fitzpatrick17k
 from bench.datasets.isic import Isic
@@ -122,7 +122,8 @@ def test_the_tasks_of_the_paper_read_their_tables(tmp_path, name):
         dataset = registry.DATASETS.build(rows.dataset)
         sample = sample_table(dataset, tmp_path / rows.dataset, rows.where, task.label, task.attribute, set_name)
         assert set(sample["y"]) == {0, 1}, set_name
-        assert set(sample["a"]) <= {0, 1}
+        assert set(sample["a"]) <= {-1, 0, 1}
+        assert ((sample["a"] == -1) == (sample["no_group"] != "")).all()
 
 
 def test_tables_are_read_without_torch():
@@ -321,7 +322,8 @@ def test_isic_without_skin_types_says_what_a_task_on_them_lacks(tmp_path):
     assert plain(error.value, tmp_path) == snapshot(
         "skin types: table isic_train_20-19-18-17.csv (columns image_name, fitzpatrick) in <tmp> or a folder in it not found. It is in data/csv of https://github.com/pbevan1/Detecting-Melanoma-Fairly."
     )
-    assert len(sample_table(Isic(), tmp_path, {}, NOT_MELANOMA, SEX, "source")) == 6
+    sample = sample_table(Isic(), tmp_path, {}, NOT_MELANOMA, SEX, "source")
+    assert (len(sample), without_group(sample)) == (8, {"ATTRIBUTE_MISSING": 2})
 
 
 def test_melanoma_is_the_negative_class(tmp_path):

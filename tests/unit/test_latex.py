@@ -34,9 +34,9 @@ def test_letters_and_signs_are_kept(text, escaped):
 
 
 def test_what_pdflatex_does_not_set_is_named():
-    assert latex(["é ≥ 3"]) == "% \\usepackage{booktabs}\n\n\\'{e} $\\geq$ 3\n"
+    assert latex(["é ≥ 3"]) == "% \\usepackage{booktabs,graphicx}\n\n{\\sloppy \\'{e} $\\geq$ 3\\par}\n"
     assert latex(["日本, Привет 日"]).splitlines()[:2] == [
-        "% \\usepackage{booktabs}",
+        "% \\usepackage{booktabs,graphicx}",
         "% xelatex or lualatex with a font that has them: pdflatex does not set 日 本 П р и в е т",
     ]
 

@@ -10,6 +10,8 @@ import time
 import pytest
 
 from bench import lease as leases
+from bench.cells import store
+from bench.cells.identity import baselines_folder
 from bench.lease import holder, lease, mine
 
 CONTEND = """
@@ -126,3 +128,12 @@ def test_a_holder_learns_that_it_was_taken_over(tmp_path):
         assert mine(place)
         by(place, 2, pid=1, host="elsewhere")
         assert not mine(place)
+
+
+def test_the_lease_of_a_killed_training_of_a_baseline_is_cleared_and_that_of_a_living_one_stays(tmp_path, gone):
+    folder = baselines_folder(tmp_path)
+    folder.mkdir(parents=True)
+    left, living = by(folder / "ab12", 1, pid=gone), by(folder / "cd34", 1, pid=os.getpid())
+    store.clear_temporaries(tmp_path / "results", "mine", tmp_path)
+    assert list(folder.iterdir()) == [living]
+    assert not left.exists()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,13 @@ import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
-from bench.report import collect
-from bench.report.numbers.aggregate import Results
+from bench.report.numbers.aggregate import Results, collect
 from bench.report.numbers.levelling import levelled_down
 from bench.report.tables import main_table
 from bench.report.words.notes import reading
 from bench.score.definitions import METRICS, VERSION
 from tests.factory import Record, changed, record, scores, task_info
+from tests.latex import compile_tables, needs_latex
 
 INFO = task_info(synthetic=False, ood=("near",))
 
@@ -109,7 +107,7 @@ def test_it_is_told_by_a_column_a_sign_and_a_sentence() -> None:
     lines = list(csv.DictReader(io.StringIO(main_table.csv(results))))
     assert [line["metric"] for line in lines if line["levelled_down"] == "True"] == ["eodds", "eopp"]
     assert "0.100 ± 0.000**§ |" in main_table.files(results)["md"]
-    assert r"0.100 $\pm$ 0.000}$^\S$" in main_table.latex(results)
+    assert r"0.100}{\scriptsize$\pm$0.000}$^\S$" in main_table.latex(results)
     note = next(line for line in reading(results) if line.startswith("§ Levelled down"))
     assert note == snapshot(
         "§ Levelled down: the gap is smaller than Baseline's, but in balanced accuracy the group that was better off lost and the other gained nothing, in the mean over folds: A (near EOdds)."
@@ -117,7 +115,7 @@ def test_it_is_told_by_a_column_a_sign_and_a_sentence() -> None:
     assert "§" not in main_table.files(collect(levelling()[:3], [], INFO))["md"]
 
 
-def test_a_degenerate_or_withheld_row_is_not_judged() -> None:
+def test_a_degenerate_or_suppressed_row_is_not_judged() -> None:
     cells = levelling()
     cells[-1] = changed(cells[-1], scores={"near": {"degenerate": True}})
     assert "eodds" not in flagged(collect(cells, [], INFO))
@@ -156,11 +154,7 @@ def test_one_class_at_half_does_not_exclude_a_gap_at_the_tuned_threshold() -> No
     assert [rows["A", name] for name in ("eodds", "eodds_tuned_threshold")] == ["", "degenerate"]
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@needs_latex
 def test_the_sign_compiles(tmp_path: Path) -> None:
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{main.tex}\end{document}"
     (tmp_path / "main.tex").write_text(main_table.latex(collect(levelling(), [], INFO)))
-    (tmp_path / "page.tex").write_text(document)
-    command = ["pdflatex", "-draftmode", "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
+    compile_tables([tmp_path / "main.tex"], tmp_path)

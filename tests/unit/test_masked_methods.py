@@ -405,7 +405,7 @@ def test_impossible_combinations_are_refused(spec, words):
 
 def test_presets_stand_for_their_parameters():
     assert registry.METHODS.build("swift:preset=suite") == SWiFT()
-    assert registry.METHODS.build("swift:preset=paper") == SWiFT(reinit_scope="head_all")
+    assert registry.METHODS.build("swift:preset=paper") == SWiFT(scope="module", reinit_scope="head_all")
     given = registry.METHODS.build("swift:preset=reference,extractor_step2=eval")
     assert given == SWiFT(mask_data="val", reinit_scope="reference")
     assert describe("swift", given) == "swift:mask_data=val,reinit_scope=reference"

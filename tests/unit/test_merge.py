@@ -4,11 +4,13 @@ import csv
 import dataclasses
 import io
 import math
+from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
 
 from bench.errors import UsageError
+from bench.settings import Settings
 from bench.share.merge import merge
 from bench.share.merged_page import files
 from bench.share.sites import conflicts, remarks
@@ -98,7 +100,10 @@ def test_sites_may_have_other_sources_and_other_words_for_the_task():
         ({"version": 2}, "method: swift of version 1 at north, 2 at south"),
         ({"parameters": {"rate": 0.9}}, "method: swift with rate 0.5 at north, 0.9 at south"),
         ({"parameters": {}}, "method: swift with rate 0.5 at north, not set at south"),
-        ({"metrics_version": 2}, "metrics: version 1 at north, 2 at south: `bench metrics --recompute` brings"),
+        (
+            {"metrics_version": 2},
+            "metrics: version 1 at north, 2 at south: north has to recompute its metrics and export again",
+        ),
         ({"backbone": "resnet50"}, "backbone: none that all sites ran (north: small; south: resnet50)"),
     ],
     ids=["version", "parameter", "missing parameter", "metrics", "backbone"],
@@ -106,6 +111,18 @@ def test_sites_may_have_other_sources_and_other_words_for_the_task():
 def test_cells_that_are_not_alike_are_refused(changes, says):
     found = conflicts({"north": site("north"), "south": changed("south", **changes)})
     assert [line for line in found if line.startswith(says)], found
+
+
+def test_older_metrics_in_a_folder_of_results_are_refused_with_the_command_that_recomputes_them():
+    north = changed("north", metrics_version=2)
+    settings = Settings("own tasks/tiny.toml", Path("my results"))
+    south = site("south")
+    south = dataclasses.replace(south, info=dataclasses.replace(south.info, settings=settings))
+    assert conflicts({"north": north, "south": south}) == snapshot(
+        [
+            "metrics: version 2 at north, 1 at south: `bench metrics --recompute --task 'own tasks/tiny.toml' --results 'my results'` brings south up to date"
+        ]
+    )
 
 
 def test_generated_beside_real_is_refused():
@@ -133,7 +150,7 @@ north and south cannot be merged:
   task: image_size is 64 at north, 32 at south
   method: baseline of version 1 at north, 2 at south
   method: swift of version 1 at north, 2 at south
-  metrics: version 1 at north, 3 at south: `bench metrics --recompute` brings cells up to date\
+  metrics: version 1 at north, 3 at south: north has to recompute its metrics and export again\
 """)
     assert text.count("\n  ") == 4, "one for the pixels, two for the methods, one for the metrics"
 
@@ -150,7 +167,7 @@ def test_three_sites_are_compared_each_with_each():
 
 def test_what_one_site_lacks_and_other_code_are_said():
     north = site("north", [cell(m, f, "north") for m in ("baseline", "llft", "swift") for f in (0, 1)])
-    south = changed("south", environment={"bench": "0.2.0"}, log={"given_baseline": "sha"})
+    south = changed("south", environment={"bench": "0.2.0"}, log={"user_checkpoint": "sha"})
     assert remarks({"north": north, "south": south}) == snapshot(
         [
             "llft: not run at south.",
@@ -288,7 +305,11 @@ def test_predictions_of_all_sites_are_scored_as_one_set(tmp_path):
     assert (found["eodds"]["mean"], found["eodds"]["n"], found["eodds"]["images"]) == ("0.0", "2", "8")
     assert float(found["auc"]["mean"]) == 0.5
     assert sentences_with(files(merged)["merged.md"].decode(), "Images") == snapshot(
-        ["## Images of all sites together"]
+        [
+            "## Images of all sites together",
+            "- Images of a fold: training 200, validation 200, external 200.",
+            "- Images of a fold: training 200, validation 200, external 200.",
+        ]
     )
 
 

@@ -180,9 +180,9 @@ def test_the_kept_gap_is_no_larger_and_does_not_depend_on_the_code_of_the_groups
 def test_threshold_is_the_first_with_the_largest_balanced_accuracy():
     p = torch.tensor([0.9, 0.6, 0.2, 0.1])
     y, a = torch.tensor([1.0, 1, 0, 0]), torch.tensor([0, 1, 0, 1])
-    standing = measure(torch.log(p / (1 - p)), y, a)
-    assert (standing.threshold, standing.gap, standing.balanced_accuracy) == (0.21, 0.0, 1.0) or (
-        standing.threshold == 0.20 and standing.balanced_accuracy == 1.0
+    result = measure(torch.log(p / (1 - p)), y, a)
+    assert (result.threshold, result.gap, result.balanced_accuracy) == (0.21, 0.0, 1.0) or (
+        result.threshold == 0.20 and result.balanced_accuracy == 1.0
     )
     with pytest.raises(EmptyGroup):
         measure(torch.zeros(4), y, torch.zeros(4, dtype=torch.int64))

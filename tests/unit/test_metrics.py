@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fairlearn.metrics import equalized_odds_difference
-from sklearn.metrics import brier_score_loss
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from bench import listing
 from bench.errors import DataInvalid, NonFinite, UnknownName
@@ -115,6 +115,52 @@ def test_missing_positives_are_nan_where_fairlearn_gives_a_gap() -> None:
     assert (scores["min_auc"], math.isnan(scores["gap_auc"])) == (0.75, True)
 
 
+def test_images_without_a_group_by_hand() -> None:
+    """Four images of two groups, ranked without an error, and a negative of no known group above all of them."""
+    logit, y = np.array([-1.0, 1.0, -2.0, 2.0, 3.0]), np.array([0, 1, 0, 1, 0])
+    scores = evaluate(logit, y, np.array([0, 0, 1, 1, -1]), NAMES, 0.9)
+    assert scores["auc"] == pytest.approx(4 / 6), "the negative is above both positives: 4 of 6 pairs are right"
+    assert (scores["n"], scores["positives"]) == (5, 2)
+    assert (scores["min_auc"], scores["gap_auc"], scores["spd"], scores["eodds"]) == (1, 0, 0, 0)
+    assert [scores["groups"][name]["n"] for name in NAMES] == [2, 2]
+    assert [scores["groups"][name]["false_positives"] for name in NAMES] == [0, 0]
+    assert [scores["groups"][name]["fpr_tuned_threshold"] for name in NAMES] == [0, 0]
+    assert list(scores["groups"]) == list(NAMES), "not knowing is no group"
+
+
+def test_degenerate_is_over_all_images() -> None:
+    """The two groups are predicted positive; only the image without a group is not."""
+    logit, y, a = np.array([1.0, 2, 3, 4, -1]), np.array([0, 1, 0, 1, 0]), np.array([0, 0, 1, 1, -1])
+    scores = evaluate(logit, y, a, NAMES, 0.6)
+    assert (scores["degenerate"], scores["degenerate_tuned_threshold"]) == (False, False)
+    grouped = evaluate(logit[:4], y[:4], a[:4], NAMES, 0.6)
+    assert (grouped["degenerate"], grouped["degenerate_tuned_threshold"]) == (True, True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_images_without_a_group_count_in_the_auc_of_scikit_learn_and_in_nothing_else(seed: int) -> None:
+    groups = 2 + seed % 2
+    logit, y, a = drawn(seed, groups)
+    known = np.random.default_rng(seed).random(len(y)) < 0.7
+    known[: 2 * groups] = True
+    names = [f"g{g}" for g in range(groups)]
+    scores = evaluate(logit, y, np.where(known, a, -1), names, 0.4)
+    alone = evaluate(logit[known], y[known], a[known], names, 0.4)
+    assert scores["auc"] == pytest.approx(roc_auc_score(y, logit))
+    assert scores["auc"] != alone["auc"]
+    assert (scores["n"], scores["positives"]) == (len(y), y.sum())
+    assert scores["groups"] == alone["groups"]
+    for name, metric in METRICS.items():
+        assert metric.needs_attribute == (name != "auc")
+        assert name == "auc" or scores[name] == pytest.approx(alone[name], nan_ok=True, abs=0), name
+
+
+def test_a_set_none_of_whose_images_has_a_group_has_an_auc() -> None:
+    scores = evaluate(np.array([-1.0, 1.0]), np.array([0, 1]), np.array([-1, -1]), NAMES, 0.5)
+    assert scores["auc"] == 1
+    assert all(math.isnan(scores[name]) for name in METRICS if name != "auc")
+
+
 def test_an_absent_group_or_class_is_nan_without_a_warning() -> None:
     scores = evaluate(np.array([1.0, -1.0]), np.array([1, 0]), np.array([0, 0]), NAMES)
     assert math.isnan(scores["spd"])
@@ -151,7 +197,7 @@ def test_a_logit_that_is_not_finite_raises(value: float) -> None:
         ([0, 2], [0, 1], NAMES),
         ([0, np.nan], [0, 1], NAMES),
         ([0, 1], [0, 2], NAMES),
-        ([0, 1], [-1, 0], NAMES),
+        ([0, 1], [-2, 0], NAMES),
         ([0, 1, 1], [0, 1, 1], NAMES),
         ([0, 1], [0, 1], ("one",)),
         ([0, 1], [0, 1], ("one", "one")),
@@ -172,7 +218,8 @@ def test_scores_survive_json() -> None:
 
 def test_the_table_of_metrics_names_what_evaluate_returns() -> None:
     scores = evaluate(*by_hand((6, 4, 1, 9), (4, 6, 3, 7)), NAMES)
-    assert set(METRICS) == set(scores) - {"n", "degenerate", "degenerate_tuned_threshold", "tuned_threshold", "groups"}
+    others = {"n", "positives", "degenerate", "degenerate_tuned_threshold", "tuned_threshold", "groups"}
+    assert set(METRICS) == set(scores) - others
     up = {name for name, entry in METRICS.items() if entry.direction == "up"}
     assert up == {"auc", "min_auc", "min_tpr", "min_tpr_tuned_threshold"}
     assert definitions.metric("auc").title == "AUC"

@@ -1,6 +1,9 @@
 """Tables of one's own: values and groups, ages, test sets, datasets as tables, and the task file that `bench new` makes."""
 
+import bz2
 import csv
+import lzma
+import shutil
 import subprocess
 import sys
 
@@ -12,10 +15,14 @@ from PIL import Image
 
 from bench import taskfile
 from bench.api import Attribute, Label
+from bench.cli import main
 from bench.data.ages import intervals, is_age
 from bench.data.columns import coded
+from bench.data.find_files import find_files
 from bench.data.set_lines import set_lines
+from bench.data.table_files import read_table_file
 from bench.data.task_data import open_data, task_data
+from bench.datasets.manifest import Manifest
 from bench.errors import DataError, DataInvalid, UsageError
 from bench.settings import Settings
 from bench.spec import Spec, parse
@@ -92,6 +99,12 @@ def test_each_value_is_a_group_or_has_a_reason():
     assert read([1.0, 0.0, None, "1.0", "0", 2], one=("1",), zero=("0", "")) == [1, 0, 0, 1, 0, "NOT_LISTED"]
 
 
+def test_what_programs_write_for_not_known_is_never_the_other_group():
+    words = ["null", "NULL", "#N/A", "<NA>", "NaT", "missing", "?", "None"]
+    assert read(words, one=("yes",), rest=True) == ["MISSING"] * 7 + [0], "None is what a radiologist may write"
+    assert read(["null"], one=("null",), rest=True) == [1], "but for what the task lists"
+
+
 @pytest.mark.parametrize(
     ("coding", "words"),
     [
@@ -148,6 +161,10 @@ AGES = {
     "old": (np.nan, np.nan),
     "": (np.nan, np.nan),
     "2-": (np.nan, np.nan),
+    "1,234": (np.nan, np.nan),
+    "1,234,567": (np.nan, np.nan),
+    "0,125": (0.125, 0.125),
+    "[60,700)": (60, 700),
 }
 
 
@@ -196,13 +213,91 @@ def test_what_each_value_became_is_told_before_training(folder):
             "  finding, not listed: 'Opacity' (1)",
             "  sex, men: 'M' (16)",
             "  sex, women: 'F' (16)",
-            "b: 16 rows, 15 images used, 8 of them opacity (53.3%)",
-            "  left out: 1 row, the attribute is not known (ATTRIBUTE_MISSING)",
+            "b: 16 rows, 16 images used, 8 of them opacity (50.0%)",
+            "  without a group: 1 image, the attribute is not known (ATTRIBUTE_MISSING); in the AUC, in no gap",
             "  finding, none: 'none' (8)",
             "  finding, opacity: 'opacity' (8)",
             "  sex, men: 'M' (8)",
             "  sex, women: 'F' (7)",
             "  sex, missing: '' (1)",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("where = { hospital", "where = { hospitl", "correct the name in the task file or in the table"),
+        ('column = "sex"', 'column = "hospitl"', "correct the name in the task file or in the table"),
+        ("csv=films.csv", "csv=film.csv", "correct `csv` of the dataset in the task file, or --data"),
+    ],
+)
+def test_doctor_and_run_refuse_alike_and_name_the_columns_of_the_table_alone(folder, capsys, old, new, hint):
+    write(folder, task=TASK.replace(old, new))
+    words = ("--data", str(folder), "--cache", str(folder / "cache"))
+    assert main(["doctor", str(folder / "films.toml"), *words]) == 3
+    doctor = capsys.readouterr().out
+    assert main(["run", "--task", str(folder / "films.toml"), "--methods", "baseline", *words]) == 3
+    ran = capsys.readouterr().err
+    assert hint in doctor
+    assert "release" not in doctor
+    if "hospitl" in new:
+        for text in (doctor, ran):
+            assert (
+                "no column 'hospitl': did you mean 'hospital'? it has: file, patient, hospital, sex, finding, age\n"
+                in text
+            )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"path": "a.png"}\n{"path": "b.png"}\n',
+        b'[{"path": "a.png", "x": 1}]',
+        bz2.compress(b"path,x\na,1\n"),
+        lzma.compress(b"path,x\na,1\n"),
+        b"%PDF-1.4\n1,2\n",
+        b"{\\rtf1 path,x\n}",
+        b"SQLite format 3\0path,x\n1,2\n",
+        b"RDX3\nX\n\0\0",
+        b"path,x\na\0.png,1\n",
+    ],
+)
+def test_what_is_no_text_of_a_table_is_not_read_as_one(tmp_path, content):
+    (tmp_path / "films.csv").write_bytes(content)
+    with pytest.raises(DataInvalid, match="is no CSV table: save the sheet as CSV"):
+        read_table_file(tmp_path / "films.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_encodings_that_say_what_they_are_are_read(tmp_path, encoding):
+    (tmp_path / "films.csv").write_text('path;name\na.png;"Žižek\n北京"\n', encoding=encoding)
+    assert read_table_file(tmp_path / "films.csv").to_numpy().tolist() == [["a.png", "Žižek\n北京"]]
+
+
+def test_a_path_that_names_no_file_is_missing(tmp_path):
+    assert find_files(tmp_path, [".", "/", "..\\x"])["drop"].tolist() == ["FILE_MISSING"] * 3
+
+
+def test_patients_that_a_spreadsheet_cut_are_told_of(folder):
+    write(folder, [dict(row, patient=f"{1 + i // 24}.23E+11") for i, row in enumerate(ROWS)])
+    notes = manifest_table(folder).attrs["notes"]
+    assert notes == ["48 patient ids are like 1.23E+11: a spreadsheet cut them, and made one patient of several"]
+    write(folder)
+    assert manifest_table(folder).attrs["notes"] == []
+
+
+def manifest_table(folder):
+    return Manifest(csv="films.csv", path_column="file", patient_column="patient").table(folder)
+
+
+def test_one_file_under_several_names_is_told_of(folder):
+    for other, one in (("f01.png", "f00.png"), ("f07.png", "f00.png"), ("f03.png", "f02.png")):
+        shutil.copy(folder / one, folder / other)
+    lines = [line for line in set_lines(opened(folder)) if "same content" in line]
+    assert lines == snapshot(
+        [
+            "  note: 5 images have the same content as another one: 2 different files in all, 1 of them of several patients; `bench doctor TASK --full` names some"
         ]
     )
 
@@ -227,7 +322,10 @@ def test_two_names_of_one_file_are_refused(folder):
 
 
 def test_a_share_of_the_patients_is_a_test_set_in_distribution(folder):
-    write(folder, task=TASK[: TASK.index("where")] + "[tests.held]\nshare = 0.25\n" + TASK[TASK.index("[label]") :])
+    text = TASK[: TASK.index("where")] + "[tests.held]\nshare = 0.25\n" + TASK[TASK.index("[label]") :]
+    write(folder, task=text)
+    assert opened(folder).tables["held"]["y"].mean() == 0.5
+    write(folder, task='stratify = "attribute"\n' + text)
     data = opened(folder)
     source, held = data.tables["source"], data.tables["held"]
     assert (len(source), len(held), data.task.ood["held"].kind) == (36, 12, "in")

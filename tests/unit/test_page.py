@@ -165,7 +165,7 @@ def test_a_failure_that_was_made_good_is_not_told():
     assert "No cell failed." in text_of(task_results(cells(), failures=[failure(cell("Gamma", 2))]))
 
 
-def test_small_cells_are_withheld_from_the_page_too():
+def test_small_cells_are_suppressed_on_the_page_too():
     near = (131, 67, 59, 7)
     given = task_results(cells(near=near), info={"min_cell": 10})
     text = text_of(given)

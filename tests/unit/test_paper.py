@@ -163,7 +163,7 @@ def test_best_and_second_are_those_of_the_rows_that_are_shown():
     ]
     assert "**SYNTHETIC PHANTOM DATA" in made["md"]
     assert r"\textbf{SYNTHETIC PHANTOM DATA" in made["tex"]
-    assert r"No reset & \textbf{0.790 $\pm$ 0.000} & \textbf{0.110 $\pm$ 0.000}" in made["tex"]
+    assert r"& No reset & \textbf{0.790}{\scriptsize$\pm$0.000} & \textbf{0.110}{\scriptsize$\pm$0.000}" in made["tex"]
     read = pd.read_csv(io.StringIO(made["csv"]))
     assert list(read) == [*COLUMNS, "synthetic"]
     assert len(read) == 3 * 2 * 3
@@ -193,7 +193,7 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
     assert "| SWiFT (both steps) | **0.800" in blocks_of_table[1]
     assert blocks_of_table[2].startswith("phantom-skin-sex")
     assert blocks_of_table[2].count(" not run |") == 9
-    assert r"Without step 1 & \multicolumn{3}{c}{not run}" in made["tex"]
+    assert r"& Without step 1 & \multicolumn{3}{c}{not run}" in made["tex"]
     assert made["csv"].count(",not run,") == 4 * 3
 
     (item,) = artefacts.chosen(every, "table-8")
@@ -244,7 +244,7 @@ def test_another_backbone_is_another_table():
     )
 
 
-def test_small_cells_are_withheld_here_too():
+def test_small_cells_are_suppressed_here_too():
     few = {"up to 65": (75, 3), "over 65": (75, 25)}
     found = cells("phantom-cxr-age", "swift", "swift:normalise=zscore", groups=few)
     made = table("table-7", task_results("phantom-cxr-age", found, min_cell=10))
@@ -266,13 +266,22 @@ def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
     with pytest.raises(UnknownName) as error:
         artefacts.chosen(found, "tabel-7")
     assert str(error.value) == snapshot(
-        "unknown artefact 'tabel-7': did you mean table-7 or table-9 or table-8? allowed: main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned"
+        "unknown artefact 'tabel-7': did you mean table-7 or table-9 or table-8? allowed: main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-1, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned, claims"
     )
     with pytest.raises(UsageError) as error:
         artefacts.chosen(found, " ,")
     assert str(error.value) == snapshot(
-        "--only: name at least one of main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned"
+        "--only: name at least one of main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-1, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned, claims"
     )
+
+
+def test_figures_of_images_of_patients_are_made_by_name_alone():
+    for task, alone in (("skin-tone", True), ("phantom-skin-tone", False)):
+        found = task_results(task, cells(task, "baseline", "swift"))
+        by_name = {item.name: item for item in artefacts.artefacts(found)}
+        assert [by_name[name].named_only for name in ("figure-1", "figure-3", "figure-5")] == [alone, False, alone]
+        (need,) = by_name["figure-1"].needs
+        assert (need.specs, need.fold, need.part) == (("baseline", "swift"), 0, "cam/")
 
 
 def test_the_list_says_how_much_is_there_and_what_makes_the_rest():

@@ -16,10 +16,12 @@ from inline_snapshot import snapshot
 
 from bench.cells.identity import Cell, predictions_file
 from bench.cells.predictions import Scored, write_predictions
-from bench.report import TaskInfo, collect, write
 from bench.report.artefacts import artefacts
+from bench.report.numbers.aggregate import collect
 from bench.report.numbers.patient_intervals import bootstrap_patients, over_patients
+from bench.report.numbers.task_info import TaskInfo
 from bench.report.render.text import md
+from bench.report.reports import write
 from bench.report.tables import main_table
 from bench.report.words.conclusions import findings
 from bench.report.words.notes import reading
@@ -101,10 +103,10 @@ def test_intervals_are_those_of_the_mean_difference_over_folds() -> None:
         assert (row.ci_low, row.ci_high, row.p_patients) == (item.low, item.high, item.p)
         assert (row.error_patients, row.draws, row.p_patients_holm) == (item.error, 2000, p)
         assert row.ci_low < row.difference < row.ci_high
-    assert found["good"].separable_patients
-    assert not found["same"].separable_patients
+    assert found["good"].significant_patients
+    assert not found["same"].significant_patients
     assert (found["baseline"].draws, math.isnan(found["baseline"].ci_low)) == (0, True)
-    assert rows(bootstrapped(), "eopp")["good"].draws == 0, "only the columns of the table are redrawn"
+    assert rows(bootstrapped(), "eopp")["good"].draws == 0, "only the columns of the table are bootstrapped"
     assert rows(bootstrapped(), "eodds", "val")["good"].draws == 0, "the validation set is no test"
 
 
@@ -136,13 +138,13 @@ def test_files_have_a_table_of_intervals_and_say_what_they_cover(tmp_path) -> No
     assert covered == snapshot(
         [
             "Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 % percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. The intervals cover other patients of the same hospital with the trained models as they are. They do not cover another training, which the folds test, or another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals are biased upwards.",
-            "Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 \\% percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. The intervals cover other patients of the same hospital with the trained models as they are. They do not cover another training, which the folds test, or another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals are biased upwards.",
+            "{\\sloppy Over patients: 2000 bootstrap samples of the patients of a set, each with all images (near 400 images of 200 patients, far 400 images of 200 patients), the same for every method and fold; 95 \\% percentile intervals of the mean difference to Baseline over folds, not adjusted; p two-sided, adjusted by Holm within each column, level 0.05. The intervals cover other patients of the same hospital with the trained models as they are. They do not cover another training, which the folds test, or another hospital. Gaps have no sign: near 0 the bootstrap enlarges them, and intervals are biased upwards.\\par}",
         ]
     )
     lines = list(csv.DictReader(io.StringIO((tmp_path / "report" / "main.csv").read_text())))
     line = next(item for item in lines if (item["spec"], item["set"], item["metric"]) == ("good", "near", "eodds"))
     assert (float(line["ci_low"]), float(line["p_patients_holm"])) == (row.ci_low, row.p_patients_holm)
-    assert (line["separable_patients"], line["draws"]) == ("True", "2000")
+    assert (line["significant_patients"], line["draws"]) == ("True", "2000")
 
 
 @needs_latex
@@ -151,7 +153,7 @@ def test_the_table_of_intervals_compiles(tmp_path) -> None:
     compile_tables([tmp_path / "main.tex"], tmp_path)
 
 
-def test_what_cannot_be_redrawn_is_named_and_nothing_else_is_lost() -> None:
+def test_what_cannot_be_bootstrapped_is_named_and_nothing_else_is_lost() -> None:
     def read(item: Record) -> pd.DataFrame:
         if item.cell.spec == "good" and item.cell.fold == 2:
             raise OSError("an input/output error")
@@ -216,17 +218,17 @@ def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_pat
     assert sentences_with(near, "EOdds") == snapshot(
         [
             "near: EOdds is lower than Baseline's with Good (-0.181, p 0.009).",
-            "Not separable from Baseline on EOdds: Same.",
+            "No significant difference from Baseline on EOdds: Same.",
             "Over patients, EOdds is lower with Good.",
-            "The best EOdds, Good (0.071), is separable over folds and over patients from Baseline.",
+            "The best EOdds, Good (0.071), is significantly different over folds and over patients from Baseline.",
         ]
     )
     assert sentences_with(near, "AUC") == snapshot(
         [
             "AUC is higher than Baseline's with Good (+0.024, p 0.002).",
-            "Not separable from Baseline on AUC: Same.",
+            "No significant difference from Baseline on AUC: Same.",
             "Over patients, AUC is higher with Good.",
-            "The best AUC, Good (0.931), is separable over folds and over patients from Baseline, and separable over folds and over patients from the next best, Same (0.907).",
+            "The best AUC, Good (0.931), is significantly different over folds and over patients from Baseline, and significantly different over folds and over patients from the next best, Same (0.907).",
         ]
     )
     following = rows(results, "auc")["same"].mean
@@ -236,14 +238,14 @@ def test_the_best_row_is_told_from_baseline_and_from_the_next_over_folds_and_pat
 @pytest.mark.parametrize(
     ("folds", "patients", "says"),
     [
-        (0.01, 0.01, "separable over folds and over patients from Baseline"),
-        (0.01, 0.2, "separable over folds, not over patients, from Baseline"),
-        (0.2, 0.01, "separable over patients, not over folds, from Baseline"),
-        (0.2, 0.2, "not separable over folds or over patients from Baseline"),
-        (0.2, math.nan, "not separable over folds from Baseline"),
+        (0.01, 0.01, "significantly different over folds and over patients from Baseline"),
+        (0.01, 0.2, "significantly different over folds, not over patients, from Baseline"),
+        (0.2, 0.01, "significantly different over patients, not over folds, from Baseline"),
+        (0.2, 0.2, "not significantly different over folds or over patients from Baseline"),
+        (0.2, math.nan, "not significantly different over folds from Baseline"),
     ],
 )
-def test_every_way_of_being_separable_has_its_words(folds: float, patients: float, says: str) -> None:
+def test_every_way_of_being_significant_has_its_words(folds: float, patients: float, says: str) -> None:
     results = bootstrapped()
     changed = [
         dataclasses.replace(row, p_holm=folds, p_patients_holm=patients) if row.spec == "good" else row
@@ -271,7 +273,7 @@ def test_draws_without_an_image_of_a_group_and_class_are_counted(patients: int, 
     assert (f"too few draws ({row.draws})" in main_table.latex(results)) is not left
 
 
-def test_a_withheld_set_has_no_interval_and_no_count_of_patients() -> None:
+def test_a_suppressed_set_has_no_interval_and_no_count_of_patients() -> None:
     info = dataclasses.replace(INFO, min_cell=70)
     few = min(
         getattr(group, kind) for group in CELLS[0].scores["near"].groups.values() for kind in ("positives", "negatives")

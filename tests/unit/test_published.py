@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from bench import registry
-from bench.report.numbers.published import COLUMNS, everything, published
+from bench.doctor.check_folds import part_sizes
+from bench.report.numbers.published import COLUMNS, everything, published, sizes
 from bench.run.plan import build_method
 from bench.spec import describe, name_of
 from bench.tasks import TASKS
@@ -80,3 +83,37 @@ def test_the_numbers_of_a_task_and_backbone() -> None:
     assert len(numbers) == 10 * 2 * 3 + 3 * 3
     assert published("cxr-age:preset=paper", "resnet50").equals(numbers)
     assert published("phantom-cxr-age", "small").empty
+
+
+def test_sets_of_a_fold_are_those_of_the_text() -> None:
+    """Training and validation images are all of a source: 56,863 and 76,878 (`docs/datasets.md`)."""
+    for task in TASKS:
+        if TASKS[task].source.dataset in ("isic", "mimic_cxr"):
+            found = sizes(f"{task}:preset=paper")
+            whole = {"isic": 56_863, "mimic_cxr": 76_878}[TASKS[task].source.dataset]
+            assert found["train"] + found["val"] == whole
+            assert ("external" in found) is not TASKS[task].attribute.grouped
+    assert sizes("phantom-cxr-age") == {}
+    assert sizes("cxr-age")["external"] == 10_360
+    assert sizes()["chexpert"] == 21_040
+
+
+@pytest.mark.skipif(not PAPER.is_file(), reason=f"the paper's text is not at {PAPER}")
+def test_sizes_of_sets_are_printed_in_the_paper() -> None:
+    text = PAPER.read_text(encoding="utf-8").replace(",", "")
+    for task in ("", "skin-tone", "skin-gender", "cxr-gender", "cxr-age"):
+        for n in sizes(task).values():
+            assert str(n) in text
+
+
+@pytest.mark.parametrize(
+    ("name", "synthetic", "paper"), [("cxr-age:preset=paper", False, 10_360), ("cxr-age", True, 0)]
+)
+def test_the_doctor_sets_the_sets_of_a_fold_beside_those_of_the_paper(name: str, synthetic: bool, paper: int) -> None:
+    def split(part: str, fold: int) -> range:
+        return range({"train": 80, "val": 20, "external": 10}[part] + fold)
+
+    data: Any = SimpleNamespace(synthetic=synthetic, task=SimpleNamespace(name=name, folds=5), split=split)
+    found = {line["set"]: (line["low"], line["high"], line["paper"]) for line in part_sizes(data)}
+    assert found.get("external") == ((10, 14, paper) if paper else None)
+    assert len(found) == (3 if paper else 0)

@@ -88,7 +88,7 @@ def test_what_is_no_cell_is_named_and_left_out(settings, save, capsys):
             "small/baseline/f0-s0 (copy).json: not a file of a cell",
             "small/baseline/f1-s0.json: not a whole result: Input data was truncated",
             "small/baseline/f2-s0.json: not a whole result: Expected `object`, got `array`",
-            "small/baseline/f3-s0.json: schema 99, 2 expected",
+            "small/baseline/f3-s0.json: schema 99, 3 expected",
             "small/baseline/f4-s0.json: it belongs to tiny/small/baseline/f0-s0, which is stored elsewhere",
             "small/baseline/f5-s0.json: not a whole result: Object missing required field `backbone` - at `$.cell`",
             "small/baseline/f6-s0.json: not a whole result: Object missing required field `task` - at `$.cell`",

@@ -22,12 +22,13 @@ from inline_snapshot import snapshot
 from bench.cells.record import decode
 from bench.errors import BenchError, NotWritten
 from bench.files import to_json
-from bench.report import TaskInfo, collect, write
 from bench.report.figures import style, trade_off
 from bench.report.numbers import frames
-from bench.report.numbers.aggregate import SYNTHETIC, Results
+from bench.report.numbers.aggregate import SYNTHETIC, Results, collect
+from bench.report.numbers.task_info import TaskInfo
 from bench.report.render import text
 from bench.report.render.table import Column, Table, markdown
+from bench.report.reports import write
 from bench.report.tables import main_table, terminal
 from bench.report.words.conclusions import NO_GAIN, findings
 from bench.report.words.notes import reading
@@ -142,8 +143,8 @@ def test_a_degenerate_fold_takes_the_row_out_of_the_gaps() -> None:
         [
             "near: Not compared on EOdds: A, B †.",
             "far: No method's reduction of EOdds is supported by the fold spread.",
-            "Not separable from Baseline on EOdds: A, B.",
-            "The best EOdds, Baseline (0.200), is not separable over folds from the next best, A (0.200).",
+            "No significant difference from Baseline on EOdds: A, B.",
+            "The best EOdds, Baseline (0.200), is not significantly different over folds from the next best, A (0.200).",
         ]
     )
 
@@ -175,8 +176,8 @@ def test_undefined_values_print_as_a_dash() -> None:
         [
             "near: Not compared on EOdds: A.",
             "far: No method's reduction of EOdds is supported by the fold spread.",
-            "Not separable from Baseline on EOdds: A.",
-            "The best EOdds, Baseline (0.200), is not separable over folds from the next best, A (0.200).",
+            "No significant difference from Baseline on EOdds: A.",
+            "The best EOdds, Baseline (0.200), is not significantly different over folds from the next best, A (0.200).",
         ]
     )
 
@@ -287,8 +288,8 @@ def test_a_large_gain_and_a_large_loss_are_both_said() -> None:
             assert found in paragraph
     assert text[-2:] == snapshot(
         [
-            "near: EOdds is lower than Baseline's with M1 (-0.233, p < 0.001). EOdds is higher than Baseline's with M2 (+0.256, p < 0.001). Not separable from Baseline on EOdds: M0, M3, M4, M5, M6, M7, M8. The best EOdds, M1 (0.062), is separable over folds from Baseline, and separable over folds from the next best, M6 (0.292). AUC is lower than Baseline's with M3 (-0.198, p < 0.001). AUC is higher than Baseline's with M4 (+0.156, p < 0.001). Not separable from Baseline on AUC: M0, M1, M2, M5, M6, M7, M8. The best AUC, M4 (0.954), is separable over folds from Baseline, and separable over folds from the next best, M0 (0.813).",
-            "far: EOdds is lower than Baseline's with M1 (-0.260, p < 0.001). EOdds is higher than Baseline's with M2 (+0.237, p < 0.001). Not separable from Baseline on EOdds: M0, M3, M4, M5, M6, M7, M8. The best EOdds, M1 (0.024), is separable over folds from Baseline, and separable over folds from the next best, M5 (0.273). AUC is lower than Baseline's with M3 (-0.196, p < 0.001). AUC is higher than Baseline's with M4 (+0.116, p 0.031). Not separable from Baseline on AUC: M0, M1, M2, M5, M6, M7, M8. The best AUC, M4 (0.931), is separable over folds from Baseline, and separable over folds from the next best, M1 (0.816).",
+            "near: EOdds is lower than Baseline's with M1 (-0.233, p < 0.001). EOdds is higher than Baseline's with M2 (+0.256, p < 0.001). No significant difference from Baseline on EOdds: M0, M3, M4, M5, M6, M7, M8. The best EOdds, M1 (0.062), is significantly different over folds from Baseline, and significantly different over folds from the next best, M6 (0.292). AUC is lower than Baseline's with M3 (-0.198, p < 0.001). AUC is higher than Baseline's with M4 (+0.156, p < 0.001). No significant difference from Baseline on AUC: M0, M1, M2, M5, M6, M7, M8. The best AUC, M4 (0.954), is significantly different over folds from Baseline, and significantly different over folds from the next best, M0 (0.813).",
+            "far: EOdds is lower than Baseline's with M1 (-0.260, p < 0.001). EOdds is higher than Baseline's with M2 (+0.237, p < 0.001). No significant difference from Baseline on EOdds: M0, M3, M4, M5, M6, M7, M8. The best EOdds, M1 (0.024), is significantly different over folds from Baseline, and significantly different over folds from the next best, M5 (0.273). AUC is lower than Baseline's with M3 (-0.196, p < 0.001). AUC is higher than Baseline's with M4 (+0.116, p 0.031). No significant difference from Baseline on AUC: M0, M1, M2, M5, M6, M7, M8. The best AUC, M4 (0.931), is significantly different over folds from Baseline, and significantly different over folds from the next best, M1 (0.816).",
         ]
     )
 
@@ -300,8 +301,8 @@ def test_a_loss_alone_is_no_gain() -> None:
         [
             "far: EOdds is higher than Baseline's with M2 (+0.237, p < 0.001).",
             "No method's reduction of EOdds is supported by the fold spread.",
-            "Not separable from Baseline on EOdds: M0, M1, M3, M4, M5, M6, M7, M8.",
-            "The best EOdds, M5 (0.273), is not separable over folds from Baseline, and not separable over folds from the next best, M1 (0.274).",
+            "No significant difference from Baseline on EOdds: M0, M1, M3, M4, M5, M6, M7, M8.",
+            "The best EOdds, M5 (0.273), is not significantly different over folds from Baseline, and not significantly different over folds from the next best, M1 (0.274).",
         ]
     )
     assert sentences_with(text[-1], "AUC", "M2") == snapshot(
@@ -309,13 +310,13 @@ def test_a_loss_alone_is_no_gain() -> None:
     )
 
 
-def test_what_is_not_separable_is_never_claimed() -> None:
+def test_what_is_not_significant_is_never_claimed() -> None:
     for seed in range(20):
         results = collect(noise(seed, M1=(-0.06, 0.02)), [], INFO)
         for name, paragraph in zip(INFO.ood, findings(results)[-2:], strict=True):
-            claimed = paragraph.partition("Not separable from Baseline on EOdds")[0]
-            rows = {row.label: row.separable for row in results.column("small", name, "eodds")}
-            assert all((f"{label} (" in claimed) is separable for label, separable in rows.items()), paragraph
+            claimed = paragraph.partition("No significant difference from Baseline on EOdds")[0]
+            differs = {row.label: row.significant for row in results.column("small", name, "eodds")}
+            assert all((f"{label} (" in claimed) is differs[label] for label in differs), paragraph
 
 
 def test_a_row_out_of_the_ranking_is_never_claimed() -> None:
@@ -338,7 +339,7 @@ def test_a_degenerate_baseline_is_compared_with_nothing() -> None:
     cells = [cell("Baseline", fold, near=scores(True, eodds=0.0)) for fold in range(5)]
     cells += [cell("A", fold, near=scores(eodds=0.2 + 0.01 * fold)) for fold in range(5)]
     assert findings(collect(cells, [], INFO))[-2] == snapshot(
-        "near: Baseline is degenerate there: nothing is compared on EOdds. Not separable from Baseline on AUC: A. The best AUC, Baseline (0.800), is not separable over folds from the next best, A (0.800)."
+        "near: Baseline is degenerate there: nothing is compared on EOdds. No significant difference from Baseline on AUC: A. The best AUC, Baseline (0.800), is not significantly different over folds from the next best, A (0.800)."
     )
 
 
@@ -353,8 +354,8 @@ def test_tables_hold_the_marks_the_spread_and_the_warning() -> None:
     cells = table({"Baseline": [scores(eodds=0.2), scores(eodds=0.3)], "A": constant(2, eodds=0.125)})
     results = collect(cells, [], INFO)
     tex, page = main_table.latex(results), main_table.files(results)["md"]
-    assert r"\textbf{0.125 $\pm$ 0.000}" in tex
-    assert r"\underline{0.250 $\pm$ 0.071}" in tex
+    assert r"\textbf{0.125}{\scriptsize$\pm$0.000}" in tex
+    assert r"\underline{0.250}{\scriptsize$\pm$0.071}" in tex
     assert "**0.125 ± 0.000**" in page
     assert "<ins>0.250 ± 0.071</ins>" in page
     for content in (tex, page):
@@ -418,7 +419,7 @@ def test_files_are_the_same_bytes_again(tmp_path: Path) -> None:
     stored = tmp_path / "cells.pickle"
     stored.write_bytes(pickle.dumps(cells[::-1]))
     code = (
-        "import json, pathlib, pickle, sys; from bench.report import TaskInfo, write;"
+        "import json, pathlib, pickle, sys; from bench.report.numbers.task_info import TaskInfo; from bench.report.reports import write;"
         "from tests.unit.fabricated import task_results; cells, info, folder = sys.argv[1:];"
         "cells = pickle.loads(pathlib.Path(cells).read_bytes());"
         "write(task_results(cells, [], TaskInfo(**json.loads(info))), pathlib.Path(folder))"
@@ -494,7 +495,7 @@ def test_the_terminal_table_in_plain_text() -> None:
     assert lines[3].startswith("Baseline  1.000 ± .000*  ")
     assert ".125 ± .000‡" in lines[4]
     assert lines[5] == snapshot(
-        "mean ± std over 5 folds (ddof 1). * best, + second of a column. Not separable from Baseline on EOdds (paired, Holm): not compared."
+        "mean ± std over 5 folds (ddof 1). * best, + second of a column. No significant difference from Baseline on EOdds (paired, Holm): not compared."
     )
     assert len({line.index("folds") + 5 for line in lines[2:3]} | {len(line) for line in lines[2:5]}) == 1
 
@@ -516,10 +517,10 @@ def test_a_narrow_terminal_stacks_the_sets(monkeypatch: pytest.MonkeyPatch, widt
     assert max(len(line) for line in lines if line.startswith("method")) <= int(width)
 
 
-def test_the_terminal_line_names_what_is_not_separable() -> None:
+def test_the_terminal_line_names_what_is_not_significant() -> None:
     stream = io.StringIO()
     terminal.show(collect(noise(0, M1=(-0.25, 0)), [], INFO), stream)
-    expected = "Not separable from Baseline on EOdds (paired, Holm): M0, M2, M3, M4, M5, M6, M7, M8."
+    expected = "No significant difference from Baseline on EOdds (paired, Holm): M0, M2, M3, M4, M5, M6, M7, M8."
     assert expected in stream.getvalue()
 
 

@@ -16,7 +16,8 @@ from inline_snapshot import snapshot
 
 from bench.cells import store
 from bench.cells.identity import SCHEMA, Cell, cell_file, scores_file
-from bench.cells.record import Scores, decode, set_scores
+from bench.cells.record import Scores, decode
+from bench.cells.rescore import set_scores
 from bench.cli import main
 from bench.files import to_json, write_json
 from bench.lease import lease
@@ -28,7 +29,7 @@ from tests.prose import lines_with, plain
 GROUPS = ("younger", "older", "Unknown")
 """Not in the order in which JSON keeps them."""
 FIRST = ("auc", "spd", "eodds", "eodds_max", "eodds_sum", "eodds_signed", "eopp", "tpr_gap", "fpr_gap", "min_auc")
-OLD = {*FIRST, "gap_auc", "degenerate", "n", "groups"}
+OLD = {*FIRST, "gap_auc", "degenerate", "n", "positives", "groups"}
 OLD_COUNTS = {
     *("n", "positives", "negatives", "true_positives", "false_positives", "selection_rate", "tpr", "fpr", "auc"),
 }
@@ -217,7 +218,7 @@ def newer(file):
         ),
         (
             other_schema,
-            snapshot("not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: schema 3, 2 expected\n"),
+            snapshot("not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: schema 4, 3 expected\n"),
         ),
         (
             newer,

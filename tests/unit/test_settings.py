@@ -48,6 +48,31 @@ def test_every_option_of_run_is_read_into_its_field():
     assert settings.plugins == (Path("a.py").absolute(), Path("it's.py").absolute())
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("run", "--task", "", "--methods", "all"), "--task"),
+        (("run", "--task="), "--task"),
+        (("run", "--task", TASK, "--methods", ""), "--methods"),
+        (("run", "--task", TASK, "--folds", " "), "--folds"),
+        (("run", "--task", TASK, "--data=", "--dry-run"), "--data"),
+        (("report", "--all", "--only", ""), "--only"),
+        (("report", "--from", ""), "--from"),
+        (("export", "--task", TASK, "--out", ""), "--out"),
+        (("doctor", ""), "an argument"),
+        (("ls", "methods", ""), "an argument"),
+    ],
+)
+def test_no_word_of_a_command_may_be_empty(words, option, capsys):
+    """An unset variable of the shell is one; as a path it would be the working directory."""
+    assert cli.main(words) == 2
+    assert capsys.readouterr().err.startswith(f"bench: {option} is empty")
+
+
+def test_a_value_may_end_in_a_sign_of_equality():
+    assert read("run", f"--task={TASK}:polarity=").task == f"{TASK}:polarity="
+
+
 def test_a_record_gives_the_settings_back(tmp_path):
     settings = read("run", *FULL)
     record = json.loads(json.dumps(as_record(settings)))

@@ -15,16 +15,18 @@ from bench.errors import UnknownName, UsageError
 from bench.files import write_json
 from bench.run import environment
 from bench.run.launchers import Queued
-from bench.run.launchers.slurm import commands, queue
+from bench.run.launchers.slurm import commands, queue, submit
 from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
 from bench.run.launchers.slurm.submit import arrays
 from bench.run.plan import PlannedCell
+from bench.settings import Settings
 from tests.factory import failure, record
 from tests.prose import plain
 
 
 def planned(method, fold, seed=0):
-    return PlannedCell(Cell("t", "small", method, fold, seed), f"hash of {method} {fold}")
+    cell, origin = Cell("t", "small", method, fold, seed), f"weights of fold {fold}, seed {seed}"
+    return PlannedCell(cell, f"hash of {method} {fold}", Settings("t"), origin)
 
 
 PLAIN = Profile("p", {part: {"time": 60, "array_parallelism": 4} for part in ("baseline", "method")})
@@ -64,6 +66,50 @@ def test_a_job_per_fold_computes_its_baseline_first(tmp_path):
     assert shape(cut(ALL[::-1], tmp_path, group_by="fold"))[0][2] == ""
     assert [sorted(task, key=fold.index) for task in shape(cut(ALL, tmp_path, group_by="fold"))[0][1]] == [fold, fold]
     assert all(task[0].cell.spec == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
+
+
+def of_task(task, method, fold=0, **settings):
+    """A cell of another task, which starts from the weights of the same fold."""
+    cell = Cell(task, "small", method, fold, 0)
+    return PlannedCell(cell, str(cell), Settings(task, **settings), planned(method, fold).origin)
+
+
+def test_of_two_tasks_with_one_baseline_the_second_waits_and_methods_wait_for_their_own(tmp_path):
+    todo = [of_task(task, method) for method in ("baseline", "swift", "bmft") for task in ("age", "sex")]
+    assert shape(cut(todo, tmp_path)) == [
+        ("baseline", [["baseline"]], ""),
+        ("baseline", [["baseline"]], "age/small/baseline/f0-s0"),
+        ("method", [["swift"], ["bmft"]], "age/small/baseline/f0-s0"),
+        ("method", [["swift"], ["bmft"]], "sex/small/baseline/f0-s0"),
+    ]
+    fold = [["baseline", "swift", "bmft"]]
+    assert shape(cut(todo, tmp_path, group_by="fold")) == [("baseline", fold, "")] * 2
+    assert [a.after for a in cut(todo[2:], tmp_path)] == ["", ""], "their baselines are done"
+    queued = {"age/small/baseline/f0-s0": Queued("7_0", "waiting")}
+    assert [a.after for a in cut(todo[2:], tmp_path, in_queue=queued)] == ["", "age/small/baseline/f0-s0"]
+
+
+def test_an_array_has_the_cells_of_one_run_and_a_job_of_a_fold_those_of_several(tmp_path):
+    """A fold has one baseline, so its cells are in one job, whichever runs ask for them; each keeps its own settings."""
+    runs = [{"results": tmp_path, "methods": name, "plugins": (tmp_path / f"{name}.py",)} for name in ("swift", "bmft")]
+    for run in runs:
+        run["plugins"][0].touch()
+    todo = [
+        of_task("age", "baseline", **runs[0]),
+        of_task("age", "swift", **runs[0]),
+        of_task("age", "bmft", **runs[1]),
+    ]
+    by_cell = cut(todo, tmp_path)
+    assert shape(by_cell) == [
+        ("baseline", [["baseline"]], ""),
+        ("method", [["swift"]], "age/small/baseline/f0-s0"),
+        ("method", [["bmft"]], "age/small/baseline/f0-s0"),
+    ]
+    (array,) = cut(todo, tmp_path, group_by="fold")
+    intent = submit.intent(array)
+    assert [run["methods"] for run in intent["runs"]] == ["swift", "bmft"]
+    assert [(cell["spec"], cell["run"]) for cell in intent["tasks"][0]] == [("baseline", 0), ("swift", 0), ("bmft", 1)]
+    assert {"plugin swift.py", "plugin bmft.py"} <= set(intent["code"])
 
 
 @pytest.mark.parametrize(("largest", "sizes"), [(2500, [2500]), (1000, [1000, 1000, 500]), (8, [8] * 312 + [4])])

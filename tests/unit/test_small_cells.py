@@ -6,10 +6,12 @@ import io
 
 import pytest
 from inline_snapshot import snapshot
+from msgspec import structs
 
-from bench.report import collect, write
 from bench.report.figures import trade_off
 from bench.report.numbers import frames
+from bench.report.numbers.aggregate import collect
+from bench.report.reports import write
 from bench.report.tables import main_table
 from bench.report.tables.terminal import show
 from bench.report.tables.tuned_table import collect_tuned
@@ -56,6 +58,27 @@ def values(results):
 
 
 SMALL = {"younger": (131, 67), "older": (59, 7)}  # 264 images, 198 and 66 by group, 190 and 74 by class
+
+
+def with_unknown(item, negatives, positives):
+    """The cell with so many more images in `near`, which have no group."""
+    near = item.scores["near"]
+    near = structs.replace(near, n=near.n + negatives + positives, positives=near.positives + positives)
+    return structs.replace(item, scores={**item.scores, "near": near})
+
+
+@pytest.mark.parametrize(
+    ("unknown", "suppressed"), [((0, 0), False), ((10, 10), False), ((30, 9), True), ((3, 0), True)]
+)
+def test_a_few_images_without_a_group_are_a_small_cell(unknown, suppressed):
+    """Their number would follow from the size of the set and the counts of its groups."""
+    results = collect([with_unknown(item, *unknown) for item in cells()], [], INFO)
+    found = values(results)
+    assert found["near", "auc"][0].startswith("0.33"), "both classes have enough images in all"
+    assert (found["near", "spd"] == ("", "suppressed")) == suppressed
+    assert (results.sizes["near"].cells == {}) == suppressed
+    assert results.sizes["near"].low == 200 + sum(unknown)
+    assert found["far", "spd"][0].startswith("0.33")
 
 
 def test_of_a_set_with_a_small_cell_its_size_and_pooled_auc_are_left():

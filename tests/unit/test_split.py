@@ -96,7 +96,7 @@ def test_the_size_of_batches_changes_no_draw():
         assert torch.equal(torch.cat([draw[position] for draw in small]), large[0][position])
 
 
-def test_poses_are_drawn_uniformly():
+def test_augmentations_are_drawn_uniformly():
     n = 40_000
     data = ImageSplit("val", np.zeros((1, 2, 2, 1), np.uint8), [0] * n, [0] * n, [0] * n, ["d:0"] * n)
     augmentation = torch.cat([augmentation for _, augmentation in data.index_batches(1000, augment=True, rng=rng())])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.score.statistics import holm, paired, separable, summary
+from bench.score.statistics import holm, paired, significant, summary
 
 
 def test_summary_hand_value() -> None:
@@ -55,7 +55,7 @@ def test_what_cannot_be_tested_is_nan() -> None:
     constant = paired([0.4, 0.5, 0.6], [0.1, 0.2, 0.3])
     assert math.isnan(constant.p)
     assert constant.difference == pytest.approx(0.3)
-    assert not separable(constant.p)
+    assert not significant(constant.p)
     assert paired([0.4, 0.5, 0.6], [0.4, 0.5, 0.6]).p == 1
 
 
@@ -67,12 +67,12 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_separable_is_below_the_level() -> None:
-    assert [separable(p) for p in (0.049, 0.05, math.nan)] == [True, False, False]
+def test_significant_is_below_the_level() -> None:
+    assert [significant(p) for p in (0.049, 0.05, math.nan)] == [True, False, False]
 
 
-def test_families_of_noise_are_rarely_separable() -> None:
+def test_families_of_noise_are_rarely_significant() -> None:
     rng = np.random.default_rng(0)
     families = rng.normal(size=(400, 10, 5))
-    hits = sum(any(separable(p) for p in holm([paired(row, rows[0]).p for row in rows[1:]])) for rows in families)
+    hits = sum(any(significant(p) for p in holm([paired(row, rows[0]).p for row in rows[1:]])) for rows in families)
     assert hits / 400 <= 0.05

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import shlex
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 
 from bench import cli
 from bench.cells.identity import Cell, predictions_file, slug
-from bench.report import TaskResults, artefacts
-from bench.report.figures import sweeps, task_figures
+from bench.report import artefacts
+from bench.report.figures import curves, sweeps, task_figures
 from bench.report.numbers import frames
+from bench.report.task_results import TaskResults
 from bench.run import ablate
 from bench.score.definitions import METRICS
 from bench.settings import Settings, of_task, read_settings
@@ -81,7 +85,47 @@ def test_the_curve_of_the_external_set_has_all_its_sizes(tmp_path: Path) -> None
     item = entry(found, "figure-7")
     assert item.possible(found)
     assert item.count(found) == (18, 30)
-    assert set(item.make(found)) == {"pdf", "png"}
+    assert set(item.make(found)) == {"pdf", "png", "csv"}
+
+
+def test_the_numbers_beside_a_figure_are_those_that_are_drawn(tmp_path: Path) -> None:
+    found = external(tmp_path)
+    read = pd.read_csv(io.BytesIO(entry(found, "figure-7").make(found)["csv"]))
+    frame = sweeps.of_task(sweeps.variants(found, "external"))
+    figure = curves.draw(frame, found.info, curves.Across("share"))
+    assert figure is not None
+    panels = list(product(("near", "far"), found.info.columns))
+    assert len(read) == len(panels) * 6 * 3
+    for panel, (name, metric) in zip(figure.axes, panels, strict=True):
+        means = read[(read["set"] == name) & (read["metric"] == metric)].groupby("x")["value"].mean()
+        assert list(means.index) == np.asarray(panel.lines[0].get_xdata()).tolist()
+        assert means.tolist() == pytest.approx(np.asarray(panel.lines[0].get_ydata()).tolist(), abs=0, rel=1e-15)
+    assert dict(zip(read["x"], read["images"], strict=True))[0.2] == 70
+
+
+def test_what_is_suppressed_in_a_figure_is_not_in_its_numbers(tmp_path: Path) -> None:
+    found = external(tmp_path, min_cell=10, val=FEW, near=FEW)
+    read = pd.read_csv(io.BytesIO(entry(found, "figure-7").make(found)["csv"]))
+    assert set(zip(read["set"], read["metric"], strict=True)) == {
+        ("near", "auc"),
+        *(("far", metric) for metric in found.info.columns),
+    }
+    assert read["images"].isna().all()
+
+
+def test_the_figure_of_epochs_counts_images_passed(tmp_path: Path) -> None:
+    """A cell passes 3 * 350 images forward and none backward, whatever the seconds of its host."""
+    epochs = ablate.values(resolve(TASK), "epochs")
+    given = {
+        spec: [cell(method, fold, spec) for method in ("baseline", "swift") for fold in range(2)]
+        for spec in (resolve(f"{TASK}:epochs={value}").name for value in epochs)
+    }
+    found = task_results(tmp_path, given)
+    read = pd.read_csv(io.BytesIO(entry(found, "figure-4").make(found)["csv"]), keep_default_na=False)
+    costs = read[read["set"] == ""]
+    assert set(costs["metric"]) == {"seconds", "images", "cost"}
+    assert set(costs[costs["metric"] == "images"]["value"]) == {1050.0}
+    assert sorted(set(costs["x"])) == sorted(epochs)
 
 
 def test_sizes_and_costs_go_with_a_small_validation_set_and_gaps_with_a_small_test_set(tmp_path: Path) -> None:
@@ -123,7 +167,7 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
     assert entry(found, "roc-far").possible(found)
     assert task_figures.roc_curves(found, "near") == {}
     assert capsys.readouterr().err == ""
-    assert set(task_figures.roc_curves(found, "far")) == {"pdf", "png"}
+    assert set(task_figures.roc_curves(found, "far")) == {"pdf", "png", "csv"}
     assert sentences_with(capsys.readouterr().err, "ROC") == snapshot(
         ["left out of the ROC curves, no predictions to read: swift f1 (FileNotFoundError)"]
     )
@@ -168,4 +212,4 @@ def test_the_star_stands_at_the_share_that_was_logged(tmp_path: Path) -> None:
     item = entry(found, "figure-6")
     assert item.possible(found)
     assert item.count(found) == (23, 50)
-    assert set(item.make(found)) == {"pdf", "png"}
+    assert set(item.make(found)) == {"pdf", "png", "csv"}

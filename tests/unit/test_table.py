@@ -9,7 +9,8 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.api import Attribute, Dataset, Label
-from bench.data.sample_table import fingerprint, keep_apart, sample_table
+from bench.data.sample_table import fingerprint, keep_apart, sample_table, without_group
+from bench.data.set_facts import Value
 from bench.errors import DataInvalid, UnknownName, UsageError
 
 LABEL = Label(column="sick", names=("healthy", "sick"))
@@ -45,12 +46,13 @@ def sample(frame, where=None, label=LABEL, attribute=AGE):
 
 def test_columns_types_and_order():
     table = sample(rows())
-    assert list(table.columns) == ["uid", "path", "patient", "source", "y", "a"]
-    assert table["uid"].tolist() == ["d:1", "d:2", "d:3"]
-    assert table["y"].tolist() == [0, 1, 1]
-    assert table["a"].tolist() == [1, 1, 0], "65 itself is not above 65"
+    assert list(table.columns) == ["uid", "path", "patient", "source", "y", "a", "no_group"]
+    assert table["uid"].tolist() == ["d:1", "d:2", "d:3", "d:4"]
+    assert table["y"].tolist() == [0, 1, 1, 0]
+    assert table["a"].tolist() == [1, 1, 0, -1], "65 itself is not above 65"
+    assert table["no_group"].tolist() == ["", "", "", "ATTRIBUTE_MISSING"]
     assert table["y"].dtype == table["a"].dtype == np.int8
-    assert table["path"].tolist() == ["1.png", "2.png", "3.png"]
+    assert table["path"].tolist() == ["1.png", "2.png", "3.png", "4.png"]
 
 
 def test_left_out_rows_are_counted_by_reason():
@@ -60,21 +62,17 @@ def test_left_out_rows_are_counted_by_reason():
             "file": "the table of Given",
             "set": "source",
             "rows": 5,
-            "left_out": {"FILE_MISSING": 1, "LABEL_MISSING": 1, "ATTRIBUTE_MISSING": 1},
+            "left_out": {"FILE_MISSING": 1, "LABEL_MISSING": 1},
             "prefix": "",
             "notes": [],
-            "values": {
-                "sick": [
-                    {"value": "0", "n": 1, "is": "healthy"},
-                    {"value": "1", "n": 2, "is": "sick"},
-                    {"value": "", "n": 1, "is": "missing"},
-                ],
-                "age": [
-                    {"value": "65", "n": 1, "is": "younger"},
-                    {"value": "66 to 90", "n": 2, "is": "older"},
-                    {"value": "", "n": 1, "is": "missing"},
-                ],
-            },
+            "values": (
+                Value(column="sick", value="0", rows=1, became="healthy"),
+                Value(column="sick", value="1", rows=2, became="sick"),
+                Value(column="sick", value="", rows=1, became="missing"),
+                Value(column="age", value="65", rows=1, became="younger", span=True),
+                Value(column="age", value="66 to 90", rows=2, became="older", span=True),
+                Value(column="age", value="", rows=1, became="missing"),
+            ),
         }
     )
     assert table.attrs["rows"] == len(table) + sum(table.attrs["left_out"].values())
@@ -86,41 +84,63 @@ def test_row_order_and_index_of_the_dataset_do_not_count():
 
 
 def test_values_to_codes():
-    assert sample(rows(), attribute=SEX)["a"].tolist() == [0, 1, 1]
+    assert sample(rows(), attribute=SEX)["a"].tolist() == [0, 1, 1, -1]
     others = Attribute(column="sex", names=("rest", "female"), one=("F",), rest=True)
-    assert sample(rows(sex=["F", "M", "X", "M", "Unknown"]), attribute=others)["a"].tolist() == [0, 0, 1]
+    assert sample(rows(sex=["F", "M", "X", "M", "Unknown"]), attribute=others)["a"].tolist() == [0, 0, 1, -1]
     both = Attribute(column="sex", names=("male", "female"), one=("F",), zero=("M",))
-    left = sample(rows(sex=["F", "M", "X", "M", "F"]), attribute=both)
-    assert left["uid"].tolist() == ["d:1", "d:3", "d:4"]
-    assert left.attrs["left_out"]["ATTRIBUTE_NOT_LISTED"] == 1
+    table = sample(rows(sex=["F", "M", "X", "M", "F"]), attribute=both)
+    assert table["a"].tolist() == [0, -1, 1, 1]
+    assert without_group(table) == {"ATTRIBUTE_NOT_LISTED": 1}
+    assert table.attrs["left_out"] == {"FILE_MISSING": 1}
+
+
+def test_a_value_of_the_label_in_no_list_leaves_a_row_out_whatever_its_group():
+    listed = Label(column="sick", names=("healthy", "sick"), one=("ill",), zero=("well",))
+    table = sample(rows(sick=["ill", "well", "odd", "ill", "odd"], drop=""), label=listed)
+    assert table["uid"].tolist() == ["d:1", "d:3", "d:5"]
+    assert table.attrs["left_out"] == {"LABEL_NOT_LISTED": 2}
+    assert without_group(table) == {}, "the one without an age has no label either"
+
+
+def test_rows_of_one_image_of_which_one_tells_the_group_agree():
+    frame = rows(uid=["d:3", "d:3", "d:2", "d:5", "d:5"], path=["3.png", "3.png", "2.png", "5.png", "5.png"])
+    frame = frame.assign(patient=["p1", "p1", "p2", "p3", "p3"], source="x", drop="", sick=[1, 1, 1, 0, 0])
+    frame = frame.assign(age=[None, 70.0, 90.0, None, None])
+    frame.attrs["looked_in"] = str(ROOT)
+    table = sample(frame)
+    assert table["uid"].tolist() == ["d:2", "d:3", "d:5"]
+    assert table["a"].tolist() == [1, 1, -1]
+    assert table["no_group"].tolist() == ["", "", "ATTRIBUTE_MISSING"]
+    assert table.attrs["left_out"] == {"SAME_IMAGE": 2}
+    assert without_group(table) == {"ATTRIBUTE_MISSING": 1}, "images, not rows"
 
 
 @pytest.mark.parametrize(
     "values", [[1, 0, 1, 0, 0], [True, False, True, False, False], ["1", "0", "1", "0", "0"], [1.0, 0.0, 1.0, 0.0, 0.0]]
 )
 def test_zeros_and_ones_of_any_type(values):
-    assert sample(rows(sick=values))["y"].tolist() == [0, 1, 1]
+    assert sample(rows(sick=values))["y"].tolist() == [0, 1, 1, 0]
 
 
 def test_numbers_as_text_are_cut():
-    assert sample(rows(age=["65", "66.0", "90", "20", "unknown"]))["a"].tolist() == [1, 1, 0]
+    assert sample(rows(age=["65", "66.0", "90", "20", "unknown"]))["a"].tolist() == [1, 1, 0, -1]
 
 
 def test_where_keeps_rows_and_reads_numbers_as_text():
-    assert sample(rows(), {"source": ("y",)})["uid"].tolist() == ["d:2"]
+    assert sample(rows(), {"source": ("y",)})["uid"].tolist() == ["d:2", "d:4"]
     assert sample(rows(site=[1, 1, 2, 2, 2]), {"site": ("1",)})["uid"].tolist() == ["d:1", "d:3"]
-    assert sample(rows(site=[1, 1, None, 2, 2]), {"site": ("1", "2")})["uid"].tolist() == ["d:1", "d:3"]
+    assert sample(rows(site=[1, 1, None, 2, 2]), {"site": ("1", "2")})["uid"].tolist() == ["d:1", "d:3", "d:4"]
 
 
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ({"sourc": ("x",)}, ["unknown column 'sourc'", "did you mean source"]),
+        ({"sourc": ("x",)}, ["no column 'sourc'", "did you mean 'source'"]),
         ({"sex": ("Female",)}, ["unknown value 'Female'", "column 'sex'", "F, M, unknown"]),
     ],
 )
 def test_unknown_names_in_where(where, words):
-    with pytest.raises(UnknownName) as error:
+    with pytest.raises((DataInvalid, UnknownName)) as error:
         sample(rows(), where)
     assert all(word in str(error.value) for word in words)
 
@@ -137,6 +157,14 @@ def test_a_coding_none_of_whose_values_occur_is_refused():
 def test_a_class_absent_from_one_site_is_not_a_misspelling():
     site = sample(rows(sex=["F", "F", "M", "M", "M"]), {"source": ("x",)}, attribute=SEX)
     assert site["a"].tolist() == [1, 1]
+
+
+def test_a_set_needs_a_group_somewhere():
+    with pytest.raises(DataInvalid) as error:
+        sample(rows(age=None))
+    assert str(error.value) == snapshot(
+        "the table of Given: set 'source' has no usable rows (FILE_MISSING 1, ATTRIBUTE_MISSING 4)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,7 +229,7 @@ def test_equal_group_names_of_two_datasets_are_different_people():
 def test_fingerprint_sees_ids_labels_groups_and_repeats_but_no_order():
     table = sample(rows())
     same = fingerprint(table, {})
-    assert same["n"] == 3
+    assert same["n"] == 4
     assert len(same["sha"]) == 64
     assert fingerprint(table.iloc[::-1], {}) == same
     assert fingerprint(table.assign(path="elsewhere"), {}) == same
@@ -209,3 +237,12 @@ def test_fingerprint_sees_ids_labels_groups_and_repeats_but_no_order():
         assert fingerprint(changed, {})["sha"] != same["sha"]
     assert fingerprint(table, {"1.png": "0" * 64})["sha"] != same["sha"]
     assert fingerprint(pd.concat([table, table]), {})["sha"] != same["sha"]
+
+
+def test_a_fingerprint_without_groups_is_that_of_any_attribute():
+    age, sex = (sample(rows(), attribute=one) for one in (AGE, SEX))
+    assert age["a"].tolist() != sex["a"].tolist()
+    assert fingerprint(age, {}) != fingerprint(sex, {})
+    both = [fingerprint(table.drop(columns="a"), {"1.png": "0" * 64}) for table in (age, sex)]
+    assert both[0] == both[1]
+    assert both[0] != fingerprint(age.drop(columns="a").assign(y=1), {"1.png": "0" * 64})

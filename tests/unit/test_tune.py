@@ -206,6 +206,19 @@ def test_a_parameter_is_left_out_where_it_is_not_read(tmp_path):
     assert candidates(name, 8, plugins) == [name, f"{name}:mask=hard,share=0.2", f"{name}:mask=hard,share=0.4"]
 
 
+def test_a_parameter_that_is_needed_and_left_open_is_tried_over_its_grid(tmp_path):
+    name, plugins = gridded(tmp_path, '{"share": (0.2, 0.4)}')
+    assert candidates(f"{name}:mask=hard", 8, plugins) == [
+        f"{name}:mask=hard,share=0.2",
+        f"{name}:mask=hard,share=0.4",
+    ]
+    assert method_specs(f"{name}:mask=hard@tuned", plugins) == [f"{name}:mask=hard@tuned"]
+    with pytest.raises(UsageError, match="share is missing"):
+        method_specs(f"{name}:mask=hard", plugins)
+    rates = {spec.rpartition("=")[2] for spec in candidates("swift:mask=hard,epsilon=0.1", 20)}
+    assert rates == {"0.1", "0.3", "0.5", "0.7", "0.9"}, "the paper tuned the rate of the hard mask"
+
+
 def test_of_a_large_grid_a_fixed_sample_is_tried_that_grows_with_the_budget(tmp_path):
     name, plugins = gridded(tmp_path, '{"lr": tuple(float(i) for i in range(2, 40))}')
     grid = [f"{name}:lr={float(i)}" for i in range(2, 40)]

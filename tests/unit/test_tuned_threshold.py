@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from bench.score.definitions import METRICS, VERSION, current
 from bench.score.metrics import evaluate, score_sets
-from bench.score.threshold import carry, logit_of
+from bench.score.threshold import logit_of, tune_threshold
 
 NAMES = ("younger", "older")
 
@@ -45,13 +45,13 @@ def drawn(seed: int, groups: int = 2, n: int = 200) -> tuple[np.ndarray, np.ndar
 def test_the_threshold_is_the_first_score_of_the_grid_with_the_highest_balanced_accuracy(
     values: tuple[float, ...], y: tuple[int, ...], expected: float
 ) -> None:
-    assert carry(scores_at(*values), np.array(y)) == expected
+    assert tune_threshold(scores_at(*values), np.array(y)) == expected
 
 
 @given(st.lists(st.tuples(st.integers(-40, 40), st.integers(0, 1)), min_size=1, max_size=30))
 def test_the_threshold_as_by_trying_all(rows: list[tuple[int, int]]) -> None:
     logit, y = np.array([row[0] / 8 for row in rows]), np.array([row[1] for row in rows])
-    found = carry(logit, y)
+    found = tune_threshold(logit, y)
     if y.min() == y.max():
         assert math.isnan(found)
         return
@@ -72,7 +72,7 @@ def test_the_threshold_as_by_trying_all(rows: list[tuple[int, int]]) -> None:
 def test_gaps_as_fairlearn_at_the_threshold_of_validation(seed: int, groups: int) -> None:
     sets = {"val": drawn(seed, groups), "near": drawn(seed + 100, groups)}
     names = [f"g{g}" for g in range(groups)]
-    threshold = carry(*sets["val"][:2])
+    threshold = tune_threshold(*sets["val"][:2])
     assert threshold != 0.5
     for name, scores in score_sets(sets, names).items():
         logit, y, a = sets[name]

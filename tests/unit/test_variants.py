@@ -30,11 +30,12 @@ CXR = "phantom-cxr-age"
         (f"{CXR}:epochs=10,external=1", CXR),
         (f"{CXR}:", CXR),
         (f"{CXR}:preset=suite", CXR),
-        (f"{CXR}:preset=paper,folds=3", f"{CXR}:folds=3,protocol=paper"),
+        (f"{CXR}:preset=paper,folds=3", f"{CXR}:preset=paper,folds=3"),
         (
-            f"{CXR}:preset=reference,protocol=clean,augment=dihedral,pretrain_clip=none,pretrain_plateau=no,"
+            f"{CXR}:preset=reference,protocol=clean,augment=dihedral,pretrain_clip=none,pretrain_plateau=no,precision=device,"
             "pretrain_decay=yes,pretrain_checkpoint=last",
-            f"{CXR}:balance=reference",
+            f"{CXR}:preset=reference,augment=dihedral,precision=device,pretrain_checkpoint=last,pretrain_clip=None,"
+            "pretrain_decay=True,pretrain_plateau=False,protocol=clean",
         ),
         (f"{CXR}:pretrain_decay=no,pretrain_plateau=yes", f"{CXR}:pretrain_decay=False,pretrain_plateau=True"),
     ],
@@ -62,6 +63,7 @@ def test_the_reference_preset_does_what_the_public_code_does():
     assert (chest.recipe.pretrain_checkpoint, chest.recipe.pretrain_clip) == ("reference", 0.5)
     assert (chest.recipe.pretrain_plateau, chest.recipe.pretrain_decay) == (True, False)
     assert (chest.recipe.augment, skin.recipe.augment) == ("chest_reference", "dihedral")
+    assert (chest.recipe.precision, skin.recipe.precision) == ("float32", "float32")
 
 
 @pytest.mark.parametrize(
@@ -70,19 +72,19 @@ def test_the_reference_preset_does_what_the_public_code_does():
         (
             "externl=1",
             snapshot(
-                "unknown field 'externl' of phantom-cxr-age: did you mean external? allowed: image_size, channels, crop, weights, folds, protocol, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, preset"
+                "unknown field 'externl' of phantom-cxr-age: did you mean external? allowed: image_size, channels, crop, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, preset"
             ),
         ),
         (
             "label=1",
             snapshot(
-                "unknown field 'label' of phantom-cxr-age: did you mean balance? allowed: image_size, channels, crop, weights, folds, protocol, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, preset"
+                "unknown field 'label' of phantom-cxr-age: did you mean balance? allowed: image_size, channels, crop, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, preset"
             ),
         ),
         (
             "name=other",
             snapshot(
-                "unknown field 'name' of phantom-cxr-age: did you mean augment? allowed: image_size, channels, crop, weights, folds, protocol, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, preset"
+                "unknown field 'name' of phantom-cxr-age: did you mean augment? allowed: image_size, channels, crop, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, preset"
             ),
         ),
         ("external=2", snapshot("phantom-cxr-age:external=2: Task.external=2.0: a number from 0 to 1 expected")),
@@ -241,6 +243,7 @@ def cell(data, method="swift"):
         ("deficit=trim", True),
         ("optimiser=sgd,momentum=0.5", True),
         ("protocol=paper", False),
+        ("stratify=attribute", False),
         ("polarity=clinical", False),
         ("crop=centre", False),
         ("folds=3", False),
@@ -267,7 +270,9 @@ def test_all_fields_of_pre_training_define_a_baseline():
 def test_a_baseline_depends_on_the_images_on_which_its_epoch_is_chosen(data):
     for checkpoint, parts in (("last", ["train"]), ("reference", ["train", "val"])):
         read = data(f"pretrain_checkpoint={checkpoint}")
-        assert baseline_identity(cell(read), read)["train"] == [read.fingerprint(part, 0) for part in parts]
+        assert baseline_identity(cell(read), read)["train"] == [
+            read.fingerprint(part, 0, groups=False) for part in parts
+        ]
 
 
 def test_shares_of_variants_are_nested_draws_of_the_base(data):
@@ -336,7 +341,7 @@ def toy(tmp_path):
 
 
 def test_all_runs_companions_beside_the_defaults(toy):
-    adam, sgd = RECIPES["chest"], RECIPES["skin"]
+    adam, sgd = (dataclasses.replace(TASKS[CXR], recipe=RECIPES[name]) for name in ("chest", "skin"))
     specs = method_specs("all", toy, adam)
     assert specs[specs.index("toy") + 1] == "toy:kind=hard"
     assert "toy:kind=hard" not in method_specs("all", toy, sgd)
@@ -368,30 +373,31 @@ def test_a_field_of_the_task_is_ablated_over_its_variants(toy, tmp_path):
 
 
 def test_epochs_are_shares_of_pre_training_in_whole_epochs(toy, tmp_path):
-    """Of 6 epochs 0 to 30 % are 0, .15, .3, .6, .9, 1.2, 1.5, 1.8, of 200 they are whole; and its own 10."""
+    """Of 6 epochs 0 to 30 % are 0, .15, .3, .6, .9, 1.2, 1.5, 1.8, of 200 they are whole; then multiples of its 10."""
     runs = ablated("epochs", "swift", toy, tmp_path)
-    assert [task for _, task in runs] == [f"{CXR}:epochs=0", f"{CXR}:epochs=1", f"{CXR}:epochs=2", CXR]
+    more = [f"{CXR}:epochs={n}" for n in (0, 1, 2, 5)], [f"{CXR}:epochs={n}" for n in (20, 40)]
+    assert [task for _, task in runs] == [*more[0], CXR, *more[1]]
     runs = ablated("epochs", "swift", toy, tmp_path, f"{CXR}:pretrain_epochs=200")
     epochs = [taskfile.resolve(task).recipe.epochs for _, task in runs]
-    assert epochs == [0, 5, 10, 20, 30, 40, 50, 60], "10 is its own"
+    assert epochs == [0, 5, 10, 20, 30, 40, 50, 60], "5, 10, 20 and 40 are both"
 
 
 def test_what_cannot_be_ablated_is_refused_with_what_can(toy, tmp_path):
     with pytest.raises(UnknownName) as e:
         ablated("plain", "toy", toy, tmp_path)
     assert str(e.value) == snapshot(
-        "unknown ablation 'plain' of toy on phantom-cxr-age: did you mean polarity or balance? allowed: kind, rate, swap, channels, crop, weights, protocol, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, augment, weight_counts, reduction, epochs_mode, schedule, precision"
+        "unknown ablation 'plain' of toy on phantom-cxr-age: did you mean polarity or balance? allowed: kind, rate, swap, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision"
     )
     assert e.value.exit_code == 2
     with pytest.raises(UnknownName) as error:
         ablated("knd", "toy", toy, tmp_path)
     assert str(error.value) == snapshot(
-        "unknown ablation 'knd' of toy on phantom-cxr-age: did you mean kind? allowed: kind, rate, swap, channels, crop, weights, protocol, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, augment, weight_counts, reduction, epochs_mode, schedule, precision"
+        "unknown ablation 'knd' of toy on phantom-cxr-age: did you mean kind? allowed: kind, rate, swap, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision"
     )
     with pytest.raises(UnknownName) as error:
         ablated("kind", "toy,swift", toy, tmp_path)
     assert str(error.value) == snapshot(
-        "unknown ablation 'kind' of toy,swift on phantom-cxr-age: allowed: channels, crop, weights, protocol, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, augment, weight_counts, reduction, epochs_mode, schedule, precision"
+        "unknown ablation 'kind' of toy,swift on phantom-cxr-age: allowed: channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision"
     )
 
 
@@ -404,7 +410,7 @@ def test_values_typed_in_ablations_are_held_to_their_ranges(toy, tmp_path):
 
 
 def test_cells_of_a_fold_are_neighbours_after_all_baselines(data):
-    cells = plan(data(), ["swift", "llft"], backbone="small", folds=(0, 1), seeds=(0, 1))
+    cells = plan(data(), Settings(CXR, methods="swift,llft", backbone="small", folds=(0, 1), seeds=(0, 1)))
     baselines = [("baseline", fold, seed) for seed in (0, 1) for fold in (0, 1)]
     methods = [(name, fold, seed) for seed in (0, 1) for fold in (0, 1) for name in ("swift", "llft")]
     assert [(p.cell.spec, p.cell.fold, p.cell.seed) for p in cells] == baselines + methods
@@ -412,12 +418,13 @@ def test_cells_of_a_fold_are_neighbours_after_all_baselines(data):
 
 def test_a_worker_stays_on_its_fold_else_takes_one_that_nobody_is_on():
     def cells(*folds, method="swift"):
-        return [PlannedCell(Cell("t", "small", method, fold, 0), str(i)) for i, fold in enumerate(folds)]
+        return [PlannedCell(Cell("t", "small", method, fold, 0), str(i), Settings("t")) for i, fold in enumerate(folds)]
 
-    waiting = cells(0, 0, 1, 2, 2)
-    assert choose(waiting, (0, 2), {(0, 0)}) is waiting[3], "its own fold"
-    assert choose(waiting, (1, 1), {(0, 0)}) is waiting[2], "another seed is another baseline; fold 0 is taken"
-    assert choose(waiting, None, {(0, 0), (0, 1)}) is waiting[3]
-    assert choose(waiting, None, {(0, 0), (0, 1), (0, 2)}) is waiting[0], "better a fold of others than none"
+    waiting, zero, one, two = cells(0, 0, 1, 2, 2), *(("t", "small", 0, fold) for fold in range(3))
+    assert choose(waiting, two, {zero}) is waiting[3], "its own fold"
+    assert choose(waiting, ("t", "small", 1, 1), {zero}) is waiting[2], "another seed is another baseline"
+    assert choose(waiting, ("u", "small", 0, 2), {zero}) is waiting[2], "so is another task; fold 0 is taken"
+    assert choose(waiting, None, {zero, one}) is waiting[3]
+    assert choose(waiting, None, {zero, one, two}) is waiting[0], "better a fold of others than none"
     first = cells(1, method="baseline")
-    assert choose([*first, *waiting], (0, 2), set()) is first[0]
+    assert choose([*first, *waiting], two, set()) is first[0]

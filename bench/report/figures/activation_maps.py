@@ -40,6 +40,22 @@ def heat(weighted: np.ndarray, logit: float, size: int) -> np.ndarray:
     return (speaks - low) / (high - low) if high > low else np.zeros_like(speaks)
 
 
+def numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the maps of a frame of `cams` as a row per pixel, with a number in place of the id of the image."""
+    maps = [np.asarray(one) for one in frame["map"]]
+    order = {uid: place for place, uid in enumerate(dict.fromkeys(frame["image_id"]), 1)}
+    named = frame[["method", "group", "label", "logit"]].assign(image=frame["image_id"].map(order))
+    pixels = [
+        named.iloc[[place] * one.size].assign(
+            row=np.repeat(np.arange(one.shape[0]), one.shape[1]),
+            column=np.tile(np.arange(one.shape[1]), one.shape[0]),
+            weight=one.ravel(),
+        )
+        for place, one in enumerate(maps)
+    ]
+    return pd.concat(pixels, ignore_index=True)
+
+
 def cams(frame: pd.DataFrame, images: Mapping[str, np.ndarray], *, synthetic: bool) -> Figure:
     """Draw a row per image and a column per method, under the current matplotlib settings.
 

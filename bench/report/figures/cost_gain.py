@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from bench.report.figures import style
-from bench.report.figures.style import MEAN, PALE, REFERENCE, Style
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.frames import COSTS
 from bench.report.numbers.task_info import TaskInfo
@@ -57,16 +56,16 @@ def draw(gained: pd.DataFrame, costs: pd.DataFrame, info: TaskInfo) -> Figure:
         "Means over folds of the difference to Baseline in the same fold, bars ± std (ddof 1). Dashed: no change.\n"
         "Pale: one class predicted in some fold."
     )
-    style.legend(figure, style.handles(looks, MEAN), says, columns=5)
+    style.legend(figure, style.handles(looks, style.MEAN), says, columns=5)
     style.head(figure, info.synthetic)
     return figure
 
 
-def _panel(panel: Axes, gained: pd.DataFrame, spent: pd.DataFrame, looks: Mapping[str, Style]) -> None:
-    panel.axhline(0, **REFERENCE)
+def _panel(panel: Axes, gained: pd.DataFrame, spent: pd.DataFrame, looks: Mapping[str, style.Style]) -> None:
+    panel.axhline(0, **style.REFERENCE)
     for name in style.names(gained):
         gain, cost = gained[gained["spec"] == name.spec], spent[spent["spec"] == name.spec]["value"]
         xerr, yerr = (values.std() if values.count() > 1 else None for values in (cost, gain["value"]))
-        alpha = PALE if gain["degenerate"].any() else 1
-        look = {**looks[name.label], **MEAN, "markersize": 5, "elinewidth": 0.7, "alpha": alpha}
+        alpha = style.PALE if gain["degenerate"].any() else 1
+        look = {**looks[name.label], **style.MEAN, "markersize": 5, "elinewidth": 0.7, "alpha": alpha}
         panel.errorbar(cost.mean(), gain["value"].mean(), xerr=xerr, yerr=yerr, **look)

@@ -12,13 +12,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.report.figures import style
-from bench.report.figures.style import MEAN, REFERENCE, Style
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.frames import METHOD
 from bench.report.numbers.task_info import TaskInfo
 
-_LINE: Style = {"linewidth": 1.1, "markersize": 4, "markeredgewidth": 0.5, "markeredgecolor": "black"}
-_STAR: Style = {**MEAN, "marker": "*", "markersize": 10, "color": "white", "markeredgewidth": 0.8, "zorder": 5}
+_LINE: style.Style = {"linewidth": 1.1, "markersize": 4, "markeredgewidth": 0.5, "markeredgecolor": "black"}
+_STAR: style.Style = {
+    **style.MEAN,
+    "marker": "*",
+    "markersize": 10,
+    "color": "white",
+    "markeredgewidth": 0.8,
+    "zorder": 5,
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def _panel(panel: Axes, frame: pd.DataFrame, across: Across) -> None:
     own = frame["own"] if "own" in frame else pd.Series(False, index=frame.index)
     reference = frame[frame["spec"] == BASELINE]
     if len(reference):
-        panel.axhline(reference["value"].mean(), **REFERENCE)
+        panel.axhline(reference["value"].mean(), **style.REFERENCE)
     points = frame[~own & (frame["spec"] != BASELINE)]
     spreads = points.groupby([*METHOD, "x"])["value"].agg(["mean", "std"]).reset_index()
     for label, line in spreads.groupby("label", sort=False):
@@ -96,7 +102,7 @@ def _legend(figure: Figure, frame: pd.DataFrame, across: Across, *, reference: b
     if across.star:
         entries.append(Line2D([], [], label=across.star, **_STAR))
     if reference:
-        entries.append(Line2D([], [], label="Baseline", **{**REFERENCE, "linewidth": 1}))
+        entries.append(Line2D([], [], label="Baseline", **{**style.REFERENCE, "linewidth": 1}))
     folds = frame.groupby("label")["fold"].nunique()
     counts = sorted({int(folds.min()), int(folds.max())})
     says = f"Lines: means over {' to '.join(map(str, counts))} folds. Bands and bars: ± std (ddof 1)."

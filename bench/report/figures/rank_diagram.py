@@ -1,4 +1,4 @@
-"""The critical-difference diagram (Demšar 2006): mean ranks on a line, bars over methods that are not separable."""
+"""The critical-difference diagram (Demšar 2006): mean ranks on a line, bars join methods that do not differ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from bench import registry
 from bench.api import Method
 from bench.report.figures import style
-from bench.report.figures.style import MEAN, Name, Style
 from bench.report.numbers.across_tasks import Across, Ranked, lines_of
 
 _ROW, _BAR = 0.15, 0.09  # inches: a label below the axis, a bar
@@ -62,14 +61,14 @@ def _panel(panel: Axes, item: Ranked, height: float) -> None:
         depth = top - _ROW * (place if left else methods - 1 - place)
         end = first - 0.15 if left else last + 0.15
         panel.plot([rank, rank, end], [0, depth, depth], **_LINE)
-        marker = {**looks[name], **MEAN, "markersize": 4.5}
+        marker = {**looks[name], **style.MEAN, "markersize": 4.5}
         panel.plot(end, depth, **marker, clip_on=False, zorder=3)
         words = f"{name} {rank:.2f}" if left else f"{rank:.2f} {name}"
         panel.text(end + (-0.3 if left else 0.3), depth, words, ha="right" if left else "left", va="center", fontsize=7)
 
 
-def _looks(labels: Iterable[str]) -> dict[str, Style]:
+def _looks(labels: Iterable[str]) -> dict[str, style.Style]:
     """Return colour and marker as in every other figure; methods that the registry does not know look like plugins."""
     methods = [registry.METHODS.load(name) for name in registry.METHODS.catalogue()]
     rows = {method.title: method.row for method in methods}
-    return style.styles_of([Name(rows.get(label, Method.row), label, label, label) for label in labels])
+    return style.styles_of([style.Name(rows.get(label, Method.row), label, label, label) for label in labels])

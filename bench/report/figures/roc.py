@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 from sklearn.metrics import roc_curve
 
 from bench.report.figures import style
-from bench.report.figures.style import MEAN, Style, dashes
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.frames import METHOD
 from bench.report.numbers.task_info import TaskInfo
@@ -23,7 +22,7 @@ GRID = np.linspace(0, 1, 101)
 """False positive rates at which curves are averaged."""
 _ABREAST = 4
 _PANEL = 1.85  # inches
-_BEHIND: Style = {"color": "black", "linewidth": 0.5, "alpha": 0.6, "zorder": 1}
+_BEHIND: style.Style = {"color": "black", "linewidth": 0.5, "alpha": 0.6, "zorder": 1}
 _FILLS = ("full", "none", "left", "right", "top", "bottom")
 
 
@@ -48,7 +47,7 @@ def curves(predictions: Iterable[tuple[Mapping[str, object], Mapping[str, Any]]]
     models, fprs, tprs = [], [], []
     for named, scored in predictions:
         a, y, logit = (np.asarray(scored[column]) for column in ("a", "y", "logit"))
-        for group in np.unique(a):
+        for group in np.unique(a[a >= 0]):
             tpr, *point = curve(y[a == group], logit[a == group])
             models.append({**named, "a": group})
             fprs.append([*GRID, point[0]])
@@ -58,6 +57,18 @@ def curves(predictions: Iterable[tuple[Mapping[str, object], Mapping[str, Any]]]
     found = fpr.index.to_frame(index=False).loc[np.repeat(np.arange(len(fpr)), len(GRID) + 1)].reset_index(drop=True)
     at = np.tile(np.arange(len(GRID) + 1) == len(GRID), len(fpr))
     return found.assign(fpr=fpr.to_numpy().ravel(), tpr=tpr.to_numpy().ravel(), at=at)
+
+
+def means(frame: pd.DataFrame, info: TaskInfo) -> pd.DataFrame:
+    """Return what `draw` shows of a frame of `curves`: means and std over folds, with the name of the group.
+
+    Rows with a `threshold` are the operating points.
+    """
+    keys = [*METHOD, "a"]
+    lines = frame[~frame["at"]].groupby([*keys, "fpr"], sort=False)["tpr"].agg(["mean", "std"]).reset_index()
+    points = frame[frame["at"]].groupby(keys, sort=False)[["fpr", "tpr"]].mean().reset_index()
+    found = pd.concat([lines.rename(columns={"mean": "tpr", "std": "tpr_std"}), points.assign(threshold=0.5)])
+    return found.assign(group=[info.group_names[int(a)] for a in found["a"]]).drop(columns="a")
 
 
 def draw(frame: pd.DataFrame, info: TaskInfo, title: str) -> Figure:
@@ -93,25 +104,25 @@ def draw(frame: pd.DataFrame, info: TaskInfo, title: str) -> Figure:
 
 def _behind(axis: Axes, part: pd.DataFrame, group: int) -> None:
     mean = part[~part["at"]].groupby("fpr")["tpr"].mean()
-    axis.plot(mean.index, mean, linestyle=dashes(group), **_BEHIND)
+    axis.plot(mean.index, mean, linestyle=style.dashes(group), **_BEHIND)
 
 
-def _line(axis: Axes, part: pd.DataFrame, group: int, look: Style) -> None:
+def _line(axis: Axes, part: pd.DataFrame, group: int, look: style.Style) -> None:
     line = part[~part["at"]].groupby("fpr")["tpr"].agg(["mean", "std"])
     style.band(axis, line.index, line, look["color"])
-    axis.plot(line.index, line["mean"], color=look["color"], linestyle=dashes(group), linewidth=1.1, zorder=3)
+    axis.plot(line.index, line["mean"], color=look["color"], linestyle=style.dashes(group), linewidth=1.1, zorder=3)
     point = part[part["at"]][["fpr", "tpr"]].mean()
     axis.plot(point["fpr"], point["tpr"], zorder=4, **_marker(group), marker=look["marker"], color=look["color"])
 
 
-def _marker(group: int) -> Style:
+def _marker(group: int) -> style.Style:
     fill = {"fillstyle": _FILLS[group % len(_FILLS)], "markerfacecoloralt": "white"}
-    return {**MEAN, "markersize": 5, "markeredgewidth": 0.7, **fill}
+    return {**style.MEAN, "markersize": 5, "markeredgewidth": 0.7, **fill}
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, groups: Sequence[str], title: str) -> None:
-    looks: dict[str, Style] = {
-        name: {"color": "black", "marker": "o", **_marker(group), "linestyle": dashes(group)}
+    looks: dict[str, style.Style] = {
+        name: {"color": "black", "marker": "o", **_marker(group), "linestyle": style.dashes(group)}
         for group, name in enumerate(groups)
     }
     entries = [*style.handles(looks, {}), Line2D([], [], label="Baseline", **_BEHIND)]

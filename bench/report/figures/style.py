@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.numbers.aggregate import SYNTHETIC
 from bench.report.numbers.task_info import TaskInfo
+from bench.report.render.table import csv
 
 Arguments = ParamSpec("Arguments")
 Style = dict[str, Any]
@@ -40,6 +41,13 @@ _FILLS = ["full", "none", "left", "bottom", "right", "top"]
 _DASHES = [(0, ()), (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1))]
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
+
+
+class Drawn(NamedTuple):
+    """A figure and the numbers that it shows; no numbers for a figure of images of patients."""
+
+    figure: Figure
+    data: pd.DataFrame | None
 
 
 class Name(NamedTuple):
@@ -138,8 +146,10 @@ def say_empty(panel: Axes, info: TaskInfo) -> None:
     panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color="0.4")
 
 
-def files(draw: Callable[Arguments, Figure | None]) -> Callable[Arguments, dict[str, bytes]]:
+def files(draw: Callable[Arguments, Figure | Drawn | None]) -> Callable[Arguments, dict[str, bytes]]:
     """Decorate a function that draws a figure: it then returns its files by suffix, none where it draws nothing.
+
+    `csv` holds the numbers that are drawn.
 
     The user's matplotlibrc has no effect.
     """
@@ -147,8 +157,10 @@ def files(draw: Callable[Arguments, Figure | None]) -> Callable[Arguments, dict[
     @wraps(draw)
     def wrapped(*args: Arguments.args, **named: Arguments.kwargs) -> dict[str, bytes]:
         with style.context(["default", STYLE]):
-            figure = draw(*args, **named)
-            return to_bytes(figure) if figure else {}
+            drawn = draw(*args, **named)
+            figure, data = drawn if isinstance(drawn, Drawn) else (drawn, None)
+            found = to_bytes(figure) if figure else {}
+        return found if data is None else found | {"csv": csv(data).encode()}
 
     return wrapped
 

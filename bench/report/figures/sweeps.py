@@ -13,10 +13,13 @@ from bench.report.numbers.aggregate import BASELINE, IN_DOMAIN
 from bench.report.numbers.suppression import number_of
 from bench.report.task_results import TaskResults
 from bench.run.ablate import values
+from bench.run.plan import preset_of, within
 
 EPOCHS, EXTERNAL, RESET = "epochs", "external", "reset_share"
 OF_TASK = (EPOCHS, EXTERNAL)
 """Fields of a task that are the horizontal axis of a figure; each value is a variant of the task."""
+ILLUSTRATED = ("baseline", "swift")
+"""The columns of Figure 1."""
 COMPARED = ("baseline", "llft", "diff_prune", "swift")
 """The columns of Figure 5."""
 MASKED = ("swift",)
@@ -80,6 +83,6 @@ def _shares(cells: Sequence[Record]) -> pd.DataFrame:
     records = [
         (*(getattr(item.cell, key) for key in keys), item.log[RESET])
         for item in cells
-        if item.cell.spec == item.cell.method and RESET in item.log
+        if within(item.cell.spec, preset_of(item.cell.task)) == item.cell.method and RESET in item.log
     ]
     return pd.DataFrame(records, columns=[*keys, "x"]).groupby(keys, as_index=False).mean()

@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from bench.cells.record import Record
 from bench.data.task_data import open_data
 from bench.errors import DataError
 from bench.report.figures import activation_maps, cost_gain, curves, roc, strips, sweeps, trade_off
-from bench.report.figures.style import files
-from bench.report.figures.sweeps import COMPARED, MASKED
+from bench.report.figures.style import Drawn, files
 from bench.report.numbers import frames
 from bench.report.numbers.aggregate import COST
+from bench.report.numbers.task_info import TaskInfo
 from bench.report.task_results import TaskResults
+from bench.run.plan import under
 
 
 @files
-def tradeoff(results: TaskResults) -> Figure:
+def tradeoff(results: TaskResults) -> Drawn:
     """Draw disparity against accuracy."""
-    table = results.results
-    return trade_off.draw(frames.by_fold(table), table.info, table.backbones)
+    table, info = results.results, results.info
+    frame = frames.by_fold(table)
+    shown = frames.of_tests(frame, info.ood, ("auc", info.gap))
+    return Drawn(trade_off.draw(frame, table.info, table.backbones), shown)
 
 
 @files
-def costs(results: TaskResults) -> Figure | None:
+def costs(results: TaskResults) -> Drawn | None:
     """Draw what a method costs against what it changes; nothing if there is nothing to compare or no cost to show."""
     gained = cost_gain.gains(frames.by_fold(results.results))
     spent = frames.costs(results.tables[0].cells, results.results)
     if spent.empty or not gained["metric"].isin((results.info.gap, "auc")).any():
         return None
-    return cost_gain.draw(gained, spent, results.info)
+    changes = frames.of_tests(gained, results.info.ood, ("auc", results.info.gap))
+    counted = spent[spent["metric"].isin(frames.COSTS)]
+    shown = pd.concat([changes.assign(what="change from Baseline"), counted.assign(what="cost")])
+    return Drawn(cost_gain.draw(gained, spent, results.info), shown)
 
 
 @files
-def roc_curves(results: TaskResults, name: str) -> Figure | None:
+def roc_curves(results: TaskResults, name: str) -> Drawn | None:
     """Draw ROC curves by group on the test set `name`; nothing if its metrics by group are suppressed."""
     if name in results.results.suppressed:
         return None
@@ -59,69 +64,103 @@ def roc_curves(results: TaskResults, name: str) -> Figure | None:
         parts.append((named, {"a": images["a"][here], "y": images["y"][here], "logit": logit[here]}))
     if left_out:
         print(f"left out of the ROC curves, no predictions to read: {', '.join(left_out)}", file=sys.stderr)
-    return roc.draw(roc.curves(parts), results.info, name) if parts else None
+    if not parts:
+        return None
+    curves_of_folds = roc.curves(parts)
+    return Drawn(roc.draw(curves_of_folds, results.info, name), roc.means(curves_of_folds, results.info))
 
 
 @files
-def figure_3(results: TaskResults) -> Figure:
+def figure_1(results: TaskResults) -> Drawn | None:
+    """Draw class activation maps of Baseline beside those of SWiFT; nothing where Figure 5 is not drawn."""
+    return _activation(results, "figure-1", sweeps.ILLUSTRATED)
+
+
+@files
+def figure_3(results: TaskResults) -> Drawn:
     """Draw both importances and the mask."""
     frame, method = _strips(results)
-    return strips.strips(frame, of=method, synthetic=results.info.synthetic)
+    return Drawn(strips.strips(frame, of=method, synthetic=results.info.synthetic), _numbered(frame))
 
 
 @files
-def figure_4(results: TaskResults) -> Figure | None:
+def figure_4(results: TaskResults) -> Drawn | None:
     """Draw scores and costs against epochs of fine-tuning."""
     frame = sweeps.of_task(sweeps.variants(results, sweeps.EPOCHS))
-    titles = {"seconds": "Time (seconds)", COST: "Cost (epochs)"}
-    return curves.draw(frame, results.info, curves.Across("Epochs of fine-tuning"), titles)
+    titles = {"seconds": "Time (seconds)", "images": "Images passed", COST: "Cost (epochs)"}
+    return _curves(frame, results.info, curves.Across("Epochs of fine-tuning"), titles)
 
 
 @files
-def figure_5(results: TaskResults) -> Figure | None:
+def figure_5(results: TaskResults) -> Drawn | None:
     """Draw class activation maps; nothing if small cells are suppressed, because each row shows a single image."""
-    info = results.info
-    if info.min_cell:
-        print("figure-5 shows single images: it is not made with --min-cell", file=sys.stderr)
-        return None
-    if not info.synthetic:
-        print("figure-5 shows images of patients: do not pass it on", file=sys.stderr)
-    frame = _maps(results)
-    return activation_maps.cams(frame, _images(results, frame["image_id"]), synthetic=info.synthetic)
+    return _activation(results, "figure-5", sweeps.COMPARED)
 
 
 @files
-def figure_6(results: TaskResults) -> Figure | None:
+def figure_6(results: TaskResults) -> Drawn | None:
     """Draw scores against the share of the head that is reset."""
     across = curves.Across("Share of the head's weights that is reset", star="share at the mean of the mask")
-    return curves.draw(sweeps.of_head(results), results.info, across)
+    return _curves(sweeps.of_head(results), results.info, across)
 
 
 @files
-def figure_7(results: TaskResults) -> Figure | None:
+def figure_7(results: TaskResults) -> Drawn | None:
     """Draw scores against the size of the external set."""
     found = sweeps.variants(results, sweeps.EXTERNAL)
-    across = curves.Across("External set: share and number of images", sweeps.images(found))
-    return curves.draw(sweeps.of_task(found), results.info, across)
+    ticks = sweeps.images(found)
+    across = curves.Across("External set: share and number of images", ticks)
+    frame = sweeps.of_task(found)
+    sizes = frame["x"].map({share: words.partition("\n")[2] for share, words in ticks.items()})
+    return _curves(frame.assign(images=sizes), results.info, across)
 
 
 @files
-def figure_8(results: TaskResults) -> Figure:
+def figure_8(results: TaskResults) -> Drawn:
     """Draw the mask block by block; Figure 9 is the same of another task."""
     frame, method = _strips(results)
-    return strips.masks_by_layer(frame[frame["kind"] == "mask"], of=method, synthetic=results.info.synthetic)
+    masks = frame[frame["kind"] == "mask"]
+    return Drawn(strips.masks_by_layer(masks, of=method, synthetic=results.info.synthetic), _numbered(masks))
+
+
+def _curves(
+    frame: pd.DataFrame, info: TaskInfo, across: curves.Across, costs: Mapping[str, str] | None = None
+) -> Drawn | None:
+    figure = curves.draw(frame, info, across, costs)
+    if figure is None:
+        return None
+    shown = [frames.of_tests(frame, info.ood, info.columns), frames.of_tests(frame, ("",), tuple(costs or {}))]
+    return Drawn(figure, pd.concat(shown))
+
+
+def _numbered(strip: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame of bins with the number of each in its block, from 0."""
+    return strip.assign(bin=strip.groupby(["kind", "block"], sort=False).cumcount())
+
+
+def _activation(results: TaskResults, name: str, specs: Sequence[str]) -> Drawn | None:
+    info = results.info
+    if info.min_cell:
+        print(f"{name} shows single images: it is not made with --min-cell", file=sys.stderr)
+        return None
+    if not info.synthetic:
+        print(f"{name} shows images of patients: do not pass it on; it has no CSV", file=sys.stderr)
+    frame = _maps(results, specs)
+    figure = activation_maps.cams(frame, _images(results, frame["image_id"]), synthetic=info.synthetic)
+    return Drawn(figure, activation_maps.numbers(frame) if info.synthetic else None)
 
 
 def _first_cells(results: TaskResults, specs: Sequence[str]) -> list[Record]:
     """Return the cells of fold 0 and seed 0 on the first backbone, in the order of `specs`."""
     place = (0, 0, results.task.backbones[0])
     cells = [item for item in results.cells if (item.cell.fold, item.cell.seed, item.cell.backbone) == place]
-    return [item for spec in specs for item in cells if item.cell.spec == spec]
+    wanted = [under(spec, results.task.preset) for spec in specs]
+    return [item for spec in wanted for item in cells if item.cell.spec == spec]
 
 
 def _strips(results: TaskResults) -> tuple[pd.DataFrame, str]:
     """Return a row per bin of the stored strips, with kind, block and value, and the name of the method."""
-    (item,) = _first_cells(results, MASKED)
+    (item,) = _first_cells(results, sweeps.MASKED)
     parts = [
         pd.DataFrame({"kind": name.split("/")[1], "block": name.split("/")[2], "value": values})
         for name, values in (results.pictures(item) or {}).items()
@@ -130,10 +169,10 @@ def _strips(results: TaskResults) -> tuple[pd.DataFrame, str]:
     return pd.concat(parts, ignore_index=True), f"{item.cell.title}, {item.cell.backbone} backbone"
 
 
-def _maps(results: TaskResults) -> pd.DataFrame:
+def _maps(results: TaskResults, specs: Sequence[str]) -> pd.DataFrame:
     """Return a row per method and image, as `activation_maps.cams` takes them, of images that all methods have."""
     info, parts = results.info, []
-    for item in _first_cells(results, COMPARED):
+    for item in _first_cells(results, specs):
         kept = results.pictures(item) or {}
         part = pd.DataFrame({name: kept[f"cam/{name}"].tolist() for name in ("image_id", "logit", "a", "y")})
         parts.append(part.assign(method=item.cell.title, positive=info.label_names[1], map=list(kept["cam/map"])))

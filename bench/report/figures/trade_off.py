@@ -12,14 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
 from bench.report.figures import style
-from bench.report.figures.style import MEAN, PALE, REFERENCE, Style
 from bench.report.numbers.aggregate import BASELINE
 from bench.report.numbers.task_info import TaskInfo
 
 _ABREAST = 3
 _PANEL = 3.0  # inches
-_FOLD: Style = {"linestyle": "none", "markersize": 3, "markeredgewidth": 0, "alpha": 0.75, "zorder": 2}
-_FRONT: Style = {"color": "black", "linewidth": 1.6, "alpha": 0.35, "zorder": 1}
+_FOLD: style.Style = {"linestyle": "none", "markersize": 3, "markeredgewidth": 0, "alpha": 0.75, "zorder": 2}
+_FRONT: style.Style = {"color": "black", "linewidth": 1.6, "alpha": 0.35, "zorder": 1}
 
 
 def draw(frame: pd.DataFrame, info: TaskInfo, backbones: Sequence[str]) -> Figure:
@@ -47,7 +46,7 @@ def draw(frame: pd.DataFrame, info: TaskInfo, backbones: Sequence[str]) -> Figur
         panel.set_ylabel(f"{info.title(info.gap)} (lower is better)")
         panel.set_title(title)
     folds = int(frame.groupby("label")["fold"].nunique().max()) if len(frame) else 0
-    entries = style.handles({label: look for label, look in looks.items() if label in shown}, MEAN)
+    entries = style.handles({label: look for label, look in looks.items() if label in shown}, style.MEAN)
     style.legend(figure, entries, _says(folds, narrow=columns == 2), columns)
     style.head(figure, info.synthetic)
     return figure
@@ -95,7 +94,7 @@ def ellipse(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float
     return float(width), float(height), float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))) % 180
 
 
-def _panel(panel: Axes, here: pd.DataFrame, looks: Mapping[str, Style]) -> set[str]:
+def _panel(panel: Axes, here: pd.DataFrame, looks: Mapping[str, style.Style]) -> set[str]:
     """Draw one panel and return the labels that are in it."""
     means = here.groupby("label", sort=False).agg(
         auc=("auc", "mean"), gap=("gap", "mean"), pale=("pale", "any"), spec=("spec", "first")
@@ -108,15 +107,15 @@ def _panel(panel: Axes, here: pd.DataFrame, looks: Mapping[str, Style]) -> set[s
         folds, look = here[here["label"] == label], looks[label]
         panel.plot(folds["auc"], folds["gap"], **{**look, **_FOLD})
         if shape := ellipse(folds["auc"].tolist(), folds["gap"].tolist()):
-            width, alpha = (1.2, 1) if label in front.index else (0.8, PALE)
-            outline: Style = {"linestyle": look["linestyle"], "linewidth": width, "edgecolor": look["color"]}
+            width, alpha = (1.2, 1) if label in front.index else (0.8, style.PALE)
+            outline: style.Style = {"linestyle": look["linestyle"], "linewidth": width, "edgecolor": look["color"]}
             panel.add_patch(Ellipse(place, *shape[:2], angle=shape[2], fill=False, zorder=2, alpha=alpha, **outline))
-        panel.plot(*place, zorder=4, alpha=PALE if pale else 1, **{**look, **MEAN})
+        panel.plot(*place, zorder=4, alpha=style.PALE if pale else 1, **{**look, **style.MEAN})
         if pale:
             panel.annotate("†", place, (4, 4), textcoords="offset points", zorder=5)
         if mean["spec"] == BASELINE:
-            panel.axvline(place[0], **REFERENCE)
-            panel.axhline(place[1], **REFERENCE)
+            panel.axvline(place[0], **style.REFERENCE)
+            panel.axhline(place[1], **style.REFERENCE)
     panel.plot(front["auc"], front["gap"], drawstyle="steps-pre", **_FRONT)
     panel.margins(0.06)
     panel.set_ylim(bottom=-0.03 * panel.get_ylim()[1])  # room for a marker at 0

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_origin, get_type_hints
 
 from bench import registry
-from bench.api import Recipe
+from bench.api import Task
 from bench.cells.record import Failure, Item, Record
 from bench.errors import BenchError
 from bench.report.numbers.aggregate import BASELINE
+from bench.run.plan import within
 from bench.spec import describe, name_of
 
 MAIN = "main"
@@ -35,22 +34,24 @@ def untuned(items: Iterable[Item]) -> list[Item]:
 
 
 def split(
-    cells: Sequence[Record], failures: Iterable[Failure], recipe: Recipe, plugins: Sequence[Path] = ()
+    cells: Sequence[Record], failures: Iterable[Failure], task: Task, plugins: Sequence[Path] = ()
 ) -> list[Table]:
-    """Return the main table, then `ablation-<method>-<parameter>` for every ablation with rows of its own.
+    """Return the main table, then `ablation-<method>-<parameter>` for every ablation that has rows.
 
-    The main table has the methods that `--methods all` runs under `recipe`, plugins, and settings that belong to no
-    ablation. The table of an ablation has its settings beside Baseline and the method's defaults.
+    The main table has the methods that `--methods all` runs on the task, plugins, and settings that belong to no
+    ablation. The table of an ablation has its settings beside Baseline and the method's defaults, which are those of
+    the preset of the task.
     """
     cells, failures = list(cells), list(failures)
     specs = {item.cell.spec for item in [*cells, *failures]}
     titles = {item.cell.method: item.cell.title for item in [*cells, *failures]}
-    fields = {spec: ablated(spec, plugins) for spec in specs}
+    relative = {spec: within(spec, task.preset, tuple(plugins)) for spec in specs}
+    ablated_by = {spec: ablated(relative[spec], plugins) for spec in specs}
     companions = {
-        name: _specs(name, registry.METHODS.build(name, plugins).companions(recipe), plugins)
-        for name in {name_of(spec) for spec in specs if fields[spec]}
+        name: _specs(name, registry.METHODS.build(name, plugins).companions(task.recipe), plugins)
+        for name in {name_of(spec) for spec in specs if ablated_by[spec]}
     }
-    in_main = {spec for spec in specs if not fields[spec] or spec in companions[name_of(spec)]}
+    in_main = {spec for spec in specs if not ablated_by[spec] or relative[spec] in companions[name_of(spec)]}
 
     def table(name: str, part: str, rows: set[str]) -> Table:
         def chosen(items: list[Item]) -> list[Item]:
@@ -59,11 +60,12 @@ def split(
         return Table(name, part, chosen(cells), chosen(failures))
 
     tables = [table(MAIN, "", in_main)]
-    for method, field in sorted({(name_of(spec), field) for spec in specs for field in fields[spec]}):
-        settings = {spec for spec in specs if name_of(spec) == method and field in fields[spec]}
+    for method, field in sorted({(name_of(spec), field) for spec in specs for field in ablated_by[spec]}):
+        settings = {spec for spec in specs if name_of(spec) == method and field in ablated_by[spec]}
         if not settings <= in_main:
             part = f"{titles[method]}, {field.replace('_', ' ')}"
-            tables.append(table(f"ablation-{method}-{field}", part, {BASELINE, method, *settings}))
+            usual = {spec for spec in specs if relative[spec] in (BASELINE, method)}
+            tables.append(table(f"ablation-{method}-{field}", part, {*usual, *settings}))
     return tables
 
 
@@ -81,11 +83,11 @@ def ablated(spec: str, plugins: Sequence[Path] = ()) -> list[str]:
         method = registry.METHODS.build(spec, plugins)
     except BenchError:
         return []
-    changed = [f.name for f in dataclasses.fields(method) if getattr(method, f.name) != f.default]
+    changed = [f.name for f in fields(method) if getattr(method, f.name) != f.default]
     named = [field for field, settings in method.ablations.items() if spec in _specs(name, settings, plugins)]
     if len(changed) == 1 and changed[0] not in method.ablations:
-        kind = typing.get_type_hints(type(method))[changed[0]]
-        named += changed if kind is bool or typing.get_origin(kind) is Literal else []
+        kind = get_type_hints(type(method))[changed[0]]
+        named += changed if kind is bool or get_origin(kind) is Literal else []
     return named if changed else []
 
 

@@ -14,7 +14,7 @@ from bench.report.numbers.ranking import DECIMALS
 from bench.report.numbers.task_info import TWO_GROUPS
 from bench.score.definitions import METRICS
 from bench.score.ranks import cliques, critical_difference, friedman, signed_rank
-from bench.score.statistics import holm, separable
+from bench.score.statistics import holm, significant
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Ranked:
     @property
     def differs(self) -> bool:
         """Whether Friedman's test finds a difference."""
-        return separable(self.p)
+        return significant(self.p)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def theirs() -> Across:
 
 
 def lines_of(item: Ranked) -> list[tuple[float, float]]:
-    """Return the sets of methods that are not separable from each other, as intervals of mean ranks."""
+    """Return the sets of methods that do not differ significantly from each other, as intervals of mean ranks."""
     return cliques(list(item.ranks.values()), item.difference if item.differs else float("inf"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -11,21 +11,22 @@ from math import nan
 from statistics import mean
 
 from bench.cells.record import Failure, Pair, Record, SetScores
+from bench.data.set_facts import SetFacts
 from bench.report.numbers.grouping import grouped, over_seeds
 from bench.report.numbers.levelling import flagging
 from bench.report.numbers.ranking import Row, comparing, excluding, marking
-from bench.report.numbers.suppression import suppressed
+from bench.report.numbers.suppression import IN_DOMAIN, TRAINED_ON, shown_facts, suppressed
 from bench.report.numbers.task_info import TaskInfo, check, key_of, label_of, unresolved
 from bench.score.definitions import METRICS, current
 from bench.score.statistics import summary
 
-IN_DOMAIN = "val"
-TRAINED_ON = "source"
 COST = "cost"
 """Name of the cost among the metrics: epochs of full fine-tuning on the external set."""
 BASELINE = "baseline"
 """The method that every other starts from and is compared with."""
 _NOT_SCORED = SetScores()
+PARTS = {"train": "training", IN_DOMAIN: "validation", "external": "external"}
+"""The sets of a fold, with their names in words."""
 SYNTHETIC = "SYNTHETIC PHANTOM DATA: these numbers say nothing about patients."
 
 
@@ -46,6 +47,7 @@ class Results:
     rows: tuple[Row, ...]
     """In the order of the table."""
     sizes: dict[str, Size]
+    """Of the test sets and the validation set."""
     failures: tuple[Failure, ...]
     folds: int
     """Number of folds of the task."""
@@ -55,6 +57,10 @@ class Results:
     """Largest number of seeds in a fold."""
     left_out: dict[str, dict[str, int]]
     """Number of rows that were not used, by set and reason."""
+    without_group: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Number of images whose attribute is not known, by set and reason."""
+    facts: tuple[tuple[str, SetFacts], ...] = ()
+    """Name and facts of each set as it was read; several of a set if its cells were computed from different tables."""
     pairs: Mapping[tuple[str, int, int], Pair] = field(default_factory=dict)
     """The groups that each baseline chose, where they have no order, by backbone, fold and seed."""
     remarks: tuple[str, ...] = ()
@@ -65,6 +71,8 @@ class Results:
     """The cells that lack a metric as it is defined today, by metric."""
     rates: Mapping[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
     """FPR and TPR of the baselines over all groups, by backbone and set."""
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Fewest and most images of the training, validation and external set over the cells; empty if suppressed."""
     patients: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Number of images and of patients of each set whose patients were bootstrapped (see `patient_intervals`)."""
     seconds: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
@@ -129,11 +137,14 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
         folds=folds,
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item.cell)[:-1] for item in cells).values()),
-        left_out=_left_out(cells, info),
+        left_out=_most([item.left_out for item in cells], info),
+        without_group=_most([item.without_group for item in cells], info),
+        facts=_facts(cells, info, gone),
         pairs=_pairs(cells),
         suppressed=gone,
         outdated=_outdated(cells),
         rates=_rates(cells, info),
+        parts={} if IN_DOMAIN in gone else _parts(cells),
     )
 
 
@@ -198,6 +209,13 @@ def _sizes(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset
     return sizes
 
 
+def _parts(cells: Sequence[Record]) -> dict[str, tuple[int, int]]:
+    counts = {
+        name: [n for item in cells if name in item.data and (n := item.data[name].n) is not None] for name in PARTS
+    }
+    return {name: (min(found), max(found)) for name, found in counts.items() if found}
+
+
 def _rates(cells: Sequence[Record], info: TaskInfo) -> dict[tuple[str, str], tuple[float, float]]:
     """Return FPR and TPR of the baselines over all groups of a test set, mean over folds and seeds."""
     baselines = [item for item in cells if item.cell.spec == BASELINE]
@@ -224,15 +242,24 @@ def _pairs(cells: Sequence[Record]) -> dict[tuple[str, int, int], Pair]:
     return {key: found[key] for key in sorted(found)}
 
 
-def _left_out(cells: Sequence[Record], info: TaskInfo) -> dict[str, dict[str, int]]:
-    """Return, by set and reason, the most rows that a cell left out."""
+def _most(counts: Sequence[Mapping[str, Mapping[str, int]]], info: TaskInfo) -> dict[str, dict[str, int]]:
+    """Return, by set and reason, the largest of the numbers that cells have."""
     found: dict[str, dict[str, int]] = {}
     for name in (TRAINED_ON, *info.ood):
-        for item in cells:
-            for reason, n in item.left_out.get(name, {}).items():
+        for of_cell in counts:
+            for reason, n in of_cell.get(name, {}).items():
                 of_set = found.setdefault(name, {})
                 of_set[reason] = max(n, of_set.get(reason, 0))
     return found
+
+
+def _facts(cells: Sequence[Record], info: TaskInfo, gone: Collection[str]) -> tuple[tuple[str, SetFacts], ...]:
+    sets = [(name, item.facts[name]) for name in (TRAINED_ON, *info.ood) for item in cells if name in item.facts]
+    return tuple(
+        (name, shown_facts(name, facts, gone, info.min_cell))
+        for name, facts in dict.fromkeys(sets)
+        if facts.images >= info.min_cell
+    )
 
 
 def _outdated(cells: Sequence[Record]) -> dict[str, tuple[Record, ...]]:

@@ -13,16 +13,25 @@ from typing import Any
 
 import pandas as pd
 
+from bench.errors import UsageError
 from bench.report.numbers.aggregate import Results
+from bench.report.numbers.display_names import display_name
 from bench.report.numbers.published import PAPER, everything, published, sizes
 from bench.report.numbers.ranking import Row
 from bench.report.numbers.task_info import TaskInfo
+from bench.run.plan import preset_of, under, within
 from bench.score.definitions import METRICS
 from bench.spec import label, name_of
 
 OTHER_IMAGES = 0.05
 """Sets whose numbers of images differ by a larger share are different sets."""
 SYNTHETIC = "Published numbers are of patients: they are not shown beside synthetic data."
+COLUMNS = [
+    *("backbone", "set", "metric", "spec", "label", "ours", "ours_std", "ours_n", "published", "published_std"),
+    *("difference", "verdict", "table", "note"),
+]
+"""Columns of the numbers, see `Comparison`."""
+_RENAMED = {"test_set": "set", "key": "spec", "mean": "published", "std": "published_std"}
 _BESIDE = {"eodds": ("eodds", "eodds_signed")}
 # The paper does not say which of the two it prints (D22).
 
@@ -51,19 +60,29 @@ def compare(results: Sequence[Results]) -> Comparison | None:
         return None
     rows = {(row.backbone, row.set, row.metric, row.spec): row for part in reversed(results) for row in part.rows}
     # The paper gives no rate for its hard mask, so none of our rates is comparable.
-    settled = {spec.rpartition(",")[0] for *_, spec in rows}
+    preset = preset_of(main.info.name)
+    settled = {within(spec, preset).rpartition(",")[0] for *_, spec in rows}
+    own = {key: _own(key, preset) for key in everything()["key"].unique()}
     numbers = [
-        _number(item, metric, rows.get((backbone, item["test_set"], metric, item["key"])), main, settled)
+        _number(item, metric, rows.get((backbone, item["set"], metric, own.get(item["spec"], ""))), main, settled)
         for backbone in main.backbones
-        for item in published(main.info.name, backbone).to_dict("records")
+        for item in published(main.info.name, backbone).rename(columns=_RENAMED).to_dict("records")
         for metric in _BESIDE.get(item["metric"], (item["metric"],))
     ]
     if not numbers:
         return None
     order = {name: place for place, name in enumerate(METRICS)}
     numbers.sort(key=lambda one: (one["backbone"], main.info.ood.index(one["set"]), order[one["metric"]]))
-    frame = pd.DataFrame(numbers)
+    frame = pd.DataFrame(numbers, columns=COLUMNS)
     return Comparison(main.info, frame, tuple(_notes(frame, main)))
+
+
+def _own(key: str, preset: str) -> str:
+    """Return the spec of our row for a published key; the key itself if it leaves open what a method needs."""
+    try:
+        return under(key, preset)
+    except UsageError:
+        return key
 
 
 def why_not_published(info: TaskInfo) -> str:
@@ -74,31 +93,16 @@ def why_not_published(info: TaskInfo) -> str:
 
 def _number(
     item: dict[Hashable, Any], metric: str, row: Row | None, main: Results, settled: Set[str]
-) -> dict[str, Any]:
-    theirs, std = item["mean"], item["std"]
-    ours, ours_std = (row.mean, row.std) if row else (nan, nan)
-    difference = ours - theirs
+) -> dict[Hashable, Any]:
+    ours, ours_std, ours_n = (row.mean, row.std, row.n) if row else (nan, nan, 0)
+    difference = ours - item["published"]
     # Numbers of three decimals: a difference in the last binary digit must not matter.
-    inside = abs(difference) <= std + ours_std + 1e-9
-    verdict = _why_not(row, theirs, item["test_set"], main) or ("yes" if inside else "no")
-    if row is None and item["key"] in settled:
+    inside = abs(difference) <= item["published_std"] + ours_std + 1e-9
+    verdict = _why_not(row, item["published"], item["set"], main) or ("yes" if inside else "no")
+    if row is None and item["spec"] in settled:
         verdict = "setting not said"
-    return {
-        "backbone": item["backbone"],
-        "set": item["test_set"],
-        "metric": metric,
-        "spec": item["key"],
-        "label": label(item["method"], item["key"]),
-        "ours": ours,
-        "ours_std": ours_std,
-        "ours_n": row.n if row else 0,
-        "published": theirs,
-        "published_std": std,
-        "difference": difference,
-        "verdict": verdict,
-        "table": item["table"],
-        "note": item["note"],
-    }
+    found = {"ours": ours, "ours_std": ours_std, "ours_n": ours_n, "difference": difference, "verdict": verdict}
+    return {**item, "metric": metric, "label": label(item["method"], item["spec"]), **found}
 
 
 def _why_not(row: Row | None, theirs: float, name: str, main: Results) -> str:
@@ -132,7 +136,7 @@ def _notes(numbers: pd.DataFrame, main: Results) -> list[str]:
         f"{inside} of {inside + outside} numbers are within the spread{f'; not compared: {rest}' if rest else ''}.",
         *([formula] if (numbers["metric"] == "eodds").any() else []),
         *(
-            f"{name}: {here} images here, {there} in the paper"
+            f"{display_name(name)}: {here} images here, {there} in the paper"
             + (": not the same images, not compared." if abs(here - there) > OTHER_IMAGES * there else ".")
             for name, here, there in counts
             if here != there

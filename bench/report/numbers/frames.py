@@ -33,9 +33,16 @@ def by_fold(results: Results) -> pd.DataFrame:
     return pd.DataFrame(records, columns=[*fields, "fold", "value", "degenerate"])
 
 
-def costs(cells: Sequence[Record], results: Results) -> pd.DataFrame:
-    """Return the costs of the methods of a table, all of `COSTS` as metrics of set "", with the columns of `by_fold`.
+def of_tests(frame: pd.DataFrame, sets: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the values of some sets and metrics, without undefined ones."""
+    return frame[frame["set"].isin(sets) & frame["metric"].isin(metrics) & frame["value"].notna()]
 
+
+def costs(cells: Sequence[Record], results: Results) -> pd.DataFrame:
+    """Return the costs of the methods of a table as metrics of set "", with the columns of `by_fold`.
+
+    They are those of `COSTS` and `images`, the number of images that were passed forward and backward, which does not
+    depend on the host.
     The frame is empty if the cost is suppressed. It is suppressed with the validation set, because the size of the
     external set follows from it.
     """
@@ -43,17 +50,25 @@ def costs(cells: Sequence[Record], results: Results) -> pd.DataFrame:
     counted = every[every["metric"] == COST]
     if counted.empty:
         return counted
-    spent = pd.DataFrame(
-        [
-            (item.cell.backbone, item.cell.spec, item.cell.fold, item.cost.seconds, item.cost.parameters_changed)
-            for item in cells
-        ],
-        columns=["backbone", "spec", "fold", "seconds", "changed"],
-    ).astype({"changed": float})
-    long = spent.melt(["backbone", "spec", "fold"], var_name="metric").assign(set="", degenerate=False)
+    spent = [
+        (item.cell.backbone, item.cell.spec, item.cell.fold, metric, value)
+        for item in cells
+        for metric, value in (
+            ("seconds", item.cost.seconds),
+            ("images", _passed(item)),
+            ("changed", item.cost.parameters_changed),
+        )
+    ]
+    long = pd.DataFrame(spent, columns=["backbone", "spec", "fold", "metric", "value"]).astype({"value": float})
+    long = long.assign(set="", degenerate=False)
     named = counted[METHOD].drop_duplicates().merge(long, on=["backbone", "spec"])
     means = named.groupby([*METHOD, "set", "metric", "fold", "degenerate"])["value"].mean().reset_index()
     return pd.concat([counted, means], ignore_index=True)
+
+
+def _passed(item: Record) -> int | None:
+    forward, backward = item.cost.images_forward, item.cost.images_backward
+    return None if forward is None or backward is None else forward + backward
 
 
 def along(parts: Mapping[float, pd.DataFrame]) -> pd.DataFrame:

@@ -49,18 +49,12 @@ def flagging(column: Sequence[Row], cells: Sequence[Record], info: TaskInfo, ref
     if base is None or base.excluded or base.metric not in GAPS:
         return list(column)
     folds = sorted({fold for row in column for fold in row.values})
-
-    def gaps(row: Row) -> np.ndarray:
-        return np.array([row.values.get(fold, np.nan) for fold in folds])
-
     models = grouped(((item.cell.backbone, item.cell.spec), item) for item in cells)
-
-    def flagged(row: Row) -> Row:
-        fares = _fares(row, models[row.backbone, row.spec], info, folds)
-        return replace(row, levelled_down=levelled_down(gaps(row), gaps(base), fares, fared))
-
-    fared = _fares(base, models[base.backbone, base.spec], info, folds)
-    return [row if row.excluded or row is base else flagged(row) for row in column]
+    ranked = [row for row in column if not row.excluded]
+    gaps = {row.spec: np.array([row.values.get(fold, np.nan) for fold in folds]) for row in ranked}
+    fares = {row.spec: _fares(row, models[row.backbone, row.spec], info, folds) for row in ranked}
+    found = {spec: levelled_down(gap, gaps[base.spec], fares[spec], fares[base.spec]) for spec, gap in gaps.items()}
+    return [replace(row, levelled_down=found.get(row.spec, False)) for row in column]
 
 
 def _fares(row: Row, cells: Sequence[Record], info: TaskInfo, folds: Sequence[int]) -> np.ndarray:

@@ -17,6 +17,7 @@ from bench import taskfile
 from bench.api import Task
 from bench.report.numbers.published import MAIN_TABLES, everything
 from bench.run.ablate import ablations
+from bench.run.plan import under
 from bench.spec import name_of, parse
 from bench.tasks import TASKS
 
@@ -54,6 +55,10 @@ class Layout:
         """Stem of its files."""
         return f"table-{self.number}"
 
+    def under(self, preset: str) -> dict[str, str]:
+        """Return the spec of each row under a preset, by the spec in `rows`."""
+        return {spec: under(spec, preset) for spec in self.rows}
+
     @property
     def grouped(self) -> bool:
         """Whether it shows more than two groups."""
@@ -64,6 +69,11 @@ class Layout:
 def layouts() -> tuple[Layout, ...]:
     """Return the nine tables as the published numbers have them."""
     return tuple(_layout(int(str(number)), rows) for number, rows in everything().groupby("table"))
+
+
+def tasks(*, twins: bool, preset: str = "suite") -> dict[str, str]:
+    """Return the spec of the task that stands for each task of the paper: itself or its twin, under a preset."""
+    return {name: taskfile.vary(TWINS[name] if twins else name, "preset", preset) for name in TWINS}
 
 
 def blocks(layout: Layout, names: Mapping[str, str]) -> list[Block]:
@@ -102,11 +112,11 @@ def _layout(number: int, rows: pd.DataFrame) -> Layout:
     about = _PAPER["tables"][str(number)]
     parts = rows.groupby(["task", "backbone"], sort=False)["test_set"].nunique().reset_index().to_numpy()
     keys = rows[["key", "method"]].drop_duplicates().to_numpy()
-    labels = {spec: _label(spec, about.get("default", title)) for key, title in keys for spec in _runnable(key)}
+    labels = {spec: _label(spec, about.get("default", title)) for key, title in keys for spec in runnable(key)}
     return Layout(number, about["says"], tuple(Block(*part) for part in parts), labels, about.get("note", ""))
 
 
-def _runnable(key: str) -> list[str]:
+def runnable(key: str) -> list[str]:
     """Return all settings of the ablation for a key that leaves a parameter open, such as a hard mask without rate."""
     spec = parse(key)
     field = next(iter(spec.options), "")

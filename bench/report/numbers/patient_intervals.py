@@ -13,7 +13,7 @@ from bench.cells.predictions import Scored
 from bench.cells.record import Record
 from bench.report.numbers.aggregate import BASELINE, Results
 from bench.report.numbers.grouping import grouped
-from bench.report.numbers.ranking import Row, leading, reference_of
+from bench.report.numbers.ranking import BOOTSTRAPPED, Row, leading, reference_of
 from bench.report.numbers.suppression import suppressed
 from bench.report.numbers.task_info import TaskInfo
 from bench.report.render.text import listed
@@ -100,15 +100,7 @@ def _compared(column: Sequence[Row], draws: Samples) -> list[Row]:
     found = {spec: item for spec, item in found.items() if item.draws}
     adjusted = dict(zip(found, holm([item.p for item in found.values()]), strict=True))
     return [
-        replace(
-            row,
-            ci_low=item.low,
-            ci_high=item.high,
-            p_patients=item.p,
-            p_patients_holm=adjusted[row.spec],
-            error_patients=item.error,
-            draws=item.draws,
-        )
+        replace(row, **dict(zip(BOOTSTRAPPED, item, strict=True)), p_patients_holm=adjusted[row.spec])
         if (item := found.get(row.spec))
         else row
         for row in column

@@ -36,10 +36,14 @@ def published(task: str, backbone: str) -> pd.DataFrame:
     return rows.drop_duplicates(["key", "test_set", "metric"]).reset_index(drop=True)
 
 
-def sizes() -> dict[str, int]:
-    """Return the number of images of each test set in the paper."""
+def sizes(task: str = "") -> dict[str, int]:
+    """Return the number of images of each test set in the paper, or of `train`, `val` and `external` of a task.
+
+    Variants have those of their task. The paper does not say how large the external set of more than two groups is.
+    """
     table = _read(f"{_NAME}-sets.csv")
-    return dict(zip(table["test_set"], table["n"].astype(int), strict=True))
+    rows = table[table["task"] == (name_of(task) if task else "")]
+    return dict(zip(rows["set"], rows["n"].astype(int), strict=True))
 
 
 @cache

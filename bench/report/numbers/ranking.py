@@ -8,10 +8,13 @@ from math import isfinite, isnan, nan
 from typing import Literal
 
 from bench.score.definitions import METRICS
-from bench.score.statistics import holm, paired, separable
+from bench.score.statistics import holm, paired, significant
 
 DECIMALS = 3
 """Decimals that tables print, and on which rows are ranked: values that look equal are equal."""
+
+BOOTSTRAPPED = ("ci_low", "ci_high", "p_patients", "error_patients", "draws")
+"""Fields of a row that hold an `Interval` of `bench.score.bootstrap`, in its order."""
 
 Mark = Literal["best", "second", ""]
 Exclusion = Literal["degenerate", "incomplete", "undefined", "suppressed", ""]
@@ -46,7 +49,7 @@ class Row:
     difference: float = nan
     p: float = nan
     p_holm: float = nan
-    separable: bool = False
+    significant: bool = False
     levelled_down: bool = False
     ci_low: float = nan
     ci_high: float = nan
@@ -66,9 +69,9 @@ class Row:
         return not isnan(self.p_holm)
 
     @property
-    def separable_patients(self) -> bool:
+    def significant_patients(self) -> bool:
         """Whether the row differs from Baseline over patients."""
-        return separable(self.p_patients_holm)
+        return significant(self.p_patients_holm)
 
 
 def excluding(column: Sequence[Row]) -> list[Row]:
@@ -114,7 +117,7 @@ def comparing(column: Sequence[Row], reference: str, folds: int) -> list[Row]:
     tests = [paired([row.values.get(fold, nan) for fold in order], anchor, folds) for row in rows]
     adjusted = holm([test.p for test in tests])
     compared = {
-        row.spec: replace(row, difference=test.difference, p=test.p, p_holm=p, separable=separable(p))
+        row.spec: replace(row, difference=test.difference, p=test.p, p_holm=p, significant=significant(p))
         for row, test, p in zip(rows, tests, adjusted, strict=True)
     }
     return [compared.get(row.spec, row) for row in column]

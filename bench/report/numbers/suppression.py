@@ -7,33 +7,56 @@ the validation set the costs are suppressed too: their unit is the external set,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from bench.cells.record import Record
+from bench.cells.record import Record, SetScores
+from bench.data.set_facts import SetFacts, together
 from bench.report.numbers.task_info import TaskInfo
 from bench.score.definitions import METRICS
 
+IN_DOMAIN, TRAINED_ON = "val", "source"
 POOLED = "auc"
 """The metric that does not depend on groups."""
-COUNTS = ("negatives", "positives")
 
 
 def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[str]]:
     """Return the suppressed metrics of each set in which a group and class has fewer than `min_cell` images.
 
     One fold with few images is enough. The pooled AUC is among them if a class has too few in all groups together.
+    Images without a group count as a group: their number follows from that of the set and of the others.
     """
     found: dict[str, frozenset[str]] = {}
     for item in cells:
         for name, scores in item.scores.items():
             gone = scores.suppressed  # by an export, which then does not contain the metrics
-            by_class = [[getattr(group, kind) for group in scores.groups.values()] for kind in COUNTS]
-            if not gone and min(min(counts) for counts in by_class) < info.min_cell:
-                few = min(sum(counts) for counts in by_class) < info.min_cell
+            if not gone and min(map(min, counts := _counts(scores))) < info.min_cell:
+                few = min(map(sum, zip(*counts, strict=True))) < info.min_cell
                 gone = [metric.name for metric in METRICS.values() if few or metric.needs_attribute]
             if gone:
                 found[name] = found.get(name, frozenset()) | frozenset(gone)
     return found
+
+
+def _counts(scores: SetScores) -> list[tuple[int, int]]:
+    """Return the negatives and positives of each group and, where there are such images, of those without a group."""
+    groups = [(group.negatives, group.positives) for group in scores.groups.values()]
+    negatives, positives = (sum(counts) for counts in zip(*groups, strict=True))
+    rest = scores.n - scores.positives - negatives, scores.positives - positives
+    return [*groups, rest] if any(rest) else groups
+
+
+def shown_facts(name: str, facts: SetFacts, gone: Collection[str], min_cell: int) -> SetFacts:
+    """Return the facts of a set without what suppression hides.
+
+    Neither its label rate nor its values are shown of a suppressed set, nor of the source if the validation set, which
+    is a part of it, is suppressed. Of other sets, values of few rows are counted together, and no smallest and largest
+    number is shown, which may be of one person.
+    """
+    if name in gone or (name == TRAINED_ON and IN_DOMAIN in gone):
+        return replace(facts, positives=None, values=())
+    values = [value for value in facts.values if not (value.span and min_cell)]
+    return replace(facts, values=together(values, lambda value: value.rows >= min_cell))
 
 
 def number_of(n: int, info: TaskInfo) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from bench.cells.record import Failure, Fit, Record
 from bench.errors import BenchError
+from bench.report.numbers.display_names import display_name
 from bench.report.render.text import listed
+from bench.run.plan import preset_of, within
 from bench.score.definitions import METRICS
 from bench.settings import Settings, command, elsewhere, of_task
 from bench.spec import label
@@ -18,6 +20,10 @@ TWO_GROUPS = ("auc", "spd", "eodds")
 """Metrics of the printed table; the CSV has all. The last is the gap of the figure and of the sentences."""
 MORE_GROUPS = ("auc", "min_auc", "gap_auc")
 """The same for more than two groups (SWiFT, Table 5)."""
+
+
+Latex = tuple[Literal["plain", "cite"], ...]
+"""How tables are written as LaTeX: `plain`, without notes and findings; `cite`, with a \\cite of each method."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,13 @@ class TaskInfo:
     undefined: tuple[Undefined, ...] = ()
     part: str = ""
     min_cell: int = 0
+    latex: Latex = ()
     settings: Settings | None = field(default=None, repr=False, compare=False)
 
     @property
     def description(self) -> str:
         """What the task asks, and between which groups."""
-        return f"{self.says} Disparities between {listed(self.group_names)} ({self.attribute_name})."
+        return f"{self.says} Disparities between {listed(self.group_names)} ({display_name(self.attribute_name)})."
 
     @property
     def gap(self) -> str:
@@ -122,8 +129,11 @@ def key_of(cell: Fit) -> tuple[Any, ...]:
 
 
 def label_of(cell: Fit) -> str:
-    """Return the title of a row, with the options of its spec: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`."""
-    return label(cell.title, cell.spec)
+    """Return the title of a row, with the options of its spec: `SWiFT (mask hard, rate 0.5)`, `SWiFT (tuned)`.
+
+    Options that the preset of the task sets are left out.
+    """
+    return label(cell.title, within(cell.spec, preset_of(cell.task)))
 
 
 def unresolved(failures: Iterable[Failure], cells: Iterable[Record]) -> list[Failure]:

@@ -103,7 +103,7 @@ def found(results: Results) -> str:
     places = []
     for backbone, name in results.places:
         column = results.column(backbone, name, info.gap)
-        if lower := [row.label for row in column if row.separable and row.difference < 0]:
+        if lower := [row.label for row in column if row.significant and row.difference < 0]:
             places.append(f"{results.named(name, backbone)} ({listed(lower)})")
     gap = info.title(info.gap)
     if not places:
@@ -127,12 +127,8 @@ _LEFT_OUT = re.compile(r"(?:^|/)([\w.+@-]+/[\w.+@-]+/f\d+-s\d+)\.[a-z.]+: (.+?)(
 
 def _sections(items: Sequence[Shown]) -> list[dict[str, Any]]:
     """Return figures, or report texts as HTML, with the names of the files beside the page."""
-
-    def embedded(item: Shown) -> Picture | None:
-        return picture(item.files["png"]) if "png" in item.files else None
-
     with ThreadPoolExecutor() as pool:  # Pillow releases the interpreter's lock
-        pictures = list(pool.map(embedded, items))
+        pictures = list(pool.map(lambda item: picture(item.files["png"]) if "png" in item.files else None, items))
     return [
         {"name": item.name, "title": item.title, "files": list(named(item.name, item.files)), "picture": shown}
         | {"text": Markup(item.files.get(PART, b"").decode())}
@@ -140,17 +136,11 @@ def _sections(items: Sequence[Shown]) -> list[dict[str, Any]]:
     ]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure embedded in a page; width and height are in CSS pixels."""
+def picture(png: bytes) -> dict[str, str | int]:
+    """Return a figure of `PRINT_DPI`, smaller and in 256 colours: a fifth of the bytes, and equal on a screen.
 
-    uri: str
-    width: int
-    height: int
-
-
-def picture(png: bytes) -> Picture:
-    """Return a figure of `PRINT_DPI`, smaller and in 256 colours: a fifth of the bytes, and equal on a screen."""
+    The keys are those of an image of HTML: `src`, `width` and `height`, in CSS pixels.
+    """
     with Image.open(io.BytesIO(png)) as full:
         width, height = (round(side * SCREEN_DPI / PRINT_DPI) for side in full.size)
         size = (round(width * SHARPNESS), round(height * SHARPNESS))
@@ -158,7 +148,8 @@ def picture(png: bytes) -> Picture:
     target = io.BytesIO()
     few_colours = small.quantize(256, dither=Image.Dither.NONE).convert("RGB")
     few_colours.save(target, format="webp", lossless=True)
-    return Picture(f"data:image/webp;base64,{base64.b64encode(target.getvalue()).decode()}", width, height)
+    source = f"data:image/webp;base64,{base64.b64encode(target.getvalue()).decode()}"
+    return {"src": source, "width": width, "height": height}
 
 
 def policy(style: str, script: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.report.render import table as writers
-from bench.report.render.table import Table
+from bench.report.render.table import Entry, Table
 from bench.report.render.text import html, html_prose, md, md_prose, slug, tex, tex_prose, unset
 
 
@@ -29,7 +29,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Float:
-    """Tables that share a caption, a label and notes in LaTeX; `wide` ones span both columns of a page."""
+    """Tables that share a caption, a label and notes in LaTeX; `wide` ones span both columns of a page.
+
+    `brief` sentences and the meanings of the signs that occur end the caption where notes are left out. With `side`,
+    the tables are one, and their titles stand in a first column of this title.
+    """
 
     caption: str
     label: str
@@ -37,6 +41,9 @@ class Float:
     notes: Sequence[str] = ()
     warning: str = ""
     wide: bool = True
+    brief: Sequence[str] = ()
+    signs: Mapping[str, str] = field(default_factory=dict)
+    side: str = ""
 
 
 PART = "html"
@@ -92,16 +99,29 @@ def environment(*folders: Path) -> Environment:
     return found
 
 
-def latex(blocks: Iterable[Float | str]) -> str:
-    """Return floats and paragraphs to \\input into a document that loads booktabs and nothing else.
+def latex(blocks: Iterable[Float | str], *, plain: bool = False) -> str:
+    """Return floats and paragraphs to \\input into a document that loads booktabs and graphicx and nothing else.
 
-    Where pdflatex does not set a character, the first lines name it and what does.
+    A table that is wider than the text is scaled down to it. `plain` leaves out notes and paragraphs. Where pdflatex
+    does not set a character, the first lines name it and what does.
     """
-    parts = [_float(block) if isinstance(block, Float) else tex_prose(block) for block in blocks]
-    head = ["% \\usepackage{booktabs}"]
+    parts = []
+    for block in blocks:
+        if isinstance(block, Float):
+            parts.append(_float(_brief(block) if plain else block))
+        elif not plain:
+            parts.append(rf"{{\sloppy {tex_prose(block)}\par}}")
+    head = [r"% \usepackage{booktabs,graphicx}"]
     if signs := unset("".join(parts)):
         head.append(f"% xelatex or lualatex with a font that has them: pdflatex does not set {' '.join(signs)}")
     return "\n\n".join(["\n".join(head), *parts]) + "\n"
+
+
+def _brief(item: Float) -> Float:
+    """Return a float with the least that a reader needs in its caption, in place of notes."""
+    used = {value.sign for table in item.tables for row in table.rows for value in row if isinstance(value, Entry)}
+    says = [item.caption, *item.brief, *(f"{sign} {says}." for sign, says in item.signs.items() if sign in used)]
+    return replace(item, caption=" ".join(says), notes=())
 
 
 def _float(item: Float) -> str:
@@ -113,9 +133,20 @@ def _float(item: Float) -> str:
         rf"\caption{{{warning}{tex(item.caption)}}}",
         rf"\label{{tab:{slug(item.label)}}}",
         r"\par\vspace{4pt}",
-        *(rf"{writers.latex(table)}\\[6pt]" for table in item.tables),
     ]
+    if item.side:
+        lines.append(_fitted(writers.latex(*item.tables, side=item.side)))
+    else:
+        for table in item.tables:
+            lines += [rf"\textit{{{tex(table.title)}}}\\[2pt]"] if table.title else []
+            lines.append(_fitted(writers.latex(table)))
     if item.notes:
         notes = "\\\\\n".join(tex_prose(note) for note in item.notes)
         lines += [r"\begin{minipage}{\linewidth}\scriptsize\raggedright", notes, r"\end{minipage}"]
     return "\n".join([*lines, rf"\end{{{kind}}}"])
+
+
+def _fitted(tabular: str) -> str:
+    """Return a tabular that is no wider than the text."""
+    width = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
+    return rf"\resizebox{{{width}}}{{!}}{{%" + "\n" + tabular + "}\\\\[6pt]"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import isfinite, nan
 from typing import Any, Literal
@@ -65,13 +65,23 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Cited:
+    """A text, in LaTeX followed by a \\cite of `key`."""
+
+    text: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Spanning:
     """A text that fills the rest of a row, such as `not run`."""
 
     text: str
 
 
-Value = str | int | float | Entry | Spanning | None
+BLANK = " "
+"""An empty field, which is not undefined."""
+Value = str | int | float | Entry | Cited | Spanning | None
 
 
 @dataclass(frozen=True)
@@ -101,22 +111,51 @@ def markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def latex(table: Table) -> str:
-    """Return a `tabular` with the rules of booktabs, below its title in italics."""
+def latex(*tables: Table, side: str = "") -> str:
+    """Return a `tabular` with the rules of booktabs, of tables below each other.
+
+    With `side`, the title of each table stands beside the middle of its rows, in a first column of this title.
+    """
+    shown = [_beside(table, side if table is tables[0] else BLANK) for table in tables] if side else tables
+    widest = max(shown, key=lambda table: len(table.columns))
+    lines = [rf"\begin{{tabular}}{{{''.join(column.align[0] for column in widest.columns)}}}", r"\toprule"]
+    for table in shown:
+        lines += [r"\midrule"] if table is not shown[0] else []
+        lines += _latex_lines(table)
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _beside(table: Table, side: str) -> Table:
+    """Return a table with its title in a first column, whose own title is `side`; a blank one hides the next, too."""
+    own, *others = table.columns
+    hidden = side == BLANK
+    middle = (len(table.rows) - 1) // 2
+    columns = [Column(side, "left"), replace(own, title=BLANK) if hidden else own, *others]
+    return Table(columns, [[table.title if at == middle else BLANK, *row] for at, row in enumerate(table.rows)])
+
+
+def _latex_lines(table: Table) -> list[str]:
     width = len(table.columns)
-    lines = [rf"\textit{{{tex(table.title)}}}\\[2pt]"] if table.title else []
-    lines += [rf"\begin{{tabular}}{{{''.join(column.align[0] for column in table.columns)}}}", r"\toprule"]
-    lines += _latex_groups(table) if table.groups() else []
+    lines = _latex_groups(table) if table.groups() else []
     titles = [column.title[:1].upper() + column.title[1:] for column in table.columns]
     lines += [rf"{' & '.join(map(tex, titles))} \\", r"\midrule"]
     for row in table.rows:
         cells = []
         for value, column in zip(row, table.columns, strict=False):
-            cell = _marked(value, column, _TEX, tex)
+            cell = _latex_cell(value, column)
             rest = width - len(row) + 1
             cells.append(rf"\multicolumn{{{rest}}}{{c}}{{{cell}}}" if isinstance(value, Spanning) else cell)
         lines.append(rf"{' & '.join(cells)} \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+    return lines
+
+
+def _latex_cell(value: Value, column: Column) -> str:
+    """Return a value as the paper prints it: the mark on the mean alone, and the std smaller."""
+    text, mark, sign = printed(value, column)
+    mean, spread, std = text.partition(" ± ") if isinstance(value, Entry) else (text, "", "")
+    small = rf"{{\scriptsize$\pm${std}}}" if spread else ""
+    cite = rf"~\cite{{{value.key}}}" if isinstance(value, Cited) else ""
+    return _TEX[mark].format(tex(mean)) + small + tex(sign) + cite
 
 
 def _latex_groups(table: Table) -> list[str]:
@@ -171,7 +210,7 @@ def printed(value: Value, column: Column) -> tuple[str, Mark, str]:
         case Entry():
             spread = f" ± {number(value.spread, column.decimals)}" if isfinite(value.spread) else ""
             return _formatted(value.value, column) + spread, value.mark, value.sign
-        case Spanning():
+        case Spanning() | Cited():
             return value.text, "", ""
         case float():
             return _formatted(value, column), "", ""

@@ -10,7 +10,7 @@ from bench.report.render import table
 from bench.report.render.document import Section
 from bench.report.render.table import Column, Table
 from bench.report.render.text import UNDEFINED, listed
-from bench.score.statistics import LEVEL, separable
+from bench.score.statistics import LEVEL, significant
 
 NAME = "across"
 """Name of the files."""
@@ -30,15 +30,15 @@ def sentences(item: Ranked) -> list[str]:
     lines = [f"{where}: Friedman p = {item.p:.2g}. Mean ranks: {ranks}.{rough}{out}"]
     best, *others = item.ranks
     if not item.differs:
-        return [*lines, f"No method is separable from another on {item.title} (p ≥ {LEVEL})."]
+        return [*lines, f"No two methods differ significantly on {item.title} (p ≥ {LEVEL})."]
     same = [name for name in others if item.ranks[name] - item.ranks[best] <= item.difference]
-    verdict = f"not separable from {listed(same)}" if same else "separable from every other method"
+    verdict = f"{'not ' if same else ''}significantly different from {listed(same) or 'every other method'}"
     lines.append(f"First on {item.title}: {best}, {verdict} (Nemenyi, critical difference {item.difference:.2f}).")
     if item.p_baseline:
         found = [
             f"{name} ({'better' if item.ranks[name] < item.ranks[item.baseline] else 'worse'})"
             for name in item.ranks
-            if separable(item.p_baseline.get(name, nan))
+            if significant(item.p_baseline.get(name, nan))
         ]
         lines.append(f"Different from Baseline on {item.title} (Wilcoxon, Holm): {listed(found) or 'none'}.")
     return lines

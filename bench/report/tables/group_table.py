@@ -14,6 +14,7 @@ from bench.report.numbers.grouping import grouped, over_seeds
 from bench.report.numbers.suppression import note
 from bench.report.render.document import Section, written
 from bench.report.render.table import Column, Entry, Table, csv
+from bench.report.task_results import TaskResults
 from bench.report.words.notes import FEW, spread
 from bench.score.statistics import summary
 
@@ -33,10 +34,10 @@ COUNTS = ("n", "positives", "negatives")
 PRINTED = ("selection_rate", "tpr", "fpr", "auc", "calibration_error")
 
 
-def files(results: Results, cells: Sequence[Record]) -> dict[str, str]:
+def files(task: TaskResults) -> dict[str, str]:
     """Return the table by suffix."""
-    rates = frame(results, cells)
-    return {**written(section(results, rates)), "csv": csv(rates)}
+    rates = frame(task.results, task.tables[0].cells)
+    return {**written(section(task.results, rates)), "csv": csv(rates)}
 
 
 def frame(results: Results, cells: Sequence[Record]) -> pd.DataFrame:
@@ -88,11 +89,7 @@ def section(results: Results, frame: pd.DataFrame) -> Section:
 
 def _rates(cells: Sequence[Record], name: str, group: str) -> list[dict[str, Any]]:
     found = [(item.cell.fold, item.scores[name].groups[group]) for item in cells]
-    counts = {
-        "n": min(one.positives + one.negatives for _, one in found),
-        "positives": min(one.positives for _, one in found),
-        "negatives": min(one.negatives for _, one in found),
-    }
+    counts = {kind: min(getattr(one, kind) for _, one in found) for kind in COUNTS}
     images = {**counts, "fewer": min(counts["positives"], counts["negatives"])}
     records = []
     for rate, (_, of) in RATES.items():

@@ -7,24 +7,28 @@ from itertools import product
 from math import isnan
 
 from bench.report.numbers.aggregate import IN_DOMAIN, SYNTHETIC, Results
+from bench.report.numbers.display_names import CITED, display_name
 from bench.report.numbers.levelling import SIGN
 from bench.report.numbers.ranking import Row
+from bench.report.numbers.shown_sets import with_display_names
 from bench.report.numbers.suppression import span
 from bench.report.numbers.task_info import TaskInfo
 from bench.report.render import document, table
 from bench.report.render.document import Float, Section
-from bench.report.render.table import Column, Entry, Table
+from bench.report.render.table import Cited, Column, Entry, Table, Value
 from bench.report.render.text import listed
+from bench.report.tables import data_table
 from bench.report.words.conclusions import findings
-from bench.report.words.notes import SIGNS, reading
+from bench.report.words.notes import LEGEND, MARKS, SIGNS, averaged, reading
+from bench.spec import label
 
 SETS_ABREAST = 2
 METHOD = Column("method", "left")
 CSV = [
     *("task", "synthetic", "backbone", "method", "label", "spec", "set", "role", "metric", "direction"),
-    *("mean", "std", "n", "folds", "degenerate", "excluded", "mark", "difference", "p", "p_holm", "separable"),
+    *("mean", "std", "n", "folds", "degenerate", "excluded", "mark", "difference", "p", "p_holm", "significant"),
     "levelled_down",
-    *("ci_low", "ci_high", "p_patients", "p_patients_holm", "separable_patients", "draws"),
+    *("ci_low", "ci_high", "p_patients", "p_patients_holm", "significant_patients", "draws"),
 ]
 """Columns of main.csv: fields of a `Row` and those of the task; `role` is "ood", "val" or, for the cost, empty."""
 
@@ -58,11 +62,17 @@ def block(results: Results, backbone: str, sets: Sequence[str], *, shared: bool 
             Column("folds"),
         ],
         [
-            [cost.label, *map(entry, rows), cost.mean, len(cost.values) or None]
+            [named(cost.label, cost.method, info), *map(entry, rows), cost.mean, len(cost.values) or None]
             for cost, *rows in zip(results.costs(backbone), *numbers, strict=True)
         ],
         title if shared else f"{title} ({sizes[sets[0]]})",
     )
+
+
+def named(title: str, method: str, info: TaskInfo) -> Value:
+    """Return the name of a row, with the citation of its method if that is asked for."""
+    key = CITED.get(method) if "cite" in info.latex else None
+    return Cited(title, key) if key else title
 
 
 def entry(row: Row) -> Entry:
@@ -88,7 +98,7 @@ def intervals(results: Results) -> list[Table]:
     for backbone, name in product(results.backbones, results.patients):
         columns = [results.column(backbone, name, metric) for metric in results.info.columns]
         rows = [[rows[0].label, *map(_interval, rows)] for rows in zip(*columns, strict=True)]
-        where = f"{name}, {backbone} backbone" if len(results.backbones) > 1 else name
+        where = f"{name}, {display_name(backbone)} backbone" if len(results.backbones) > 1 else name
         if rows := [row for row in rows if any(row[1:])]:
             found.append(Table(titles, rows, where))
     return found
@@ -99,29 +109,33 @@ def _interval(row: Row) -> str:
         return ""
     if isnan(row.ci_low):
         return f"too few draws ({row.draws})"
-    return f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]{'*' if row.separable_patients else ''}"
+    return f"{row.difference:+.3f} [{row.ci_low:+.3f}, {row.ci_high:+.3f}]{'*' if row.significant_patients else ''}"
 
 
 def latex(results: Results) -> str:
-    """Return floats, the last one with the notes, and the findings, to \\input into a document that loads booktabs."""
+    """Return floats, the last one with the notes, and the findings, to \\input into a document (`document.latex`)."""
+    results = with_display_names(results)
     info = results.info
+    # A label is no name that is printed: it keeps that of the task, which is unique.
     name, part = info.name, f", {info.part}" if info.part else ""
-    label, warning = f"-{info.part}" if info.part else "", SYNTHETIC if info.synthetic else ""
+    variant = label("", name)
+    own, warning = f"-{info.part}" if info.part else "", SYNTHETIC if info.synthetic else ""
     floats = []
     for backbone in results.backbones:
         last = backbone == results.backbones[-1]
-        says = f"{name}, {backbone} backbone{part}: {info.description}"
-        caption = says if last else f"{says} Notes: under the last of these tables."
+        says = f"{info.description[:-1]}; {display_name(backbone)} backbone{part}{variant}."
+        caption = says if last or "plain" in info.latex else f"{says} Notes: under the last of these tables."
         notes = reading(results) if last else ()
-        tables = blocks(results, backbone, SETS_ABREAST)
-        floats.append(Float(caption, f"{name}-{backbone}{label}", tables, notes, warning))
+        tables, brief = blocks(results, backbone, SETS_ABREAST), (averaged(results), MARKS)
+        floats.append(Float(caption, f"{name}-{backbone}{own}", tables, notes, warning, brief=brief, signs=LEGEND))
     if tables := intervals(results):
         caption = (
-            f"{name}{part}: differences to Baseline with 95 % intervals over patients. *: adjusted p below 0.05. "
-            "The text describes the method."
+            f"{info.description[:-1]}{part}{variant}: differences to Baseline with 95 % intervals over patients. "
+            "*: adjusted p below 0.05."
         )
-        floats.append(Float(caption, f"{name}-patients{label}", tables, warning=warning))
-    return document.latex([*floats, *findings(results)])
+        caption += "" if "plain" in info.latex else " The text describes the method."
+        floats.append(Float(caption, f"{name}-patients{own}", tables, warning=warning))
+    return document.latex([*floats, *findings(results)], plain="plain" in info.latex)
 
 
 def files(results: Results) -> dict[str, str]:
@@ -138,13 +152,14 @@ def section(results: Results) -> Section:
 
 
 def tables(results: Results) -> list[Section]:
-    """Return the tables of each backbone, the differences over patients, and how to read both."""
+    """Return the tables of each backbone, the differences over patients, how to read both, and what data were read."""
     patients = "Mean difference over folds and its 95 % interval; *: adjusted p below 0.05."
     differences = intervals(results)
     return [
         *(Section(f"{backbone} backbone", blocks(results, backbone, 1)) for backbone in results.backbones),
         *([Section("Differences to Baseline over patients", [patients, *differences])] if differences else []),
         Section("How to read this", [reading(results)]),
+        *data_table.sections(results),
     ]
 
 
@@ -152,7 +167,7 @@ def csv(results: Results) -> str:
     """Return one row per backbone, spec, set and metric, with all metrics in full precision; NaN is empty."""
     info = results.info
     task = {"task": info.name, "synthetic": info.synthetic, "folds": results.folds}
-    properties = ("direction", "separable_patients")
+    properties = ("direction", "significant_patients")
     records = [
         vars(row)
         | {name: getattr(row, name) for name in properties}

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report.numbers.comparison import Comparison
+from bench.report.numbers.display_names import display_name
 from bench.report.numbers.grouping import grouped
 from bench.report.render import document, table
 from bench.report.render.document import Float, Section
 from bench.report.render.table import Column, Entry, Table, Value
 from bench.score.definitions import METRICS
+from bench.spec import label
 
-NAME = "published"
+PUBLISHED = "published"
 """Name of the files."""
 COLUMNS = (
     Column("method", "left"),
@@ -34,7 +36,7 @@ def files(compared: Comparison) -> dict[str, str]:
     """Return the comparison by suffix, with remarks on the published numbers; NaN is empty in the CSV."""
     info, tables, numbers = compared.info, _tables(compared), compared.numbers
     remarks = grouped(
-        (str(item.note), f"Table {item.table}, {item.label}, {item.set}, {METRICS[str(item.metric)].title}")
+        (str(item.note), f"Table {item.table}, {item.label}, {_of_column(item.set, item.metric)}")
         for item in numbers[numbers["metric"] != "eodds_signed"].itertuples()
         if item.note
     )
@@ -42,22 +44,23 @@ def files(compared: Comparison) -> dict[str, str]:
     section = Section(f"{info.name}: ours and published", [*tables, Section("How to read this", [notes])])
     floats = [
         Float(
-            f"{info.name}, {item.title}, ours and published.",
+            f"{item.title}, ours and published, by {display_name(info.attribute_name)}{label('', info.name)}.",
             f"{info.name}-published-{place}",
             [Table(item.columns, item.rows)],
             compared.notes if place == len(tables) else (),
             wide=False,
+            brief=compared.notes[:1],
         )
         for place, item in enumerate(tables, 1)
     ]
     csv = table.csv(numbers.assign(task=info.name)[["task", *numbers.columns]])
-    return {**document.written(section), "csv": csv, "tex": document.latex(floats)}
+    return {**document.written(section), "csv": csv, "tex": document.latex(floats, plain="plain" in info.latex)}
 
 
 def _tables(compared: Comparison) -> list[Table]:
     by_column = compared.numbers.groupby(["backbone", "set", "metric"], sort=False)
     return [
-        Table(COLUMNS, list(map(_row, part.itertuples())), f"{backbone}, {name}: {METRICS[str(metric)].title}")
+        Table(COLUMNS, list(map(_row, part.itertuples())), f"{display_name(str(backbone))}, {_of_column(name, metric)}")
         for (backbone, name, metric), part in by_column
     ]
 
@@ -65,3 +68,7 @@ def _tables(compared: Comparison) -> list[Table]:
 def _row(line: Any) -> list[Value]:
     ours = Entry(line.ours, line.ours_std) if line.ours_n else line.verdict
     return [line.label, ours, Entry(line.published, line.published_std), line.difference, line.verdict]
+
+
+def _of_column(name: object, metric: object) -> str:
+    return f"{display_name(str(name))}: {METRICS[str(metric)].title}"

@@ -10,7 +10,7 @@ from rich.console import Console
 from bench.report.numbers.aggregate import SYNTHETIC, Results
 from bench.report.render.table import terminal
 from bench.report.tables.main_table import block
-from bench.report.words.conclusions import not_separable
+from bench.report.words.conclusions import not_significant
 from bench.report.words.notes import partial, spread
 
 
@@ -45,10 +45,10 @@ def _sentences(results: Results, styled: bool) -> list[str]:
     for backbone, name in results.places:
         column = results.column(backbone, name, info.gap)
         none = "none" if any(row.compared for row in column) else "not compared"
-        names[results.named(name, backbone)] = ", ".join(not_separable(column)) or none
+        names[results.named(name, backbone)] = ", ".join(not_significant(column)) or none
     same = len(set(names.values())) == 1
     rest = next(iter(names.values())) if same else "; ".join(f"{where}: {rows}" for where, rows in names.items())
     marks = "" if styled else " * best, + second of a column."
     compared = any(row.compared for row in results.rows)
-    tested = f" Not separable from Baseline on {info.title(info.gap)} (paired, Holm): {rest}." if compared else ""
-    return [f"{spread(results)}{marks}{tested}", *partial(results)]
+    tested = f" No significant difference from Baseline on {info.title(info.gap)} (paired, Holm): {rest}."
+    return [f"{spread(results)}{marks}{tested if compared else ''}", *partial(results)]

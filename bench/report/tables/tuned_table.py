@@ -12,7 +12,7 @@ from bench.report.numbers.suppression import span
 from bench.report.numbers.task_info import TaskInfo, label_of
 from bench.report.render.text import listed
 
-PART = "tuned"
+TUNED = "tuned"
 """Name of the table and of its files."""
 
 
@@ -23,7 +23,7 @@ def collect_tuned(cells: Sequence[Record], failures: Iterable[Failure], info: Ta
         return None
     baselines = [item for item in cells if item.cell.spec == BASELINE]
     failed = [item for item in failures if item.cell.tuned]
-    results = collect([*baselines, *tuned], failed, dataclasses.replace(info, part=PART))
+    results = collect([*baselines, *tuned], failed, dataclasses.replace(info, part=TUNED))
     ordered = sorted(tuned, key=lambda item: (item.cell.row, item.cell.spec, item.cell.fold))
     rows = grouped((results.named(label_of(item.cell), item.cell.backbone), item) for item in ordered)
     costs = IN_DOMAIN not in results.suppressed

@@ -12,7 +12,7 @@ from bench.report.numbers.ranking import DECIMALS, Row, leading
 from bench.report.render.text import listed
 from bench.report.words.notes import SIGNS
 from bench.score.bootstrap import DRAWS
-from bench.score.statistics import LEVEL, paired, separable
+from bench.score.statistics import LEVEL, paired, significant
 
 NO_GAIN = "No method's gain over Baseline is supported by the fold spread."
 
@@ -20,14 +20,14 @@ NO_GAIN = "No method's gain over Baseline is supported by the fold spread."
 def findings(results: Results) -> list[str]:
     """Return how the differences were tested, then a paragraph per backbone and test set on the gap and the AUC.
 
-    A difference is reported if its Holm-adjusted p is below the level; all others are listed as not separable.
+    A difference is reported if its Holm-adjusted p is below the level; all others are listed as not significant.
     """
     methods = {row.method for row in results.rows if row.excluded != "undefined"}
     if BASELINE not in methods:
         return ["There are no results of Baseline: nothing is compared."]
     if methods == {BASELINE}:
         return ["There are results of Baseline only: nothing is compared."]
-    claims = [row for row in results.rows if row.separable and row.metric in (results.info.gap, "auc")]
+    claims = [row for row in results.rows if row.significant and row.metric in (results.info.gap, "auc")]
     gain = any((row.difference < 0) == (row.direction == "down") for row in claims)
     return [
         _tested(results),
@@ -37,9 +37,9 @@ def findings(results: Results) -> list[str]:
     ]
 
 
-def not_separable(column: Sequence[Row]) -> list[str]:
+def not_significant(column: Sequence[Row]) -> list[str]:
     """Return the labels of the rows of a column that were compared with Baseline and do not differ over folds."""
-    return [row.label for row in column if row.compared and not row.separable]
+    return [row.label for row in column if row.compared and not row.significant]
 
 
 def _tested(results: Results) -> str:
@@ -79,14 +79,14 @@ def _place(results: Results, backbone: str, name: str) -> str:
 
 
 def _over_folds(column: Sequence[Row], title: str, gap: bool) -> list[str]:
-    sides = _sides(row for row in column if row.separable)
+    sides = _sides(row for row in column if row.significant)
     sentences = [
         f"{title} is {word} than Baseline's with {listed(map(_change, rows))}." for word, rows in sides.items()
     ]
     if gap and "lower" not in sides and any(row.compared for row in column):
         sentences.append(f"No method's reduction of {title} is supported by the fold spread.")
-    if rest := not_separable(column):
-        sentences.append(f"Not separable from Baseline on {title}: {', '.join(rest)}.")
+    if rest := not_significant(column):
+        sentences.append(f"No significant difference from Baseline on {title}: {', '.join(rest)}.")
     return sentences + _untested(column, title)
 
 
@@ -114,13 +114,13 @@ def _over_patients(column: Sequence[Row], title: str) -> list[str]:
     tested = [row for row in column if not isnan(row.p_patients_holm)]
     if not tested:
         return []
-    sides = _sides(row for row in tested if row.separable_patients).items()
+    sides = _sides(row for row in tested if row.significant_patients).items()
     said = ", ".join(f"{word} with {listed(row.label for row in rows)}" for word, rows in sides)
-    return [f"Over patients, {title} is {said}." if said else f"Over patients, none is separable on {title}."]
+    return [f"Over patients, {title} is {said or 'not significantly different'}."]
 
 
 def _lead(column: Sequence[Row], title: str, results: Results) -> list[str]:
-    """Return the sentence on the best of a column: whether it is separable from Baseline and from the next best."""
+    """Return the sentence on the best of a column: does it differ significantly from Baseline and from the next?"""
     pair = leading(column)
     if pair is None:
         return []
@@ -129,7 +129,7 @@ def _lead(column: Sequence[Row], title: str, results: Results) -> list[str]:
     if first.compared:
         baseline = {"Baseline": (first.p_holm, first.p_patients_holm)}
         against = baseline if second.method == BASELINE else baseline | against
-    said = [f"{words} from {other}" for other, p in against.items() if (words := _separable(*p))]
+    said = [f"{words} from {other}" for other, p in against.items() if (words := _significance(*p))]
     return [f"The best {title}, {first.label} ({first.mean:.{DECIMALS}f}), is {', and '.join(said)}."] if said else []
 
 
@@ -140,10 +140,10 @@ def _pair(first: Row, second: Row, results: Results) -> tuple[float, float]:
     return paired(one, other, results.folds).p, results.seconds.get((first.backbone, first.set, first.metric), nan)
 
 
-def _separable(folds: float, patients: float) -> str:
-    """Return `separable over folds, not over patients`, without tests that were not made."""
-    tested = {f"over {kind}": separable(p) for kind, p in (("folds", folds), ("patients", patients)) if not isnan(p)}
+def _significance(folds: float, patients: float) -> str:
+    """Return `significantly different over folds, not over patients`, without tests that were not made."""
+    tested = {f"over {kind}": significant(p) for kind, p in (("folds", folds), ("patients", patients)) if not isnan(p)}
     yes, no = ([kind for kind, differs in tested.items() if differs is wanted] for wanted in (True, False))
     if not yes:
-        return f"not separable {' or '.join(no)}" if no else ""
-    return f"separable {' and '.join(yes)}{''.join(f', not {kind},' for kind in no)}"
+        return f"not significantly different {' or '.join(no)}" if no else ""
+    return f"significantly different {' and '.join(yes)}{''.join(f', not {kind},' for kind in no)}"

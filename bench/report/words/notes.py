@@ -8,9 +8,10 @@ from statistics import median
 
 from bench.data.group_pair import LEAST
 from bench.data.sample_table import REASONS as NOT_USED
-from bench.report.numbers.aggregate import BASELINE, COST, IN_DOMAIN, Results, Size
+from bench.report.numbers.aggregate import BASELINE, COST, IN_DOMAIN, PARTS, Results, Size
 from bench.report.numbers.grouping import grouped
 from bench.report.numbers.levelling import SIGN
+from bench.report.numbers.published import sizes as published_sizes
 from bench.report.numbers.ranking import Exclusion, Row, reference_of
 from bench.report.numbers.suppression import note, span
 from bench.report.numbers.task_info import label_of
@@ -26,6 +27,11 @@ REASONS: dict[Exclusion, str] = {
     "degenerate": "every image predicted as the same class; a small gap there means nothing",
     "incomplete": "fewer folds than other rows",
 }
+LEGEND = {
+    **{SIGNS[reason]: f"Not ranked, {says}" for reason, says in REASONS.items()},
+    SIGN: "Levelled down: the group that was better off lost and the other gained nothing",
+}
+"""What the signs mean, for a caption without notes."""
 MARKS = "Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark."
 
 
@@ -54,6 +60,7 @@ def details(results: Results) -> list[str]:
     """Return notes on pairs of groups, sizes of sets, detectable effects, remarks, and every incomplete row."""
     return [
         *_pairs(results),
+        *_parts(results),
         *(_size(name, size, results) for name, size in results.sizes.items()),
         *detectable(results),
         *results.remarks,
@@ -76,11 +83,28 @@ def partial(results: Results) -> list[str]:
             f"{item.error.name} (why: in the results)"
             for item in results.failures
         ),
+        *(f"Left out of {name}: {_reasons(counts)}." for name, counts in results.left_out.items()),
         *(
-            f"Left out of {name}: " + "; ".join(f"{NOT_USED.get(why, why)}: {n}" for why, n in reasons.items()) + "."
-            for name, reasons in results.left_out.items()
+            f"Without a group in {name}: {_reasons(counts)}. These images count in the AUC, but in no gap; of the "
+            "training set, they train the baseline and no method."
+            for name, counts in results.without_group.items()
         ),
     ]
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return "; ".join(f"{NOT_USED.get(why, why)}: {n}" for why, n in counts.items())
+
+
+def _parts(results: Results) -> list[str]:
+    """Return the images of the sets of a fold and, of a task of the paper on real data, those of the paper."""
+    info = results.info
+    theirs = {} if info.synthetic else published_sizes(info.name)
+    said = [
+        f"{PARTS[name]} {span(counts, info)}{f' (paper {theirs[name]})' if name in theirs else ''}"
+        for name, counts in results.parts.items()
+    ]
+    return [f"Images of a fold: {', '.join(said)}."] if said else []
 
 
 def _size(name: str, size: Size, results: Results) -> str:

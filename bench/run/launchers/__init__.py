@@ -7,7 +7,7 @@ computes the cells while the run waits needs only `submit`:
     def submit(self, work, hear):
         for planned in work.cells:
             hear(Event("started", planned))
-            hear(attempt(planned, work.settings))
+            hear(attempt(planned))
 
 `bench.run.attempt` writes the result or the failure to disk, and two processes never compute the same cell. A
 launcher that submits the cells to a queue sets `queues`, and reports and removes its jobs with `queued`, `cancel` and
@@ -16,10 +16,9 @@ launcher that submits the cells to a queue sets `queues`, and reports and remove
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -44,15 +43,18 @@ class Queued:
 
 @dataclass(frozen=True)
 class Work:
-    """The work for a launcher: the missing cells of a run that can be computed, baselines first."""
+    """The work for a launcher: the missing cells of a command that can be computed, baselines first.
 
-    task: str
+    They may be of several tasks and backbones; each cell has the settings of its own run.
+    """
+
     cells: tuple[PlannedCell, ...]
     settings: Settings
+    """The first run, whose options of execution all runs share."""
     jobs: int = 1
     """The number of cells at a time on this machine."""
     queued: Mapping[str, Queued] = field(default_factory=dict)
-    """The jobs of this task by the path of the cell. No cell in `cells` has a waiting or running job."""
+    """The jobs of these tasks by the path of the cell. No cell in `cells` has a waiting or running job."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,11 @@ def chosen(settings: Settings) -> Launcher:
     launcher = LAUNCHERS.build(settings.on, settings.plugins)
     given = {"profile": settings.profile, "group_by": settings.group_by}
     options = {name: value for name, value in given.items() if value is not None}
-    fields = [field.name for field in dataclasses.fields(launcher)]
+    known = [field.name for field in fields(launcher)]
     for name in options:
-        if name not in fields:
-            raise UnknownName("option", name, fields, where=f" of launcher {settings.on}")
-    return dataclasses.replace(launcher, **options)
+        if name not in known:
+            raise UnknownName("option", name, known, where=f" of launcher {settings.on}")
+    return replace(launcher, **options)
 
 
 def every(plugins: Sequence[Path] = ()) -> list[Launcher]:

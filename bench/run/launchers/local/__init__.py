@@ -29,7 +29,7 @@ class Local(Launcher):
     def accept(self, asked: Settings) -> Settings:
         """Use all visible GPUs if `--per-gpu` is given without `--gpus`; refuse GPUs that this process does not see."""
         if asked.gpus:
-            found, where = _visible()
+            found, where = visible()
             known = found or "CUDA_VISIBLE_DEVICES" in os.environ
             if known and (hidden := [gpu for gpu in asked.gpus if gpu not in found]):
                 raise UsageError(
@@ -39,7 +39,7 @@ class Local(Launcher):
 
     def submit(self, work: Work, hear: Callable[[Event], None]) -> None:
         """Compute the cells in `work.jobs` processes; raise KeyboardInterrupt after Ctrl-C."""
-        run_pool(work.cells, work.settings, work.jobs, hear)
+        run_pool(work.cells, work.jobs, hear, gpus=work.settings.gpus)
 
     def cancel(self, results: Path, task: str | None) -> str:
         """Stop the runs on this machine that compute cells of one task or of all in these results."""
@@ -57,7 +57,7 @@ def visible_gpus() -> tuple[str, ...]:
     Raises:
         UsageError: there are none.
     """
-    found, where = _visible()
+    found, where = visible()
     if not found:
         raise UsageError(
             f"--per-gpu: no GPU is visible ({where}): name GPUs with --gpus 0,1, or omit --per-gpu; without a GPU, "
@@ -66,7 +66,7 @@ def visible_gpus() -> tuple[str, ...]:
     return found
 
 
-def _visible() -> tuple[tuple[str, ...], str]:
+def visible() -> tuple[tuple[str, ...], str]:
     """Return the names in CUDA_VISIBLE_DEVICES, else those that `nvidia-smi` lists, and which of the two it was.
 
     As CUDA does, it reads indices and names of GPUs and of their parts (MIG) up to the first entry that is neither.

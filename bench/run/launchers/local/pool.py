@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,34 +29,38 @@ from bench.errors import NotWritten
 from bench.run.attempt import Event, FailureKind, attempt, describe_error, save_failure, write_log
 from bench.run.launchers.local.sharing import Sharing, WorkerSlot
 from bench.run.plan import PlannedCell
-from bench.settings import Settings
 
 ASK_AGAIN = 2.0
 """Seconds between two attempts at a cell that another process holds."""
 
+Fold = tuple[str, str, int, int]
+"""See `PlannedCell.fold`."""
 ALIKE = 3
 """If this many first cells of a method fail with the same error, its other cells are not started in this run."""
 
-Origin = tuple[int, int]
-"""See `PlannedCell.origin`."""
-
 
 def run_pool(
-    cells: Sequence[PlannedCell], settings: Settings, jobs: int, on_event: Callable[[Event], None], *, job: str = ""
+    cells: Sequence[PlannedCell],
+    jobs: int,
+    on_event: Callable[[Event], None],
+    *,
+    gpus: Sequence[str] = (),
+    job: str = "",
 ) -> None:
     """Compute all cells on `jobs` workers; `on_event` is called with every event, in this process.
 
-    The cell of a method waits for the baseline of its fold, and is reported as blocked if that fails. The remaining
-    cells of a method are blocked too if its first `ALIKE` cells fail alike. With `--gpus`, each worker sees one GPU,
-    and a cell that runs out of memory beside others is tried again alone (`sharing`). The first Ctrl-C starts no more
-    cells and waits for the running ones; the second stops at once. `job` is the SLURM job of this process.
+    The cell of a method waits for the baseline that it starts from, and is reported as blocked if that fails. The
+    remaining cells of a method on a task are blocked too if its first `ALIKE` cells fail alike. With `gpus`, each
+    worker sees one GPU, and a cell that runs out of memory beside others is tried again alone (`sharing`). The first
+    Ctrl-C starts no more cells and waits for the running ones; the second stops at once. `job` is the SLURM job of this
+    process.
 
     Raises:
         KeyboardInterrupt: after either.
     """
     waiting, sharing = _Waiting(list(cells)), Sharing()
-    seen = list(islice(cycle(settings.gpus or ("",)), min(jobs, len(cells))))
-    start = partial(_start, settings, job)
+    seen = list(islice(cycle(gpus or ("",)), min(jobs, len(cells))))
+    start = partial(_start, job)
     with _draining() as interrupted, _workers(start, seen) as workers:
         while True:
             for planned, why in waiting.blocked():
@@ -64,13 +68,13 @@ def run_pool(
             for at, worker in enumerate(workers):
                 ready = [] if interrupted() or worker.busy else sharing.allowed(waiting.ready(), worker, workers)
                 if ready:
-                    planned = choose(ready, worker.origin, {w.busy.origin for w in workers if w.busy})
-                    waiting.cells.remove(planned)
+                    planned = choose(ready, worker.fold, {w.busy.fold for w in workers if w.busy})
+                    waiting.start(planned)
                     if planned in sharing.alone:
                         _renew(workers, worker.gpu, start)
                         worker = workers[at]
                     sharing.start(planned, worker, workers)
-                    worker.origin = planned.origin
+                    worker.fold = planned.fold
                     on_event(Event("started", planned))
                     worker.send(planned)
             busy = [worker for worker in workers if worker.busy]
@@ -79,9 +83,9 @@ def run_pool(
             # With a timeout: neither an interruption nor a cell that another process ends makes a pipe readable.
             for pipe in wait([worker.pipe for worker in busy], timeout=0.5):
                 worker = next(worker for worker in busy if worker.pipe is pipe)
-                event = worker.receive(settings)
+                event = worker.receive()
                 if event.error and sharing.put_back(event.planned, event.error.kind, worker):
-                    event = _put_back(event, settings, worker.gpu)
+                    event = _put_back(event, worker.gpu)
                 if event.kind != "progress":
                     worker.busy = None
                     waiting.heard(event)
@@ -94,52 +98,73 @@ def run_pool(
 
 @dataclass
 class _Waiting:
-    """Cells that are not started, and the state of the baselines of their folds."""
+    """Cells that are not started, and the state of the baselines that they start from.
+
+    Tasks may share the weights of a baseline. Then one of their baseline cells trains them and the others wait for it;
+    if it fails, the next one tries.
+    """
 
     cells: list[PlannedCell]
-    broken: set[Origin] = field(default_factory=set)
+    trained: set[str] = field(default_factory=set)
+    """Origins whose weights a cell of this run has trained, or found."""
+    training: dict[str, PlannedCell] = field(default_factory=dict)
+    """The baseline cell that trains the weights of each origin now."""
     later: dict[PlannedCell, float] = field(default_factory=dict)
-    ends: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """How the cells of each method ended: the class of the error, or "" for success."""
+    ends: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    """How the cells of each method on each task ended: the class of the error, or "" for success."""
 
     def __post_init__(self) -> None:
-        self.unfinished = {p.origin for p in self.cells if p.cell.spec == BASELINE}
+        self.baselines = Counter(p.origin for p in self.cells if p.cell.spec == BASELINE)
+        """Baseline cells of each origin that have not ended."""
+        self.asked = frozenset(self.baselines)
 
     def blocked(self) -> list[tuple[PlannedCell, str]]:
         """Remove and return the cells that must not be started, each with the reason."""
         reasons = {p: why for p in self.cells if (why := self._reason(p))}
         self.cells = [p for p in self.cells if p not in reasons]
-        broken = {p.origin for p in reasons if p.cell.spec == BASELINE}
-        self.unfinished -= broken
-        self.broken |= broken
+        self.baselines.subtract(p.origin for p in reasons if p.cell.spec == BASELINE)
         return list(reasons.items())
 
     def _reason(self, planned: PlannedCell) -> str:
-        if planned.cell.spec != BASELINE and planned.origin in self.broken:
+        cell, origin = planned.cell, planned.origin
+        if cell.spec != BASELINE and origin in self.asked - self.trained and not self.baselines[origin]:
             return "its baseline failed"
-        first = self.ends[planned.cell.spec][:ALIKE]
+        first = self.ends[cell.task, cell.spec][:ALIKE]
         if len(first) == ALIKE and first[0] and len(set(first)) == 1:
-            return f"the first {ALIKE} cells of {planned.cell.spec} failed alike: {first[0]}"
+            return f"the first {ALIKE} cells of {cell.spec} failed alike: {first[0]}"
         return ""
 
     def ready(self) -> list[PlannedCell]:
         """Return the cells that may start now."""
         now = time.monotonic()
-        due = [p for p in self.cells if self.later.get(p, 0.0) <= now]
-        return [p for p in due if p.cell.spec == BASELINE or p.origin not in self.unfinished]
+        return [p for p in self.cells if self.later.get(p, 0.0) <= now and self._startable(p)]
+
+    def _startable(self, planned: PlannedCell) -> bool:
+        if planned.origin in self.trained or planned.origin not in self.asked:
+            return True
+        return planned.cell.spec == BASELINE and planned.origin not in self.training
+
+    def start(self, planned: PlannedCell) -> None:
+        """Remove a cell that starts."""
+        self.cells.remove(planned)
+        if planned.cell.spec == BASELINE:
+            self.training.setdefault(planned.origin, planned)
 
     def heard(self, event: Event) -> None:
         """Record how the attempt at a cell ended."""
         planned = event.planned
+        if self.training.get(planned.origin) == planned:
+            del self.training[planned.origin]
         if event.kind in ("held", "put back"):
             self.later[planned] = time.monotonic() + ASK_AGAIN if event.kind == "held" else 0.0
             self.cells.append(planned)
             return
         if event.kind in ("done", "failed"):
-            self.ends[planned.cell.spec].append(event.error.name if event.error else "")
+            self.ends[planned.cell.task, planned.cell.spec].append(event.error.name if event.error else "")
         if planned.cell.spec == BASELINE:
-            self.unfinished.discard(planned.origin)
-            self.broken |= {planned.origin} if event.kind == "failed" else set()
+            self.baselines[planned.origin] -= 1
+            if event.kind == "done":
+                self.trained.add(planned.origin)
 
 
 @contextlib.contextmanager
@@ -187,23 +212,24 @@ def _renew(workers: list[_Worker], gpu: str, start: Callable[[str], _Worker]) ->
             workers[at] = start(gpu)
 
 
-def _put_back(event: Event, settings: Settings, gpu: str) -> Event:
+def _put_back(event: Event, gpu: str) -> Event:
     """Return the event of a cell that waits again, and remove its failure."""
-    cell, text = event.planned.cell, f"out of memory beside other cells: put back until GPU {gpu} is free"
-    write_log(settings.results, cell, text)
-    failure_file(settings.results, cell).unlink(missing_ok=True)
+    cell, results = event.planned.cell, event.planned.settings.results
+    text = f"out of memory beside other cells: put back until GPU {gpu} is free"
+    write_log(results, cell, text)
+    failure_file(results, cell).unlink(missing_ok=True)
     return Event("put back", event.planned, text)
 
 
-def choose(ready: Sequence[PlannedCell], last: Origin | None, busy: Container[Origin]) -> PlannedCell:
+def choose(ready: Sequence[PlannedCell], last: Fold | None, busy: Container[Fold]) -> PlannedCell:
     """Return the cell for a worker: a baseline, else one of its last fold, of a fold without a worker, or any.
 
     Two workers then rarely compute the values that settings of a fold share at the same time.
     """
     if ready[0].cell.spec == BASELINE:
         return ready[0]
-    own = (p for p in ready if p.origin == last)
-    free = (p for p in ready if p.origin not in busy)
+    own = (p for p in ready if p.fold == last)
+    free = (p for p in ready if p.fold not in busy)
     return next(own, None) or next(free, None) or ready[0]
 
 
@@ -211,8 +237,8 @@ def choose(ready: Sequence[PlannedCell], last: Origin | None, busy: Container[Or
 class _Worker(WorkerSlot):
     process: BaseProcess
     pipe: Connection
-    origin: Origin | None = None
-    """Seed and fold of its current or last cell."""
+    fold: Fold | None = None
+    """That of its current or last cell."""
     dead: bool = False
 
     def send(self, planned: PlannedCell) -> None:
@@ -220,13 +246,14 @@ class _Worker(WorkerSlot):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send(planned)
 
-    def receive(self, settings: Settings) -> Event:
+    def receive(self) -> Event:
         assert self.busy is not None
         try:
             return replace(self.pipe.recv(), planned=self.busy)
         except (EOFError, ConnectionResetError):
             self.dead = True
             self.process.join()
+            settings = self.busy.settings
             if not settings.force and store.state(settings.results, self.busy.cell, self.busy.hash) == "done":
                 # It died afterwards, or before it noticed that another run had computed the cell.
                 return Event("done", self.busy)
@@ -235,7 +262,7 @@ class _Worker(WorkerSlot):
             kind = kind_of_exit(code)
             hint = "; the system sends it when memory runs out" if kind == "oom" else ""
             error = Error(name="WorkerDied", kind=kind, message=f"the worker ended with {how}{hint}")
-            save_failure(self.busy, settings, error)
+            save_failure(self.busy, error)
             return Event("failed", self.busy, error=error)
 
 
@@ -246,17 +273,17 @@ def kind_of_exit(code: int) -> FailureKind:
     return "cancelled" if code in (-signal.SIGTERM, -signal.SIGINT) else "bug"
 
 
-def _start(settings: Settings, job: str, gpu: str) -> _Worker:
+def _start(job: str, gpu: str) -> _Worker:
     # Spawned, not forked: a fork copies locks that other threads of this process may hold.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, settings, job, gpu), daemon=True)
+    process = context.Process(target=_work, args=(theirs, job, gpu), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process=process, pipe=ours, gpu=gpu)
 
 
-def _work(pipe: Connection, settings: Settings, job: str, gpu: str) -> None:
+def _work(pipe: Connection, job: str, gpu: str) -> None:
     if gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before the first attempt imports torch
     # Ctrl-C, and the signals by which SLURM ends a job, reach all processes of the group; the parent decides.
@@ -267,9 +294,7 @@ def _work(pipe: Connection, settings: Settings, job: str, gpu: str) -> None:
         while True:
             planned = pipe.recv()
             try:
-                event = attempt(
-                    planned, settings, lambda text, p=planned: pipe.send(Event("progress", p, text)), job=job
-                )
+                event = attempt(planned, lambda text, p=planned: pipe.send(Event("progress", p, text)), job=job)
             except NotWritten as error:
                 event = Event("failed", planned, error=describe_error(error))
             pipe.send(event)

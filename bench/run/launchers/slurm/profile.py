@@ -54,7 +54,7 @@ def profile(name: str) -> Profile:
     Raises:
         UnknownName: no such profile, or a key that submitit does not have.
         DataMissing: no file at that path.
-        UsageError: the file is not TOML, or a time, number of nodes or of array tasks in it cannot be.
+        UsageError: the file is not TOML, or has an impossible time, number of nodes or number of array tasks.
     """
     file = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     if not file.is_file():

@@ -12,20 +12,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.cells.identity import BASELINE, slurm_folder
-from bench.run import cell_states, environment
+from bench.run import cell_states, environment, history
 from bench.run.history import as_record
 from bench.run.launchers import Queued, Submitted, Work
 from bench.run.launchers.slurm import commands, queue
 from bench.run.launchers.slurm.profile import PARTS, Part, Profile, profile, script
 from bench.run.plan import PlannedCell
 from bench.run.status import typical_seconds
+from bench.settings import Settings
 
 GroupBy = Literal["cell", "fold"]
 
 
 @dataclass(frozen=True)
 class Array:
-    """An array to submit: the cells of each task, and the cell whose job must succeed first (or "")."""
+    """An array to submit: cells by task of SLURM, all of one task of ours; the cell that must be done first, or ""."""
 
     part: Part
     tasks: tuple[tuple[PlannedCell, ...], ...]
@@ -48,34 +49,43 @@ def arrays(
         todo: cells that are neither done nor in the queue.
         chosen: the profile; a cell that ran out of time before is given more.
         results: the folder that holds earlier failures.
-        group_by: "cell": one task per cell; the methods of a fold wait for its baseline. "fold": one task per fold.
+        group_by: "cell": one task per cell; the methods of a fold wait for its baseline, and a baseline for another one
+            that trains the same weights. "fold": one task per fold.
         largest: the most tasks that an array may have.
         in_queue: jobs by the path of a cell. A baseline may already be queued; a job may have run out of time.
     """
-    first = {p.origin: str(p.cell) for p in todo if p.cell.spec == BASELINE}
+    first: dict[str, str] = {}
+    for planned in todo:
+        if planned.cell.spec == BASELINE:
+            first.setdefault(planned.origin, str(planned.cell))
+    baselines = {p.fold for p in todo if p.cell.spec == BASELINE}
 
     def after(planned: PlannedCell) -> str:
-        if planned.cell.spec == BASELINE or (group_by == "fold" and planned.origin in first):
-            return ""
+        if group_by == "fold" and planned.fold in baselines:
+            return ""  # the cells of a job follow each other; of two jobs that need the same weights, one waits
+        if planned.cell.spec == BASELINE:
+            trains = first[planned.origin]
+            return "" if trains == str(planned.cell) else trains
         baseline = str(replace(planned.cell, spec=BASELINE, choice=""))
         waits = baseline in in_queue and in_queue[baseline].state != "gone"
-        return baseline if waits or planned.origin in first else ""
+        return baseline if waits or planned.fold in baselines else ""
 
     tasks: list[tuple[PlannedCell, ...]] = [(p,) for p in todo]
     if group_by == "fold":
-        order = sorted(todo, key=lambda p: (p.origin, p.cell.spec != BASELINE))
-        tasks = [tuple(cells) for _, cells in groupby(order, key=lambda p: p.origin)]
-    found: dict[tuple[Part, str, int], list[tuple[PlannedCell, ...]]] = defaultdict(list)
+        order = sorted(todo, key=lambda p: (p.fold, p.cell.spec != BASELINE))
+        tasks = [tuple(cells) for _, cells in groupby(order, key=lambda p: p.fold)]
+    # A job of a fold may have cells of several runs; all of an array are of one task.
+    found: dict[tuple[Settings, Part, str, int], list[tuple[PlannedCell, ...]]] = defaultdict(list)
     for cells in tasks:
         part: Part = "baseline" if cells[0].cell.spec == BASELINE else "method"
         minutes = max(chosen.minutes_after(part, _times_over(p, results, in_queue)) for p in cells)
-        found[part, after(cells[0]), minutes].append(cells)
+        found[cells[0].settings, part, after(cells[0]), minutes].append(cells)
     result = [
         Array(part, tuple(some[at : at + largest]), before, minutes)
-        for (part, before, minutes), some in found.items()
+        for (_, part, before, minutes), some in found.items()
         for at in range(0, len(some), largest)
     ]
-    return sorted(result, key=lambda array: array.part != "baseline")
+    return sorted(result, key=lambda array: (array.part != "baseline", array.after != ""))
 
 
 def submit(work: Work, profile_name: str, group_by: GroupBy) -> Submitted:
@@ -92,7 +102,7 @@ def submit(work: Work, profile_name: str, group_by: GroupBy) -> Submitted:
             continue  # its baseline was not accepted
         folder = queue.new_folder(work.settings.results)
         text = _script(array, chosen, folder, where[array.after] if array.after else "")
-        queue.write_intent(folder, intent(array, work), text)
+        queue.write_intent(folder, intent(array), text)
         try:
             job = commands.sbatch(folder / "script.sh")
         except commands.LimitReached as error:
@@ -111,14 +121,21 @@ def _planned(work: Work, chosen: Profile, group_by: GroupBy) -> list[Array]:
     return arrays(work.cells, chosen, **how)
 
 
-def intent(array: Array, work: Work) -> dict[str, Any]:
+def intent(array: Array) -> dict[str, Any]:
     """Return all that a job is told, as it is written beside its script: names, paths and numbers."""
-    tasks = [[{"path": str(p.cell), "hash": p.hash, **asdict(p.cell)} for p in cells] for cells in array.tasks]
+    runs = list(dict.fromkeys(p.settings for cells in array.tasks for p in cells))
+    tasks = [
+        [
+            {"path": str(p.cell), "hash": p.hash, "origin": p.origin, "run": runs.index(p.settings), **asdict(p.cell)}
+            for p in cells
+        ]
+        for cells in array.tasks
+    ]
     return {
-        "task": work.task,
+        "task": array.tasks[0][0].cell.task,
         "minutes": array.minutes,
-        "settings": {**as_record(work.settings), "results": str(work.settings.results)},
-        "code": environment.code(work.settings.plugins),
+        "runs": [{**as_record(settings), "results": str(settings.results)} for settings in runs],
+        "code": environment.code(history.plugins(runs)),
         "tasks": tasks,
     }
 
@@ -164,13 +181,9 @@ def _words(array: Array) -> str:
 
 def _gpu_hours(array: Array, chosen: Profile, results: Path) -> float | None:
     """Return the expected GPU hours; None before a cell of each method is done."""
-    total = 0.0
-    for cell in (p.cell for task in array.tasks for p in task):
-        seconds = typical_seconds(results, cell)
-        if seconds is None:
-            return None
-        total += seconds
-    return chosen.gpus(array.part) * total / 3600
+    times = [typical_seconds(results, p.cell) for task in array.tasks for p in task]
+    known = [seconds for seconds in times if seconds is not None]
+    return chosen.gpus(array.part) * sum(known) / 3600 if len(known) == len(times) else None
 
 
 def _times_over(planned: PlannedCell, results: Path, in_queue: Mapping[str, Queued]) -> int:

@@ -19,7 +19,7 @@ from bench.cells.record import Error
 from bench.errors import BenchError, NotWritten
 from bench.run import environment
 from bench.run.attempt import Event, FailureKind, attempt, save_failure, write_log
-from bench.run.history import from_record
+from bench.run.history import from_record, plugins
 from bench.run.plan import PlannedCell
 from bench.settings import Settings
 
@@ -46,14 +46,20 @@ def main(file: Path) -> int:
     intent = json.loads(file.read_text(encoding="utf-8"))
     index, started = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0")), time.monotonic()
     job = f"{os.environ.get('SLURM_ARRAY_JOB_ID', '')}_{index}"
-    settings = from_record(intent["settings"], Path(intent["settings"]["results"]))
-    changed = intent["code"] != environment.code(settings.plugins)
+    runs = [from_record(run, Path(run["results"])) for run in intent["runs"]]
+    settings = runs[0]  # all share the folder of results and the options of execution
+    changed = intent["code"] != environment.code(plugins(runs))
     if changed:
         os.environ["BENCH_SUBMITTED_CODE"] = json.dumps(intent["code"])
     for number in NEAR:
         signal.signal(number, _end)
     cells = [
-        PlannedCell(Cell(**{name: entry[name] for name in Cell.__dataclass_fields__}), entry["hash"])
+        PlannedCell(
+            Cell(**{name: entry[name] for name in Cell.__dataclass_fields__}),
+            entry["hash"],
+            runs[entry["run"]],
+            entry["origin"],
+        )
         for entry in intent["tasks"][index]
     ]
     running, ended = set[PlannedCell](), list[str]()
@@ -72,11 +78,11 @@ def main(file: Path) -> int:
 
     try:
         if (settings.per_gpu or 1) > 1:
-            _together(cells, settings, job, hear, intent["task"])
+            _together(cells, settings, job, hear)
         else:
             for planned in cells:
                 hear(Event("started", planned))
-                hear(_one(planned, settings, job))
+                hear(_one(planned, job))
     except _Ended as end:
         spent = time.monotonic() - started
         resumes = "done" in ended or any(planned.cell.spec == BASELINE for planned in running)
@@ -84,25 +90,24 @@ def main(file: Path) -> int:
     return int(any(kind in ("failed", "blocked") for kind in ended))
 
 
-def _together(cells: list[PlannedCell], settings: Settings, job: str, hear: Callable[[Event], None], task: str) -> None:
+def _together(cells: list[PlannedCell], settings: Settings, job: str, hear: Callable[[Event], None]) -> None:
     """Compute several cells at a time on the first GPU of the job, each in a separate process."""
     from bench import taskfile
+    from bench.run.launchers.local import visible
     from bench.run.launchers.local.pool import run_pool
-    from bench.run.run_task import at_a_time
+    from bench.run.run_cells import at_a_time
 
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
-    gpus = (first,) if first else ()  # a job without a GPU gets none
-    settings = replace(settings, jobs=settings.per_gpu, gpus=gpus)
+    settings = replace(settings, jobs=settings.per_gpu, gpus=visible()[0][:1])
     jobs = at_a_time(settings, taskfile.resolve(settings.task).recipe.threads)
     try:
-        run_pool(cells, settings, jobs, hear, job=job)
+        run_pool(cells, jobs, hear, gpus=settings.gpus, job=job)
     finally:
-        store.clear_temporaries(settings.results, task, settings.cache)
+        store.clear_temporaries(settings.results, cells[0].cell.task, settings.cache)
 
 
-def _one(planned: PlannedCell, settings: Settings, job: str) -> Event:
+def _one(planned: PlannedCell, job: str) -> Event:
     while True:
-        event = attempt(planned, settings, lambda text: print(text, flush=True), job=job)
+        event = attempt(planned, lambda text: print(text, flush=True), job=job)
         if event.kind != "held":
             return event
         print(f"{planned.cell} is being computed by {event.text}; waiting", flush=True)
@@ -148,7 +153,7 @@ def _leave(
             note(f"not returned to the queue: {error}")
     said = f"the job ended after {spent / 60:.0f} of {minutes} minutes; the next run gives it more time"
     for planned in cells:
-        save_failure(planned, settings, Error(name="JobEnded", kind=kind, message=said), job=job)
+        save_failure(planned, Error(name="JobEnded", kind=kind, message=said), job=job)
     return 1
 
 
