@@ -77,8 +77,8 @@ def sample_table(
     reason = texts(chosen["drop"]).fillna("")
     left_out = _counted(reason)
     chosen = chosen[reason == ""]
-    read = {coding.column: coded(chosen, coding, origin, table) for coding in (label, attribute)}
-    (y, no_label), (a, no_group) = ((found["code"], found["why"]) for found in read.values())
+    read = [(coding, coded(chosen, coding, origin, table)) for coding in (label, attribute)]
+    (y, no_label), (a, no_group) = ((found["code"], found["why"]) for _, found in read)
     known = y.notna()
     left_out |= _counted("LABEL_" + no_label[~known])
     columns = {name: _filled(chosen, name, origin)[known] for name in ("uid", "path", "patient", "source")}
@@ -99,9 +99,7 @@ def sample_table(
     result.attrs = {"file": origin, "set": set_name, "rows": int(inside.sum()), "left_out": left_out}
     result.attrs["prefix"] = table.attrs.get("prefix", "")
     result.attrs["notes"] = [*table.attrs.get("notes", ()), *_notes(result, table.attrs)]
-    result.attrs["values"] = most_frequent(
-        value for coding in (label, attribute) for value in _values(read[coding.column], coding)
-    )
+    result.attrs["values"] = most_frequent(value for coding, found in read for value in _values(found, coding))
     return result
 
 

@@ -55,6 +55,13 @@ def test_columns_types_and_order():
     assert table["path"].tolist() == ["1.png", "2.png", "3.png", "4.png"]
 
 
+def test_label_and_attribute_may_be_codings_of_one_column():
+    attribute = Attribute(column="sick", names=("well", "ill"), one=("1",), zero=("0",))
+    table = sample(rows(), attribute=attribute)
+    assert table["a"].tolist() == table["y"].tolist()
+    assert len({(value.column, value.became) for value in table.attrs["values"]}) >= 4
+
+
 def test_left_out_rows_are_counted_by_reason():
     table = sample(rows(sick=[1, None, 1, 0, 0]))
     assert table.attrs == snapshot(
