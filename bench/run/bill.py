@@ -34,12 +34,14 @@ class Bill:
     """Cells in `seconds`; the images of all others are counted."""
     unknown: Counter[str] = field(default_factory=Counter)
     """Cells whose method does not say what it costs, by method."""
+    assumed: int = 0
+    """Folds, over all runs, whose external set is not known yet and counts as large as the validation part."""
     _origins: set[str] = field(default_factory=set)
 
     def add(self, todo: Sequence[PlannedCell], data: TaskData) -> None:
         """Add the missing cells of a run."""
         recipe, tests = data.task.recipe, sum(len(data.split(name, 0)) for name in data.task.ood)
-        sizes = {fold: _sizes(data, fold) for fold in {p.cell.fold for p in todo}}
+        sizes = {fold: self._sizes(data, fold) for fold in {p.cell.fold for p in todo}}
         times = {spec: typical_seconds(p.settings.results, p.cell) for p in todo for spec in [p.cell.spec]}
         for planned in todo:
             here, trains = sizes[planned.cell.fold], self._trains(planned)
@@ -72,13 +74,17 @@ class Bill:
         text = f"{self.cells} cells to compute, {self.baselines} baselines to train: about {self.hours:.2g} GPU hours"
         if self.timed < self.cells:
             text += f", at {SPEED:,} images per second where no cell of the method has finished yet"
+        if self.assumed:
+            text += (
+                f"; external sets of {self.assumed} folds are not known yet and count as large as the validation part"
+            )
         others = ", ".join(f"{name} ({n})" for name, n in self.unknown.items())
         return f"{text}. Without cells whose cost is not known: {others}" if others else text
 
-
-def _sizes(data: TaskData, fold: int) -> Sizes:
-    try:
-        external = len(data.split("external", fold))
-    except BenchError:  # a baseline chooses its groups, or it cannot be balanced
-        external = len(data.split("val", fold))
-    return Sizes(len(data.split("train", fold)), len(data.split("val", fold)), external)
+    def _sizes(self, data: TaskData, fold: int) -> Sizes:
+        train, val = len(data.split("train", fold)), len(data.split("val", fold))
+        try:
+            return Sizes(train, val, len(data.split("external", fold)))
+        except BenchError:  # a baseline chooses its groups, or it cannot be balanced
+            self.assumed += 1
+            return Sizes(train, val, val)

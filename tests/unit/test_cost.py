@@ -11,6 +11,7 @@ from bench import registry, taskfile
 from bench.api import Sizes
 from bench.cells.identity import Cell
 from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
+from bench.cli import main
 from bench.report.artefacts import paper_runs
 from bench.report.numbers.paper_layout import tasks
 from bench.run.context import CellRun
@@ -96,3 +97,12 @@ def test_the_sizes_of_the_page_are_the_recipes_of_the_suite():
     for name, columns in TASKS.items():
         recipe = taskfile.resolve(name).recipe
         assert (recipe.pretrain_epochs, recipe.epochs) == (int(columns["pretraining"]), int(columns["E"]))
+
+
+def test_a_bill_says_whose_external_set_it_assumes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for task, assumed in (("phantom-cxr-age-groups", True), ("phantom-cxr-age", False)):
+        assert main(["run", "--task", task, "--methods", "bmft", "--folds", "0,1", "--dry-run"]) == 0
+        bill = capsys.readouterr().out.splitlines()[-1]
+        assert bill.startswith("4 cells to compute, 2 baselines to train: about ")
+        assert ("external sets of 2 folds are not known yet" in bill) == assumed
