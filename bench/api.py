@@ -2,7 +2,7 @@
 
 Every plugin uses these names, and only in this sense:
 
-    x   images   (B, 3, H, W)  float32, normalised with the ImageNet statistics (recipe: `pretrain_statistics`)
+    x   images   (B, C, H, W)  float32, C channels on the scale that the backbone wants (`Input`)
     y   labels   (B,)          float32 in {0, 1}
     a   groups   (B,)          int64 in {0, 1}; 1 is the group that the literature calls disadvantaged or, if the
                                attribute has more than two groups, the one with the lowest baseline AUC. Methods never
@@ -10,17 +10,18 @@ Every plugin uses these names, and only in this sense:
     z   logits   (B,)          float32
     p   scores   (B,)          sigmoid(z)
 
-A method is one file with one subclass of `Method`, a source of images is one file with one subclass of `Dataset`, and a
-task is an instance of `Task`. This module imports neither torch nor pandas.
+A method is one file with one subclass of `Method`, a source of images one with a subclass of `Dataset`, a network one
+with a subclass of `Backbone`. A task is an instance of `Task`. This module imports neither torch nor pandas.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.options import check_options
 from bench.options import option as option  # plugins find it here
+from bench.weights import is_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
     from bench.net import Net
 
 
+CONTRACT = 1
+"""Version of this contract. Raised when a plugin that kept the last one must be changed; the changelog says how."""
+PATIENT = "patient"
+"""The `unit` of a task that decides on patients: the column `patient` of its tables, which is not always a person."""
 NO_GROUP = -1
 """`a` of an image whose attribute is not known: it trains the baseline and counts in the AUC, but in no gap."""
 
@@ -55,8 +61,12 @@ class Plugin:
 
     version: ClassVar[int] = 1
     """Raised whenever results change; part of the identity of every result."""
+    contract: ClassVar[int] = CONTRACT
+    """The `CONTRACT` that the plugin was written for. Any other is refused; if not declared, it is taken for this."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named sets of parameters: `swift:preset=paper` sets those in `presets["paper"]`."""
+    unnamed: ClassVar[str] = ""
+    """The parameter that a spec may give first, without its name: `timm:resnet18` is `timm:model=resnet18`."""
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -66,7 +76,7 @@ class Plugin:
 
 
 class Batch(NamedTuple):
-    """One minibatch: images `x` (B, 3, H, W), labels `y` (B,), groups `a` (B,)."""
+    """One minibatch: images `x` (B, C, H, W), labels `y` (B,), groups `a` (B,)."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -94,8 +104,22 @@ class Split(Protocol):
         """Yield the indices (B,) and augmentations (B,) of each batch, for `images`; augmentation 0 changes nothing."""
         ...
 
+    def read_ahead(
+        self, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield indices and augmentations as they are, while the next images are read; `batches` does so too."""
+        ...
+
     def images(self, index: torch.Tensor, augmentation: torch.Tensor) -> torch.Tensor:
-        """Return images x (B, 3, H, W) by index and augmentation."""
+        """Return images x (B, C, H, W) by index and augmentation."""
+        ...
+
+    def labels(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return labels y (B,) and groups a (B,) by index, on the device."""
+        ...
+
+    def known(self, index: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return labels and groups by index as arrays of the host, which asks no device for what a batch holds."""
         ...
 
     def batches(
@@ -182,6 +206,23 @@ class Run(Protocol):
         ...
 
 
+PARTS = {
+    "stem": "a first convolution whose outputs are maps",
+    "stem activation": "a ReLU or SiLU after its first convolution",
+}
+"""Parts of an extractor that a method may need."""
+
+
+class Question(NamedTuple):
+    """What a method is asked to be defined on: a number of groups, and a network that lacks some of `PARTS`."""
+
+    groups: int = 2
+    lacks: Mapping[str, str] = {}
+    """Part -> why the network does not have it."""
+    vector: bool = False
+    """Whether there is no network before the head, because the source has vectors."""
+
+
 class Sizes(NamedTuple):
     """Number of images in the parts of a fold."""
 
@@ -205,6 +246,18 @@ class Method(Plugin, ABC):
     changes: ClassVar[frozenset[str]] = frozenset({"extractor", "statistics", "head"})
     """Parts that `fit` may change: weights of the `extractor`, its BatchNorm `statistics`, the `head`. Other parts stay
     bit-identical to the baseline. It may be a property that depends on parameters."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """Parts of the extractor, among `PARTS`, without which the method is not defined. May be a property."""
+    needs_attribute: ClassVar[bool] = False
+    """Whether the module that `fit` returns is called with (x, a), so that it needs the attribute of every future
+    patient. `a` is -1 where it is not known. Tables mark such methods, and `--methods all` leaves them out."""
+    comparator: ClassVar[bool] = False
+    """Whether it is a simple method that others have to beat: tables set it apart under a rule, and `--methods all`
+    leaves it out, which `--methods everything` does not."""
+    auc_says: ClassVar[str] = ""
+    """How its AUC is to be read, if it was chosen for decisions rather than ranks; a note of the tables."""
+    threshold: ClassVar[float | None] = None
+    """The score above which the method predicts 1, if it chooses decisions itself; None: tuned on validation."""
     row: ClassVar[int] = 100
     """Position in tables; methods with equal positions are sorted by name."""
     ablations: ClassVar[Mapping[str, Sequence[str]]] = {}
@@ -217,14 +270,21 @@ class Method(Plugin, ABC):
         """Return settings that `--methods all` runs beside the defaults under a recipe, such as `("apply=update",)`."""
         return ()
 
-    def undefined(self, groups: int) -> str:
-        """Return why the method is not defined for this number of groups; empty if it is defined.
+    def undefined(self, question: Question) -> str:
+        """Return why the method is not defined for these groups or on this network; empty if it is defined.
 
         With more than two groups, the external set contains the two with the lowest and the highest baseline AUC,
         recoded to 1 and 0 (SWiFT, Table 5). A method that reads the groups of `train` or `val` is not defined then.
         """
         read = " and ".join(name for name in ("train", "val") if name in self.uses)
-        return "" if groups == 2 or not read else f"it reads the groups of {read} and is defined on two"
+        if question.groups != 2 and read:
+            return f"it reads the groups of {read} and is defined on two"
+        if question.groups != 2 and self.needs_attribute:
+            return "it is given the group of every image and is defined on two"
+        if question.vector and self.changes - {"head"}:
+            return f"it changes the {' and the '.join(sorted(self.changes - {'head'}))}, and a vector has no network"
+        lacking = next((part for part in PARTS if part in self.needs and part in question.lacks), None)
+        return f"it needs {PARTS[lacking]}, and {question.lacks[lacking]}" if lacking else ""
 
     def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float] | None:
         """Return about how many images `fit` trains on, and how many it only passes forward; None: not known.
@@ -240,7 +300,11 @@ class Method(Plugin, ABC):
 
     @abstractmethod
     def fit(self, run: Run) -> nn.Module:
-        """Return a module that maps images (B, 3, H, W) to logits (B,)."""
+        """Return a module that maps images (B, C, H, W) and, with `needs_attribute`, groups (B,) to logits (B,).
+
+        In evaluation mode, a logit depends on its own image alone: neither on the other images of the batch nor on
+        earlier calls. `bench check` and `bench run` refuse other modules.
+        """
 
 
 # --- sources of images -------------------------------------------------------------------------
@@ -273,6 +337,8 @@ class Dataset(Plugin, ABC):
     """Images in the release, and those that the paper used."""
     credentialed: ClassVar[bool] = False
     """True if each user must sign an agreement; files made from the data are then not readable for other users."""
+    independent: ClassVar[str] = "patients"
+    """What the column `patient` holds, in words, where it does not hold images."""
 
     @abstractmethod
     def table(self, root: Path) -> pd.DataFrame:
@@ -290,12 +356,33 @@ class Dataset(Plugin, ABC):
 
     def image(self, root: Path, path: str) -> np.ndarray:
         """Decode one image: uint8 (H, W) or (H, W, 3)."""
-        from bench.decode import read_image
+        return _decoded(root / path, self.access)
 
-        file = root / path
-        if not file.is_file():
-            raise DataMissing(f"image {file}", get_it=self.access)
-        return read_image(file)
+    def deep_image(self, root: Path, path: str) -> np.ndarray:
+        """Decode one image with all its grey levels, for a backbone of more than 8 bits: uint16, or uint8 as `image`.
+
+        The largest level of the file becomes 65535. A source that decodes images itself defines this beside `image`;
+        otherwise a backbone of more than 8 bits is refused.
+        """
+        return self.image(root, path) if self.shallow else _decoded(root / path, self.access, deep=True)
+
+    @property
+    def shallow(self) -> bool:
+        """Whether images have 8 bits at most: they are generated, or decoded by an `image` without a `deep_image`."""
+        own = type(self)
+        return self.synthetic or (own.image is not Dataset.image and own.deep_image is Dataset.deep_image)
+
+    def vectors(self, root: Path) -> tuple[Sequence[str], np.ndarray] | None:
+        """Return paths (N,) and vectors (N, D) float32 of a source of vectors; None for images."""
+        return None
+
+    def planted(self) -> Mapping[tuple[str, str], float]:
+        """Return the planted ties of generated images: (label, attribute) -> log odds ratio; {} for real images.
+
+        The attribute is `age>65` or a column of 0 and 1. No other pair of this label and the attributes is tied.
+        `bench doctor` prints these beside those that it finds.
+        """
+        return {}
 
     def phantom(self, root: Path, *, images: int, seed: int, progress: Callable[[int, int], None]) -> Mapping[str, Any]:
         """Write `images` generated images below `root`, with tables in the layout of the release.
@@ -307,7 +394,156 @@ class Dataset(Plugin, ABC):
         raise NotImplementedError
 
 
+def _decoded(file: Path, access: str, *, deep: bool = False) -> np.ndarray:
+    from bench.decode import read_image
+
+    if not file.is_file():
+        raise DataMissing(f"image {file}", get_it=access)
+    return read_image(file, deep=deep)
+
+
+# --- networks ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """The images that a network is given.
+
+    An image is decoded, prepared by `Backbone.prepare`, cropped as the task says, resized by `interpolation` to the
+    `image_size` of the task, and stored with `bits`. Black becomes `low` and white `high`; from this `mean` is
+    subtracted, and the result is divided by `std`. A network of three channels gets a grey image three times, a network
+    of one channel gets the luma of a colour image.
+
+    Raises:
+        UsageError: mean and std do not have one number or one for each channel, or a scale is empty.
+    """
+
+    size: int = 224
+    """Pixels of each side that the network was made for; the task's `image_size` wins."""
+    channels: int = 3
+    """1 or 3."""
+    low: float = 0.0
+    high: float = 1.0
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "lanczos"
+    bits: Literal[8, 16, 32] = 8
+    """Bits of a stored value; with 32, floats in which black is 0 and white is 1."""
+
+    def __str__(self) -> str:
+        """Return the input in words, for messages."""
+        numbers = [", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std)]
+        return (
+            f"{self.channels} channel{'s' * (self.channels > 1)} from {self.low:g} (black) to {self.high:g} (white), "
+            f"less the mean {numbers[0]}, divided by {numbers[1]}, resized to {self.size} x {self.size} "
+            f"({self.interpolation})"
+        )
+
+    def __post_init__(self) -> None:
+        lengths = (1, self.channels)
+        if self.channels not in (1, 3) or len(self.mean) not in lengths or len(self.std) not in lengths:
+            raise UsageError(f"mean={self.mean}, std={self.std}: one number, or one for each of 1 or 3 channels")
+        if not all(0 < value < inf for value in self.std) or not -inf < self.low < self.high < inf:
+            raise UsageError(
+                f"std={self.std}, range {self.low:g} to {self.high:g}: std above 0 and low < high expected"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vector(Input):
+    """A vector (D,) in place of an image, as the source has it: x is (B, D) and cannot be augmented."""
+
+    width: int = 0
+    """D; 0: not known yet."""
+
+    def __str__(self) -> str:
+        return f"vectors of {self.width} numbers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone(Plugin, ABC):
+    """A network without its last layer: how it is built, what it is given, and where its weights come from."""
+
+    tags: ClassVar[tuple[str, ...]] = ()
+    """Names of initial weights that the backbone knows, beside `none` and files."""
+    prepares: ClassVar[int] = 0
+    """Version of `prepare`, part of the identity of every result; 0: images are not prepared."""
+    lacks: ClassVar[Mapping[str, str] | None] = None
+    """Those of `PARTS` that the extractor does not have, each with the reason; None: found by building it."""
+
+    weights: str = option(
+        "task",
+        "Initial weights of pre-training: none, a tag of the backbone, or a local .safetensors or .pth file; task: "
+        "those that the task names.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights not in ("task", "none", *self.tags) and not is_file(self.weights):
+            raise UnknownName("weights", self.weights, ("none", *self.tags, "FILE.safetensors", "FILE.pth"))
+
+    @property
+    @abstractmethod
+    def input(self) -> Input:
+        """The images that the network is given."""
+
+    @abstractmethod
+    def build(self, size: int, weights: Path | None) -> tuple[nn.Module, int | nn.Linear]:
+        """Return a module that maps images (B, C, size, size) to features (B, D), and the width D.
+
+        Weights are those of the file or, without one, random ones drawn from the global random state. A linear layer
+        (D -> 1) in place of the width has the initial weights of the head.
+
+        Raises:
+            DataError: the file does not hold the weights of the network (`bench.weights.load_exactly`).
+        """
+
+    def weight_file(self, tag: str) -> tuple[str, Path] | None:
+        """Return address and local file of the weights of a tag; `bench prepare` downloads them, a run never does."""
+        return None
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """Return an image as it is stored, before it is cropped and resized; optional, see `prepares`.
+
+        The image is as `Dataset.image` or, with more than 8 bits, `Dataset.deep_image` returns it. The result may have
+        the same types, or be floats in which black is 0 and white is 1. It must not change its argument.
+        """
+        return image
+
+
 # --- tasks -------------------------------------------------------------------------------------
+
+
+_REQUIRED: Any = dataclasses.MISSING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tie:
+    """A tie between label and attribute that is planted in the source by leaving out whole patients (or lesions).
+
+    Test sets stay as they are. Images whose attribute is not known are left out of the source too.
+
+    Raises:
+        UsageError: odds that are no finite number above 0.
+    """
+
+    attribute: str
+    """The column of the attribute of the task."""
+    odds: float = option(
+        _REQUIRED,
+        "Odds ratio of label and attribute that the source has after images were left out: how many times larger the "
+        "odds of label 1 are in group 1 than in group 0.",
+        low=0,
+    )
+    draw: int = option(0, "Number of the draw: another one leaves out other patients (or lesions).", low=0)
+    untied: bool = option(
+        False, "The control of a draw: as many images of each label and of each group, with an odds ratio of 1."
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if not 0 < self.odds < inf:
+            raise UsageError(f"odds={self.odds}: a finite number above 0 expected")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,6 +560,8 @@ class Rows:
     """Of a test set: out of the distribution that was trained on, such as another hospital, or in it."""
     share: float | None = None
     """Of a test set in distribution: the share of the source's patients that is held out for it."""
+    tie: Tie | None = None
+    """Of the source alone."""
 
     def __post_init__(self) -> None:
         if self.share is not None and (not 0.01 <= self.share <= 0.99 or self.kind == "out" or self.where):
@@ -331,6 +569,11 @@ class Rows:
                 f"share={self.share}: 0.01 to 0.99 allowed, for a set [tests.NAME] without `where`; it is a share "
                 "of the patients of the source"
             )
+
+
+def _whole(number: float) -> float:
+    """Return a whole number as an int, so that 65 and 65.0 are one cut, in hashes too."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,6 +615,7 @@ class Coding:
         return () if self.above is None else (self.above,)
 
     def _check(self, ways: Mapping[str, bool], groups: int) -> None:
+        object.__setattr__(self, "above", None if self.above is None else _whole(self.above))
         codings = [way for way, used in ways.items() if used]
         if len(codings) > 1:
             raise UsageError(f"column '{self.column}' is coded by {' and by '.join(codings)}: only one is allowed")
@@ -406,12 +650,19 @@ class Attribute(Coding):
     """The attribute whose disparity is measured; 1 is the group that the literature calls disadvantaged.
 
     With `cuts` or `values` the groups are 0 to G-1 and none is named as disadvantaged in advance. The external set then
-    contains the two with the lowest and the highest baseline AUC (SWiFT, Table 5).
+    contains the two with the lowest and the highest baseline AUC (SWiFT, Table 5). So it is with `cross`, whose groups
+    are all combinations of the groups of other attributes; the task fills in `column` and `names` then.
 
     Raises:
         UsageError: as for `Coding`; also if cuts do not rise, a group has no value, or two groups share a value.
     """
 
+    column: str = ""
+    names: tuple[str, ...] = ()
+    cross: tuple[str, ...] = ()
+    """Names of two or more attributes of `also` whose groups are combined."""
+    primary: bool = False
+    """Of an attribute of `also`: its gaps belong to the claims of the task; otherwise they are exploratory."""
     cuts: tuple[float, ...] = ()
     """Lower bounds of groups: numbers below the first are group 0, numbers at or above the last are group G-1."""
     values: tuple[tuple[str, ...], ...] = ()
@@ -430,10 +681,36 @@ class Attribute(Coding):
     @property
     def grouped(self) -> bool:
         """Whether no group is named as disadvantaged, so that two groups are chosen on validation images."""
-        return bool(self.cuts or self.values)
+        return bool(self.cuts or self.values or self.cross)
+
+    @property
+    def coding(self) -> tuple[Any, ...]:
+        """What decides the group of an image; attributes with equal ones divide images in the same way."""
+        return self.column, self.bounds, bool(self.cuts), self.rest, tuple(tuple(sorted(one)) for one in self.lists)
+
+    def crossed(self, also: Mapping[str, Attribute]) -> Attribute:
+        """Return a crossing with its column and names, from the attributes that it names.
+
+        Raises:
+            UsageError, UnknownName: fewer than two attributes, one twice, or one that is not in `also`.
+        """
+        for name in self.cross:
+            if name not in also:
+                raise UnknownName("attribute", name, also, where=" in `cross`; describe it in a table [also.NAME]")
+        if len(set(self.cross)) < len(self.cross) or len(self.cross) < 2:
+            raise UsageError(f"cross = {list(self.cross)}: two or more different attributes of [also.NAME] expected")
+        names = tuple(" / ".join(parts) for parts in product(*(also[name].names for name in self.cross)))
+        return dataclasses.replace(self, column=" x ".join(self.cross), names=names)
 
     def __post_init__(self) -> None:
+        if self.cross:
+            if self.lists or self.bounds or self.unknown:
+                raise UsageError("cross: its groups are those of the attributes that it names; give no other coding")
+            return
+        if missing := [name for name in ("column", "names") if not getattr(self, name)]:
+            raise UsageError(f"{', '.join(missing)} missing")
         two = {"`one` and `zero`": bool(self.one or self.zero), "`above`": self.above is not None}
+        object.__setattr__(self, "cuts", tuple(_whole(cut) for cut in self.cuts))
         groups = len(self.cuts) + 1 if self.cuts else max(2, len(self.values))
         self._check({**two, "`cuts`": bool(self.cuts), "`values`": bool(self.values)}, groups)
         # `low >= high` would be false for NaN.
@@ -444,9 +721,6 @@ class Attribute(Coding):
                 f"column '{self.column}': values={[list(group) for group in self.values]}: two or more groups of "
                 "one or more values expected"
             )
-
-
-_REQUIRED: Any = dataclasses.MISSING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -490,8 +764,9 @@ class Recipe:
     )
     pretrain_statistics: Literal["imagenet", "training"] = option(
         "imagenet",
-        "Mean and standard deviation by which pixels are standardised, in pre-training and from then on: those of "
-        "ImageNet, or of each channel over the training images of the fold.",
+        "Mean and standard deviation by which pixels are standardised, in pre-training and from then on: those that "
+        "the backbone asks for, of ImageNet for the networks of the suite, or of each channel over the training images "
+        "of the fold.",
         source="`imagenet`: A.Normalize() in src/data",
     )
     momentum: float = option(0.9, "Momentum of fine-tuning; only SGD reads it.", low=0, high=1)
@@ -539,8 +814,6 @@ class Recipe:
         return (total, total) if self.epochs_mode == "per_stage" else (total // 2, total - total // 2)
 
 
-BACKBONES = ("small", "resnet18", "resnet50", "efficientnet_b3", "densenet121")
-"""The networks of the suite: its own, and those of torchvision."""
 FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
 """Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
 RESERVED = (*FOLD_SPLITS, "source", "holdout", "ood", "all")
@@ -548,11 +821,42 @@ RESERVED = (*FOLD_SPLITS, "source", "holdout", "ood", "all")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How the images were preprocessed on which a user's own model was trained; what is empty is as the backbone says.
+
+    Raises:
+        UsageError: as for `Input`.
+    """
+
+    mean: tuple[float, ...] = ()
+    """Subtracted from each channel, on the scale of `range`."""
+    std: tuple[float, ...] = ()
+    range: tuple[float, ...] = ()
+    """The values of black and white before `mean` is subtracted, such as [0, 255]."""
+    resize: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] | None = None
+    """The interpolation by which images were resized."""
+
+    def of(self, given: Input) -> Input:
+        """Return what the network is given, with what is stated here."""
+        if len(self.range) not in (0, 2):
+            raise UsageError(f"[baseline] range={list(self.range)}: the values of black and white expected")
+        low, high = self.range or (given.low, given.high)
+        return dataclasses.replace(
+            given,
+            low=low,
+            high=high,
+            mean=self.mean or given.mean,
+            std=self.std or given.std,
+            interpolation=self.resize or given.interpolation,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """One comparison: images for training, the label, the attribute whose disparity is measured, and the test sets.
 
     Raises:
-        UsageError: as for a plugin; or for a backbone that the suite does not have.
+        UsageError: as for a plugin; or there is no backbone.
     """
 
     name: str
@@ -565,13 +869,28 @@ class Task:
     ood: Mapping[str, Rows]
     label: Label
     attribute: Attribute
+    also: Mapping[str, Attribute] = dataclasses.field(default_factory=dict)
+    """Further attributes that are only measured: they change no cell."""
     image_size: int = option(_REQUIRED, "Height and width of an image in pixels.", low=1)
     channels: Literal[1, 3] = option(_REQUIRED, "1 for films, 3 for colour images.")
     crop: Literal["none", "centre"] = option(_REQUIRED, "Cut out the central square, or squeeze the whole image.")
+    unit: str = option(
+        "image",
+        "What is decided on: image; patient; or a column whose equal values are one unit, such as an exam. Reports "
+        "combine the images of a unit; cells do not depend on it.",
+    )
+    unit_logit: Literal["mean", "largest"] = option(
+        "mean",
+        "The logit of a unit: the mean over its images, or the largest; the smallest if `combine` of the label is all.",
+    )
     recipe: Recipe
+    baseline: Preprocessing = Preprocessing()
+    """Of the user's own model (`--baseline`); other runs do not read it."""
     backbones: tuple[str, ...] = ("small",)
-    weights: Literal["imagenet", "imagenet_v1", "none"] = option(
-        "none", "Initial weights of pre-training: torchvision's newest for ImageNet, its first ones, or random ones."
+    weights: Literal["imagenet", "imagenet_v1", "none"] | str = option(
+        "none",
+        "Initial weights of pre-training: imagenet, torchvision's newest; imagenet_v1, its first ones; another tag "
+        "that the backbone knows; a .safetensors or .pth file; or none, random ones.",
     )
     folds: int = option(5, "Number of folds; each part of the source set is the validation part once.", low=2)
     protocol: Literal["clean", "paper"] = option(
@@ -603,11 +922,39 @@ class Task:
 
     def __post_init__(self) -> None:
         check_options(self)
-        for backbone in self.backbones:
-            if backbone not in BACKBONES:
-                raise UnknownName("backbone", backbone, BACKBONES)
         if not self.backbones:
-            raise UsageError(f"backbones = []: one or more of {', '.join(BACKBONES)} expected")
+            raise UsageError("backbones = []: one or more of `bench ls backbones` expected")
+        if self.attribute.cross:
+            object.__setattr__(self, "attribute", self.attribute.crossed(self.also))
+        if self.unit_logit != "mean" and self.unit == "image":
+            raise UsageError(f"unit_logit={self.unit_logit}: it is read only if `unit` is not image")
+        if not self.unit or self.unit in ("uid", "path", "drop", "source"):
+            raise UsageError(f"unit={self.unit!r}: image, patient or a column of the tables expected")
+        self._check_also()
+
+    @property
+    def unit_column(self) -> str:
+        """The column of `unit`; empty for images and patients."""
+        return "" if self.unit in ("image", PATIENT) else self.unit
+
+    def _check_also(self) -> None:
+        """Refuse further attributes whose names cannot be told apart, or that are coded as another one."""
+        known = {} if self.attribute.cross else {self.attribute.coding: "the mitigated attribute"}
+        for name, one in self.also.items():
+            if not re.fullmatch(r"[A-Za-z][\w-]{0,29}", name) or name == "x":
+                raise UsageError(
+                    f"[also.{name}]: a name of at most 30 letters, digits, '-' and '_' expected, that begins with a "
+                    "letter and is not 'x'"
+                )
+            if one.cross:
+                raise UsageError(f"[also.{name}]: crossings of two attributes are measured anyway; leave out `cross`")
+            if name == self.attribute.column:
+                raise UsageError(f"[also.{name}]: the mitigated attribute is called {name!r}: choose another name")
+            if one.coding in known:
+                raise UsageError(f"[also.{name}]: it is coded as {known[one.coding]}: they coincide; delete one")
+            known[one.coding] = f"[also.{name}]"
+        if self.attribute.primary:
+            raise UsageError("primary: the mitigated attribute is primary anyway; it is a key of [also.NAME]")
 
     @property
     def label_names(self) -> tuple[str, str]:

@@ -7,16 +7,24 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 success; 1 so
 from __future__ import annotations
 
 import argparse
+import errno
 import os
+import shlex
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 import bench
-from bench.errors import BenchError, UnknownName, UsageError
-from bench.verbs import inputs, plugins, reporting, runs
+from bench.errors import BenchError, UnknownName, UsageError, clean
+from bench.processes import open_streams
+from bench.registry import METHODS
+from bench.spec import canonical, name_of
+from bench.tasks import TASKS
+from bench.verbs import inputs, models, plugins, readers, runs
 
 EPILOG = """examples:
   bench run --methods all --task phantom-cxr-age       run ten methods on five folds; running it again resumes it
@@ -27,6 +35,21 @@ EPILOG = """examples:
 
 `bench COMMAND --help` describes the options of a command.
 """
+
+
+REMEDIES = {
+    errno.ENAMETOOLONG: "use a shorter name, or folders with shorter paths",
+    errno.EACCES: "check the permissions, or choose another folder",
+    errno.EPERM: "check the permissions, or choose another folder",
+    errno.EROFS: "choose a folder that can be written",
+    errno.ENOSPC: "free some space and run the same command again; finished cells are kept",
+    errno.EDQUOT: "free some space and run the same command again; finished cells are kept",
+    errno.EISDIR: "give the path of a file",
+    errno.ENOTDIR: "one of its folders is a file: choose another path",
+    errno.ENOENT: "check that the path exists",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
+}
+"""What to do about an error of the operating system that no command expects."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,6 +67,8 @@ class _Parser(argparse.ArgumentParser):
         actions = {option: action for action in self._actions for option in action.option_strings}
         options = list(actions)
         leaf = not any(isinstance(action, argparse._SubParsersAction) for action in self._actions)
+        if not leaf and words and words[0].startswith("-") and words[0] not in options:
+            self.error(f"unexpected '{words[0]}': a command comes first, as in `bench run` or `bench ls`")
         for before, word in pairwise(["", *words]) if leaf else ():
             name, given, value = word.partition("=") if word.startswith("--") else ("", "=", word)
             if name and name not in options:
@@ -60,33 +85,126 @@ class _Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
             name = action.metavar if isinstance(action.metavar, str) else action.dest
+            if name == "COMMAND":
+                _refuse_name(str(value))
             raise UnknownName(name.lower(), str(value), map(str, action.choices))
+
+
+def _refuse_name(word: str) -> None:
+    """Refuse the name of a method or a task in place of a command."""
+    if canonical(word) in METHODS.catalogue():
+        shows = f"`bench ls methods {word}` shows it, and `bench run --methods {word} --task NAME` runs it"
+        raise UsageError(f"'{word}' is a method and no command: {shows}")
+    if word in TASKS or word.endswith(".toml"):
+        raise UsageError(f"'{word}' is a task and no command: `bench run --task {shlex.quote(word)}` runs it")
+
+
+class _Version(argparse.Action):
+    """Asks git for the commit when `--version` is given, not for every command."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from bench.running.environment import version_line
+
+        print(version_line())
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    open_streams()
     told: list[str] = []
     try:
-        args = _parser().parse_args(argv)
-        wrong_file = _tell_broken(args.plugin or (), told) if hasattr(args, "plugin") else 0
-        return args.call(args) or wrong_file
+        try:
+            return _called(argv, told)
+        finally:
+            _flush()
     except BenchError as error:
         if str(error) not in told:
-            print(f"bench: {error}", file=sys.stderr)
+            print(f"bench: {clean(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("bench: interrupted; finished cells are kept, run the same command again to resume", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of a pipe closed it (`bench ls | head`); Python would report that again at shutdown.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        print(f"bench: {clean(_of_system(error))}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        print(f"bench: {clean(_unexpected_error(error))}", file=sys.stderr)
+        return 1
+
+
+def _called(argv: Sequence[str] | None, told: list[str]) -> int:
+    parser = _parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    elif words[:1] == ["version"]:
+        words = ["--version"]
+    args, more = parser.parse_known_args(words)
+    if more:
+        parser.error(_unexpected(more, args))
+    wrong_file = _tell_broken(args.plugin or (), told) if hasattr(args, "plugin") else 0
+    return args.call(args) or wrong_file
+
+
+def _flush() -> None:
+    """Write what waits for stdout, so that a full disk can still be told of."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+        raise
+
+
+def _drop_output() -> None:
+    """Send what is still to be written to stdout nowhere; Python would fail at it again at shutdown."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _of_system(error: OSError) -> str:
+    """Return which file the operating system refused, why, and what to do."""
+    why = error.strerror or str(error)
+    if error.filename is not None:
+        remedy = REMEDIES.get(error.errno or 0, "check this path and its permissions")
+        return f"{os.fsdecode(error.filename)}: {why}: {remedy}"
+    try:
+        os.getcwd()  # noqa: PTH109  Path.cwd() is this
+    except OSError:
+        return "the current folder does not exist any more: change to one that does"
+    return f"{why} (of the output or of a file): {REMEDIES.get(error.errno or 0, 'run the same command again')}"
+
+
+def _unexpected_error(error: Exception) -> str:
+    """Return an error that is not ours in a line, with the file that its traceback was written to."""
+    line = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
+    if isinstance(error, MemoryError):
+        return f"too little memory ({line}): use a machine with more, or fewer --jobs; finished cells are kept"
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="bench-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        return f"unexpected {line}\n{text}"
+    return f"unexpected {line}. Please report it with its traceback, which is in {file.name}"
+
+
+def _unexpected(words: Sequence[str], args: argparse.Namespace) -> str:
+    """Return what is wrong with words that no argument takes: most often a task without its flag."""
+    takes_task = hasattr(args, "task") and args.task is None and not words[0].startswith("-")
+    hint = f": did you mean --task {shlex.quote(words[0])}?" if takes_task else ""
+    if hasattr(args, "methods") and canonical(name_of(words[0])) in METHODS.catalogue():
+        hint = ": methods follow --methods, joined by commas without spaces, as in --methods swift,bmft"
+    return f"unexpected {', '.join(map(repr, words))}{hint}"
 
 
 def _tell_broken(plugins: Sequence[Path], told: list[str]) -> int:
     """Print which plugins are left out and why, add the texts to `told`, and return 1 if one is from `--plugin`."""
     from bench import registry
-    from bench.run import launchers as launchers  # registers the launchers, whose problems are included
+    from bench.running import launchers as launchers  # registers the launchers, whose problems are included
 
     told += registry.problems(plugins)
     for text in told:
@@ -96,10 +214,11 @@ def _tell_broken(plugins: Sequence[Path], told: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="bench", description=bench.__doc__, epilog=EPILOG, formatter_class=raw)
-    parser.add_argument("--version", action="version", version=f"bench {bench.__version__}")
+    about = (bench.__doc__ or "").partition("\n")[0]  # what follows is for Python
+    parser = _Parser(prog="bench", description=about, epilog=EPILOG, formatter_class=raw)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print version and commit")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for room in (runs, reporting, inputs, plugins):
+    for room in (runs, models, readers, inputs, plugins):
         room.add(verbs)
     return parser
 

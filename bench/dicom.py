@@ -25,12 +25,12 @@ def is_dicom(file: Path) -> bool:
     return any(group in (2, 8) and element < 0x100 for group, element in tags)
 
 
-def read_dicom(file: Path) -> np.ndarray:
-    """Return a DICOM image as uint8 (H, W), or (H, W, 3) where it is in colour.
+def read_dicom(file: Path, *, deep: bool = False) -> np.ndarray:
+    """Return a DICOM image as uint8 (H, W) or, with `deep`, uint16; as uint8 (H, W, 3) where it is in colour.
 
     Grey values pass the stages of DICOM PS3.4, N.2: the modality LUT (rescaling or table), then the first VOI LUT
     (table or window), then the inversion that MONOCHROME1 or the presentation LUT shape asks for. Without a window or
-    table the values of the image, less its padding, are spread from 0 to 255. Colour of any kind becomes RGB, by its
+    table the values of the image, less its padding, are spread over all levels. Colour of any kind becomes RGB, by its
     ICC profile if it has one.
 
     Raises:
@@ -49,7 +49,9 @@ def read_dicom(file: Path) -> np.ndarray:
             image = pydicom.dcmread(file, force=True)
             _check(image)
             pixels = _grey(image, *_stored(image)) if image.SamplesPerPixel == 1 else _colour(*_stored(image))
-            return apply_icc_profile(pixels, image) if pixels.ndim == 3 and "ICCProfile" in image else pixels
+            if pixels.ndim == 2:
+                return _levels(pixels, np.uint16 if deep else np.uint8)
+            return apply_icc_profile(pixels, image) if "ICCProfile" in image else pixels
     except (OSError, MemoryError, DataMissing):
         raise
     except Exception as error:  # pydicom and its decoders raise anything on damaged files
@@ -119,6 +121,7 @@ def _colour(values: np.ndarray, kind: str, bits: int) -> np.ndarray:
 
 
 def _grey(image: Any, stored: np.ndarray, kind: str, bits: int) -> np.ndarray:
+    """Return grey values in 0..1 (H, W), or the colours (H, W, 3) of a palette as uint8."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
 
     if kind == "PALETTE COLOR":
@@ -143,7 +146,12 @@ def _grey(image: Any, stored: np.ndarray, kind: str, bits: int) -> np.ndarray:
     shown = np.zeros(values.shape) if high == low else np.clip((values - low) / (high - low), 0, 1)
     if kind == "MONOCHROME1" or image.get("PresentationLUTShape") == "INVERSE":
         shown = 1 - shown
-    return np.rint(shown * 255).astype(np.uint8)
+    return shown
+
+
+def _levels(shown: np.ndarray, kind: type[np.unsignedinteger]) -> np.ndarray:
+    """Return grey values in 0..1 as whole numbers."""
+    return np.rint(shown * np.iinfo(kind).max).astype(kind)
 
 
 def _range(image: Any, stored: np.ndarray, values: np.ndarray) -> tuple[float, float]:

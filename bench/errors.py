@@ -19,7 +19,18 @@ A run that is interrupted exits with 130.
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Iterable
+from math import inf
+
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+"""Controls, which a terminal obeys, and marks that change the direction of the text after them. Lines and tabs stay."""
+
+
+def clean(text: object) -> str:
+    """Return a text without controls of terminals and marks of direction; each run of them becomes a space."""
+    return _INVISIBLE.sub(" ", str(text))
 
 
 class BenchError(Exception):
@@ -39,9 +50,15 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, given: str, allowed: Iterable[str], *, where: str = "") -> None:
         names = list(allowed)
-        near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+        same = [name for name in names if _letters(name) == _letters(given)]
+        near = same or difflib.get_close_matches(given, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         super().__init__(f"unknown {kind} '{given}'{where}: {hint}allowed: {', '.join(names) or 'none'}")
+
+
+def _letters(name: str) -> str:
+    """Return a name without what people confuse: capitals, dashes, and the s of a plural."""
+    return re.sub(r"[-_]", "", name.lower()).removesuffix("s")
 
 
 class DataError(BenchError):
@@ -87,3 +104,15 @@ class EmptyGroup(BenchError):
 
 class NonFinite(BenchError):
     """A model with NaN or infinite parameters, buffers or logits."""
+
+
+def seconds_of(variable: str, default: float, *, zero: bool = False) -> float:
+    """Return a number of seconds from the environment, above 0, or 0 too; raise UsageError for anything else."""
+    text = os.environ.get(variable, str(default))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not (0 < seconds < inf or (zero and seconds == 0)):
+        raise UsageError(f"the environment variable {variable} is {text!r}: seconds expected, such as {default}")
+    return seconds

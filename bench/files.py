@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
-import platform
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.errors import NotWritten
+from bench.errors import NotWritten, UsageError
+from bench.processes import here
+
+IN_CHECKOUT = {"profiles": "slurm", "examples": "docs/examples", "published": "results/published"}
+"""Data folder of the wheel (see `pyproject.toml`) -> where it is in a checkout."""
+
+
+def shipped(name: str) -> Path:
+    """Return a folder of data files that the checkout keeps at its top and the wheel keeps in this package.
+
+    `name` is profiles, examples or published.
+    """
+    installed = Path(__file__).parent / name
+    return installed if installed.is_dir() else Path(__file__).parents[1] / IN_CHECKOUT[name]
 
 
 def read_json(file: Path) -> dict[str, Any]:
     """Return the JSON object in a file; an empty one if the file is missing or holds anything else."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Return the content of a TOML file that a user wrote; raise UsageError if it is not TOML."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{file} is not TOML: {error}") from None
 
 
 def write_file(file: Path, content: str | bytes) -> None:
@@ -33,6 +55,27 @@ def write_file(file: Path, content: str | bytes) -> None:
     """
     with replacing(file) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_sealed(file: Path, content: bytes) -> None:
+    """Write a file of a cache, followed by a checksum of its name and content; raises as `write_file`."""
+    write_file(file, content + _seal(file, content))
+
+
+def read_sealed(file: Path) -> bytes | None:
+    """Return a whole file that `write_sealed` wrote under this name; None if it is missing, damaged or another one."""
+    try:
+        written = file.read_bytes()
+    except OSError:
+        return None
+    size = hashlib.sha256().digest_size
+    return written if written[-size:] == _seal(file, written[:-size]) else None
+
+
+def _seal(file: Path, content: bytes) -> bytes:
+    digest = hashlib.sha256(file.name.encode())
+    digest.update(content)
+    return digest.digest()
 
 
 def write_json(file: Path, value: object) -> None:
@@ -76,7 +119,7 @@ def replacing(file: Path) -> Iterator[Path]:
     Raises:
         NotWritten: the folder is not writable, or the disk is full.
     """
-    temporary = file.with_name(f".{file.name}.{platform.node()}.{os.getpid()}")
+    temporary = file.with_name(f".{file.name}.{here()}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

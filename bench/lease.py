@@ -10,33 +10,49 @@ that another took over calls `mine` before it writes.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-BEAT = float(os.environ.get("BENCH_LEASE_BEAT", "60"))
+import msgspec
+
+from bench.errors import seconds_of
+from bench.processes import here, running, started
+
+BEAT = seconds_of("BENCH_LEASE_BEAT", 60)
 """Seconds between two touches of a lease. Tests set a shorter time in the environment."""
 MISSED = 5
 """A holder counts as dead after this many missed beats."""
+_SEEN: dict[Path, tuple[float, float]] = {}
+"""The time stamp of each lease from the future, and when this process first saw it, by a clock that never jumps."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The holder of a lease: process and parent, its SLURM job (or ""), and the start time (seconds)."""
+    """The holder of a lease: process and parent, its SLURM job (or ""), and the time (seconds) of the lease."""
 
     host: str
     pid: int
     parent: int
     job: str
     started: float
+    where: str = ""
+    """The machine or container, see `bench.processes.here`."""
+    born: int = 0
+    """Start of the process (`bench.processes.started`): another one may get its number later."""
+    ahead: float = 0.0
+    """Seconds by which its lease is from the future; not stored."""
 
     def __str__(self) -> str:
-        return f"job {self.job} on {self.host}" if self.job else f"process {self.pid} on {self.host}"
+        name = f"job {self.job} on {self.host}" if self.job else f"process {self.pid} on {self.host}"
+        if not self.ahead:
+            return name
+        wait = f"it counts as dead if it does not change for {MISSED * BEAT:.0f} s"
+        return f"{name} (its lease is {self.ahead:.0f} s in the future, as after a clock was set back; {wait})"
 
 
 @contextlib.contextmanager
@@ -47,7 +63,7 @@ def lease(file: Path, *, job: str = "") -> Iterator[Holder | None]:
         OSError: the folder cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    me = Holder(platform.node(), os.getpid(), os.getppid(), job, time.time())
+    me = Holder(platform.node(), os.getpid(), os.getppid(), job, time.time(), here(), started(os.getpid()))
     own = _take(file, me)
     if isinstance(own, Holder):
         yield own
@@ -79,7 +95,7 @@ def mine(file: Path) -> bool:
     """Return whether this process still holds the lease of a cell's `file`; a process that seemed dead loses it."""
     leases = _leases(file)
     found = _read(leases[-1]) if leases else None
-    return found is not None and (found.host, found.pid) == (platform.node(), os.getpid())
+    return found is not None and (found.where, found.pid) == (here(), os.getpid())
 
 
 def _take(file: Path, me: Holder) -> Path | Holder:
@@ -88,9 +104,9 @@ def _take(file: Path, me: Holder) -> Path | Holder:
     if replaced is not None and (other := _alive(replaced)) is not None:
         return other
     own = file.with_name(f".{file.name}.lease.{_number(replaced) + 1 if replaced else 1}")
-    written = file.with_name(f".{file.name}.taking.{me.host}.{me.pid}")
+    written = file.with_name(f".{file.name}.taking.{me.where}.{me.pid}")
     try:
-        written.write_text(json.dumps(asdict(me)), encoding="utf-8")
+        written.write_bytes(msgspec.json.encode(me))
         os.link(written, own)
     except FileExistsError:
         return _read(own) or me
@@ -125,42 +141,53 @@ def _number(one: Path) -> int:
 
 def _read(one: Path) -> Holder | None:
     try:
-        return Holder(**json.loads(one.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return msgspec.json.decode(one.read_bytes(), type=Holder)
+    except (OSError, ValueError, RecursionError):
         return None
 
 
 def _alive(one: Path) -> Holder | None:
     found = _read(one)
-    if found is None or (found.host == platform.node() and not running(found.pid)) or _silent(one):
+    if found is None or (found.where == here() and not lives(found)):
         return None
-    return found
+    overdue, ahead = _silent(one)
+    return None if overdue else replace(found, ahead=ahead)
 
 
-def _silent(one: Path) -> bool:
-    """Return whether the beats are overdue, by the clock of the file server, which stamps both files."""
-    now = one.parent / f".clock.{platform.node()}.{os.getpid()}"
+def lives(one: Holder) -> bool:
+    """Return whether the process of a holder on this machine lives, and is not another one of its number."""
+    return running(one.pid) and started(one.pid) == one.born
+
+
+def holders_below(folder: Path) -> list[Holder]:
+    """Return the living holders of all leases in the folders below a folder."""
+    leases = [one for one in folder.rglob(".*.lease.*") if one.suffix[1:].isdigit()]
+    return [found for one in leases if (found := _alive(one)) is not None]
+
+
+def _silent(one: Path) -> tuple[bool, float]:
+    """Return whether the beats are overdue, and by how many seconds a lease is from the future.
+
+    Both are by the clock of the file server, which stamps both files.
+
+    A lease from the future is what a clock leaves that is set back. It is overdue once this process has seen it
+    unchanged for as long.
+    """
+    now = one.parent / f".clock.{here()}.{os.getpid()}"
     try:
         now.touch()
-        return now.stat().st_mtime - one.stat().st_mtime > MISSED * BEAT
+        stamp = one.stat().st_mtime
+        age = now.stat().st_mtime - stamp
+        if age < -BEAT:
+            seen, since = _SEEN.setdefault(one, (stamp, time.monotonic()))
+            if seen != stamp:
+                _SEEN[one] = stamp, time.monotonic()
+            return seen == stamp and time.monotonic() - since > MISSED * BEAT, -age
+        return age > MISSED * BEAT, 0.0
     except FileNotFoundError:
-        return True
+        return True, 0.0
     except OSError:  # in a read-only folder, the local clock is the only one
-        return time.time() - one.stat().st_mtime > MISSED * BEAT
+        return time.time() - one.stat().st_mtime > MISSED * BEAT, 0.0
     finally:
         with contextlib.suppress(OSError):
             now.unlink(missing_ok=True)
-
-
-def running(pid: int) -> bool:
-    """Return whether a process of this machine lives. One that ended but is not yet reaped does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return True  # no /proc on this system

@@ -6,18 +6,18 @@ import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bench import registry
-from bench.api import Attribute, Coding, Dataset, Method, Recipe, Rows, Task
+from bench.api import PARTS, Attribute, Backbone, Coding, Dataset, Method, Question, Recipe, Rows, Task, Tie
 from bench.data.phantom_tree import offers
 from bench.options import choices, conditions, options
 from bench.register import REGISTER, Row, concerning, deciding, find
-from bench.run.launchers import LAUNCHERS
+from bench.running.launchers import LAUNCHERS
 from bench.spec import name_of
 from bench.tasks import PRESETS, TASKS
 
-PLUGINS = {f"{kind.kind}s": kind for kind in (registry.METHODS, registry.DATASETS, LAUNCHERS)}
+PLUGINS = {f"{kind.kind}s": kind for kind in (registry.METHODS, registry.DATASETS, registry.BACKBONES, LAUNCHERS)}
 
 
 def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> str:
@@ -34,7 +34,7 @@ def show(what: str | None, name: str | None, plugins: Sequence[Path] = ()) -> st
     elif what == "tasks":
         rows = [(task.name, task.says) for task in TASKS.values()]
     elif what == "metrics":
-        from bench.score.definitions import METRICS
+        from bench.scoring.definitions import METRICS
 
         rows = [(metric.name, f"{metric.says} {metric.formula}") for metric in METRICS.values()]
     else:
@@ -65,10 +65,21 @@ def _plugin(kind: str, name: str, plugins: Sequence[Path]) -> str:
         method = cls()
         lines += _grid("ablations", cls.ablations) + _grid("search", cls.search)
         facts = [("reads", ", ".join(sorted(method.uses)) or "nothing")]
-        lines += ["", *_aligned([*facts, ("more than two groups", method.undefined(3) or "defined")])]
+        facts += (
+            [("needs", " and ".join(PARTS[part] for part in PARTS if part in method.needs))] if method.needs else []
+        )
+        facts += [("needs at prediction", "the attribute of every patient")] if cls.needs_attribute else []
+        lines += ["", *_aligned([*facts, ("more than two groups", method.undefined(Question(3)) or "defined")])]
+    elif issubclass(cls, Backbone):
+        tags = ", ".join(cls.tags) if isinstance(cls.tags, tuple) else "those of the network"
+        lines += ["", *_aligned([("weights", tags or "none of its own"), ("prepares images", _prepares(cls))])]
     if rows := [(row.id, _brief(row, stem)) for row in concerning(stem)]:
         lines += ["", "register", *_aligned(rows)]
     return "\n".join([*lines, "", *_aligned([("version", str(cls.version)), ("file", file)])])
+
+
+def _prepares(cls: type[Backbone]) -> str:
+    return f"version {cls.prepares}" if cls.prepares else "no"
 
 
 def parameters(cls: type, plugin: str, bundle: object = None) -> list[tuple[str, str]]:
@@ -83,7 +94,8 @@ def parameters(cls: type, plugin: str, bundle: object = None) -> list[tuple[str,
             continue
         low, high = field.metadata.get("low"), field.metadata.get("high")
         values = choices(kinds[field.name]) if kinds[field.name] is not bool else ()
-        allowed = f" One of {', '.join(map(str, values))}." if values else ""
+        among = "Such as" if str in get_args(kinds[field.name]) else "One of"
+        allowed = f" {among} {', '.join(map(str, values))}." if values else ""
         if low is not None or high is not None:
             allowed = f" {'Any' if low is None else low} to {'any' if high is None else high}."
         value = field.default if bundle is None else getattr(bundle, field.name)
@@ -139,6 +151,8 @@ def _task(name: str) -> str:
     nested = [field.name for field in dataclasses.fields(Task) if field.name not in (*taskfile.TASK_FIELDS, "recipe")]
     rows = _aligned([*((name, _text(getattr(task, name))) for name in nested), ("presets", ", ".join(PRESETS))])
     own = [row for row in parameters(Task, "TASK", task) if row[0].partition("=")[0] in taskfile.TASK_FIELDS]
+    if task.source.tie:
+        own += [row for row in parameters(Tie, "TASK", task.source.tie) if row[0].partition("=")[0] != "attribute"]
     recipe = parameters(Recipe, "TASK", task.recipe)
     return "\n".join([*rows, "", "fields", *_aligned(own), "", "recipe", *_aligned(recipe)])
 
@@ -146,7 +160,10 @@ def _task(name: str) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, Rows):
         where = "; ".join(f"{column} in {', '.join(values)}" for column, values in value.where.items())
-        return value.dataset + (f" where {where}" if where else "")
+        tie = f", tied to {value.tie.attribute}" if value.tie else ""
+        return value.dataset + (f" where {where}" if where else "") + tie
+    if isinstance(value, Attribute) and value.cross:
+        return f"{value.column} ({'; '.join(value.names)})"
     if isinstance(value, Attribute) and value.grouped:
         bands = [f"below {value.cuts[0]:g}", *(f"from {cut:g}" for cut in value.cuts)] if value.cuts else []
         groups = bands or [", ".join(group) for group in value.values]
@@ -162,11 +179,11 @@ def _text(value: Any) -> str:
 
 
 def _metric(name: str) -> str:
-    from bench.score import definitions
+    from bench.scoring import definitions
 
     metric = definitions.metric(name)
     better = {"up": "higher is better", "down": "lower is better", None: "neither direction is better"}
-    threshold = {"none": "none", "0.5": "0.5", "tuned": "tuned on validation, see bench/score/threshold.py"}
+    threshold = {"none": "none", "0.5": "0.5", "tuned": "tuned on validation, see bench/scoring/threshold.py"}
     facts = [
         ("formula", metric.formula),
         ("", better[metric.direction]),

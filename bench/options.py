@@ -10,7 +10,7 @@ import functools
 import typing
 from collections.abc import Mapping
 from math import inf
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
 from bench.errors import UnknownName, UsageError
@@ -26,6 +26,7 @@ def option(
     needed: bool = False,
     source: str = "",
     other: Any = None,
+    added: bool = False,
 ) -> Any:
     """Declare one parameter of a plugin: its default and its description in one sentence.
 
@@ -35,28 +36,39 @@ def option(
         needed: whether it must be set if `when` holds; its default is then None, which means "not read".
         source: where it comes from, such as `Eq. 9` or a file and function of the public code.
         other: another value, with which a conformance check tests that the parameter is read.
+        added: declared after results were stored, so that its default is no part of the identity of a result.
     """
     facts = {"says": says, "low": low, "high": high, "when": dict(when or {}), "needed": needed}
-    return dataclasses.field(default=default, metadata={**facts, "source": source, "other": other})
+    return dataclasses.field(default=default, metadata={**facts, "source": source, "other": other, "added": added})
 
 
 fraction = functools.partial(option, low=0, high=1)
 """Declare a parameter in 0..1."""
 
 
-def options(cls: type) -> dict[str, Any]:
+@functools.cache  # thousands of cells are planned with a few classes
+def options(cls: type) -> Mapping[str, Any]:
     """Return name -> type of the fields of a dataclass that a spec can set: `Literal`, bool, int, float, str or None.
 
     Nested fields (a dataclass, a tuple, a mapping) are left out.
     """
     hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if _simple(hints[field.name])}
+    simple = (field.name for field in dataclasses.fields(cls) if _simple(hints[field.name]))
+    return MappingProxyType({name: hints[name] for name in simple})
 
 
 def _simple(kind: Any) -> bool:
     if get_origin(kind) in (UnionType, typing.Union):
         return all(_simple(member) for member in get_args(kind))
     return get_origin(kind) is Literal or kind in (bool, int, float, str, NoneType)
+
+
+def identifying(bundle: Any) -> dict[str, Any]:
+    """Return the parameters that identify a result: all but those at their default that were `added` later."""
+    later = {
+        f.name for f in dataclasses.fields(bundle) if f.metadata.get("added") and getattr(bundle, f.name) == f.default
+    }
+    return {name: value for name, value in dataclasses.asdict(bundle).items() if name not in later}
 
 
 def choices(kind: Any) -> tuple[Any, ...]:
@@ -123,9 +135,10 @@ def coerce(name: str, value: Any, kind: Any) -> Any:
             raise UnknownName("value", str(value), choices, where=f" for {name}")
         return choices[str(value)]
     if get_origin(kind) in (UnionType, typing.Union):
-        if value is None or str(value).lower() == "none":
+        members = [member for member in get_args(kind) if member is not NoneType]
+        if len(members) < len(get_args(kind)) and (value is None or str(value).lower() == "none"):
             return None
-        kind = next(member for member in get_args(kind) if member is not NoneType)
+        return coerce(name, value, str if str in members else members[0])
     wrong = UsageError(f"{name}={value!r}: {kind.__name__} expected")
     if kind is bool:
         words = {"true": True, "false": False, "yes": True, "no": False}

@@ -1,10 +1,10 @@
 """Find plugins by name, and build them from specs such as `swift:mask=hard,rate=0.3`.
 
 There is one `Registry` for each kind of plugin. Its plugins are the modules of a package of the suite (`bench.methods`,
-`bench.datasets`, `bench.run.launchers`), named like their files; a module whose name starts with `_` is not a plugin.
-Other plugins come from `--plugin FILE.py` or from the entry-point group `bench.<kind>s`. Plugins of the suite are
-imported when they are used, and listed by their docstrings. Plugins from outside are imported when they are found.
-A broken plugin is left out without affecting others; `problems` says what is wrong with it.
+`bench.datasets`, `bench.backbones`, `bench.running.launchers`), named like their files; a module whose name starts with
+`_` is not a plugin. Other plugins come from `--plugin FILE.py` or from the entry-point group `bench.<kind>s`. Plugins
+of the suite are imported when they are used, and listed by their docstrings. Plugins from outside are imported when
+they are found. A broken plugin is left out without affecting others; `problems` says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from bench.api import Dataset, Method, Plugin
+from bench.api import CONTRACT, Backbone, Dataset, Method, Plugin
 from bench.errors import DataMissing, PluginBroken, UnknownName
 from bench.options import coerce, conditions, is_read, options
 from bench.spec import canonical, name_of, parse
@@ -107,7 +107,7 @@ class Registry(Generic[P]):
         """
         name = name_of(spec)
         cls = self.load(name, plugins)
-        values = parse(spec).allowed([*(field.name for field in fields(cls)), "preset"])
+        values = parse(spec).allowed([*(field.name for field in fields(cls)), "preset"], unnamed=cls.unnamed)
         preset = values.pop("preset", None)
         if preset is not None and preset not in cls.presets:
             raise UnknownName("preset", preset, cls.presets, where=f" of {name}")
@@ -150,6 +150,8 @@ class Registry(Generic[P]):
             if len(classes) != 1:
                 expected = [self.base] if classes or not file else [registry.base for registry in self.every]
                 broken[name] = f"{where} is left out: {_one_class_expected(expected, classes)}"
+            elif (written := classes[0].contract) != CONTRACT:
+                broken[name] = f"{where} is left out: {_of_another(written)}"
             elif name in found:
                 there = found[name].module
                 broken[name] = f"{where} is left out: {self.kind} '{name}' already exists ({there}); rename the plugin"
@@ -160,6 +162,19 @@ class Registry(Generic[P]):
 
 METHODS = Registry("method", Method, "bench.methods")
 DATASETS = Registry("dataset", Dataset, "bench.datasets")
+BACKBONES = Registry("backbone", Backbone, "bench.backbones")
+
+
+@cache
+def backbone(spec: str, weights: str = "none", plugins: tuple[Path, ...] = ()) -> Backbone:
+    """Return the backbone of a spec with the initial weights of a task, unless the spec names others.
+
+    Raises:
+        UnknownName, UsageError: as `Registry.build`; or the backbone does not know these weights.
+        DataMissing: a package that the backbone needs is not installed.
+    """
+    found = BACKBONES.build(spec, plugins)
+    return replace(found, weights=weights) if found.weights == "task" else found
 
 
 def _of_preset(cls: type[Plugin], preset: str | None, given: Mapping[str, str]) -> dict[str, Any]:
@@ -183,6 +198,12 @@ def problems(plugins: Sequence[Path] = ()) -> list[str]:
 
 
 _FILE_PREFIX = "bench_plugin_"
+
+
+def _of_another(contract: int) -> str:
+    change = f"its changelog says what to change in the plugin, whose class then says `contract = {CONTRACT}`"
+    then = "install a newer bench" if contract > CONTRACT else change
+    return f"it is written for version {contract} of the plugin contract, and this bench has version {CONTRACT}: {then}"
 
 
 def _one_class_expected(bases: Sequence[type[Plugin]], classes: Sequence[type[Plugin]]) -> str:

@@ -11,12 +11,13 @@ import argparse
 import dataclasses
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UnknownName, UsageError
 from bench.spec import name_of
 
 WHAT, WHERE, HOW = "selection", "files and folders", "execution"
@@ -24,20 +25,26 @@ GROUPS = (WHAT, WHERE, HOW)
 """Headings in the help."""
 RUNS = ("run", "tune")
 """Commands that compute cells."""
-OF_TASK = (*RUNS, "prepare", "doctor", "report", "export")
+OF_TASK = (*RUNS, "prepare", "doctor", "report", "export", "model")
 """Commands that read the data or results of a task."""
 OF_RUNS = ("status", "retry", "cancel", "clean", "metrics")
 """Commands that read from the results folder which runs were requested."""
-POSITIONAL = ("prepare", "doctor")
+POSITIONAL = ("prepare", "doctor", "model")
 """Commands that take the task as an argument without a flag."""
 
 
+DIGITS = 9
+"""The most digits of a fold or a seed."""
+
+
 def numbers(text: str) -> tuple[int, ...]:
-    """Parse whole numbers such as `0,1,2`, each once."""
-    try:
-        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}': whole numbers joined by commas expected") from None
+    """Parse whole numbers such as `0,1,2`, each once. Folds and seeds are in the names of files."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and len(part) <= DIGITS for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"'{text}': whole numbers from 0, of at most {DIGITS} digits, joined by commas expected, such as 0,1,2"
+        )
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -103,23 +110,27 @@ class Settings:
     task: str = what(
         dataclasses.MISSING,
         "a task of `bench ls tasks`, a .toml file, or a variant such as phantom-cxr-age:external=0.2,epochs=20",
-        verbs=(*OF_TASK, *OF_RUNS),
+        verbs=(*OF_TASK, *OF_RUNS, "score"),
         always=True,
         required=True,
     )
     results: Path = where(
-        lambda: Path("results").absolute(), "results folder (default: results)", verbs=(*OF_TASK, *OF_RUNS, "logs")
+        lambda: Path("results").absolute(),
+        "results folder (default: results)",
+        verbs=(*OF_TASK, *OF_RUNS, "logs", "score"),
     )
     cache: Path = where(
         lambda: Path(os.environ.get("BENCH_CACHE", ".cache")).absolute(),
         "folder of decoded images and baselines (default: $BENCH_CACHE, else .cache)",
         verbs=(*OF_TASK, "clean"),
     )
-    data: Path | None = where(None, "folder with a subfolder for each dataset (default: $BENCH_DATA)")
+    data: Path | None = where(
+        None, "folder with a subfolder for each dataset (default: $BENCH_DATA)", verbs=(*OF_TASK, "score")
+    )
     plugins: tuple[Path, ...] = where(
         (),
-        "a Python file with your own method, dataset or launcher; can be repeated",
-        verbs=(*OF_TASK, "ls", "check", "phantom", "merge"),
+        "a Python file with your own method, dataset, backbone or launcher; can be repeated",
+        verbs=(*OF_TASK, *OF_RUNS, "ls", "check", "phantom", "merge", "predict", "score"),
         flag="--plugin",
         action="append",
         metavar="FILE.py",
@@ -129,11 +140,12 @@ class Settings:
     )
     baseline: Path | None = where(
         None,
-        "use your own trained model (a state dict) as the baseline; {fold} in the path stands for the fold",
+        "use your own trained model (a state dict, or a folder of `bench model`) as the baseline; {fold} in the path "
+        "stands for the fold",
         metavar="FILE",
     )
-    methods: str = what("all", "all, or specs such as swift:epsilon=0.2,bmft (default: all)", always=True)
-    backbone: str | None = what(None, "a backbone of the task (default: its first)")
+    methods: str = what("all", "all, everything, or specs such as swift:epsilon=0.2,bmft (default: all)", always=True)
+    backbone: str | None = what(None, "a backbone of the task (default: its first)", verbs=(*RUNS, "model"))
     folds: tuple[int, ...] | None = what(None, "folds, such as 0,1,2 (default: all)", read=numbers)
     seeds: tuple[int, ...] = what((0,), "seeds, such as 0,1 (default: 0)", read=numbers)
     ablate: str | None = what(
@@ -143,6 +155,7 @@ class Settings:
         metavar="FIELD",
     )
     force: bool = how(False, "recompute finished cells", again=True)
+    keep_models: bool = how(False, "keep the weights of each cell, for `bench model`", again=True)
     jobs: int | None = how(
         None,
         "cells to compute at a time (default: one per GPU; without GPUs, as many as fit on the cores)",
@@ -212,6 +225,25 @@ class Option:
             return ",".join(given) if isinstance(given, list) else given
         return tuple(path.absolute() for path in given) if isinstance(given, list) else given.absolute()
 
+    def convert(self, value: Any) -> Any:
+        """Return a value that was given in Python; raises UsageError if the command line would not take it."""
+        facts = self.field.metadata
+        every = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+        if self.repeated and facts["read"] is Path:
+            return tuple(Path(one).absolute() for one in every)
+        if self.field.default is False:
+            if not isinstance(value, bool):
+                raise UsageError(f"{self.name} must be True or False, not {value!r}")
+            return value
+        text = ",".join(map(str, every))
+        if text not in (allowed := facts["argument"].get("choices", [text])):
+            raise UnknownName(self.name, text, allowed)
+        try:
+            found = facts["read"](text)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError(f"{self.name}: {error}") from None
+        return found.absolute() if facts["read"] is Path else found
+
     def words(self, value: Any) -> list[str]:
         """Return the words of a command that set it to a value."""
         if value is True:
@@ -248,6 +280,22 @@ def read_settings(args: argparse.Namespace) -> Settings:
     return Settings(**{"task": "", **{name: value for name, value in values.items() if value is not None}})
 
 
+def from_values(task: str | Path | Sequence[str], values: Mapping[str, Any]) -> Settings:
+    """Return the settings of a call from Python; texts are parsed as on the command line, lists are joined by commas.
+
+    Raises:
+        UsageError: a name or a value that is not allowed.
+    """
+    named = {option.name: option for option in OPTIONS}
+    found: dict[str, Any] = {}
+    for name, value in {"task": task, **values}.items():
+        if name not in named:
+            raise UnknownName("option", name, named)
+        if value is not None:
+            found[name] = named[name].convert(value)
+    return Settings(**found)
+
+
 def given(args: argparse.Namespace) -> list[str]:
     """Return the names of the settings that the command line gives."""
     return [option.name for option in OPTIONS if option.value(args) is not None]
@@ -273,8 +321,8 @@ def of_task(settings: Settings) -> Settings:
 
 
 def of_tables(settings: Settings) -> Settings:
-    """Return what decides the tables of a run; runs of one task that differ in methods or folds have equal ones."""
-    return dataclasses.replace(of_task(settings), selecting=settings.selecting)
+    """Return what decides the tables and images of a run; runs that differ in methods or folds have equal ones."""
+    return dataclasses.replace(of_task(settings), selecting=settings.selecting, backbone=settings.backbone)
 
 
 def short(value: str | Path) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import tomllib
+import shlex
 import typing
 from collections.abc import Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
-from bench.api import RESERVED, Recipe, Rows, Task
+from bench.api import RESERVED, Recipe, Rows, Task, Tie
 from bench.errors import DataMissing, UnknownName, UsageError
+from bench.files import read_toml
 from bench.options import coerce, options
 from bench.spec import Spec, parse
 from bench.tasks import PRESETS, RECIPES, TASKS
@@ -24,7 +26,10 @@ UNCONFIRMED = "# confirm:"
 """Marks a line of a task file that `bench new task` guessed; a file with such a line is not run."""
 TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says", "preset")}
 RECIPE_FIELDS = options(Recipe)
-FIELDS = {**TASK_FIELDS, **RECIPE_FIELDS}
+TIE_FIELDS = {name: kind for name, kind in options(Tie).items() if name != "attribute"}
+OF_REPORTS = ("unit", "unit_logit")
+"""Fields of the task that change no cell: a variant in these has the name and the results of its base."""
+FIELDS = {**TASK_FIELDS, **RECIPE_FIELDS, **TIE_FIELDS}
 """The fields that a variant can change, and their types."""
 
 
@@ -65,12 +70,19 @@ def vary(spec: str, field: str, value: object) -> str:
     """
     base, given = fields_of(spec)
     task = resolve(str(Spec(base, {**given, field: str(value)})))
-    return base + task.name.removeprefix(_base(base).name)
+    kept = {key: value for key, value in given.items() if key in OF_REPORTS}
+    named = parse(base + task.name.removeprefix(_base(base).name))
+    return str(Spec(named.name, {**named.options, **kept}))
 
 
 def _check_test_sets(task: Task, where: str) -> None:
-    """Refuse test sets under names of the suite's own, which would be trained on, and names that no file can have."""
+    """Refuse test sets under names of the suite's own, which would be trained on, and names that no file can have.
+
+    Also a tie of a test set, and one with another attribute than the task's, whose groups are not read.
+    """
     for name in task.ood:
+        if task.ood[name].tie:
+            raise UsageError(f"{where}: test set '{name}': a tie is planted in [source] alone; delete its table `tie`")
         if name.casefold() in RESERVED:
             reserved = ", ".join(RESERVED)
             raise UsageError(f"{where}: test set '{name}': the suite uses this name itself; not allowed are {reserved}")
@@ -79,6 +91,11 @@ def _check_test_sets(task: Task, where: str) -> None:
                 f"{where}: test set '{name}': a name begins with a letter or digit, ends with one or with '_', and "
                 "holds at most 100 letters, digits, spaces, '.', '-' and '_'"
             )
+    if (tie := task.source.tie) and (tie.attribute != task.attribute.column or len(task.attribute.names) != 2):
+        raise UsageError(
+            f"{where}: [source.tie] attribute '{tie.attribute}': the column of the task's attribute expected, "
+            f"'{task.attribute.column}', with two groups (it has {len(task.attribute.names)})"
+        )
     names = [re.sub(r"\W", "_", name.casefold()) for name in task.ood]
     if len(set(names)) < len(names):
         raise UsageError(f"{where}: test sets {', '.join(task.ood)}: two names differ only in signs or in case")
@@ -94,34 +111,38 @@ def _changed(task: Task, given: Mapping[str, str]) -> Task:
     if preset == task.preset and not changed:
         return task
     shown = {"preset": preset} if preset != task.preset else {}
-    name = str(Spec(task.name, shown | {key: str(value) for key, value in changed.items()}))
+    name = str(Spec(task.name, shown | {key: str(value) for key, value in changed.items() if key not in OF_REPORTS}))
     return dataclasses.replace(result, name=name, preset=preset)
 
 
 def _with(task: Task, given: Mapping[str, Any]) -> tuple[Task, dict[str, Any]]:
-    """Return a task with some fields of its own or of its recipe, and those that changed."""
-    now = {**dataclasses.asdict(task.recipe), **vars(task)}
+    """Return a task with some fields of its own, of its recipe or of its tie, and those that changed."""
+    tie = task.source.tie
+    if tie is None and (lacking := [key for key in given if key in TIE_FIELDS]):
+        raise UsageError(f"{', '.join(lacking)}: the task has no [source.tie], see docs/tasks.md")
+    now = {**dataclasses.asdict(task.recipe), **(vars(tie) if tie else {}), **vars(task)}
     wanted = {key: coerce(key, value, FIELDS[key]) for key, value in given.items()}
     changed = {key: value for key, value in sorted(wanted.items()) if value != now[key]}
     recipe = dataclasses.replace(task.recipe, **{key: v for key, v in changed.items() if key in RECIPE_FIELDS})
     own = {key: value for key, value in changed.items() if key in TASK_FIELDS}
-    return dataclasses.replace(task, recipe=recipe, **own), changed
+    if tie:
+        tie = dataclasses.replace(tie, **{key: value for key, value in changed.items() if key in TIE_FIELDS})
+    return dataclasses.replace(task, recipe=recipe, source=dataclasses.replace(task.source, tie=tie), **own), changed
 
 
 def _base(name: str) -> Task:
     if not name.endswith(".toml"):
+        if name.endswith((".csv", ".tsv", ".parquet")):
+            raise UsageError(f"{name} is a table: `bench new task NAME --csv {shlex.quote(name)}` makes a task of it")
         if name not in TASKS:
-            raise UnknownName("task", name, TASKS, where=" (or give the path of a .toml file)")
+            there = f" (there is a file {name}.toml: give that)" if Path(f"{name}.toml").is_file() else ""
+            raise UnknownName("task", name, TASKS, where=there or " (or give the path of a .toml file)")
         return TASKS[name]
     file = Path(name)
     if not file.is_file():
         raise DataMissing(f"task file {file}", get_it="Give the name of a task (`bench ls tasks`) or a TOML file.")
-    try:
-        text = file.read_text(encoding="utf-8")
-        given = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not TOML: {error}") from None
-    lines = enumerate(text.splitlines(), 1)
+    given = read_toml(file)
+    lines = enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
     if guesses := [str(number) for number, line in lines if UNCONFIRMED in line and line[0] != "#"]:
         raise UsageError(
             f"{file}: line{'s' * (len(guesses) > 1)} {', '.join(guesses)} were guessed: correct them and delete "
@@ -136,6 +157,8 @@ def _base(name: str) -> Task:
     task: Task = build(Task, fields, str(file))
     if task.name in TASKS:
         raise UsageError(f"{file}: a task of the suite has the name '{task.name}' already; choose another name")
+    if not task.name.strip():
+        raise UsageError(f"{file}: the name is empty, which the folder of its results cannot be: give it one")
     if set(task.name) & set(":,=@"):
         raise UsageError(f"{file}: name '{task.name}': `:`, `,`, `=` and `@` mark variants of a task; leave them out")
     if not task.ood:
@@ -149,7 +172,8 @@ def _base(name: str) -> Task:
 def _add_tests(given: dict[str, Any], file: Path) -> None:
     """Put the test sets in distribution, [tests.NAME], beside those out of it; their dataset is that of the source."""
     inside, outside, source = given.pop("tests", {}), given.get("ood", {}), given.get("source", {})
-    if not all(isinstance(table, Mapping) for table in (inside, outside, source, *inside.values())):
+    tables = (inside, outside, source, *(inside.values() if isinstance(inside, Mapping) else ()))
+    if not all(isinstance(table, Mapping) for table in tables):
         raise UsageError(f"{file}: tables [source], [ood.NAME] and [tests.NAME] expected")
     if both := sorted(inside.keys() & outside.keys()):
         raise UsageError(f"{file}: {', '.join(both)} is in [ood] and in [tests]: a test set is one of the two")
@@ -192,11 +216,14 @@ def build(cls: type, given: Any, where: str) -> Any:
 def _value(kind: Any, value: Any, where: str, key: str) -> Any:
     """Return a value of TOML as a field of type `kind`."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is UnionType and dataclasses.is_dataclass(inner[0]):  # a table that may be left out
+        kind = inner[0]
     if dataclasses.is_dataclass(kind):
         return build(typing.cast(type, kind), value, f"{where} [{key}]")
     if origin is Mapping and dataclasses.is_dataclass(inner[1]):
         if not isinstance(value, Mapping):
-            raise UsageError(f"{where}: {key}: a table for each test set expected, [{key}.NAME]")
+            of = "attribute" if key == "also" else "test set"
+            raise UsageError(f"{where}: {key}: a table for each {of} expected, [{key}.NAME]")
         return {name: _value(inner[1], table, where, f"{key}.{name}") for name, table in value.items()}
     if origin is Mapping:
         if not isinstance(value, Mapping):

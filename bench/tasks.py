@@ -28,6 +28,8 @@ def _task(name: str, like: str, **fields: Any) -> Task:
     fields = {**_FILE["like"][like], **fields}
     named = {"recipe": RECIPES, "label": LABELS, "attribute": ATTRIBUTES}
     fields |= {key: known[fields[key]] for key, known in named.items()}
+    also = {key: ATTRIBUTES[name] for key, name in fields.get("also", {}).items()}
+    fields |= {"also": {key: one for key, one in also.items() if one.column != fields["attribute"].column}}
     fields |= {"source": Rows(**fields["source"]), "ood": {key: Rows(**rows) for key, rows in fields["ood"].items()}}
     return Task(name=name, **fields)
 

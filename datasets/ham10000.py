@@ -36,6 +36,7 @@ class Ham10000(Release):
     citation = "Tschandl et al., The HAM10000 dataset, Scientific Data 5, 180161, 2018. doi:10.1038/sdata.2018.161"
     labels = ("malignant",)
     attributes = ("female", "age")
+    independent = "lesions"
 
     tables = ("HAM10000_metadata.csv", "HAM10000_metadata")
     columns = ("lesion_id", "image_id", "dx", "age", "sex", "localization", "dataset")

@@ -71,6 +71,7 @@ class Isic(Release):
     other_names: ClassVar[Mapping[str, str]] = {"gender": "sex"}
     labels = ("melanoma",)
     attributes = ("female", "age", "fst", "dark")
+    independent = "patients or lesions"
 
     duplicates: Literal["drop", "keep"] = option(
         "drop", says="The second image of each pair in the official list of duplicates of 2020.", other="keep"

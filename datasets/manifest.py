@@ -84,7 +84,7 @@ class Manifest(Dataset):
             raise DataInvalid(f"{file}: row {row}, column {self.path_column!r} is empty")
         folder = file.parent / self.images
         found = find_files(folder, [f"{path}{self.suffix}" for path in wanted])
-        path = pd.Series([_below(root, folder / name) for name in found["name"]], index=rows.index, dtype="string")
+        path = pd.Series(_all_below(root, folder, found["name"].tolist()), index=rows.index, dtype="string")
         patient = texts(rows[self.patient_column]) if self.patient_column else pd.Series(pd.NA, index=rows.index)
         cut = int(patient.str.fullmatch(r"\d+[.,]?\d*[eE]\+\d+").fillna(False).sum())
         cut_note = [f"{cut} patient ids are like 1.23E+11: a spreadsheet cut them, and made one patient of several"]
@@ -110,6 +110,25 @@ class Manifest(Dataset):
     def image(self, root: Path, path: str) -> np.ndarray:
         """Decode one image: uint8 (H, W) or (H, W, 3); 16 bits, or as many as `bits` says, are scaled to 8."""
         return read_image(root / path, bits=self.bits)
+
+    def deep_image(self, root: Path, path: str) -> np.ndarray:
+        """Decode one image with all its grey levels: uint16, or uint8 (H, W) or (H, W, 3) of a file of 8 bits."""
+        return read_image(root / path, bits=self.bits, deep=True)
+
+
+def _all_below(root: Path, folder: Path, names: list[str]) -> list[str]:
+    """Return `_below` of each file of a folder, found once for each folder that they are in."""
+    before: dict[str, str] = {}
+    found = []
+    for name in names:
+        parent, sign, last = name.rpartition("/")
+        if last == "..":
+            found.append(_below(root, folder / name))
+            continue
+        if parent + sign not in before:
+            before[parent + sign] = _below(root, folder / f"{parent}{sign}x").removesuffix("x")
+        found.append(before[parent + sign] + last)
+    return found
 
 
 def _below(root: Path, file: Path) -> str:

@@ -96,9 +96,16 @@ class NihCxr14(Release):
 
     def image(self, root: Path, path: str) -> np.ndarray:
         """Decode one film: uint8 (H, W); raise DataInvalid where the channels of a colour file differ."""
-        pixels = super().image(root, path)
-        if pixels.ndim == 3:
-            if not (pixels == pixels[:, :, :1]).all():
-                raise DataInvalid(f"{root / path}: the film is in colour; grey or equal channels expected")
-            pixels = pixels[:, :, 0]
-        return pixels
+        return _grey(super().image(root, path), root / path)
+
+    def deep_image(self, root: Path, path: str) -> np.ndarray:
+        """Decode one film with all its grey levels, as `image`: uint16, or uint8 of a file of 8 bits."""
+        return _grey(super().deep_image(root, path), root / path)
+
+
+def _grey(pixels: np.ndarray, file: Path) -> np.ndarray:
+    if pixels.ndim == 3:
+        if not (pixels == pixels[:, :, :1]).all():
+            raise DataInvalid(f"{file}: the film is in colour; grey or equal channels expected")
+        pixels = pixels[:, :, 0]
+    return pixels

@@ -3,7 +3,11 @@
 They test the suite and are no evidence about medicine. Label y and attribute a of a hospital follow a 2x2 table with
 given marginals and log odds ratio (Plackett's form). The finding depends only on y and the cues depend only on a. So
 the log odds ratio is the only link between attribute and label, and each link to the pixels has its own strength
-(`core`, `cue`).
+(`core`, `cue`, `faint`).
+
+The cue of `cue` is easy: from 256 pixels, a linear model tells the groups with an AUC above .97. That of `faint` is as
+weak as a real one can be: every image has grain, whose strength varies from image to image and is larger for the tied
+attribute. With `faint=1`, the strength itself tells the groups with an AUC of .76, the highest that is possible.
 
 The phantoms are made for 2,400 source images and a small network, so findings, age cue and log odds ratios are stronger
 than a larger phantom would need. Measured at that size (chest, age; 1,920 training images, Adam 3e-4, batch 32, 6
@@ -41,6 +45,9 @@ SHARE = {"age": 0.40, "sex": 0.45, "tone": 0.40}
 """The share of a = 1, which is the same in all hospitals."""
 TYPES = ((0.35, 0.75), (0.55, 0.85))
 """Cumulative shares of the first two Fitzpatrick types among light (1, 2, 3) and dark (4, 5, 6) skin."""
+GRAIN, GRAIN_SPREAD = 8.0, 0.4
+"""Of the faint cue: the median over images of the standard deviation of the noise, in grey values, and the standard
+deviation of its logarithm."""
 PATH = re.compile(r"(99\d{7})/(\d+)-y([01])-age(\d+\.\d)-female([01])-type([1-6])")
 
 
@@ -67,6 +74,7 @@ class Phantom(Dataset):
         None, "log odds ratio of attribute and label; none: that of the hospital", low=-6, high=6
     )
     cue: float = option(1.0, "strength with which the attributes show; 0: not at all", low=0, high=1)
+    faint: float = option(0.0, "strength of a faint cue of the tied attribute, grain; 0: no grain", low=0, high=1)
     core: float = option(1.0, "strength with which the finding shows; 0: not at all", low=0, high=1.5)
 
     def __post_init__(self) -> None:
@@ -106,12 +114,26 @@ class Phantom(Dataset):
     def image(self, root: Path, path: str) -> np.ndarray:
         """Draw one image: uint8 (size, size) of a chest, (size, size, 3) of skin. It depends only on `path`."""
         patient, image, positive, age, female, skin_type = read_path(path)
+        drawn = self._draw(patient, image, positive, age, female, skin_type)
+        tied = {"age": age > 65, "sex": female == 1, "tone": skin_type >= 4}[self._tied]
+        return with_grain(drawn, self._rng(4, patient, image), self.faint * tied) if self.faint else drawn
+
+    def _draw(self, patient: int, image: int, positive: int, age: float, female: int, skin_type: int) -> np.ndarray:
         camera = (self.size, self.hospital, self._rng(1, patient, 0), self._rng(2, patient, image))
         if self.family == "chest":
             old = self.cue / (1 + math.exp((65.5 - age) / 4))
             return _phantom_chest.render(*camera, air=self.core * positive, old=old, female=self.cue * female)
         malignant, male = 1.2 * self.core * (2 * positive - 1), self.cue * (1 - female)
         return _phantom_skin.render(*camera, malignant=malignant, skin_type=skin_type, tone=self.cue, male=male)
+
+    def planted(self) -> dict[tuple[str, str], float]:
+        """Return the log odds ratio of label and tied attribute; no other two are tied."""
+        label = "pneumothorax" if self.family == "chest" else "melanoma"
+        return {(label, {"age": "age>65", "sex": "female", "tone": "dark"}[self._tied]): self._log_odds}
+
+    @property
+    def _log_odds(self) -> float:
+        return LOG_ODDS[self._tied][HOSPITALS.index(self.hospital)] if self.log_odds is None else self.log_odds
 
     @property
     def _tied(self) -> str:
@@ -144,8 +166,19 @@ class Phantom(Dataset):
     def chances(self) -> tuple[float, float]:
         """Return P(y=1 | a=0) and P(y=1 | a=1) of the tied attribute."""
         place = HOSPITALS.index(self.hospital)
-        log_odds = LOG_ODDS[self._tied][place] if self.log_odds is None else self.log_odds
-        return rates(POSITIVE[self.family][place], SHARE[self._tied], log_odds)
+        return rates(POSITIVE[self.family][place], SHARE[self._tied], self._log_odds)
+
+
+def with_grain(image: np.ndarray, rng: np.random.Generator, shift: float) -> np.ndarray:
+    """Return an image, uint8 (H, W, ...), with the noise of a lower dose, which differs from image to image.
+
+    The logarithm of its standard deviation is normal; `shift` moves its mean, in standard deviations. Apart from
+    values that are cut off at black and white, no region becomes lighter or darker on average.
+    """
+    spread = GRAIN * math.exp(GRAIN_SPREAD * (rng.standard_normal() + shift))
+    noise = spread * rng.standard_normal(image.shape[:2])
+    noisy = image + noise.reshape(*image.shape[:2], *[1] * (image.ndim - 2))
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
 def read_path(path: str) -> tuple[int, int, int, float, int, int]:

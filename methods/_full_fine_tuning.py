@@ -12,9 +12,9 @@ from bench.options import fraction
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.learn.losses import Loss
+    from bench.learn.losses import Loss, Terms
 
-REFERENCE = {"beta": 10 / 11, "proxy": "signed_half_logit", "empty_cell": "zero_mean"}
+REFERENCE = {"beta": 10 / 11, "weights": "penalty", "proxy": "signed_half_logit", "empty_cell": "zero_mean"}
 """The loss of BMFT's driver: the prediction loss plus 0.1 times the signed half-sum."""
 
 
@@ -42,17 +42,27 @@ class FullFineTuning(Method):
         return (recipe.epochs * images, 0) if self.params != "head" else (0, recipe.drawn(recipe.epochs) * images)
 
     def fit(self, run: Run) -> nn.Module:
+        (split,) = self.uses
+        return self.trained(run, self.loss(run, split))
+
+    def trained(self, run: Run, loss: Loss) -> nn.Module:
+        """Return the model after training with a loss."""
         (split,), recipe = self.uses, run.recipe
         train, lr = ("features", "head"), recipe.lr_extractor
         if self.params == "head":
             train, lr = ("head",), recipe.lr_head
-        loss = self.loss(run, split)
         return learn.finetune(run, run.model, train=train, loss=loss, split=split, epochs=recipe.epochs, lr=lr)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BiasTerm(Method):
-    """The bias term of the loss: the proxy of the paper, or that of BMFT's public code."""
+    """The bias term of the loss and its weight: those of the paper, or those of BMFT's public code."""
+
+    weights: Literal["convex", "penalty"] = option(
+        "convex",
+        "Weights of prediction loss and bias term: beta and 1 - beta (Eq. 10), or 1 and (1 - beta) / beta.",
+        source="Eq. 10; BMFT's driver",
+    )
 
     proxy: Literal["paper", "signed_half_logit", "signed_half_score"] = option(
         "paper", "Bias term: Eqs. 2-4, or half the signed sum of gaps of mean logits or scores.", source="BMFT's utils"
@@ -63,6 +73,13 @@ class BiasTerm(Method):
         when={"proxy": ("signed_half_logit", "signed_half_score")},
         source="BMFT's utils",
     )
+
+    def weighted(self, of: Terms, beta: float) -> Loss:
+        """Return the loss of two terms; with beta = 0 it is the bias term for both kinds of weights."""
+        loss = of.blend(beta)
+        if self.weights == "convex" or not beta:
+            return loss
+        return lambda z, y, a: loss(z, y, a) / beta  # type: ignore[operator]  # None with beta = 0 alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,4 +98,4 @@ class Penalised(BiasTerm, FullFineTuning):
 
     def loss(self, run: Run, split: str) -> Loss:
         """Return the loss of Eq. 10 over a split."""
-        return learn.objective(run, split, self.beta, proxy=self.proxy, empty=self.empty_cell)
+        return self.weighted(learn.terms(run, split, proxy=self.proxy, empty=self.empty_cell), self.beta)

@@ -1,4 +1,4 @@
-"""Layers that multiply their output by a mask of zeros and ones, a buffer that is saved with the network."""
+"""Masks of zeros and ones on the outputs of layers: buffers that are saved with the network."""
 
 from __future__ import annotations
 
@@ -9,24 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
+from bench.learn.wrappers import MaskedLayer
 
 Site = Literal["stem", "stem_activated", "convolutions"]
 Unit = Literal["position", "channel"]
 ACTIVATIONS = (nn.ReLU, nn.SiLU)
-
-
-class MaskedLayer(nn.Module):
-    """`layer`, its output (B, C, H, W) multiplied by `mask`, which is (C, H, W) or (C, 1, 1)."""
-
-    mask: Tensor
-
-    def __init__(self, layer: nn.Module, mask: Tensor) -> None:
-        super().__init__()
-        self.layer = layer
-        self.register_buffer("mask", mask)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x) * self.mask
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from bench.learn.importance import ImportanceKind
     from bench.learn.losses import Loss, Terms
 
 
@@ -50,17 +51,9 @@ class Masking(Method):
 
     def train_head(self, run: Run, loss: Loss, epochs: int, extractor: Literal["eval", "train"]) -> nn.Module:
         """Train only the head to minimise a loss over the external set: the second step of both methods."""
-        return learn.finetune(
-            run,
-            run.model,
-            train=("head",),
-            loss=loss,
-            split="external",
-            epochs=epochs,
-            lr=run.recipe.lr_head,
-            stage="step 2",
-            how=learn.Training(extractor=extractor),
-        )
+        net, lr, how = run.model, run.recipe.lr_head, learn.Training(extractor=extractor)
+        step = partial(learn.finetune, split="external", stage="step 2", train=("head",))
+        return step(run, net, loss=loss, epochs=epochs, lr=lr, how=how)
 
     def ratio(
         self,
@@ -73,14 +66,31 @@ class Masking(Method):
     ) -> dict[str, Tensor]:
         """Return the importance ratio r of every parameter; importances are computed once for each fold and split."""
 
-        def compute() -> dict[str, Tensor]:
-            pair = learn.fisher_importances(run, net, split, self.importance, of)
-            return {f"{kind}/{name}": v for kind, part in zip("bp", pair, strict=True) for name, v in part.items()}
-
-        by = {"importance": self.importance, "split": split, "proxy": proxy}
-        kept = run.shared("importances", by, compute, across_methods=True)
-        bias, prediction = ({k[2:]: v for k, v in kept.items() if k.startswith(kind)} for kind in ("b/", "p/"))
+        bias, prediction = importances(run, net, split, self.importance, of, proxy)
         run.keep("bias", {name: learn.min_max(values) for name, values in bias.items()})
         run.keep("prediction", {name: learn.min_max(values) for name, values in prediction.items()})
+        return self.divided(bias, prediction, constant)
+
+    def divided(
+        self,
+        bias: dict[str, Tensor],
+        prediction: dict[str, Tensor],
+        constant: Literal["raw", "zero", "neutral"] = "raw",
+    ) -> dict[str, Tensor]:
+        """Return the ratio of two importances, scaled as the parameters say."""
         scaling = learn.Scaling(self.normalise, self.low, self.high, self.scope, constant)
         return learn.importance_ratio(bias, prediction, scaling)
+
+
+def importances(
+    run: Run, net: nn.Module, split: str, kind: ImportanceKind = "fisher", of: Terms | None = None, proxy: str = "paper"
+) -> list[dict[str, Tensor]]:
+    """Return the importances of every parameter to the bias and to the prediction; methods share them in a fold."""
+
+    def compute() -> dict[str, Tensor]:
+        pair = learn.fisher_importances(run, net, split, kind, of)
+        return {f"{one}/{name}": v for one, part in zip("bp", pair, strict=True) for name, v in part.items()}
+
+    by = {"importance": kind, "split": split, "proxy": proxy}
+    kept = run.shared("importances", by, compute, across_methods=True)
+    return [{k[2:]: v for k, v in kept.items() if k.startswith(one)} for one in ("b/", "p/")]

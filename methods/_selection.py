@@ -8,14 +8,16 @@ rates, of selection rates, or the mean of the signed gaps of true and false posi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench import learn
 from bench.api import Method, Run, Sizes, Split, option
 from bench.errors import EmptyGroup
 from bench.options import fraction
+from bench.scoring.threshold import predicted_positive, tune_threshold
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from torch import Tensor
 
@@ -29,7 +31,7 @@ CONFIG, LEAST = "configs/mimic_cxr_sex.yml", "configs/mimic_cxr_ethnicity.yml"
 class Selecting(Method):
     """The options with which DiffGda and DiffPrune compare states on validation images."""
 
-    version = 2
+    version = 3
     proxy: Literal["true_positive", "selection", "equalised_odds"] = option(
         "true_positive",
         "Gap that is measured and, on scores, differentiated: of true positive rates, of selection rates, or the mean "
@@ -93,39 +95,36 @@ def sampled(y: Tensor, a: Tensor, images: int, rng: torch.Generator) -> Tensor:
     return keep
 
 
-def strata(proxy: Proxy, y: Tensor) -> tuple[Tensor, ...]:
-    """Return, as tensors (N,) of zeros and ones, the sets of images within which the groups are compared."""
+def strata(proxy: Proxy, y: Any) -> tuple[Any, ...]:
+    """Return, as zeros and ones (N,) like y, the sets of images within which the groups are compared."""
+    return {"true_positive": (y,), "selection": (0 * y + 1,), "equalised_odds": (y, 1 - y)}[proxy]
+
+
+def comparable(proxy: Proxy, y: np.ndarray, a: np.ndarray) -> bool:
+    """Return whether a stratum has both groups, from labels and groups (N,) on the host; else no gap is defined."""
+    return any(all(((stratum == 1) & (a == group)).any() for group in (0, 1)) for stratum in strata(proxy, y))
+
+
+def soft_gap(proxy: Proxy, z: Tensor, y: Tensor, a: Tensor) -> Tensor:
+    """Return the differentiable gap on scores; a stratum that lacks a group adds 0 (see `comparable`)."""
     import torch
 
-    return {"true_positive": (y,), "selection": (torch.ones_like(y),), "equalised_odds": (y, 1 - y)}[proxy]
-
-
-def soft_gap(proxy: Proxy, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
-    """Return the differentiable gap on scores; a stratum that lacks a group adds 0. None if all strata lack one."""
-    import torch
-
-    sets = strata(proxy, y)
-    # The gap of the positives, with all images of the stratum as positives.
-    gaps = [learn.soft_true_positive_gap(z, stratum, a) for stratum in sets]
-    defined = [gap for gap in gaps if gap is not None]
-    return torch.stack(defined).sum() / len(sets) if defined else None
+    gaps = [learn.score_gap(z, stratum, a) for stratum in strata(proxy, y)]
+    return torch.stack(gaps).sum() / len(gaps)
 
 
 def measure(z: Tensor, y: Tensor, a: Tensor, proxy: Proxy = "true_positive") -> Measured:
-    """Choose the first of the thresholds 0, 0.01, ..., 1 with the largest balanced accuracy; predict p > threshold.
+    """Predict z at the threshold of `tune_threshold`, the first of 0, 0.01, ..., 1 with the largest balanced accuracy.
 
     z, y, a are (N,). Raises EmptyGroup if a stratum of the gap lacks a group, or all images have one class.
     """
-    import torch
-
-    p, positive = torch.sigmoid(z.double()), y == 1
-    cells = [[(stratum == 1) & (a == group) for group in (0, 1)] for stratum in strata(proxy, y)]
-    if not all(bool(rows.any()) for pair in cells for rows in (*pair, positive, ~positive)):
+    positive = (y == 1).cpu().numpy()
+    cells = [[((stratum == 1) & (a == group)).cpu().numpy() for group in (0, 1)] for stratum in strata(proxy, y)]
+    if not all(rows.any() for pair in cells for rows in (*pair, positive, ~positive)):
         raise EmptyGroup(f"no threshold: the validation set lacks a class, or a group that the gap {proxy} compares")
-    grid = torch.arange(101, dtype=torch.float64, device=p.device) / 100
-    predicted = p[None, :] > grid[:, None]
-    rate = lambda rows: predicted[:, rows].double().mean(1)  # noqa: E731
-    accuracy = (rate(positive) + 1 - rate(~positive)) / 2
-    best = int((accuracy == accuracy.max()).nonzero()[0])
-    gaps = [rate(zero)[best] - rate(one)[best] for zero, one in cells]
-    return Measured(float(grid[best]), float(sum(gaps) / len(gaps)), float(accuracy[best]))
+    logit = z.detach().double().cpu().numpy()
+    threshold = tune_threshold(logit, positive)
+    predicted = predicted_positive(logit, threshold)
+    gaps = [predicted[zero].mean() - predicted[one].mean() for zero, one in cells]
+    accuracy = (predicted[positive].mean() + 1 - predicted[~positive].mean()) / 2
+    return Measured(threshold, float(sum(gaps) / len(gaps)), float(accuracy))

@@ -13,8 +13,10 @@ Departures:
      (D13; extractor_step2).
   5. A tensor with equal entries keeps its raw importance. The public code divides 0 by 0 (D05).
   6. The rate is the 50th percentile of the public code; other paths of that code use the mean, or 95.4 (D25). The
-     weights of the losses are those of the public code (D27). The head returns a logit; in the repository of BMFT it
-     applies a sigmoid, and the loss applies another one (D28).
+     weights of the two terms in the second step are 10/11 and 1/11, those of Eq. 10 with the ratio of the public code.
+     There they are 1 and 0.1, so that a step of SGD is 10 % longer and weight decay relatively weaker; Adam's step is
+     the same (D27; weights=penalty). The head returns a logit; in the repository of BMFT it applies a sigmoid, and the
+     loss applies another one (D28).
 """
 
 from __future__ import annotations
@@ -38,12 +40,14 @@ class BMFT(Masking, BiasTerm):
     """A first step on the bias alone through a hard mask over the extractor, then a head trained from zero."""
 
     title = "BMFT"
+    version = 2
     row = 9
     presets = {
         "suite": {},
         "paper": {"scope": "module"},
         "reference": {
             "data": "reference",
+            "weights": "penalty",
             "proxy": "signed_half_logit",
             "empty_cell": "zero_mean",
             "head_decay": True,
@@ -99,19 +103,12 @@ class BMFT(Masking, BiasTerm):
         mask = learn.hard_mask(ratio, self.rate, names)
         run.log(mask=learn.mask_summary({name: mask[name] for name in names}))
         run.keep("mask", mask)
-        learn.finetune(
-            run,
-            net,
-            train=("features", "head") if self.head_decay else ("features",),
-            loss=of.blend(self.beta1),
-            split=split,
-            epochs=first,
-            lr=recipe.lr_extractor,
-            stage="step 1",
-            how=learn.Training(mask=mask, augment=self.data == "external"),
-        )
+        train = ("features", "head") if self.head_decay else ("features",)
+        loss, lr = self.weighted(of, self.beta1), recipe.lr_extractor
+        how = learn.Training(mask=mask, augment=self.data == "external")
+        learn.finetune(run, net, train=train, loss=loss, split=split, epochs=first, lr=lr, stage="step 1", how=how)
         with torch.no_grad():
             for parameter in net.head.parameters():
                 parameter.zero_()
-        loss = learn.objective(run, "external", self.beta2, proxy=self.proxy, empty=self.empty_cell)
+        loss = self.weighted(learn.terms(run, "external", proxy=self.proxy, empty=self.empty_cell), self.beta2)
         return self.train_head(run, loss, second, self.extractor_step2)

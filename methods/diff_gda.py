@@ -6,8 +6,9 @@ Departures:
   1. Gradients are computed on the external set, as SWiFT says. The original uses the validation set (D32; data=val).
   2. States are evaluated in evaluation mode. Evaluations of the original change the statistics of BatchNorm (D33;
      evaluation=train).
-  3. A batch on which the gap is undefined, such as one without positives of both groups, is skipped. In the original it
-     turns every weight into NaN.
+  3. A batch on which the gap is undefined, such as one without positives of both groups, is skipped. In the original
+     its loss is NaN, but its gradient is finite, because an empty mean passes none on: a step is made on the group that
+     is there.
   4. The required balanced accuracy is relative to that of the baseline. The original has an absolute bound
      (accuracy_drop=1 leaves only accuracy_least).
   5. The batch size is that of the recipe. The original uses 32 images.
@@ -28,7 +29,7 @@ from bench import learn
 from bench.api import Recipe, Run, Sizes, Split, option
 from bench.options import fraction
 
-from ._selection import CONFIG, Measured, Selecting, evaluated, measure, soft_gap
+from ._selection import CONFIG, Measured, Selecting, comparable, evaluated, measure, soft_gap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,11 +87,13 @@ class DiffGda(Selecting):
         net, data, size = run.model, run.split(self.data), run.recipe.batch
         val = evaluated(run, self.evaluation_images)
 
-        def descended(sign: float, x: Tensor, y: Tensor, a: Tensor, size: int) -> Tensor | None:
-            gap = soft_gap(self.proxy, learn.in_chunks(partial(learn.trained_logits, run, net), x, size), y, a)
-            if gap is not None:
-                optimiser.zero_grad()
-                (sign * gap).backward()
+        def descended(sign: float, x: Tensor, index: Tensor, size: int) -> Tensor | None:
+            z = learn.in_chunks(partial(learn.trained_logits, run, net), x, size)
+            if not comparable(self.proxy, *data.known(index)):
+                return None
+            gap = soft_gap(self.proxy, z, *data.labels(index))
+            optimiser.zero_grad()
+            (sign * gap).backward()
             return gap
 
         epochs = self.epochs if self.budget == "original" else run.recipe.epochs
@@ -108,15 +111,16 @@ class DiffGda(Selecting):
             else:
                 optimiser = learn.make_optimiser(run.recipe, list(net.parameters()), run.recipe.lr_extractor)
             draws, step, skipped, path = run.rng("batches"), 0, 0, []
+            epoch_of = partial(data.index_batches, size=size, shuffle=True, augment=True, rng=draws)
             batches = (
                 (epoch, number, batch)
                 for epoch in range(epochs)
-                for number, batch in enumerate(data.batches(size=size, shuffle=True, augment=True, rng=draws))
+                for number, batch in enumerate(data.read_ahead(epoch_of()))
             )
-            for step, (epoch, number, (x, y, a)) in enumerate(batches, 1):
+            for step, (epoch, number, (index, augmentation)) in enumerate(batches, 1):
                 run.progress(f"epoch {epoch + 1}/{epochs}")
-                work = partial(descended, sign, x, y, a)
-                gap = learn.run_in_chunks(net.train(), len(x), work, what="gradients", log=run.log)
+                work = partial(descended, sign, data.images(index, augmentation), index)
+                gap = learn.run_in_chunks(net.train(), len(index), work, what="gradients", log=run.log)
                 if gap is None:
                     skipped += 1
                 else:

@@ -27,7 +27,7 @@ from bench import learn
 from bench.api import Recipe, Run, Sizes, option
 from bench.options import fraction
 
-from ._selection import CONFIG, Selecting, evaluated, measure, soft_gap
+from ._selection import CONFIG, Selecting, comparable, evaluated, measure, soft_gap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -73,6 +73,10 @@ class DiffPrune(Selecting):
     def uses(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return frozenset({self.data, "val"})
 
+    @property
+    def needs(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return frozenset({"stem", "stem activation"} if self.site == "stem_activated" else {"stem"})
+
     def work(self, sizes: Sizes, recipe: Recipe) -> tuple[float, float]:
         return 0, 22 * getattr(sizes, self.data) + 12 * self.compared(sizes)
 
@@ -114,14 +118,15 @@ class DiffPrune(Selecting):
         """Return, for all units (units,), the sum over batches of the mean saliency of the signed soft gap."""
         import torch
 
-        gap = partial(soft_gap, self.proxy)
+        data, gap = run.split(self.data), partial(soft_gap, self.proxy)
         total, outputs = {layer: torch.zeros_like(layer.mask) for layer in layers}, {}
 
         def watch(layer: MaskedLayer, inputs: object, output: Tensor) -> Tensor:
             outputs[layer] = output if output.requires_grad else output.detach().requires_grad_(True)
             return outputs[layer].clone()  # the next layer may work in place
 
-        def saliencies(x: Tensor, y: Tensor, a: Tensor, size: int) -> list[Tensor]:
+        def saliencies(x: Tensor, index: Tensor, size: int) -> list[Tensor]:
+            (y, a), defined = data.labels(index), comparable(self.proxy, *data.known(index))
             z, means = None, [torch.zeros_like(layer.mask) for layer in layers]
             if size < len(x):
                 with torch.no_grad():
@@ -129,7 +134,7 @@ class DiffPrune(Selecting):
             for start in range(0, len(x), size):
                 part = net(x[start : start + size])
                 z = part.detach() if z is None else z  # the gap is that of the whole batch
-                if gap(z, y, a) is None:
+                if not defined:
                     return []
                 u = learn.gradient_by_logits(gap, z, y, a)[start : start + size]
                 gradients = torch.autograd.grad(part, [outputs[layer] for layer in layers], u)
@@ -140,8 +145,9 @@ class DiffPrune(Selecting):
 
         handles = [layer.register_forward_hook(watch) for layer in layers]
         try:
-            for x, y, a in run.split(self.data).batches(size=run.recipe.batch):
-                means = learn.run_in_chunks(net, len(x), partial(saliencies, x, y, a), what="saliencies", log=run.log)
+            for index, upright in data.read_ahead(data.index_batches(size=run.recipe.batch)):
+                work = partial(saliencies, data.images(index, upright), index)
+                means = learn.run_in_chunks(net, len(index), work, what="saliencies", log=run.log)
                 for layer, mean in zip(layers, means, strict=False):  # `means` is empty if the gap is undefined
                     total[layer] += mean
         finally:

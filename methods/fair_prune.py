@@ -135,7 +135,7 @@ class FairPrune(Method):
 
     def privileged_group(self, run: Run) -> int:
         """Return the group that `privileged` names, or the one with the higher baseline AUC on the validation set."""
-        from bench.score.metrics import evaluate
+        from bench.scoring.metrics import evaluate
 
         if self.privileged != "auto":
             return int(self.privileged)

@@ -5,7 +5,8 @@ Code: vios-s/BMFT, the driver of its comparison (prediction loss plus 0.1 times 
 Departures:
   1. The bias term is the proxy of Eqs. 2-4, as in all methods of the suite, not the signed half-sum, in which opposite
      gaps cancel (D26; proxy).
-  2. beta is 0.9, because SWiFT does not give it.
+  2. beta is 0.9, because SWiFT does not give it; the public code has 10/11 (D75). That code weighs the terms by 1 and
+     0.1, not by 10/11 and 1/11, so that a step of SGD is 10 % longer; Adam's step is the same (weights=penalty).
   3. An epoch costs more than in other methods, because the validation set is larger than the external set; the cost
      includes this.
 """

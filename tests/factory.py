@@ -13,9 +13,9 @@ from bench.cells.record import COUNTS, Error, Failure, Record, SetScores, decode
 from bench.cells.store import read_cell
 from bench.files import to_json
 from bench.registry import METHODS
-from bench.report.numbers.task_info import TaskInfo
-from bench.run.plan import build_method, describe_cell
-from bench.score.definitions import METRICS, VERSION
+from bench.reporting.numbers.task_info import TaskInfo
+from bench.running.plan import build_method, describe_cell
+from bench.scoring.definitions import METRICS, VERSION
 from bench.spec import name_of, untuned
 
 Plain = dict[str, Any]

@@ -24,46 +24,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).parents[1]
-TASK = """
-name = "{name}"
-says = "a small phantom"
-folds = 2
-image_size = 32
-channels = 1
-crop = "none"
+from tests.task_texts import AGE, CHEST
 
-[source]
-dataset = "phantom:family=chest,hospital=source,images={images},size=32"
-[ood.ood_neutral]
-dataset = "phantom:family=chest,hospital=ood_neutral,images=100,size=32"
-[ood.ood_reversed]
-dataset = "phantom:family=chest,hospital=ood_reversed,images=100,size=32"
-[label]
-column = "pneumothorax"
-names = ["no finding", "pneumothorax"]
-[attribute]
-column = "age"
-{attribute}
-[recipe]
-pretrain_optimiser = "adam"
-pretrain_lr = 2e-3
-pretrain_epochs = 1
-optimiser = "adam"
-lr_extractor = 1e-3
-lr_head = 1e-2
-epochs = 2
-epsilon = 0.1
-batch = 32
-"""
+ROOT = Path(__file__).parents[1]
 TASKS = {
     "golden": (
         240,
-        'above = 65\nnames = ["up to 65", "over 65"]',
+        AGE,
         ("--methods", "all"),
         ("--methods", "swift", "--ablate", "reinit"),
     ),
-    "golden-groups": (800, 'cuts = [42, 66]\nnames = ["18 to 41", "42 to 65", "over 65"]', ("--methods", "all")),
+    "golden-groups": (
+        800,
+        'column = "age"\ncuts = [42, 66]\nnames = ["18 to 41", "42 to 65", "over 65"]',
+        ("--methods", "all"),
+    ),
 }
 """Name -> images, attribute, and the options of each `bench run`."""
 
@@ -101,7 +76,7 @@ def run(checkout: Path, folder: Path) -> dict[str, Piece]:
     """Run the golden tasks with the code of a checkout in a folder, and return what it stored, by name."""
     folder.mkdir(parents=True)
     for name, (images, attribute, *runs) in TASKS.items():
-        (folder / f"{name}.toml").write_text(TASK.format(name=name, images=images, attribute=attribute))
+        (folder / f"{name}.toml").write_text(CHEST.format(name=name, images=images, attribute=attribute))
         for options in runs:
             _bench(checkout, folder, "run", "--task", f"{name}.toml", *options)
         _bench(checkout, folder, "report", "--task", f"{name}.toml")

@@ -3,13 +3,16 @@
 <results>/cells/<task>/<backbone>/<method>/f0-s0.json          the cell (`bench.cells.record`)
                                           f0-s0.scores.json    its scores, which `bench metrics --recompute` rebuilds
                                           f0-s0.parquet        its predictions (`bench.cells.predictions`)
-                                          f0-s0.pictures.npz   activation maps and strips (`bench.run.pictures`)
+                                          f0-s0.pictures.npz   activation maps and strips (`bench.running.pictures`)
+                                          f0-s0.safetensors    its weights, with `bench run --keep-models`
                                           f0-s0.log            the log of all attempts
                                           f0-s0.failed.json    why it failed, with the traceback
 <results>/tuning/cells/...                                     trials and choices of `bench tune`
 <results>/runs/<task>.json                                     the settings of the runs
 <results>/plans/<name>.toml                                    the plans of several runs, in full
+<results>/scored/<task>.toml                                   the tasks of predictions made elsewhere (`bench score`)
 <results>/splits/<task>.csv                                    the folds that were used
+<results>/attributes/<task>.parquet                            the groups of images in further attributes
 <results>/slurm/<name>/                                        submissions to a cluster
 <cache>/baselines/<hash>.pt                                    weights of baselines
 <cache>/shared/<hash>                                          values that cells of a fold share
@@ -17,8 +20,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -27,7 +32,9 @@ SCHEMA = 3
 """Schema of a stored cell; raised if its fields change, or if the harness changes numbers."""
 BASELINE = "baseline"
 """The spec of the model that all methods start from and are compared with."""
-ENDINGS = (".json", ".scores.json", ".parquet", ".pictures.npz", ".log", ".failed.json")
+ELSEWHERE = "elsewhere"
+"""The backbone of predictions that were made elsewhere (`bench score`)."""
+ENDINGS = (".json", ".scores.json", ".parquet", ".pictures.npz", ".safetensors", ".log", ".failed.json")
 """Endings of the names of the files of a cell."""
 CELL_FILE = re.compile(r"f\d+-s\d+(" + "|".join(map(re.escape, ENDINGS)) + ")")
 """Matches names of files of a cell, which are in <backbone>/<method>/ in the folder of the task."""
@@ -44,7 +51,7 @@ class Cell:
     fold: int
     seed: int
     choice: str = ""
-    """The choice of `bench tune` for a tuned spec, as JSON (see `bench.run.plan`)."""
+    """The choice of `bench tune` for a tuned spec, as JSON (see `bench.running.plan`)."""
 
     @property
     def runs(self) -> str:
@@ -59,16 +66,37 @@ class Cell:
     @cached_property
     def within(self) -> str:
         """The path of the cell in the folder of its task, without ending: `small/swift/f0-s0`."""
-        return f"{self.backbone}/{slug(self.spec)}/f{self.fold}-s{self.seed}"
+        return f"{slug(self.backbone)}/{slug(self.spec)}/f{self.fold}-s{self.seed}"
 
     def __str__(self) -> str:
         return str(self.path)
 
 
+_HASHED = re.compile(r"^\.|\+|(^|-)[0-9a-f]{8}$")
+LONGEST = 150
+"""Letters of the name of a folder; file systems allow 255 bytes."""
+
+
 @cache
 def slug(spec: str) -> str:
-    """Return the name of the folder of a method or task: `swift+epsilon-0.2`."""
-    return re.sub(r"[^\w.+@-]", "_", spec.replace(":", "+").replace("=", "-").replace(",", "+"))
+    """Return the name of the folder of a method or task: `swift+epsilon-0.2`.
+
+    A name with other signs or a plus, with capitals, of many letters, with a dot in front or with such an end of its
+    own gets a hash, so that no two share a folder, also where the disk does not tell `A` from `a`, and none is outside
+    of its own.
+    """
+    plain = spec.replace(":", "+").replace("=", "-").replace(",", "+")
+    name = re.sub(r"[^\w.+@-]", "_", plain)
+    folded = unicodedata.normalize("NFC", spec).casefold()
+    if name == plain and spec == folded and len(name) <= LONGEST and not _HASHED.search(spec):
+        return name
+    return f"{name[:LONGEST].lstrip('.')}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+def only_elsewhere(results: Path, task: str) -> bool:
+    """Return whether all results of a task are of predictions that were made elsewhere."""
+    folder = cells_folder(results, task)
+    return folder.is_dir() and [file.name for file in folder.glob("[!.]*")] == [ELSEWHERE]
 
 
 def cells_folder(results: Path, task: str = "") -> Path:
@@ -103,6 +131,8 @@ predictions_file = partial(cell_file, ending=".parquet")
 """The file of the predictions of a cell."""
 pictures_file = partial(cell_file, ending=".pictures.npz")
 """The file of the pictures of a cell, which not every cell has."""
+weights_file = partial(cell_file, ending=".safetensors")
+"""The file of the weights of a cell, which `bench run --keep-models` writes."""
 log_file = partial(cell_file, ending=".log")
 """The log of a cell: all of its attempts, the last one at the end."""
 
@@ -127,9 +157,19 @@ def plans_file(results: Path, name: str) -> Path:
     return results / "plans" / f"{slug(name)}.toml"
 
 
+def scored_folder(results: Path) -> Path:
+    """Return the folder of the task files of predictions that were made elsewhere."""
+    return results / "scored"
+
+
 def splits_file(results: Path, task: str) -> Path:
     """Return the split manifest that a run of a task writes."""
     return results / "splits" / f"{slug(task)}.csv"
+
+
+def groups_file(results: Path, task: str) -> Path:
+    """Return the file of the groups of the images of a task in further attributes."""
+    return results / "attributes" / f"{slug(task)}.parquet"
 
 
 def slurm_folder(results: Path) -> Path:

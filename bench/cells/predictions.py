@@ -25,6 +25,7 @@ from bench.errors import DataInvalid
 from bench.files import replacing
 
 PREDICTIONS_SCHEMA = 1
+_LARGEST = float(np.finfo(np.float32).max)
 ATTRIBUTE = "a_"
 """Prefix of the column of an attribute. The first such column is the attribute that is mitigated."""
 
@@ -58,6 +59,7 @@ class Predictions:
             # Threads and a data set interface would take longer than the reading of such a small file.
             table = pq.ParquetFile(predictions_file(self._results, cell)).read(use_threads=False)
             mitigated = next((name for name in table.column_names if name.startswith(ATTRIBUTE)), "")
+            _check(table, predictions_file(self._results, cell))
             table = table.rename_columns(["a" if name == mitigated else name for name in table.column_names])
             images = table.drop_columns("logit")
             before, frame = self._last.get(cell.fold, (None, None))
@@ -67,6 +69,18 @@ class Predictions:
                 self._last[cell.fold] = images, frame
             self._kept[cell] = Scored(frame, table["logit"].to_numpy())
         return self._kept[cell]
+
+
+def _check(table: pa.Table, file: Path) -> None:
+    """Raise DataInvalid unless a table has the columns of predictions, with labels, groups and logits that can be."""
+    lacking = [name for name in ("image_id", "set", "cluster", "y", "logit") if name not in table.column_names]
+    if lacking:
+        raise DataInvalid(f"{file}: predictions without the column {lacking[0]!r}")
+    groups = [name for name in table.column_names if name.startswith(ATTRIBUTE)]
+    for name, low, high in (("y", 0, 1), *((name, -1, 1000) for name in groups), ("logit", -_LARGEST, _LARGEST)):
+        values = table[name].to_numpy()
+        if not np.issubdtype(values.dtype, np.number) or not bool(((values >= low) & (values <= high)).all()):
+            raise DataInvalid(f"{file}: {name} must be a number from {low} to {high} in every row")
 
 
 def write_predictions(file: Path, table: pd.DataFrame) -> None:

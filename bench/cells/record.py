@@ -11,10 +11,20 @@ import hashlib
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from bench.cells.bounds import (
+    Amount,
+    Beside,
+    Count,
+    Identity,
+    check_counts,
+    check_object,
+    identity_of,
+    within_range,
+)
 from bench.cells.identity import SCHEMA, Cell
 from bench.data.set_facts import SetFacts
 from bench.errors import DataInvalid
@@ -26,8 +36,7 @@ Leaves = Annotated[T, msgspec.Meta(extra={"leaves": "always"})]
 """A field that an export contains."""
 Counted = Annotated[T, msgspec.Meta(extra={"leaves": "counted"})]
 """A field that reveals the size of the external set; an export contains it unless that is suppressed."""
-COUNTS = ("n", "positives", "negatives", "true_positives", "false_positives")
-"""The fields of `GroupScores` that are counts."""
+COUNTS = ("n", "positives", "negatives", "true_positives", "false_positives")  # of `GroupScores`
 
 
 class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +51,7 @@ class Facts(dict[str, Any]):
     """The log of a method: any JSON, in which null means NaN."""
 
 
-class Fit(Stored, frozen=True, kw_only=True):
+class Fit(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """The definition of a cell: one method with all its parameters on one fold."""
 
     task: Leaves[str]
@@ -50,16 +59,19 @@ class Fit(Stored, frozen=True, kw_only=True):
     method: Leaves[str]
     """Name of the method, without parameters."""
     title: Leaves[str]
-    row: Leaves[int]
+    row: Leaves[Count]
     """Position of the method in tables."""
     spec: Leaves[str]
     """The canonical spec, such as `swift:epsilon=0.2` or `swift@tuned`."""
     parameters: Leaves[dict[str, Any]]
     """All parameters, including those at their defaults."""
-    version: Leaves[int]
+    version: Leaves[Count]
     """Version of the method."""
-    fold: Leaves[int]
-    seed: Leaves[int]
+    needs_attribute: Leaves[bool] = False  # at prediction
+    comparator: Leaves[bool] = False  # which tables set apart
+    auc_says: Leaves[str] = ""  # how the AUC of a method that decides is to be read
+    fold: Leaves[Count]
+    seed: Leaves[Count]
 
     @property
     def identity(self) -> Cell:
@@ -75,26 +87,24 @@ class Fit(Stored, frozen=True, kw_only=True):
 class Images(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """A set of images: their number, and the SHA-256 of ids, labels and groups."""
 
-    n: Counted[int | None] = None
+    n: Counted[Count | None] = None
     sha: Leaves[str] = ""
 
 
 class Cost(Stored, frozen=True, kw_only=True, omit_defaults=True):
-    """The cost of the method."""
+    """The cost of the method; that of predictions made elsewhere is not known."""
 
-    seconds: Leaves[float]
-    peak_memory_bytes: Leaves[int | None] = None
-    images_forward: Counted[int | None] = None
-    images_backward: Counted[int | None] = None
-    epochs_equivalent: Counted[float | None] = None
+    seconds: Leaves[Amount] = nan
+    peak_memory_bytes: Leaves[Count | None] = None
+    images_forward: Counted[Count | None] = None
+    images_backward: Counted[Count | None] = None
+    epochs_equivalent: Counted[Amount | None] = None
     """In epochs of full fine-tuning on the external set; None without such a set."""
-    parameters_changed: Leaves[float | None] = None
+    parameters_changed: Leaves[Amount | None] = None
     """Share of changed parameters in 0..1; None if the network has another shape."""
-    pretraining_images: Counted[int | None] = None
+    pretraining_images: Counted[Count | None] = None
     """Images in the training steps of a baseline, over all epochs, in its own cell; None of weights that were given.
-
-    Cells with the same `baseline_sha256`, of other tasks too, share this training.
-    """
+    Cells with the same `baseline_sha256`, of other tasks too, share this training."""
 
 
 class Pair(Stored, frozen=True, kw_only=True, omit_defaults=True):
@@ -148,12 +158,16 @@ class GroupScores(Stored, frozen=True, kw_only=True):
     """One group of a set: counts at the score 0.5, rates and metrics within it."""
 
     name: Leaves[str]
-    n: Leaves[int]
-    positives: Leaves[int]
-    negatives: Leaves[int]
-    true_positives: Leaves[int] = 0
-    false_positives: Leaves[int] = 0
+    n: Leaves[Count]
+    positives: Leaves[Count]
+    negatives: Leaves[Count]
+    true_positives: Leaves[Count] = 0
+    false_positives: Leaves[Count] = 0
     metrics: Leaves[Numbers] = Numbers()
+
+    def __post_init__(self) -> None:
+        within_range(self.metrics)
+        check_counts(self.n, self.positives, self.negatives, self.true_positives, self.false_positives)
 
 
 class AttributeScores(Stored, frozen=True, kw_only=True):
@@ -162,6 +176,9 @@ class AttributeScores(Stored, frozen=True, kw_only=True):
     groups: Leaves[tuple[GroupScores, ...]]
     metrics: Leaves[Numbers]
 
+    def __post_init__(self) -> None:
+        within_range(self.metrics)
+
 
 class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """The scores of one model on one set; `n` and `positives` also count images without a group.
@@ -169,8 +186,8 @@ class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
     If counts are suppressed in an export, numbers that would reveal them are missing there and read as 0.
     """
 
-    n: Leaves[int] = 0
-    positives: Leaves[int] = 0
+    n: Leaves[Count] = 0
+    positives: Leaves[Count] = 0
     metrics: Leaves[Numbers] = Numbers()
     """Metrics without groups."""
     degenerate: Leaves[bool] = False
@@ -181,6 +198,9 @@ class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """By attribute; the first is the one that is mitigated."""
     suppressed: Leaves[tuple[str, ...]] = ()
     """Metrics that an export suppresses."""
+
+    def __post_init__(self) -> None:
+        within_range(self.metrics)
 
     @property
     def groups(self) -> dict[str, GroupScores]:
@@ -197,10 +217,12 @@ class Scores(Stored, frozen=True, kw_only=True):
     """The scores of a cell, in a file beside it that can always be made again from its predictions."""
 
     version: int
-    """Version of the metrics, see `bench.score.definitions.VERSION`."""
+    """Version of the metrics, see `bench.scoring.definitions.VERSION`."""
     identity: str
     """Hash of the predictions and groups that were scored (`scores_identity`)."""
     sets: dict[str, SetScores]
+    checksum: str = ""
+    """Of the file itself (`bench.cells.intact`)."""
 
 
 class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
@@ -208,13 +230,14 @@ class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
 
     schema: Leaves[int]
     hash: Leaves[str]
-    """Hash of everything that defines the trained model and its predictions (`bench.run.plan.cell_hash`)."""
+    """Hash of everything that defines the trained model and its predictions (`bench.running.plan.cell_hash`)."""
     cell: Leaves[Fit]
     synthetic: Leaves[bool]
+    made: Leaves[Literal["here", "elsewhere"]] = "here"
+    """Elsewhere: the predictions were read from a file by `bench score`; there is no cost and no environment."""
     attributes: Leaves[dict[str, tuple[str, ...]]] = {}
     """Names of the groups in their own order, by attribute; the first attribute is the one that is mitigated."""
-    data: Leaves[dict[str, Images]]
-    """The sets that were read, by name."""
+    data: Leaves[dict[str, Images]]  # by set
     left_out: Leaves[dict[str, dict[str, int]]] = {}
     """Number of rows that were not used, by set and reason (`bench.data.sample_table.REASONS`)."""
     without_group: Leaves[dict[str, dict[str, int]]] = {}
@@ -222,20 +245,28 @@ class Record(Stored, frozen=True, kw_only=True, omit_defaults=True):
     facts: dict[str, SetFacts] = {}
     """What the table of each set holds. An export has the sizes only."""
     cost: Leaves[Cost]
-    external_repeats: Counted[int | None] = None
+    external_repeats: Counted[Count | None] = None
     """Number of repeated images in the external set; None if the method does not read this set."""
     pair: Leaves[Pair | None] = None
     tuned: Leaves[Choice | None] = None
     baseline_sha256: Leaves[str] = ""
-    """Checksum of the weights of the baseline."""
+    """Checksum of the file of the baseline's weights, which ends with a checksum of its name: no two share one."""
     predictions_sha256: str = ""
     """Checksum of the file of predictions."""
+    beside: dict[str, Beside] = {}
+    checksum: str = ""
+    """Of the files beside the record, by ending, and of the record itself (`bench.cells.intact`)."""
     environment: Leaves[Environment | None] = None
     log: Facts = Facts()
     warnings: tuple[str, ...] = ()
+    probe: Leaves[Numbers] = Numbers()
+    """What the features know: the AUC of a linear probe for the attribute, by test set (`bench.running.probe`)."""
     scores: dict[str, SetScores] = {}
     """Scores by set. In an export they are in the file of the cell, otherwise in the file of scores."""
-    metrics_version: Leaves[int] = 0
+    metrics_version: Leaves[Count] = 0
+
+    def __post_init__(self) -> None:
+        within_range(self.probe)
 
     @property
     def external(self) -> int:
@@ -248,7 +279,7 @@ class Error(Stored, frozen=True, kw_only=True, omit_defaults=True):
 
     name: Leaves[str] = msgspec.field(name="class")
     kind: str = ""
-    """See `FailureKind` in `bench.run.attempt`."""
+    """See `FailureKind` in `bench.running.attempt`."""
     message: str = ""
     traceback: str = ""
 
@@ -270,13 +301,6 @@ Item = TypeVar("Item", Record, Failure)
 """A cell or a failure; both have the field `cell`."""
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """The fields that tell whether a cell is up to date. A plan of ten thousand cells reads only these."""
-
-    schema: int
-    hash: str
-
-
 def read(file: Path, kind: type[S]) -> S:
     """Read a file that holds one of these classes.
 
@@ -295,7 +319,7 @@ def decode(content: bytes, kind: type[S]) -> S:
         raise DataInvalid(f"schema {found.schema}, {SCHEMA} expected")
     try:
         return msgspec.json.decode(content, type=kind, dec_hook=_read_numbers)
-    except (msgspec.MsgspecError, UnicodeError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise DataInvalid(f"not a whole {_WORDS.get(kind, 'result')}: {error}") from None
 
 
@@ -304,25 +328,17 @@ def convert(value: object, kind: type[S]) -> S:
     return msgspec.convert(value, kind, dec_hook=_read_numbers)
 
 
-def identity_of(content: bytes) -> Identity | None:
-    """Return schema and hash from the JSON of a cell of any schema; None if it is damaged."""
-    try:
-        return _IDENTITY.decode(content)
-    except (msgspec.MsgspecError, UnicodeError):
-        return None
-
-
-def scores_identity(record: Record) -> str:
+def scores_identity(record: Record | Identity) -> str:
     """Hash the predictions of a cell and the groups of each attribute, from which its scores are made."""
     return hashlib.sha256(msgspec.json.encode([record.predictions_sha256, record.attributes])).hexdigest()
 
 
-_IDENTITY = msgspec.json.Decoder(Identity)
 _WORDS: dict[type, str] = {Failure: "record of a failure", Scores: "file of scores", Choice: "choice"}
 
 
 def _read_numbers(kind: type, value: Any) -> Any:
-    return kind(_nan(msgspec.convert(value, dict[str, Any] if kind is Facts else dict[str, float | None])))
+    check_object(value, numbers=kind is Numbers)
+    return kind(_nan(value))
 
 
 def _nan(value: Any) -> Any:

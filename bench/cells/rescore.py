@@ -14,6 +14,7 @@ from typing import Any
 
 from bench import taskfile
 from bench.cells.identity import cells_folder, scores_file
+from bench.cells.intact import sealed
 from bench.cells.predictions import ATTRIBUTE, read_predictions
 from bench.cells.record import (
     COUNTS,
@@ -29,9 +30,9 @@ from bench.cells.record import (
 )
 from bench.cells.store import again
 from bench.errors import BenchError, DataInvalid, NotWritten
-from bench.files import not_written, to_json, write_json
+from bench.files import not_written, to_json, write_file
 from bench.lease import lease, mine
-from bench.score.definitions import METRICS, VERSION
+from bench.scoring.definitions import METRICS, VERSION
 from bench.settings import Settings, command
 
 ENDINGS_OF_OTHERS = (".failed.json", ".scores.json")
@@ -99,7 +100,7 @@ def rescore(file: Path, last_run: Callable[[str], Settings]) -> bool:
         hint = again(last_run(record.cell.task), record.cell.identity, force=True)
         raise DataInvalid(f"{error}: `{hint}` computes the cell again") from None
     scores = Scores(version=VERSION, identity=scores_identity(record), sets=sets)
-    if to_json(scores) == before:
+    if sealed(scores) == before:
         return False
     place = file.with_suffix("")
     try:
@@ -108,14 +109,14 @@ def rescore(file: Path, last_run: Callable[[str], Settings]) -> bool:
                 raise _Held(f"{other} computes the cell")
             if to_json(read(file, Record)) != to_json(record) or not mine(place):
                 raise _Held("another process has just written the cell")
-            write_json(stored, scores)
+            write_file(stored, sealed(scores))
     except OSError as error:
         raise not_written(file.parent, error.errno) from error
     return True
 
 
 def _scores(file: Path, record: Record) -> dict[str, SetScores]:
-    from bench.score.metrics import score_sets
+    from bench.scoring.metrics import score_sets
 
     if not record.attributes:
         raise DataInvalid("it has no attribute")
@@ -130,7 +131,7 @@ def _scores(file: Path, record: Record) -> dict[str, SetScores]:
 
 
 def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
-    """Return the result of `bench.score.metrics.evaluate` as it is stored."""
+    """Return the result of `bench.scoring.metrics.evaluate` as it is stored."""
     groups = tuple(
         GroupScores(
             name=name,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import platform
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,27 +13,35 @@ from typing import Any, Literal
 from msgspec import structs
 
 from bench.cells import identity
+from bench.cells.bounds import identity_of
+from bench.cells.intact import damaged, damaged_scores, described, sealed, whole
 from bench.cells.predictions import write_predictions
-from bench.cells.record import Failure, Record, Scores, identity_of, read, scores_identity
+from bench.cells.record import Failure, Record, Scores, read, scores_identity
 from bench.errors import DataInvalid
-from bench.files import replacing, write_json
-from bench.lease import abandon, running
+from bench.files import write_file, write_json
+from bench.lease import abandon
+from bench.processes import here, running
 from bench.settings import Settings, command, of_task
 
 State = Literal["done", "stale", "failed", "pending"]
 
 
-def state(results: Path, cell: identity.Cell, expected: str) -> State:
+def state(results: Path, cell: identity.Cell, expected: str, *, verify: bool = False) -> State:
     """Return the state of a cell whose hash would be `expected` today."""
-    return state_and_reason(results, cell, expected)[0]
+    return state_and_reason(results, cell, expected, verify=verify)[0]
 
 
-def state_and_reason(results: Path, cell: identity.Cell, expected: str) -> tuple[State, str]:
-    """Return the state of a cell and, if it is stale, the reason."""
-    try:
-        found = identity_of(identity.cell_file(results, cell).read_bytes())
-    except OSError:
-        found = None
+def state_and_reason(results: Path, cell: identity.Cell, expected: str, *, verify: bool = False) -> tuple[State, str]:
+    """Return the state of a cell and, if it is stale, the reason; with `verify`, the bytes of its files are read.
+
+    A cell whose files are not as they were written is stale.
+    """
+    content, found = b"", None
+    with contextlib.suppress(OSError):
+        content = identity.cell_file(results, cell).read_bytes()
+        found = identity_of(content)
+    if found is None and content:
+        return "stale", "its record is damaged"
     if found is None:
         return ("failed" if identity.failure_file(results, cell).is_file() else "pending"), ""
     if found.schema != identity.SCHEMA:
@@ -42,11 +50,24 @@ def state_and_reason(results: Path, cell: identity.Cell, expected: str) -> tuple
         return "stale", "computed from other images, settings or code"
     if not identity.predictions_file(results, cell).is_file():
         return "stale", "its predictions are missing"
-    return "done", ""
+    place = identity.cell_place(results, cell)
+    why = damaged(place, content, found, verify=verify) or damaged_scores(place, found, verify=verify)
+    return ("stale", why) if why else ("done", "")
+
+
+def weights_of(results: Path, cells: Iterable[identity.Cell]) -> Iterator[tuple[identity.Cell, str]]:
+    """Yield the cells that have a result, with the checksum of the baseline that each started from."""
+    for cell in cells:
+        with contextlib.suppress(OSError):
+            found = identity_of(identity.cell_file(results, cell).read_bytes())
+            if found is not None:
+                yield cell, found.baseline_sha256
 
 
 def again(settings: Settings, cell: identity.Cell, *, force: bool = False) -> str:
-    """Return the `bench run` command that computes a cell again; `force`: even if it seems to be done."""
+    """Return the command that computes a cell again; `force`: even if it seems to be done."""
+    if cell.backbone == identity.ELSEWHERE:
+        return "bench score"
     fold, seed = (cell.fold,), (cell.seed,)
     one = replace(of_task(settings), methods=cell.spec, backbone=cell.backbone, folds=fold, seeds=seed, force=force)
     return command("run", one)
@@ -59,9 +80,13 @@ def read_cell(file: Path) -> Record:
         DataInvalid: if the cell or its scores are missing or damaged, have another schema, or do not belong together.
     """
     record = read(file, Record)
+    if record.checksum and not whole(file.read_bytes(), record.checksum):
+        raise DataInvalid("its record is damaged")
     if not identity.scores_file(file).is_file():
         raise DataInvalid(f"its scores are missing: {_rescore(file)}")
     scores = read(identity.scores_file(file), Scores)
+    if not whole(identity.scores_file(file).read_bytes(), scores.checksum):
+        raise DataInvalid(f"its scores are damaged: {_rescore(file)}")
     if scores.identity != scores_identity(record):
         raise DataInvalid(f"its scores were made from other predictions or groups: {_rescore(file)}")
     return structs.replace(record, scores=scores.sets, metrics_version=scores.version)
@@ -72,11 +97,13 @@ def _rescore(file: Path) -> str:
     return f"`{command('metrics', settings, '--recompute')}` computes them again"
 
 
-def save_cell(results: Path, cell: identity.Cell, record: Record, predictions: Any, pictures: bytes) -> Record:
-    """Write the predictions (a DataFrame), the pictures, the scores and then the cell, each in one step.
+def save_cell(
+    results: Path, cell: identity.Cell, record: Record, predictions: Any, pictures: bytes, weights: bytes = b""
+) -> Record:
+    """Write the predictions (a DataFrame), the pictures, the weights, the scores and then the cell, each in one step.
 
-    An earlier failure is removed before the cell is written; so are earlier pictures if `pictures` is empty. Returns
-    the record as `read_cell` returns it.
+    An earlier failure is removed before the cell is written; so are earlier pictures and weights if there are no new
+    ones. Returns the record as `read_cell` returns it.
 
     Raises:
         NotWritten: if the folder cannot be written or the disk is full.
@@ -84,16 +111,20 @@ def save_cell(results: Path, cell: identity.Cell, record: Record, predictions: A
     file = identity.predictions_file(results, cell)
     write_predictions(file, predictions)
     record = structs.replace(record, predictions_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    if pictures:
-        with replacing(identity.pictures_file(results, cell)) as temporary:
-            temporary.write_bytes(pictures)
-    else:
-        identity.pictures_file(results, cell).unlink(missing_ok=True)
+    for beside, content in (
+        (identity.pictures_file(results, cell), pictures),
+        (identity.weights_file(results, cell), weights),
+    ):
+        if content:
+            write_file(beside, content)
+        else:
+            beside.unlink(missing_ok=True)
     place = identity.cell_file(results, cell)
     scores = Scores(version=record.metrics_version, identity=scores_identity(record), sets=record.scores)
-    write_json(identity.scores_file(place), scores)
+    write_file(identity.scores_file(place), sealed(scores))
     identity.failure_file(results, cell).unlink(missing_ok=True)
-    write_json(place, structs.replace(record, scores={}, metrics_version=0))
+    beside = described(identity.cell_place(results, cell), (".parquet", ".pictures.npz", ".safetensors"))
+    write_file(place, sealed(structs.replace(record, beside=beside, scores={}, metrics_version=0)))
     return record
 
 
@@ -122,7 +153,7 @@ def clear_temporaries(results: Path, task: str, cache: Path) -> None:
         if ".lease." in file.name:
             continue
         host, _, pid = file.name.rpartition(".")
-        here = host.endswith(f".{platform.node()}") and pid.isdigit()
+        ours = host.endswith(f".{here()}") and pid.isdigit()
         with contextlib.suppress(OSError):
-            if not running(int(pid)) if here else time.time() - file.stat().st_mtime > 3600:
+            if not running(int(pid)) if ours else time.time() - file.stat().st_mtime > 3600:
                 file.unlink()

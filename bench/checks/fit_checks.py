@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 
@@ -22,8 +23,11 @@ from bench.checks.subject import (
     reimported,
     trained_net,
     trial,
+    unseen_split,
 )
-from bench.errors import UndeclaredSplit
+from bench.data.image_split import ImageSplit
+from bench.errors import PluginBroken, UndeclaredSplit
+from bench.learn import predict
 
 
 def check_splits(subject: Subject) -> None:
@@ -36,20 +40,63 @@ def check_splits(subject: Subject) -> None:
                 raise Broken(str(problem.error)) from None
 
 
+def check_files(subject: Subject) -> None:
+    """The fit opens no file, where labels of test sets may be."""
+    for method in settings(subject.method):
+        try:
+            opened = trial(subject, method).opened
+        except NoFit:
+            continue
+        if opened:
+            raise Broken(
+                f"fit opens {opened[0]}{f' and {len(opened) - 1} other files' if opened[1:] else ''}: read only "
+                "run.split(name), and store facts with run.log; constants belong into the method's module"
+            )
+
+
 def check_logits(subject: Subject) -> None:
     """After a few steps the model gives one finite logit per image."""
     must_fit(subject, subject.method)
 
 
+def check_alone(subject: Subject) -> None:
+    """A logit depends on its own image alone, not on the other images of a batch or on earlier calls."""
+    if (why := _dependent(subject)) is not None:
+        raise Broken(why)
+
+
+def _dependent(subject: Subject) -> str | None:
+    """Return what the logits of the model depend on besides their image, or None."""
+    done = trial(subject, subject.method)
+    try:
+        predict.check_alone(copy.deepcopy(done.model), unseen_split(), done.logits, grouped=done.grouped)
+    except PluginBroken as error:
+        return str(error)
+    return None
+
+
 def check_scores(subject: Subject) -> None:
     """The model returns logits, which may be any number, not scores between 0 and 1."""
-    model = trial(subject, subject.method).model.eval()
+    done = trial(subject, subject.method)
+    model = functools.partial(done.model.eval(), **({"a": torch.arange(32) % 2} if done.grouped else {}))
     noise = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         # Logits of extreme images leave the range of scores; a score never does.
-        z = torch.cat([logits(model), *(model(scale * noise + shift) for scale in (1, 30) for shift in (-30, 0, 30))])
+        z = torch.cat([done.logits, *(model(scale * noise + shift) for scale in (1, 30) for shift in (-30, 0, 30))])
     if ((z >= 0) & (z <= 1)).all():
         raise Broken("every output lies between 0 and 1, like a score: return logits, the harness applies the sigmoid")
+
+
+def check_attribute(subject: Subject) -> None:
+    """A model that is given the attribute reads it."""
+    done = trial(subject, subject.method)
+    split = unseen_split()
+    split.a = 1 - split.a
+    if done.grouped and torch.equal(predict.predict(done.model, split, grouped=True), done.logits):
+        raise Broken(
+            "needs_attribute is declared, but another group changes no logit: leave the declaration out, so that the "
+            "method needs the attribute of no future patient"
+        )
 
 
 def check_repeats(subject: Subject) -> None:
@@ -103,11 +150,17 @@ def check_data(subject: Subject) -> None:
     splits = trial(subject, subject.method).splits
     for name, split in splits.items():
         fresh = random_split(name, gap=True)
-        for part in ("y", "a", "array", "rows"):
-            if not torch.equal(torch.as_tensor(getattr(split, part)), torch.as_tensor(getattr(fresh, part))):
+        parts = {"y": (split.y, fresh.y), "a": (split.a, fresh.a)}
+        parts["images"] = _all_images(split), _all_images(fresh)
+        for part, (now, before) in parts.items():
+            if not torch.equal(now, before):
                 raise Broken(f"{part} of the split {name} changed: splits are shared, change a copy of {name}.{part}")
     if not splits:
         raise NotApplicable("the method reads no split")
+
+
+def _all_images(split: ImageSplit) -> Tensor:
+    return split.images(torch.arange(len(split)))
 
 
 def check_rare_groups(subject: Subject) -> None:
@@ -128,8 +181,11 @@ def check_rare_groups(subject: Subject) -> None:
 
 def check_state(subject: Subject) -> None:
     """The `state_dict` holds the whole fitted model: another fit that loads it gives the same logits."""
+    if _dependent(subject) is not None:
+        raise NotApplicable("a logit depends on more than its image")
     first = trial(subject, subject.method)
-    other = fit(subject.method, subject.spec, seed=1).model
+    done = fit(subject.method, subject.spec, seed=1)
+    other = done.model
     buffer = io.BytesIO()
     torch.save(first.model.state_dict(), buffer)
     buffer.seek(0)
@@ -137,5 +193,5 @@ def check_state(subject: Subject) -> None:
         other.load_state_dict(torch.load(buffer, weights_only=True))
     except RuntimeError as error:
         raise Broken(f"a fit cannot load the state_dict of another fit: {error}") from None
-    if not torch.equal(first.logits, logits(other)):
+    if not torch.equal(first.logits, logits(other, grouped=done.grouped)):
         raise Broken("a model that loads the state_dict gives other logits: keep masks as buffers, not as attributes")

@@ -13,19 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn.linear_model  # noqa: F401  # the first import opens files and draws numbers, which no fit should be told
 import torch
 from torch import Tensor, nn
 
 from bench import learn
 from bench.api import Method, Recipe
 from bench.cells.identity import BASELINE, Cell
+from bench.checks.opened import opened_files
 from bench.data.image_split import ImageSplit
 from bench.errors import UndeclaredSplit, UsageError
 from bench.learn.network import build_net
 from bench.learn.predict import predict
 from bench.net import Net
-from bench.run.context import CellRun, uncounted
-from bench.run.plan import build_method
+from bench.running.context import CellRun, uncounted
+from bench.running.plan import build_method
 from bench.spec import describe, name_of
 
 RECIPE = Recipe(
@@ -143,9 +145,14 @@ def baseline_logits() -> Tensor:
     return logits(trained_net())
 
 
-def logits(net: nn.Module) -> Tensor:
-    """Return the logits of a model on images that methods were not fitted on."""
-    return predict(net, random_split("test", gap=True, seed=1))
+def logits(net: nn.Module, *, grouped: bool = False) -> Tensor:
+    """Return the logits of a model on images that methods were not fitted on; `grouped`: it is given the attribute."""
+    return predict(net, unseen_split(), grouped=grouped)
+
+
+def unseen_split() -> ImageSplit:
+    """Return the images that methods were not fitted on."""
+    return random_split("test", gap=True, seed=1)
 
 
 def fitted(subject: Subject, **changes: Any) -> nn.Module:
@@ -162,12 +169,16 @@ class Trial:
     """A fitted model, and everything that the fit may have changed."""
 
     model: nn.Module
+    grouped: bool
+    """Whether the model is called with the attribute."""
     logits: Tensor
     facts: Mapping[str, Any]
     baseline: Net
     splits: Mapping[str, ImageSplit]
     moved: tuple[str, ...]
     """The libraries whose global random state the fit changed."""
+    opened: tuple[str, ...]
+    """The files that the fit opened."""
 
 
 def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Trial:
@@ -189,14 +200,18 @@ def fit(method: Method, spec: str, *, seed: int = 0, rare: bool = False) -> Tria
         start(0)
     seeded = _random_states()
     try:
-        model, now = method.fit(run), _random_states()
+        with opened_files() as opened:
+            model = method.fit(run)
+        now = _random_states()
         return Trial(
             model=uncounted(model),
-            logits=logits(model),
+            grouped=method.needs_attribute,
+            logits=logits(model, grouped=method.needs_attribute),
             facts=copy.deepcopy(run.facts),
             baseline=baseline,
             splits={name: run.split(name) for name in SPLITS if name in method.uses},
             moved=tuple(name for name in seeded if seeded[name] != now[name]),
+            opened=tuple(opened),
         )
     except Exception as error:  # a plugin may raise anything, and every error is a finding
         raise NoFit("fit", error) from error

@@ -30,10 +30,9 @@ def intervals(words: pd.Series) -> pd.DataFrame:
 
     Numbers with a unit (years, months, weeks, days) come out in years. `89+` and `>89` have no end (inf).
     """
-    found = {word: _interval(str(word).strip()) for word in words.dropna().unique()}
-    nothing = (np.nan, np.nan)
-    pairs = [nothing if pd.isna(word) else found[word] for word in words]
-    return pd.DataFrame(pairs, columns=["low", "high"], index=words.index, dtype=np.float64)
+    codes, values = pd.factorize(words)  # what is not known is -1, the last row
+    pairs = np.array([*(_interval(str(word).strip()) for word in values), (np.nan, np.nan)])
+    return pd.DataFrame(pairs[codes], columns=["low", "high"], index=words.index)
 
 
 def _interval(word: str) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 import shutil
 import time
@@ -67,9 +66,9 @@ def filled(folder: Path, table: pd.DataFrame, how: Pixels, jobs: int, progress: 
     """
     _clear_abandoned(folder)
     n, shape = len(table), (how.size, how.size, how.channels)
-    done = _resumed(part(folder), table, how.root, shape)
+    done = _resumed(part(folder), table, how)
     begun = len(done)
-    needed = math.prod(shape) * (n - begun)
+    needed = how.image_bytes * (n - begun)
     free = shutil.disk_usage(folder.parent).free
     if needed > free:
         raise OSError(errno.ENOSPC, f"{needed / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free")
@@ -94,7 +93,7 @@ def filled(folder: Path, table: pd.DataFrame, how: Pixels, jobs: int, progress: 
                 if progress:
                     progress(number, n)
         pixels.seek(0)
-        _write_header(pixels, (len(readable(done)), *shape))
+        _write_header(pixels, (len(readable(done)), *shape), how.dtype)
         pixels.flush()
         os.fsync(pixels.fileno())
     return done
@@ -105,13 +104,13 @@ def readable(entries: list[Entry]) -> list[Entry]:
     return [entry for entry in entries if "why" not in entry]
 
 
-def _resumed(folder: Path, table: pd.DataFrame, root: Path, shape: tuple[int, int, int]) -> list[Entry]:
+def _resumed(folder: Path, table: pd.DataFrame, how: Pixels) -> list[Entry]:
     """Cut an unfinished folder after its last complete entry, or begin one; return the entries."""
     folder.mkdir(parents=True, exist_ok=True)
-    pixels, size = folder / "images.npy", math.prod(shape)
-    done = list(_complete_entries(folder, table, root, size))
+    pixels, size = folder / "images.npy", how.image_bytes
+    done = list(_complete_entries(folder, table, how.root, size))
     with pixels.open("rb+" if done else "wb") as file:
-        _write_header(file, (len(table), *shape))
+        _write_header(file, (len(table), how.size, how.size, how.channels), how.dtype)
         file.truncate(file.tell() + len(readable(done)) * size)
     text = "".join(json.dumps(entry) + "\n" for entry in done)
     (folder / "rows.jsonl").write_text(text, encoding="utf-8")
@@ -134,13 +133,13 @@ def _complete_entries(folder: Path, table: pd.DataFrame, root: Path, size: int) 
                 if entry["uid"] != uid or not complete:
                     return
                 yield entry
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return  # not there, or cut off
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+def _write_header(file: BinaryIO, shape: tuple[int, ...], kind: np.dtype) -> None:
     """Write the header of an array; NumPy pads it so that the number of rows may change in place."""
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(file, {"descr": kind.str, "fortran_order": False, "shape": shape})
 
 
 def _clear_abandoned(folder: Path) -> None:

@@ -1,8 +1,8 @@
-"""The image cache: images decoded once to uint8, then memory-mapped by every worker.
+"""The image cache: images decoded once, to uint8 unless a backbone wants more, then memory-mapped by every worker.
 
 One folder for each dataset, preprocessing and list of images:
 
-    images.npy      uint8 (N, S, S, C)
+    images.npy      uint8, uint16 or float32 (N, S, S, C)
     index.parquet   uid, row, and the facts of each image (`bench.data.decoding.facts`), among them a SHA-256
     cache.json      what the cache was made from; a folder without this file is not a cache
 
@@ -32,7 +32,7 @@ from bench.errors import DataError, DataInvalid, NotWritten
 
 @dataclass(frozen=True)
 class ImageCache:
-    """An open cache: `array` uint8 (N, S, S, C), a read-only memory map, and `uids`, one per row."""
+    """An open cache: `array` (N, S, S, C), a read-only memory map, and `uids`, one per row."""
 
     folder: Path
     array: np.ndarray
@@ -135,9 +135,9 @@ def open_cache(folder: Path) -> ImageCache:
         spec = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
         array = np.load(folder / "images.npy", mmap_mode="r")
         index = pd.read_parquet(folder / "index.parquet", columns=["uid", "row"])
-    except (OSError, ValueError) as error:
+        shape = (spec["n"], spec["size"], spec["size"], spec["channels"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataInvalid(f"{folder} is not a complete image cache ({error}): delete it, it is built again") from error
-    shape = (spec["n"], spec["size"], spec["size"], spec["channels"])
     if array.shape != shape or len(index) != shape[0]:
         raise DataInvalid(f"{folder} holds {array.shape}, {shape} expected: delete it, it is built again")
     return ImageCache(folder, array, pd.Index(index.sort_values("row")["uid"]))

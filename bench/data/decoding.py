@@ -25,8 +25,9 @@ from PIL import Image
 
 from bench.api import Dataset
 from bench.data.pixels import Pixels
-from bench.decode import WIDE, fit
+from bench.decode import WIDE, as_bytes, fit
 from bench.errors import BenchError
+from bench.processes import not_interrupted, without_main
 
 ALONE = 1.0
 """Seconds for which this process decodes alone: a pool is not worth its start for a short job."""
@@ -37,13 +38,13 @@ QUARTER = 64
 SIXTEENTH = 16
 """The same of 12 bits."""
 Decoded = tuple[np.ndarray, dict[str, Any]]
-"""An image as uint8 (S, S, C), and its `facts`."""
+"""An image (S, S, C) as it is cached, and its `facts`."""
 
 
 def decoded_rows(how: Pixels, paths: list[str], jobs: int) -> Iterator[Decoded | str]:
     """Yield, in the order of `paths`, each decoded image, or the reason why it cannot be read."""
     decode = functools.partial(_decode, how)
-    if not _importable(type(how.dataset)):
+    if not all(_importable(type(one)) for one in (how.dataset, *(how.preparing or ())[1:])):
         jobs = 1
     start, done = time.monotonic(), 0
     for path in paths:
@@ -65,11 +66,12 @@ def decoded_rows(how: Pixels, paths: list[str], jobs: int) -> Iterator[Decoded |
 def facts(row: np.ndarray, decoded: np.ndarray, file: Path) -> dict[str, Any]:
     """Return what the index of a cache holds of an image.
 
-    Of the row uint8 (S, S, C): `sha256`, `mean` and `sd` (0 to 255) and `phash` (see `perceptual_hash`). Of the file:
+    Of the row (S, S, C): `sha256`, and as uint8 `mean`, `sd` and `phash` (see `perceptual_hash`). Of the file:
     `width`, `height` and `mode` (Pillow's name), taken from the `decoded` image where Pillow cannot open it. Of the
     `decoded` image, before it is fitted to its size: `darkest` and `brightest`, grey levels from 0 to 255.
     """
     # Pillow counts in one pass over the bytes; NumPy would first convert them to eight times their size.
+    sha256, row, decoded = hashlib.sha256(row.data).hexdigest(), as_bytes(row), as_bytes(decoded)
     histogram = np.array(_picture(row).histogram()).reshape(-1, 256).sum(axis=0)
     levels, n = np.arange(256), row.size
     mean = float(histogram @ levels) / n
@@ -79,7 +81,7 @@ def facts(row: np.ndarray, decoded: np.ndarray, file: Path) -> dict[str, Any]:
             width, height, mode = opened.width, opened.height, opened.mode
     except (OSError, ValueError, SyntaxError):
         height, width, mode = decoded.shape[0], decoded.shape[1], "L" if decoded.ndim == 2 else "RGB"
-    pixels = {"sha256": hashlib.sha256(row.data).hexdigest(), "mean": round(mean, 3), "sd": round(sd, 3)}
+    pixels = {"sha256": sha256, "mean": round(mean, 3), "sd": round(sd, 3)}
     span = {"darkest": int(decoded.min()), "brightest": int(decoded.max())}
     return {**pixels, "phash": perceptual_hash(row), "width": width, "height": height, "mode": mode, **span}
 
@@ -141,10 +143,12 @@ def _pooled(decode: functools.partial, paths: list[str], jobs: int) -> Iterator[
     try:
         # Bounded, so that fewer than 16 decoded images per worker wait to be taken.
         waiting = iter(paths)
-        futures = deque(pool.submit(decode, path) for path in islice(waiting, 16 * jobs))
+        with without_main(), not_interrupted():  # `submit` starts the processes
+            futures = deque(pool.submit(decode, path) for path in islice(waiting, 16 * jobs))
         while futures:
             row = futures.popleft().result()
-            futures.extend(pool.submit(decode, path) for path in islice(waiting, 1))
+            with not_interrupted():
+                futures.extend(pool.submit(decode, path) for path in islice(waiting, 1))
             yield row
     finally:
         pool.shutdown(cancel_futures=True)
@@ -159,8 +163,8 @@ def _importable(kind: type) -> bool:
 
 def _decode(how: Pixels, path: str) -> Decoded | str:
     try:
-        pixels = how.dataset.image(how.root, path)
-        row = fit(pixels, size=how.size, channels=how.channels, crop=how.crop)
+        pixels, of_input = how.decoded(path), {"bits": how.bits, "interpolation": how.interpolation}
+        row = fit(pixels, size=how.size, channels=how.channels, crop=how.crop, **of_input)
         return row, facts(row, pixels, how.root / path)
     except MemoryError:
         raise  # not the fault of the file

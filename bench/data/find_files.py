@@ -6,6 +6,7 @@ import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -22,17 +23,28 @@ def find_files(folder: Path, paths: Sequence[str]) -> pd.DataFrame:
     Raises:
         DataInvalid: several files fit a path, or it is a folder.
     """
-    folders: dict[Path, _Folder] = {}
-    lines = []
+    folders: dict[str, tuple[str, _Folder]] = {}
+    names, drop = [], []
     for written in paths:
-        path = PurePosixPath(written if (folder / written).is_file() else written.replace("\\", "/"))
-        place = (folder / path).parent
-        if place not in folders:
+        slashes = "\\" not in written or (folder / written).is_file()
+        parent, name = _cut(written if slashes else written.replace("\\", "/"))
+        if parent not in folders:
             # One listing a folder: asking for each of 100,000 files takes minutes on a network drive.
-            folders[place] = _Folder(place)
-        found = folders[place].find(path.name)
-        lines.append((str(path.parent / (found or path.name)), "" if found else "FILE_MISSING"))
-    return pd.DataFrame(lines, columns=["name", "drop"])
+            place = PurePosixPath(parent)
+            folders[parent] = str(place / "x").removesuffix("x"), _Folder(folder / place)
+        before, there = folders[parent]
+        found = there.find(name)
+        names.append(f"{before}{found or name}")
+        drop.append("" if found else "FILE_MISSING")
+    return pd.DataFrame({"name": names, "drop": drop})
+
+
+def _cut(path: str) -> tuple[str, str]:
+    """Return the folder of a path, with its last sign, and the name in it; as text, for there may be a million."""
+    before, sign, name = path.rpartition("/")
+    if name in ("", "."):
+        before, sign, name = str(PurePosixPath(path)).rpartition("/")
+    return before + sign, name
 
 
 class _Folder:
@@ -41,14 +53,18 @@ class _Folder:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.names: dict[str, bool] = {}
-        self.alike: dict[str, list[str]] = defaultdict(list)
         if place.is_dir():
             with os.scandir(place) as entries:
                 self.names = {entry.name: entry.is_dir() for entry in entries}
-        for name, is_folder in self.names.items():
-            if not is_folder:
-                for key in {_key(name), _key(name.rpartition(".")[0])} - {""}:
-                    self.alike[key].append(name)
+
+    @cached_property
+    def alike(self) -> dict[str, list[str]]:
+        """The files by each way in which a table may write them; made when a name is not on the disk as it is."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in (name for name, is_folder in self.names.items() if not is_folder):
+            for key in {_key(name), _key(name.rpartition(".")[0])} - {""}:
+                found[key].append(name)
+        return found
 
     def find(self, name: str) -> str | None:
         """Return the name on the disk, None where no file fits."""

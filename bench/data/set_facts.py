@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
 
 if TYPE_CHECKING:  # stored cells are read where nothing needs tables
     import pandas as pd
@@ -19,6 +21,10 @@ SHOWN = 8
 """Values of a group that are named; the others are counted together."""
 LONGEST = 60
 """Characters that are shown of a value."""
+
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**48)]
+"""A number of rows or images, as it may stand in a file from elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,10 @@ class SetFacts:
         values: of the columns of label and attribute; of each class or group, those of the most rows come first.
     """
 
-    rows: int
-    images: int
+    rows: Count
+    images: Count
     label: str
-    positives: int | None
+    positives: Count | None
     values: tuple[Value, ...] = ()
 
     def says(self, name: str) -> str:

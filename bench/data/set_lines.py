@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from bench.api import Task
+from bench.api import Label
 from bench.data.sample_table import REASONS, without_group
 from bench.data.set_facts import set_facts
 from bench.data.task_data import TaskData
@@ -14,11 +14,12 @@ from bench.data.task_data import TaskData
 
 def set_lines(data: TaskData) -> list[str]:
     """Return, for each set, one line of rows, used and left out, one for each column and group, and its notes."""
-    return [line for name, table in data.tables.items() for line in _of_set(name, table, data.task)]
+    return [line for name, table in data.tables.items() for line in lines_of_set(name, table, data.task.label)]
 
 
-def _of_set(name: str, table: pd.DataFrame, task: Task) -> Iterable[str]:
-    facts = set_facts(table, task.label)
+def lines_of_set(name: str, table: pd.DataFrame, label: Label) -> Iterable[str]:
+    """Yield the lines of a set from its sample table."""
+    facts = set_facts(table, label)
     yield facts.says(name)
     for reason, n in table.attrs["left_out"].items():
         yield f"  left out: {n} row{'s' * (n != 1)}, {REASONS.get(reason, reason)} ({reason})"

@@ -103,8 +103,8 @@ def read(file: Path, task: Task) -> pd.DataFrame:
     if "sha256" in header and (header.get("n"), header["sha256"]) != (len(table), sha256(table)):
         raise DataError(
             f"{file}: its {len(table)} rows have changed since it was written (n {header.get('n')}, sha256 "
-            f"{header['sha256'][:12]}...): use the original file. For a cut of your own, remove sha256 from the first "
-            "line."
+            f"{str(header['sha256'])[:12]}...): use the original file. For a cut of your own, remove sha256 from the "
+            "first line."
         )
     return table
 
@@ -172,7 +172,7 @@ def _checked_header(line: str, task: Task, file: Path) -> dict[str, Any]:
     """Return what the first line of a manifest says; raise DataError where it is not a cut of the task."""
     try:
         header = json.loads(line.strip().strip('"').removeprefix(MARK.strip()))
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
         raise DataError(

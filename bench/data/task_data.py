@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +14,28 @@ import numpy as np
 import pandas as pd
 
 from bench import registry, taskfile
-from bench.api import Dataset, Task
-from bench.data import split_manifest
+from bench.api import Backbone, Input, Task
+from bench.data import split_manifest, tie
+from bench.data.apart import hold_out, keep_apart, same_ids
+from bench.data.attributes import check_crossing, check_further
 from bench.data.cache import ImageCache, image_cache, open_cache
 from bench.data.checksums import checksums
+from bench.data.content_notes import note_contents
 from bench.data.decoding import few_levels
 from bench.data.external import HOLDOUT, external_set, held_out
 from bench.data.folds import cut
 from bench.data.group_pair import Pair, of_pair
-from bench.data.phantom_tree import is_phantom
 from bench.data.pixels import Pixels
-from bench.data.sample_table import content_notes, fingerprint, hold_out, keep_apart, same_ids, sample_table
+from bench.data.sample_table import fingerprint, sample_rows, whole_table
+from bench.data.sources import Source as Source
+from bench.data.sources import require_depth, require_folders, require_one_kind
+from bench.data.sources import source_of as source_of
 from bench.data.unreadable import Unreadable, lines, list_file, listed, without
 from bench.data.user_checkpoint import UserCheckpoint
-from bench.errors import DataError, DataInvalid, DataMissing, EmptyGroup
+from bench.data.vectors import Vectors, fitting, of_vectors, open_vectors, vectors_of
+from bench.errors import DataError, EmptyGroup
 from bench.settings import Settings
-from bench.spec import describe, name_of
-
-
-@dataclass(frozen=True)
-class Source:
-    """A dataset of a task: the plugin, its canonical spec, and its folder."""
-
-    dataset: Dataset
-    spec: str
-    root: Path
-
-    @property
-    def synthetic(self) -> bool:
-        """True for generated images: drawn by the plugin, or in a folder written by `bench phantom`."""
-        return self.dataset.synthetic or is_phantom(self.root)
+from bench.spec import name_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +50,8 @@ class TaskData:
             `external` come from the rest of the validation part.
         unreadable: the images of each set that its table lacks because they cannot be read.
         user_checkpoint: the user's own baseline; without it each fold trains one.
+        backbone: the spec of the network that images are for; empty: the first of the task.
+        plugins: the files that it may come from.
         contents: for each set, the path of every image and the checksum of its file (`bench.data.checksums`).
     """
 
@@ -69,6 +62,8 @@ class TaskData:
     selecting: bool = False
     unreadable: Mapping[str, tuple[Unreadable, ...]] = field(default_factory=dict)
     user_checkpoint: UserCheckpoint | None = None
+    backbone: str = ""
+    plugins: tuple[Path, ...] = ()
     contents: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: defaultdict(dict))
     _splits: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
     _fingerprints: dict[tuple[str, int, bool], dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
@@ -77,6 +72,11 @@ class TaskData:
     def synthetic(self) -> bool:
         """True where every image is generated."""
         return self.sources["source"].synthetic
+
+    @cached_property
+    def vectors(self) -> dict[str, Vectors]:
+        """The vectors of each set; empty where the sources hold images."""
+        return vectors_of(self.sources)
 
     @property
     def unpaired(self) -> bool:
@@ -115,14 +115,13 @@ class TaskData:
             return manifest
         if self.task.attribute.grouped:
             if self.pair is None:
-                raise EmptyGroup(
-                    f"task {self.task.name}, fold {fold}: no pair of groups is chosen for the external set"
-                )
+                raise EmptyGroup(f"task {self.task.name}, fold {fold}: the pair of groups is not chosen yet")
             part = of_pair(part, self.pair)
         return external_set(part, (0, name_of(self.task.name), fold, self.task.attribute.column), task=self.task)
 
     def fingerprint(self, name: str, fold: int, *, groups: bool = True) -> dict[str, Any]:
         """Return the number of images of a split, and a hash of its images, labels and, unless set false, `groups`."""
+        fold = 0 if name in self.tables and name != "source" else fold  # a test set is the same in all folds
         if (name, fold, groups) not in self._fingerprints:
             table, contents = self.split(name, fold), self.contents.get(name, self.contents["source"])
             table = table if groups else table.drop(columns="a")
@@ -152,34 +151,23 @@ class TaskData:
     def with_contents(
         self, cache_dir: Path, *, progress: Callable[[str, int, int], None] | None = None, **how: bool
     ) -> TaskData:
-        """Return the tables with the checksums of their files; `how` is as for `checksums`.
-
-        Raises:
-            DataInvalid: an image of the source that is in a test set too, under whatever name.
-        """
-        found = {}
+        """Return the tables with the checksums of their files; `how`: see `checksums`; raises as `note_contents`."""
+        found: dict[str, pd.Series] = {}
         for name, table in self.tables.items():
             told = partial(progress, name) if progress else None
-            shas = checksums(self.sources[name].root, list(table["path"]), cache_dir, progress=told, **how)
-            notes = [*table.attrs["notes"], *content_notes(table, shas)]
-            table.attrs["notes"] = list(dict.fromkeys(notes))
-            found[name] = dict(shas)
-        of_source = {sha: path for path, sha in found["source"].items() if sha}
-        for name in found.keys() - {"source"}:
-            both = sorted((path, of_source[sha]) for path, sha in found[name].items() if sha in of_source)
-            if both:
-                raise DataInvalid(
-                    f"{len(both)} files of test set '{name}' are in the training table too, byte for byte, first "
-                    f"{both[0][0]} as {both[0][1]}: delete their rows from one of the tables",
-                    code="D032",
-                )
-        return replace(self, contents=found)
+            root, given = self.sources[name].root, self.vectors.get(name)
+            if given:
+                found[name] = of_vectors(given, table)
+            else:
+                found[name] = checksums(root, list(table["path"]), cache_dir, progress=told, **how)
+        note_contents(self.tables, found)
+        return replace(self, contents={name: shas.to_dict() for name, shas in found.items()})  # `dict` asks one by one
 
     def check_unchanged(self, cache_dir: Path, caches: Mapping[str, ImageCache]) -> None:
         """Raise DataError, and remove the cache, where files changed since their checksums: while they were decoded."""
         for name, now in self.with_contents(cache_dir).contents.items():
             if changed := [path for path, sha in now.items() if sha != self.contents[name][path]]:
-                shutil.rmtree(caches[name].folder)
+                shutil.rmtree(caches[name].folder, ignore_errors=True)  # vectors have none
                 raise DataError(
                     f"{len(changed)} files of {name} changed while they were decoded, first {changed[0]}: nothing is "
                     "computed from them; run the same command again"
@@ -227,6 +215,9 @@ class TaskData:
         self, cache_dir: Path, *, jobs: int = 1, progress: Callable[[str, int, int], None] | None = None
     ) -> dict[str, ImageCache]:
         """Return the image cache of "source" and of each out-of-distribution set; build the missing ones."""
+        if self.vectors:
+            place = cache_dir / "vectors"
+            return {name: open_vectors(found, self.tables[name], place) for name, found in self.vectors.items()}
         return {
             name: image_cache(
                 self.pixels(name, cache_dir),
@@ -242,17 +233,39 @@ class TaskData:
         folder = self.pixels(name, cache_dir).complete(self.tables[name])
         return open_cache(folder) if folder else None
 
+    @property
+    def network(self) -> Backbone:
+        """The network that images are for, see `network_of`."""
+        return self.network_of(self.backbone or self.task.backbones[0])
+
+    def network_of(self, spec: str) -> Backbone:
+        """Return a backbone with the initial weights of the task.
+
+        Raises:
+            UnknownName, UsageError: there is no such backbone, or it does not know these weights.
+            DataMissing: a package that it needs is not installed.
+        """
+        return fitting(registry.backbone(spec, self.task.weights, self.plugins), spec, self.vectors)
+
+    @property
+    def input(self) -> Input:
+        """What the network is given, at the image size of the task."""
+        given = replace(self.network.input, size=self.task.image_size)
+        return self.task.baseline.of(given) if self.user_checkpoint else given
+
     def pixels(self, name: str, cache_dir: Path) -> Pixels:
         """Return how the images of a set become pixels."""
-        source, task = self.sources[name], self.task
-        how = (task.image_size, task.channels, task.crop)
-        return Pixels(source.dataset, source.spec, source.root, *how, cache_dir / "images", self.contents[name])
+        source, task, given = self.sources[name], self.task, self.input
+        backbone = self.backbone or task.backbones[0]
+        require_depth(source, given.bits, backbone)
+        how = (given.size, min(task.channels, given.channels), task.crop, cache_dir / "images", self.contents[name])
+        preparing = (backbone, self.network) if self.network.prepares else None
+        return Pixels(source.dataset, source.spec, source.root, *how, given.interpolation, given.bits, preparing)
 
     def _images(self, name: str) -> pd.DataFrame:
         """Return uid and path of all images of a set, readable or not."""
-        columns = ["uid", "path"]
-        lacking = pd.DataFrame([asdict(image) for image in self.unreadable.get(name, ())], columns=columns, dtype=str)
-        return pd.concat([self.tables[name][columns], lacking])
+        columns, unreadable = ["uid", "path"], map(asdict, self.unreadable.get(name, ()))
+        return pd.concat([self.tables[name][columns], pd.DataFrame(unreadable, columns=columns, dtype=str)])
 
     def _place(self, name: str, cache_dir: Path) -> Path:
         return self.pixels(name, cache_dir).place(self._images(name))[0]
@@ -282,26 +295,26 @@ def task_data(
     if selecting:
         rows = {name: row for name, row in rows.items() if name_of(row.dataset) == name_of(task.source.dataset)}
     sources = {name: source_of(row.dataset, data_dir, plugins) for name, row in rows.items()}
-    for source in sources.values():
-        if not source.dataset.synthetic and not source.root.is_dir():
-            name = name_of(source.spec)
-            then = f"Then pass --data DIR or set BENCH_DATA to the folder that contains {name}/."
-            missing = f"folder {source.root.absolute()} of dataset {name}"
-            raise DataMissing(missing, get_it=f"{source.dataset.access} {then}", code="D001")
-    kinds = {name: source.synthetic for name, source in sources.items()}
-    if len(set(kinds.values())) > 1:
-        fake = [name for name, synthetic in kinds.items() if synthetic]
-        raise DataError(f"task {task.name} mixes generated images ({', '.join(fake)}) with real ones", code="D071")
+    require_folders(sources.values())
+    require_one_kind(sources, task.name)
+    once = {source.spec: source for source in sources.values()}  # several sets may be rows of one table
+    whole = {spec: whole_table(source.dataset, source.root) for spec, source in once.items()}
+    coded = task.label, task.attribute
     tables = {
-        name: sample_table(source.dataset, source.root, rows[name].where, task.label, task.attribute, name)
-        for name, source in sources.items()
-        if rows[name].share is None
+        name: sample_rows(whole[sources[name].spec], row.where, *coded, name, task.also, task.unit_column)
+        for name, row in rows.items()
+        if row.share is None
     }
     for name, row in rows.items():
         if row.share is not None:
             tables["source"], tables[name] = hold_out(tables["source"], row.share, name, task)
+    if not selecting:  # which reads some tables only
+        check_further(tables, task)
+    check_crossing(tables["source"], task.attribute)
     tests = [tables[name] for name in rows if name != "source"]
     source = keep_apart(tables["source"], tests)
+    if task.source.tie:
+        source = tie.draw(source, task.source.tie, task.label, task.attribute)
     source.attrs["notes"] = [*source.attrs["notes"], *same_ids(source, tests)]
     if manifest is None:
         source["fold"] = cut(source, task.folds, task)
@@ -309,9 +322,8 @@ def task_data(
         source = split_manifest.with_cut(source, split_manifest.read(manifest, task), manifest, task)
     own = UserCheckpoint(baseline) if baseline else None
     if selecting:
-        alone = replace(task, ood={HOLDOUT: task.source})
-        return TaskData(alone, {"source": sources["source"]}, {"source": source}, selecting=True, user_checkpoint=own)
-    return TaskData(task, sources, {**tables, "source": source}, user_checkpoint=own)
+        task, sources, tables = replace(task, ood={HOLDOUT: task.source}), {"source": sources["source"]}, {}
+    return TaskData(task, sources, {**tables, "source": source}, selecting=selecting, user_checkpoint=own)
 
 
 def open_data(settings: Settings, *, unreadable: bool = False, **how: Any) -> TaskData:
@@ -323,22 +335,15 @@ def open_data(settings: Settings, *, unreadable: bool = False, **how: Any) -> Ta
         UnknownName, UsageError: the task does not exist, or one of its values is not allowed.
         DataError: as for `task_data`.
     """
+    task = taskfile.resolve(settings.task)
     data = task_data(
-        taskfile.resolve(settings.task),
+        task,
         settings.data,
         settings.plugins,
         selecting=settings.selecting,
         manifest=settings.splits,
         baseline=settings.baseline,
-    ).with_contents(settings.cache, **how)
+    )
+    data = replace(data, backbone=settings.backbone or "", plugins=settings.plugins)
+    data = data.with_contents(settings.cache, **how)
     return data if unreadable else data.readable(settings.cache)
-
-
-def source_of(spec: str, data_dir: Path | None, plugins: Sequence[Path]) -> Source:
-    """Return the dataset of a spec and its folder, which need not exist."""
-    name = name_of(spec)
-    dataset = registry.DATASETS.build(spec, plugins)
-    folder = data_dir or Path(os.environ.get("BENCH_DATA", "."))
-    # Paths of the user's own table start at the data folder; every other source has its own folder in it.
-    root = folder if name == "manifest" else folder / name
-    return Source(dataset, describe(name, dataset), root)

@@ -55,7 +55,7 @@ def listed(folder: Path, root: Path) -> tuple[Unreadable, ...]:
     """Return the listed images whose files have not changed since; none where there is no list."""
     try:
         images = msgspec.json.decode(list_file(folder).read_bytes(), type=tuple[Unreadable, ...])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError):
         return ()  # missing or incomplete: the next build writes it again
     return tuple(image for image in images if image.unchanged(root))
 

@@ -1,4 +1,4 @@
-"""The user's own baseline: the checkpoint of each fold, and its checksum."""
+"""The user's own baseline: the checkpoint of each fold, or the folder of a model, and its checksum."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from bench.errors import DataMissing
 
 FOLD = "{fold}"
+IN_FOLDER = "model.safetensors"
+"""The weights in a folder of `bench model`."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,13 @@ class UserCheckpoint:
         return FOLD not in str(self.path)
 
     def file(self, fold: int) -> Path:
-        """Return the file of a fold.
+        """Return the file of a fold; of a folder, that of its weights.
 
         Raises:
             DataMissing: the file does not exist.
         """
         file = Path(str(self.path).replace(FOLD, str(fold)))
+        file = file / IN_FOLDER if file.is_dir() else file
         if not file.is_file():
             raise DataMissing(f"--baseline: checkpoint {file}", get_it=f"{FOLD} in its path is replaced by 0, 1, ...")
         return file

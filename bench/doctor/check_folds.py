@@ -11,7 +11,7 @@ from bench.data.task_data import TaskData
 from bench.doctor.check_table import ENOUGH
 from bench.doctor.findings import Finding
 from bench.errors import BenchError
-from bench.report.numbers.published import sizes
+from bench.reporting.numbers.published import sizes
 
 TOLERANCE = 0.01
 """A rate in a fold may always differ by this much from the rate in all folds, and by two standard errors."""

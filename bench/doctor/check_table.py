@@ -37,6 +37,8 @@ class Counts:
     cells: dict[str, dict[str, int]] = field(default_factory=dict)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     paper: dict[str, Any] = field(default_factory=dict)
+    ties: list[dict[str, Any]] = field(default_factory=list)
+    """Of generated images: the planted and the found log odds ratio of each pair (`bench.doctor.ties`)."""
 
 
 def counts_of(dataset: Dataset, table: pd.DataFrame) -> Counts:
@@ -84,7 +86,7 @@ def table_findings(name: str, dataset: Dataset, table: pd.DataFrame, counts: Cou
     if unmatched := counts.reasons.get("NO_DEMOGRAPHICS_ROW", 0):
         share = f"{unmatched} of {len(table)} images ({unmatched / len(table):.1%})"
         found.append(Finding("D014", "warning", name, f"{share} have no row in the table of patients"))
-    if not dataset.synthetic:
+    if not dataset.synthetic and dataset.vectors(root) is None:
         found += _files(name, table, reason, root)
     found += _ages(name, table[reason != "NOT_IN_TEST_LIST"])
     if "fst" in used and (unknown := int(used["fst"].isna().sum())):
@@ -106,7 +108,9 @@ def table_findings(name: str, dataset: Dataset, table: pd.DataFrame, counts: Cou
 
 def _files(name: str, table: pd.DataFrame, reason: pd.Series, root: Path) -> list[Finding]:
     used = table[reason == ""]
-    gone = [uid for uid, path in zip(used["uid"], used["path"], strict=True) if not (root / path).exists()]
+    # Text, for there may be a million paths.
+    rows = zip(used["uid"].tolist(), used["path"].tolist(), strict=True)
+    gone = [uid for uid, path in rows if not os.path.exists(os.path.join(root, path))]
     missing = (reason == "FILE_MISSING") | table["uid"].isin(gone)
     total = int((missing | (reason == "")).sum())
     found = []
@@ -114,16 +118,16 @@ def _files(name: str, table: pd.DataFrame, reason: pd.Series, root: Path) -> lis
         level = "error" if n > 0.005 * total else "warning"
         first = str(table.loc[missing, "uid"].iloc[0])
         found.append(Finding("D020", level, name, f"{n} of {total} image files are missing", (first,)))
-    named = {Path(os.path.normpath(root / path)) for path in table["path"].dropna()}
-    if extra := len(image_files(Path(table.attrs.get("looked_in", root))) - named):
+    named = {os.path.normpath(os.path.join(root, path)) for path in table["path"].dropna().tolist()}
+    if extra := len(image_files(table.attrs.get("looked_in", root)) - named):
         found.append(Finding("D021", "note", name, f"{extra} image files are not used by the table"))
     return found
 
 
-def image_files(root: Path) -> set[Path]:
+def image_files(root: Path | str) -> set[str]:
     """Return the image files below a folder."""
     walk = os.walk(os.path.normpath(root), followlinks=True)
-    return {Path(folder, one) for folder, _, names in walk for one in names if one.lower().endswith(SUFFIXES)}
+    return {os.path.join(folder, one) for folder, _, names in walk for one in names if one.lower().endswith(SUFFIXES)}
 
 
 def _ages(name: str, table: pd.DataFrame) -> list[Finding]:

@@ -7,16 +7,19 @@ import json
 import secrets
 import sys
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import registry, taskfile
 from bench.doctor.examine import Examination, examine_dataset, examine_task
 from bench.doctor.findings import CHECKS, LEVELS, Finding, advice
 from bench.errors import UnknownName
-from bench.run.progress import counting
+from bench.running.progress import counting
 from bench.settings import Settings
 from bench.spec import name_of
 from bench.tasks import TASKS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -98,6 +101,9 @@ def _print(found: Examination, full: bool) -> None:
             say(f"{label}: {rate['positive']} of {rate['known']} ({_percent(rate['rate'])})")
         for pair, cells in counts.cells.items():
             say(f"{pair}: " + "; ".join(f"{cell}: {n}" for cell, n in cells.items()))
+        if counts.ties:
+            say("ties (log odds ratios) of the generated images, planted and found:")
+            console.print(_ties(counts.ties))
         if len(counts.sources) > 1:
             by = Table("source", "images", *counts.labels, box=None)
             for source, facts in counts.sources.items():
@@ -125,6 +131,18 @@ def _print(found: Examination, full: bool) -> None:
     counts = {level: sum(f.level == level for f in found.findings) for level in LEVELS}
     totals = ", ".join(f"{n} {level}{'s' if n != 1 else ''}" for level, n in counts.items())
     say(f"{found.name}: {totals}." + ("" if full else " Images were not decoded; --full decodes all of them."))
+
+
+def _ties(ties: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table("", box=None)
+    for column in ("planted", "found", "standard error"):
+        table.add_column(column, justify="right")
+    for tie in ties:
+        numbers = [(tie["planted"], "+.2f"), (tie["found"], "+.2f"), (tie["error"], ".2f")]
+        table.add_row(tie["tie"], *("-" if number is None else format(number, how) for number, how in numbers))
+    return table
 
 
 def _percent(rate: float | None) -> str:

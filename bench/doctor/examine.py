@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench import registry
 from bench.api import Task
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
@@ -22,6 +23,7 @@ from bench.doctor import check_images
 from bench.doctor.check_folds import fold_findings, part_sizes, smallest_cells
 from bench.doctor.check_table import Counts, counts_of, table_findings
 from bench.doctor.findings import LEVELS, Finding, Level
+from bench.doctor.ties import planted_ties, ties
 from bench.errors import DataError
 from bench.settings import Settings
 from bench.spec import name_of
@@ -85,8 +87,14 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
 
 
 def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progress) -> Examination:
-    """Examine all sources of a task, then its folds and the overlaps of its sets."""
+    """Examine all sources of a task, then its folds and the overlaps of its sets.
+
+    Raises:
+        UnknownName, UsageError: a backbone does not exist, or does not know the weights of the task.
+    """
     found = Examination(task.name, settings)
+    for spec in task.backbones:
+        registry.backbone(spec, task.weights, settings.plugins)
     sources: dict[str, str] = {}
     for name, rows in {"source": task.source, **task.ood}.items():
         # A source with a long spec is named after the first set that uses it.
@@ -147,8 +155,10 @@ def _read(found: Examination, name: str, source: Source) -> pd.DataFrame | None:
         text = f"{len(repeated)} rows repeat the name of an image"
         found.add("D013", "error", name, text, (str(repeated.iloc[0]),))
         return None
-    found.counts[name] = counts_of(dataset, table)
-    found.findings += table_findings(name, dataset, table, found.counts[name], root)
+    counts = found.counts[name] = counts_of(dataset, table)
+    if planted := planted_ties(dataset, root):
+        counts.ties = ties(dataset, table[table["drop"].fillna("") == ""], planted)
+    found.findings += table_findings(name, dataset, table, counts, root)
     return table
 
 
@@ -195,8 +205,9 @@ def _check_images(found: Examination, indexes: dict[str, pd.DataFrame], sources:
 def _disk(found: Examination, data: TaskData) -> None:
     """Compare the room for image caches that do not exist yet with the free disk space; D081 where it is too little."""
     task, cache = data.task, found.settings.cache
-    images = sum(len(table) for name, table in data.tables.items() if not data.pixels(name, cache).complete(table))
-    needed = images * task.image_size**2 * task.channels
+    pixels = {name: data.pixels(name, cache) for name in data.tables}
+    missing = {name: len(table) for name, table in data.tables.items() if not pixels[name].complete(table)}
+    needed = sum(n * pixels[name].image_bytes for name, n in missing.items())
     at = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(at).free
     found.disk = {"needed": needed, "free": free}

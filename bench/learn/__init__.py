@@ -12,7 +12,7 @@ _NAMES = {
     "importance": ("curvature", "fisher_importances"),
     "losses": (
         *("blend", "equalised_odds_proxy", "gradient_by_logits", "joint_rate_gap", "objective", "prediction_loss"),
-        *("soft_true_positive_gap", "terms"),
+        *("score_gap", "soft_true_positive_gap", "terms"),
     ),
     "masks": (
         *("Scaling", "hard_mask", "importance_ratio", "mask_displacement", "mask_summary", "min_max", "random_mask"),
@@ -20,6 +20,7 @@ _NAMES = {
     ),
     "network": ("Net",),
     "train": ("Training", "finetune", "freeze", "make_optimiser", "seeded"),
+    "wrappers": ("GroupShift", "MaskedLayer"),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

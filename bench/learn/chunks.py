@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
+from bench.data.reading import release_images
 from bench.errors import BatchTooLarge
 from bench.learn.device import random_state, set_random_state
 
@@ -53,12 +54,13 @@ def run_in_chunks(
             result = work(size)
             break
         except torch.OutOfMemoryError as error:
-            mixing = _mixing(net)
-            if mixing or size == 1:
+            freed, mixing = release_images(), _mixing(net)
+            if not freed and (mixing or size == 1):
                 raise BatchTooLarge(_why(what, images, mixing)) from error
         # Outside `except`, whose traceback would keep the tensors of the pass.
         torch.cuda.empty_cache()
-        size = known[gradient] = -(-size // 2)
+        if not freed:  # else once more, in the memory that images had on the device
+            size = known[gradient] = -(-size // 2)
         if before is not None:
             set_random_state(before)
     if size < images and log is not None:

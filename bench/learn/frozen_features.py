@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.api import Run, Split
+from bench.data.to_device import to_device
 from bench.learn.chunks import in_chunks, run_in_chunks
 
 
@@ -16,7 +18,8 @@ class _Table:
     """The features of augmented images that were computed so far."""
 
     def __init__(self, images: int, augmentations: int) -> None:
-        self.row = torch.full((images, augmentations), -1, dtype=torch.int64)  # -1: not computed yet
+        # On the host, and in NumPy, so that it is certain that no device is waited for. -1: not computed yet.
+        self.row = np.full(images * augmentations, -1)
         self.values = torch.empty(0)
         self.used = 0
 
@@ -38,7 +41,7 @@ class FrozenFeatures:
         self._features, self._split, self._batch, self._run = features, split, batch, run
         self._what, self._log = f"{stage or 'head'}, frozen features", None if run is None else run.log
         self._augmentations = split.augmentations or 1
-        self._seen = torch.zeros(len(split), self._augmentations, dtype=torch.bool)
+        self._seen = np.zeros(len(split) * self._augmentations, dtype=bool)
         self._table = _Table(len(split), self._augmentations)
         if run is not None:
             key = _identity(features, split, batch, run.rng(stage).initial_seed())
@@ -50,27 +53,25 @@ class FrozenFeatures:
     def __call__(self, index: Tensor, augmentation: Tensor) -> Tensor:
         """Return the features (B, D) of images `index` (B,), each with its `augmentation` (B,)."""
         table = self._table
-        new = torch.unique(torch.stack([index, augmentation], 1)[~self._seen[index, augmentation]], dim=0)
-        self._seen[index, augmentation] = True
-        wanted = new[table.row[new[:, 0], new[:, 1]] < 0]
+        asked = (index * self._augmentations + augmentation).numpy()
+        new = np.unique(asked[~self._seen[asked]])
+        self._seen[asked] = True
+        wanted = new[table.row[new] < 0]
         if self._run is not None and len(new) > len(wanted):
             self._run.count(forward=len(new) - len(wanted))
-        for part in wanted.split(self._batch):
-            computed = run_in_chunks(
-                self._features,
-                len(part),
-                partial(in_chunks, self._features, self._split.images(part[:, 0], part[:, 1])),
-                what=self._what,
-                log=self._log,
-            )
+        for start in range(0, len(wanted), self._batch):
+            part = wanted[start : start + self._batch]
+            images = self._split.images(*map(torch.from_numpy, np.divmod(part, self._augmentations)))
+            work = partial(in_chunks, self._features, images)
+            computed = run_in_chunks(self._features, len(part), work, what=self._what, log=self._log)
             if not table.used:
                 # Space for every augmentation; the system provides memory only when it is written.
                 table.values = computed.new_empty(self._augmentations * len(self._split), computed.shape[1])
             end = table.used + len(part)
             table.values[table.used : end] = computed
-            table.row[part[:, 0], part[:, 1]] = torch.arange(table.used, end)
+            table.row[part] = np.arange(table.used, end)
             table.used = end
-        return table.values[table.row[index, augmentation].to(table.values.device)]
+        return table.values[to_device(torch.from_numpy(table.row[asked]), table.values.device)]
 
     def upright(self) -> Tensor:
         """Return the features (N, D) of all images without augmentation."""

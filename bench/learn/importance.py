@@ -9,8 +9,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.api import Run, Split
+from bench.data.to_device import to_device
 from bench.errors import EmptyGroup
 from bench.learn.chunks import in_chunks, run_in_chunks
 from bench.learn.losses import Terms, terms
@@ -42,14 +44,16 @@ def fisher_importances(
     net.eval().requires_grad_(True)
     bias, prediction, batches = _zeros(net), _zeros(net), 0
 
-    def gradients(x: Tensor, y: Tensor, a: Tensor, size: int) -> list[Gradients]:
+    def gradients(x: Tensor, y: Tensor, a: Tensor, biased: bool, size: int) -> list[Gradients]:
         z = in_chunks(net, x, size)
-        proxy = of.proxy_gradient(z.detach(), y, a)
-        first = _pulled_back(net, z, of.prediction_gradient(z.detach(), y), again=proxy is not None)
-        return [first] if proxy is None else [first, _pulled_back(net, z, proxy)]
+        first = _pulled_back(net, z, of.prediction_gradient(z.detach(), y), again=biased)
+        return [first, _pulled_back(net, z, of.proxy_gradient(z.detach(), y, a))] if biased else [first]
 
-    for x, y, a in data.batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True)):
-        both = run_in_chunks(net, len(x), partial(gradients, x, y, a), what="importances", log=run.log)
+    order = data.index_batches(size=run.recipe.batch, shuffle=True, rng=run.rng("fisher", shared=True))
+    for index, upright in data.read_ahead(order):
+        biased, (y, a) = of.proxy_defined(*data.known(index)), data.labels(index)
+        work = partial(gradients, data.images(index, upright), y, a, biased)
+        both = run_in_chunks(net, len(index), work, what="importances", log=run.log)
         for total in (prediction, bias)[: len(both)]:
             _accumulate(total, both.pop(0), kind)  # `pop` frees the gradients before the next batch
         batches += 1
@@ -64,9 +68,10 @@ def fisher_per_sample(run: Run, net: nn.Module, split: str, of: Terms) -> tuple[
     """
     data, z = run.split(split), run.score(net, split)
     y, a, n = data.y, data.a, len(data)
-    proxy = of.proxy_gradient(z, y, a)
-    weights = torch.stack([torch.zeros_like(z) if proxy is None else proxy, of.prediction_gradient(z, y)])
-    bias, prediction = weighted_squares(run, net, data, lambda index, z: (n * weights[:, index]) ** 2)
+    weights = torch.stack([of.proxy_gradient(z, y, a), of.prediction_gradient(z, y)])
+    bias, prediction = weighted_squares(
+        run, net, data, lambda index, z: (n * weights[:, to_device(index, z.device)]) ** 2
+    )
     return _divided(bias, n), _divided(prediction, n)
 
 
@@ -91,7 +96,8 @@ def weighted_squares(
     totals: list[Importance] = []
 
     def first(index: Tensor, augmentation: Tensor, size: int) -> tuple[dict[str, Tensor], Tensor]:
-        return by_image(parameters, data.images(index[:size], augmentation[:size]))
+        with sdpa_kernel(SDPBackend.MATH):  # of the kernels of attention, the one that vmap splits up by image
+            return by_image(parameters, data.images(index[:size], augmentation[:size]))
 
     for index, augmentation in data.index_batches(size=CHUNK):
         while len(index):
@@ -137,7 +143,7 @@ def curvature(
 
         def weigh(index: Tensor, z: Tensor) -> Tensor:
             p = torch.sigmoid(z)
-            return (weights[index] * p * (1 - p))[None]
+            return (weights[to_device(index, z.device)] * p * (1 - p))[None]
 
         return _divided(weighted_squares(run, net, data, weigh)[0], len(data))
     total, batches = _zeros(net), 0
@@ -145,11 +151,12 @@ def curvature(
     def gradients(index: Tensor, x: Tensor, signs: Tensor, size: int) -> Gradients:
         z = in_chunks(net, x, size)
         p = torch.sigmoid(z.detach())
+        weight = weights[to_device(index, z.device)]
         if kind == "batch":
-            return _pulled_back(net, z, weights[index] * (p - data.y[index]) / len(z))
-        return _pulled_back(net, z, (signs.to(z) * 2 - 1) * (p * (1 - p) * weights[index]).sqrt())
+            return _pulled_back(net, z, weight * (p - data.labels(index)[0]) / len(z))
+        return _pulled_back(net, z, (to_device(signs, z.device).to(z.dtype) * 2 - 1) * (p * (1 - p) * weight).sqrt())
 
-    for index, augmentation in data.index_batches(size=run.recipe.batch):
+    for index, augmentation in data.read_ahead(data.index_batches(size=run.recipe.batch)):
         signs = torch.randint(0, 2, (len(index),), generator=rng)
         # The images have no name here, because it would keep them in memory while the next batch is read.
         _accumulate(

@@ -1,111 +1,127 @@
-"""Convert checkpoints of users into the weights of a baseline. Every key must be known."""
+"""Convert checkpoints of users into the weights of a baseline: every tensor is used or named, or they are refused."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
+from torch import Tensor, zeros
 
+from bench import registry
+from bench.api import Backbone
 from bench.errors import DataError
-from bench.learn.network import BACKBONES, build_net
+from bench.learn.network import build_net
+from bench.weights import listed, read_tensors, require_same
 
-INSIDE = ("state_dict", "model_state_dict", "model", "net", "weights")
-"""Keys under which training scripts store the weights beside other values."""
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "backbone.", "encoder.")
-"""Prefixes that wrappers (DataParallel, torch.compile, Lightning) add to every name."""
-SHOWN = 3
+OF_TRAINING = re.compile(r"loss|criterion|metric|auroc|accuracy|pos_weight|class_weight|(^|_)(auc|acc|f1)(_|$)", re.I)
+"""Names of modules and buffers of a training script that no forward pass contains."""
+EXTRACTOR = "features."
+"""What the suite puts before the names of the extractor."""
+CURES = (
+    "If these are layers of the head, all but the last belong to the extractor: `bench new backbone my-net` writes a "
+    "backbone, whose `build` returns your network without its last layer; name it in the task and with --plugin. "
+    "Delete tensors that the forward pass does not use, as in state.pop({name!r}). See docs/your-model.md"
+)
 
 
-def user_checkpoint_state(file: Path, backbone: str) -> dict[str, torch.Tensor]:
+class Converted(NamedTuple):
+    """The weights of a baseline, and the tensors of the file that were left out: those of a loss or a metric."""
+
+    state: dict[str, Tensor]
+    left_out: tuple[str, ...]
+
+
+def user_checkpoint_state(file: Path, backbone: str | Backbone, *, size: int | None = None) -> Converted:
     """Return the weights of a user's checkpoint as the state of a baseline.
 
-    Names may be those of the suite (`features.`, `head.`) or of torchvision, with `fc` or `classifier` as the last
-    layer. A last layer with two outputs, the logits of a softmax, is converted exactly: z = z1 - z0.
+    Names may be those of the suite (`features.`, `head.`) or of the backbone's own package, whatever a wrapper puts
+    before them. When the extractor has its tensors, one linear layer must be left, the head, beside tensors of a loss
+    or a metric. Two outputs, the logits of a softmax, are converted exactly: z = z1 - z0.
 
     Raises:
-        DataError: if the file is not a state dict, or its keys and shapes differ from those of the backbone.
+        DataError: the file is no state dict; a tensor is missing, of another shape or NaN; or others are left than one
+            linear layer.
     """
-    try:
-        content = torch.load(file, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises many kinds of errors for damaged files
-        raise DataError(
-            f"{file} cannot be read as a state dict ({str(error).partition(chr(10))[0][:200]}): save it with "
-            "torch.save(model.state_dict(), FILE); files of whole models are not opened, because they can run code"
-        ) from None
-    state = _bare(_tensors(content, file))
-    net = build_net(backbone)
-    if not any(name.startswith(("features.", "head.")) for name in state) or "head.1.weight" not in state:
-        state = _from_torchvision(state)
-    state = _one_output(state, file)
+    net = build_net(registry.backbone(backbone) if isinstance(backbone, str) else backbone, size=size, weights="none")
     wanted = net.state_dict()
-    _check(state, wanted, file, backbone)
-    return {name: state[name].to(value.dtype) if name in state else value for name, value in wanted.items()}
+    content = {name.replace("_orig_mod.", ""): value for name, value in read_tensors(file).items()}
+    names = [name.removeprefix(EXTRACTOR) for name in wanted if name.startswith(EXTRACTOR)]
+    prefix = _prefix(content, names, file)
+    extractor = {prefix + name: wanted[EXTRACTOR + name] for name in names}
+    rest = [name for name in content if name not in extractor]
+    complete = all(name in content for name in extractor if not name.endswith("num_batches_tracked"))
+    compared = {name: value for name, value in content.items() if name in extractor or not complete}
+    more = f"the file has {len(content)} tensors: {listed(list(content))}; is --backbone right?"
+    require_same(compared, extractor, file, "this backbone", more)
+    left_out = [name for name in rest if any(map(OF_TRAINING.search, name.removeprefix(prefix).split(".")))]
+    head = _head(content, [name for name in rest if name not in left_out], net.linear.in_features, file)
+    state = {EXTRACTOR + name: content[prefix + name] for name in names if prefix + name in content} | head
+    state = {name: state[name].to(value.dtype) if name in state else value for name, value in wanted.items()}
+    return Converted(state, tuple(_shaped(content, left_out)))
 
 
-def _tensors(content: object, file: Path) -> dict[str, torch.Tensor]:
-    for name in INSIDE:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
-            break
-    if not isinstance(content, Mapping) or not content:
-        raise DataError(f"{file} holds {type(content).__name__}: a state dict expected, name -> tensor")
-    other = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
-    if other:
-        raise DataError(f"{file}: {other[0]!r} is not a tensor: a state dict expected, alone or in {', '.join(INSIDE)}")
-    return {str(name): value for name, value in content.items()}
+def _prefix(content: Mapping[str, Tensor], names: Sequence[str], file: Path) -> str:
+    """Return what most tensors of the extractor have before their name in the file.
+
+    Raises:
+        DataError: the file has none of them, or two copies of the network.
+    """
+    known, found = frozenset(names), Counter[str]()
+    for key in content:
+        parts = key.split(".")
+        ends = (".".join(parts[at:]) for at in range(len(parts)))
+        found.update(key.removesuffix(end) for end in ends if end in known)
+    if not found:
+        raise DataError(
+            f"{file} has no tensor of this backbone, such as {listed(list(names[:2]))}; it has {len(content)} tensors: "
+            f"{listed(list(content))}. Is --backbone right?"
+        )
+    most = max(found.values())
+    best = [prefix for prefix, number in found.items() if number == most]
+    if len(best) > 1 and most > len(names) // 2:
+        copies = " and ".join(repr(prefix) for prefix in best)
+        raise DataError(f"{file} has {len(best)} copies of the network, under {copies}: save the one that counts")
+    return min(best, key=len)
 
 
-def _bare(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    for prefix in [one for _ in range(3) for one in PREFIXES]:
-        if state and all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
-
-
-def _from_torchvision(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    last = re.compile(r"^(?:fc|classifier|head)(?:\.\d+)?\.(weight|bias)$")
-    renamed = {}
-    for name, value in state.items():
-        found = last.match(name)
-        renamed[f"head.1.{found[1]}" if found else f"features.{name}"] = value
-    return renamed
-
-
-def _one_output(state: dict[str, torch.Tensor], file: Path) -> dict[str, torch.Tensor]:
-    weight = state.get("head.1.weight")
-    outputs = len(weight) if weight is not None and weight.ndim == 2 else 1
+def _head(content: Mapping[str, Tensor], rest: Sequence[str], width: int, file: Path) -> dict[str, Tensor]:
+    """Return the last layer as weight (1, D) and bias (1,) under the names of the suite."""
+    expected = f"one linear layer of {width} inputs and one or two outputs is expected beside the extractor"
+    layers = {name.rpartition(".")[0] for name in rest}
+    if len(layers) != 1:
+        if not rest:
+            raise DataError(f"{file}: {expected}, and no tensor is left: is it a network without its last layer?")
+        lines = "\n  ".join(_shaped(content, rest))
+        cures = CURES.format(name=rest[0])
+        raise DataError(f"{file}: {expected}, but these {len(rest)} tensors are left:\n  {lines}\n{cures}")
+    (layer,) = layers
+    parts = {name.rpartition(".")[2]: content[name] for name in rest}
+    at = f"{layer}." if layer else ""
+    weight, bias = parts.get("weight", zeros(0)), parts.get("bias")
+    if set(parts) - {"weight", "bias"} or weight.ndim != 2 or weight.shape[1] != width:
+        raise DataError(f"{file}: {expected}, found {', '.join(_shaped(content, rest))}")
+    outputs = len(weight)
     if outputs > 2:
         raise DataError(
-            f"{file}: its last layer has {outputs} outputs; one logit or two classes expected. Keep the row of the "
-            "label: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
+            f"{file}: {layer}, its last layer, has {outputs} outputs; one logit or two classes expected. Keep the row "
+            f"of the label: state['{at}weight'] = state['{at}weight'][k : k + 1], and the same for the bias. If it is "
+            "not the last layer, see docs/your-model.md"
         )
-    if outputs == 2:
-        both = ("head.1.weight", "head.1.bias")
-        state = {**state, **{name: state[name][1:2] - state[name][0:1] for name in both if name in state}}
-    return state
+    if bias is None:
+        raise DataError(
+            f"{file}: missing: {at}bias. If the layer was built without one, add "
+            f"state['{at}bias'] = torch.zeros({outputs})"
+        )
+    found = {"head.1.weight": weight, "head.1.bias": bias}
+    broken = [name for name in rest if not content[name].isfinite().all()]
+    if broken or bias.shape != (outputs,):
+        raise DataError(f"{file}: {', '.join(_shaped(content, broken or rest))}: finite numbers, one bias per output")
+    # In double precision, because half precision would round the difference.
+    return {k: v.double()[1:2] - v.double()[0:1] for k, v in found.items()} if outputs == 2 else found
 
 
-def _check(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], file: Path, backbone: str) -> None:
-    # `num_batches_tracked` is read neither in evaluation mode nor with a momentum.
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in wanted]
-    shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
-    if not (missing or unexpected or shapes):
-        return
-    text = [
-        f"{file} is not a checkpoint of {backbone}:",
-        *(f"missing: {name}{_near(name, unexpected)}" for name in missing[:SHOWN]),
-        *(f"not expected: {name}" for name in unexpected[:SHOWN]),
-        *(f"{name}: {tuple(state[name].shape)}, {tuple(wanted[name].shape)} expected" for name in shapes[:SHOWN]),
-        f"in all {len(missing)} missing, {len(unexpected)} not expected, {len(shapes)} of another shape",
-        f"is --backbone right? known: {', '.join(BACKBONES)}",
-    ]
-    raise DataError("\n  ".join(text))
-
-
-def _near(name: str, others: list[str]) -> str:
-    near = difflib.get_close_matches(name, others, n=1, cutoff=0.8)
-    return f" (is it {near[0]}?)" if near else ""
+def _shaped(content: Mapping[str, Tensor], names: Sequence[str]) -> list[str]:
+    return [f"{name} {tuple(content[name].shape)}" for name in names]

@@ -1,5 +1,8 @@
 """Losses on logits z (B,), labels y (B,) in {0, 1} and groups a (B,) in {0, 1}; always float32 or wider.
 
+No loss asks the device for a number: images are chosen by masks of zeros and ones, so that no shape depends on values
+and the host never waits. Which terms a batch has is asked of its labels on the host (`defined_terms`).
+
 Sources: SWiFT (Yan et al., MELBA 2025:015), Eqs. 1-4 and 10. The constraint of LLFT is from the public code of Mao et
 al. 2023, the gap of DiffGda and DiffPrune from that of Marcinkevics et al. 2022.
 """
@@ -11,12 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from bench.api import Run
 
+Labels = Tensor | np.ndarray
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor | None]
 """(z, y, a) -> scalar, or None if none of its terms is defined on the batch."""
 
@@ -51,26 +56,27 @@ def equalised_odds_proxy(z: Tensor, y: Tensor, a: Tensor) -> Tensor:
     A term is left out (value and gradient 0) if its class lacks one of the groups; `defined_terms` counts the others.
     """
     z = z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
-    value = 0.0 * z.sum()
     scores = logsigmoid(z)  # log(sigmoid(z)) is -inf below z of about -88
-    for one, other in _cells(y, a):
-        value = value + (scores[one].mean() - scores[other].mean()).abs()
-    return value
+    return sum(_gap(scores, y == c, a).abs() for c in (1, 0))  # type: ignore[return-value]
 
 
 def equalised_odds_proxy_gradient(z: Tensor, y: Tensor, a: Tensor) -> Tensor:
     """Return the derivative (B,) of `equalised_odds_proxy` by z; 0 for a term that is left out."""
     gradient, scores, slope = torch.zeros_like(z), logsigmoid(z), torch.sigmoid(-z)
-    for one, other in _cells(y, a):
-        sign = torch.sign(scores[one].mean() - scores[other].mean())
-        gradient[one] = sign * slope[one] / len(one)
-        gradient[other] = -sign * slope[other] / len(other)
+    for c in (1, 0):
+        sign = torch.sign(_gap(scores, y == c, a))  # 0 for a term that is left out
+        for g, direction in ((0, sign), (1, -sign)):
+            cell = (y == c) & (a == g)
+            gradient = torch.where(cell, direction * slope / cell.sum(), gradient)
     return gradient
 
 
-def defined_terms(y: Tensor, a: Tensor) -> int:
-    """Return how many of the two terms of the proxy are defined on the batch: 0, 1 or 2."""
-    return len(_cells(y, a))
+def defined_terms(y: Labels, a: Labels) -> int:
+    """Return how many of the two terms of the proxy are defined on the batch: 0, 1 or 2.
+
+    Labels and groups are best given as arrays on the host (`Split.known`): of tensors on a GPU the host waits for each.
+    """
+    return sum(all(bool(((y == c) & (a == g)).any()) for g in (0, 1)) for c in (1, 0))
 
 
 def signed_half_proxy(
@@ -82,33 +88,54 @@ def signed_half_proxy(
     cell, as that code does, which pulls the other group's mean towards 0; `skip` leaves the class out.
     """
     values = torch.sigmoid(z) if scores else z
-    total = 0.0 * z.sum()
-    for c in (1, 0):
-        cells = [values[(y == c) & (a == g)] for g in (0, 1)]
-        if empty == "zero_mean" or all(map(len, cells)):
-            zero, one = (cell.mean() if len(cell) else cell.sum() for cell in cells)
-            total = total + zero - one
-    return total.abs() / 2
+    gaps = [_gap(values, y == c, a, zero_mean=empty == "zero_mean") for c in (1, 0)]
+    return (gaps[0] + gaps[1]).abs() / 2
+
+
+@dataclass(frozen=True)
+class Blend:
+    """The loss beta * prediction loss + (1 - beta) * proxy (Eq. 10); it is called with (z, y, a)."""
+
+    beta: float
+    prediction: Callable[[Tensor, Tensor], Tensor] = prediction_loss
+    proxy: Loss | None = None
+    """None: the proxy of Eqs. 2-4."""
+
+    def defined(self, y: Labels, a: Labels) -> bool:
+        """Return whether a batch has any of its terms; see `defined_terms` for where labels and groups should lie."""
+        return self.beta != 0 or self.proxy is not None or defined_terms(y, a) > 0
+
+    def value(self, z: Tensor, y: Tensor, a: Tensor) -> Tensor:
+        """Return the loss; 0 with gradient 0 where none of its terms is defined."""
+        if self.beta == 1:
+            return self.prediction(z, y)
+        gap = equalised_odds_proxy(z, y, a) if self.proxy is None else self.proxy(z, y, a)
+        assert gap is not None
+        rest = (1 - self.beta) * gap
+        return rest if self.beta == 0 else self.beta * self.prediction(z, y) + rest
+
+    def __call__(self, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
+        return self.value(z, y, a) if self.defined(y, a) else None
 
 
 def blend(
     beta: float, prediction: Callable[[Tensor, Tensor], Tensor] = prediction_loss, proxy: Loss | None = None
-) -> Loss:
+) -> Blend:
     """Return the loss beta * prediction loss + (1 - beta) * proxy (Eq. 10).
 
     It is None on a batch if beta is 0 and the proxy is undefined. The default proxy is that of Eqs. 2-4.
     """
+    return Blend(beta, prediction, proxy)
 
-    def loss(z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
-        if beta == 0 and proxy is None and not defined_terms(y, a):
-            return None
-        if beta == 1:
-            return prediction(z, y)
-        gap = equalised_odds_proxy(z, y, a) if proxy is None else proxy(z, y, a)
-        assert gap is not None
-        return (1 - beta) * gap if beta == 0 else beta * prediction(z, y) + (1 - beta) * gap
 
-    return loss
+def loss_on(loss: Loss, batch: tuple[Tensor, Tensor, Tensor], known: tuple[Labels, Labels]) -> Tensor | None:
+    """Return the loss of a batch (z, y, a), whose labels and groups on the host are `known`; None if it is undefined.
+
+    A `Blend` is asked on the host whether it is defined, so that the host does not wait for the device.
+    """
+    if isinstance(loss, Blend):
+        return loss.value(*batch) if loss.defined(*known) else None
+    return loss(*batch)
 
 
 def gradient_by_logits(loss: Loss, z: Tensor, y: Tensor, a: Tensor) -> Tensor:
@@ -126,28 +153,40 @@ def joint_rate_gap(z: Tensor, y: Tensor, a: Tensor) -> Tensor:
     """
     p, one = torch.sigmoid(z), a.to(z.dtype)
     zero = 1 - one
-    if not (one.any() and zero.any()):
-        return 0.0 * z.sum()
-    false_positive, false_negative = p * (1 - y), (1 - p) * y
-    return sum(
-        ((rate * one).sum() / one.sum() - (rate * zero).sum() / zero.sum()).abs()
-        for rate in (false_positive, false_negative)
-    )  # type: ignore[return-value]
+    ones, zeros = one.sum(), zero.sum()
+    absent = ones * zeros == 0
+    ones, zeros = ones.clamp(min=1), zeros.clamp(min=1)
+    false_positive, false_negative = (
+        ((rate * one).sum() / ones - (rate * zero).sum() / zeros).abs() for rate in (p * (1 - y), (1 - p) * y)
+    )
+    return (false_positive + false_negative).masked_fill(absent, 0.0)
 
 
 def soft_true_positive_gap(z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
     """Return the mean score of the positives of group 0 minus that of group 1; None if either has no positives."""
-    zero, one = (y == 1) & (a == 0), (y == 1) & (a == 1)
-    if not (zero.any() and one.any()):
-        return None
-    p = torch.sigmoid(z)
-    return p[zero].mean() - p[one].mean()
+    return score_gap(z, y, a) if all(bool(((y == 1) & (a == g)).any()) for g in (0, 1)) else None
 
 
-def _cells(y: Tensor, a: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return the indices of group 0 and group 1 in each class (1, then 0) that has both groups."""
-    cells = [[torch.nonzero((y == c) & (a == g)).flatten() for g in (0, 1)] for c in (1, 0)]
-    return [(zero, one) for zero, one in cells if len(zero) and len(one)]
+def score_gap(z: Tensor, stratum: Tensor, a: Tensor) -> Tensor:
+    """Return the mean score of the images of a stratum (N,) of zeros and ones in group 0 minus that in group 1.
+
+    It is 0, and so is its gradient, if the stratum lacks a group.
+    """
+    return _gap(torch.sigmoid(z), stratum == 1, a)
+
+
+def _gap(values: Tensor, among: Tensor, a: Tensor, *, zero_mean: bool = False) -> Tensor:
+    """Return the mean value (B,) of group 0 minus that of group 1 `among` some images; 0 if either group is not there.
+
+    With `zero_mean` only the mean of the group that is not there is 0.
+    """
+    cells = [among & (a == g) for g in (0, 1)]
+    counts = [cell.sum() for cell in cells]
+    # Masked by `where`: infinity times zero would be NaN. An empty cell is divided by 1.
+    zero, one = (
+        torch.where(cell, values, 0.0).sum() / count.clamp(min=1) for cell, count in zip(cells, counts, strict=True)
+    )
+    return zero - one if zero_mean else torch.where((counts[0] > 0) & (counts[1] > 0), zero - one, 0.0)
 
 
 ProxyName = Literal["paper", "signed_half_logit", "signed_half_score"]
@@ -164,7 +203,7 @@ class Terms:
     proxy: Loss | None
     """None: the proxy of Eqs. 2-4."""
 
-    def blend(self, beta: float) -> Loss:
+    def blend(self, beta: float) -> Blend:
         """Return the loss beta * prediction loss + (1 - beta) * proxy (Eq. 10)."""
         return blend(beta, partial(prediction_loss, positive=self.positive, reduction=self.reduction), self.proxy)
 
@@ -172,11 +211,15 @@ class Terms:
         """Return the derivative (B,) of the prediction loss by z."""
         return prediction_loss_gradient(z, y, self.positive, self.reduction)
 
-    def proxy_gradient(self, z: Tensor, y: Tensor, a: Tensor) -> Tensor | None:
-        """Return the derivative (B,) of the proxy by z; None if none of its terms is defined on the batch."""
+    def proxy_defined(self, y: Labels, a: Labels) -> bool:
+        """Return whether the proxy has a term on a batch; see `defined_terms` for where labels should lie."""
+        return self.proxy is not None or defined_terms(y, a) > 0
+
+    def proxy_gradient(self, z: Tensor, y: Tensor, a: Tensor) -> Tensor:
+        """Return the derivative (B,) of the proxy by z; 0 for a term that is left out."""
         if self.proxy is not None:
             return gradient_by_logits(self.proxy, z, y, a)
-        return equalised_odds_proxy_gradient(z, y, a) if defined_terms(y, a) else None
+        return equalised_odds_proxy_gradient(z, y, a)
 
 
 def terms(run: Run, split: str, *, proxy: ProxyName = "paper", empty: EmptyCell = "skip") -> Terms:
@@ -191,6 +234,6 @@ def terms(run: Run, split: str, *, proxy: ProxyName = "paper", empty: EmptyCell 
     return Terms(share, run.recipe.reduction, other)
 
 
-def objective(run: Run, split: str, beta: float, **choices: str) -> Loss:
+def objective(run: Run, split: str, beta: float, **choices: str) -> Blend:
     """Return beta * prediction loss + (1 - beta) * proxy (Eq. 10) over a split; `choices` are those of `terms`."""
     return terms(run, split, **choices).blend(beta)  # type: ignore[arg-type]

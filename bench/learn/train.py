@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from bench.errors import NonFinite, UsageError
 from bench.learn.chunks import in_chunks, run_in_chunks
 from bench.learn.device import random_state, set_random_state, trained_logits
 from bench.learn.frozen_features import FrozenFeatures
-from bench.learn.losses import Loss, defined_terms
+from bench.learn.losses import Loss, defined_terms, loss_on
 
 Part = Literal["features", "head"]
 TOO_SMALL = re.compile(r"more than 1 value per channel|[Kk]ernel size|[Oo]utput size|too small")
@@ -133,12 +134,14 @@ def finetune(
             run.progress(f"{stage}, epoch {epoch + 1}/{epochs}")
             first = position.start(epoch)
             batches = data.index_batches(size=run.recipe.batch, shuffle=True, augment=how.augment, rng=draws)
-            for number, (index, augmentation) in islice(enumerate(batches), first, None):
+            batches = islice(batches, first, None)  # those before were made before the training was stopped
+            batches = batches if passes.frozen is not None else data.read_ahead(batches)
+            for number, (index, augmentation) in enumerate(batches, first):
                 position.batch = number
                 if how.checkpoint is not None:
                     how.checkpoint.keep(parts)
                 z, value = passes.pull_back(index, augmentation)
-                facts.add(z, data.y[index], data.a[index], value)
+                facts.add(z, *data.known(index), value)
                 if value is None:
                     continue
                 _step(optimiser, names, how)
@@ -205,26 +208,27 @@ class _Passes:
 
     def pull_back(self, index: Tensor, augmentation: Tensor) -> tuple[Tensor, Tensor | None]:
         """Set the gradients of one batch; return its logits (B,) and its loss, None if the loss is undefined."""
-        y, a = self.data.y[index], self.data.a[index]
+        # Made once: a loss with a memory, such as GroupDRO's, tells by them a batch that comes again in chunks.
+        labels = self.data.labels(index)
         if self.frozen is not None:
             z = self.net.get_submodule("head")(self.frozen(index, augmentation)).squeeze(1)
-            return self._backward(z, y, a)
+            return self._backward(z, index, labels)
         x = self.data.images(index, augmentation)
         if not self.checked:  # before the first step: the last batch of an epoch comes after hours
             _check_sizes(self.net, x.shape[1:], self.data, self.run.recipe.batch, self.stage)
             self.checked = True
-        live = partial(self._live, x, y, a)
+        live = partial(self._live, x, index, labels)
         return run_in_chunks(self.net, len(index), live, what=self.stage, log=self.run.log)
 
-    def _live(self, x: Tensor, y: Tensor, a: Tensor, size: int) -> tuple[Tensor, Tensor | None]:
+    def _live(self, x: Tensor, index: Tensor, labels: tuple[Tensor, Tensor], size: int) -> tuple[Tensor, Tensor | None]:
         if self.still and size < len(x):
             with torch.no_grad():
                 h = in_chunks(partial(trained_logits, self.run, self.net.get_submodule("features")), x, size)
-            return self._backward(self.net.get_submodule("head")(h).squeeze(1), y, a)
-        return self._backward(in_chunks(partial(trained_logits, self.run, self.net), x, size), y, a)
+            return self._backward(self.net.get_submodule("head")(h).squeeze(1), index, labels)
+        return self._backward(in_chunks(partial(trained_logits, self.run, self.net), x, size), index, labels)
 
-    def _backward(self, z: Tensor, y: Tensor, a: Tensor) -> tuple[Tensor, Tensor | None]:
-        value = self.loss(z, y, a)
+    def _backward(self, z: Tensor, index: Tensor, labels: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
+        value = loss_on(self.loss, (z, *labels), self.data.known(index))
         if value is not None:
             self.optimiser.zero_grad(set_to_none=True)
             value.backward()
@@ -247,9 +251,16 @@ def _step(optimiser: torch.optim.Optimizer, names: Mapping[str, nn.Parameter], h
 
 def require_finite(net: nn.Module, where: str) -> None:
     """Raise NonFinite with the name of the first parameter or buffer that has a NaN or infinite entry."""
-    for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+    tensors = {name: t for name, t in [*net.named_parameters(), *net.named_buffers()] if t.is_floating_point()}
+    finite = _numbers([torch.isfinite(tensor).all() for tensor in tensors.values()])
+    for name, fine in zip(tensors, finite, strict=True):
+        if not fine:
             raise NonFinite(f"{name} is not finite after {where}")
+
+
+def _numbers(scalars: Sequence[Tensor]) -> list[float]:
+    """Return numbers that lie on the device, in one read of all."""
+    return torch.stack(list(scalars)).cpu().tolist() if scalars else []
 
 
 class _Position:
@@ -277,29 +288,43 @@ class _Position:
 
 
 class _Facts:
-    """The facts that the record of a cell holds about one stage of training."""
+    """The facts that the record of a cell holds about one stage of training.
+
+    Losses and largest logits stay on the device until the end of an epoch or a checkpoint; what a batch holds is known
+    on the host. So no step waits.
+    """
 
     def __init__(self) -> None:
         self.losses: list[float] = []
         self.epoch: list[float] = []
+        self._values: list[Tensor] = []
+        self._logits: list[Tensor] = []
         counted = ("steps", "skipped_steps", "undefined_proxy_terms", "single_class_batches")
         self.counts = dict.fromkeys(counted, 0)
         self.largest_logit = 0.0
 
-    def add(self, z: Tensor, y: Tensor, a: Tensor, value: Tensor | None) -> None:
+    def add(self, z: Tensor, y: np.ndarray, a: np.ndarray, value: Tensor | None) -> None:
         self.counts["steps" if value is not None else "skipped_steps"] += 1
         self.counts["undefined_proxy_terms"] += 2 - defined_terms(y, a)
         self.counts["single_class_batches"] += int(y.min() == y.max())
-        self.largest_logit = max(self.largest_logit, float(z.detach().abs().max()))
+        self._logits.append(z.detach().abs().max())
         if value is not None:
-            self.epoch.append(float(value.detach()))
+            self._values.append(value.detach())
+
+    def _read(self) -> None:
+        for logit in _numbers(self._logits):
+            self.largest_logit = max(self.largest_logit, logit)
+        self.epoch += _numbers(self._values)
+        self._logits, self._values = [], []
 
     def close_epoch(self) -> None:
+        self._read()
         self.losses.append(sum(self.epoch) / len(self.epoch) if self.epoch else float("nan"))
         self.epoch = []
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        self._read()
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         vars(self).update(state_dict)

@@ -128,6 +128,10 @@ def _manifest(data: bytes) -> dict[str, Any]:
     if manifest.get("schema") != SCHEMA:
         made = f"schema {manifest.get('schema')} (bench {manifest.get('bench')})"
         raise DataInvalid(f"an export with {made}; this is bench {bench.__version__}, which reads schema {SCHEMA}")
+    kinds = {"task": str, "synthetic": bool, "predictions": bool, "undefined": list, "min_cell": int}
+    for name, kind in kinds.items():
+        if type(manifest.get(name)) is not kind or (kind is int and not 0 <= manifest[name] <= 10**9):
+            raise DataInvalid(f"the manifest's {name} is {str(manifest.get(name))[:40]!r}, {kind.__name__} expected")
     table = manifest.get("files")
     if not isinstance(table, dict) or len(table) > MOST_FILES:
         raise DataInvalid(f"the manifest lists no files, or more than {MOST_FILES}")

@@ -3,9 +3,11 @@
     MANIFEST.json                          facts about the export, and size and SHA-256 of every file
     task.toml                              the definition of the task, with all fields
     cells/<backbone>/<method>/f0-s0.json   the cells, with the fields that may leave the machine (`bench.share.privacy`)
-                              f0-s0.failed.json, f0-s0.parquet (only with predictions)
+                              f0-s0.failed.json, f0-s0.parquet (only with predictions),
+                              f0-s0.safetensors (only with models)
     variants/external-0.2/...              cells of the task with a field changed, which Figures 4 and 7 need
     splits.json, splits.csv                counts and checksum of the folds; with predictions, the ids too
+    attributes.json                        gaps of further attributes and of crossings, if the task has some
     intervals.json                         differences to Baseline over patients, by table
     environment.json                       Python and the versions of all packages
     commands.txt                           the commands that compute the cells
@@ -28,16 +30,16 @@ from bench.cells.record import Failure, Record
 from bench.data import split_manifest
 from bench.errors import DataError, UnknownName, UsageError
 from bench.files import to_json
-from bench.report.artefacts import ABLATION, MAIN, TUNED, artefacts
-from bench.report.figures import sweeps
-from bench.report.numbers.aggregate import IN_DOMAIN
-from bench.report.numbers.suppression import suppressed
-from bench.report.task_results import TaskResults, read
-from bench.run.history import remembered
+from bench.reporting.artefacts import ABLATION, FURTHER, MAIN, TUNED, artefacts
+from bench.reporting.figures import sweeps
+from bench.reporting.numbers.aggregate import IN_DOMAIN
+from bench.reporting.numbers.suppression import suppressed
+from bench.reporting.task_results import TaskResults, read
+from bench.running.history import remembered
 from bench.settings import Settings, command, elsewhere
 from bench.share.archive import pack
 from bench.share.privacy import leaving, leaving_failures, leaving_task, unless_few
-from bench.share.read_export import INTERVALS, TASK, Received, intervals, variant_folder
+from bench.share.read_export import ATTRIBUTES, INTERVALS, TASK, Received, intervals, variant_folder
 from bench.share.task_toml import to_toml
 from bench.spec import name_of
 
@@ -47,11 +49,14 @@ TABLES = (MAIN, ABLATION, TUNED)
 SPLITS, FOLDS, ENVIRONMENT, COMMANDS = "splits.json", "splits.csv", "environment.json", "commands.txt"
 
 
-def export_task(settings: Settings, out: Path | None, *, predictions: bool = False, min_cell: int = 0) -> int:
+def export_task(
+    settings: Settings, out: Path | None, *, predictions: bool = False, models: bool = False, min_cell: int = 0
+) -> int:
     """Write the archive of a task to `out` or to `<task>.tar.gz` in this folder, and print a summary of it.
 
     Raises:
-        UsageError: if `predictions` and `min_cell` are combined: predictions reveal every count that it suppresses.
+        UsageError: if `predictions` and `min_cell` are combined: predictions reveal every count that it suppresses; or
+            if no cell has the weights that `models` asks for.
         BenchError: if there are no results, or some that cannot be compared in one table.
         NotWritten: if the folder cannot be written or the disk is full.
     """
@@ -59,10 +64,15 @@ def export_task(settings: Settings, out: Path | None, *, predictions: bool = Fal
         raise UsageError("--with-predictions and --min-cell exclude each other: predictions reveal counts of groups")
     results = read(settings, min_cell=min_cell)
     about, files = contents(results, predictions=predictions)
+    weights = _weights(results) if models else {}
+    if models and not weights:
+        raise UsageError("--with-models: no cell has weights: `bench run --keep-models` keeps them")
+    files |= weights
     file = out or Path(f"{slug(results.task.name)}.tar.gz")
     pack(file, about, files)
     ids = "predictions and image ids" if predictions else "no predictions and no image ids"
-    print(f"{len(results.cells)} cells, {len(results.failures)} failures. The archive contains {ids}.")
+    kept = f", and the weights of {len(weights)} models, which can reveal images" if models else ""
+    print(f"{len(results.cells)} cells, {len(results.failures)} failures. The archive contains {ids}{kept}.")
     print(file)
     return 0
 
@@ -86,9 +96,11 @@ def contents(results: TaskResults, *, predictions: bool = False) -> tuple[dict[s
     files[COMMANDS] = "".join(f"{run}\n" for run in runs).encode()
     over_patients = intervals(results)
     files[INTERVALS] = to_json(over_patients)
-    exported = Received(settings, task, info, cells, failures, intervals=over_patients)
+    if also := results.measured:
+        files[ATTRIBUTES] = to_json([asdict(one) for one in also])
+    exported = Received(settings, task, info, cells, failures, intervals=over_patients, exported=also)
     for item in artefacts(exported):
-        if item.name.startswith(TABLES) and item.possible(exported):
+        if (item.name.startswith(TABLES) or item.name == FURTHER) and item.possible(exported):
             made = item.make(exported)
             files |= {f"reports/{item.name}.{kind}": made[kind] for kind in TEXT if kind in made}
     about = {
@@ -96,9 +108,17 @@ def contents(results: TaskResults, *, predictions: bool = False) -> tuple[dict[s
         "synthetic": info.synthetic,
         "min_cell": info.min_cell,
         "predictions": predictions,
+        **({"decided": info.decided, "counted": info.counted} if info.decided else {}),
         "undefined": [asdict(item) for item in info.undefined],
     }
     return about, files
+
+
+def _weights(results: TaskResults) -> dict[str, bytes | Path]:
+    """Return the files of the weights of the cells that have some."""
+    folder = cells_folder(results.settings.results, results.task.name)
+    names = [f"{item.cell.identity.within}.safetensors" for item in results.cells]
+    return {f"cells/{name}": folder / name for name in names if (folder / name).is_file()}
 
 
 def variants(results: TaskResults) -> dict[str, TaskResults]:
@@ -150,7 +170,9 @@ def _splits(results: TaskResults, *, predictions: bool) -> dict[str, bytes | Pat
         | ({"external": int(part["external"].sum())} if counted and (part["external"] >= 0).all() else {})
         for fold, part in rows.groupby("fold")
     }
-    facts = {**split_manifest.rule(task), "n": len(rows), "sha256": split_manifest.sha256(rows), "by_fold": folds}
+    facts = {**split_manifest.rule(task), "n": len(rows), "by_fold": folds}
+    if counted:  # the cut follows from labels and groups, so that they can be tried
+        facts["sha256"] = split_manifest.sha256(rows)
     return {SPLITS: to_json(facts)} | ({FOLDS: file} if predictions else {})
 
 

@@ -25,17 +25,17 @@ import pandas as pd
 
 from bench.cells.record import Record
 from bench.errors import UsageError
-from bench.report.numbers.aggregate import BASELINE, Results
-from bench.report.numbers.grouping import grouped, over_seeds
-from bench.report.numbers.ranking import DECIMALS, Row
-from bench.report.numbers.task_info import TaskInfo
-from bench.report.render import table
-from bench.report.render.text import listed
-from bench.report.tables import main_table
-from bench.report.task_results import TaskResults
-from bench.score.definitions import METRICS
-from bench.score.metrics import evaluate
-from bench.score.statistics import Summary, summary
+from bench.reporting.numbers.aggregate import BASELINE, Results
+from bench.reporting.numbers.grouping import grouped, over_seeds
+from bench.reporting.numbers.ranking import DECIMALS, Row
+from bench.reporting.numbers.task_info import TaskInfo
+from bench.reporting.render import table
+from bench.reporting.render.text import listed
+from bench.reporting.tables import main_table
+from bench.reporting.task_results import TaskResults
+from bench.scoring.definitions import METRICS
+from bench.scoring.metrics import evaluate
+from bench.scoring.statistics import Summary, summary
 from bench.share.sites import Sites, conflicts, remarks
 
 

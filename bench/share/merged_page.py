@@ -13,19 +13,19 @@ from pathlib import Path
 
 from bench.cells.identity import slug
 from bench.errors import DataMissing, UsageError
-from bench.report.numbers.aggregate import BASELINE, SYNTHETIC
-from bench.report.numbers.ranking import DECIMALS
-from bench.report.numbers.suppression import POOLED, number_of
-from bench.report.render.document import Section, markdown
-from bench.report.render.table import Column, Entry, Table, Value
-from bench.report.render.text import UNDEFINED, listed, signed
-from bench.report.reports import put
-from bench.report.tables import terminal
-from bench.report.tables.main_table import METHOD, block, heads, metric_columns
-from bench.report.task_results import TaskResults, read
-from bench.report.words.conclusions import findings
-from bench.report.words.notes import SIGNS, reading
-from bench.run.history import remembered
+from bench.reporting.numbers.aggregate import BASELINE, warning_of
+from bench.reporting.numbers.ranking import DECIMALS
+from bench.reporting.numbers.suppression import POOLED, number_of
+from bench.reporting.render.document import Section, markdown
+from bench.reporting.render.table import Column, Entry, Table, Value
+from bench.reporting.render.text import UNDEFINED, listed, signed
+from bench.reporting.reports import put
+from bench.reporting.tables import terminal
+from bench.reporting.tables.main_table import METHOD, block, heads, metric_columns
+from bench.reporting.task_results import TaskResults, read
+from bench.reporting.words.conclusions import findings
+from bench.reporting.words.notes import SIGNS, reading
+from bench.running.history import remembered, trusted
 from bench.share.merge import Merged, Pooled, Together, csv, merge, pooled_csv, together_csv
 from bench.share.read_export import opened
 
@@ -88,8 +88,8 @@ def _results(site: Path, task: str | None, plugins: tuple[Path, ...]) -> TaskRes
     if len(runs) != 1:
         found = ", ".join(runs) or "none"
         raise UsageError(f"{site}: runs of one task expected, found {found}: choose one with --task or export it there")
-    settings = next(iter(runs.values()))[-1]
-    return read(dataclasses.replace(settings, plugins=(*settings.plugins, *plugins)))
+    (settings,) = trusted(next(iter(runs.values()))[-1:], plugins)
+    return read(settings)
 
 
 def files(merged: Merged) -> dict[str, bytes]:
@@ -115,9 +115,9 @@ def section(merged: Merged) -> Section:
         Section("Over sites", [*_over_sites(merged), *_differences(merged, several)]),
         *([Section("Images of all sites together", _together(merged, several))] if merged.together else []),
         Section("How to read this", [merged.remarks, *notes]),
-        Section("What the folds of each site support", support),
+        Section("What is supported at each site", support),
     ]
-    return Section(f"{info.name}: {len(each)} sites", body, SYNTHETIC if info.synthetic else "")
+    return Section(f"{info.name}: {len(each)} sites", body, warning_of(info))
 
 
 def _sets(merged: Merged, backbone: str) -> list[Table]:

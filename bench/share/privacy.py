@@ -3,7 +3,7 @@
 Warnings, error messages and logs, except for two values of the log, are not exported, because methods and the machine
 write them and they may contain the name of an image or a path. The name of the host is not exported either. For sets
 with few images of a group and class, counts and metrics are suppressed as in a report with the same `--min-cell` (see
-`bench.report.numbers.suppression`).
+`bench.reporting.numbers.suppression`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -22,22 +22,23 @@ from msgspec.structs import replace
 from bench import registry
 from bench.api import Rows, Task
 from bench.cells.record import Facts, Failure, Images, Numbers, Record, SetScores, convert
-from bench.report.figures.sweeps import RESET
-from bench.report.numbers.aggregate import IN_DOMAIN
-from bench.report.numbers.suppression import shown_facts, suppressed
-from bench.report.numbers.task_info import TaskInfo
-from bench.score.definitions import METRICS
+from bench.data.sources import OWN_FILES
+from bench.reporting.figures.sweeps import RESET
+from bench.reporting.numbers.aggregate import IN_DOMAIN
+from bench.reporting.numbers.suppression import shown_facts, suppressed
+from bench.reporting.numbers.task_info import TaskInfo
+from bench.scoring.definitions import METRICS
 from bench.spec import Spec, parse
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 LOGGED = ("user_checkpoint", RESET)
 """Exported entries of the log: whether the baseline is a checkpoint of the site, and the share that Figure 6 marks."""
-PATHS = ("csv", "images", "prefix")
-"""Options of the user's own table that may name a folder or a study."""
+PATHS = ("csv", "images", "prefix", "file", "")
+"""Options of the user's own files that may name a folder or a study; the one without a name is the file of vectors."""
 IDS = ("uid", "path", "patient")
 """Columns of every source that name an image or a patient."""
-_PATH = re.compile(r"(?<![\w./])~?/(?:[^\s/'\",:=][^/'\",:=\n]*/)*(?=[^\s/'\",:=])")
+_PATH = re.compile(r"(?<![\w./+])~?/(?:[^\s/'\",:=][^/'\",:=\n]*/)*(?=[^\s/'\",:=])")
 """An absolute path without its last part; names of folders may contain spaces."""
 
 
@@ -82,7 +83,7 @@ def leaving_task(task: Task) -> Task:
 
     def leaving(rows: Rows) -> Rows:
         spec = parse(rows.dataset)
-        own = spec.name == "manifest" or spec.name not in registry.DATASETS.catalogue()
+        own = spec.name in OWN_FILES or spec.name not in registry.DATASETS.catalogue()
         where = {
             column: (f"{len(values)} values, {hashlib.sha256(salt + repr(sorted(values)).encode()).hexdigest()[:12]}",)
             if own or column in IDS
@@ -105,17 +106,17 @@ def _leaves(kind: type[msgspec.Struct]) -> dict[str, str]:
     return {name: meta.extra["leaves"] for name, found in metas.items() for meta in found if meta.extra}
 
 
-def pathless(value: Any) -> Any:
-    """Return JSON in which only the last part of every absolute path is left."""
+def pathless(value: Any, names: Collection[str] = ()) -> Any:
+    """Return JSON in which only the last part of every absolute path is left; `names` are not paths."""
     if isinstance(value, str):
-        return _PATH.sub("", value)
+        return value if value in names else _PATH.sub("", value)
     if isinstance(value, Mapping):
-        return {pathless(key): pathless(one) for key, one in value.items()}
-    return [pathless(one) for one in value] if isinstance(value, list | tuple) else value
+        return {pathless(key, names): pathless(one, names) for key, one in value.items()}
+    return [pathless(one, names) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _pathless(value: S) -> S:
-    return convert(pathless(msgspec.to_builtins(value)), type(value))
+def _pathless(value: S, names: Collection[str] = ()) -> S:
+    return convert(pathless(msgspec.to_builtins(value), names), type(value))
 
 
 def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Record:
@@ -123,6 +124,9 @@ def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Re
     kept = permitted(item, counted=counted)
     # The small groups of the validation set determine the size of the external set, but of no other set.
     data = {name: permitted(facts, counted=counted or name != "external") for name, facts in item.data.items()}
+    data = {
+        name: facts if checksum_leaves(name, item, gone) else replace(facts, sha="") for name, facts in data.items()
+    }
     tuned = kept.tuned
     if item.tuned and tuned:
         tuned = replace(tuned, holdout=Images(n=unless_few(item.tuned.holdout.n, min_cell)))
@@ -137,7 +141,34 @@ def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Re
         if facts.images >= min_cell
     }
     log = Facts(log) if log else kept.log
-    return _pathless(replace(kept, data=data, facts=sizes, tuned=tuned, log=log, scores=scores))
+    # The hash of a cell is made from the checksums of all its sets, among other things that a reader may know.
+    whole = all(checksum_leaves(name, item, gone) for name in item.data)
+    probe = Numbers({name: value for name, value in item.probe.items() if name not in gone and IN_DOMAIN not in gone})
+    # Groups are called as the user calls them, which may look like a path.
+    names = [name for groups in item.attributes.values() for name in groups]
+    return _pathless(
+        replace(
+            kept,
+            hash=kept.hash if whole else "",
+            data=data,
+            facts=sizes,
+            tuned=tuned,
+            log=log,
+            scores=scores,
+            probe=probe,
+        ),
+        names,
+    )
+
+
+def checksum_leaves(name: str, item: Record, gone: Collection[str]) -> bool:
+    """Return whether the checksum of a set of a cell may leave the machine, where the sets `gone` are suppressed.
+
+    Whoever knows the images of a small set finds its labels and groups from the checksum, by trying all of them. The
+    sets of a fold other than test sets are parts of the source, and suppressed together.
+    """
+    tested = name in item.scores and name != IN_DOMAIN
+    return (name if tested else IN_DOMAIN) not in gone
 
 
 def _scores(scores: SetScores, gone: frozenset[str] | None, min_cell: int) -> SetScores:

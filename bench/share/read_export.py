@@ -8,24 +8,32 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench import taskfile
 from bench.api import Task
+from bench.cells.bounds import Count
 from bench.cells.identity import cells_folder, slug
 from bench.cells.record import Facts, Failure, Record, decode, read
 from bench.errors import BenchError, DataInvalid
-from bench.report.figures import sweeps
-from bench.report.numbers.aggregate import Results
-from bench.report.numbers.ranking import Row
-from bench.report.numbers.task_info import Undefined
-from bench.report.reports import report_results
-from bench.report.tables.tuned_table import collect_tuned
-from bench.report.task_results import TaskResults, info_of
+from bench.reporting.figures import sweeps
+from bench.reporting.numbers.aggregate import Results
+from bench.reporting.numbers.further import Measured, hidden
+from bench.reporting.numbers.patient_intervals import not_above_chance
+from bench.reporting.numbers.ranking import TESTED, Row
+from bench.reporting.numbers.support import Family, Leaning
+from bench.reporting.numbers.task_info import Undefined, check_groups
+from bench.reporting.reports import report_results
+from bench.reporting.tables.tuned_table import collect_tuned
+from bench.reporting.task_results import TaskResults, info_of
+from bench.scoring.gaps import Own
 from bench.settings import Settings
 from bench.share.archive import unpack
 from bench.share.task_toml import from_toml, to_toml
@@ -34,9 +42,9 @@ from bench.tasks import TASKS
 
 TASK = "task.toml"
 """The definition of the task in an export; commands in an export refer to it by this name."""
-INTERVALS = "intervals.json"
-"""The intervals over patients in an export."""
-FIELDS = ("ci_low", "ci_high", "p_patients", "p_patients_holm", "error_patients", "draws")
+INTERVALS, ATTRIBUTES = "intervals.json", "attributes.json"
+"""The intervals over patients, and the numbers of further attributes, in an export."""
+FIELDS = (*TESTED, "p_holm", "supported", "trained_low", "trained_high", "levelled_down")
 """Fields of a row that come from the bootstrap over patients."""
 _FAILED = ".failed.json"
 
@@ -51,6 +59,13 @@ class Received(TaskResults):
     """The results in an export, unpacked for a while; `intervals` are those of each table, by the part it shows."""
 
     intervals: Mapping[str, Any] = field(default_factory=dict)
+    exported: Sequence[Measured] = ()
+    """The numbers of further attributes, whose groups of single images are not exported."""
+
+    @cached_property
+    def measured(self) -> list[Measured]:
+        """The further attributes, without those that are suppressed here."""
+        return [hidden(one, self.results.suppressed, self.info.min_cell) for one in self.exported]
 
     def tested(self, results: Results) -> Results:
         """Add the exported intervals over patients; sets that are suppressed here have none."""
@@ -81,7 +96,7 @@ def opened(file: Path, *, min_cell: int = 0) -> Iterator[Received]:
         about = unpack(file, place)
         try:
             results = _received(about, place, min_cell)
-        except (DataInvalid, KeyError, TypeError, AttributeError, OSError, ValueError) as error:
+        except (DataInvalid, KeyError, TypeError, AttributeError, OSError, ValueError, RecursionError) as error:
             raise DataInvalid(f"{file}: {error}") from None
         except BenchError as error:
             raise DataInvalid(f"{file}: this version of bench does not know its task: {error}") from None
@@ -90,7 +105,7 @@ def opened(file: Path, *, min_cell: int = 0) -> Iterator[Received]:
 
 def _received(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     task = from_toml((place / TASK).read_text(encoding="utf-8"), TASK)
-    if not re.fullmatch(r"\w[\w.+@-]*", slug(task.name)):
+    if task.name.startswith(".") or not re.fullmatch(r"\w[\w.+@-]*", slug(task.name)):
         raise DataInvalid(f"{task.name!r} is not a valid name of a task")
     cells, failures = _cells(place / "cells", lambda name: name == task.name)
     if not cells:
@@ -100,12 +115,16 @@ def _received(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     (place / "now").rename(cells_folder(place, task.name))
     settings = Settings(_spec(task, place), place, place / "cache", None)
     undefined = tuple(Undefined(**item) for item in about["undefined"])
-    least = max(min_cell, int(about["min_cell"]))
-    info = info_of(task, synthetic=cells[0].synthetic, undefined=undefined, min_cell=least)
+    least = max(min_cell, about["min_cell"])
+    how: dict[str, Any] = {"min_cell": least, "elsewhere": cells[0].made == "elsewhere"}
+    info = info_of(task, synthetic=cells[0].synthetic, undefined=undefined, **how)
+    info = replace(info, decided=str(about.get("decided", "")), counted=str(about.get("counted", "images")))
+    check_groups(cells, info)
     file = place / INTERVALS
-    found = decode(file.read_bytes(), Facts) if file.is_file() else {}
+    found = _intervals_in(file.read_bytes()) if file.is_file() else {}
     known: dict[str, TaskResults] = {}
-    received = Received(settings, task, info, cells, failures, known=known, intervals=found)
+    also = _attributes_in((place / ATTRIBUTES).read_bytes()) if (place / ATTRIBUTES).is_file() else ()
+    received = Received(settings, task, info, cells, failures, known=known, intervals=found, exported=also)
     known[settings.task] = received
     for name in sweeps.OF_TASK:
         for value in sweeps.values(task, name):
@@ -173,21 +192,69 @@ def _intervals_of(results: Results, tested: Results) -> dict[str, Any]:
     return {
         "rows": [[*_key(row), *(getattr(row, name) for name in FIELDS)] for row in rows],
         "patients": {name: list(counts) for name, counts in tested.patients.items()},
-        "seconds": [[*place, p] for place, p in tested.seconds.items()],
+        "family": asdict(tested.family) if tested.family else None,
+        "leaning": [[*place, *one.own, one.opposed] for place, one in tested.leaning.items()],
+        "aucs": [[*place, *ends] for place, ends in tested.auc_intervals.items() if place[1] not in results.suppressed],
         "remarks": list(tested.remarks[len(results.remarks) :]),
     }
+
+
+class Intervals(msgspec.Struct, forbid_unknown_fields=True):
+    """The intervals of a table as an export holds them; only their types and sizes are checked."""
+
+    rows: list[list[str | float | bool | None]]
+    patients: dict[str, tuple[Count, Count]]
+    family: Family | None
+    leaning: list[tuple[str, str, str, float | None, float | None, bool, bool]]
+    aucs: list[tuple[str, str, str, float | None, float | None]]
+    remarks: list[str]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            texts = [isinstance(value, str) for value in row]
+            if texts != [True] * 4 + [False] * len(FIELDS):
+                raise ValueError(f"rows: each with 4 names and {len(FIELDS)} numbers expected")
+
+
+def _intervals_in(content: bytes) -> Facts:
+    """Return the content of `INTERVALS`; raises DataInvalid, with the field that is wrong."""
+    try:
+        msgspec.json.decode(content, type=dict[str, Intervals])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise DataInvalid(f"{INTERVALS}: {error}") from None
+    return decode(content, Facts)
+
+
+def _attributes_in(content: bytes) -> list[Measured]:
+    """Return the content of `ATTRIBUTES`; raises DataInvalid, with the field that is wrong."""
+    try:
+        found = msgspec.json.decode(content, type=list[Measured])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise DataInvalid(f"{ATTRIBUTES}: {error}") from None
+    sets, names = ({getattr(one, name) for one in found} for name in ("set", "attribute"))
+    if len(found) != len(sets) * len(names) or len({(one.set, one.attribute) for one in found}) < len(found):
+        raise DataInvalid(f"{ATTRIBUTES}: each attribute on each test set once expected")
+    return found
 
 
 def _with_intervals(results: Results, found: Mapping[str, Any]) -> Results:
     """Add the intervals that `intervals` returned for a table, except those of suppressed sets."""
     stored = {tuple(row[:4]): dict(zip(FIELDS, row[4:], strict=True)) for row in found["rows"]}
     kept = {key: values for key, values in stored.items() if key[1] not in results.suppressed}
+    aucs = {(backbone, name, spec): (low, high) for backbone, name, spec, low, high in found["aucs"]}
+    aucs = {place: ends for place, ends in aucs.items() if place[1] not in results.suppressed}
+    results = not_above_chance(replace(results, auc_intervals=aucs))
     rows = [row if row.excluded else replace(row, **kept.get(_key(row), {})) for row in results.rows]
     return replace(
         results,
         rows=tuple(rows),
         patients={name: (n[0], n[1]) for name, n in found["patients"].items() if name not in results.suppressed},
-        seconds={(b, name, m): p for b, name, m, p in found["seconds"] if name not in results.suppressed},
+        family=Family(**found["family"]) if isinstance(found["family"], Mapping) else None,
+        leaning={
+            (backbone, name, metric): Leaning(Own(*own), opposed)
+            for backbone, name, metric, *own, opposed in found["leaning"]
+            if name not in results.suppressed
+        },
         remarks=(*results.remarks, *found["remarks"]),
     )
 

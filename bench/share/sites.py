@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.numbers.aggregate import BASELINE
-from bench.report.numbers.grouping import grouped
-from bench.report.render.text import listed
-from bench.report.task_results import TaskResults
+from bench.reporting.numbers.aggregate import BASELINE
+from bench.reporting.numbers.grouping import grouped
+from bench.reporting.render.text import listed
+from bench.reporting.task_results import TaskResults
 from bench.share.task_toml import differences
 
 Sites = Mapping[str, TaskResults]
@@ -90,7 +90,7 @@ def _images(names: tuple[str, str], one: TaskResults, other: TaskResults) -> lis
         found.append(f"images: {names[0]} and {names[1]} have the same in {', '.join(both)}")
     ours, theirs = ({item.cell.identity.within: item for item in site.cells} for site in (one, other))
     common = sorted(ours.keys() & theirs.keys())
-    equal = [name for name in common if ours[name].hash == theirs[name].hash]
+    equal = [name for name in common if ours[name].hash and ours[name].hash == theirs[name].hash]
     trained = [{name: site[name].data.get("train") for name in common} for site in (ours, theirs)]
     alike = [name for name in common if trained[0][name] and trained[0][name] == trained[1][name]]
     unlike = [name for name in alike if name not in equal]

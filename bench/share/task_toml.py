@@ -11,8 +11,8 @@ from bench.api import Task
 from bench.share.privacy import pathless
 from bench.taskfile import build, toml_key, toml_value
 
-OWN = ("says", "source", "ood")
-"""Fields in which the tasks of sites may differ: the description, the images and the test sets."""
+OWN = ("says", "source", "ood", "also")
+"""Fields in which the tasks of sites may differ: the description, images, test sets and further attributes."""
 
 
 def to_toml(task: Task) -> str:

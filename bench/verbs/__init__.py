@@ -45,7 +45,7 @@ def add_paper(parser: argparse.ArgumentParser, says: str) -> None:
 
 def paper_tasks(args: argparse.Namespace) -> tuple[str, dict[str, str]]:
     """Return the name of the paper's report, and the spec of the task that stands for each of its tasks."""
-    from bench.report.numbers.paper_layout import tasks
+    from bench.reporting.numbers.paper_layout import tasks
 
     name = "phantom-twins" if args.twins else "paper"
     suffix = "" if args.preset == "suite" else f"-{args.preset}"
@@ -68,7 +68,7 @@ def with_preset(settings: Settings, args: argparse.Namespace) -> Settings:
         raise UsageError("--twins belongs to --paper")
     if args.preset == "suite" or not settings.task:
         return settings
-    from bench.run.plan_file import tasks_of
+    from bench.running.plan_file import tasks_of
 
     specs = tasks_of(settings.task)
     for spec in specs:

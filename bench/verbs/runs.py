@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.run.objective import OBJECTIVES
+from bench.running.objective import OBJECTIVES
 from bench.settings import Settings, command, given, positive, read_settings
 from bench.verbs import add_paper, add_verb, paper_flags, paper_tasks, with_preset
 
@@ -38,6 +38,7 @@ def add(verbs: Any) -> None:
     one = {"required": False, "help": "only this task (default: all tasks with runs in the results folder)"}
     status = add_verb(verbs, "status", _status, "show the state of runs: counts, time left, failures", task=one)
     status.add_argument("--watch", action="store_true", help="refresh until nothing runs or waits in a queue")
+    status.add_argument("--verify", action="store_true", help="compare the bytes of all files with their checksums")
     status.add_argument("--json", action="store_true", help="print every cell as JSON")
 
     logs = add_verb(verbs, "logs", _logs, "print the log of a cell")
@@ -46,7 +47,9 @@ def add(verbs: Any) -> None:
 
     retry = add_verb(verbs, "retry", _retry, "run failed or stale cells again, with their launcher", task=one)
     which = retry.add_mutually_exclusive_group(required=True)
-    which.add_argument("cell", nargs="?", help="the cells whose name, as `bench status` prints it, contains this")
+    which.add_argument(
+        "cell", nargs="?", help="a cell as `bench status` prints it, or a part of its name that no other has"
+    )
     which.add_argument("--failed", action="store_true", help="failed cells, and the cells that they blocked")
     which.add_argument("--stale", action="store_true", help="cells with changed data or settings, or a dead process")
 
@@ -57,12 +60,15 @@ def add(verbs: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from bench.run.plan_file import expand, keep_plan, read_plan
-    from bench.run.run_cells import start
-    from bench.run.run_task import check
+    from bench.running.plan_file import expand, keep_plan, read_plan
+    from bench.running.run_cells import start
+    from bench.running.run_task import check
 
     settings = with_preset(read_settings(args), args)
     scopes = {"--task": settings.task, "PLAN.toml": args.plan, "--paper": args.paper}
+    if settings.task and args.plan and args.plan.suffix != ".toml":
+        joined = "several methods are joined by commas without spaces, as in --methods swift,bmft"
+        raise UsageError(f"unexpected '{args.plan}' beside --task: {joined}")
     if len(named := [scope for scope, value in scopes.items() if value]) != 1:
         raise UsageError(f"give exactly one of {', '.join(scopes)} (given: {', '.join(named) or 'none'})")
     if settings.task:
@@ -83,7 +89,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _paper(args: argparse.Namespace, settings: Settings) -> tuple[str, list[Settings]]:
     """Return the name and the runs of `--paper`."""
-    from bench.report.artefacts import paper_runs
+    from bench.reporting.artefacts import paper_runs
 
     chosen = [name for name in ("methods", "backbone", "folds", "ablate", "splits", "baseline") if name in given(args)]
     if chosen:
@@ -94,38 +100,43 @@ def _paper(args: argparse.Namespace, settings: Settings) -> tuple[str, list[Sett
 
 
 def _tune(args: argparse.Namespace) -> int:
-    from bench.run import tune
+    from bench.running import tune
 
     return tune.print_tune(read_settings(args), trials=args.trials, objective=args.objective)
 
 
 def _status(args: argparse.Namespace) -> int:
-    from bench.run.status import print_status
+    from bench.running.status import print_status
 
-    return print_status(read_settings(args).results, args.task, as_json=args.json, watch=args.watch)
+    settings = read_settings(args)
+    return print_status(
+        settings.results, args.task, settings.plugins, as_json=args.json, watch=args.watch, verify=args.verify
+    )
 
 
 def _logs(args: argparse.Namespace) -> int:
-    from bench.run.housekeeping import print_log
+    from bench.running.housekeeping import print_log
 
     return print_log(read_settings(args).results, args.cell, whole=args.all)
 
 
 def _retry(args: argparse.Namespace) -> int:
-    from bench.run.housekeeping import retry
+    from bench.running.housekeeping import retry
 
     which = "failed" if args.failed else "stale" if args.stale else args.cell
-    return retry(read_settings(args).results, which, args.task)
+    settings = read_settings(args)
+    return retry(settings.results, which, args.task, settings.plugins)
 
 
 def _cancel(args: argparse.Namespace) -> int:
-    from bench.run.housekeeping import cancel
+    from bench.running.housekeeping import cancel
 
-    return cancel(read_settings(args).results, args.task)
+    settings = read_settings(args)
+    return cancel(settings.results, args.task, settings.plugins)
 
 
 def _clean(args: argparse.Namespace) -> int:
-    from bench.run.housekeeping import clean
+    from bench.running.housekeeping import clean
 
     settings = read_settings(args)
-    return clean(settings.results, settings.cache, args.task, dry_run=args.dry_run)
+    return clean(settings.results, settings.cache, args.task, settings.plugins, dry_run=args.dry_run)

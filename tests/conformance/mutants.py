@@ -1,70 +1,12 @@
-"""Broken methods: a sound one, what of its text is replaced in each, and the check that must see it."""
+"""Broken methods: what of the text of a sound one is replaced in each, and the check that must see it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-_FIT = """\
-        return learn.finetune(
-            run,
-            run.model,
-            loss=learn.blend(self.beta),
-            split="external",
-            train=("head",),
-            epochs=run.recipe.epochs,
-            lr=run.recipe.lr_head,
-        )
-"""
-_BETA = '    beta: float = option(0.9, "Weight of the prediction loss.", low=0, high=1)\n'
-_LOSS = "learn.blend(self.beta)"
-_USES = 'uses = frozenset({"external"})'
-_CHANGES = 'changes = frozenset({"head"})'
-_DECORATOR = "@dataclass(frozen=True, kw_only=True)\n"
-SOUND = f'''"""TITLE: tunes the head.
-
-Paper: none.
-Code: none.
-Departures: none.
-"""
-
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-
-import torch
-from torch import nn
-
-from bench import learn
-from bench.api import Method, option
-
-
-{_DECORATOR}class Mutant(Method):
-    """Tunes the head."""
-
-    title = "TITLE"
-    {_USES}
-    {_CHANGES}
-
-{_BETA}
-    def fit(self, run):
-{_FIT}'''
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """The check that must find it, what that says, and what is replaced in `SOUND`."""
-
-    check: str
-    says: str
-    replaced: dict[str, str]
-
-    def text(self, name: str) -> str:
-        """Return the module of the plugin of that name."""
-        text = SOUND
-        for old, new in self.replaced.items():
-            assert text.count(old) == 1, f"{name}: {old!r} stands {text.count(old)} times in the template"
-            text = text.replace(old, new)
-        return text.replace("TITLE", name.title().replace("_", "-"))
+from tests.conformance.leaky import LEAKY
+from tests.conformance.template import BETA, CHANGES, DECORATOR, FIT, LOSS, USES, Mutant, around
+from tests.conformance.template import SOUND as SOUND
 
 
 def write(name: str, folder: Path) -> Path:
@@ -75,6 +17,7 @@ def write(name: str, folder: Path) -> Path:
 
 
 MUTANTS = {
+    **LEAKY,
     "says_nothing": Mutant(
         "check_docstring",
         "has no Code:, Departures:",
@@ -83,26 +26,26 @@ MUTANTS = {
     "no_dataclass": Mutant(
         "check_declaration",
         "beta is not a parameter: put @dataclass",
-        {_DECORATOR: "", _LOSS: "learn.blend(0.9)"},
+        {DECORATOR: "", LOSS: "learn.blend(0.9)"},
     ),
     "comma_in_choice": Mutant(
         "check_spec",
         'terms="prediction,bias"',
         {
-            _BETA: '    terms: Literal["prediction", "prediction,bias"] = option("prediction", "What is minimised.")\n',
-            _LOSS: 'learn.blend(1.0 if self.terms == "prediction" else 0.5)',
+            BETA: '    terms: Literal["prediction", "prediction,bias"] = option("prediction", "What is minimised.")\n',
+            LOSS: 'learn.blend(1.0 if self.terms == "prediction" else 0.5)',
         },
     ),
     "ablates_nothing": Mutant(
         "check_grids",
         "beta=1.5",
-        {_BETA: f'    ablations: ClassVar = {{"beta": ("beta=0.5", "beta=1.5")}}\n{_BETA}'},
+        {BETA: f'    ablations: ClassVar = {{"beta": ("beta=0.5", "beta=1.5")}}\n{BETA}'},
     ),
     "skips_validation": Mutant(
         "check_refusals",
         "beta=-1 is accepted, but it must be at least 0",
         {
-            _BETA: f"""{_BETA}    gamma: float = option(0.1, "Weight of the bias proxy.", low=0, high=1)
+            BETA: f"""{BETA}    gamma: float = option(0.1, "Weight of the bias proxy.", low=0, high=1)
 
     def __post_init__(self):
         if self.beta + self.gamma == 0:
@@ -111,7 +54,7 @@ MUTANTS = {
     def loss(self, z, y, a):
         return self.beta * learn.prediction_loss(z, y) + self.gamma * learn.equalised_odds_proxy(z, y, a)
 """,
-            _LOSS: "self.loss",
+            LOSS: "self.loss",
         },
     ),
     "reads_undeclared_split": Mutant(
@@ -123,37 +66,35 @@ MUTANTS = {
         "check_logits",
         "logits of shape (96,) expected for 96 images, the model gave (96, 1)",
         {
-            _USES: "uses = frozenset(())",
-            _CHANGES: "changes = frozenset(())",
-            _BETA: "",
-            _FIT: "        return nn.Sequential(run.model.features, run.model.head)\n",
+            USES: "uses = frozenset(())",
+            CHANGES: "changes = frozenset(())",
+            BETA: "",
+            FIT: "        return nn.Sequential(run.model.features, run.model.head)\n",
+        },
+    ),
+    "needs_what_it_does_not_read": Mutant(
+        "check_attribute",
+        "another group changes no logit",
+        {
+            USES: f"{USES}\n    needs_attribute = True",
+            **{
+                old: new.replace("def forward(self, x):", "def forward(self, x, a):")
+                for old, new in around("pass", "        return self.net(x)").items()
+            },
         },
     ),
     "returns_scores": Mutant(
         "check_scores",
         "every output lies between 0 and 1",
-        {
-            _DECORATOR: f"""class Scores(nn.Module):
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
-
-    def forward(self, x):
-        return self.net(x).sigmoid()
-
-
-{_DECORATOR}""",
-            "return learn.finetune(": "net = learn.finetune(",
-            "lr_head,\n        )\n": "lr_head,\n        )\n        return Scores(net)\n",
-        },
+        around("pass", "        return self.net(x).sigmoid()"),
     ),
     "draws_unseeded": Mutant(
         "check_repeats",
         "two fits with the same seed give different logits",
         {
-            _USES: "uses = frozenset(())",
-            _BETA: "",
-            _FIT: """\
+            USES: "uses = frozenset(())",
+            BETA: "",
+            FIT: """\
         rng = torch.Generator()
         rng.seed()
         torch.nn.init.normal_(run.model.linear.weight, std=0.1, generator=rng)
@@ -165,9 +106,9 @@ MUTANTS = {
         "check_leaks",
         "other logits after another fit than alone",
         {
-            _DECORATOR: f"_seen = {{}}\n\n\n{_DECORATOR}",
-            _BETA: "",
-            _FIT: """\
+            DECORATOR: f"_seen = {{}}\n\n\n{DECORATOR}",
+            BETA: "",
+            FIT: """\
         if "head" not in _seen:
             bias, prediction = learn.fisher_importances(run, run.model, "external")
             _seen["head"] = learn.soft_mask(learn.importance_ratio(bias, prediction))["head.1.weight"]
@@ -181,9 +122,9 @@ MUTANTS = {
         "check_random_state",
         "global random state of torch changed",
         {
-            _BETA: "",
+            BETA: "",
             "        return": "        torch.nn.init.normal_(run.model.linear.weight, std=0.1)\n        return",
-            _LOSS: "learn.blend(1.0)",
+            LOSS: "learn.blend(1.0)",
             "run.recipe.epochs": "2",
         },
     ),
@@ -191,10 +132,10 @@ MUTANTS = {
         "check_baseline",
         "the shared baseline gives other logits: do not patch",
         {
-            _USES: "uses = frozenset()",
-            _CHANGES: "changes = frozenset(())",
-            _BETA: "",
-            _FIT: """\
+            USES: "uses = frozenset()",
+            CHANGES: "changes = frozenset(())",
+            BETA: "",
+            FIT: """\
         net = run.model
         type(net).forward = lambda self, x: self.head(self.features(x)).squeeze(1) / 2
         return net
@@ -205,23 +146,23 @@ MUTANTS = {
         "check_data",
         "y of the split external changed",
         {
-            _BETA: '    smoothing: float = option(0.1, "Distance of a label from 0 or 1.", low=0, high=0.5)\n',
+            BETA: '    smoothing: float = option(0.1, "Distance of a label from 0 or 1.", low=0, high=0.5)\n',
             "        return": """\
         run.split("external").y.clamp_(self.smoothing, 1 - self.smoothing)
         return""",
-            _LOSS: "learn.blend(1.0)",
+            LOSS: "learn.blend(1.0)",
         },
     ),
     "trains_frozen_layer": Mutant(
         "check_changes",
         "changes features.0.weight (the extractor), but declares head, statistics",
-        {_CHANGES: 'changes = frozenset({"statistics", "head"})', 'train=("head",)': 'train=("features", "head")'},
+        {CHANGES: 'changes = frozenset({"statistics", "head"})', 'train=("head",)': 'train=("features", "head")'},
     ),
     "moves_statistics": Mutant(
         "check_changes",
         "changes features.1.running_mean (the statistics), but declares head",
         {
-            _FIT: """\
+            FIT: """\
         net, data, loss = run.model, run.split("external"), learn.blend(self.beta)
         net.features.requires_grad_(False)
         net.train()
@@ -239,32 +180,32 @@ MUTANTS = {
         "check_choices",
         "broken_choice:loss=gap raised AttributeError",
         {
-            _BETA: '    loss: Literal["blend", "gap"] = option("blend", "What is minimised.")\n',
-            _LOSS: 'learn.blend(0.9) if self.loss == "blend" else learn.true_positive_gap',
+            BETA: '    loss: Literal["blend", "gap"] = option("blend", "What is minimised.")\n',
+            LOSS: 'learn.blend(0.9) if self.loss == "blend" else learn.true_positive_gap',
         },
     ),
     "broken_preset": Mutant(
         "check_presets",
         "preset code cannot be built",
-        {_BETA: f'    presets: ClassVar = {{"paper": {{"beta": 0.5}}, "code": {{"betta": 0.7}}}}\n{_BETA}'},
+        {BETA: f'    presets: ClassVar = {{"paper": {{"beta": 0.5}}, "code": {{"betta": 0.7}}}}\n{BETA}'},
     ),
     "ignores_parameter": Mutant(
         "check_parameters",
         "rate changes neither logits nor logged facts",
-        {_BETA: f'{_BETA}    rate: float = option(1e-2, "Learning rate.", low=0)\n'},
+        {BETA: f'{BETA}    rate: float = option(1e-2, "Learning rate.", low=0)\n'},
     ),
     "prunes_wrong_count": Mutant(
         "check_pruned",
         "promises 32 entries, fit sets 33 to zero",
         {
-            _USES: "uses = frozenset(())",
-            _BETA: """\
+            USES: "uses = frozenset(())",
+            BETA: """\
     share: float = option(0.25, "Share of the head's weights set to zero.", low=0, high=1)
 
     def pruned(self, net):
         return round(self.share * net.linear.weight.numel())
 """,
-            _FIT: """\
+            FIT: """\
         weight = run.model.linear.weight
         with torch.no_grad():
             # The threshold itself is kept.
@@ -278,19 +219,19 @@ MUTANTS = {
         "check_rare_groups",
         "lack a class or a group",
         {
-            _BETA: """\
+            BETA: """\
     def gap(self, z, y, a):
         p = z.sigmoid()
         return learn.prediction_loss(z, y) + (p[a == 0].mean() - p[a == 1].mean()) ** 2
 """,
-            _LOSS: "self.gap",
+            LOSS: "self.gap",
         },
     ),
     "forgets_mask": Mutant(
         "check_state",
         "keep masks as buffers, not as attributes",
         {
-            _DECORATOR: f"""class Masked(nn.Module):
+            DECORATOR: f"""class Masked(nn.Module):
     def __init__(self, mask):
         super().__init__()
         self.mask = mask
@@ -299,10 +240,10 @@ MUTANTS = {
         return h * self.mask
 
 
-{_DECORATOR}""",
-            _USES: "uses = frozenset(())",
-            _BETA: '    keep: float = option(0.8, "Share of the features that are kept.", low=0, high=1)\n',
-            _FIT: """\
+{DECORATOR}""",
+            USES: "uses = frozenset(())",
+            BETA: '    keep: float = option(0.8, "Share of the features that are kept.", low=0, high=1)\n',
+            FIT: """\
         mask = torch.rand(run.model.linear.in_features, generator=run.rng("mask")) < self.keep
         run.model.head[0] = Masked(mask.float())
         return run.model

@@ -10,7 +10,7 @@ import pytest
 from bench import registry
 from bench.checks import CHECKS, Subject, outcome
 from bench.net import Net
-from bench.templates import write_method
+from bench.templates import write_plugin
 from tests.conformance.mutants import MUTANTS, SOUND, write
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def test_a_sound_method_passes_and_no_check_applies_nowhere():
 
 
 def test_the_method_that_bench_new_writes_passes_with_its_test(tmp_path):
-    method, test = write_method("my-method", tmp_path)
+    method, test = write_plugin("method", "my-method", tmp_path)
     assert failed(verdicts(Subject("my_method", (method,)))) == {}
     # As a stranger runs it, away from the suite's settings.
     done = python("-m", "pytest", "-q", "-p", "no:cacheprovider", test.name, folder=tmp_path)

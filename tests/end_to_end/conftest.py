@@ -13,6 +13,7 @@ import pytest
 
 from tests import factory
 from tests.prose import plain
+from tests.task_texts import AGE, CHEST
 
 PROGRESS = re.compile(
     r"^\[\d+/\d+\] .*?\(\d+\.\d s, ETA \d+:\d\d:\d\d\)\n|^[a-z ]+: [\w-]+, \d+ (?:images|draws)\n", re.M | re.S
@@ -20,38 +21,7 @@ PROGRESS = re.compile(
 """Lines that come when a cell or the images of a set are done: in no order, and with seconds."""
 ENDED = re.compile(r"(\d+) of (\d+) cells done((?:, \d+ [a-z ]+)+)")
 
-TINY = """
-name = "tiny"
-says = "a small phantom"
-folds = 2
-image_size = 32
-channels = 1
-crop = "none"
-
-[source]
-dataset = "phantom:family=chest,hospital=source,images=240,size=32"
-[ood.ood_neutral]
-dataset = "phantom:family=chest,hospital=ood_neutral,images=100,size=32"
-[ood.ood_reversed]
-dataset = "phantom:family=chest,hospital=ood_reversed,images=100,size=32"
-[label]
-column = "pneumothorax"
-names = ["no finding", "pneumothorax"]
-[attribute]
-column = "age"
-above = 65
-names = ["up to 65", "over 65"]
-[recipe]
-pretrain_optimiser = "adam"
-pretrain_lr = 2e-3
-pretrain_epochs = 1
-optimiser = "adam"
-lr_extractor = 1e-3
-lr_head = 1e-2
-epochs = 2
-epsilon = 0.1
-batch = 32
-"""
+TINY = CHEST.format(name="tiny", images=240, attribute=AGE)
 
 
 class Place:
@@ -92,7 +62,7 @@ class Place:
         return {"done": int(found[1]), "cells": int(found[2]), **{what: int(number) for number, what in parts}}
 
     def report(self) -> dict[str, bytes]:
-        self.bench("report", "--task", "tiny.toml")
+        self.bench("report", "--task", "tiny.toml", timeout=900)
         return self.reported()
 
     def reported(self) -> dict[str, bytes]:

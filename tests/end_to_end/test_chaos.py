@@ -1,4 +1,4 @@
-"""Processes of a run are killed at random moments; the run starts again each time and ends as if nothing had been."""
+"""Processes of a run are killed at random moments, and files damaged; the run that starts again ends as if nothing was."""
 
 import collections
 import hashlib
@@ -43,9 +43,39 @@ def living(group):
     return found.returncode == 0
 
 
-def cause_chaos(place, seed, kills, longest):
-    """Kill processes of the run at so many random moments; return how often which, and when each result was written."""
+def damage(place, draw):
+    """Flip, cut, empty, replace or remove a file of a cell or of cached weights; return the records it may change."""
+    cells = place.folder / "results/cells/tiny/small"
+    files = [*cells.rglob("f?-s0.*"), *(place.folder / ".cache/baselines").glob("*.pt")]
+    files = sorted(file for file in files if file.suffix != ".log" and not file.name.endswith(".failed.json"))
+    if not files:
+        return []
+    file, how = draw.choice(files), draw.choice(("flip", "cut", "empty", "replace", "remove"))
+    try:
+        content = file.read_bytes()
+        others = [one for one in files if one != file and one.suffixes == file.suffixes]
+        if how == "remove":
+            file.unlink()
+        elif how == "replace" and others:
+            file.write_bytes(draw.choice(others).read_bytes())
+        elif how == "flip" and content:
+            at = draw.randrange(len(content))
+            file.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        else:
+            file.write_bytes(content[: len(content) // 2] if how == "cut" else b"")
+    except FileNotFoundError:  # replaced in this moment
+        return []
+    # Weights are trained again by a cell of a baseline, whose record is then written anew.
+    return [file.with_name(f"{file.name[:5]}.json")] if cells in file.parents else [*cells.glob("baseline/f?-s0.json")]
+
+
+def cause_chaos(place, seed, kills, longest, *, damages):
+    """Kill processes of the run at so many random moments; return how often which, and when each result was written.
+
+    With `damages`, a file is damaged after each kill; results that this may change are left out of the times.
+    """
     draw, struck, written, groups, shell = random.Random(seed), collections.Counter(), {}, [], None
+    changed = set()
     while struck.total() < kills:
         if shell is None or shell.poll() is not None:
             words = ["sh", "-c", '"$@"; exit $?', "sh", *place.command("run", "--task", "tiny.toml")]
@@ -60,7 +90,10 @@ def cause_chaos(place, seed, kills, longest):
             struck[victim] += 1
         if victim in ("shell", "all"):
             shell.wait()
-        for file in (place.folder / "results/cells").rglob("f?-s0.json"):
+        if damages:
+            changed |= {*damage(place, draw)}
+            written = {file: when for file, when in written.items() if file not in changed}
+        for file in {*(place.folder / "results/cells").rglob("f?-s0.json")} - changed:
             when = file.stat().st_mtime_ns
             assert written.setdefault(file, when) == when, f"{file} was done and is computed again"
     while any(living(group) for group in groups):
@@ -90,8 +123,20 @@ def test_killed_fifty_times_the_run_ends_with_the_same_table(new_place, place):
     survives(uninterrupted(other), place, seed=2, kills=50, longest=2.5, cells=66)
 
 
-def survives(finished, place, *, seed, kills, longest, cells):
-    struck, written = cause_chaos(place, seed, kills, longest)
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4, 10))
+def test_killed_and_damaged_many_times_the_run_ends_with_the_same_table(finished, place, seed):
+    survives(finished, place, seed=seed, kills=20, longest=2.5, cells=22, damages=True)
+
+
+@pytest.mark.slow
+def test_killed_and_damaged_the_run_ends_with_the_same_table(finished, place):
+    survives(finished, place, seed=3, kills=8, longest=4.0, cells=22, damages=True)
+
+
+def survives(finished, place, *, seed, kills, longest, cells, damages=False):
+    struck, written = cause_chaos(place, seed, kills, longest, damages=damages)
     print(f"seed {seed}: killed {dict(struck)}, {len(written)} of {cells} cells were done by then")
     last = place.bench("run", "--task", "tiny.toml", **HURRY)
     ended = place.ended(last.stdout)

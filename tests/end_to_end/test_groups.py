@@ -9,8 +9,8 @@ from inline_snapshot import snapshot
 
 from bench.cells.identity import predictions_file
 from bench.data.group_pair import LEAST
-from bench.run.compute_cell import run_cell
-from bench.run.run_task import plan_run
+from bench.running.compute_cell import run_cell
+from bench.running.run_task import plan_run
 from bench.settings import Settings
 from tests import factory
 from tests.prose import lines_with, sentences_with

@@ -7,8 +7,8 @@ ONE_BY_ONE = '''"""One cell after the other, in the process of the run itself.""
 from dataclasses import dataclass
 
 from bench.api import option
-from bench.run.attempt import Event, attempt
-from bench.run.launchers import Launcher
+from bench.running.attempt import Event, attempt
+from bench.running.launchers import Launcher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ LIST = '''"""A queue that nobody works on: a list of cells in a file."""
 
 from dataclasses import dataclass
 
-from bench.run.launchers import Launcher, Queued, Submitted
+from bench.running.launchers import Launcher, Queued, Submitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def test_a_launcher_in_a_file_computes_a_run(place):
     ]
     # Retry uses the launcher of the run.
     (place.folder / "results/cells/tiny/small/llft/f0-s0.json").unlink()
-    assert "here: tiny/small/llft/f0-s0" in place.bench("retry", "llft").stdout
+    assert "here: tiny/small/llft/f0-s0" in place.bench("retry", "llft", *plugin).stdout
 
 
 def test_a_launcher_with_a_queue_is_asked_for_its_jobs(place):
@@ -83,11 +83,14 @@ def test_a_launcher_with_a_queue_is_asked_for_its_jobs(place):
     assert dry.splitlines() == ["would submit tiny/small/baseline/f0-s0", "would submit tiny/small/llft/f0-s0"]
     run = ("run", "--task", "tiny.toml", "--methods", "llft,bmft", "--folds", "0", *queue)
     assert "0 of 3 cells done, 2 submitted in 1 list, 1 left for later: it is full." in place.bench(*run).stdout
-    assert json.loads(place.bench("status", "--json").stdout)[0]["counts"] == {"submitted": 2, "pending": 1}
+    assert json.loads(place.bench("status", "--json", *queue[2:]).stdout)[0]["counts"] == {"submitted": 2, "pending": 1}
     assert "1 submitted in 1 list, 2 already queued or running." in place.bench(*run).stdout
-    assert "0 jobs cancelled, the list is empty, 0 runs on this machine stopped" in place.bench("cancel").stdout
-    assert json.loads(place.bench("status", "--json").stdout)[0]["counts"] == {"pending": 3}
-    assert f"would remove {place.folder / 'results/list.txt'}" in place.bench("clean", "--dry-run").stderr
+    assert (
+        "0 jobs cancelled, the list is empty, 0 runs on this machine stopped"
+        in place.bench("cancel", *queue[2:]).stdout
+    )
+    assert json.loads(place.bench("status", "--json", *queue[2:]).stdout)[0]["counts"] == {"pending": 3}
+    assert f"would remove {place.folder / 'results/list.txt'}" in place.bench("clean", "--dry-run", *queue[2:]).stderr
 
 
 def test_a_wrong_launcher_or_option_is_told_with_the_nearest_right_one(place):

@@ -50,6 +50,9 @@ def begun(place):
     return {str(name): (text.count("  attempt on "), text.count("  done\n")) for name, text in texts.items()}
 
 
+RAISES = ("--plugin", "raises.py")
+
+
 @pytest.fixture(scope="module")
 def broken(new_place):
     """A finished run in which one method failed."""
@@ -60,19 +63,19 @@ def broken(new_place):
 
 
 def test_status_counts_states_and_says_why_cells_failed(broken):
-    text = broken.bench("status").stdout
+    text = broken.bench("status", *RAISES).stdout
     assert lines_with(broken.told(text), "tiny/small/raises/f0-s0") == snapshot(
         [
             "failed    tiny/small/raises/f0-s0  bug: RuntimeError: the reason",
-            "`bench logs tiny/small/raises/f0-s0` shows the first; `bench retry --failed --task tiny` runs the failed cells again",
+            "`bench logs tiny/small/raises/f0-s0` shows the first; `bench retry --failed --task tiny --plugin raises.py` runs the failed cells again",
         ]
     )
-    (record,) = json.loads(broken.bench("status", "--json", "--task", "tiny.toml").stdout)
+    (record,) = json.loads(broken.bench("status", *RAISES, "--json", "--task", "tiny.toml").stdout)
     assert record["counts"] == {"done": 2, "failed": 1}
     cell = record["cells"]["tiny/small/raises/f0-s0"]
     assert (cell["error"]["kind"], cell["error"]["attempt"]) == ("bug", 1)
     assert "the reason" in cell["last_line"]
-    assert broken.told(broken.bench("status", "--task", "tinny", code=2).stderr) == snapshot(
+    assert broken.told(broken.bench("status", *RAISES, "--task", "tinny", code=2).stderr) == snapshot(
         "bench: unknown run of task 'tinny' in <tmp>/results: did you mean tiny? allowed: tiny\n"
     )
 
@@ -83,25 +86,30 @@ def test_logs_are_found_by_a_part_of_the_name(broken):
         "bench: unknown cell 'tiny/small/raise/f0-s0': did you mean tiny/small/raises/f0-s0 or tiny/small/baseline/f0-s0 or tiny/small/llft/f0-s0? allowed: tiny/small/baseline/f0-s0, tiny/small/llft/f0-s0, tiny/small/raises/f0-s0\n"
     )
     assert broken.told(broken.bench("logs", "f0", code=2).stderr) == snapshot(
-        "bench: unknown cell 'f0': allowed: tiny/small/baseline/f0-s0, tiny/small/llft/f0-s0, tiny/small/raises/f0-s0\n"
+        "bench: 'f0' is part of the names of 3 cells: give one of tiny/small/baseline/f0-s0, tiny/small/llft/f0-s0, tiny/small/raises/f0-s0\n"
     )
 
 
 def test_retry_runs_what_failed_and_no_more(broken):
-    again = broken.bench("retry", "--failed", code=1)
+    again = broken.bench("retry", *RAISES, "--failed", code=1)
     assert broken.ended(again.stdout) == {"done": 1, "cells": 2, "failed": 1, "computed": 0, "recomputed": 0}
     assert (
-        json.loads(broken.bench("status", "--json").stdout)[0]["cells"]["tiny/small/raises/f0-s0"]["error"]["attempt"]
+        json.loads(broken.bench("status", *RAISES, "--json").stdout)[0]["cells"]["tiny/small/raises/f0-s0"]["error"][
+            "attempt"
+        ]
         == 2
     )
     (broken.folder / "raises.py").write_text(PLUGIN.format(name="Raises", body="pass"))
-    mended = broken.ended(broken.bench("retry", "raises").stdout)
+    assert broken.told(broken.bench("retry", *RAISES, "small", code=2).stderr) == snapshot(
+        "bench: 'small' is part of the names of 3 cells: give one of tiny/small/baseline/f0-s0, tiny/small/raises/f0-s0, tiny/small/llft/f0-s0\n"
+    )
+    mended = broken.ended(broken.bench("retry", *RAISES, "raises").stdout)
     assert mended == {"done": 2, "cells": 2, "computed": 1, "recomputed": 0}
-    assert broken.told(broken.bench("retry", "--failed").stdout) == snapshot("no cell is failed\n")
-    assert broken.told(broken.bench("retry", code=2).stderr) == snapshot(
+    assert broken.told(broken.bench("retry", *RAISES, "--failed").stdout) == snapshot("no cell is failed\n")
+    assert broken.told(broken.bench("retry", *RAISES, code=2).stderr) == snapshot(
         "bench: one of the arguments cell --failed --stale is required (see `bench retry --help`)\n"
     )
-    assert broken.told(broken.bench("retry", "rises", code=2).stderr) == snapshot(
+    assert broken.told(broken.bench("retry", *RAISES, "rises", code=2).stderr) == snapshot(
         "bench: unknown cell 'rises': allowed: tiny/small/baseline/f0-s0, tiny/small/raises/f0-s0, tiny/small/llft/f0-s0\n"
     )
 
@@ -111,10 +119,10 @@ def test_clean_says_what_it_removes_and_keeps_results(broken):
     file = broken.folder / "results/cells/tiny/small/llft/.f0-s0.lease.3"
     file.write_text(json.dumps({"host": "gone", "pid": 1, "parent": 1, "job": "", "started": 0.0}))
     os.utime(file, (0, 0))
-    dry = broken.bench("clean", "--dry-run")
+    dry = broken.bench("clean", *RAISES, "--dry-run")
     assert f"would remove {file}" in dry.stderr
     assert file.exists()
-    broken.bench("clean")
+    broken.bench("clean", *RAISES)
     assert hidden(broken) == []
     assert not (broken.folder / "results/cells/tiny/small/llft/f0-s0.log").exists()
     assert broken.cells() == before
@@ -147,6 +155,18 @@ def test_interrupted_once_it_finishes_the_running_cells_and_the_next_run_the_res
     assert place.ended(place.bench(*RUN).stdout) == {"done": 3, "cells": 3, "computed": 2, "recomputed": 0}
 
 
+def test_interrupted_while_its_workers_start_it_prints_no_traceback(place):
+    words = place.command(*RUN, "--jobs", "2")
+    run = subprocess.Popen(words, cwd=place.folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    worker = ["pgrep", "-P", str(run.pid), "-f", "multiprocessing.spawn"]
+    wait(lambda: subprocess.run(worker, capture_output=True, check=False).returncode == 0)
+    time.sleep(0.1)  # its interpreter imports
+    os.killpg(run.pid, signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in said
+
+
 def test_interrupted_twice_it_stops_at_once_and_can_be_resumed(place):
     (place.folder / "sleeps.py").write_text(PLUGIN.format(name="Sleeps", body="import time; time.sleep(60)"))
     words = ("run", "--task", "tiny.toml", "--methods", "sleeps", "--folds", "0", "--plugin", "sleeps.py")
@@ -162,7 +182,10 @@ def test_interrupted_twice_it_stops_at_once_and_can_be_resumed(place):
     assert run.returncode == 130
     assert time.monotonic() - begun_at < 30
     (place.folder / "sleeps.py").write_text(PLUGIN.format(name="Sleeps", body="pass"))
-    assert json.loads(place.bench("status", "--json").stdout)[0]["counts"] == {"done": 1, "pending": 1}
+    assert json.loads(place.bench("status", "--plugin", "sleeps.py", "--json").stdout)[0]["counts"] == {
+        "done": 1,
+        "pending": 1,
+    }
     assert place.ended(place.bench(*words).stdout) == {"done": 2, "cells": 2, "computed": 1, "recomputed": 0}
     assert hidden(place) == []
 
@@ -171,9 +194,11 @@ def test_cancel_stops_a_run_of_this_machine(place):
     (place.folder / "sleeps.py").write_text(PLUGIN.format(name="Sleeps", body="import time; time.sleep(60)"))
     run = start(place, "run", "--task", "tiny.toml", "--methods", "sleeps", "--folds", "0", "--plugin", "sleeps.py")
     wait(lambda: "small/sleeps/f0-s0.log" in " ".join(begun(place)))
-    (running,) = lines_with(place.bench("status").stdout, "tiny/small/sleeps/f0-s0")
+    (running,) = lines_with(place.bench("status", "--plugin", "sleeps.py").stdout, "tiny/small/sleeps/f0-s0")
     assert re.match(r"running +tiny/small/sleeps/f0-s0  process \d+", running)
-    assert place.told(place.bench("cancel").stdout) == snapshot("0 jobs cancelled, 1 runs on this machine stopped\n")
+    assert place.told(place.bench("cancel", "--plugin", "sleeps.py").stdout) == snapshot(
+        "0 jobs cancelled, 1 runs on this machine stopped\n"
+    )
     run.communicate(timeout=30)
     assert run.returncode == -signal.SIGTERM
 
@@ -199,5 +224,5 @@ def test_each_slot_sees_one_gpu_and_no_more_threads_run_than_there_are_cores(pla
 
 
 def test_status_and_the_others_do_not_import_torch():
-    code = "import sys, bench.run.status, bench.run.housekeeping; sys.exit('torch' in sys.modules)"
+    code = "import sys, bench.running.status, bench.running.housekeeping; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

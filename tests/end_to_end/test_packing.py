@@ -14,10 +14,10 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.errors import UsageError
-from bench.run.launchers.local import Local, visible_gpus
-from bench.run.launchers.slurm import submit
-from bench.run.run_cells import at_a_time
-from bench.run.run_task import prepare_runs
+from bench.running.launchers.local import Local, visible_gpus
+from bench.running.launchers.slurm import submit
+from bench.running.run_cells import at_a_time
+from bench.running.run_task import prepare_runs
 from bench.settings import Settings
 from tests.end_to_end.test_run import PLUGIN
 from tests.prose import lines_with
@@ -59,7 +59,7 @@ import time
 
 import torch
 
-from bench.run import compute_cell as cell
+from bench.running import compute_cell as cell
 
 here, train = pathlib.Path(os.environ["SEEN"]), cell.train_baseline
 log = pathlib.Path("results/cells/tiny/small/baseline/f0-s0.log")
@@ -93,16 +93,19 @@ def attempts(place, method):
     return (place.folder / f"results/cells/tiny/small/{method}/f0-s0.log").read_text().count("attempt on")
 
 
+def files(plugins):
+    return [word for name in plugins for word in ("--plugin", f"{name.lower()}.py")]
+
+
 def run(place, methods, plugins, *words, code=0):
     (place.folder / "seen").mkdir()
-    files = [word for name in plugins for word in ("--plugin", f"{name.lower()}.py")]
     return place.bench(
         "run",
         "--task",
         "tiny.toml",
         "--methods",
         methods,
-        *files,
+        *files(plugins),
         "--gpus",
         "0",
         "--per-gpu",
@@ -138,10 +141,10 @@ def test_a_cell_without_memory_beside_others_runs_again_when_the_gpu_is_its_own(
     assert not (folder / "greedy/f0-s0.failed.json").exists()
     failure = json.loads((folder / "glutton/f0-s0.failed.json").read_text())
     assert (failure["error"]["kind"], failure.get("attempt", 1)) == ("oom", 1)
-    assert lines_with(place.told(place.bench("status").stdout), "tiny/small/glutton/f0-s0") == snapshot(
+    assert lines_with(place.told(place.bench("status", *files(DOES)).stdout), "tiny/small/glutton/f0-s0") == snapshot(
         [
             "failed    tiny/small/glutton/f0-s0  oom: OutOfMemoryError: no room anywhere",
-            "`bench logs tiny/small/glutton/f0-s0` shows the first; `bench retry --failed --task tiny` runs the failed cells again",
+            "`bench logs tiny/small/glutton/f0-s0` shows the first; `bench retry --failed --task tiny --plugin greedy.py --plugin neighbour.py --plugin third.py --plugin glutton.py` runs the failed cells again",
         ]
     )
 
@@ -226,7 +229,7 @@ def job(place):
 
     def start(**environment):
         return subprocess.Popen(
-            [sys.executable, "-m", "bench.run.launchers.slurm.worker", str(place.folder / "intent.json")],
+            [sys.executable, "-m", "bench.running.launchers.slurm.worker", str(place.folder / "intent.json")],
             cwd=place.folder,
             env={**os.environ, "SEEN": str(place.folder / "seen"), **environment},
             text=True,
@@ -264,3 +267,14 @@ def test_when_slurm_ends_such_a_job_all_that_ran_is_noted_and_no_process_is_left
         with pytest.raises(ProcessLookupError):
             os.kill(int(file.name.split()[1]), 0)
     assert not list((place.folder / "results").rglob("*.lease.*"))
+
+
+@pytest.mark.slow
+def test_a_job_of_two_gpus_computes_a_cell_on_each(place, job):
+    """Without --per-gpu; the two methods wait for each other, so one after the other they would never end."""
+    intent = place.folder / "intent.json"
+    intent.write_text(intent.read_text().replace('"per_gpu": 2', '"per_gpu": null'))
+    process = job(CUDA_VISIBLE_DEVICES="0,1")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert len(list((place.folder / "seen").iterdir())) == 2

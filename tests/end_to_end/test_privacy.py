@@ -2,7 +2,10 @@
 
 import io
 import re
+import subprocess
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,7 @@ import pytest
 from inline_snapshot import snapshot
 from PIL import Image
 
+import bench
 from tests.prose import lines_with, plain, sentences_with
 
 IMAGES = 96
@@ -170,3 +174,34 @@ def test_an_export_names_no_image_and_no_patient_and_with_predictions_no_patient
         assert len(tables) == (4 if more else 0)
         assert named(" ".join(table.to_csv() for table in tables)) == ids
         assert not [name for name in inside if name.endswith((".png", ".npz", ".pdf"))]
+
+
+WATCH = """import socket, sys
+from pathlib import Path
+def watched(name, arguments):
+    if name in ("socket.connect", "socket.getaddrinfo", "socket.sendto") and not isinstance(arguments[1], (str, bytes)):
+        Path({tried!r}).write_text(repr(arguments))
+sys.addaudithook(watched)
+"""
+
+
+@pytest.mark.slow
+def test_no_command_but_prepare_opens_a_connection(place_in, tmp_path):
+    """Every process of a run has a hook that Python calls before it connects."""
+    tried = tmp_path / "tried"
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook/sitecustomize.py").write_text(WATCH.format(tried=str(tried)))
+    place, path = place_in(tmp_path), {"PYTHONPATH": f"{tmp_path / 'hook'}:{Path(bench.__file__).parents[1]}"}
+    task = ("--task", "tiny.toml")
+    for words in (
+        ("run", *task, "--methods", "llft", "--folds", "0"),
+        ("status",),
+        ("report", *task),
+        ("export", *task),
+        ("doctor", "tiny.toml"),
+    ):
+        place.bench(*words, code=None, **path)
+    assert not tried.exists()
+    probe = "import socket\ntry: socket.create_connection(('127.0.0.1', 9))\nexcept OSError: pass"
+    subprocess.run([sys.executable, "-c", probe], env=path, check=True)
+    assert tried.exists(), "the hook sees connections"

@@ -25,7 +25,7 @@ def test_ham10000_by_its_official_layout(place):
 
 
 def test_nih_extract_without_code(place):
-    task = str(ROOT / "docs" / "nih-extract.toml")
+    task = str(ROOT / "docs" / "examples" / "nih-extract.toml")
     done = place.bench("run", "--task", task, "--methods", "all", "--folds", "0,1", "--data", str(DATA))
     assert "22 of 22 cells done" in done.stdout
     predictions = pd.read_parquet(place.folder / "results/cells/nih-extract-sex/small/swift/f0-s0.parquet")

@@ -10,8 +10,8 @@ import time
 import pytest
 from inline_snapshot import snapshot
 
-from tests.end_to_end.conftest import TINY
 from tests.prose import lines_with
+from tests.task_texts import CHEST, SEX
 
 BOTH = ("run", "--task", "tiny.toml", "--task", "sex.toml", "--methods", "llft", "--jobs", "1")
 
@@ -19,10 +19,7 @@ BOTH = ("run", "--task", "tiny.toml", "--task", "sex.toml", "--methods", "llft",
 @pytest.fixture
 def both(place):
     """Two tasks of one source and label, and of two attributes."""
-    by_age = 'column = "age"\nabove = 65\nnames = ["up to 65", "over 65"]'
-    assert by_age in TINY
-    by_sex = TINY.replace(by_age, 'column = "female"\nnames = ["male", "female"]')
-    (place.folder / "sex.toml").write_text(by_sex.replace('name = "tiny"', 'name = "sex"'))
+    (place.folder / "sex.toml").write_text(CHEST.format(name="sex", images=240, attribute=SEX))
     return place
 
 
@@ -86,7 +83,7 @@ def test_methods_of_both_tasks_wait_for_the_baseline_that_failed_in_vain(both):
     """Neither of the two tasks can train the baseline of fold 0."""
     folds = (*BOTH, "--folds", "0")
     (both.folder / "broken.py").write_text(
-        "from bench.run import compute_cell\n\n\ndef fails(*_, **__):\n    raise ValueError('no baseline')\n\n\n"
+        "from bench.running import compute_cell\n\n\ndef fails(*_, **__):\n    raise ValueError('no baseline')\n\n\n"
         "compute_cell.train_baseline = fails\n"
     )
     (both.folder / "sitecustomize.py").write_text("import broken\n")
@@ -101,6 +98,9 @@ def test_methods_of_both_tasks_wait_for_the_baseline_that_failed_in_vain(both):
             "failed: sex/small/baseline/f0-s0: ValueError: no baseline (traceback in <tmp>/results/cells/sex/small/baseline/f0-s0.failed.json)",
         ]
     )
+    assert both.told(failed.stdout) == snapshot(
+        "0 of 4 cells done, 2 failed, 2 not started, 0 computed, 0 recomputed.\n"
+    )  # nothing is there of which a report could be made
     healed = both.ended(both.bench("retry", "--failed").stdout)
     assert healed["computed"] > 0
     assert both.ended(both.bench(*folds).stdout)["done"] == 4

@@ -16,14 +16,15 @@ from PIL import Image
 
 from bench.cells.identity import baselines_folder, log_file, predictions_file
 from bench.lease import lease
-from bench.report.task_results import read
-from bench.report.words.notes import partial
-from bench.run import compute_cell
-from bench.run.plan import checkpoint_file
-from bench.run.run_task import plan_run
+from bench.reporting.task_results import read
+from bench.reporting.words.notes import partial
+from bench.running import compute_cell
+from bench.running.plan import checkpoint_file
+from bench.running.run_task import plan_run
 from bench.settings import Settings
 from bench.taskfile import resolve
 from tests.prose import sentences_with
+from tests.task_texts import RECIPE
 
 TASK = """
 folds = 2
@@ -40,17 +41,7 @@ column = "ill"
 names = ["well", "ill"]
 [attribute]
 {attribute}
-[recipe]
-pretrain_optimiser = "adam"
-pretrain_lr = 2e-3
-pretrain_epochs = 1
-optimiser = "adam"
-lr_extractor = 1e-3
-lr_head = 1e-2
-epochs = 1
-epsilon = 0.1
-batch = 16
-"""
+""" + RECIPE.format(epochs=1, batch=16)
 ATTRIBUTES = {
     "sex": 'column = "sex"\none = ["F"]\nzero = ["M"]\nnames = ["men", "women"]',
     "age": 'column = "age"\nabove = 65\nnames = ["young", "old"]',

@@ -102,7 +102,7 @@ def test_neither_data_nor_task_nor_torch_are_needed_to_read_and_to_merge(archive
     blocked.mkdir()
     (blocked / "torch.py").write_text("raise ImportError('there is no torch here')\n")
     path = os.pathsep.join([str(blocked), os.environ.get("PYTHONPATH", "")])
-    assert "main.csv" in place.bench("report", "--from", str(archives[0]), PYTHONPATH=path).stdout
+    assert "index.html" in place.bench("report", "--from", str(archives[0]), PYTHONPATH=path).stdout
     assert "merged.csv" in place.bench("merge", *map(str, archives), PYTHONPATH=path).stdout
 
 
@@ -165,7 +165,7 @@ def test_folders_of_results_say_the_same_as_archives_and_more_with_predictions(s
             "## Over sites",
             "## Images of all sites together",
             "## How to read this",
-            "## What the folds of each site support",
+            "## What is supported at each site",
         ]
     ), "folders have the predictions"
     bench(sites[1], "export", "--task", "tiny.toml", "--with-predictions", "--out", tmp_path / "south.tar.gz")
@@ -200,7 +200,7 @@ left out: <tmp>/results/cells/tiny/small/llft/f0-s0.json: stale; `bench run --ta
 left out: <tmp>/results/cells/tiny/small/llft/f1-s0.json: stale; `bench run --task tiny.toml --methods llft --backbone small --folds 1` replaces it
 bench: a and b cannot be merged:
   cells: no usable results at b
-  task: attribute.above is 65.0 at a, 60.0 at b
+  task: attribute.above is 65 at a, 60 at b
   task: recipe.epochs is 2 at a, 3 at b
 """), "its cells are of the task as it was"
     assert not (tmp_path / "reports").exists()

@@ -37,6 +37,9 @@ def wheel(tmp_path_factory):
     for name in files():
         (folder / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / "copy" / name)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
+        call(*git, *words, cwd=folder / "copy")
     call(
         sys.executable,
         "-m",
@@ -105,22 +108,28 @@ def test_every_module_and_template_is_inside(wheel):
     for name in {*files("bench", "methods", "datasets")} - mounts:
         assert (name if name.startswith("bench/") else f"bench/{name}") in names
     plugins = [name for name in registry.METHODS.catalogue() if f"bench/methods/{name}.py" in names]
-    assert len(plugins) == 10
+    assert len(plugins) == 17
     data = (
         "register.toml",
         "tasks.toml",
         "doctor/checks.toml",
-        "report/page/page.html.j2",
-        "report/render/part.html.j2",
-        "report/figures/figures.mplstyle",
+        "reporting/page/page.html.j2",
+        "reporting/render/part.html.j2",
+        "reporting/figures/figures.mplstyle",
         "published/swift-melba-2025.csv",
     )
     for name in ("templates/method.py.txt", "templates/test_method.py.txt", *data):
         assert f"bench/{name}" in names
     strangers = [name for name in names if "test" in Path(name).parts or name.endswith((".pyc", ".toml"))]
-    numbers = ("report/numbers/claims", "report/numbers/display_names", "report/numbers/paper")
+    numbers = ("reporting/numbers/claims", "reporting/numbers/display_names", "reporting/numbers/paper")
     tables = ("doctor/checks", "register", *numbers, "tasks")
-    assert sorted(strangers) == [f"bench/{table}.toml" for table in tables]
+    mounted = [
+        f"bench/{'profiles' if folder == 'slurm' else 'examples'}/{Path(name).name}"
+        for folder in ("slurm", "docs/examples")
+        for name in files(folder)
+        if name.endswith(".toml")
+    ]
+    assert sorted(strangers) == sorted([*(f"bench/{table}.toml" for table in tables), *mounted])
 
 
 def test_lists_and_plans(bench):
@@ -131,6 +140,22 @@ def test_lists_and_plans(bench):
     assert plan.count("small/swift/") == 5
 
 
+def test_the_version_tells_the_commit_of_the_build(wheel, bench):
+    (commit,) = zipfile.ZipFile(wheel).read("bench/commit.txt").decode().split()
+    assert len(commit) == 40
+    assert bench("--version") == f"bench {wheel.name.split('-')[1]} (commit {commit[:12]})\n"
+
+
+def test_profiles_and_examples_are_found(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))  # no SLURM client, which would ask for its cluster
+    plan = bench("run", "--task", "phantom-cxr-age", "--on", "slurm", "--dry-run")
+    assert "profile plain" in plan
+    bench("new", "profile", "my-cluster", "--like", "small-arrays")
+    assert (tmp_path / "my-cluster.toml").read_text() == (ROOT / "slurm/small-arrays.toml").read_text()
+    bench("new", "plan", "mine")
+    assert "cells to compute" in bench("run", "mine.toml", "--dry-run")
+
+
 def test_a_new_method_is_written_and_found(bench, tmp_path):
     assert bench("new", "method", "my-method").split() == ["my_method.py", "test_my_method.py"]
     listed = bench("ls", "methods", "my-method", "--plugin", "my_method.py")
@@ -139,6 +164,8 @@ def test_a_new_method_is_written_and_found(bench, tmp_path):
 
 
 def test_published_numbers_are_found(installed, tmp_path):
-    program = "from bench.report.numbers.published import everything, sizes; print(len(everything()), sizes()['ddi'])"
+    program = (
+        "from bench.reporting.numbers.published import everything, sizes; print(len(everything()), sizes()['ddi'])"
+    )
     printed = call(sys.executable, "-P", "-c", program, cwd=tmp_path, PYTHONPATH=str(installed))
     assert printed.split() == ["558", "656"]

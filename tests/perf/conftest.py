@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.perf.rows import row
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
@@ -69,8 +71,8 @@ def compare():
         ratio = statistics.median(ratios)
         low, _, high = statistics.quantiles(ratios, n=4) if pairs > 2 else (min(ratios), ratio, max(ratios))
         mine, plain = (statistics.median(column) for column in zip(*times, strict=True))
-        print(
-            f"\n{name}: {ratio:.3f} ({'no bar' if bar is None else f'{bar:.2f}'})"
+        row(
+            f"{name}: {ratio:.3f} ({'no bar' if bar is None else f'{bar:.2f}'})"
             f"; middle half of {pairs} pairs {low:.3f} to {high:.3f}; medians {mine:.3f} s and {plain:.3f} s"
         )
         assert bar is None or ratio <= bar, f"{name}: {ratio:.3f}, at most {bar} is allowed"

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from bench.score.bootstrap import Sample, replicates
+from bench.scoring.bootstrap import Sample, replicates
 
 TWO, MORE = ("auc", "spd", "eodds"), ("auc", "min_auc", "gap_auc")
 

@@ -14,13 +14,13 @@ from bench.learn import frozen_features
 from bench.learn.device import device
 from bench.learn.losses import equalised_odds_proxy, prediction_loss
 from bench.methods.swift import SWiFT
-from bench.run.context import CellRun, SharedCache
+from bench.running.context import CellRun, SharedCache
 from tests.perf.sizes import a_run, bar, cached, network
 
 
 def on_device(split):
     """Return the split with what it gives on the device of this machine."""
-    return ImageSplit(split.name, split.array, split.rows, split.y, split.a, split.uids, device=device())
+    return ImageSplit(split.name, split._array, split.rows, split.y, split.a, split.uids, device=device())
 
 
 def cell(images):

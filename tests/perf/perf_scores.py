@@ -10,7 +10,7 @@ import pytest
 
 from bench.cells import store
 from bench.cells.identity import Cell
-from bench.score.metrics import score_sets
+from bench.scoring.metrics import score_sets
 from tests.factory import record
 
 GROUPS = ("up to 65", "over 65")

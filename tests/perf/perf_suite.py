@@ -18,9 +18,9 @@ from bench.cells.store import read_cell, save_cell
 from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.net import Net
-from bench.run.compute_cell import run_cell
-from bench.run.plan import PlannedCell
-from bench.run.run_task import plan_run
+from bench.running.compute_cell import run_cell
+from bench.running.plan import PlannedCell
+from bench.running.run_task import plan_run
 from bench.settings import Settings
 from tests.factory import changed
 from tests.perf.sizes import fastest

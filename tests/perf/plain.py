@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bench.api import Recipe
-from bench.data.augment import IMAGENET
+from bench.data.augment import IMAGES
 from bench.learn.device import device
 from bench.learn.losses import equalised_odds_proxy, prediction_loss
 from bench.net import Net
@@ -43,7 +43,7 @@ class Jpegs(Dataset):
                 if chosen:
                     pixels = change(pixels, 0, 1) if change is np.swapaxes else change(pixels)
         x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGES.mean, IMAGES.std))
         return (x - mean) / std, self.y[i], self.a[i]
 
 

@@ -19,7 +19,7 @@ from bench.data.image_split import ImageSplit
 from bench.learn.device import device
 from bench.learn.network import build_net
 from bench.net import Net
-from bench.run.context import CellRun, SharedCache
+from bench.running.context import CellRun, SharedCache
 
 SIZE = 224
 

@@ -118,7 +118,11 @@ class ClusterPlace(Place):
         raise AssertionError(f"not complete after {rounds} rounds: {done.stdout}\n{self.said()}")
 
     def counts(self):
-        return json.loads(self.bench("status", "--json").stdout)[0]["counts"]
+        return json.loads(self.bench("status", "--json", *self.plugins()).stdout)[0]["counts"]
+
+    def plugins(self) -> list[str]:
+        """The options for the plugins in the folder, which commands do not take from the results."""
+        return [word for file in self.folder.glob("*.py") for word in ("--plugin", file.name)]
 
     def leases(self):
         files = (self.folder / "results" / "cells").rglob(".*.lease.*")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report.numbers.task_info import TaskInfo
-from bench.report.task_results import TaskResults
+from bench.reporting.numbers.task_info import TaskInfo
+from bench.reporting.task_results import TaskResults
 from bench.settings import Settings
 from bench.tasks import TASKS
 

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from bench.learn._torchvision_without_operators import models
+from bench.backbones._torchvision_without_operators import models
 from bench.learn.network import build_net
 from bench.net import Net
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from bench.cells.identity import Cell, predictions_file
-from bench.report.task_results import TaskResults, info_of
+from bench.reporting.task_results import TaskResults, info_of
 from bench.settings import Settings
 from bench.tasks import TASKS
 from tests.factory import Record, record, scores

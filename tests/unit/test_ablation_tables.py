@@ -4,9 +4,9 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.methods.swift import SWiFT
-from bench.report.numbers.ablations import ablated, split
-from bench.report.numbers.task_info import label_of
-from bench.report.reports import write
+from bench.reporting.numbers.ablations import ablated, split
+from bench.reporting.numbers.task_info import label_of
+from bench.reporting.reports import write
 from bench.tasks import TASKS
 from tests import factory
 from tests.factory import task_info
@@ -132,7 +132,7 @@ def test_files_of_ablations(tmp_path):
             "### near: out-of-distribution (n 200)",
             "### val: in-domain, partly seen by the methods; not a test (n 200)",
             "## How to read this",
-            "## What folds and patients support",
+            "## What is supported",
         ]
     )
     assert "steps first" not in (tmp_path / "main.md").read_text()

@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
 from scipy import stats
 
 from bench.errors import UsageError
-from bench.score.ranks import cliques, critical_difference, friedman, signed_rank
+from bench.scoring.ranks import cliques, critical_difference, friedman, signed_rank
 
 # Demšar (2006), Table 5a, two-tailed Nemenyi test at 0.05 and 0.10.
 Q_05 = (1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164)
@@ -36,8 +36,21 @@ def test_friedman_is_scipys_with_and_without_ties(seed: int) -> None:
     values = rng.integers(0, 6, size=(7, 5)) if seed % 2 else rng.normal(size=(7, 5))
     ours, theirs = friedman(values, "up"), stats.friedmanchisquare(*values.T)
     assert ours.statistic == pytest.approx(theirs.statistic)
-    assert ours.p == pytest.approx(theirs.pvalue)
+    # Demšar (2006), equation 10: F with K - 1 and (K - 1) (B - 1) degrees of freedom.
+    ratio = 6 * theirs.statistic / (7 * 4 - theirs.statistic)
+    assert ours.p == pytest.approx(stats.f.sf(ratio, 4, 24))
     assert sum(ours.ranks) == pytest.approx(5 * 6 / 2)
+
+
+def test_p_is_never_smaller_than_the_chance_that_all_blocks_rank_alike() -> None:
+    assert friedman([[1, 2, 3]] * 4, "up").p == pytest.approx(1 / 6**3)
+    assert friedman([[1, 2, 3], [1, 2, 3], [1, 3, 2]], "up").p > 1 / 6**2
+
+
+def test_friedman_holds_its_level_with_few_blocks() -> None:
+    rng = np.random.default_rng(0)
+    found = [friedman(rng.normal(size=(6, 5)), "up").p for _ in range(3000)]
+    assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.012)
 
 
 def test_the_direction_decides_who_is_first() -> None:

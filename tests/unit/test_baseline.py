@@ -12,10 +12,10 @@ from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData, task_data
 from bench.errors import DataMissing, EmptyGroup
 from bench.learn.predict import predict
-from bench.run import pretraining
-from bench.run.compute_cell import open_splits, open_task
-from bench.run.pretraining import train_baseline
-from bench.score.metrics import auc_of_sorted
+from bench.running import pretraining
+from bench.running.compute_cell import open_splits, open_task
+from bench.running.pretraining import train_baseline
+from bench.scoring.metrics import auc_of_sorted
 from bench.settings import Settings
 
 TASK = dataclasses.replace(
@@ -170,7 +170,7 @@ class Interrupted(ImageSplit):
 def interrupted(world, last):
     """Return splits of which `train` serves so many batches, and that split."""
     one = world[1]["train"]()
-    split = Interrupted("train", one.array, one.rows, one.y, one.a, one.uids)
+    split = Interrupted("train", one._array, one.rows, one.y, one.a, one.uids)
     split.served, split.last = 0, last
     return {**world[1], "train": lambda: split}, split
 

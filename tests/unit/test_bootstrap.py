@@ -12,9 +12,9 @@ from scipy.special import ndtr
 from sklearn.metrics import roc_auc_score
 
 from bench.errors import UsageError
-from bench.score import bootstrap
-from bench.score.bootstrap import Sample, interval, replicates
-from bench.score.metrics import auc_of_sorted, evaluate
+from bench.scoring import bootstrap
+from bench.scoring.bootstrap import Sample, interval, replicates
+from bench.scoring.metrics import auc_of_sorted, evaluate
 
 EVERY = ("auc", "spd", "eodds", "eodds_max", "eodds_signed", "eopp", "min_auc", "gap_auc", "tpr_gap")
 

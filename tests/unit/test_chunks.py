@@ -20,9 +20,10 @@ from bench.learn.predict import predict
 from bench.methods._masked_layers import mask_layers
 from bench.methods.diff_gda import DiffGda
 from bench.methods.diff_prune import DiffPrune
+from bench.methods.group_dro import GroupDRO
 from bench.methods.swift import SWiFT
 from bench.net import Net
-from bench.run.attempt import classify
+from bench.running.attempt import classify
 
 IMAGES = 96  # of a random split
 
@@ -46,6 +47,27 @@ def limited(net, most, part="features"):
 def run_for(net, batch=16, method=None, **changes):
     recipe = dataclasses.replace(RECIPE, batch=batch, **changes)
     return random_run(method or SWiFT(mask_data="val"), "swift", recipe=recipe, net=net)
+
+
+def test_a_loss_with_a_memory_takes_a_batch_that_comes_again_in_chunks_once():
+    weights, refusals = [], []
+
+    def refuse(gradient):
+        if len(gradient) > 8:
+            refusals.append(len(gradient))
+            raise torch.OutOfMemoryError("the loss was computed, and its gradient has no room")
+        return gradient
+
+    for limit in (False, True):
+        net = without_batchnorm(0.0)
+        if limit:
+            net.features.register_forward_hook(lambda _, __, h: h.register_hook(refuse) and None)
+        run = run_for(net, method=GroupDRO(eta=1.0))
+        GroupDRO(eta=1.0).fit(run)
+        weights.append(run.facts["weights"])
+    assert refusals
+    assert weights[1] == pytest.approx(weights[0], abs=1e-4)
+    assert max(weights[0]) > 0.3  # they moved
 
 
 def without_batchnorm(dropout):

@@ -12,10 +12,10 @@ from bench.api import Sizes
 from bench.cells.identity import Cell
 from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
 from bench.cli import main
-from bench.report.artefacts import paper_runs
-from bench.report.numbers.paper_layout import tasks
-from bench.run.context import CellRun
-from bench.run.plan import build_method, cells_of
+from bench.reporting.artefacts import paper_runs
+from bench.reporting.numbers.paper_layout import tasks
+from bench.running.context import CellRun
+from bench.running.plan import build_method, cells_of
 from bench.settings import Settings
 from bench.spec import name_of
 

@@ -6,9 +6,9 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.data.set_facts import SetFacts, Value, most_frequent
-from bench.report.numbers.aggregate import collect
-from bench.report.tables import main_table
-from bench.report.tables.data_table import sections
+from bench.reporting.numbers.aggregate import collect
+from bench.reporting.tables import main_table
+from bench.reporting.tables.data_table import sections
 from bench.share.privacy import leaving
 from tests.factory import WIDE, changed, record, scores, task_info
 

@@ -21,10 +21,10 @@ from bench.checks.subject import RECIPE, SPLITS, random_split, trained_net
 from bench.data.image_split import ImageSplit
 from bench.learn import device as devices
 from bench.learn.predict import predict
-from bench.run import compute_cell, environment, pretraining
-from bench.run.context import CellRun, SharedCache, packed
-from bench.run.plan import build_method
-from bench.run.run_task import plan_run
+from bench.running import compute_cell, environment, pretraining
+from bench.running.context import CellRun, SharedCache, packed
+from bench.running.plan import build_method
+from bench.running.run_task import plan_run
 from bench.settings import Settings
 from tests.unit.other_device import There, other_device
 
@@ -45,7 +45,7 @@ SETTINGS = [
 def on(device, name, **how):
     """A random split whose images go to a device."""
     split = random_split(name, gap=True, **how)
-    return ImageSplit(name, split.array, split.rows, split.y, split.a, split.uids, device=device)
+    return ImageSplit(name, split._array, split.rows, split.y, split.a, split.uids, device=device)
 
 
 def a_run(device, spec, shared_cache=None, recipe=RECIPE):
@@ -65,7 +65,7 @@ def a_run(device, spec, shared_cache=None, recipe=RECIPE):
 def fitted(device, spec, shared_cache=None, recipe=RECIPE):
     """The facts that a method logs and the logits of the model that it returns."""
     method, run = a_run(device, spec, shared_cache, recipe)
-    logits = predict(method.fit(run), on(device, "test", seed=1))
+    logits = predict(method.fit(run), on(device, "test", seed=1), grouped=method.needs_attribute)
     assert isinstance(logits, There) == (str(device) == "meta")
     return run.facts, logits.cpu()
 
@@ -225,7 +225,11 @@ def test_a_baseline_is_trained_in_the_recipes_precision_by_a_worker_that_keeps_m
         _, cells = plan_run(dataclasses.replace(settings, methods="baseline", folds=(0,)))
         made[precision] = compute_cell.run_cell(cells[0])
     assert len(kept) == 3
-    weights = {precision: record.baseline_sha256 for precision, record in made.items()}
-    assert weights["device"] == weights["float32"] != weights["bfloat16"]
+    files = {record.baseline_sha256: precision for precision, record in made.items()}
+    assert len(files) == 3, "the name of a file of weights is in its checksum"
+    weights = [torch.load(file, weights_only=True) for file in (tmp_path / "cache/baselines").glob("*.pt")]
+    # Those of `device` are those of float32: without a GPU nothing is autocast.
+    assert len(weights) == 3
+    assert len({b"".join(value.numpy().tobytes() for value in one.values()) for one in weights}) == 2
     said = [record.environment.precision for record in made.values()]
     assert said == snapshot(["float32", "float32", "training under bfloat16 autocast"])

@@ -1,80 +1,14 @@
 """DICOM films, written here by pydicom and read as a viewer shows them."""
 
 import builtins
-import warnings
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import ImageCms
 
-from bench.data.cache import image_cache
-from bench.data.pixels import Pixels
-from bench.datasets.manifest import Manifest
 from bench.decode import read_image
 from bench.errors import DataMissing
-
-pydicom = pytest.importorskip("pydicom")
-SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
-
-
-def write(file, stored, *, bits=12, signed=False, kind="MONOCHROME2", **tags):
-    """Write a film of stored values (H, W) without compression."""
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
-
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    film = FileDataset(str(file), {}, file_meta=meta, preamble=b"\0" * 128)
-    film.Rows, film.Columns = stored.shape[:2]
-    film.SamplesPerPixel, film.PhotometricInterpretation = (3 if stored.ndim == 3 else 1), kind
-    if stored.ndim == 3:
-        film.PlanarConfiguration = 0
-    film.BitsAllocated, film.BitsStored, film.HighBit = (8 if bits <= 8 else 16), bits, bits - 1
-    film.PixelRepresentation = int(signed)
-    width = "<i2" if signed else "<u2" if bits > 8 else "u1"
-    film.PixelData = stored.astype(width).tobytes()
-    for name, value in tags.items():
-        setattr(film, name, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # values that pydicom finds odd are written as they are
-        film.save_as(file, enforce_file_format=True)
-    return file
-
-
-def shown(tmp_path, stored, **how):
-    """Write a film and return what is read of it, as lists."""
-    return read_image(write(tmp_path / "film.dcm", np.asarray(stored), **how)).tolist()
-
-
-def table(entries, first=0, bits=8, **more):
-    """Return an item of a modality or VOI LUT sequence."""
-    item = pydicom.Dataset()
-    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(entries), first, bits])
-    item.add_new("LUTData", "US", list(entries))
-    return item
-
-
-def palette(red, green, blue, *, first=0, bits=16, width="<u2", segmented=False):
-    """Return the attributes of a palette; entries are written with `width`."""
-    tags = {}
-    for colour, entries in (("Red", red), ("Green", green), ("Blue", blue)):
-        name = f"{colour}PaletteColorLookupTable"
-        tags[f"{name}Descriptor"] = [4 if segmented else len(entries), first, bits]
-        tags[f"Segmented{name}Data" if segmented else f"{name}Data"] = np.array(entries, width).tobytes()
-    return tags
-
-
-RAMP = np.array([[0, 1000, 2000], [3000, 4000, 4095]])
-SPREAD = [[0, 62, 125], [187, 249, 255]]
-"""RAMP * 255 / 4095."""
-DARK = [[255, 193, 130], [68, 6, 0]]
-CUT = [[0, 0, 128], [255, 255, 255]]
-"""RAMP in the window of centre 2000 and width 2001, PS3.3, C.11.2.1.2: ((x - (c - .5)) / (w - 1) + .5) * 255."""
-WINDOW = {"WindowCenter": 2000, "WindowWidth": 2001}
+from tests.unit.dicom_films import CUT, DARK, RAMP, SPREAD, WINDOW, palette, pydicom, shown, table, write
 
 
 @pytest.mark.parametrize(
@@ -291,70 +225,3 @@ def test_what_is_not_installed_is_named_with_its_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(DataMissing, match=r"pydicom, which reads film.dcm.*debias-bench\[dicom\]"):
         read_image(file)
-
-
-# --- films that pydicom ships ------------------------------------------------------------------
-
-BARS = {5: (255, 0, 0), 15: (255, 128, 128), 25: (0, 255, 0), 35: (128, 255, 128), 45: (0, 0, 255), 55: (128, 128, 255)}
-BARS |= {65: (0, 0, 0), 75: (64, 64, 64), 85: (192, 192, 192), 95: (255, 255, 255)}
-"""Row -> colour of the test picture that DCMTK, GDCM and others compressed, in the files SC_*."""
-FULL = ("RLE", "bigendian", "expb", "implicit", "jp2klossless", "jpeg_ls_lossless", "padded")
-SAME = {
-    "MR_small.dcm": [f"MR_small_{how}.dcm" for how in FULL],
-    "liver_1frame.dcm": ["liver_expb_1frame.dcm"],
-    "rtdose_1frame.dcm": ["rtdose_expb_1frame.dcm", "rtdose_rle_1frame.dcm"],
-    "SC_rgb_small_odd.dcm": ["SC_rgb_small_odd_big_endian.dcm"],
-    "SC_rgb_rle.dcm": ["SC_rgb_rle_16bit.dcm", "SC_rgb_rle_32bit.dcm", "SC_ybr_full_422_uncompressed.dcm"],
-}
-DAMAGED = {"JPEG-lossy.dcm", "JPEG2000-embedded-sequence-delimiter.dcm", "MR_truncated.dcm", "badVR.dcm"}
-
-
-def shipped():
-    """Return name -> dataset of each film of one frame."""
-    films = {}
-    for file in sorted(SHIPPED.rglob("*")):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            film = pydicom.dcmread(file, force=True) if file.is_file() else {}
-            if "PixelData" in film and "Rows" in film and film.get("NumberOfFrames") in (None, 1, "1A"):
-                films[file] = film
-    return films
-
-
-def test_every_film_of_one_frame_that_pydicom_ships_is_read_or_refused():
-    pytest.importorskip("libjpeg")
-    pytest.importorskip("openjpeg")
-    films = shipped()
-    assert len(films) > 80
-    read, refused = {}, {}
-    for file, film in films.items():
-        try:
-            read[file.name] = read_image(file)
-            assert read[file.name].shape == (film.Rows, film.Columns, 3)[: read[file.name].ndim]
-        except ValueError as error:
-            refused[file.name] = str(error)
-    assert set(refused) == DAMAGED
-    assert all(why.startswith("DICOM: ") for why in refused.values())
-    for plain, others in SAME.items():
-        for other in others:
-            np.testing.assert_allclose(read[plain].astype(int), read[other], atol=6 * ("ybr" in other), err_msg=other)
-    bars = [name for name, pixels in read.items() if name.startswith("SC_") and pixels.shape == (100, 100, 3)]
-    assert len(bars) > 14
-    for name in bars:
-        pixels = [read[name][row, 50].astype(int) for row in BARS]
-        np.testing.assert_allclose(pixels, list(BARS.values()), atol=6, err_msg=name)
-
-
-def test_films_go_into_the_cache_and_damaged_ones_are_listed(tmp_path):
-    (tmp_path / "films").mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(30):
-        write(tmp_path / "films" / f"{i:02d}.dcm", rng.integers(0, 4096, (16, 16)))
-    (tmp_path / "films" / "07.dcm").write_bytes(b"not a film")
-    names = [f"{i:02d}.dcm" for i in range(30)]
-    table = pd.DataFrame({"uid": names, "path": names})
-    options = {"size": 16, "channels": 1, "crop": "none", "cache_dir": tmp_path / "cache"}
-    cache = image_cache(Pixels(Manifest(), "manifest", tmp_path / "films", **options), table)
-    assert len(cache.array) == 29
-    first = read_image(tmp_path / "films" / "00.dcm")
-    np.testing.assert_array_equal(cache.array[0, :, :, 0], first)

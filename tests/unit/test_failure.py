@@ -12,11 +12,11 @@ import torch
 
 from bench.cells.identity import Cell
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
-from bench.run.attempt import FailureKind, classify
-from bench.run.history import as_record
-from bench.run.launchers.local.pool import kind_of_exit
-from bench.run.launchers.slurm.queue import kind_of_state
-from bench.run.launchers.slurm.worker import ATTEMPTS
+from bench.running.attempt import FailureKind, classify
+from bench.running.history import as_record
+from bench.running.launchers.local.pool import kind_of_exit
+from bench.running.launchers.slurm.queue import kind_of_state
+from bench.running.launchers.slurm.worker import ATTEMPTS
 from bench.settings import Settings
 
 ERRORS = [
@@ -78,7 +78,7 @@ def test_only_what_says_nothing_of_the_cell_is_tried_again_by_itself():
 TOLD_TWICE = """
 import os, signal, sys, time
 from pathlib import Path
-from bench.run.launchers.slurm import worker
+from bench.running.launchers.slurm import worker
 
 def told(*_, **__):
     os.kill(os.getpid(), signal.SIGTERM)

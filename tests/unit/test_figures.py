@@ -21,10 +21,10 @@ from matplotlib.text import Text
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench import registry
-from bench.report.figures import cost_gain, curves, roc, style, trade_off
-from bench.report.figures.style import Name, styles_of
-from bench.report.numbers import frames
-from bench.run.plan import build_method
+from bench.reporting.figures import cost_gain, curves, roc, style, trade_off
+from bench.reporting.figures.style import Name, styles_of
+from bench.reporting.numbers import frames
+from bench.running.plan import build_method
 from tests.factory import task_info
 from tests.prose import sentences_with
 
@@ -105,19 +105,21 @@ def test_the_front_has_what_no_other_beats(points: list[tuple[float, float]]) ->
     assert [points[i][0] for i in found] == sorted(points[i][0] for i in found)
 
 
-def test_an_ellipse_has_the_axes_of_the_covariance() -> None:
-    # Variances 4 and 1 along 30 and 120 degrees: four points at ± along each, of which the sum of squares is 3 * that.
-    long, short = math.sqrt(6), math.sqrt(1.5)
-    along = np.array([[math.cos(math.pi / 6), math.sin(math.pi / 6)], [-math.sin(math.pi / 6), math.cos(math.pi / 6)]])
-    places = np.array([[long, 0], [-long, 0], [0, short], [0, -short]]) @ along + [3, 7]
-    assert trade_off.ellipse(*places.T.tolist()) == pytest.approx((4, 2, 30))
-    assert trade_off.ellipse(*np.vstack([places, [math.nan, 1]]).T.tolist()) == pytest.approx((4, 2, 30))
+def test_labels_cover_neither_points_nor_each_other() -> None:
+    """Three points in a row, closer than their labels are wide, in a wide box."""
+    points = np.array([[100.0, 50.0], [120.0, 50.0], [140.0, 50.0]])
+    sizes = np.full((3, 2), [40.0, 7.0])
+    corners = trade_off.label_places(points, sizes, (0, 0, 300, 100))
+    boxes = [(x, y, x + 40, y + 7) for x, y in corners]
+    dots = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
+    pairs = [*itertools.combinations(boxes, 2), *itertools.product(boxes, dots)]
+    assert [trade_off._overlap(*pair) for pair in pairs] == [0] * len(pairs)
 
 
-@pytest.mark.parametrize(("places", "width"), [(2, None), (3, 2.0)])
-def test_an_ellipse_needs_three_folds(places: int, width: float | None) -> None:
-    found = trade_off.ellipse(list(range(places)), [0.5] * places)
-    assert found == (None if width is None else pytest.approx((2, 0, 0)))
+def test_a_label_stays_in_its_panel() -> None:
+    [(x, y)] = trade_off.label_places(np.array([[95.0, 50.0]]), np.array([[40.0, 7.0]]), (0, 0, 100, 100))
+    assert 0 <= x <= 60
+    assert 0 <= y <= 93
 
 
 def test_a_fold_that_predicts_one_class_is_no_part_of_the_front() -> None:
@@ -254,7 +256,9 @@ def test_letters_are_seven_points_or_more_in_one_or_two_columns(name: str) -> No
 @pytest.mark.parametrize("name", ["trade-off", "cost-gain", "curves"])
 def test_a_method_has_its_colour_and_marker_in_every_figure(name: str) -> None:
     figure = drawn(name, by_fold([BASELINE, *TEN]))
-    signs = {line.get_label(): line for line in figure.legends[0].legend_handles if isinstance(line, Line2D)}
+    # In the trade-off plot the name stands beside the mean.
+    handles = figure.axes[0].lines if name == "trade-off" else figure.legends[0].legend_handles
+    signs = {line.get_label(): line for line in handles if isinstance(line, Line2D)}
     for label, look in styles_of([BASELINE, *TEN]).items():
         if label in signs and label != "Baseline":
             assert (signs[label].get_color(), signs[label].get_marker()) == (look["color"], look["marker"])
@@ -267,8 +271,8 @@ def test_rows_differ_without_colour() -> None:
     rows += [Name(100, name, name, name) for name in ("own", "other")]
     looks = styles_of(rows)
     signs = [(look["marker"], look["fillstyle"], str(look["linestyle"])) for look in looks.values()]
-    assert len(set(signs)) == len(rows) == 12
-    assert len({look["marker"] for look in looks.values()}) == 12
+    assert len(set(signs)) == len(rows) == 19
+    assert len({look["marker"] for look in looks.values()}) == 19
 
 
 def test_defaults_fill_the_marker_whichever_variants_are_there() -> None:

@@ -7,12 +7,13 @@ import torch
 from inline_snapshot import snapshot
 from torch import nn
 
+from bench import registry
+from bench.backbones._torchvision_without_operators import models
 from bench.data.user_checkpoint import UserCheckpoint
 from bench.errors import DataError, DataMissing
-from bench.learn._torchvision_without_operators import models
 from bench.learn.load_checkpoint import user_checkpoint_state
 from bench.learn.network import build_net
-from tests.prose import lines_with, plain, sentences_with
+from tests.prose import plain
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def saved(tmp_path):
 def loaded(file, backbone):
     """The network that a user's checkpoint becomes, in evaluation mode."""
     net = build_net(backbone)
-    net.load_state_dict(user_checkpoint_state(file, backbone))
+    net.load_state_dict(user_checkpoint_state(file, backbone).state)
     return net
 
 
@@ -40,16 +41,58 @@ def images(size=64):
     [
         lambda state: state,
         lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"checkpoint": 1, "model": {"state_dict": state}},
         lambda state: {f"module.{name}": value for name, value in state.items()},
         lambda state: {"model": {f"model.module.{name}": value for name, value in state.items()}},
+        lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
+        lambda state: {f"net._orig_mod.{name}": value for name, value in state.items()},
+        lambda state: {name.replace("features.", "features._orig_mod."): value for name, value in state.items()},
+        lambda state: {f"a.b.c.{name}": value for name, value in state.items()},
+        lambda state: {
+            name.replace("features.", "encoder.").replace("head.1", "decision"): value for name, value in state.items()
+        },
         lambda state: {name: value.double() for name, value in state.items()},
     ],
-    ids=["bare", "nested", "data parallel", "both", "double"],
+    ids=[
+        "bare",
+        "nested",
+        "twice",
+        "data parallel",
+        "both",
+        "compiled",
+        "inside",
+        "a part",
+        "any",
+        "renamed",
+        "double",
+    ],
 )
 def test_own_names_in_every_wrapping(saved, wrap):
     net = build_net("small")
     own = loaded(saved(wrap(net.state_dict())), "small")
     torch.testing.assert_close(own(images()), net(images()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_is_widened(saved, kind):
+    state = {
+        name: value.to(kind) if value.is_floating_point() else value
+        for name, value in build_net("small").state_dict().items()
+    }
+    found = user_checkpoint_state(saved(state), "small").state
+    assert all(torch.equal(found[name], value.float()) for name, value in state.items() if value.is_floating_point())
+    assert {value.dtype for value in found.values()} == {torch.float32, torch.int64}
+
+
+def test_safetensors(tmp_path):
+    from safetensors.torch import save_file
+
+    net = build_net("small")
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, tmp_path / "m.safetensors")
+    assert torch.equal(loaded(tmp_path / "m.safetensors", "small")(images()), net(images()))
+    (tmp_path / "m.safetensors").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="cannot be read as safetensors"):
+        loaded(tmp_path / "m.safetensors", "small")
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "densenet121", "efficientnet_b3"])
@@ -78,19 +121,111 @@ def test_a_head_behind_a_dropout_is_the_last_layer(saved):
     torch.testing.assert_close(found, theirs(images())[:, 0], rtol=1e-4, atol=1e-5)
 
 
-def test_what_does_not_fit_is_named_with_the_nearest_spelling(saved):
-    state = dict(build_net("small").state_dict())
-    state["features.3.wieght"] = state.pop("features.3.weight")
-    state["features.0.weight"] = torch.zeros(16, 1, 3, 3)
+def test_what_does_not_fit_is_named_as_the_file_names_it(saved, tmp_path):
+    state = {f"net.{name}": value for name, value in build_net("small").state_dict().items()}
+    state["net.features.3.wieght"] = state.pop("net.features.3.weight")
+    state["net.features.0.weight"] = torch.zeros(16, 1, 3, 3)
     with pytest.raises(DataError) as told:
         user_checkpoint_state(saved(state), "small")
+    assert plain(told.value, tmp_path) == snapshot("""\
+<tmp>/model.pt does not hold the weights of this backbone:
+  missing: net.features.3.weight (is it net.features.3.wieght?)
+  not used: net.head.1.weight (1, 128)
+  not used: net.head.1.bias (1,)
+  not used: net.features.3.wieght (32, 16, 3, 3)
+  net.features.0.weight: (16, 1, 3, 3), (16, 3, 3, 3) expected
+  in all 1 missing, 3 not used, 1 of another shape
+  the file has 26 tensors: net.features.0.weight, net.features.1.weight, net.features.1.bias, net.features.1.running_mean, net.features.1.running_var and 21 more; is --backbone right?\
+""")
+    state = build_net("small").state_dict()
+    state["features.1.running_var"] = torch.full((16,), float("inf"))
+    with pytest.raises(DataError, match=r"features.1.running_var is NaN or infinite"):
+        user_checkpoint_state(saved(state), "small")
+
+
+def test_tensors_of_a_loss_or_a_metric_are_left_out_and_named(saved):
+    """As Lightning stores BCEWithLogitsLoss(pos_weight=...) and a metric of torchmetrics beside the network."""
+    state = {f"net.{name}": value for name, value in build_net("small").state_dict().items()}
+    extra = {"criterion.pos_weight": torch.ones(1), "val_auc.preds": torch.zeros(0), "loss_fn.weight": torch.ones(2)}
+    found = user_checkpoint_state(saved({"state_dict": {**state, **extra}}), "small")
+    assert found.left_out == ("criterion.pos_weight (1,)", "val_auc.preds (0,)", "loss_fn.weight (2,)")
+    assert torch.equal(found.state["head.1.weight"], state["net.head.1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("head", "left"),
+    [
+        (nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 1)), "fc.0.weight (64, 512)"),
+        (nn.Sequential(nn.LayerNorm(512), nn.Linear(512, 1)), "fc.0.weight (512,)"),
+        (nn.Sequential(nn.Linear(512, 1), nn.BatchNorm1d(1)), "fc.1.running_mean (1,)"),
+    ],
+    ids=["two linear layers", "a norm before", "a norm after"],
+)
+def test_a_head_of_several_layers_is_refused_with_every_tensor(saved, head, left):
+    """Its first layer was dropped without a word: a linear layer of the right width, or none with the last."""
+    theirs = models.resnet18(weights=None)
+    theirs.fc = head
+    with pytest.raises(DataError) as told:
+        user_checkpoint_state(saved(theirs.state_dict()), "resnet18")
     text = str(told.value)
-    assert sentences_with(text, "features.3.weight") == snapshot(
-        ["missing: features.3.weight (is it features.3.wieght?)"]
+    assert f"\n  {left}\n" in text
+    assert all(f"  fc.{name} " in text for name in head.state_dict())
+
+
+def test_how_a_head_of_several_layers_is_refused(saved, tmp_path):
+    theirs = models.resnet18(weights=None)
+    theirs.fc = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 1))
+    with pytest.raises(DataError) as told:
+        user_checkpoint_state(saved(theirs.state_dict()), "resnet18")
+    assert plain(told.value, tmp_path) == snapshot("""\
+<tmp>/model.pt: one linear layer of 512 inputs and one or two outputs is expected beside the extractor, but these 4 tensors are left:
+  fc.0.weight (64, 512)
+  fc.0.bias (64,)
+  fc.2.weight (1, 64)
+  fc.2.bias (1,)
+If these are layers of the head, all but the last belong to the extractor: `bench new backbone my-net` writes a backbone, whose `build` returns your network without its last layer; name it in the task and with --plugin. Delete tensors that the forward pass does not use, as in state.pop('fc.0.weight'). See docs/your-model.md\
+""")
+
+
+def test_layers_of_the_head_that_a_backbone_has_in_its_extractor_are_used(saved, tmp_path):
+    """The cure that the message names: all but the last layer belong to the extractor."""
+    (tmp_path / "deep.py").write_text(
+        '"""A ResNet-18 with a hidden layer in its head."""\n'
+        "from dataclasses import dataclass\nfrom torch import nn\nfrom bench.api import Backbone, Input\n"
+        "from bench.backbones._torchvision_without_operators import models\n\n"
+        "@dataclass(frozen=True, kw_only=True)\nclass Deep(Backbone):\n"
+        "    @property\n    def input(self):\n        return Input()\n"
+        "    def build(self, size, weights):\n        model = models.resnet18(weights=None)\n"
+        "        model.fc = nn.Sequential(nn.Linear(512, 64), nn.ReLU())\n        return model, 64\n"
     )
-    assert "not expected: features.3.wieght" in text
-    assert "features.0.weight: (16, 1, 3, 3), (16, 3, 3, 3) expected" in text
-    assert lines_with(text, "1 missing") == snapshot(["  in all 1 missing, 1 not expected, 1 of another shape"])
+    theirs = models.resnet18(weights=None).eval()
+    theirs.fc = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 1))
+    backbone = registry.backbone("deep", "none", (tmp_path / "deep.py",))
+    with torch.no_grad():
+        found = loaded(saved(theirs.state_dict()), backbone)(images())
+        torch.testing.assert_close(found, theirs(images())[:, 0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda state: state | {"normalise.mean": torch.zeros(3)}, "normalise.mean (3,)"),
+        (lambda state: {k: v for k, v in state.items() if "head" not in k}, "is it a network without its last layer?"),
+        (lambda state: {k: v for k, v in state.items() if k != "head.1.bias"}, "missing: head.1.bias"),
+        (lambda state: state | {"head.1.weight": torch.zeros(1, 64)}, "found head.1.weight (1, 64)"),
+        (lambda state: state | {"head.1.weight": torch.full((1, 128), torch.nan)}, "head.1.weight (1, 128): finite"),
+        (lambda state: {f"{p}.{k}": v for k, v in state.items() for p in ("model", "ema")}, "2 copies of the network"),
+        (lambda state: {"a.0.weight": torch.zeros(2)}, "missing: a.1.weight"),
+        (lambda state: {"a.scale": torch.zeros(2)}, "has no tensor of this backbone"),
+        (lambda state: {"epoch": 3, "lr": 0.1}, "the file has the keys epoch, lr"),
+        (lambda state: {}, "an empty dict"),
+    ],
+    ids=["input", "no head", "no bias", "width", "nan", "copies", "ending", "foreign", "numbers", "empty"],
+)
+def test_what_else_is_refused(saved, change, says):
+    with pytest.raises(DataError) as told:
+        user_checkpoint_state(saved(change(dict(build_net("small").state_dict()))), "small")
+    assert says in str(told.value)
 
 
 def test_another_backbone_is_asked_for(saved):
@@ -105,7 +240,7 @@ def test_many_outputs_are_refused_with_the_cure(saved, tmp_path):
     with pytest.raises(DataError) as error:
         user_checkpoint_state(saved(theirs.state_dict()), "resnet18")
     assert plain(error.value, tmp_path) == snapshot(
-        "<tmp>/model.pt: its last layer has 1000 outputs; one logit or two classes expected. Keep the row of the label: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias"
+        "<tmp>/model.pt: fc, its last layer, has 1000 outputs; one logit or two classes expected. Keep the row of the label: state['fc.weight'] = state['fc.weight'][k : k + 1], and the same for the bias. If it is not the last layer, see docs/your-model.md"
     )
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.report.artefacts import artefacts
-from bench.report.numbers.aggregate import collect
-from bench.report.render.document import markdown
-from bench.report.render.table import csv
-from bench.report.tables.group_table import RATES, frame, section
-from bench.score.metrics import score_sets
+from bench.reporting.artefacts import artefacts
+from bench.reporting.numbers.aggregate import collect
+from bench.reporting.render.document import markdown
+from bench.reporting.render.table import csv
+from bench.reporting.tables.group_table import RATES, frame, section
+from bench.scoring.metrics import score_sets
 from tests.factory import GONE, changed, record, task_info
 from tests.unit.fabricated import task_results
 
@@ -71,12 +71,21 @@ def test_what_rests_on_fewer_than_ten_images_is_marked_and_nothing_else(cells: l
     assert ["¶" in entry for entry in line.split("|")[6:11]] == [False, True, False, True, False]
     assert sum("¶" in line for line in text.splitlines()) == 3, "both methods on near, and the note"
     assert {*rows(table, few=True)["set"]} == {"near"}
-    assert {*rows(table, few=True)["rate"]} == {"tpr", "auc", "tpr_tuned_threshold"}
+    ranked = {"auc", "auprc", "sensitivity_at_specificity", "calibration_intercept", "calibration_slope"}
+    assert {*rows(table, few=True)["rate"]} == {"tpr", "tpr_tuned_threshold", *ranked}
     assert "SYNTHETIC" in text
 
 
 def test_a_rate_without_images_is_undefined_and_not_zero(cells: list[dict[str, Any]]) -> None:
-    nothing = {"n": 40, "positives": 0, "tpr": float("nan"), "auc": float("nan")}
+    nothing = {
+        "n": 40,
+        "negatives": 40,
+        "positives": 0,
+        "true_positives": 0,
+        "false_positives": 0,
+        "tpr": float("nan"),
+        "auc": float("nan"),
+    }
     cells = [changed(item, groups={"near": {"older": nothing}}) for item in cells]
     results = collect(cells, [], INFO)
     table = frame(results, cells)

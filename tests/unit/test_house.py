@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(file for folder in ("bench", "methods", "datasets") for file in (ROOT / folder).rglob("*.py"))
-LINES, FUNCTION, PARAMETERS, CODE, OVERRIDES = 350, 60, 10, 18_000, 20
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LINES, FUNCTION, PARAMETERS, CODE, OVERRIDES = 350, 60, 10, 25_950, 20
 LONG = "# long because "
 """Stands on the line of a `def`, or on the one above, and says why the function is longer or takes more."""
 
@@ -42,7 +43,8 @@ def code(source, tree):
 
 
 def test_no_file_is_longer_than_it_may_be():
-    long = [f"{name(f)}: {n}" for f in FILES if (n := len(text(f).splitlines())) > LINES and name(f) != "bench/api.py"]
+    files = [*FILES, *TESTS]
+    long = [f"{name(f)}: {n}" for f in files if (n := len(text(f).splitlines())) > LINES and name(f) != "bench/api.py"]
     assert long == []
 
 

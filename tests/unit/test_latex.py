@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.render.document import latex
-from bench.report.render.text import tex, unset
+from bench.reporting.render.document import latex
+from bench.reporting.render.text import tex, unset
 from tests.latex import compile_tables, needs_latex
 
 REPORTS = Path(__file__).parents[2] / "reports"

@@ -3,16 +3,19 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench import lease as leases
 from bench.cells import store
 from bench.cells.identity import baselines_folder
 from bench.lease import holder, lease, mine
+from bench.processes import here, started
 
 CONTEND = """
 import sys, time
@@ -32,7 +35,19 @@ with lease(place) as other:
 def by(file, number, *, pid, host=None, age=0.0):
     """Write a lease as another process would have."""
     one = file.parent / f".{file.name}.lease.{number}"
-    one.write_text(json.dumps({"host": host or platform.node(), "pid": pid, "parent": 1, "job": "", "started": 0.0}))
+    one.write_text(
+        json.dumps(
+            {
+                "host": host or platform.node(),
+                "pid": pid,
+                "parent": 1,
+                "job": "",
+                "started": 0.0,
+                "where": host or here(),
+                "born": started(pid) if host is None else 0,
+            }
+        )
+    )
     os.utime(one, (time.time() - age,) * 2)
     return one
 
@@ -73,6 +88,38 @@ def test_a_holder_elsewhere_is_believed_until_five_beats_are_missed(tmp_path):
     by(place, 1, pid=1, host="elsewhere", age=5.5 * leases.BEAT)
     with lease(place) as other:
         assert other is None
+
+
+def test_a_process_of_another_container_with_the_name_of_this_machine_is_not_looked_for_here(tmp_path, gone):
+    place = tmp_path / "f0-s0"
+    one = by(place, 1, pid=gone)
+    assert holder(place) is None
+    one.write_text(one.read_text().replace(here(), "the-same-name-00000000"))
+    assert holder(place).pid == gone
+
+
+def test_another_process_with_the_number_of_the_holder_is_not_taken_for_it(tmp_path):
+    place = tmp_path / "f0-s0"
+    one = by(place, 1, pid=os.getppid())
+    assert holder(place).pid == os.getppid()
+    one.write_text(one.read_text().replace(f'"born": {started(os.getppid())}', '"born": 1'))
+    assert holder(place) is None
+
+
+def test_a_lease_from_the_future_is_believed_while_it_changes_and_for_five_beats_after(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "BEAT", 0.05)
+    place = tmp_path / "f0-s0"
+    one = by(place, 1, pid=1, host="elsewhere", age=-9000)
+    assert holder(place).host == "elsewhere"
+    assert re.sub(r"\d+ s in", "... s in", str(holder(place))) == snapshot(
+        "process 1 on elsewhere (its lease is ... s in the future, as after a clock was set back; it counts as dead if it does not change for 0 s)"
+    )
+    time.sleep(0.2)
+    os.utime(one, (time.time() + 9000,) * 2)  # it beats
+    time.sleep(0.1)
+    assert holder(place).host == "elsewhere"
+    time.sleep(0.3)
+    assert holder(place) is None
 
 
 def test_a_holder_that_lives_but_is_silent_is_replaced(tmp_path):

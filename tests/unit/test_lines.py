@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.rerun_commands import Line, once
+from bench.reporting.rerun_commands import Line, once
 from bench.settings import Settings, of_task, read_settings
-from bench.verbs import reporting, runs
+from bench.verbs import readers, runs
 from tests.factory import task_info
 
 TASK = "phantom-cxr-age"
@@ -31,7 +31,7 @@ def read(*words):
     parser = argparse.ArgumentParser()
     verbs = parser.add_subparsers()
     runs.add(verbs)
-    reporting.add(verbs)
+    readers.add(verbs)
     return read_settings(parser.parse_args(words))
 
 
@@ -58,8 +58,12 @@ def test_hints_of_tables_have_the_settings_of_the_report_and_files_only_the_name
     info = task_info("own", settings=asked)
     found = read(*shlex.split(info.command("run", methods="bmft", force=True))[1:])
     assert found == replace(asked, methods="bmft", force=True)
-    assert info.command("metrics", "--recompute").endswith("--task own.toml:epochs=3 --results 'my results'")
-    assert info.portable.command("metrics", "--recompute") == "bench metrics --recompute --task own.toml:epochs=3"
+    assert info.command("metrics", "--recompute").endswith(
+        "--task own.toml:epochs=3 --results 'my results' --plugin 'my own.py'"
+    )
+    assert info.portable.command("metrics", "--recompute") == (
+        "bench metrics --recompute --task own.toml:epochs=3 --plugin 'my own.py'"
+    )
     assert task_info("own").command("run") == "bench run --task own --methods all"
 
 

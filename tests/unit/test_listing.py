@@ -110,7 +110,7 @@ def test_a_metric_with_its_threshold_and_version():
         lines(show("metrics", "eodds_tuned_threshold")),
         "formula (|dT| + |dF|) / 2",
         "lower is better",
-        "threshold tuned on validation, see bench/score/threshold.py",
+        "threshold tuned on validation, see bench/scoring/threshold.py",
         "version 3",
     )
     after(lines(show("metrics", "auc")), "threshold none", "version 1")

@@ -15,14 +15,15 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from bench import listing
 from bench.errors import DataInvalid, NonFinite, UnknownName
-from bench.report.numbers import levelling, ranking, suppression
-from bench.report.numbers.ranking import Row
-from bench.score import definitions
-from bench.score.definitions import METRICS
-from bench.score.metrics import evaluate
+from bench.reporting.numbers import ranking, suppression
+from bench.reporting.numbers.ranking import Row
+from bench.scoring import definitions, of_scores
+from bench.scoring.definitions import METRICS
+from bench.scoring.metrics import evaluate
 from tests import factory
 
 NAMES = ("light", "dark")
+WITHOUT_GROUPS = {"auc", *of_scores.OF_GROUPS}
 
 
 def by_hand(*groups: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -72,6 +73,7 @@ def test_hand_values() -> None:
             "selection_rate_tuned_threshold": 1,
             "tpr_tuned_threshold": 1,
             "fpr_tuned_threshold": 1,
+            **{name: scores["groups"]["light"][name] for name in of_scores.OF_GROUPS},  # tests/unit/test_of_scores.py
         }
     )
     assert scores["groups"]["dark"]["true_positives"] == 4
@@ -151,14 +153,14 @@ def test_images_without_a_group_count_in_the_auc_of_scikit_learn_and_in_nothing_
     assert (scores["n"], scores["positives"]) == (len(y), y.sum())
     assert scores["groups"] == alone["groups"]
     for name, metric in METRICS.items():
-        assert metric.needs_attribute == (name != "auc")
-        assert name == "auc" or scores[name] == pytest.approx(alone[name], nan_ok=True, abs=0), name
+        assert metric.needs_attribute == (name not in WITHOUT_GROUPS)
+        assert name in WITHOUT_GROUPS or scores[name] == pytest.approx(alone[name], nan_ok=True, abs=0), name
 
 
 def test_a_set_none_of_whose_images_has_a_group_has_an_auc() -> None:
     scores = evaluate(np.array([-1.0, 1.0]), np.array([0, 1]), np.array([-1, -1]), NAMES, 0.5)
     assert scores["auc"] == 1
-    assert all(math.isnan(scores[name]) for name in METRICS if name != "auc")
+    assert all(math.isnan(scores[name]) for name in METRICS if name not in WITHOUT_GROUPS)
 
 
 def test_an_absent_group_or_class_is_nan_without_a_warning() -> None:
@@ -221,7 +223,8 @@ def test_the_table_of_metrics_names_what_evaluate_returns() -> None:
     others = {"n", "positives", "degenerate", "degenerate_tuned_threshold", "tuned_threshold", "groups"}
     assert set(METRICS) == set(scores) - others
     up = {name for name, entry in METRICS.items() if entry.direction == "up"}
-    assert up == {"auc", "min_auc", "min_tpr", "min_tpr_tuned_threshold"}
+    more = {"auprc", "net_benefit", "sensitivity_at_specificity"}
+    assert up == {"auc", "min_auc", "min_tpr", "min_tpr_tuned_threshold", *more}
     assert definitions.metric("auc").title == "AUC"
     with pytest.raises(UnknownName, match="eodds"):
         definitions.metric("eods")
@@ -229,8 +232,8 @@ def test_the_table_of_metrics_names_what_evaluate_returns() -> None:
 
 @pytest.fixture
 def brier() -> Iterator[None]:
-    @definitions.define("Brier", "error", "down", threshold="none", needs_attribute=False)
-    def brier(of: definitions.Scored) -> float:
+    @definitions.define("Squared", "error", "down", threshold="none", needs_attribute=False)
+    def squared(of: definitions.Scored) -> float:
         """Mean squared difference of score and label.
 
         mean_i (p_i - y_i)^2
@@ -238,16 +241,16 @@ def brier() -> Iterator[None]:
         return float(np.mean((1 / (1 + np.exp(-of.logit)) - of.y) ** 2))
 
     yield
-    del METRICS["brier"]
+    del METRICS["squared"]
 
 
 @pytest.mark.usefixtures("brier")
 def test_a_metric_is_one_function_and_everything_else_reads_it_from_there() -> None:
     logit, y, a = np.array([2.0, -1.0, 0.5, 0.25]), np.array([1, 0, 0, 1]), np.array([0, 0, 1, 1])
     scores = evaluate(logit, y, a, NAMES)
-    assert scores["brier"] == pytest.approx(brier_score_loss(y, 1 / (1 + np.exp(-logit))))
-    assert "  brier                    Mean squared difference of score and label." in listing.show("metrics", None)
-    assert listing.show("metrics", "brier").splitlines()[1:] == [
+    assert scores["squared"] == pytest.approx(brier_score_loss(y, 1 / (1 + np.exp(-logit))))
+    assert "  squared  " in listing.show("metrics", None)
+    assert listing.show("metrics", "squared").splitlines()[1:] == [
         "  formula    mean_i (p_i - y_i)^2",
         "             lower is better",
         "  threshold  none",
@@ -255,12 +258,12 @@ def test_a_metric_is_one_function_and_everything_else_reads_it_from_there() -> N
     ]
     info = SimpleNamespace(min_cell=2)
     cells = [factory.record("swift", 0, scores={"near": factory.scores({"light": (9, 1), "dark": (9, 9)})})]
-    assert set(METRICS) - suppression.suppressed(cells, info)["near"] == {"auc", "brier"}  # type: ignore[arg-type]
+    assert set(METRICS) - suppression.suppressed(cells, info)["near"] == {"auc", "squared"}  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("brier")
 @pytest.mark.parametrize(
-    ("metric", "excluded"), [("eodds", "degenerate"), ("max_calibration_error", "degenerate"), ("brier", "")]
+    ("metric", "excluded"), [("eodds", "degenerate"), ("max_calibration_error", "degenerate"), ("squared", "")]
 )
 def test_what_lower_is_better_for_need_not_be_a_gap(metric: str, excluded: str) -> None:
     known = {"backbone": "small", "method": "a", "label": "a", "spec": "a", "row": 1, "set": "near", "values": {0: 0.1}}
@@ -268,21 +271,12 @@ def test_what_lower_is_better_for_need_not_be_a_gap(metric: str, excluded: str) 
     assert [one.excluded for one in ranking.excluding([row])] == [excluded]
 
 
-def test_kinds_say_what_can_be_levelled_down() -> None:
+def test_kinds_tell_gaps_from_scores_and_errors() -> None:
     assert {name for name, metric in METRICS.items() if metric.kind != "gap"} == {
         "auc",
         "min_auc",
         "min_tpr",
         "min_tpr_tuned_threshold",
         "max_calibration_error",
-    }
-    assert set(METRICS) - levelling.GAPS == {
-        "auc",
-        "min_auc",
-        "min_tpr",
-        "min_tpr_tuned_threshold",
-        "max_calibration_error",
-    } | {
-        "tpr_gap",
-        "fpr_gap",
+        *of_scores.OF_GROUPS,
     }

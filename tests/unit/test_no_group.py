@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 
-from bench.api import NO_GROUP, Attribute, Label, Recipe, Rows, Task
+from bench.api import NO_GROUP, Attribute, Label, Rows
 from bench.cells.identity import Cell
 from bench.data import split_manifest
 from bench.data.sample_table import without_group
@@ -15,34 +15,13 @@ from bench.data.set_lines import set_lines
 from bench.data.task_data import task_data
 from bench.doctor.check_folds import fold_findings, smallest_cells
 from bench.errors import DataError
-from bench.run.plan import baseline_identity, cell_hash, checkpoint_file, digest
+from bench.running.plan import baseline_identity, cell_hash, checkpoint_file, digest
 from tests.prose import plain
+from tests.unit import films
 
-SPEC = "manifest:csv=films.csv,patient_column=patient"
 AGE = Attribute(column="age", names=("young", "old"), above=65)
 SEX = Attribute(column="sex", names=("men", "women"), one=("F",), zero=("M",))
-TASK = Task(
-    name="by-age",
-    says="",
-    source=Rows(dataset=SPEC, where={"site": ("A",)}),
-    ood={"b": Rows(dataset=SPEC, where={"site": ("B",)})},
-    label=Label(column="ill", names=("well", "ill")),
-    attribute=AGE,
-    image_size=16,
-    channels=3,
-    crop="none",
-    folds=2,
-    recipe=Recipe(
-        pretrain_optimiser="sgd",
-        pretrain_lr=1e-2,
-        pretrain_epochs=1,
-        optimiser="sgd",
-        lr_extractor=1e-3,
-        lr_head=1e-2,
-        epochs=2,
-        epsilon=0.1,
-    ),
-)
+TASK = dataclasses.replace(films.TASK, name="by-age", attribute=AGE)
 BY_SEX = dataclasses.replace(TASK, name="by-sex", attribute=SEX)
 N = 240
 
@@ -57,10 +36,7 @@ def root(tmp_path):
     table["ill"], table["rare"] = patient % 3 // 2, patient % 5 // 4
     table["age"] = [str(40 + p % 5 * 12) if p % 9 else "" for p in patient]
     table["sex"] = [("M", "F", "F", "M", "M", "F", "unsaid")[p % 7] for p in patient]
-    for name in table["path"]:
-        (tmp_path / name).touch()
-    table.to_csv(tmp_path / "films.csv", index=False)
-    return tmp_path
+    return films.put_films(tmp_path, table)
 
 
 def weights(data, cache):
@@ -106,7 +82,7 @@ def test_what_a_baseline_is_shared_with(root, tmp_path, changes, shared):
 def test_a_share_held_out_for_testing_is_the_same_for_every_attribute(root):
     tables = {}
     for task in (TASK, BY_SEX):
-        task = dataclasses.replace(task, ood={"held": Rows(dataset=SPEC, kind="in", share=0.25)})
+        task = dataclasses.replace(task, ood={"held": Rows(dataset=films.SPEC, kind="in", share=0.25)})
         tables[task.attribute.column] = task_data(task, root).tables
     for name in ("source", "held"):
         pd.testing.assert_series_equal(tables["age"][name]["uid"], tables["sex"][name]["uid"])

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from bench.score.metrics import evaluate
+from bench.scoring.metrics import evaluate
 from tests.unit import slow
 
 NAMES = ("g0", "g1", "g2", "g3", "g4")

@@ -11,12 +11,12 @@ from inline_snapshot import snapshot
 
 from bench import taskfile
 from bench.errors import UnknownName, UsageError
-from bench.report import artefacts
-from bench.report.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
-from bench.report.numbers.published import COLUMNS, everything
-from bench.report.task_results import TaskResults
-from bench.run.plan import build_method
-from bench.score.definitions import METRICS
+from bench.reporting import artefacts, catalogue
+from bench.reporting.numbers.paper_layout import FIGURES, ITSELF, TWINS, blocks_of, layouts
+from bench.reporting.numbers.published import COLUMNS, everything
+from bench.reporting.task_results import TaskResults
+from bench.running.plan import build_method
+from bench.scoring.definitions import METRICS
 from bench.settings import Settings
 from bench.spec import describe, name_of, split_specs
 from bench.tasks import TASKS
@@ -88,7 +88,7 @@ def twins(**found):
 
 def table(name, results, made=None):
     every = artefacts.artefacts(results) if made is None else made
-    (item,) = artefacts.chosen(every, name)
+    (item,) = catalogue.chosen(every, name)
     return {kind: data.decode() for kind, data in item.make(results).items()}
 
 
@@ -196,9 +196,9 @@ def test_what_was_not_run_is_said_and_the_command_that_runs_it():
     assert r"& Without step 1 & \multicolumn{3}{c}{not run}" in made["tex"]
     assert made["csv"].count(",not run,") == 4 * 3
 
-    (item,) = artefacts.chosen(every, "table-8")
+    (item,) = catalogue.chosen(every, "table-8")
     assert item.count(root) == (10, 30)
-    assert artefacts.lacking([item], root) == [
+    assert catalogue.lacking([item], root) == [
         "table-8: 10 of 30 cells are there",
         "all that is missing:",
         f"    bench run --task phantom-skin-tone --methods swift:steps=second {FOLDERS}",
@@ -234,7 +234,7 @@ def test_another_backbone_is_another_table():
     first, second = (pd.read_csv(io.StringIO(table(f"table-{n}", root, every)["csv"])) for n in (1, 2))
     assert first["backbone"].unique().tolist() == ["resnet50"]
     assert (first["mean"].notna().sum(), second["mean"].notna().sum()) == (10 * 6, 6)
-    (item,) = artefacts.chosen(every, "table-2")
+    (item,) = catalogue.chosen(every, "table-2")
     assert item.lines(root)[0].settings.backbone == "efficientnet_b3"
     # The same cells stand where the published numbers stand: keys, sets and metrics agree.
     published = everything()
@@ -261,17 +261,17 @@ def test_small_cells_are_suppressed_here_too():
 
 def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
     found = artefacts.artefacts(task_results("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift")))
-    assert [item.name for item in artefacts.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
+    assert [item.name for item in catalogue.chosen(found, "table-7, main,table-7")] == ["table-7", "main"]
     assert len({item.name for item in found}) == len(found)
     with pytest.raises(UnknownName) as error:
-        artefacts.chosen(found, "tabel-7")
+        catalogue.chosen(found, "tabel-7")
     assert str(error.value) == snapshot(
-        "unknown artefact 'tabel-7': did you mean table-7 or table-9 or table-8? allowed: main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-1, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned, claims"
+        "unknown artefact 'tabel-7': did you mean table-7 or table-9 or table-8? allowed: main, forest, trade-off, features, features-gap, cost-gain, equal-odds, frontier, groups, attributes, attributes-forest, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-1, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned, claims"
     )
     with pytest.raises(UsageError) as error:
-        artefacts.chosen(found, " ,")
+        catalogue.chosen(found, " ,")
     assert str(error.value) == snapshot(
-        "--only: name at least one of main, trade-off, cost-gain, groups, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-1, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned, claims"
+        "--only: name at least one of main, forest, trade-off, features, features-gap, cost-gain, equal-odds, frontier, groups, attributes, attributes-forest, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-1, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned, claims"
     )
 
 
@@ -288,7 +288,7 @@ def test_the_list_says_how_much_is_there_and_what_makes_the_rest():
     known: dict = {}
     task_results("phantom-cxr-age-groups", cells("phantom-cxr-age-groups", "baseline", folds=5), known)
     found = task_results("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift", folds=3), known)
-    lines = artefacts.listing(artefacts.artefacts(found), found)
+    lines = catalogue.listing(artefacts.artefacts(found), found)
     by_name = {line.split()[0]: place for place, line in enumerate(lines) if not line.startswith(" ")}
     assert re.fullmatch(r"table-7 +Table 7 +3 of 10 +how importances are normalised", lines[by_name["table-7"]])
     assert lines[by_name["table-7"] + 1] == (

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 from inline_snapshot import snapshot
 
-from bench.report import artefacts
-from bench.report.numbers.display_names import CITED, display_name
-from bench.report.numbers.paper_layout import TWINS
+from bench.reporting import artefacts
+from bench.reporting.numbers.display_names import CITED, display_name
+from bench.reporting.numbers.paper_layout import TWINS
 from bench.tasks import TASKS
 from tests.factory import changed
 from tests.latex import compile_tables, needs_latex
@@ -145,7 +145,7 @@ def test_without_notes_the_caption_says_what_a_reader_must_know(some):
     text = written(twins(phantom_cxr_age=found), ("plain", "cite"))["table-3"]
     assert "minipage" not in text
     assert text.splitlines()[4] == snapshot(
-        "\\caption{\\textbf{SYNTHETIC PHANTOM DATA: these numbers say nothing about patients.} The ten methods: gender and age; small backbone, trained on phantoms. Laid out as Table 3 of Yan et al., MELBA 2025:015. Mean $\\pm$ std over 2 folds (ddof 1). Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark. $^\\dagger$ Not ranked, every image predicted as the same class; a small gap there means nothing.}"
+        "\\caption{\\textbf{SYNTHETIC PHANTOM DATA: these numbers say nothing about patients.} The ten methods: gender and age; small backbone, trained on phantoms. Laid out as Table 3 of Yan et al., MELBA 2025:015. Mean $\\pm$ std over 2 folds (ddof 1). Bold: best; underlined: second best of a column, ranked on three decimals; ties share the mark. $^\\dagger$ Not ranked, nearly every image predicted as the same class; a small gap there means nothing.}"
     )
     assert r"& SWiFT~\cite{yan2025swift} & " in text
     assert r"& Baseline & " in text

@@ -12,10 +12,10 @@ from bench.errors import BenchError
 from bench.listing import show
 from bench.options import options
 from bench.register import REGISTER
-from bench.report.numbers.claims import CLAIMS
-from bench.report.numbers.paper_layout import FIGURES, layouts
-from bench.run.ablate import ablation
-from bench.run.plan import method_specs
+from bench.reporting.numbers.claims import CLAIMS
+from bench.reporting.numbers.paper_layout import FIGURES, layouts
+from bench.running.ablate import ablation
+from bench.running.plan import method_specs
 from bench.settings import read_settings
 from bench.tasks import PRESETS
 

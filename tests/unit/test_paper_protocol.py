@@ -9,17 +9,16 @@ import torch
 from torch import nn
 
 from bench import learn, registry
-from bench.api import Recipe
+from bench.api import Input, Recipe
 from bench.checks.subject import RECIPE, random_net, random_run
-from bench.data.augment import IMAGENET, channel_statistics, normalise
+from bench.data.augment import IMAGES, channel_statistics, normalise
 from bench.data.image_split import ImageSplit
 from bench.errors import DataInvalid
-from bench.learn.network import imagenet_weights
 from bench.listing import show
 from bench.methods.diff_gda import DiffGda
 from bench.methods.swift import SWiFT, reset
-from bench.run import compute_cell
-from bench.run.plan import PRETRAIN_FIELDS
+from bench.running import compute_cell
+from bench.running.plan import PRETRAIN_FIELDS
 from bench.settings import Settings
 
 PAPER = {
@@ -31,7 +30,9 @@ PAPER = {
     "fullft_fdr": {},
     "fullft_reg": {},
     "fullft_rw": {},
+    "group_thresholds": {},
     "llft": {"budget": "recipe"},
+    **{name: {} for name in ("afr", "dfr", "group_dro", "leace", "oxonfair", "ssd")},
     "swift": {"scope": "module", "reinit_scope": "head_all"},
 }
 """What the paper prints and the defaults do otherwise; the register has the reasons."""
@@ -127,7 +128,7 @@ def test_diff_gda_takes_the_epochs_of_the_recipe_only_if_asked(epochs):
 
 def test_the_weights_of_imagenet_have_two_versions_for_a_resnet_50_alone():
     files = {
-        backbone: [imagenet_weights(backbone, which)[1].name for which in ("imagenet", "imagenet_v1")]
+        backbone: [registry.backbone(backbone).weight_file(which)[1].name for which in ("imagenet", "imagenet_v1")]
         for backbone in ("resnet50", "resnet18", "densenet121", "efficientnet_b3")
     }
     assert files["resnet50"] == ["resnet50-11ad3fa6.pth", "resnet50-0676ba61.pth"]
@@ -155,17 +156,17 @@ def test_statistics_of_a_set_by_hand():
 
 def test_images_are_standardised_by_the_statistics_of_their_split():
     array = pixels(51, 102, 153)
-    split = ImageSplit("val", array, [0, 1, 2], [0, 1, 0], [0, 1, 0], list("abc"), statistics=((0.4,), (0.1,)))
+    split = ImageSplit("val", array, [0, 1, 2], [0, 1, 0], [0, 1, 0], list("abc"), given=Input(mean=(0.4,), std=(0.1,)))
     for x in (split.images(torch.arange(3)), split.where(torch.ones(3, dtype=torch.bool)).images(torch.arange(3))):
         assert x.shape == (3, 3, 1, 1)
         torch.testing.assert_close(x[:, 2, 0, 0], torch.tensor([-2.0, 0.0, 2.0]))
     assert torch.equal(
         normalise(torch.zeros(1, 1, 2, 2, dtype=torch.uint8)),
-        normalise(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), IMAGENET),
+        normalise(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), IMAGES),
     )
 
 
-@pytest.mark.parametrize(("kind", "mean"), [("imagenet", IMAGENET[0]), ("training", (0.3,))])
+@pytest.mark.parametrize(("kind", "mean"), [("imagenet", IMAGES.mean), ("training", (0.3,))])
 def test_a_cell_standardises_all_its_images_by_the_training_part_of_its_fold(monkeypatch, kind, mean):
     """Images 51 and 102 are for training in fold 0; the third is for validation, and tested images have a cache of their own."""
     recipe = dataclasses.replace(RECIPE, pretrain_statistics=kind)
@@ -177,14 +178,15 @@ def test_a_cell_standardises_all_its_images_by_the_training_part_of_its_fold(mon
 
         return pd.DataFrame({"uid": parts[name], "y": 0, "a": 0})
 
-    data = SimpleNamespace(task=SimpleNamespace(recipe=recipe, ood={"test": None}), split=split)
+    task = SimpleNamespace(recipe=recipe, ood={"test": None})
+    data = SimpleNamespace(task=task, split=split, input=IMAGES, user_checkpoint=None)
     monkeypatch.setattr(compute_cell, "_open_task", lambda settings: data)
     monkeypatch.setattr(compute_cell, "_open_caches", lambda settings: {"source": cached, "test": cached})
-    compute_cell._statistics.cache_clear()
+    compute_cell.input_of.cache_clear()
     splits = compute_cell.open_splits(Settings("t"), data, 0)
-    compute_cell._statistics.cache_clear()
+    compute_cell.input_of.cache_clear()
     for name in parts:
-        assert splits[name]().statistics[0] == pytest.approx(mean)
+        assert splits[name]().given.mean == pytest.approx(mean)
 
 
 def test_baselines_with_other_statistics_are_others():

@@ -171,6 +171,32 @@ def chest_difference(paths, **dials):
     return np.abs(images(Phantom(family="chest"), paths) - images(Phantom(family="chest", **dials), paths))
 
 
+@pytest.mark.parametrize(("family", "tied", "one"), [("chest", "age", 1), ("chest", "sex", 2), ("skin", "tone", 3)])
+def test_faint_is_grain_that_is_stronger_for_the_tied_attribute_alone(family, tied, one):
+    rest, who = (
+        "990000{:03d}/0-y0-age{}-female{}-type{}",
+        [("30.0", 0, 1), ("80.0", 0, 1), ("30.0", 1, 1), ("30.0", 0, 6)],
+    )
+    paths = [[rest.format(n, *values) for n in range(60)] for values in who]
+    same = {"family": family, "tied": tied, "size": 32, "cue": 0.0}
+    without, faint = (np.stack([images(Phantom(**same, faint=dial), of) for of in paths]) for dial in (0.0, 1.0))
+    grain = (faint - without).reshape(4, 60, -1)
+    assert abs(grain[0].mean()) < 0.5, "lighter by no more than what is cut off at black"
+    strength = np.log(grain.std(axis=2))
+    for kind in (1, 2, 3):
+        shift = (strength[kind] - strength[0]).mean()
+        assert shift == pytest.approx(0.4 if kind == one else 0.0, abs=0.05 if kind == one else 1e-9)
+
+
+def test_the_grain_tells_the_groups_no_better_than_documented():
+    shifts = np.random.default_rng(0).normal(size=(2, 100)) + np.array([[0], [1]])
+    assert 0.70 < np.mean(shifts[1][:, None] > shifts[0]) < 0.82
+    paths = [f"990000{n:03d}/0-y0-age{age}-female0-type1" for age in ("30.0", "80.0") for n in range(300)]
+    grain = images(Phantom(size=16, cue=0.0, faint=1.0), paths) - images(Phantom(size=16, cue=0.0), paths)
+    young, old = grain.reshape(2, 300, -1).std(axis=2)
+    assert np.mean(old[150:, None] > young[:150]) == pytest.approx(0.76, abs=0.06)
+
+
 # Medians and quartiles over films: heart, spine and chest wall move with the pose, the windows below do not.
 
 

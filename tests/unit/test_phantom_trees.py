@@ -228,7 +228,7 @@ def test_sources_without_trees_are_told_which_have_one(tmp_path, capsys):
     with pytest.raises(UnknownName) as error:
         write(["mimic_cxt"], tmp_path)
     assert str(error.value) == snapshot(
-        "unknown dataset 'mimic_cxt': did you mean mimic_cxr? allowed: atlas, chexpert, ddi, fitzpatrick17k, ham10000, isic, manifest, mimic_cxr, nih_cxr14, pad_ufes_20, phantom"
+        "unknown dataset 'mimic_cxt': did you mean mimic_cxr? allowed: atlas, chexpert, ddi, embeddings, fitzpatrick17k, ham10000, isic, manifest, mimic_cxr, nih_cxr14, pad_ufes_20, phantom"
     )
     with pytest.raises(UsageError, match="named twice"):
         write(["ddi", "DDI"], tmp_path)

@@ -7,9 +7,9 @@ import torch
 from matplotlib import style
 from matplotlib.figure import Figure
 
-from bench.report.figures.activation_maps import NOT_TO_BE_SHOWN, cams, heat
-from bench.report.figures.strips import masks_by_layer, strips
-from bench.report.figures.style import STYLE, to_bytes
+from bench.reporting.figures.activation_maps import NOT_TO_BE_SHOWN, cams, heat
+from bench.reporting.figures.strips import masks_by_layer, strips
+from bench.reporting.figures.style import STYLE, to_bytes
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from bench.checks.subject import random_net, random_split
 from bench.data.image_split import ImageSplit
 from bench.errors import PluginBroken
 from bench.learn.activation import activation_maps
-from bench.learn.network import BACKBONES, build_net
+from bench.learn.network import build_net
 from bench.methods._masked_layers import mask_layers, set_masks
-from bench.run import pictures
+from bench.running import pictures
 from tests.factory import record
 
 from .nets import settled
@@ -34,7 +34,7 @@ def images(n=3, size=64):
     return torch.randn(n, 3, size, size, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", BLOCKS)
 def test_the_mean_of_a_map_plus_the_bias_is_the_logit(backbone):
     net, x = settled(partial(build_net, backbone)), images()
     with torch.no_grad():
@@ -125,7 +125,7 @@ def test_maps_draw_nothing_and_take_the_logits_that_are_stored():
     assert found["cam/image_id"].tolist() == split.uids[pictures.chosen(split)].tolist()
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", BLOCKS)
 def test_blocks_hold_every_parameter_of_the_extractor_once_and_in_order(backbone):
     parameters = {name: p.ndim for name, p in build_net(backbone).named_parameters()}
     blocks = pictures.blocks(parameters)

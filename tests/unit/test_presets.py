@@ -1,5 +1,6 @@
 """A preset of a task applies to its methods: their specs, the names of their rows, and the commands that are printed."""
 
+import csv
 import dataclasses
 
 import pytest
@@ -7,19 +8,20 @@ from inline_snapshot import snapshot
 
 from bench import registry, taskfile
 from bench.errors import UsageError
-from bench.report.artefacts import of_paper, paper_runs
-from bench.report.needs import Need
-from bench.report.numbers.ablations import split
-from bench.report.numbers.paper_layout import layouts, tasks
-from bench.report.numbers.task_info import label_of
-from bench.report.rerun_commands import Line, once
-from bench.report.task_results import TaskResults
-from bench.run.ablate import ablation
-from bench.run.plan import cells_of, method_specs, undefined, under, within
+from bench.reporting.artefacts import of_paper, paper_runs
+from bench.reporting.needs import Need
+from bench.reporting.numbers.ablations import split
+from bench.reporting.numbers.paper_layout import Block, layouts, tasks
+from bench.reporting.numbers.task_info import MORE_GROUPS, label_of
+from bench.reporting.rerun_commands import Line, once
+from bench.reporting.tables import paper_tables
+from bench.reporting.task_results import TaskResults
+from bench.running.ablate import ablation
+from bench.running.plan import cells_of, method_specs, undefined, under, within
 from bench.settings import Settings
 from bench.share.task_toml import to_toml
 from bench.spec import tuned
-from tests.factory import record, task_info
+from tests.factory import record, scores, task_info
 
 CXR = "phantom-cxr-age"
 PAPER = taskfile.resolve(f"{CXR}:preset=paper")
@@ -173,12 +175,12 @@ def cells_needed(need, tmp_path):
     fields = {"epochs": "epochs", "external": "external"}
     variants = [need.task]
     if need.ablate in fields:
-        from bench.run.ablate import values
+        from bench.running.ablate import values
 
         variants = [taskfile.vary(need.task, need.ablate, value) for value in values(task, need.ablate)]
     folds = range(task.folds) if need.fold is None else [need.fold]
     specs = [under(spec, task.preset) for spec in need.specs]
-    left_out = undefined(specs, task)
+    left_out = undefined(specs, task, task.backbones[0])
     for variant in variants:
         name = taskfile.resolve(variant).name
         for spec in specs:
@@ -199,3 +201,19 @@ def test_a_variant_of_an_exported_task_keeps_its_preset(tmp_path):
     whole, fewer = (taskfile.resolve(str(file) + more) for more in ("", ":epochs=3"))
     assert (whole.preset, whole.name, whole.protocol) == ("paper", "films", "clean")
     assert (fewer.preset, fewer.name, fewer.protocol, fewer.recipe.epochs) == ("paper", "films:epochs=3", "clean", 3)
+
+
+def test_a_row_that_the_preset_leaves_undefined_is_not_called_not_run(tmp_path):
+    """The public code reads the groups of the validation images, of which there are only two."""
+    task = taskfile.resolve("phantom-cxr-age-groups:preset=reference")
+    groups = scores(dict.fromkeys(task.attribute.names, (40, 40)))
+    sets = dict.fromkeys((*task.ood, "val"), groups)
+    cells = [record("baseline", fold, task=task.name, scores=sets) for fold in range(2)]
+    info = task_info(task.name, ood=tuple(task.ood), group_names=task.attribute.names, columns=MORE_GROUPS)
+    results = TaskResults(Settings(task.name, tmp_path), task, info, cells, [], known={})
+    results.known[task.name] = results
+    (layout,) = (one for one in layouts() if one.grouped)
+    made = paper_tables.make(layout, [Block(task.name, "small", 1)], results)
+    swift = [row for row in csv.DictReader(made["csv"].splitlines()) if row["key"] == "swift"]
+    assert {row["note"] for row in swift} == {"not defined"}
+    assert "not run" not in made["md"]

@@ -11,8 +11,8 @@ import pytest
 
 from bench import registry
 from bench.doctor.check_folds import part_sizes
-from bench.report.numbers.published import COLUMNS, everything, published, sizes
-from bench.run.plan import build_method
+from bench.reporting.numbers.published import COLUMNS, everything, published, sizes
+from bench.running.plan import build_method
 from bench.spec import describe, name_of
 from bench.tasks import TASKS
 from tests.published_reading import read

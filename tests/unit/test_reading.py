@@ -14,8 +14,8 @@ from bench.cells.identity import SCHEMA, Cell, cell_file, failure_file, predicti
 from bench.cells.store import save_cell, save_failure
 from bench.data.task_data import task_data
 from bench.files import write_json
-from bench.report.task_results import read
-from bench.run.plan import cell_hash
+from bench.reporting.task_results import read
+from bench.running.plan import cell_hash
 from bench.settings import Settings
 from tests.end_to_end.conftest import TINY
 from tests.factory import failure, record, scores
@@ -39,7 +39,9 @@ def save(settings):
     def store(spec, fold=0, **changed):
         cell = Cell("tiny", "small", spec, fold, 0)
         stored = {"task": "tiny", "hash": cell_hash(cell, data), "scores": SETS, **changed}
-        table = pd.DataFrame({"set": ["val"], "image_id": ["a"], "y": [1], "a_age": [0], "logit": [0.5]})
+        table = pd.DataFrame(
+            {"image_id": ["a"], "set": ["val"], "cluster": [0], "y": [1], "a_age": [0], "logit": [0.5]}
+        )
         save_cell(settings.results, cell, record(spec, fold, **stored), table, b"")
         return cell
 

@@ -84,7 +84,9 @@ def test_rows_are_found():
 
 @pytest.mark.parametrize("preset", ["paper", "reference"])
 def test_all_that_a_preset_changes_has_a_row(preset):
-    changes = [(name, key) for name in METHODS for key in registry.METHODS.load(name).presets[preset]]
+    loaded = {name: registry.METHODS.load(name) for name in METHODS}
+    # The register is of the paper and its public code; comparators number the departures from their own sources.
+    changes = [(name, key) for name, of in loaded.items() if not of.comparator for key in of.presets[preset]]
     changes += [("TASK", key) for fields in PRESETS[preset].values() for key in fields]
     assert len(changes) > 5
     assert [(name, key) for name, key in changes if not deciding(name, key)] == []

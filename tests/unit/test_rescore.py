@@ -21,8 +21,8 @@ from bench.cells.rescore import set_scores
 from bench.cli import main
 from bench.files import to_json, write_json
 from bench.lease import lease
-from bench.score.definitions import METRICS, VERSION
-from bench.score.metrics import score_sets
+from bench.scoring.definitions import METRICS, VERSION
+from bench.scoring.metrics import score_sets
 from tests.factory import record
 from tests.prose import lines_with, plain
 
@@ -223,7 +223,7 @@ def newer(file):
         (
             newer,
             snapshot(
-                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: scored by a newer bench: its metrics have version 4, ours have version 3\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: scored by a newer bench: its metrics have version 5, ours have version 4\n"
             ),
         ),
     ],

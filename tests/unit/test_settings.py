@@ -7,17 +7,18 @@ import shlex
 from pathlib import Path
 
 import pytest
+from inline_snapshot import snapshot
 
 from bench import cli
 from bench.errors import DataInvalid
-from bench.run.history import as_record, from_record, remember, remembered
+from bench.running.history import as_record, from_record, remember, remembered
 from bench.settings import HOW, OPTIONS, POSITIONAL, WHAT, WHERE, Settings, arguments, command, read_settings
 
 TASK = "phantom-cxr-age"
 FULL = [
     *("--task", "own tasks/a.toml:epochs=3", "--methods", "swift:mask=hard,rate=0.1,bmft", "--backbone", "resnet18"),
     *("--folds", "1,0", "--seeds", "0,3", "--ablate", "external", "--force", "--jobs", "2", "--gpus", "0,1"),
-    *("--per-gpu", "3", "--on", "slurm", "--profile", "a b.toml", "--group-by", "fold", "--dry-run"),
+    *("--per-gpu", "3", "--on", "slurm", "--profile", "a b.toml", "--group-by", "fold", "--dry-run", "--keep-models"),
     *("--results", "my results", "--cache", "my cache", "--data", "~odd", "--splits", "s p.csv"),
     *("--baseline", "m-{fold}.pt", "--plugin", "a.py", "--plugin", "it's.py"),
 ]
@@ -115,6 +116,7 @@ def test_a_command_of_a_run_has_its_folders_and_no_others():
     settings = read("run", *FULL)
     assert shlex.split(command("retry", settings, "--failed")) == [
         *("bench", "retry", "--failed", "--task", settings.task, "--results", "my results"),
+        *("--plugin", "a.py", "--plugin", "it's.py"),
     ]
     assert shlex.split(command("logs", settings, "a/b"))[:3] == ["bench", "logs", "a/b"]
     assert command("run", Settings(TASK)) == f"bench run --task {TASK} --methods all"
@@ -153,3 +155,27 @@ def test_an_option_that_is_new_needs_no_more_than_its_field():
     arguments(parser, "run")
     flags = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
     assert flags - {"--help"} == {option.flag for option in OPTIONS if "run" in option.field.metadata["verbs"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "status cxr-age",
+            snapshot("bench: unexpected 'cxr-age': did you mean --task cxr-age? (see `bench --help`)\n"),
+        ),
+        (
+            "report cxr-age",
+            snapshot("bench: unexpected 'cxr-age': did you mean --task cxr-age? (see `bench --help`)\n"),
+        ),
+        ("report --task cxr-age x", snapshot("bench: unexpected 'x' (see `bench --help`)\n")),
+        ("ls methods swift bmft", snapshot("bench: unexpected 'bmft' (see `bench --help`)\n")),
+        (
+            "run cxr-age",
+            snapshot("bench: plan cxr-age not found. Give the path of a TOML file, or a task: `--task cxr-age`.\n"),
+        ),
+    ],
+)
+def test_a_word_that_no_argument_takes_is_named_with_what_was_meant(words, said, capsys):
+    assert cli.main(words.split()) in (2, 3)
+    assert capsys.readouterr().err == said

@@ -1,9 +1,8 @@
-"""Profiles, arrays and the queue; and, by fake commands, what a one-node cluster cannot do: limits, lost answers."""
+"""Arrays and the queue of SLURM; and, by fake commands, what a one-node cluster cannot do: limits, lost answers."""
 
 import dataclasses
 import json
 import re
-from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
@@ -11,14 +10,14 @@ from msgspec.structs import replace
 
 import bench.methods
 from bench.cells.identity import Cell
-from bench.errors import UnknownName, UsageError
+from bench.errors import UsageError
 from bench.files import write_json
-from bench.run import environment
-from bench.run.launchers import Queued
-from bench.run.launchers.slurm import commands, queue, submit
-from bench.run.launchers.slurm.profile import Profile, profile, profiles, script, valid_keys
-from bench.run.launchers.slurm.submit import arrays
-from bench.run.plan import PlannedCell
+from bench.running import environment
+from bench.running.launchers import Queued
+from bench.running.launchers.slurm import commands, queue, submit
+from bench.running.launchers.slurm.profile import Profile
+from bench.running.launchers.slurm.submit import arrays
+from bench.running.plan import PlannedCell
 from bench.settings import Settings
 from tests.factory import failure, record
 from tests.prose import plain
@@ -37,9 +36,9 @@ def shape(found):
     return [(a.part, [[str(p.cell.spec) for p in task] for task in a.tasks], a.after) for a in found]
 
 
-def cut(todo, tmp_path, **given):
+def cut(todo, tmp_path, chosen=PLAIN, **given):
     usual = {"group_by": "cell", "largest": 1001, "in_queue": {}}
-    return arrays(todo, PLAIN, results=tmp_path, **{**usual, **given})
+    return arrays(todo, chosen, results=tmp_path, **{**usual, **given})
 
 
 def test_methods_depend_on_the_baseline_of_their_fold(tmp_path):
@@ -66,6 +65,17 @@ def test_a_job_per_fold_computes_its_baseline_first(tmp_path):
     assert shape(cut(ALL[::-1], tmp_path, group_by="fold"))[0][2] == ""
     assert [sorted(task, key=fold.index) for task in shape(cut(ALL, tmp_path, group_by="fold"))[0][1]] == [fold, fold]
     assert all(task[0].cell.spec == "baseline" for a in cut(ALL[::-1], tmp_path, group_by="fold") for task in a.tasks)
+
+
+def test_a_job_of_several_gpus_has_a_cell_for_each(tmp_path):
+    four = Profile("four", {part: {**keys, "gpus_per_node": 4} for part, keys in PLAIN.keys.items()})
+    found = cut([planned(spec, fold) for fold in (0, 1) for spec in ("baseline", *"abcde")], tmp_path, chosen=four)
+    assert shape(found) == [
+        ("baseline", [["baseline", "baseline"]], ""),
+        ("method", [["a", "b", "c", "d"], ["e"]], "t/small/baseline/f0-s0"),
+        ("method", [["a", "b", "c", "d"], ["e"]], "t/small/baseline/f1-s0"),
+    ]
+    assert shape(cut(ALL, tmp_path, chosen=four, group_by="fold")) == shape(cut(ALL, tmp_path, group_by="fold"))
 
 
 def of_task(task, method, fold=0, **settings):
@@ -135,97 +145,6 @@ def test_a_cell_that_was_over_its_time_has_half_as_much_again_up_to_four_times(t
 def test_a_job_that_could_not_write_that_its_time_was_over_has_more_too(tmp_path, kind, minutes):
     gone = {"t/small/swift/f0-s0": Queued("7_0", "gone", kind)}
     assert cut([planned("swift", 0)], tmp_path, in_queue=gone)[0].minutes == minutes
-
-
-def test_more_time_ends_at_the_cap_of_the_profile_and_never_below_its_time(tmp_path):
-    file = tmp_path / "mine.toml"
-    file.write_text("longest_time = 100\n[baseline]\ntime = 200\n[method]\ntime = 60\n")
-    mine = profile(str(file))
-    assert [mine.minutes_after("method", over) for over in range(4)] == [60, 90, 100, 100]
-    assert mine.minutes_after("baseline", 1) == 200
-    file.write_text("longest_time = '2 days'\n")
-    with pytest.raises(UsageError) as error:
-        profile(str(file))
-    assert plain(error.value, tmp_path) == snapshot(
-        "longest_time in <tmp>/mine.toml: '2 days': minutes, or a time as SLURM writes it, such as 90, 1:30:00 or 1-12:00:00"
-    )
-
-
-@pytest.mark.parametrize(
-    ("written", "minutes"),
-    [
-        ("90", 90),
-        ("'90'", 90),
-        ("'30:00'", 30),
-        ("'0:30'", 1),
-        ("'1:30:00'", 90),
-        ("'1-12'", 2160),
-        ("'1-12:30'", 2190),
-        ("'1-12:00:00'", 2160),
-    ],
-)
-def test_times_are_read_as_slurm_reads_them(tmp_path, written, minutes):
-    file = tmp_path / "mine.toml"
-    file.write_text(f"[method]\ntime = {written}\n")
-    assert profile(str(file)).minutes_after("method", 0) == minutes
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        *(
-            "time = 0",
-            "time = -5",
-            "time = nan",
-            "time = [3]",
-            "time = 'x'",
-            "time = true",
-            "time = '1:2:3:4'",
-            "nodes = 0",
-        ),
-        *("array_parallelism = 'x'", "nodes = true"),
-    ],
-)
-def test_numbers_of_a_profile_that_cannot_be_are_refused(tmp_path, line):
-    file = tmp_path / "mine.toml"
-    file.write_text(f"[method]\n{line}\n")
-    with pytest.raises(UsageError, match=line.partition(" ")[0]):
-        profile(str(file))
-
-
-def test_the_shipped_profiles_are_valid_and_become_scripts(tmp_path):
-    assert profiles() == ["no-accounting", "plain", "small-arrays"]
-    for name in profiles():
-        text = script(profile(name), "method", command="true", folder=tmp_path, tasks=5, dependency="afterok:3_1")
-        assert "#SBATCH --array=0-4%" in text
-        assert "#SBATCH --dependency=afterok:3_1\n" in text
-        assert "#SBATCH --kill-on-invalid-dep=yes\n" in text
-        assert "wckey" not in text
-    assert "#SBATCH --gpus-per-node=1\n" in script(
-        profile("plain"), "baseline", command="true", folder=tmp_path, tasks=1
-    )
-
-
-def test_a_wrong_key_or_table_is_refused_with_the_valid_ones(tmp_path):
-    file = tmp_path / "mine.toml"
-    file.write_text("[method]\npartitoin = 'gpu'\n")
-    with pytest.raises(UnknownName) as told:
-        profile(str(file))
-    assert plain(told.value, tmp_path) == snapshot(
-        "unknown key 'partitoin' in [method] of <tmp>/mine.toml: did you mean partition? allowed: account, additional_parameters, array_parallelism, constraint, cpus_per_gpu, cpus_per_task, exclude, exclusive, gpus_per_node, gpus_per_task, gres, mail_type, mail_user, mem, mem_per_cpu, mem_per_gpu, nodelist, nodes, ntasks_per_node, partition, qos, setup, signal_delay_s, srun_args, stderr_to_stdout, teardown, time, use_srun, wckey"
-    )
-    assert all(key in str(told.value) for key in valid_keys())
-    file.write_text("[methods]\ntime = 3\n")
-    with pytest.raises(UnknownName) as error:
-        profile(str(file))
-    assert plain(error.value, tmp_path) == snapshot(
-        "unknown table 'methods' in <tmp>/mine.toml: did you mean method? allowed: baseline, method, longest_time"
-    )
-    with pytest.raises(UnknownName) as error:
-        profile("plan")
-    assert plain(error.value, Path(__file__).parents[2]) == snapshot(
-        "unknown profile 'plan' in <tmp>/slurm (or give the path of a .toml file): did you mean plain? allowed: no-accounting, plain, small-arrays"
-    )
 
 
 @pytest.fixture

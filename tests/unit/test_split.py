@@ -43,7 +43,7 @@ def test_batches_in_order(channels):
     assert torch.equal(y, data.y)
     assert torch.equal(a, data.a)
     assert (x.dtype, x.shape) == (torch.float32, (N, 3, 6, 6))
-    pixels = torch.from_numpy(data.array[data.rows]).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(data._array[data.rows]).permute(0, 3, 1, 2)
     assert torch.equal(x, normalise(pixels))
     assert batches[0].x.is_contiguous(memory_format=torch.channels_last)
 
@@ -67,7 +67,7 @@ def test_batches_are_draws_and_images_together():
     pairs = zip(data.batches(**options, rng=rng(3)), data.index_batches(**options, rng=rng(3)), strict=True)
     for batch, (index, augmentation) in pairs:
         assert torch.equal(batch.x, data.images(index, augmentation))
-        pixels = torch.from_numpy(data.array[data.rows[index.numpy()]]).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(data._array[data.rows[index.numpy()]]).permute(0, 3, 1, 2)
         assert torch.equal(batch.x, normalise(dihedral(pixels, augmentation)))
 
 
@@ -222,7 +222,7 @@ def test_half_are_mirrored_and_half_turned_by_up_to_15_degrees():
 
 def test_a_part_of_a_split_keeps_its_augmentation():
     given = split()
-    data = ImageSplit("val", given.array, given.rows, given.y, given.a, given.uids, augmentation="chest_reference")
+    data = ImageSplit("val", given._array, given.rows, given.y, given.a, given.uids, augmentation="chest_reference")
     part = data.where(data.a == 1)
     assert part.augmentations is None
     at = torch.arange(len(part))

@@ -16,12 +16,12 @@ from inline_snapshot import snapshot
 
 from bench import cli
 from bench.cells.identity import Cell, predictions_file, slug
-from bench.report import artefacts
-from bench.report.figures import curves, sweeps, task_figures
-from bench.report.numbers import frames
-from bench.report.task_results import TaskResults
-from bench.run import ablate
-from bench.score.definitions import METRICS
+from bench.reporting import artefacts
+from bench.reporting.figures import curves, sweeps, task_figures
+from bench.reporting.numbers import frames
+from bench.reporting.task_results import TaskResults
+from bench.running import ablate
+from bench.scoring.definitions import METRICS
 from bench.settings import Settings, of_task, read_settings
 from bench.taskfile import resolve
 from tests.factory import WIDE, Record, record, scores, task_info
@@ -162,7 +162,8 @@ def test_curves_of_a_set_with_small_groups_are_not_drawn(tmp_path: Path, capsys:
     for item in cells[:3]:
         file = predictions_file(tmp_path, Cell(TASK, "small", item.cell.spec, item.cell.fold, 0))
         file.parent.mkdir(parents=True, exist_ok=True)
-        one = pd.DataFrame({"a": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
+        one = pd.DataFrame({"a_age": [0, 0, 1, 1], "y": [0, 1, 0, 1], "logit": [-1.0, 1.0, -2.0, -1.5]})
+        one = one.assign(image_id=list("abcd"), cluster=range(4))
         pd.concat([one.assign(set="near"), one.assign(set="far")]).to_parquet(file)
     assert entry(found, "roc-far").possible(found)
     assert task_figures.roc_curves(found, "near") == {}

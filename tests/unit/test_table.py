@@ -9,9 +9,11 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench.api import Attribute, Dataset, Label
-from bench.data.sample_table import fingerprint, keep_apart, sample_table, without_group
+from bench.data.apart import keep_apart
+from bench.data.sample_table import fingerprint, without_group
 from bench.data.set_facts import Value
 from bench.errors import DataInvalid, UnknownName, UsageError
+from tests.sample_tables import sample_table
 
 LABEL = Label(column="sick", names=("healthy", "sick"))
 AGE = Attribute(column="age", names=("younger", "older"), above=65)

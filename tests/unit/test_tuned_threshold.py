@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
-from bench.score.definitions import METRICS, VERSION, current
-from bench.score.metrics import evaluate, score_sets
-from bench.score.threshold import logit_of, tune_threshold
+from bench.scoring.definitions import METRICS, VERSION, current
+from bench.scoring.metrics import evaluate, score_sets
+from bench.scoring.threshold import logit_of, tune_threshold
 
 NAMES = ("younger", "older")
 

@@ -21,6 +21,7 @@ from bench.data.unreadable import list_file, listed
 from bench.datasets.manifest import Manifest
 from bench.errors import DataError
 from tests.prose import lines_with, plain
+from tests.unit.images import save
 
 HOW = {"size": 16, "channels": 3, "crop": "none"}
 
@@ -28,12 +29,7 @@ HOW = {"size": 16, "channels": 3, "crop": "none"}
 @pytest.fixture
 def films(tmp_path):
     """Forty random images of twenty patients, the folder of caches, and their table."""
-    rng = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    names = [f"{i:02d}.png" for i in range(40)]
-    for name in names:
-        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(tmp_path / "images" / name)
-    table = pd.DataFrame({"uid": [f"manifest:m:{name}" for name in names], "path": names})
+    table = save(tmp_path / "images", 40, width=16, digits=2)[::-1]
     return tmp_path / "images", tmp_path / "cache", table
 
 

@@ -2,9 +2,9 @@
 
 from bench.cells.identity import Cell
 from bench.cells.record import Error
-from bench.run.attempt import Event, EventKind
-from bench.run.launchers.local.pool import ALIKE, _Waiting
-from bench.run.plan import PlannedCell
+from bench.running.attempt import Event, EventKind
+from bench.running.launchers.local.pool import ALIKE, _Waiting
+from bench.running.plan import PlannedCell
 from bench.settings import Settings
 
 

@@ -1,0 +1,15 @@
+"""ResNet-50 (He et al. 2016) of torchvision, for images normalised with the ImageNet statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.backbones._torchvision import Torchvision
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet50(Torchvision):
+    """`weights` are `imagenet`, `imagenet_v1`, `none`, or a file of torchvision's names."""
+
+    network = "resnet50"
+    own = "ResNet50_Weights"

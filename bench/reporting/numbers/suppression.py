@@ -1,0 +1,85 @@
+"""Suppression: what tables do not show of a set with few images of a group and class (`--min-cell N`).
+
+Only the size of such a set and its pooled AUC are shown. All counts by group are suppressed, because a single missing
+one follows from the size and the others. So are all metrics by group, because digits reveal denominators. With
+the validation set the costs are suppressed too: their unit is the external set, whose size follows from its groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from bench.cells.record import Record, SetScores
+from bench.data.set_facts import SetFacts, together
+from bench.reporting.numbers.task_info import TaskInfo
+from bench.scoring.definitions import METRICS
+
+IN_DOMAIN, TRAINED_ON = "val", "source"
+POOLED = "auc"
+"""The metric that does not depend on groups."""
+
+
+def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[str]]:
+    """Return the suppressed metrics of each set in which a group and class has fewer than `min_cell` images.
+
+    One fold with few images is enough. The pooled AUC is among them if a class has too few in all groups together.
+    Images without a group count as a group: their number follows from that of the set and of the others.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for item in cells:
+        for name, scores in item.scores.items():
+            gone = scores.suppressed  # by an export, which then does not contain the metrics
+            if not gone and min(map(min, counts := _counts(scores))) < info.min_cell:
+                few = min(map(sum, zip(*counts, strict=True))) < info.min_cell
+                gone = [
+                    metric.name for metric in METRICS.values() if few or metric.needs_attribute or metric.tells_counts
+                ]
+            if gone:
+                found[name] = found.get(name, frozenset()) | frozenset(gone)
+    return found
+
+
+def _counts(scores: SetScores) -> list[tuple[int, int]]:
+    """Return the negatives and positives of each group and, where there are such images, of those without a group."""
+    groups = [(group.negatives, group.positives) for group in scores.groups.values()]
+    negatives, positives = (sum(counts) for counts in zip(*groups, strict=True))
+    rest = scores.n - scores.positives - negatives, scores.positives - positives
+    return [*groups, rest] if any(rest) else groups
+
+
+def shown_facts(name: str, facts: SetFacts, gone: Collection[str], min_cell: int) -> SetFacts:
+    """Return the facts of a set without what suppression hides.
+
+    Neither its label rate nor its values are shown of a suppressed set, nor of the source if the validation set, which
+    is a part of it, is suppressed. Of other sets, values of few rows are counted together, and no smallest and largest
+    number is shown, which may be of one person.
+    """
+    if name in gone or (name == TRAINED_ON and IN_DOMAIN in gone):
+        return replace(facts, positives=None, values=())
+    values = [value for value in facts.values if not (value.span and min_cell)]
+    return replace(facts, values=together(values, lambda value: value.rows >= min_cell))
+
+
+def number_of(n: int, info: TaskInfo) -> str:
+    """Return a number of images, or `<10` if it is below the limit."""
+    return f"<{info.min_cell}" if n < info.min_cell else str(n)
+
+
+def span(counts: Iterable[int], info: TaskInfo) -> str:
+    """Return the smallest and the largest number of images, such as `<10 to 20`, or one number if they are equal."""
+    counts = list(counts)
+    return " to ".join(dict.fromkeys(number_of(n, info) for n in (min(counts), max(counts))))
+
+
+def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> list[str]:
+    """Return the sentence on what is suppressed, and why; `costs` tells whether costs are."""
+    if not gone:
+        return []
+    bare = [name for name, metrics in gone.items() if POOLED in metrics]
+    also = f"; the AUC of {', '.join(bare)} is not shown either" if bare else ""
+    cost = ". Costs are not shown either: the size of the external set follows from them" if costs else ""
+    return [
+        f"Suppressed, because of fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. "
+        f"No count and no metric by group is shown{also}{cost}."
+    ]

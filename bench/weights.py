@@ -1,0 +1,144 @@
+"""Files of weights, `.safetensors` or written by `torch.save`: read as tensors by name, and loaded into a network."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import DataError, DataMissing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
+"""Suffixes by which the name of a file is told from the tag of weights."""
+INSIDE = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "ema", "params")
+"""Keys under which training scripts store the weights beside other values."""
+SHOWN = 5
+"""Names of tensors that a message lists."""
+
+
+def is_file(weights: str) -> bool:
+    """Return whether `weights` names a file rather than a tag."""
+    return weights.lower().endswith(SUFFIXES)
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file; raise DataMissing where there is none."""
+    if not file.is_file():
+        raise DataMissing(f"weights {file}", get_it="A relative path starts at the working directory.")
+    return _sha256(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _sha256(file: Path, changed: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file by name, on the CPU; nothing in the file is executed.
+
+    A file of `torch.save` may hold the weights under one of the keys `INSIDE`, also within each other.
+
+    Raises:
+        DataError: the file is damaged, holds a whole model, or holds no tensors by name.
+    """
+    if file.suffix.lower() == ".safetensors":
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(file)
+        except Exception as error:  # the library raises an error of its own, which is no OSError
+            raise DataError(f"{file} cannot be read as safetensors ({error})") from None
+    import torch
+
+    try:
+        content = torch.load(file, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises many kinds of errors for damaged files
+        raise DataError(
+            f"{file} cannot be read as a state dict ({str(error).partition(chr(10))[0][:200]}): save it with "
+            "torch.save(model.state_dict(), FILE); files of whole models are not opened, because they can run code"
+        ) from None
+    return _tensors(content, file)
+
+
+def _tensors(content: object, file: Path) -> dict[str, Tensor]:
+    import torch
+
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in INSIDE if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    if not isinstance(content, Mapping) or not content:
+        kind = "an empty dict" if isinstance(content, Mapping) else type(content).__name__
+        raise DataError(f"{file} holds {kind}: a state dict expected, name -> tensor")
+    other = [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    if other:
+        keys = listed([str(name) for name in content])
+        raise DataError(
+            f"{file}: {other[0]!r} is not a tensor: a state dict expected, name -> tensor, alone or under one of the "
+            f"keys {', '.join(INSIDE)}; the file has the keys {keys}"
+        )
+    return {str(name): value for name, value in content.items()}
+
+
+def written(module: nn.Module) -> bytes:
+    """Return the tensors of a module as a `.safetensors` file; equal tensors give equal bytes."""
+    from safetensors.torch import save
+
+    # Copies, because the format takes neither tensors that share memory nor other memory layouts.
+    return save({name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()})
+
+
+def load_exactly(module: nn.Module, state: Mapping[str, Tensor], file: Path, what: str) -> None:
+    """Load tensors into a module that has exactly these names and shapes; `what` names the module in errors.
+
+    Raises:
+        DataError: a tensor is missing, not expected, of another shape, or not finite.
+    """
+    require_same(state, module.state_dict(), file, what)
+    module.load_state_dict(state, strict=False)
+
+
+def require_same(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], file: Path, what: str, more: str = ""
+) -> None:
+    """Raise DataError, with the names that differ and `more`, unless two states have the same names and shapes.
+
+    NaN and infinite values are refused as well. A counter of BatchNorm (`num_batches_tracked`) may be missing.
+    """
+    # `num_batches_tracked` is read neither in evaluation mode nor with a momentum.
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    unused = [name for name in state if name not in wanted]
+    shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    broken = [name for name in wanted if name in state and not state[name].isfinite().all()]
+    if broken:
+        raise DataError(f"{file}: {listed(broken)} {'are' if len(broken) > 1 else 'is'} NaN or infinite somewhere")
+    if not (missing or unused or shapes):
+        return
+    text = [
+        f"{file} does not hold the weights of {what}:",
+        *(f"missing: {name}{_near(name, unused)}" for name in missing[:SHOWN]),
+        *(f"not used: {name} {tuple(state[name].shape)}" for name in unused[:SHOWN]),
+        *(f"{name}: {tuple(state[name].shape)}, {tuple(wanted[name].shape)} expected" for name in shapes[:SHOWN]),
+        f"in all {len(missing)} missing, {len(unused)} not used, {len(shapes)} of another shape",
+        *([more] if more else []),
+    ]
+    raise DataError("\n  ".join(text))
+
+
+def listed(names: list[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _near(name: str, others: list[str]) -> str:
+    near = difflib.get_close_matches(name, others, n=1, cutoff=0.8)
+    return f" (is it {near[0]}?)" if near else ""

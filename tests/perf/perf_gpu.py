@@ -1,0 +1,62 @@
+"""What only a GPU can tell: waits that PyTorch counts itself, how busy it is, and what its kernels cost."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from bench import learn, registry
+from bench.checks.subject import RECIPE
+from bench.learn.device import device
+from tests.perf import plain
+from tests.perf.rows import row
+from tests.perf.sizes import a_run, cached, network, sizes, wall
+from tests.waits import EVERY, per_batch
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")]
+BUSY = 0.90
+"""Share of the time on the wall in which a kernel runs."""
+
+
+@pytest.mark.parametrize("spec", [EVERY.get(name, name) for name in sorted(registry.METHODS.catalogue())])
+def test_no_step_waits_for_the_gpu(spec):
+    found = per_batch(spec, dataclasses.replace(RECIPE, batch=8, epochs=2), device())
+    row(f"{spec}: synchronisations for each further batch: {found or 0} (0)")
+    assert not found
+
+
+@pytest.fixture
+def epoch(tmp_path):
+    """An epoch of ResNet-50 from the cache, after one that pays for what comes once."""
+    run = a_run(network(), {"cache": lambda: cached(tmp_path, "images", sizes().images)}, batch=sizes().batch)
+
+    def work():
+        learn.finetune(run, run.model, loss=learn.blend(0.9), split="cache", epochs=1, lr=1e-4)
+
+    work()
+    return work
+
+
+def test_the_gpu_is_busy(epoch):
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        begun = wall()
+        epoch()
+        spent = wall() - begun
+    share = sum(event.self_device_time_total for event in profile.key_averages()) / 1e6 / spent
+    row(f"share of an epoch in which the GPU computes: {share:.3f} ({BUSY:.2f} at least)")
+    assert share >= BUSY
+
+
+def test_what_kernels_in_a_fixed_order_cost(compare, epoch):
+    """Of the default; cuDNN may choose its kernels by trying them on the other side."""
+
+    def free():
+        torch.backends.cudnn.benchmark = True
+        try:
+            with plain.as_torch_comes():
+                epoch()
+        finally:
+            torch.backends.cudnn.benchmark = False
+
+    compare("an epoch with kernels in a fixed order / with any", epoch, free, bar=None, pairs=3)

@@ -1,0 +1,122 @@
+"""No traceback reaches a user: what bench does not expect is one line with a file, and streams that fail stop nothing."""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import pytest
+from inline_snapshot import snapshot
+
+from bench import cli
+from bench.errors import UsageError, seconds_of
+from bench.settings import numbers
+from bench.verbs import plugins
+from tests.prose import plain
+
+BENCH = [sys.executable, "-m", "bench.cli"]
+
+
+@pytest.fixture
+def fails(monkeypatch):
+    """Makes `bench ls` raise an error."""
+
+    def make(error):
+        def call(args):
+            raise error
+
+        monkeypatch.setattr(plugins, "_ls", call)
+
+    return make
+
+
+def told(capsys, folder):
+    assert cli.main(["ls", "tasks"]) == 1
+    return plain(capsys.readouterr().err, folder)
+
+
+def test_an_error_that_is_not_ours_is_a_line_and_its_traceback_a_file(fails, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    fails(KeyError("one\ntwo"))
+    line = told(capsys, tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert line.replace(file.name, "bench-....txt") == snapshot(
+        "bench: unexpected KeyError: 'one\\ntwo'. Please report it with its traceback, which is in <tmp>/bench-....txt\n"
+    )
+    assert "Traceback" in file.read_text()
+
+
+def test_where_no_file_can_be_written_the_traceback_is_printed(fails, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    fails(ValueError("odd"))
+    assert "unexpected ValueError: odd\nTraceback" in told(capsys, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            OSError(36, "File name too long", "aaa"),
+            snapshot("bench: aaa: File name too long: use a shorter name, or folders with shorter paths\n"),
+        ),
+        (
+            PermissionError(13, "Permission denied", "/srv/x"),
+            snapshot("bench: /srv/x: Permission denied: check the permissions, or choose another folder\n"),
+        ),
+        (
+            OSError(28, "No space left on device"),
+            snapshot(
+                "bench: No space left on device (of the output or of a file): free some space and run the same command again; finished cells are kept\n"
+            ),
+        ),
+        (OSError("odd"), snapshot("bench: odd (of the output or of a file): run the same command again\n")),
+        (
+            MemoryError("malloc of size 128 failed"),
+            snapshot(
+                "bench: too little memory (MemoryError: malloc of size 128 failed): use a machine with more, or fewer --jobs; finished cells are kept\n"
+            ),
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_a_line_with_the_remedy(fails, capsys, tmp_path, error, says):
+    fails(error)
+    assert told(capsys, tmp_path) == says
+
+
+def shell(text, folder):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(["sh", "-c", text], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_in_a_folder_that_was_deleted_it_says_so(tmp_path):
+    done = shell(f"mkdir x; cd x; rmdir ../x; {' '.join(BENCH)} status", tmp_path)
+    last = done.stderr.splitlines()[-1]  # Python itself may complain before
+    assert (done.returncode, last) == (1, snapshot("  <no Python frame>"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="without /dev/full")
+@pytest.mark.parametrize(
+    ("streams", "code"),
+    [("> /dev/full", 1), ("2> /dev/full", 0), ("2>&-", 0), (">&-", 0), ("<&-", 0), ("<&- >&- 2>&-", 0)],
+)
+def test_streams_that_are_closed_or_full(tmp_path, streams, code):
+    done = shell(f"{' '.join(BENCH)} ls tasks {streams}", tmp_path)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert ("No space left" in done.stderr) == (code == 1)
+    assert ("cxr-age" in done.stdout) == (streams in ("2> /dev/full", "2>&-", "<&-"))
+
+
+@pytest.mark.parametrize("text", ["x", "", "-1", "0", "nan", "inf"])
+def test_seconds_in_the_environment_are_checked(monkeypatch, text):
+    monkeypatch.setenv("BENCH_LEASE_BEAT", text)
+    with pytest.raises(UsageError, match="BENCH_LEASE_BEAT"):
+        seconds_of("BENCH_LEASE_BEAT", 60)
+
+
+@pytest.mark.parametrize("text", ["-1", "1,-2", "x", "1.5", "", "1" * 10, "²"])
+def test_folds_and_seeds_that_no_file_can_have_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="whole numbers"):
+        numbers(text)
+    assert numbers("0, 2,0") == (0, 2)
