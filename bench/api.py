@@ -797,6 +797,18 @@ class Recipe:
         "bfloat16 is faster only with instructions for it (avx512_bf16, amx_bf16).",
     )
     threads: int = option(1, "CPU threads of one cell. It is fixed because sums of floats depend on it.", low=1)
+    deterministic: bool = option(
+        True,
+        "Use only those kernels of a GPU that give the same sums every time; otherwise cuDNN tries which are fastest. "
+        "On a CPU nothing changes.",
+        added=True,
+    )
+    compile: bool = option(
+        False,
+        "Compile the training passes with torch.compile, which needs a C++ compiler. Dropout then draws other masks, "
+        "and sums may differ in their last digits.",
+        added=True,
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import ctypes
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.api import Recipe, Run
 
@@ -32,6 +33,13 @@ def device() -> torch.device:
     return torch.device("cuda")
 
 
+def choose_kernels(recipe: Recipe, kind: str) -> None:
+    """Let a kind of device, `cpu` or `cuda`, use the kernels that a recipe allows, until the next call."""
+    if kind == "cuda":
+        torch.use_deterministic_algorithms(recipe.deterministic, warn_only=True)
+        torch.backends.cudnn.benchmark = not recipe.deterministic
+
+
 def keep_memory() -> None:
     """Let this process keep up to 512 MB of freed memory for the next pass, if its allocator is that of glibc.
 
@@ -49,7 +57,7 @@ def halved(recipe: Recipe, kind: str) -> bool:
     return recipe.precision == "bfloat16" or (recipe.precision == "device" and kind == "cuda")
 
 
-def trained_logits(run: Run, net: nn.Module, x: Tensor) -> Tensor:
+def trained_logits(run: Run, net: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return the logits (B,) of a network that is being trained, in float32 or wider.
 
     If the recipe's precision is bfloat16, the forward and backward pass are in bfloat16 where autocast considers it

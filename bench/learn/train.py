@@ -206,6 +206,11 @@ class _Passes:
     frozen: FrozenFeatures | None = None
     checked: bool = False
 
+    def __post_init__(self) -> None:
+        # Of fixed shapes: an epoch has whole batches and a last one.
+        compiled = self.run.recipe.compile and not self.still
+        self.forward = torch.compile(self.net, dynamic=False) if compiled else self.net
+
     def pull_back(self, index: Tensor, augmentation: Tensor) -> tuple[Tensor, Tensor | None]:
         """Set the gradients of one batch; return its logits (B,) and its loss, None if the loss is undefined."""
         # Made once: a loss with a memory, such as GroupDRO's, tells by them a batch that comes again in chunks.
@@ -225,7 +230,7 @@ class _Passes:
             with torch.no_grad():
                 h = in_chunks(partial(trained_logits, self.run, self.net.get_submodule("features")), x, size)
             return self._backward(self.net.get_submodule("head")(h).squeeze(1), index, labels)
-        return self._backward(in_chunks(partial(trained_logits, self.run, self.net), x, size), index, labels)
+        return self._backward(in_chunks(partial(trained_logits, self.run, self.forward), x, size), index, labels)
 
     def _backward(self, z: Tensor, index: Tensor, labels: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor | None]:
         value = loss_on(self.loss, (z, *labels), self.data.known(index))

@@ -29,7 +29,7 @@ from bench.data.sample_table import without_group
 from bench.data.set_facts import set_facts
 from bench.data.task_data import TaskData, open_data
 from bench.errors import DataInvalid, EmptyGroup, NonFinite, PluginBroken
-from bench.learn.device import device, keep_memory
+from bench.learn.device import choose_kernels, device, keep_memory
 from bench.learn.predict import check_alone, predict
 from bench.learn.wrappers import check_storable
 from bench.lease import lease
@@ -80,6 +80,7 @@ def fit_cell(planned: PlannedCell, report: Callable[[str], None] | None = None) 
     if cell_hash(cell, data, settings.plugins) != planned.hash:
         raise DataInvalid(f"the images or the table of {cell.task} changed during the run: run again")
     torch.set_num_threads(data.task.recipe.threads)
+    choose_kernels(data.task.recipe, device().type)
     keep_memory()
     splits = open_splits(settings, data, cell.fold)
     baseline, baseline_sha = _baseline(planned, data, splits, report)

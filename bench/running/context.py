@@ -170,6 +170,7 @@ def packed(value: object) -> bytes:
 def counted(net: Net, passes: Passes) -> Net:
     """Count in `passes` every image that goes through `net.features`, in copies of `net` too."""
 
+    @torch.compiler.disable  # a compiled pass calls it as it is, between the extractor and the head
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         passes.forward += len(output)
         if output.requires_grad:

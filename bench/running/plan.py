@@ -35,7 +35,7 @@ from bench.weights import is_file, sha256
 
 PRETRAIN_FIELDS = (
     *(field.name for field in dataclasses.fields(Recipe) if field.name.startswith("pretrain_")),
-    *("augment", "batch", "precision", "reduction", "threads", "weight_counts"),
+    *("augment", "batch", "compile", "deterministic", "precision", "reduction", "threads", "weight_counts"),
 )
 """Fields of a recipe that change the baseline."""
 MANY = ("all", "everything")
@@ -206,7 +206,7 @@ def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
         "pixels": pixels,
         "backbone": _network(cell, data)[0],
         "weights": _network(cell, data)[1],
-        "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS},
+        "recipe": {name: recipe[name] for name in PRETRAIN_FIELDS if name in recipe},
         "fold": cell.fold,
         "seed": cell.seed,
     }
@@ -302,7 +302,7 @@ def choice_identity(cell: Cell, data: TaskData, plugins: Sequence[Path] = ()) ->
     identity = {
         "baseline": {**baseline_identity(cell, data), "train": data.fingerprint("train", cell.fold)},
         "source": fingerprint(data.tables["source"], data.contents["source"]),
-        "recipe": dataclasses.asdict(data.task.recipe),
+        "recipe": _fields(data.task.recipe),
         "version": method.version,
         "parameters": identifying(method),
         "search": {name: list(values) for name, values in method.search.items()},

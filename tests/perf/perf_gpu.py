@@ -7,8 +7,7 @@ import torch
 
 from bench import learn, registry
 from bench.checks.subject import RECIPE
-from bench.learn.device import device
-from tests.perf import plain
+from bench.learn.device import choose_kernels, device
 from tests.perf.rows import row
 from tests.perf.sizes import a_run, cached, network, sizes, wall
 from tests.waits import EVERY, per_batch
@@ -25,16 +24,25 @@ def test_no_step_waits_for_the_gpu(spec):
     assert not found
 
 
-@pytest.fixture
-def epoch(tmp_path):
-    """An epoch of ResNet-50 from the cache, after one that pays for what comes once."""
-    run = a_run(network(), {"cache": lambda: cached(tmp_path, "images", sizes().images)}, batch=sizes().batch)
+def an_epoch(folder, **changes):
+    """An epoch of ResNet-50 from the cache, after one that pays for what comes once; `changes` are of the recipe."""
+    splits = {"cache": lambda: cached(folder, "images", sizes().images)}
+    run = a_run(network(), splits, batch=sizes().batch, **changes)
 
     def work():
-        learn.finetune(run, run.model, loss=learn.blend(0.9), split="cache", epochs=1, lr=1e-4)
+        choose_kernels(run.recipe, device().type)
+        try:
+            learn.finetune(run, run.model, loss=learn.blend(0.9), split="cache", epochs=1, lr=1e-4)
+        finally:
+            choose_kernels(RECIPE, device().type)
 
     work()
     return work
+
+
+@pytest.fixture
+def epoch(tmp_path):
+    return an_epoch(tmp_path)
 
 
 def test_the_gpu_is_busy(epoch):
@@ -48,15 +56,12 @@ def test_the_gpu_is_busy(epoch):
     assert share >= BUSY
 
 
-def test_what_kernels_in_a_fixed_order_cost(compare, epoch):
-    """Of the default; cuDNN may choose its kernels by trying them on the other side."""
-
-    def free():
-        torch.backends.cudnn.benchmark = True
-        try:
-            with plain.as_torch_comes():
-                epoch()
-        finally:
-            torch.backends.cudnn.benchmark = False
-
+def test_what_kernels_in_a_fixed_order_cost(compare, epoch, tmp_path):
+    """Of the default; cuDNN chooses its kernels by trying them on the other side."""
+    free = an_epoch(tmp_path, deterministic=False)
     compare("an epoch with kernels in a fixed order / with any", epoch, free, bar=None, pairs=3)
+
+
+def test_what_compiled_passes_gain(compare, epoch, tmp_path):
+    compiled = an_epoch(tmp_path, compile=True)
+    compare("an epoch with compiled passes / with those of PyTorch", compiled, epoch, bar=None, pairs=3)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -137,9 +138,9 @@ def a_run(
     batch: int,
     epochs: int = 10,
     shared_cache: SharedCache | None = None,
-    precision: str = "device",
+    **changes: Any,
 ) -> CellRun:
-    """A cell with a network and splits."""
-    recipe = dataclasses.replace(RECIPE, batch=batch, epochs=epochs, precision=precision)
+    """A cell with a network and splits; `changes` are those of its recipe."""
+    recipe = dataclasses.replace(RECIPE, batch=batch, epochs=epochs, **changes)
     cell = Cell("perf", "small", "perf", fold=0, seed=0)
     return CellRun(net, recipe, splits, frozenset(splits), cell, shared_cache=shared_cache)
