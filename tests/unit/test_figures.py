@@ -22,9 +22,10 @@ from matplotlib.transforms import Bbox
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench import registry
-from bench.reporting.figures import cost_gain, curves, roc, style, trade_off
+from bench.reporting.figures import cost_gain, curves, forest, roc, style, trade_off
 from bench.reporting.figures.style import Name, styles_of
 from bench.reporting.numbers import frames
+from bench.reporting.numbers.answer import Change, Line, Place
 from bench.running.plan import build_method
 from tests.factory import task_info
 from tests.prose import sentences_with
@@ -143,6 +144,23 @@ def test_no_name_of_a_figure_covers_another_or_a_mean() -> None:
             line.get_xydata()[0] for line in panel.lines if line.get_markersize() == 6 and len(line.get_xdata()) == 1
         ]
         assert [at for at in panel.transData.transform(means) for box in boxes if box.contains(*at)] == []
+
+
+def test_why_a_method_is_not_compared_is_told_inside_the_panel() -> None:
+    """Where a gap grew as well, 0 is near the left end, and where none did, near the right one."""
+    for low, high in ((-0.2, 0.0), (-0.01, 0.2)):
+        change = Change((low + high) / 2, low, high, supported=False)
+        lines = (
+            Line("Alpha", "alpha", 0.8, change, change),
+            Line("A longer name", "beta", 0.8, None, change, "one class predicted"),
+        )
+        place = Place("small", "near", "Near", "eodds", "EOdds", 0.8, 0.7, 0.9, 0.1, (), lines, "", (0.05, 0.15))
+        with matplotlib_style.context(["default", style.STYLE]):
+            figure = forest.draw([place], INFO)
+            figure.draw_without_rendering()
+        [text] = [text for text in figure.axes[0].texts if text.get_text() == "one class predicted"]
+        panel, told = figure.axes[0].get_window_extent(), text.get_window_extent()
+        assert panel.x0 < told.x0 < told.x1 < panel.x1
 
 
 def test_a_fold_that_predicts_one_class_is_no_part_of_the_front() -> None:
