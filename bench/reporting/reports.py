@@ -202,9 +202,8 @@ def report_all(settings: Settings, reports: Path, *, min_cell: int = 0, latex: L
 def with_results(settings: Settings) -> list[Settings]:
     """Return the tasks of the suite that have results, then the user's own with the settings of their last run.
 
-    Last are those of predictions that were made elsewhere.
-
-    A variant is a part of its task's report.
+    Last are those of predictions that were made elsewhere. A variant is a part of its task's report; if the task itself
+    has no results, it has a report of its own.
 
     Raises:
         BenchError: if there are no results at all.
@@ -217,7 +216,8 @@ def with_results(settings: Settings) -> list[Settings]:
     own = [
         replace(runs[-1], plugins=settings.plugins)  # cells of other plugins are left out, and named
         for name, runs in remembered(settings.results).items()
-        if runs and name == name_of(name) and name not in TASKS and (cells / name).is_dir()
+        if runs and (cells / slug(name)).is_dir() and name not in TASKS
+        if name == name_of(name) or not (cells / slug(name_of(name))).is_dir()
     ]
     own += [
         replace(settings, task=str(file))

@@ -3,7 +3,7 @@
 As many patients as the set has are drawn with replacement, each with all of their images (Field & Welsh, Bootstrapping
 clustered data, JRSS B 69, 2007), because images of one patient are not independent. Every model of a set is scored on
 the same draws, so that differences between models are paired. The trained models are fixed: an interval covers other
-patients from the same population, but not another training (which the test over folds covers) and not another hospital.
+patients from the same population, but neither another training nor another hospital.
 A gap is an absolute value, which bootstrap samples make too large: gaps of two models are compared by
 `bench.scoring.gaps`.
 """
@@ -19,8 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from bench.errors import UsageError
-from bench.scoring.definitions import METRICS, Rates
+from bench.scoring.definitions import Rates
 from bench.scoring.statistics import LEVEL
 from bench.scoring.threshold import predicted_positive
 
@@ -63,30 +62,6 @@ class Interval(NamedTuple):
 
 Read = Callable[["Resampled"], Sequence[np.ndarray | float] | np.ndarray]
 """Reads k quantities, each (B,) or NaN, of a model with its patients weighted in B draws."""
-
-
-def replicates(
-    sample: Sample,
-    logits: Sequence[np.ndarray],
-    metrics: Sequence[str],
-    seed: int,
-    *,
-    draws: int = DRAWS,
-    watch: Callable[[int, int], None] = lambda done, total: None,
-) -> np.ndarray:
-    """Return metrics of models on bootstrap samples of the patients, (models, metrics, draws); see `redrawn`.
-
-    Raises:
-        UsageError: on a metric that is not `bootstrapped` in `bench.scoring.definitions`.
-    """
-    possible = [name for name, metric in METRICS.items() if metric.bootstrapped]
-    if unknown := [name for name in metrics if name not in possible]:
-        raise UsageError(f"no bootstrap of {', '.join(unknown)}: possible are {', '.join(possible)}")
-
-    def read(model: Resampled) -> list[np.ndarray | float]:
-        return [METRICS[name].function(model) for name in metrics]  # pyright: ignore[reportArgumentType]
-
-    return redrawn(sample, logits, read, seed, draws=draws, watch=watch)
 
 
 def redrawn(

@@ -87,8 +87,6 @@ class Metric:
     """Whether it depends on groups; it is then suppressed together with their counts."""
     tells_counts: bool = False
     """Whether it tells how many images are of class 1; it is then suppressed together with counts, too."""
-    bootstrapped: bool = False
-    """Whether `function` also accepts a `Scored` of the bootstrap."""
     bounds: tuple[float, float] | None = None
     """The values it may have; None: 0 to 1, of gaps -1 to 1, of a sum of two gaps to 2."""
     ranges: tuple[str, ...] = ()
@@ -118,7 +116,7 @@ def define(title: str, kind: Kind, direction: Direction, **facts: Any) -> Callab
     return enter
 
 
-@define("AUC", "score", "up", threshold="none", needs_attribute=False, bootstrapped=True)
+@define("AUC", "score", "up", threshold="none", needs_attribute=False)
 def auc(of: Scored) -> Any:
     """Area under the ROC curve of all images pooled.
 
@@ -127,7 +125,7 @@ def auc(of: Scored) -> Any:
     return of.auc
 
 
-@define("SPD", "gap", "down", bootstrapped=True, ranges=("selection",))
+@define("SPD", "gap", "down", ranges=("selection",))
 def spd(of: Scored) -> Any:
     """Statistical parity difference: gap between selection rates.
 
@@ -136,7 +134,7 @@ def spd(of: Scored) -> Any:
     return _range(of.rates.selection)
 
 
-@define("EOdds", "gap", "down", bootstrapped=True, ranges=("tpr", "fpr"))
+@define("EOdds", "gap", "down", ranges=("tpr", "fpr"))
 def eodds(of: Scored) -> Any:
     """Equalised odds: mean of the TPR and FPR gaps (D22).
 
@@ -145,7 +143,7 @@ def eodds(of: Scored) -> Any:
     return (_range(of.rates.tpr) + _range(of.rates.fpr)) / 2
 
 
-@define("EOdds max", "gap", "down", bootstrapped=True)
+@define("EOdds max", "gap", "down")
 def eodds_max(of: Scored) -> Any:
     """Equalised odds: the larger of both gaps.
 
@@ -154,7 +152,7 @@ def eodds_max(of: Scored) -> Any:
     return np.maximum(_range(of.rates.tpr), _range(of.rates.fpr))
 
 
-@define("EOdds sum", "gap", "down", bootstrapped=True)
+@define("EOdds sum", "gap", "down")
 def eodds_sum(of: Scored) -> Any:
     """Equalised odds: the sum of both gaps.
 
@@ -163,7 +161,7 @@ def eodds_sum(of: Scored) -> Any:
     return _range(of.rates.tpr) + _range(of.rates.fpr)
 
 
-@define("EOdds signed", "gap", "down", bootstrapped=True)
+@define("EOdds signed", "gap", "down")
 def eodds_signed(of: Scored) -> Any:
     """The public code's equalised odds, in which gaps of opposite sign cancel; two groups only (D22).
 
@@ -172,7 +170,7 @@ def eodds_signed(of: Scored) -> Any:
     return abs(_signed(of.rates.tpr) + _signed(of.rates.fpr)) / 2
 
 
-@define("EOpp", "gap", "down", bootstrapped=True, ranges=("tpr",))
+@define("EOpp", "gap", "down", ranges=("tpr",))
 def eopp(of: Scored) -> Any:
     """Equal opportunity: gap between true positive rates.
 
@@ -181,7 +179,7 @@ def eopp(of: Scored) -> Any:
     return _range(of.rates.tpr)
 
 
-@define("TPR gap", "gap", None, bootstrapped=True)
+@define("TPR gap", "gap", None)
 def tpr_gap(of: Scored) -> Any:
     """Signed gap between true positive rates; two groups.
 
@@ -190,7 +188,7 @@ def tpr_gap(of: Scored) -> Any:
     return _signed(of.rates.tpr)
 
 
-@define("FPR gap", "gap", None, bootstrapped=True)
+@define("FPR gap", "gap", None)
 def fpr_gap(of: Scored) -> Any:
     """Signed gap between false positive rates; two groups.
 
@@ -199,7 +197,7 @@ def fpr_gap(of: Scored) -> Any:
     return _signed(of.rates.fpr)
 
 
-@define("Min AUC", "score", "up", threshold="none", bootstrapped=True)
+@define("Min AUC", "score", "up", threshold="none")
 def min_auc(of: Scored) -> Any:
     """Lowest AUC within a group, of those with both classes.
 
@@ -208,7 +206,7 @@ def min_auc(of: Scored) -> Any:
     return of.aucs.min(axis=0) if len(of.aucs) else np.nan
 
 
-@define("Gap AUC", "gap", "down", threshold="none", bootstrapped=True, ranges=("auc",))
+@define("Gap AUC", "gap", "down", threshold="none", ranges=("auc",))
 def gap_auc(of: Scored) -> Any:
     """Gap between AUCs within groups, of those with both classes; needs two of them.
 

@@ -110,7 +110,7 @@ def section(merged: Merged) -> Section:
     support = [text for site, results in each for text in (f"{site}:", *findings(results))]
     several = len(backbones) > 1
     body = [
-        f"{info.says} Disparities between {groups}. {own}",
+        f"{info.says} Disparities between the groups {groups}. {own}",
         *(Section(f"{backbone} backbone", _sets(merged, backbone)) for backbone in backbones),
         Section("Over sites", [*_over_sites(merged), *_differences(merged, several)]),
         *([Section("Images of all sites together", _together(merged, several))] if merged.together else []),

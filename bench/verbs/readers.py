@@ -47,7 +47,7 @@ def add(verbs: Any) -> None:
     _add_reports(report)
     for flag, says in (
         ("--plain", "LaTeX without notes and findings"),
-        ("--cite", "LaTeX with a \\cite of each method (keys: docs/paper.md)"),
+        ("--cite", "LaTeX with a \\cite of each method (entries: docs/references.bib)"),
     ):
         report.add_argument(flag, action="store_true", help=says)
     _add_min_cell(report)

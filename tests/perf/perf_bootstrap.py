@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from bench.scoring.bootstrap import Sample, replicates
+from bench.scoring.bootstrap import Sample
+from tests.replicates import replicates
 
 TWO, MORE = ("auc", "spd", "eodds"), ("auc", "min_auc", "gap_auc")
 

@@ -6,15 +6,14 @@ import math
 
 import numpy as np
 import pytest
-from inline_snapshot import snapshot
 from scipy import stats
 from scipy.special import ndtr
 from sklearn.metrics import roc_auc_score
 
-from bench.errors import UsageError
 from bench.scoring import bootstrap
-from bench.scoring.bootstrap import Sample, interval, replicates
+from bench.scoring.bootstrap import Sample, interval
 from bench.scoring.metrics import auc_of_sorted, evaluate
+from tests.replicates import replicates
 
 EVERY = ("auc", "spd", "eodds", "eodds_max", "eodds_signed", "eopp", "min_auc", "gap_auc", "tpr_gap")
 
@@ -117,15 +116,6 @@ def test_a_group_that_lacks_a_class_altogether_is_in_no_auc_within_groups() -> N
         replicates(Sample(np.zeros(9, int), np.arange(9) % 2, np.arange(9), 2), [logit[:9]], ("auc",), 1)
     ).all()
     assert alone.shape == (1, 1, 50)
-
-
-def test_what_is_no_metric_of_rates_is_refused() -> None:
-    sample = Sample(np.array([0, 1]), np.array([0, 1]), np.arange(2), 2)
-    with pytest.raises(UsageError) as error:
-        replicates(sample, [np.zeros(2)], ("brier",), 0, draws=1)
-    assert str(error.value) == snapshot(
-        "no bootstrap of brier: possible are auc, spd, eodds, eodds_max, eodds_sum, eodds_signed, eopp, tpr_gap, fpr_gap, min_auc, gap_auc"
-    )
 
 
 def test_interval_and_p_by_hand() -> None:

@@ -18,8 +18,11 @@ from bench.cli import main
 from bench.reporting.figures import rank_diagram
 from bench.reporting.numbers import across_tasks
 from bench.reporting.numbers.published import published
+from bench.reporting.reports import with_results
+from bench.running.history import remember
 from bench.running.plan import under
 from bench.scoring.definitions import METRICS
+from bench.settings import Settings
 from tests.factory import record, scores
 from tests.prose import lines_with, plain, sentences_with
 
@@ -227,6 +230,23 @@ def test_all_tasks_together_rank_the_methods(folder: Folder, capsys: pytest.Capt
     assert [name in page for name in ("cxr-age/index.html", "cxr-gender/index.html", "across.csv")] == [True] * 3
     assert sentences_with(page, "AUC over 4 blocks") == snapshot(["<p>AUC over 4 blocks: Friedman p = 0.11."])
     assert page.count("data:image/webp") == 1
+
+
+def test_a_variant_has_a_report_of_its_own_where_its_task_has_no_results(folder: Folder) -> None:
+    variant = "cxr-age:epochs=5"
+    (folder.place / "cells" / slug(variant)).mkdir(parents=True)
+    remember(Settings(variant, folder.place), variant)
+    assert [one.task for one in with_results(Settings("", folder.place))] == [variant]
+    (folder.place / "cells" / "cxr-age").mkdir()
+    assert [one.task for one in with_results(Settings("", folder.place))] == ["cxr-age"]
+
+
+def test_a_task_whose_name_has_capitals_is_one_of_all(folder: Folder) -> None:
+    """Its folder has another name than the task."""
+    assert slug("Films") != "Films"
+    (folder.place / "cells" / slug("Films")).mkdir(parents=True)
+    remember(Settings("Films.toml", folder.place), "Films")
+    assert [Path(one.task).name for one in with_results(Settings("", folder.place))] == ["Films.toml"]
 
 
 def test_a_task_that_cannot_be_reported_is_named_and_the_others_are(

@@ -18,12 +18,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from bench import registry
-from bench.reporting.figures import cost_gain, curves, roc, style, trade_off
+from bench.reporting.figures import cost_gain, curves, forest, roc, style, trade_off
 from bench.reporting.figures.style import Name, styles_of
 from bench.reporting.numbers import frames
+from bench.reporting.numbers.answer import Change, Line, Place
 from bench.running.plan import build_method
 from tests.factory import task_info
 from tests.prose import sentences_with
@@ -109,17 +111,56 @@ def test_labels_cover_neither_points_nor_each_other() -> None:
     """Three points in a row, closer than their labels are wide, in a wide box."""
     points = np.array([[100.0, 50.0], [120.0, 50.0], [140.0, 50.0]])
     sizes = np.full((3, 2), [40.0, 7.0])
-    corners = trade_off.label_places(points, sizes, (0, 0, 300, 100))
-    boxes = [(x, y, x + 40, y + 7) for x, y in corners]
-    dots = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
-    pairs = [*itertools.combinations(boxes, 2), *itertools.product(boxes, dots)]
-    assert [trade_off._overlap(*pair) for pair in pairs] == [0] * len(pairs)
+    low = trade_off.label_places(points, sizes, (0, 0, 300, 100))
+    shared = trade_off._overlap(low[:, None], (low + sizes)[:, None], low, low + sizes)
+    assert shared == pytest.approx(np.diag([280.0, 280.0, 280.0]))
+    assert trade_off._overlap(low[:, None], (low + sizes)[:, None], points - 4, points + 4).sum() == 0
 
 
 def test_a_label_stays_in_its_panel() -> None:
     [(x, y)] = trade_off.label_places(np.array([[95.0, 50.0]]), np.array([[40.0, 7.0]]), (0, 0, 100, 100))
     assert 0 <= x <= 60
     assert 0 <= y <= 93
+
+
+def test_a_label_is_nearer_to_its_own_point_than_to_another() -> None:
+    """Where the place to the right of the third point is at the second one."""
+    points = np.array([[100.0, 50.0], [108.0, 50.0], [104.0, 42.0]])
+    sizes = np.full((3, 2), [30.0, 7.0])
+    low = trade_off.label_places(points, sizes, (0, 0, 300, 100))
+    reach = trade_off._distance(low[:, None], (low + sizes)[:, None], points)
+    assert reach.argmin(1).tolist() == [0, 1, 2]
+
+
+def test_no_name_of_a_figure_covers_another_or_a_mean() -> None:
+    """As they are drawn, with the widths that the letters have."""
+    figure = drawn("trade-off", by_fold([BASELINE, *TEN]))
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        boxes = [text.get_window_extent() for text in panel.texts if text.get_text()]
+        assert len(boxes) == len([BASELINE, *TEN])
+        assert [pair for pair in itertools.combinations(boxes, 2) if Bbox.intersection(*pair) is not None] == []
+        means = [
+            line.get_xydata()[0] for line in panel.lines if line.get_markersize() == 6 and len(line.get_xdata()) == 1
+        ]
+        assert [at for at in panel.transData.transform(means) for box in boxes if box.contains(*at)] == []
+
+
+def test_why_a_method_is_not_compared_is_told_inside_the_panel() -> None:
+    """Where a gap grew as well, 0 is near the left end, and where none did, near the right one."""
+    for low, high in ((-0.2, 0.0), (-0.01, 0.2)):
+        change = Change((low + high) / 2, low, high, supported=False)
+        lines = (
+            Line("Alpha", "alpha", 0.8, change, change),
+            Line("A longer name", "beta", 0.8, None, change, "one class predicted"),
+        )
+        place = Place("small", "near", "Near", "eodds", "EOdds", 0.8, 0.7, 0.9, 0.1, (), lines, "", (0.05, 0.15))
+        with matplotlib_style.context(["default", style.STYLE]):
+            figure = forest.draw([place], INFO)
+            figure.draw_without_rendering()
+        [text] = [text for text in figure.axes[0].texts if text.get_text() == "one class predicted"]
+        panel, told = figure.axes[0].get_window_extent(), text.get_window_extent()
+        assert panel.x0 < told.x0 < told.x1 < panel.x1
 
 
 def test_a_fold_that_predicts_one_class_is_no_part_of_the_front() -> None:

@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 from bench.errors import UsageError
-from bench.scoring.bootstrap import Sample, redrawn, replicates
+from bench.scoring.bootstrap import Sample, redrawn
 from bench.scoring.gaps import Behind, Gap, behind_rates, gap_difference, gap_of, gap_rates, own_gap
 from bench.scoring.metrics import evaluate
+from tests.replicates import replicates
 
 MANY = 10**9
 """Patients enough for the normal distribution."""

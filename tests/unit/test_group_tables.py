@@ -57,7 +57,7 @@ def test_the_table_has_overall_min_and_gap_and_dashes():
     )
     assert sentences_with(page, "young") == snapshot(
         [
-            "Disparities between young, middle and old (age).",
+            "Disparities between the groups young, middle and old (age).",
             "- External set: the groups with the lowest and the highest Baseline AUC on validation images, of those with 20 images of each class, chosen once per fold before fine-tuning: middle and young (fold 0); old and young (fold 1, 2 and 3); no pair, so that every method is the Baseline (fold 4).",
             "- near: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill).",
             "- val: 239 images (young: 60 healthy, 40 ill; middle: 30 healthy, 9 ill; old: 75 healthy, 25 ill, fewest over the folds).",

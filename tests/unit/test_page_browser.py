@@ -10,6 +10,7 @@ from bench.reporting.page import NAME, Shown, page
 from bench.reporting.render.document import PART, Section, page_part
 from bench.reporting.render.table import Column, Table
 from tests.browser import CHROMIUM, browser
+from tests.factory import changed
 from tests.unit.page_cells import cells, shown, task_results
 
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: the page is not opened")
@@ -114,6 +115,25 @@ def test_the_page_prints(window, file):
     pdf = window.pdf()
     assert pdf.startswith(b"%PDF-")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 8
+
+
+@needs_chromium
+@pytest.mark.parametrize("pixels", [390, 1280])
+@pytest.mark.parametrize("rates", [(0.0, 0.1), (0.02, 0.22), (0.4, 0.6), (0.9, 1.0)])
+def test_the_distance_of_two_rates_stays_in_its_drawing(window, tmp_path, pixels, rates):
+    """It would reach beyond an end if it stood above the middle of two rates near 0 or 1."""
+    groups = {name: {"tpr": rate, "fpr": rate} for name, rate in zip(("younger", "older"), rates, strict=True)}
+    made = [changed(item, groups={"near": groups, "far": groups}) for item in cells()]
+    given = task_results(made)
+    (tmp_path / NAME).write_bytes(page(given, shown(given)))
+    window.width(pixels)
+    window.open(tmp_path / NAME)
+    beyond = "(([a, b]) => Math.max(b.left - a.left, a.right - b.right))"
+    boxes = "[text, text.closest('svg')].map((one) => one.getBoundingClientRect())"
+    texts = "[...document.querySelectorAll('.distance')].filter((text) => text.getBoundingClientRect().width)"
+    found = window.run(f"{texts}.map((text) => {beyond}({boxes}))")
+    assert len(found) == 2
+    assert max(found) <= 3
 
 
 @needs_chromium

@@ -1,6 +1,8 @@
 """The paper's tables as LaTeX: its layout, names and marks, with and without notes, with citations."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
@@ -149,6 +151,17 @@ def test_without_notes_the_caption_says_what_a_reader_must_know(some):
     )
     assert r"& SWiFT~\cite{yan2025swift} & " in text
     assert r"& Baseline & " in text
+
+
+def test_each_key_of_a_citation_is_that_of_an_entry():
+    """A key is the surname of the first author, the year, and the first word of the title that tells something."""
+    text = (Path(__file__).parents[2] / "docs/references.bib").read_text(encoding="utf-8")
+    entries = dict(re.findall(r"^@\w+\{(\w+),\n(.*?)^\}$", text, re.M | re.S))
+    assert set(entries) == set(CITED.values())
+    for key, entry in entries.items():
+        fields = {name: value.strip("{},") for name, value in re.findall(r"^  (\w+) = (.*)$", entry, re.M)}
+        words = re.findall(r"[a-z]+", fields["title"].lower().replace("is last", "last"))
+        assert key == fields["author"].partition(",")[0].lower() + fields["year"] + words[0]
 
 
 @needs_latex

@@ -11,7 +11,6 @@ import pytest
 from inline_snapshot import snapshot
 from PIL import Image
 
-from bench.api import Attribute, Label, Recipe, Rows, Task
 from bench.cli import main
 from bench.data import decoding
 from bench.data.cache import image_cache
@@ -21,6 +20,7 @@ from bench.data.unreadable import list_file, listed
 from bench.datasets.manifest import Manifest
 from bench.errors import DataError
 from tests.prose import lines_with, plain
+from tests.unit.films import TASK
 from tests.unit.images import save
 
 HOW = {"size": 16, "channels": 3, "crop": "none"}
@@ -166,31 +166,8 @@ def test_folds_are_cut_before_images_are_left_out(films, tmp_path):
         old=[i // 4 % 2 for i in range(40)],
     )
     rows.drop(columns="uid").to_csv(root / "films.csv", index=False)
-    spec = "manifest:csv=films.csv,patient_column=patient"
-    task = Task(
-        name="own",
-        says="",
-        source=Rows(dataset=spec, where={"site": ("A",)}),
-        ood={"b": Rows(dataset=spec, where={"site": ("B",)})},
-        label=Label(column="ill", names=("well", "ill")),
-        attribute=Attribute(column="old", names=("young", "old")),
-        image_size=16,
-        channels=3,
-        crop="none",
-        folds=2,
-        recipe=Recipe(
-            pretrain_optimiser="sgd",
-            pretrain_lr=1e-2,
-            pretrain_epochs=1,
-            optimiser="sgd",
-            lr_extractor=1e-3,
-            lr_head=1e-2,
-            epochs=2,
-            epsilon=0.1,
-        ),
-    )
     damage(root, "07.png", "33.png")
-    whole = task_data(task, root)
+    whole = task_data(TASK, root)
     assert whole.readable(cache_dir).unreadable == {"source": (), "b": ()}, "nothing is known before it is decoded"
     whole.caches(cache_dir)
     data = whole.readable(cache_dir)

@@ -61,9 +61,7 @@ def _panel(panel: Axes, place: Place, changes: Sequence[Change | None], better: 
     for y, (line, change) in enumerate(zip(place.ordered, changes, strict=True)):
         if change is None or not isfinite(change.value):
             if better < 0:
-                panel.annotate(
-                    line.why, (0, y), (-3, 0), textcoords="offset points", ha="right", va="center", fontsize=6
-                )
+                panel.text(0.03, y, line.why, transform=panel.get_yaxis_transform(), va="center", fontsize=6)
             continue
         colour = COLOUR if change.supported else "0.45"
         if isfinite(change.low):

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.textpath import TextPath
 
 from bench.reporting.figures import style
 from bench.reporting.numbers.aggregate import BASELINE
@@ -17,13 +19,20 @@ from bench.reporting.numbers.task_info import TaskInfo
 _ABREAST = 3
 _PANEL = 3.0  # inches
 _FOLD: style.Style = {"linestyle": "none", "markersize": 2.5, "markeredgewidth": 0, "alpha": 0.3, "zorder": 2}
-_AROUND = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+_AROUND = [(x / 2, y / 2) for x, y in ((2, 0), (-2, 0), (0, 2), (0, -2))]
+_AROUND += [(x / 2, y / 2) for x in (2, -2, 1, -1) for y in (2, -2, 1, -1) if 2 in (abs(x), abs(y))]
 """Directions in which a label may be placed, the preferred first."""
 _LETTERS = 7
 """Size of a label, in points."""
+_MARKER, _FAR = 4, (6, 9, 14, 20, 28, 36)
+"""Half the size of a marker, and how far labels may be from their points, in points."""
+_STARTS, _ROUNDS = 20, 8
+_MISLEADS = 60
+"""What it costs that a label stands at the point of another, or behind it, in square points of what it covers."""
+_HALO = withStroke(linewidth=1.5, foreground="white")
+"""Keeps letters apart from the lines and the folds behind them."""
 _LEADER = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.5", "shrinkA": 0, "shrinkB": 3}
 """The line from a label to its point."""
-Rectangle = tuple[float, float, float, float]
 _FRONT: style.Style = {"color": "black", "linewidth": 1.6, "alpha": 0.35, "zorder": 1}
 
 
@@ -84,39 +93,56 @@ def pareto(auc: Sequence[float], gap: Sequence[float]) -> list[int]:
     return found[::-1]
 
 
-def label_places(
-    points: np.ndarray, sizes: np.ndarray, box: tuple[float, float, float, float]
-) -> list[tuple[float, float]]:
+def label_places(points: np.ndarray, sizes: np.ndarray, box: Sequence[float]) -> np.ndarray:
     """Return the lower left corner of a label for each point, in the units of `points` (N, 2).
 
-    One after another, each label takes the place around its point at which its rectangle of `sizes` (N, 2) covers
-    least of the other points, of the labels before it, and of what is outside `box` (x0, y0, x1, y1).
+    Labels are rectangles of `sizes` (N, 2) beside their points. They shall cover no marker, no other label and nothing
+    outside `box` (x0, y0, x1, y1), be near their points, and not stand at those of others. From several starts, each
+    label in turn takes its best place beside the others until none moves; the best of these ends is returned.
     """
-    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
-    found = []
-    for (x, y), (width, height) in zip(points, sizes, strict=True):
-        places = [
-            (x + dx * (far + width / 2) - width / 2, y + dy * (far + height / 2) - height / 2)
-            for far in (5, 12, 20)
-            for dx, dy in _AROUND
-        ]
-        rectangles = [(left, low, left + width, low + height) for left, low in places]
-        covered = [sum(_overlap(one, other) for other in taken) + _outside(one, box) for one in rectangles]
-        # The first of equal places is nearest; a far one must save more than a letter.
-        best = min(range(len(places)), key=lambda place: (covered[place] + 6 * (place // len(_AROUND)), place))
-        taken.append(rectangles[best])
-        found.append(places[best])
-    return found
+    around, far = np.tile(_AROUND, (len(_FAR), 1)), np.repeat(_FAR, len(_AROUND))
+    half = sizes[:, None] / 2
+    centres = points[:, None] + around * (far[:, None] + half)
+    low, high = centres - half, centres + half  # (N, places, 2)
+    reach = _distance(low[:, :, None], high[:, :, None], points)  # (N, places, N)
+    own = np.diagonal(reach, axis1=0, axis2=2).T[:, :, None]
+    misleads = (reach < np.minimum(own + 1, _FAR[1])).sum(-1) - (own[:, :, 0] < _FAR[1])
+    steps = np.maximum(np.linspace(0, 1, 7), (_MARKER + 1) / own)[..., None]  # of the way from a point to its label
+    way = points[:, None, None] + steps * (np.clip(points[:, None], low, high) - points[:, None])[:, :, None]
+    crosses = (np.linalg.norm(way[:, :, :, None] - points, axis=-1) < _MARKER).any(2).sum(-1)
+    alone = far + _outside(low, high, box) + _MISLEADS * (misleads + crosses)
+    alone = alone + _overlap(low[:, :, None], high[:, :, None], points - _MARKER, points + _MARKER).sum(-1)
+    rows, best, least = np.arange(len(points)), np.zeros(len(points), int), math.inf
+    draws = np.random.default_rng(0)
+    for start in range(_STARTS):
+        chosen = alone.argmin(1)
+        for _ in range(_ROUNDS):
+            before = chosen.copy()
+            for i in draws.permutation(rows) if start else rows:
+                others = np.delete(rows, i)
+                ends = low[others, chosen[others]], high[others, chosen[others]]
+                chosen[i] = (alone[i] + _overlap(low[i][:, None], high[i][:, None], *ends).sum(-1)).argmin()
+            if (chosen == before).all():
+                break
+        left, right = low[rows, chosen], high[rows, chosen]
+        shared = _overlap(left[:, None], right[:, None], left, right).sum() - sizes.prod(1).sum()
+        if (cost := alone[rows, chosen].sum() + shared / 2) < least - 1e-9:
+            best, least = chosen, cost
+    return low[rows, best]
 
 
-def _overlap(one: Rectangle, other: Rectangle) -> float:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return max(width, 0) * max(height, 0)
+def _overlap(low: np.ndarray, high: np.ndarray, other_low: np.ndarray, other_high: np.ndarray) -> np.ndarray:
+    """Return the area that rectangles share with others; their corners are in the last axis."""
+    return np.clip(np.minimum(high, other_high) - np.maximum(low, other_low), 0, None).prod(-1)
 
 
-def _outside(one: Rectangle, box: Rectangle) -> float:
-    return (one[2] - one[0]) * (one[3] - one[1]) - _overlap(one, box)
+def _outside(low: np.ndarray, high: np.ndarray, box: Sequence[float]) -> np.ndarray:
+    return (high - low).prod(-1) - _overlap(low, high, np.asarray(box[:2]), np.asarray(box[2:]))
+
+
+def _distance(low: np.ndarray, high: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Return how far points are from rectangles."""
+    return np.linalg.norm(np.maximum(np.maximum(low - point, point - high), 0), axis=-1)
 
 
 def _panel(panel: Axes, here: pd.DataFrame, looks: Mapping[str, style.Style]) -> pd.DataFrame:
@@ -148,13 +174,25 @@ def _name(panel: Axes, means: pd.DataFrame) -> None:
     scale = panel.figure.dpi / 72
     names = [f"{label}{'†' if pale else ''}" for label, pale in zip(means.index, means["pale"], strict=True)]
     placed = panel.transData.transform(means[["auc", "gap"]].to_numpy()) / scale
-    sizes = np.array([(0.56 * _LETTERS * len(name), _LETTERS) for name in names])
+    sizes = np.array([(TextPath((0, 0), name, size=_LETTERS).get_extents().width, _LETTERS) for name in names])
     box = panel.bbox.frozen()
     corners = label_places(placed, sizes, (box.x0 / scale, box.y0 / scale, box.x1 / scale, box.y1 / scale))
-    for name, label, point, corner in zip(names, means.index, placed, corners, strict=True):
-        where = (corner[0] - point[0], corner[1] - point[1])
+    reach = _distance(corners[:, None], (corners + sizes)[:, None], placed)  # (label, point)
+    led = (reach.diagonal() > _FAR[1]) | (reach.argmin(1) != np.arange(len(names)))
+    for i, (name, label) in enumerate(zip(names, means.index, strict=True)):
         at = (float(means["auc"][label]), float(means["gap"][label]))
-        panel.annotate(name, at, where, textcoords="offset points", fontsize=_LETTERS, arrowprops=_LEADER, zorder=5)
+        x, y = corners[i] - placed[i]
+        panel.annotate(
+            name,
+            at,
+            (x, y + _LETTERS / 2),
+            textcoords="offset points",
+            va="center_baseline",
+            fontsize=_LETTERS,
+            arrowprops=_LEADER if led[i] else None,
+            path_effects=[_HALO],
+            zorder=5,
+        )
 
 
 def _says(folds: int, *, narrow: bool) -> str:

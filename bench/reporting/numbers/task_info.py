@@ -77,7 +77,8 @@ class TaskInfo:
     @property
     def description(self) -> str:
         """What the task asks, and between which groups."""
-        return f"{self.says} Disparities between {listed(self.group_names)} ({display_name(self.attribute_name)})."
+        groups = f"{listed(self.group_names)} ({display_name(self.attribute_name)})"
+        return f"{self.says} Disparities between the groups {groups}."
 
     @property
     def gap(self) -> str:

@@ -73,13 +73,19 @@ def first_screen(answered: Mapping[Place, Sequence[str]]) -> list[dict[str, Any]
 
 
 def _rates(place: Place) -> list[dict[str, Any]]:
-    """Return the rows of the drawing of Baseline's rates: their name, values by group and distance."""
+    """Return the rows of the drawing of Baseline's rates: their name, values by group, and where their distance stands.
+
+    It stands above the middle of the two or, near an end of the axis, so that it does not leave the drawing.
+    """
     rows = []
     for title, name in (("found", "tpr"), ("false alarm", "fpr")):
         values = [getattr(group, name) for group in place.groups]
         known = [value for value in values if isfinite(value)]
         if known:
-            rows.append({"title": title, "values": values, "low": min(known), "high": max(known)})
+            low, high = min(known), max(known)
+            middle = (low + high) / 2
+            anchor, at = ("start", low) if middle < 0.25 else ("end", high) if middle > 0.75 else ("middle", middle)
+            rows.append({"title": title, "values": values, "low": low, "high": high, "anchor": anchor, "told_at": at})
     return rows
 
 

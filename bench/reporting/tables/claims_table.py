@@ -43,21 +43,9 @@ Rows = dict[tuple[str, str, str, str], Row]
 """By backbone, set, metric and name."""
 Sets = dict[tuple[str, str], Drawn]
 """By backbone and set."""
-COLUMNS = [
-    "claim",
-    "section",
-    "metric",
-    "task",
-    "backbone",
-    "set",
-    "verdict",
-    "estimate",
-    "low",
-    "high",
-    "over",
-    "folds",
-]
-COLUMNS += ["relative", "paper", "why", "synthetic"]
+CSV = ["metric", "task", "backbone", "set", "verdict", "estimate", "low", "high", "over", "n"]
+CSV += ["relative", "paper", "why"]
+"""Fields of a finding, after the claim and its section."""
 
 
 def make(needed: Mapping[str, Sequence[Block]], results: TaskResults) -> dict[str, str]:
@@ -81,7 +69,7 @@ def make(needed: Mapping[str, Sequence[Block]], results: TaskResults) -> dict[st
     floats = [Float(says, f"claims-{place}", [part], (), warning) for place, part in enumerate(_counts(found))]
     return {
         **document.written(Section("The paper's claims, one by one", body, warning)),
-        "csv": table.csv([(*_record(item), synthetic) for item in every], COLUMNS),
+        "csv": _csv(every, synthetic),
         "tex": document.latex([*floats, *(f"{claim.key}: {claim.says}." for claim in shown), *notes]),
     }
 
@@ -281,20 +269,7 @@ def _shared(tasks: Iterable[TaskResults]) -> list[str]:
     return [f"Pre-training is counted whole for each task, although these share it: {said}."] if said else []
 
 
-def _record(item: Finding) -> tuple[object, ...]:
-    names = (
-        "metric",
-        "task",
-        "backbone",
-        "set",
-        "verdict",
-        "estimate",
-        "low",
-        "high",
-        "over",
-        "n",
-        "relative",
-        "paper",
-        "why",
-    )
-    return item.claim.key, item.claim.section, *(getattr(item, name) for name in names)
+def _csv(every: Iterable[Finding], synthetic: bool) -> str:
+    titles = ["folds" if name == "n" else name for name in CSV]
+    rows = [(one.claim.key, one.claim.section, *(getattr(one, name) for name in CSV), synthetic) for one in every]
+    return table.csv(rows, ["claim", "section", *titles, "synthetic"])
