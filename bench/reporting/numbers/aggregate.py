@@ -292,8 +292,15 @@ def _facts(cells: Sequence[Record], info: TaskInfo, gone: Collection[str]) -> tu
 
 def _outdated(cells: Sequence[Record]) -> dict[str, tuple[Record, ...]]:
     ordered = sorted(cells, key=lambda item: key_of(item.cell))
-    found = {name: tuple(item for item in ordered if not current(name, item.metrics_version)) for name in METRICS}
+    found = {name: tuple(item for item in ordered if _lacks(item, name)) for name in METRICS}
     return {name: items for name, items in found.items() if items}
+
+
+def _lacks(item: Record, name: str) -> bool:
+    """Tell whether a cell was scored before a metric was defined as it is today, or without the plugin that has it."""
+    if not METRICS[name].added or not current(name, item.metrics_version):
+        return not current(name, item.metrics_version)
+    return not any(name in of.metrics for one in item.scores.values() for of in (one, *one.attributes.values()))
 
 
 def _labels(cells: Sequence[Record]) -> dict[str, str]:
