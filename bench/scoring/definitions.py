@@ -96,11 +96,6 @@ class Metric:
     version: int = 1
     """The `VERSION` in which it was added or its definition last changed."""
 
-    @property
-    def added(self) -> bool:
-        """Whether a plugin defines it, so that cells of any version may lack it."""
-        return self.function.__module__ != __name__
-
 
 METRICS: dict[str, Metric] = {}
 """Every metric by name, for records, tables, `bench ls metrics` and `bench metrics --recompute`."""

@@ -84,12 +84,11 @@ class Mix:
             own = self.images * self.enters / (self.images * self.enters).sum(axis=1, keepdims=True)
             weight = self.shares[stratum, label] / own[group, stratum, label]
         by_patient = np.zeros((2, groups, int(patient.max()) + 1))
-        sums = np.zeros((2, 2, groups))
+        sums, squares = np.zeros((2, groups)), np.zeros((2, groups))
         np.add.at(by_patient, (1 - label, group, owner), weight)  # TPR first, as in the gap
-        np.add.at(sums, (0, 1 - label, group), weight)
-        np.add.at(sums, (1, 1 - label, group), weight**2)
-        images = sums[0] ** 2 / sums[1]
-        patients = sums[0] ** 2 / (by_patient**2).sum(axis=2)
+        np.add.at(sums, (1 - label, group), weight)
+        np.add.at(squares, (1 - label, group), weight**2)
+        images, patients = sums**2 / squares, sums**2 / (by_patient**2).sum(axis=2)
         return Behind(patients, np.stack([images, 0 * images], axis=2))
 
 

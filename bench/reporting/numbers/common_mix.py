@@ -163,13 +163,12 @@ class _Model:
 def _model(cells: Sequence[tuple[Record, np.ndarray]], mix: Mix, sample: Sample, seed: int) -> _Model:
     sizes = np.array([point(mix, logit, sample.y, sample.a) for _, logit in cells])
     values = _mean(cells, redrawn(sample, [logit for _, logit in cells], reader(mix), seed))
-    gaps = [
+    drawn, drawn_common = (
         gap_of(half, METRIC, mix.behind(sample.y, sample.a, sample.patient, common=common))
         for common, half in zip((False, True), np.split(values, 2), strict=True)
-    ]
-    return _Model(
-        *map(float, _mean(cells, sizes)), *gaps, frozenset((item.cell.fold, item.cell.seed) for item, _ in cells)
     )
+    gap, common = map(float, _mean(cells, sizes))
+    return _Model(gap, common, drawn, drawn_common, frozenset((item.cell.fold, item.cell.seed) for item, _ in cells))
 
 
 def _mean(cells: Sequence[tuple[Record, np.ndarray]], values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -98,7 +98,7 @@ def reading(task: TaskResults, found: CommonMix) -> list[str]:
     return notes
 
 
-def _strata(one: Mixed, labels: tuple[str, str]) -> str:
+def _strata(one: Mixed, labels: Sequence[str]) -> str:
     """Return the strata of an attribute on a set, and those that are left out with their images."""
     if one.mix is None:
         return f"{one.column} on {one.set}: not shown ({one.why})."
