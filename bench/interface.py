@@ -6,14 +6,15 @@ of input are those of `bench.errors`. Progress and what is left out go to stderr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from bench.errors import UnknownName
-from bench.settings import from_values
+from bench.settings import Settings, from_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +92,7 @@ def run(task: str | Path | Sequence[str], **options: Unpack[Options]) -> int:
     from bench.running.plan_file import expand
     from bench.running.run_cells import start
 
-    return start(expand(from_values(task, options)))
+    return start(expand(_settings(task, options)))
 
 
 def results(task: str | Path | Sequence[str], **folders: Unpack[Folders]) -> Results:
@@ -104,7 +105,7 @@ def results(task: str | Path | Sequence[str], **folders: Unpack[Folders]) -> Res
     """
     from bench.running.plan_file import expand
 
-    runs = expand(from_values(task, folders))
+    runs = expand(_settings(task, folders))
     return Results([_read(spec, folders) for spec in dict.fromkeys(one.task for one in runs)])
 
 
@@ -193,7 +194,7 @@ def score(
     columns["attributes"] = (attributes,) if isinstance(attributes, str) else tuple(attributes)
     file = Path(predictions) if isinstance(predictions, str) else predictions
     how = {"reference": reference, "scale": scale, "min_cell": min_cell, "reports": reports and Path(reports)}
-    return score_file(file, Columns(**columns), from_values(task or "", where), **how)
+    return score_file(file, Columns(**columns), _settings(task or "", where), **how)
 
 
 class Results:
@@ -290,10 +291,20 @@ class Results:
         )
 
 
+def _settings(task: str | Path | Sequence[str], values: Mapping[str, Any]) -> Settings:
+    """Return the settings of some options; files of plugins are imported at once, because they may define metrics."""
+    from bench import registry
+
+    settings = from_values(task, values)
+    for text in registry.problems(settings.plugins) if settings.plugins else ():
+        print(f"bench: {text}", file=sys.stderr)
+    return settings
+
+
 def _read(task: str, folders: Folders, min_cell: int = 0) -> TaskResults:
     from bench.reporting.task_results import read
 
-    return read(from_values(task, folders), min_cell=min_cell)
+    return read(_settings(task, folders), min_cell=min_cell)
 
 
 def _model(item: Any) -> tuple[Any, ...]:

@@ -4,7 +4,8 @@ There is one `Registry` for each kind of plugin. Its plugins are the modules of 
 `bench.datasets`, `bench.backbones`, `bench.running.launchers`), named like their files; a module whose name starts with
 `_` is not a plugin. Other plugins come from `--plugin FILE.py` or from the entry-point group `bench.<kind>s`. Plugins
 of the suite are imported when they are used, and listed by their docstrings. Plugins from outside are imported when
-they are found. A broken plugin is left out without affecting others; `problems` says what is wrong with it.
+they are found; a file may also define metrics. A broken plugin is left out without affecting others; `problems` says
+what is wrong with it.
 """
 
 from __future__ import annotations
@@ -147,9 +148,12 @@ class Registry(Generic[P]):
             classes = _classes(module, self.base, attribute)
             if file and not classes and _classes(module, Plugin):
                 continue  # a plugin of another kind
+            if file and not classes and _has_metrics(module_name):
+                continue
             if len(classes) != 1:
                 expected = [self.base] if classes or not file else [registry.base for registry in self.every]
-                broken[name] = f"{where} is left out: {_one_class_expected(expected, classes)}"
+                metrics = "" if classes or not file else "; or metrics, functions below `define`"
+                broken[name] = f"{where} is left out: {_one_class_expected(expected, classes)}{metrics}"
             elif (written := classes[0].contract) != CONTRACT:
                 broken[name] = f"{where} is left out: {_of_another(written)}"
             elif name in found:
@@ -209,6 +213,12 @@ def _of_another(contract: int) -> str:
 def _one_class_expected(bases: Sequence[type[Plugin]], classes: Sequence[type[Plugin]]) -> str:
     expected, names = " or ".join(base.__name__ for base in bases), ", ".join(cls.__name__ for cls in classes)
     return f"one public subclass of {expected} expected, found {names or 'none'}; names that start with _ are ignored"
+
+
+def _has_metrics(module: str) -> bool:
+    from bench.scoring.definitions import METRICS
+
+    return any(metric.function.__module__ == module for metric in METRICS.values())
 
 
 def _classes(module: ModuleType, base: type[P], attribute: str = "") -> list[type[P]]:

@@ -129,7 +129,7 @@ class Settings:
     )
     plugins: tuple[Path, ...] = where(
         (),
-        "a Python file with your own method, dataset, backbone or launcher; can be repeated",
+        "a Python file with your own method, dataset, backbone, launcher or metrics; can be repeated",
         verbs=(*OF_TASK, *OF_RUNS, "ls", "check", "phantom", "merge", "predict", "score"),
         flag="--plugin",
         action="append",

@@ -23,7 +23,7 @@ import tempfile
 import time
 import tomllib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,9 +193,18 @@ def modules_for(file: str, root: Path, most: int) -> list[str]:
         counts = {str(test.relative_to(root)): text.count(room) for test, text in texts.items() if room in text}
     first = sorted(counts, key=lambda test: -counts[test])[:most]
     if file.startswith(TRAINED):
-        rest = ("whole_training", "whole_masked") if file.startswith("bench") else ()
-        first = list(dict.fromkeys([*first, *(f"tests/unit/test_{name}.py" for name in rest)]))
+        first = list(dict.fromkeys([*_oracles(file, users, root), *first]))
     return first
+
+
+def _oracles(file: str, users: Sequence[str], root: Path) -> list[str]:
+    """Return the tests of whole methods that name a method, or one that uses the module; for `bench/learn` two."""
+    if file.startswith("bench"):
+        return ["tests/unit/test_whole_training.py", "tests/unit/test_whole_masked.py"]
+    names = {user.rpartition(".")[2] for user in users}
+    tests = sorted((root / "tests" / "unit").glob("test_whole_*.py"))
+    found = [test for test in tests if names & set(re.findall(r"\w+", test.read_text(encoding="utf-8")))]
+    return [str(test.relative_to(root)) for test in found]
 
 
 def _dotted(file: Path, root: Path) -> str:

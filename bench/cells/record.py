@@ -177,7 +177,7 @@ class AttributeScores(Stored, frozen=True, kw_only=True):
     metrics: Leaves[Numbers]
 
     def __post_init__(self) -> None:
-        within_range(self.metrics)
+        within_range(self.metrics, own=())
 
 
 class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
@@ -200,7 +200,7 @@ class SetScores(Stored, frozen=True, kw_only=True, omit_defaults=True):
     """Metrics that an export suppresses."""
 
     def __post_init__(self) -> None:
-        within_range(self.metrics)
+        within_range(self.metrics, own=("tuned_threshold",))
 
     @property
     def groups(self) -> dict[str, GroupScores]:

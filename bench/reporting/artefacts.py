@@ -23,6 +23,7 @@ from bench.reporting.numbers.untied import USUAL
 from bench.reporting.rerun_commands import Line, united
 from bench.reporting.tables import (
     claims_table,
+    common_mix_table,
     equal_odds_table,
     features_table,
     further_table,
@@ -40,7 +41,7 @@ from bench.running.ablate import ablations
 from bench.running.plan import build_method, method_specs
 from bench.settings import Settings
 
-ABLATION, FURTHER = "ablation-", "attributes"
+ABLATION, FURTHER, MIX = "ablation-", "attributes", "common-mix"
 
 Files = Mapping[str, str | bytes]
 """Contents by suffix."""
@@ -138,12 +139,13 @@ def artefacts(results: TaskResults) -> list[Artefact]:
 
 
 def _further(results: TaskResults, needs: Sequence[Need]) -> list[Artefact]:
-    """Return the table and the figure of further attributes, of a task that has some."""
+    """Return the tables and the figure of further attributes, of a task that has some."""
     if not results.task.also or results.info.elsewhere:
         return []
     says = f"what mitigating {display_name(results.info.attribute_name)} did to other attributes"
     return [
         Artefact(FURTHER, says, further_table.files, needs),
+        Artefact(MIX, "gaps at a common mix of other attributes", common_mix_table.files, needs),
         Artefact(f"{FURTHER}-forest", f"{says}, with intervals", _drawing("attributes"), needs),
     ]
 

@@ -23,7 +23,7 @@ from bench.cells.predictions import Predictions
 from bench.cells.record import Failure, Record
 from bench.data.task_data import TaskData, open_data
 from bench.errors import DataError
-from bench.reporting.numbers import equal_odds, known_features
+from bench.reporting.numbers import common_mix, equal_odds, group_intervals, known_features
 from bench.reporting.numbers.ablations import MAIN, Table, split, untuned
 from bench.reporting.numbers.aggregate import Results, collect
 from bench.reporting.numbers.answer import Place
@@ -130,6 +130,17 @@ class TaskResults:
     def equal_odds(self) -> pd.DataFrame:
         """Every model of the main table at bounds on EOdds (`bench.reporting.numbers.equal_odds`)."""
         return equal_odds.frame(self.results, self.tables[0].cells, self.scored)
+
+    @cached_property
+    def group_intervals(self) -> dict[group_intervals.Place, tuple[float, float]]:
+        """Intervals over patients of the rates of every group, of the models of the main table."""
+        with counting("bootstrap of groups", "models") as watch:
+            return group_intervals.group_intervals(self.tables[0].cells, self.info, self.scored, watch)
+
+    @cached_property
+    def common_mix(self) -> common_mix.CommonMix:
+        """Gaps at a common mix of each further attribute (`bench.reporting.numbers.common_mix`)."""
+        return common_mix.common_mix(self.tested(self.results), self.task, self.tables[0].cells, self.scored)
 
     @cached_property
     def known_features(self) -> pd.DataFrame:

@@ -189,7 +189,7 @@ def _counting(sample: Sample, chosen: np.ndarray, kind: type) -> Callable[[np.nd
     groups = sample.groups + 1  # the last one is that of images without a group: -1 modulo G + 1 is G
     code = (sample.a.astype(np.int64) % groups * 2 + sample.y)[chosen]
     # Sparse not only to save memory: a product of dense matrices waits for threads on a busy machine.
-    matrix = _counts(code, sample.patient[chosen], (2 * groups, sample.patients), kind)
+    matrix = counts(code, sample.patient[chosen], (2 * groups, sample.patients), kind)
     return lambda weights: (matrix @ weights).reshape(groups, 2, -1).astype(float)
 
 
@@ -218,8 +218,8 @@ class _Auc:
         begins[0] = True
         run = np.cumsum(begins) - 1
         shape = (int(run[-1]) + 1, sample.patients)
-        steps = _counts(run[places], np.tile(patient[~y], 2), shape, kind)
-        return cls(steps, _counts(run[:-1], patient[y][order], shape, kind))
+        steps = counts(run[places], np.tile(patient[~y], 2), shape, kind)
+        return cls(steps, counts(run[:-1], patient[y][order], shape, kind))
 
     def __call__(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Return the AUC of each draw, (B,), given its `images` (2, B) of each class; NaN if a class is missing."""
@@ -232,6 +232,6 @@ class _Auc:
             return np.einsum("kb,kb->b", runs.astype(exact), below.astype(exact)) / pairs
 
 
-def _counts(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], kind: type) -> csr_array:
+def counts(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], kind: type) -> csr_array:
     """Return how often each pair of row and column occurs."""
     return csr_array((np.ones(len(rows), kind), (rows, columns)), shape=shape)

@@ -69,7 +69,7 @@ def test_what_rests_on_fewer_than_ten_images_is_marked_and_nothing_else(cells: l
     text = markdown(section(results, table))
     line = next(line for line in text.splitlines() if line.startswith("| A | older | 49 | 9 | 40 |"))
     assert ["¶" in entry for entry in line.split("|")[6:11]] == [False, True, False, True, False]
-    assert sum("¶" in line for line in text.splitlines()) == 3, "both methods on near, and the note"
+    assert sum("¶" in line for line in text.splitlines()) == 5, "both methods on near, in both tables, and the note"
     assert {*rows(table, few=True)["set"]} == {"near"}
     ranked = {"auc", "auprc", "sensitivity_at_specificity", "calibration_intercept", "calibration_slope"}
     assert {*rows(table, few=True)["rate"]} == {"tpr", "tpr_tuned_threshold", *ranked}

@@ -47,6 +47,16 @@ def test_example_d_with_z_scores_ranks_differently():
     torch.testing.assert_close(m, torch.tensor([0.9999993, 0.847502, 0.789101, 0.393335]), rtol=0, atol=5e-6)
 
 
+def test_what_is_added_to_a_divisor_moves_it_away_from_0():
+    """Added to -1e-10, 1e-10 would make it 0."""
+    std = math.sqrt(2 / 3)  # of -1, 1, 0, 0, unbiased
+    prediction = torch.tensor([-1.0, 1.0, -1e-10 * std, 1e-10 * std], dtype=torch.float64)
+    bias = torch.tensor([-1.0, 1.0, -1.0, 1.0], dtype=torch.float64)
+    r = masks.importance_ratio({"w": bias}, {"w": prediction}, masks.Scaling(normalise="zscore"))["w"]
+    # The z-scores of the bias are -+ sqrt(3/4).
+    assert r.tolist() == pytest.approx([math.sqrt(3 / 4) * std] * 2 + [math.sqrt(3 / 4) / 2e-10] * 2, rel=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_extreme_entries_and_range(seed):
     g = torch.Generator().manual_seed(seed)

@@ -190,6 +190,7 @@ def test_diff_prune(setting):
         (mask,) = (buffer for name, buffer in net.named_buffers() if name.endswith("mask"))
         assert mask.flatten().tolist() == expected.tolist()
         assert run.facts["pruned"] == (expected == 0).sum()
+        assert run.facts["path"][run.facts["kept_step"]].get("pruned", 0) == (expected == 0).sum()
         assert {p.replace(".layer", "") for p, _ in net.named_parameters()} == set(whole.weights(start))
         seen.add("pruned" if run.facts["pruned"] else "whole")
         seen.add("descending" if path[0][1] >= 0 else "ascending")

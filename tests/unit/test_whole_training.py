@@ -87,3 +87,14 @@ def test_a_smaller_beta_ends_with_a_smaller_bias_and_a_larger_prediction_loss(re
         ends.append((whole.proxy(z, *whole.labels(data)), whole.prediction(z, *whole.labels(data))))
     assert ends[1][0] < ends[0][0]
     assert ends[1][1] > ends[0][1]
+
+
+def test_the_largest_logit_and_the_losses_are_those_of_the_batches_before_their_steps():
+    """In one epoch of one batch, those of the network as it was given."""
+    recipe, data = replace(whole.SGD, epochs=1, batch=100), whole.split("external")
+    run = whole.run_of(FullFTRW(), recipe)
+    FullFTRW().fit(run)
+    z = whole.logits(whole.weights(whole.net()), whole.pixels(data))
+    facts = run.facts["finetune"]
+    assert facts["largest_logit"] == pytest.approx(np.abs(z).max(), rel=1e-5)
+    assert facts["loss"] == [pytest.approx(whole.prediction(z, *whole.labels(data)), rel=1e-5)]

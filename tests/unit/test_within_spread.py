@@ -22,3 +22,15 @@ def test_ours_is_within_the_sum_of_both_spreads(published, verdict):
     found = _number(item, "auc", row, results, set())
     assert found["verdict"] == verdict
     assert found["difference"] == pytest.approx(0.8 - published)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [("a", "A"), ("a:mask=ones", "A (mask ones)"), ("a:steps=first,rate=0.3", "A (steps first, rate 0.3)")],
+)
+def test_a_published_number_is_labelled_by_its_own_setting(spec, shown):
+    """Also where no row of ours has it."""
+    results = collect([cell(title, fold) for title in TITLES[:2] for fold in range(5)], [], INFO)
+    item = {"published": 0.8, "published_std": 0.03, "set": "chexpert", "spec": spec, "method": "A"}
+    for row in (None, next(row for row in results.column("small", "near", "auc") if row.label == "A")):
+        assert _number(item, "auc", row, results, set())["label"] == shown

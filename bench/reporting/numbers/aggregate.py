@@ -18,7 +18,7 @@ from bench.reporting.numbers.ranking import Row, comparing, excluding, marking
 from bench.reporting.numbers.support import Family, Leaning
 from bench.reporting.numbers.suppression import IN_DOMAIN, TRAINED_ON, shown_facts, suppressed
 from bench.reporting.numbers.task_info import TaskInfo, check, key_of, label_of, unresolved
-from bench.scoring.definitions import METRICS, current
+from bench.scoring.definitions import METRICS, current, define
 from bench.scoring.statistics import summary
 
 COST = "cost"
@@ -292,8 +292,16 @@ def _facts(cells: Sequence[Record], info: TaskInfo, gone: Collection[str]) -> tu
 
 def _outdated(cells: Sequence[Record]) -> dict[str, tuple[Record, ...]]:
     ordered = sorted(cells, key=lambda item: key_of(item.cell))
-    found = {name: tuple(item for item in ordered if not current(name, item.metrics_version)) for name in METRICS}
+    found = {name: tuple(item for item in ordered if _lacks(item, name)) for name in METRICS}
     return {name: items for name, items in found.items() if items}
+
+
+def _lacks(item: Record, name: str) -> bool:
+    """Tell whether a cell was scored before a metric was defined as it is today, or without the plugin that has it."""
+    of_plugin = METRICS[name].function.__module__ != define.__module__
+    if not of_plugin or not current(name, item.metrics_version):
+        return not current(name, item.metrics_version)
+    return not any(name in of.metrics for one in item.scores.values() for of in (one, *one.attributes.values()))
 
 
 def _labels(cells: Sequence[Record]) -> dict[str, str]:

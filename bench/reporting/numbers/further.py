@@ -207,8 +207,8 @@ def _question(
         known = asked.unknown < len(code)
         return Question(replace(asked, why="fewer than two groups" if known else "not known of any image"))
     renumbered = np.append(np.where(enough, np.cumsum(enough) - 1, NO_GROUP), NO_GROUP)  # the last one is that of -1
-    seen = _seen(read, lambda rows: renumbered[crossed(_codes(rows, parts), sizes)])
-    scored = [_scored(item, asked, seen(item)) for item in here]
+    by_group = seen(read, lambda rows: renumbered[crossed(_codes(rows, parts), sizes)])
+    scored = [_scored(item, asked, by_group(item)) for item in here]
     one = replace(
         info,
         attribute_name=asked.attribute,
@@ -217,7 +217,7 @@ def _question(
         columns=("auc", info.gap),
         part=f"{asked.attribute}, {asked.set}",
     )
-    return Question(asked, scored, collect(scored, (), replace(one, min_cell=0)), seen)
+    return Question(asked, scored, collect(scored, (), replace(one, min_cell=0)), by_group)
 
 
 def _names(parts: Sequence[str], groups: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -231,7 +231,7 @@ def _codes(images: pd.DataFrame, parts: Sequence[str]) -> list[np.ndarray]:
     return [images["a" if part == ATTRIBUTE else ATTRIBUTE + part].to_numpy(int) for part in parts]
 
 
-def _seen(read: PredictionsOf, code: Callable[[pd.DataFrame], np.ndarray]) -> PredictionsOf:
+def seen(read: PredictionsOf, code: Callable[[pd.DataFrame], np.ndarray]) -> PredictionsOf:
     """Return predictions whose column `a` is another attribute; models that share a frame go on sharing one."""
     frames: dict[int, tuple[pd.DataFrame, pd.DataFrame]] = {}
 

@@ -46,6 +46,11 @@ def of_sets(results: Results, names: Mapping[str, str]) -> Results:
             for (backbone, name, metric), one in results.leaning.items()
             if name in kept
         },
+        auc_intervals={
+            (backbone, kept[name], spec): ends
+            for (backbone, name, spec), ends in results.auc_intervals.items()
+            if name in kept
+        },
     )
 
 
