@@ -33,6 +33,22 @@ def clean(text: object) -> str:
     return _INVISIBLE.sub(" ", str(text))
 
 
+_FORMULA, _NUMBER = re.compile(r"'*\s*[=+\-@\t]"), re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def no_formula(text: str) -> str:
+    """Return a cell of a CSV that no spreadsheet computes: an apostrophe before a formula makes a text of it.
+
+    One that has an apostrophe already gets another, so that no two texts become the same.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def of_no_formula(cell: str) -> str:
+    """Return the text of which `no_formula` made a cell."""
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+
+
 class BenchError(Exception):
     """Base class of every error whose message is meant for the user."""
 
@@ -50,10 +66,15 @@ class UnknownName(UsageError):
 
     def __init__(self, kind: str, given: str, allowed: Iterable[str], *, where: str = "") -> None:
         names = list(allowed)
-        same = [name for name in names if _letters(name) == _letters(given)]
-        near = same or difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+        near = nearest(given, names)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         super().__init__(f"unknown {kind} '{given}'{where}: {hint}allowed: {', '.join(names) or 'none'}")
+
+
+def nearest(given: str, names: list[str]) -> list[str]:
+    """Return the names that were probably meant: those of the same letters, else at most three similar ones."""
+    same = [name for name in names if _letters(name) == _letters(given)]
+    return same or difflib.get_close_matches(given, names, n=3, cutoff=0.5)
 
 
 def _letters(name: str) -> str:

@@ -14,6 +14,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import json
 import pkgutil
 import sys
 import traceback
@@ -25,8 +26,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from bench.api import CONTRACT, Backbone, Dataset, Method, Plugin
-from bench.errors import DataMissing, PluginBroken, UnknownName
+from bench.api import CONTRACT, Backbone, Dataset, Method, Plugin, Task
+from bench.errors import DataMissing, PluginBroken, UnknownName, UsageError, nearest
 from bench.options import coerce, conditions, is_read, options
 from bench.spec import canonical, name_of, parse
 
@@ -179,6 +180,22 @@ def backbone(spec: str, weights: str = "none", plugins: tuple[Path, ...] = ()) -
     """
     found = BACKBONES.build(spec, plugins)
     return replace(found, weights=weights) if found.weights == "task" else found
+
+
+def not_of_task(spec: str, task: Task, file: str, allowed: Sequence[str], plugins: tuple[Path, ...]) -> UsageError:
+    """Return why a task cannot be run on a backbone that it does not name, and what to write where (`file`).
+
+    Raises:
+        UnknownName, UsageError, DataMissing: as `backbone`, if there is no such backbone at all.
+    """
+    if nearest(spec, list(allowed)):
+        return UnknownName("backbone", spec, allowed, where=f" of task {task.name}")
+    backbone(spec, task.weights, plugins)
+    named = json.dumps([*task.backbones, spec], ensure_ascii=False)
+    add = f"add it there: backbones = {named} in {file}"
+    if not file.endswith(".toml"):
+        add = "the networks of a task of the suite are fixed; a task file of your own names any (docs/tasks.md)"
+    return UsageError(f"task {task.name} does not name '{spec}' in `backbones` ({', '.join(task.backbones)}): {add}")
 
 
 def _of_preset(cls: type[Plugin], preset: str | None, given: Mapping[str, str]) -> dict[str, Any]:

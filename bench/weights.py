@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
+import pickle
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +21,9 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 """Suffixes by which the name of a file is told from the tag of weights."""
 INSIDE = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "ema", "params")
 """Keys under which training scripts store the weights beside other values."""
+OF_SAVE = (
+    "save it with torch.save(model.state_dict(), FILE); files of whole models are not opened, because they can run code"
+)
 SHOWN = 5
 """Names of tensors that a message lists."""
 
@@ -48,22 +54,22 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         DataError: the file is damaged, holds a whole model, or holds no tensors by name.
     """
-    if file.suffix.lower() == ".safetensors":
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(file)
-        except Exception as error:  # the library raises an error of its own, which is no OSError
-            raise DataError(f"{file} cannot be read as safetensors ({error})") from None
     import torch
 
+    head = b""
+    with contextlib.suppress(OSError), file.open("rb") as opened:
+        head = opened.read(9)
     try:
-        content = torch.load(file, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises many kinds of errors for damaged files
-        raise DataError(
-            f"{file} cannot be read as a state dict ({str(error).partition(chr(10))[0][:200]}): save it with "
-            "torch.save(model.state_dict(), FILE); files of whole models are not opened, because they can run code"
-        ) from None
+        # By its content: files are renamed. A length of 8 bytes and JSON begin a safetensors file.
+        if head[8:] == b"{" or (file.suffix.lower() == ".safetensors" and head[:2] != b"PK"):
+            from safetensors.torch import load_file
+
+            content = load_file(file)
+        else:
+            with file.open("rb") as opened:  # torch itself goes by the name
+                content = torch.load(opened, weights_only=True, map_location="cpu")
+    except Exception as error:  # both libraries raise many kinds of errors for damaged files
+        raise DataError(f"{file} cannot be read as a state dict ({_refused(error, head)}): {OF_SAVE}") from None
     return _tensors(content, file)
 
 
@@ -85,7 +91,29 @@ def _tensors(content: object, file: Path) -> dict[str, Tensor]:
             f"{file}: {other[0]!r} is not a tensor: a state dict expected, name -> tensor, alone or under one of the "
             f"keys {', '.join(INSIDE)}; the file has the keys {keys}"
         )
-    return {str(name): value for name, value in content.items()}
+    return {str(name): _dense(value) for name, value in content.items()}
+
+
+def _dense(value: Tensor) -> Tensor:
+    """Return a tensor in a layout and a precision that can be computed with."""
+    import torch
+
+    value = value.to_dense() if value.layout != torch.strided else value
+    return value.float() if value.is_floating_point() and value.itemsize < 2 else value
+
+
+def _refused(error: Exception, head: bytes) -> str:
+    """Return why a file of weights, which begins with `head`, could not be read."""
+    if not head and not isinstance(error, OSError):
+        return "it is empty"
+    if head.lstrip()[:1] == b"<":
+        return "it is a web page"
+    if isinstance(error, pickle.UnpicklingError):  # torch's text is advice to programmers, to allow code
+        wants = re.search(r"GLOBAL ([\w.]+)", str(error))
+        return (
+            f"it holds {wants[1]}, which is no tensor" if wants else "it is damaged, or holds other things than tensors"
+        )
+    return str(error).partition("\n")[0][:200]
 
 
 def written(module: nn.Module) -> bytes:
@@ -117,6 +145,11 @@ def require_same(
     missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
     unused = [name for name in state if name not in wanted]
     shapes = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    if others := [name for name in wanted if name in state and not _numbers(state[name], wanted[name])]:
+        raise DataError(
+            f"{file}: {listed(others)}: values of {str(state[others[0]].dtype).removeprefix('torch.')}, floating-point "
+            "numbers expected: save the network before it is quantised"
+        )
     broken = [name for name in wanted if name in state and not state[name].isfinite().all()]
     if broken:
         raise DataError(f"{file}: {listed(broken)} {'are' if len(broken) > 1 else 'is'} NaN or infinite somewhere")
@@ -131,6 +164,10 @@ def require_same(
         *([more] if more else []),
     ]
     raise DataError("\n  ".join(text))
+
+
+def _numbers(value: Tensor, wanted: Tensor) -> bool:
+    return not value.is_meta and (value.is_floating_point() or not wanted.is_floating_point())
 
 
 def listed(names: list[str]) -> str:

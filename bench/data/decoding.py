@@ -169,7 +169,15 @@ def _decode(how: Pixels, path: str) -> Decoded | str:
     except MemoryError:
         raise  # not the fault of the file
     except Exception as error:  # decoders raise anything on damaged files, and each such file is listed
-        return str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        return _why(error)
+
+
+def _why(error: Exception) -> str:
+    """Return why an image cannot be read: without the class where the text of the error says it alone."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:  # the file is named beside it
+        text = error.strerror
+    return text if text and isinstance(error, BenchError | OSError | ValueError) else f"{type(error).__name__}: {text}"
 
 
 def _end_with_parent() -> None:

@@ -146,8 +146,15 @@ def _decoded(file: Path, encoding: str) -> tuple[str, list[str]]:
             raise UnknownName("encoding", name, ["utf-8", "utf-16", "cp1252", "latin-1"]) from None
         except UnicodeError:
             continue
-        if CONTROL.search(text):
-            raise no_table
+        if control := CONTROL.search(text):
+            if control.start() < len(head):
+                raise no_table
+            line = text.count("\n", 0, control.start()) + 1
+            raise DataInvalid(
+                f"{file}: line {line} holds {control[0]!r}, a control character, which no text of a table has: delete "
+                "it there, or save the sheet as CSV, in UTF-8",
+                code="D004",
+            )
         guessed = len(names) > 1 and name != "utf-8"
         return text, [
             f"it is not in UTF-8 and was read as {name}: set encoding= if names look wrong"

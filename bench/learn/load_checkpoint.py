@@ -116,7 +116,7 @@ def _head(content: Mapping[str, Tensor], rest: Sequence[str], width: int, file: 
             f"state['{at}bias'] = torch.zeros({outputs})"
         )
     found = {"head.1.weight": weight, "head.1.bias": bias}
-    broken = [name for name in rest if not content[name].isfinite().all()]
+    broken = [name for name in rest if not (content[name].is_floating_point() and content[name].isfinite().all())]
     if broken or bias.shape != (outputs,):
         raise DataError(f"{file}: {', '.join(_shaped(content, broken or rest))}: finite numbers, one bias per output")
     # In double precision, because half precision would round the difference.

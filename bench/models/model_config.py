@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ from bench.files import read_json
 
 WEIGHTS, CONFIG, CARD = IN_FOLDER, "config.json", "README.md"
 FORMAT, SCHEMA = "bench model", 1
+LARGEST = 1 << 15
+"""Pixels of a side that a folder may ask for; a larger number is damage, and would take all memory."""
 AGAIN = "`bench model` writes it again"
 
 
@@ -38,10 +40,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     backbone: str
     versions: tuple[int, int]
     """Of the backbone and of how it prepares images."""
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=1, le=LARGEST)]
     channels: Literal[1, 3]
     crop: Literal["none", "centre"]
-    file_bits: int | None
+    file_bits: Annotated[int, msgspec.Meta(ge=1, le=16)] | None
     """Bits that image files of 16 hold."""
     label: str
     label_names: tuple[str, str]

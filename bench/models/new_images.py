@@ -1,6 +1,6 @@
 """Predictions of a stored model on new images, one row each:
 
-    image_id         the path of the image, as it was given
+    image_id         the path of the image, as it was given; an apostrophe before one that begins like a formula
     a_<attribute>    the number of its group, -1 where it is not known; only of a model that needs the attribute
     logit, score     empty where the image cannot be read
     decision         1 where the score is above the threshold of the model, else 0
@@ -29,7 +29,7 @@ from bench.cells.predictions import ATTRIBUTE
 from bench.data.columns import coded, require_columns, texts
 from bench.data.decoding import decoded_rows
 from bench.data.table_files import read_table_file
-from bench.errors import DataError, DataInvalid, DataMissing, UsageError
+from bench.errors import DataError, DataInvalid, DataMissing, UsageError, clean, no_formula, of_no_formula
 from bench.files import check_writable, not_written, write_file
 from bench.learn.device import device
 from bench.models.model_folder import StoredModel, as_tensor
@@ -97,7 +97,8 @@ def predict_table(
                 progress(file.name, number, len(left))
     except OSError as error:
         raise not_written(out.absolute().parent, error.errno) from error
-    told = _told(unreadable, len(keys))
+    rows = sum(key in unreadable for key in keys)
+    told = _told(unreadable, f"{rows} of {len(keys)}")
     if not done:
         part.unlink()
         raise DataError(f"{told}\nIs {folder} the folder of the images? --images names another")
@@ -105,11 +106,12 @@ def predict_table(
     write_file(out, _text([columns, *((done.get(key) or empty[key]) for key in keys)]))
     part.unlink()
     if unreadable:
-        print(f"{told}\nTheir rows are empty. The same command predicts them once they can be read.", file=sys.stderr)
+        again = "Their rows are empty. The same command predicts them once they can be read."
+        print(f"{clean(told)}\n{again}", file=sys.stderr)
     decided, before = [done[key][-2] for key in keys if key in done], len(set(keys)) - len(left)
     print(
         f"{len(decided)} of {len(keys)} images predicted{f', {before} of them before' * bool(before)}: "
-        f"{decided.count('1')} as {model.config.label_names[1]}, at a score above {model.config.threshold:g}"
+        f"{decided.count('1')} as {clean(model.config.label_names[1])}, at a score above {model.config.threshold:g}"
     )
     print(out)
     return 3 if unreadable else 0
@@ -178,19 +180,21 @@ def _rows_of(file: Path, model: StoredModel) -> dict[Key, Row]:
     if not file.exists():
         return {}
     text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
-    first, *rows = [tuple(row) for row in csv.reader(text[: text.rfind("\n") + 1].splitlines())] or [()]
+    whole = io.StringIO(text[: text.rfind("\n") + 1], newline="")  # a name may hold what `splitlines` splits at
+    first, *rows = [tuple(row) for row in csv.reader(whole)] or [()]
     if first != _columns(model) or any(len(row) != len(first) or row[-1] != _name(model) for row in rows):
         raise UsageError(f"{file} exists and does not hold predictions of this model: choose another --out")
+    rows = [(of_no_formula(row[0]), *row[1:]) for row in rows]
     return {row[: -len(NUMBERS) - 1]: row for row in rows if row[-2]}
 
 
 def _text(rows: Sequence[Row]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([(no_formula(row[0]), *row[1:]) for row in rows])
     return text.getvalue()
 
 
-def _told(unreadable: Mapping[Key, str], images: int) -> str:
+def _told(unreadable: Mapping[Key, str], images: str) -> str:
     shown = [f"{key[0]}: {why}" for key, why in islice(unreadable.items(), SHOWN)]
     shown += [f"and {len(unreadable) - SHOWN} more"] if len(unreadable) > SHOWN else []
-    return "\n  ".join([f"{len(unreadable)} of {images} images cannot be read:", *shown])
+    return "\n  ".join([f"{images} images cannot be read:", *shown])

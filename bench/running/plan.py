@@ -25,7 +25,7 @@ from bench.cells.record import Choice, Fit, read
 from bench.data import group_pair
 from bench.data.sample_table import fingerprint
 from bench.data.task_data import TaskData
-from bench.errors import BenchError, DataInvalid, UnknownName, UsageError
+from bench.errors import BenchError, DataInvalid, UsageError
 from bench.files import read_sealed
 from bench.options import identifying
 from bench.running.build_methods import build_method, completed, undefined
@@ -72,7 +72,7 @@ def cells_of(settings: Settings, task: Task) -> list[Cell]:
     """
     backbone = settings.backbone or task.backbones[0]
     if backbone not in task.backbones:
-        raise UnknownName("backbone", backbone, task.backbones, where=f" of task {task.name}")
+        raise registry.not_of_task(backbone, task, name_of(settings.task), task.backbones, settings.plugins)
     registry.backbone(backbone, task.weights, settings.plugins)
     folds = settings.folds if settings.folds is not None else range(task.folds)
     wrong = [fold for fold in folds if not 0 <= fold < task.folds]

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import taskfile
+from bench import registry, taskfile
 from bench.cells.identity import plans_file
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.files import read_toml, write_file
@@ -67,7 +67,7 @@ def expand(settings: Settings) -> list[Settings]:
         asked = split_specs(settings.backbone) if settings.backbone else [task.backbones[0]]
         for backbone in dict.fromkeys(task.backbones if ALL in asked else asked):
             if backbone not in task.backbones:
-                raise UnknownName("backbone", backbone, (*task.backbones, ALL), where=f" of task {task.name}")
+                raise registry.not_of_task(backbone, task, name_of(spec), (*task.backbones, ALL), settings.plugins)
             chosen = None if backbone == task.backbones[0] else backbone
             runs += ablation(dataclasses.replace(settings, task=spec, backbone=chosen))
     return list(dict.fromkeys(runs))

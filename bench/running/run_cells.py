@@ -22,7 +22,7 @@ from bench.running.bill import Bill
 from bench.running.cell_states import cell_statuses
 from bench.running.plan import PlannedCell
 from bench.running.progress import watching
-from bench.running.run_task import Prepared, Shared, heading, plan_runs, prepare_runs
+from bench.running.run_task import Prepared, Shared, check_files, heading, plan_runs, prepare_runs
 from bench.settings import Settings, command
 from bench.spec import name_of
 
@@ -212,6 +212,7 @@ def _print_plan(runs: Sequence[Settings]) -> int:
         unreadable = run.data.left_out(run.settings.cache)
         for line in (*heading(run), *(f"left out: {text}" for text in unreadable)):
             _say(line)
+        check_files(run)
         for planned in run.cells:
             state, why = store.state_and_reason(run.settings.results, planned.cell, planned.hash)
             state = "cannot run" if planned.error else state
@@ -231,6 +232,7 @@ def _submit(runs: Sequence[Settings], launcher: launchers.Launcher) -> int:
             earlier.add(whole)
             for line in heading(run):
                 _say(line)
+            check_files(run)
             cells += run.cells
             todo += run.todo
     else:

@@ -166,7 +166,7 @@ def prepare_runs(runs: Sequence[Settings], say: Callable[[str], None]) -> list[P
         settings, said = run.settings, heading(earlier.rest(run))
         for line in said:
             say(line)
-        _check_weights(run)
+        check_files(run)
         data = _decode(run)
         if data is not run.data:
             cells = plan(data, settings)
@@ -189,10 +189,19 @@ def prepare_runs(runs: Sequence[Settings], say: Callable[[str], None]) -> list[P
     return prepared
 
 
-def _check_weights(run: PlannedRun) -> None:
-    """Raise DataError where a person's own file of initial weights is not of the network that is trained from it."""
+def check_files(run: PlannedRun) -> None:
+    """Print what is assumed of a person's own model, and refuse files of weights that are not of the network.
+
+    Raises:
+        DataError: as said; no image is decoded then.
+    """
+    folds = {planned.cell.fold for planned in run.todo if planned.error is None}
     if run.settings.baseline:
+        if folds:
+            _check_given(run.data, folds)
         return
+    if folds and run.data.task.baseline != Preprocessing():
+        print("[baseline] of the task is not read: there is no --baseline", file=sys.stderr)
     for spec in dict.fromkeys(planned.cell.backbone for planned in run.todo):
         network = run.data.network_of(spec)
         if is_file(network.weights):
@@ -218,10 +227,6 @@ def _decode(run: PlannedRun) -> TaskData:
     runnable = [p for p in run.todo if p.error is None]
     if not runnable:
         return data
-    if data.user_checkpoint is not None:
-        _check_given(data, {p.cell.fold for p in runnable})
-    elif data.task.baseline != Preprocessing():
-        print("[baseline] of the task is not read: there is no --baseline", file=sys.stderr)
     check_writable(cells_folder(settings.results))
     if not all(has_weights(p) for p in runnable if p.cell.spec == BASELINE):
         check_writable(baselines_folder(settings.cache))

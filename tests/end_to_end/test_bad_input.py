@@ -92,7 +92,7 @@ def test_a_corrupt_image_is_named_and_left_out_of_all_cells(own):
     good = (own.folder / "17.png").read_bytes()
     (own.folder / "17.png").write_bytes(good[: len(good) // 2])
     done = own.bench(*run, code=1)
-    before, raised, _ = own.told(done.stderr).partition("17.png (manifest:17.png): OSError: ")
+    before, raised, _ = own.told(done.stderr).partition("17.png (manifest:17.png): ")
     assert raised, "what Pillow says of it"
     assert before == snapshot("""\
 own  small backbone, 2 folds, 2 methods: 4 cells, 0 done, 2 baselines first
@@ -183,16 +183,16 @@ b: 20 rows, 20 images used, 8 of them ill (40.0%)
   sex, men: 'M' (10)
   sex, women: 'F' (10)
 bench: 13 of 120 images cannot be read, more than one in 10: is <tmp> the right folder?
-  0.png (manifest:0.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  1.png (manifest:1.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  10.png (manifest:10.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  11.png (manifest:11.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  12.png (manifest:12.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  2.png (manifest:2.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  3.png (manifest:3.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  4.png (manifest:4.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  5.png (manifest:5.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
-  6.png (manifest:6.png): ValueError: no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  0.png (manifest:0.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  1.png (manifest:1.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  10.png (manifest:10.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  11.png (manifest:11.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  12.png (manifest:12.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  2.png (manifest:2.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  3.png (manifest:3.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  4.png (manifest:4.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  5.png (manifest:5.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
+  6.png (manifest:6.png): no image that can be read (PNG, JPEG, TIFF, BMP, WEBP, GIF, JPEG2000, PPM or DICOM): save it as PNG
   and 3 more
 """)
         assert done.stderr.count(".png (manifest:") == 10

@@ -73,7 +73,7 @@ def test_own_names_in_every_wrapping(saved, wrap):
     torch.testing.assert_close(own(images()), net(images()), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
 def test_half_precision_is_widened(saved, kind):
     state = {
         name: value.to(kind) if value.is_floating_point() else value
@@ -91,8 +91,25 @@ def test_safetensors(tmp_path):
     save_file({name: value.contiguous() for name, value in net.state_dict().items()}, tmp_path / "m.safetensors")
     assert torch.equal(loaded(tmp_path / "m.safetensors", "small")(images()), net(images()))
     (tmp_path / "m.safetensors").write_bytes(b"damaged")
-    with pytest.raises(DataError, match="cannot be read as safetensors"):
+    with pytest.raises(DataError, match="cannot be read as a state dict"):
         loaded(tmp_path / "m.safetensors", "small")
+
+
+def test_a_file_is_read_by_its_content_whatever_its_suffix(tmp_path):
+    from safetensors.torch import save_file
+
+    state = {name: value.contiguous() for name, value in build_net("small").state_dict().items()}
+    save_file(state, tmp_path / "m.pt")
+    torch.save(state, tmp_path / "m.safetensors")
+    for name in ("m.pt", "m.safetensors"):
+        found = user_checkpoint_state(tmp_path / name, "small").state
+        assert all(torch.equal(found[key], value) for key, value in state.items())
+
+
+def test_a_sparse_tensor_is_its_dense_one(saved):
+    state = build_net("small").state_dict()
+    sparse = {name: value.to_sparse() if value.ndim == 2 else value for name, value in state.items()}
+    assert torch.equal(user_checkpoint_state(saved(sparse), "small").state["head.1.weight"], state["head.1.weight"])
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "densenet121", "efficientnet_b3"])
@@ -206,6 +223,9 @@ def test_layers_of_the_head_that_a_backbone_has_in_its_extractor_are_used(saved,
         torch.testing.assert_close(found, theirs(images())[:, 0], rtol=1e-4, atol=1e-5)
 
 
+EXACT = ("integers", "complex", "integer head", "meta", "arrays")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -219,8 +239,16 @@ def test_layers_of_the_head_that_a_backbone_has_in_its_extractor_are_used(saved,
         (lambda state: {"a.scale": torch.zeros(2)}, "has no tensor of this backbone"),
         (lambda state: {"epoch": 3, "lr": 0.1}, "the file has the keys epoch, lr"),
         (lambda state: {}, "an empty dict"),
+        (lambda state: {k: v.to(torch.int8) for k, v in state.items()}, "values of int8, floating-point numbers"),
+        (
+            lambda state: {k: v.to(torch.cfloat) if v.ndim else v for k, v in state.items()},
+            "values of complex64, float",
+        ),
+        (lambda state: state | {"head.1.bias": torch.tensor([1])}, "head.1.bias (1,): finite numbers"),
+        (lambda state: {k: v.to("meta") for k, v in state.items()}, "floating-point numbers expected"),
+        (lambda state: {k: v.numpy() for k, v in state.items()}, "it holds numpy"),
     ],
-    ids=["input", "no head", "no bias", "width", "nan", "copies", "ending", "foreign", "numbers", "empty"],
+    ids=["input", "no head", "no bias", "width", "nan", "copies", "ending", "foreign", "numbers", "empty", *EXACT],
 )
 def test_what_else_is_refused(saved, change, says):
     with pytest.raises(DataError) as told:
@@ -248,6 +276,15 @@ def test_whole_models_and_other_files_are_not_opened(saved, tmp_path):
     for content in (build_net("small"), [1, 2]):
         with pytest.raises(DataError, match="state dict"):
             user_checkpoint_state(saved(content), "small")
+
+    for content, says in (
+        (b"", "it is empty"),
+        (b"<!DOCTYPE html>", "it is a web page"),
+        (b"PK\3\4cut", "zip archive"),
+    ):
+        (tmp_path / "other.pt").write_bytes(content)
+        with pytest.raises(DataError, match=says):
+            user_checkpoint_state(tmp_path / "other.pt", "small")
 
     class Evil:
         def __reduce__(self):

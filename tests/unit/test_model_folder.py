@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from inline_snapshot import snapshot
@@ -55,13 +56,15 @@ def folder(tmp_path):
     return tmp_path / "model"
 
 
-def film(folder, name="film.png"):
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
+def film(folder, name="film.png", seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 40), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / name)
     return folder / name
 
 
-@pytest.mark.parametrize("fault", ["config", "schema", "value", "field", "version", "weights", "nan", "gone", "names"])
+@pytest.mark.parametrize(
+    "fault", ["config", "schema", "value", "size", "field", "version", "weights", "nan", "gone", "names"]
+)
 def test_a_damaged_folder_is_refused(folder, fault):
     file, weights = folder / "config.json", folder / "model.safetensors"
     config, state = json.loads(file.read_text()), load_file(weights)
@@ -75,6 +78,7 @@ def test_a_damaged_folder_is_refused(folder, fault):
     changes = {
         "schema": {"schema": 2},
         "value": {"threshold": 1.5},
+        "size": {"size": 10**9},
         "field": {"code": "x"},
         "version": {"versions": [2, 0]},
     }
@@ -104,6 +108,7 @@ WRONG = snapshot(
   not used: head.2.bias (1,)
   in all 1 missing, 1 not used, 0 of another shape\
 """,
+        "size": "<model>/config.json is damaged (Expected `int` <= 32768 - at `$.size`): `bench model` writes it again",
     }
 )
 
@@ -125,7 +130,7 @@ def test_loading_runs_no_code_of_the_folder(folder, tmp_path):
         load_model(folder)
     config["backbone"] = "small"
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(DataError, match="cannot be read as safetensors"):
+    with pytest.raises(DataError, match="cannot be read as a state dict"):
         load_model(folder)
     assert not proof.exists()
 
@@ -189,3 +194,27 @@ predicting: a.csv, 3 images
     (tmp_path / "a.csv").write_text("path,sex\nfilm.png,F\nfilm.png,F\n")
     assert main(["predict", "model", "--csv", "a.csv", "--out", "p.csv"]) == 0
     assert [line.split(",")[1] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]] == ["1", "1"]
+
+
+def test_images_of_any_name_are_predicted_and_continued_and_no_name_is_a_formula(folder, tmp_path, capsys):
+    names = ["=1+1.png", "'=1+1.png", "''=1+1.png", "-1.png", "@x.png", "a\u2028b.png", "a\x85b.png", "a\u202eb.png"]
+    names += ['a,"b".png', "a\nb.png", "a;b .png", "\N{GRINNING FACE}.png", f"{'x' * 200}.png", "a\\b$c&d.png"]
+    for number, name in enumerate(names):
+        film(tmp_path, name, number)
+    table, out = tmp_path / "any.csv", tmp_path / "p.csv"
+    pd.DataFrame({"path": [*names, *2 * ["gone\u202e.png"]]}).to_csv(table, index=False)
+    words = ["predict", str(folder), "--csv", str(table), "--out", str(out)]
+    assert main(words) == 3
+    told = capsys.readouterr().err.splitlines()
+    assert f"2 of {len(names) + 2} images cannot be read:" in told, "rows are counted, as in what was predicted"
+    assert "  gone .png: No such file or directory" in told
+    found, whole = pd.read_csv(out, dtype={"image_id": str}), out.read_bytes()
+    expected = predict_images(load_model(folder), [tmp_path / name for name in names])
+    np.testing.assert_allclose(found["logit"][: len(names)], expected["logit"], rtol=1e-6)
+    assert expected["logit"].nunique() == len(names)
+    ids = found["image_id"].tolist()
+    assert ids[:5] == ["'=1+1.png", "''=1+1.png", "'''=1+1.png", "'-1.png", "'@x.png"]
+    assert ids[5 : len(names)] == names[5:]
+    assert main(words) == 3
+    assert f"{len(names)} of them before" in capsys.readouterr().out
+    assert out.read_bytes() == whole

@@ -1,5 +1,6 @@
 """Several tasks and backbones on the command line: which runs they ask for, and how a mistake is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bench.errors import UsageError
 from bench.running.plan_file import expand, tasks_of
 from bench.running.run_task import check
 from bench.settings import Settings
+from tests.prose import plain
 from tests.task_texts import AGE, CHEST
 from tests.unit.expanded import expanded
 
@@ -65,7 +67,19 @@ def test_a_field_is_ablated_on_every_task():
         ),
         (
             {"task": f"{CXR},skin-tone", "backbone": "resnet50"},
-            snapshot("unknown backbone 'resnet50' of task phantom-cxr-age: allowed: small, all"),
+            snapshot(
+                "task phantom-cxr-age does not name 'resnet50' in `backbones` (small): the networks of a task of the suite are fixed; a task file of your own names any (docs/tasks.md)"
+            ),
+        ),
+        (
+            {"task": CXR, "backbone": "smal"},
+            snapshot("unknown backbone 'smal' of task phantom-cxr-age: did you mean small or all? allowed: small, all"),
+        ),
+        (
+            {"task": CXR, "backbone": "resnet5"},
+            snapshot(
+                "unknown backbone 'resnet5': did you mean resnet50 or resnet18 or densenet121? allowed: densenet121, efficientnet_b3, resnet18, resnet50, small, timm, vector"
+            ),
         ),
         ({"task": " , "}, snapshot("--task  , : name at least one task of `bench ls tasks`")),
     ],
@@ -74,6 +88,20 @@ def test_what_does_not_exist_is_named_before_anything_is_read(given, says):
     with pytest.raises(UsageError) as error:
         expand(Settings(**given))
     assert str(error.value) == says
+
+
+def test_a_network_that_the_file_of_a_task_does_not_name_is_to_be_added_there(tmp_path):
+    task = tmp_path / "tiny.toml"
+    task.write_text(CHEST.format(name="tiny", images=240, attribute=AGE))
+    with pytest.raises(UsageError) as error:
+        expand(Settings(task=str(task), backbone="small,resnet18:weights=none"))
+    assert plain(error.value, tmp_path) == snapshot(
+        'task tiny does not name \'resnet18:weights=none\' in `backbones` (small): add it there: backbones = ["small", "resnet18:weights=none"] in <tmp>/tiny.toml'
+    )
+    added = json.loads(str(error.value).split("backbones = ")[1].split(" in ")[0])
+    task.write_text(f"backbones = {added}\n" + task.read_text())
+    runs = expand(Settings(task=str(task), backbone="small,resnet18:weights=none"))
+    assert [run.backbone for run in runs] == [None, "resnet18:weights=none"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from rich.text import Text
 
-from bench.errors import clean
+from bench.errors import clean, no_formula
 from bench.reporting.render.text import UNDEFINED, md, number, signed, tex
 
 Mark = Literal["best", "second", ""]
@@ -25,7 +25,6 @@ _TEX: dict[Mark, str] = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"
 _STYLES: dict[Mark, str] = {"best": "bold", "second": "underline", "": ""}
 _PLAIN: dict[Mark, str] = {"best": "^", "second": "+", "": ""}
 _BETWEEN = "  "
-_FORMULA, _NUMBER = re.compile(r"\s*[=+\-@\t]"), re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 MOST_LETTERS = 300
 """Longer texts in a table for LaTeX are cut, because a line of some thousand letters stops the compiler."""
 
@@ -186,7 +185,7 @@ def _latex_groups(table: Table) -> list[str]:
 def csv(rows: pd.DataFrame | Sequence[Any], columns: list[str] | None = None) -> str:
     """Return rows in full precision with a header; NaN is empty.
 
-    A spreadsheet would compute a text that begins like a formula: an apostrophe before it makes it a text there.
+    No text is a formula (`no_formula`), and none has controls of terminals or marks of direction.
     """
     frame = pd.DataFrame(rows, columns=columns)
     for place, kind in enumerate(frame.dtypes):
@@ -196,10 +195,7 @@ def csv(rows: pd.DataFrame | Sequence[Any], columns: list[str] | None = None) ->
 
 
 def _cell(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    text = clean(value)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    return no_formula(clean(value)) if isinstance(value, str) else value
 
 
 def terminal(table: Table, *, styled: bool = False, short: bool = False) -> list[Text]:
