@@ -86,6 +86,13 @@ def findings_of(spec: str) -> tuple[str, ...]:
     return () if FINDING in given else tuple(_base(base).labels)
 
 
+def whole_task(spec: str) -> str:
+    """Return the spec of the task that a finding belongs to; of a task of one label, the spec itself."""
+    base, given = fields_of(spec)
+    rest = {key: value for key, value in given.items() if key != FINDING}
+    return spec if len(rest) == len(given) else str(Spec(base, rest))
+
+
 def each(spec: str) -> list[str]:
     """Return the spec of each finding of a task; of a task with one label, the spec itself; raises as `resolve`."""
     base, given = fields_of(spec)

@@ -28,7 +28,7 @@ from bench.reporting.task_results import TaskResults, read
 from bench.running.history import remembered
 from bench.settings import Settings, command
 from bench.spec import name_of, parse
-from bench.taskfile import FINDING, each, findings_of
+from bench.taskfile import FINDING, each, findings_of, whole_task
 from bench.tasks import TASKS
 
 
@@ -162,7 +162,12 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0, latex: 
         BenchError: if there are no results; it says how to compute them.
     """
     results = read(settings, min_cell=min_cell, latex=latex)
-    return report_results(results, reports / slug(results.task.name))
+    main = report_results(results, reports / slug(results.task.name))
+    if results.task.finding:
+        every = command("report", replace(settings, task=whole_task(settings.task)))
+        note = f"Holm's correction covers the claims of {results.task.finding} alone; `{every}` covers all findings"
+        print(note, file=sys.stderr)
+    return main
 
 
 def report_results(results: TaskResults, place: Path) -> Results:

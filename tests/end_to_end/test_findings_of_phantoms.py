@@ -33,7 +33,7 @@ dataset = "phantom:family=chest,hospital=ood_neutral,images=600,size=32,findings
 def shifts(found):
     """The mean logit of women less that of men, over images of one class, averaged over both classes, by finding."""
     neutral = found[found["set"] == "neutral"]
-    means = neutral.groupby(["fold", "y", "a_female"])["logit"].mean().unstack("a_female")
+    means = neutral.groupby(["fold", "y", "a"])["logit"].mean().unstack("a")
     return float((means[1] - means[0]).mean())
 
 
