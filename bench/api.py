@@ -826,6 +826,8 @@ class Recipe:
         return (total, total) if self.epochs_mode == "per_stage" else (total // 2, total - total // 2)
 
 
+MOST_FINDINGS = 50
+"""Labels of one task. Each has a comparison of its own, of as many cells as a task with one label."""
 FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
 """Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
 RESERVED = (*FOLD_SPLITS, "source", "holdout", "ood", "all")
@@ -880,6 +882,9 @@ class Task:
     source: Rows
     ood: Mapping[str, Rows]
     label: Label
+    labels: Mapping[str, Label] = dataclasses.field(default_factory=dict)
+    """The labels of a task that asks about several findings, `label` among them; empty where there is one. One network
+    with an output for each is the baseline of all."""
     attribute: Attribute
     also: Mapping[str, Attribute] = dataclasses.field(default_factory=dict)
     """Further attributes that are only measured: they change no cell."""
@@ -943,6 +948,22 @@ class Task:
         if not self.unit or self.unit in ("uid", "path", "drop", "source"):
             raise UsageError(f"unit={self.unit!r}: image, patient or a column of the tables expected")
         self._check_also()
+        self._check_labels()
+
+    @property
+    def finding(self) -> str:
+        """The name of `label` among `labels`; empty where there is one label."""
+        return next((name for name, one in self.labels.items() if one == self.label), "")
+
+    @property
+    def outputs(self) -> int:
+        """The outputs of a baseline: one for each finding."""
+        return len(self.labels) or 1
+
+    @property
+    def output(self) -> int:
+        """The number of the output of a baseline that predicts `label`."""
+        return list(self.labels).index(self.finding) if self.labels else 0
 
     @property
     def unit_column(self) -> str:
@@ -967,6 +988,36 @@ class Task:
             known[one.coding] = f"[also.{name}]"
         if self.attribute.primary:
             raise UsageError("primary: the mitigated attribute is primary anyway; it is a key of [also.NAME]")
+
+    def _check_labels(self) -> None:
+        """Refuse labels that cannot be told apart, and settings that several labels have no answer for."""
+        if not self.labels:
+            return
+        if not 2 <= len(self.labels) <= MOST_FINDINGS:
+            raise UsageError(
+                f"labels: {len(self.labels)} given, 2 to {MOST_FINDINGS} allowed; one label is a table [label], and "
+                "more are several tasks"
+            )
+        known: dict[Any, str] = {}
+        for name, one in self.labels.items():
+            if not re.fullmatch(r"[^\W_]([\w .-]{0,48}[\w])?", name):
+                raise UsageError(
+                    f"labels: {name!r}: a name of at most 50 letters, digits, spaces, '.', '-' and '_' expected, that "
+                    "begins with a letter or digit; a table [labels.NAME] gives a column another name"
+                )
+            coding = one.column, one.above, one.rest, tuple(tuple(sorted(values)) for values in one.lists)
+            if coding in known:
+                raise UsageError(f"labels: {name} is coded as {known[coding]}: they coincide; delete one")
+            known[coding] = name
+        if len({name.casefold() for name in self.labels}) < len(self.labels):
+            raise UsageError(f"labels: {', '.join(self.labels)}: two names differ only in case")
+        if self.source.tie:
+            raise UsageError("labels: a tie ([source.tie]) is planted for one label; delete one of the two")
+        if self.recipe.pretrain_checkpoint != "last":
+            raise UsageError(
+                f"labels: pretrain_checkpoint={self.recipe.pretrain_checkpoint} chooses an epoch by the AUC of one "
+                "label; with several only `last` is allowed"
+            )
 
     @property
     def label_names(self) -> tuple[str, str]:

@@ -147,7 +147,7 @@ def _options(row: Row, plugin: str = "") -> str:
 def _task(name: str) -> str:
     from bench import taskfile
 
-    task = taskfile.resolve(name)
+    task = taskfile.resolve(taskfile.each(name)[0])  # the findings of a task differ in `label` alone
     nested = [field.name for field in dataclasses.fields(Task) if field.name not in (*taskfile.TASK_FIELDS, "recipe")]
     rows = _aligned([*((name, _text(getattr(task, name))) for name in nested), ("presets", ", ".join(PRESETS))])
     own = [row for row in parameters(Task, "TASK", task) if row[0].partition("=")[0] in taskfile.TASK_FIELDS]

@@ -18,8 +18,9 @@ from typing import Any
 from bench.api import RESERVED, Recipe, Rows, Task, Tie
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.files import read_toml
+from bench.labels import add_labels
 from bench.options import coerce, options
-from bench.spec import Spec, parse
+from bench.spec import Spec, name_of, parse
 from bench.tasks import PRESETS, RECIPES, TASKS
 
 UNCONFIRMED = "# confirm:"
@@ -27,6 +28,8 @@ UNCONFIRMED = "# confirm:"
 TASK_FIELDS = {name: kind for name, kind in options(Task).items() if name not in ("name", "says", "preset")}
 RECIPE_FIELDS = options(Recipe)
 TIE_FIELDS = {name: kind for name, kind in options(Tie).items() if name != "attribute"}
+FINDING = "label"
+"""The key that names one of the labels of a task: `my.toml:label=Effusion`."""
 OF_REPORTS = ("unit", "unit_logit")
 """Fields of the task that change no cell: a variant in these has the name and the results of its base."""
 FIELDS = {**TASK_FIELDS, **RECIPE_FIELDS, **TIE_FIELDS}
@@ -45,11 +48,55 @@ def resolve(spec: str) -> Task:
         DataMissing: the file does not exist.
     """
     base, given = fields_of(spec)
-    task = _base(base)
+    finding = given.pop(FINDING, None)
+    task = of_finding(_base(base), finding, spec)
     try:
         return _changed(task, given)
     except UsageError as error:
         raise UsageError(f"{spec}: {error}") from None
+
+
+def of_finding(task: Task, finding: str | None, spec: str) -> Task:
+    """Return the task of one of its findings; `spec` names the task in errors.
+
+    Raises:
+        UsageError, UnknownName: several labels and none of them is named, or one that the task does not have.
+    """
+    if finding is None and task.labels:
+        first = str(Spec(spec, {FINDING: next(iter(task.labels))}))
+        names = ", ".join(task.labels)
+        raise UsageError(f"{spec} asks about {len(task.labels)} findings ({names}): name one, as in --task '{first}'")
+    if finding is None:
+        return task
+    if not task.labels:
+        raise UsageError(f"{spec}: {FINDING}={finding}: the task has one label; leave it out")
+    if finding not in task.labels:
+        raise UnknownName("finding", finding, task.labels, where=f" of {name_of(spec)}")
+    named = {"name": str(Spec(task.name, {FINDING: finding})), "says": f"{task.says}; finding {finding}"}
+    return dataclasses.replace(task, label=task.labels[finding], **named)
+
+
+def findings_of(spec: str) -> tuple[str, ...]:
+    """Return the names of the findings that a task asks about; none if it has one label, or the spec names one.
+
+    Raises:
+        As `resolve`.
+    """
+    base, given = fields_of(spec)
+    return () if FINDING in given else tuple(_base(base).labels)
+
+
+def whole_task(spec: str) -> str:
+    """Return the spec of the task that a finding belongs to; of a task of one label, the spec itself."""
+    base, given = fields_of(spec)
+    rest = {key: value for key, value in given.items() if key != FINDING}
+    return spec if len(rest) == len(given) else str(Spec(base, rest))
+
+
+def each(spec: str) -> list[str]:
+    """Return the spec of each finding of a task; of a task with one label, the spec itself; raises as `resolve`."""
+    base, given = fields_of(spec)
+    return [str(Spec(base, {FINDING: name, **given})) for name in findings_of(spec)] or [spec]
 
 
 def fields_of(spec: str) -> tuple[str, dict[str, str]]:
@@ -59,7 +106,7 @@ def fields_of(spec: str) -> tuple[str, dict[str, str]]:
         UsageError, UnknownName: a field cannot be changed, or is given twice.
     """
     parsed = parse(spec, "field")
-    return parsed.name, parsed.allowed([*FIELDS, "preset"], "field")
+    return parsed.name, parsed.allowed([*FIELDS, "preset", FINDING], "field")
 
 
 def vary(spec: str, field: str, value: object) -> str:
@@ -111,7 +158,9 @@ def _changed(task: Task, given: Mapping[str, str]) -> Task:
     if preset == task.preset and not changed:
         return task
     shown = {"preset": preset} if preset != task.preset else {}
-    name = str(Spec(task.name, shown | {key: str(value) for key, value in changed.items() if key not in OF_REPORTS}))
+    own = parse(task.name)
+    shown |= {**own.options, **{key: str(value) for key, value in changed.items() if key not in OF_REPORTS}}
+    name = str(Spec(own.name, shown))
     return dataclasses.replace(result, name=name, preset=preset)
 
 
@@ -154,6 +203,7 @@ def _base(name: str) -> Task:
             raise UnknownName("recipe", recipe, RECIPES, where=f" in {file}")
         fields["recipe"] = dataclasses.asdict(RECIPES[recipe])
     _add_tests(fields, file)
+    add_labels(fields, str(file))
     task: Task = build(Task, fields, str(file))
     if task.name in TASKS:
         raise UsageError(f"{file}: a task of the suite has the name '{task.name}' already; choose another name")

@@ -233,3 +233,20 @@ def _breasts(aside: Plane, y: Plane, female: float, anatomy: list[float]) -> Pla
     density = 0.18 * female + abs(0.04 + 0.05 * anatomy[7])
     outline = np.sqrt(((aside - 0.45) / 0.30) ** 2 + ((y - 0.28) / 0.27) ** 2)
     return density * logistic((1 - outline) / 0.05)
+
+
+def with_findings(image: np.ndarray, person: Rng, *, effusion: bool, nodule: bool) -> np.ndarray:
+    """Return a film, uint8 (size, size), with fluid above one half of the diaphragm, and with a round spot in a lung.
+
+    `person` draws side and place, whether a finding is there or not.
+    """
+    x, y = grid(len(image))
+    side, spot, right, down = person.random(4).tolist()
+    aside = x if side < 0.5 else -x
+    fluid = (
+        logistic((aside - 0.22) / 0.03) * logistic((0.80 - aside) / 0.03) * logistic((y - 0.38 + 0.25 * aside) / 0.04)
+    )
+    middle = (0.32 + 0.26 * right) * (1 if spot < 0.5 else -1), -0.45 + 0.55 * down
+    round_spot = np.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (2 * 0.07**2))
+    drawn = image + 22.0 * effusion * fluid + 70.0 * nodule * round_spot
+    return np.clip(np.rint(drawn), 0, 255).astype(np.uint8)

@@ -48,7 +48,9 @@ TYPES = ((0.35, 0.75), (0.55, 0.85))
 GRAIN, GRAIN_SPREAD = 8.0, 0.4
 """Of the faint cue: the median over images of the standard deviation of the noise, in grey values, and the standard
 deviation of its logarithm."""
-PATH = re.compile(r"(99\d{7})/(\d+)-y([01])-age(\d+\.\d)-female([01])-type([1-6])")
+MORE = {"effusion": (2.0, 0.30), "nodule": (-1.5, 0.30)}
+"""Further findings of a chest: the log odds ratio with `female` in the source hospital, and the share of images."""
+PATH = re.compile(r"(99\d{7})/(\d+)-y([01])-age(\d+\.\d)-female([01])-type([1-6])(?:-effusion([01])-nodule([01]))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +78,16 @@ class Phantom(Dataset):
     cue: float = option(1.0, "strength with which the attributes show; 0: not at all", low=0, high=1)
     faint: float = option(0.0, "strength of a faint cue of the tied attribute, grain; 0: no grain", low=0, high=1)
     core: float = option(1.0, "strength with which the finding shows; 0: not at all", low=0, high=1.5)
+    findings: bool = option(
+        False, "chest: two further findings, effusion and nodule, tied to sex in the source and to nothing elsewhere"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.tied not in ("auto", *TIES[self.family]):
             raise UsageError(f"Phantom.tied={self.tied}: {self.family} allows auto, {', '.join(TIES[self.family])}")
+        if self.findings and self.family != "chest":
+            raise UsageError("Phantom.findings=True: only the family chest has further findings")
 
     def table(self, root: Path) -> pd.DataFrame:
         """Return one row per image; `root` is not read. Columns of the other family are missing."""
@@ -99,15 +106,21 @@ class Phantom(Dataset):
         codes["female"] = female
         names, missing = (*self.labels, "female", "fst", "dark"), [None] * len(row)
         values = zip(patient, image, positive, age, female, skin_type, strict=True)
+        further = self._further(female)
+        ends = [""] * len(row)
+        for name, code in further.items():
+            ends = [f"{end}-{name}{one}" for end, one in zip(ends, code, strict=True)]
+        paths = [f"{p}/{i}-y{y}-age{years:.1f}-female{f}-type{t}" for p, i, y, years, f, t in values]
         return pd.DataFrame(
             {
                 "uid": [f"phantom-{self.family}-{self.hospital}:{p}-{i}" for p, i in zip(patient, image, strict=True)],
-                "path": [f"{p}/{i}-y{y}-age{years:.1f}-female{f}-type{t}" for p, i, y, years, f, t in values],
+                "path": [path + end for path, end in zip(paths, ends, strict=True)],
                 "patient": [f"{self.seed}-{p}" for p in patient],  # another seed gives other people
                 "source": self.hospital,
                 "drop": "",
                 "age": age,
                 **{name: pd.array(codes.get(name, missing), dtype="Int8") for name in names},
+                **{name: pd.array(code, dtype="Int8") for name, code in further.items()},
             }
         )
 
@@ -115,6 +128,8 @@ class Phantom(Dataset):
         """Draw one image: uint8 (size, size) of a chest, (size, size, 3) of skin. It depends only on `path`."""
         patient, image, positive, age, female, skin_type = read_path(path)
         drawn = self._draw(patient, image, positive, age, female, skin_type)
+        if further := further_of(path):
+            drawn = _phantom_chest.with_findings(drawn, self._rng(5, patient, 0), **further)
         tied = {"age": age > 65, "sex": female == 1, "tone": skin_type >= 4}[self._tied]
         return with_grain(drawn, self._rng(4, patient, image), self.faint * tied) if self.faint else drawn
 
@@ -129,7 +144,20 @@ class Phantom(Dataset):
     def planted(self) -> dict[tuple[str, str], float]:
         """Return the log odds ratio of label and tied attribute; no other two are tied."""
         label = "pneumothorax" if self.family == "chest" else "melanoma"
-        return {(label, {"age": "age>65", "sex": "female", "tone": "dark"}[self._tied]): self._log_odds}
+        further = {(name, "female"): self._of_sex(odds) for name, (odds, _) in MORE.items() if self.findings}
+        return {(label, {"age": "age>65", "sex": "female", "tone": "dark"}[self._tied]): self._log_odds, **further}
+
+    def _of_sex(self, log_odds: float) -> float:
+        """Return the log odds ratio of a further finding and sex in this hospital, which is 0 but in the source."""
+        return log_odds if self.hospital == "source" else 0.0
+
+    def _further(self, female: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the further findings of each image by name, 0 or 1; none unless they are asked for."""
+        found = {}
+        for column, (name, (odds, share)) in enumerate(MORE.items() if self.findings else (), 7):
+            chances = rates(share, SHARE["sex"], self._of_sex(odds))
+            found[name] = (self._uniform(column, len(female)) < np.where(female, *reversed(chances))).astype(np.int8)
+        return found
 
     @property
     def _log_odds(self) -> float:
@@ -192,6 +220,12 @@ def read_path(path: str) -> tuple[int, int, int, float, int, int]:
         raise DataInvalid(f"phantom image '{path}': a path of the table of this phantom is expected")
     patient, image, positive, female, skin_type = (int(match[group]) for group in (1, 2, 3, 5, 6))
     return patient, image, positive, float(match[4]), female, skin_type
+
+
+def further_of(path: str) -> dict[str, bool]:
+    """Return the further findings in the path of an image, by name; none where it has none."""
+    match = PATH.fullmatch(path)
+    return {} if match is None or match[7] is None else {"effusion": match[7] == "1", "nodule": match[8] == "1"}
 
 
 def rates(positive: float, attribute: float, log_odds: float) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from bench.api import NO_GROUP, Attribute, Coding, Dataset, Label
 from bench.data.ages import intervals
 from bench.data.attributes import ALSO, NONE, Also, further_codes, parts_of, read_attribute
 from bench.data.columns import check_spelling, coded, place, require_columns, texts, unknown_value
+from bench.data.finding_columns import FINDING, NO_LABELS, any_known, finding_codes
 from bench.data.set_facts import Value, most_frequent
 from bench.errors import DataInvalid, DataMissing
 
@@ -61,10 +62,12 @@ def sample_rows(
     set_name: str,
     also: Also = NONE,
     unit: str = "",
+    labels: Mapping[str, Label] = NO_LABELS,
 ) -> pd.DataFrame:
     """Return the images of one set: columns uid, path, patient, source, y (int8), a (int8), no_group, sorted by uid.
 
-    For each attribute of `also`, and the column `unit`, there is a column too (`bench.data.attributes`).
+    For each attribute of `also`, and the column `unit`, there is a column too (`bench.data.attributes`). With `labels`
+    there is one for each of them in place of `label`, and `y` is 0 (`bench.data.finding_columns`).
 
     Rows with a `drop` reason or without a label are left out. Where the attribute is not known, `a` is -1 and
     `no_group` is the reason, empty elsewhere. Several rows of one image become one where they agree, or by `combine` of
@@ -78,14 +81,13 @@ def sample_rows(
         UnknownName: the table does not have a column or value of `where`, `one`, `zero` or `values`.
     """
     origin = str(table.attrs["file"])
-    parts = parts_of(attribute, also)
-    require_columns(
-        table, (*CONTRACT, label.column, *(one.column for one in parts.values()), *where, *filter(None, [unit])), origin
-    )
+    parts, every = parts_of(attribute, also), [*(labels.values() or [label])]
+    columns = [one.column for one in (*every, *parts.values())]
+    require_columns(table, dict.fromkeys((*CONTRACT, *columns, *where, *filter(None, [unit]))), origin)
     _check_uids(table["uid"], origin, once="looked_in" not in table.attrs)
     inside = _inside(table, where, origin)
     # Spelling is checked against the whole table, because one site may lack a class.
-    for coding in (label, *parts.values()):
+    for coding in (*every, *parts.values()):
         check_spelling(table[coding.column], coding, origin)
 
     chosen = table[inside]
@@ -94,21 +96,26 @@ def sample_rows(
     left_out = _counted(reason)
     chosen = chosen[reason == ""]
     groups, read = read_attribute(chosen, attribute, also, origin, table)
-    read.insert(0, (label, coded(chosen, label, origin, table)))
-    (y, no_label), (a, no_group) = ((found["code"], found["why"]) for found in (read[0][1], groups))
+    labelled = [(one, coded(chosen, one, origin, table)) for one in every]
+    of_label = any_known(labelled) if labels else labelled[0][1]
+    (y, no_label), (a, no_group) = ((found["code"], found["why"]) for found in (of_label, groups))
     known = y.notna()
     left_out |= _counted("LABEL_" + no_label[~known])
     columns = {name: _filled(chosen, name, origin)[known] for name in ("uid", "path", "patient", "source")}
     result = pd.DataFrame({**columns, "y": y[known].astype("int8"), "a": a[known].fillna(NO_GROUP).astype("int8")})
     result["no_group"] = ("ATTRIBUTE_" + no_group[known]).where(result["a"] == NO_GROUP, "")
     result = result.join((further := further_codes(chosen, also, origin, table, unit))[known])
+    if labels:
+        result = result.join(finding_codes(labels, labelled)[known])
     several = int(result["uid"].duplicated().sum())
     if several:
-        result = _one_row_an_image(result, label, origin)
+        result = _one_row_an_image(
+            result, {FINDING + name: one for name, one in labels.items()} or {"y": label}, origin
+        )
         left_out["SAME_IMAGE"] = several
     if not (result["a"] != NO_GROUP).any():
         for column, (looked_for, get_it) in table.attrs.get("lacks", {}).items():
-            if column in (label.column, *(one.column for one in parts.values())):
+            if column in columns:
                 raise DataMissing(looked_for, get_it=get_it)
         counts = {**left_out, **without_group(result)}
         reasons = ", ".join(f"{name} {n}" for name, n in counts.items()) or "no row has these values"
@@ -118,7 +125,9 @@ def sample_rows(
     result.attrs["prefix"] = table.attrs.get("prefix", "")
     result.attrs |= further.attrs
     result.attrs["notes"] = [*table.attrs.get("notes", ()), *_notes(result, table.attrs)]
-    result.attrs["values"] = most_frequent(value for coding, found in read for value in _values(found, coding))
+    result.attrs["values"] = most_frequent(
+        value for coding, found in (*labelled, *read) for value in _values(found, coding)
+    )
     return result
 
 
@@ -144,33 +153,37 @@ def _check_files(chosen: pd.DataFrame, looked_in: str | None, set_name: str) -> 
         )
 
 
-def _one_row_an_image(table: pd.DataFrame, label: Label, origin: str) -> pd.DataFrame:
+def _one_row_an_image(table: pd.DataFrame, labels: Mapping[str, Label], origin: str) -> pd.DataFrame:
     """Return one row for each image of a table whose index numbers its rows; the header of the file is row 1.
+
+    `labels` are those in the columns of the table.
 
     Raises:
         DataInvalid: rows of one image that disagree, in the label only without `combine`.
     """
     # A row that does not tell the group agrees with one that does.
-    coded = ["a", *(name for name in table.columns if name.startswith(ALSO))]
+    coded = ["a", *(name for name in table.columns if name.startswith((ALSO, FINDING)))]
     first = table.groupby("uid")[coded].transform("max")
-    table = table.assign(**{name: table[name].where(table[name] != NO_GROUP, first[name]) for name in coded})
+    table = table.assign(**{name: table[name].where(table[name] >= 0, first[name]) for name in coded})
     table["no_group"] = table["no_group"].where(table["a"] == NO_GROUP, "")
     by = table.groupby("uid", sort=False)
-    for column in ["patient", "source", *coded, *([] if label.combine else ["y"])]:
+    combined = {column: label.combine for column, label in labels.items() if label.combine}
+    for column in dict.fromkeys(("patient", "source", *coded, "y")):
+        if column in combined:
+            continue
         differ = table["uid"].map(by[column].nunique()) > 1
         if differ.any():
             rows = table[table["uid"] == table["uid"][differ].iloc[0]]
-            name = {"y": f"the label {label.column!r}", "a": "the attribute"}.get(
-                column, f"the {column.removeprefix(ALSO)}"
-            )
-            hint = 'set combine = "any" or "all" in [label], or keep one row' if column == "y" else "keep one row"
+            named = {key: f"the label {label.column!r}" for key, label in labels.items()} | {"a": "the attribute"}
+            name = named.get(column, f"the {column.removeprefix(ALSO)}")
+            hint = 'set combine = "any" or "all" in [label], or keep one row' if column in labels else "keep one row"
             raise DataInvalid(
                 f"{origin}: rows {' and '.join(str(int(row) + 2) for row in rows.index[:2])} are one image, "
                 f"{rows['path'].iloc[0]!r}, and differ in {name} ({int(differ.sum())} such rows): {hint}",
                 code="D013",
             )
-    if label.combine:
-        table = table.assign(y=by["y"].transform("max" if label.combine == "any" else "min"))
+    for column, combine in combined.items():
+        table = table.assign(**{column: by[column].transform("max" if combine == "any" else "min")})
     return table.drop_duplicates("uid")
 
 

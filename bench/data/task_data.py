@@ -15,21 +15,21 @@ import pandas as pd
 
 from bench import registry, taskfile
 from bench.api import Backbone, Input, Task
-from bench.data import split_manifest, tie
-from bench.data.apart import hold_out, keep_apart, same_ids
-from bench.data.attributes import check_crossing, check_further
+from bench.data import split_manifest
 from bench.data.cache import ImageCache, image_cache, open_cache
 from bench.data.checksums import checksums
 from bench.data.content_notes import note_contents
 from bench.data.decoding import few_levels
 from bench.data.external import HOLDOUT, external_set, held_out
+from bench.data.finding_columns import combined, of_finding
 from bench.data.folds import cut
 from bench.data.group_pair import Pair, of_pair
 from bench.data.pixels import Pixels
-from bench.data.sample_table import fingerprint, sample_rows, whole_table
+from bench.data.sample_table import fingerprint
 from bench.data.sources import Source as Source
-from bench.data.sources import require_depth, require_folders, require_one_kind
+from bench.data.sources import require_depth
 from bench.data.sources import source_of as source_of
+from bench.data.task_tables import read_tables
 from bench.data.unreadable import Unreadable, lines, list_file, listed, without
 from bench.data.user_checkpoint import UserCheckpoint
 from bench.data.vectors import Vectors, fitting, of_vectors, open_vectors, vectors_of
@@ -53,6 +53,8 @@ class TaskData:
         backbone: the spec of the network that images are for; empty: the first of the task.
         plugins: the files that it may come from.
         contents: for each set, the path of every image and the checksum of its file (`bench.data.checksums`).
+        whole: of a task of several findings, the tables with the images of all (`bench.data.finding_columns`).
+        combinations: of `joint`, the labels (C, K) of each number in `y`; NaN is not known.
     """
 
     task: Task
@@ -65,6 +67,8 @@ class TaskData:
     backbone: str = ""
     plugins: tuple[Path, ...] = ()
     contents: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    whole: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    combinations: np.ndarray | None = None
     _splits: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
     _fingerprints: dict[tuple[str, int, bool], dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -72,6 +76,27 @@ class TaskData:
     def synthetic(self) -> bool:
         """True where every image is generated."""
         return self.sources["source"].synthetic
+
+    @property
+    def every(self) -> Mapping[str, pd.DataFrame]:
+        """The tables with all images: those of every finding, which share image caches."""
+        return self.whole or self.tables
+
+    @cached_property
+    def joint(self) -> TaskData:
+        """What baselines are trained on: with several findings the images of all, `y` a number of `combinations`."""
+        if not self.whole:
+            return self
+        swapped = self.task.polarity == "clinical"
+        source, values = combined(self.whole["source"], self.task.labels, swapped=swapped)
+        task = replace(self.task, polarity="paper")
+        return replace(self, task=task, tables={"source": source}, whole={}, combinations=values)
+
+    def for_finding(self, task: Task) -> TaskData:
+        """Return the data of one finding of a task of several; `task` names it."""
+        return replace(
+            self, task=task, tables={name: of_finding(one, task.finding) for name, one in self.whole.items()}
+        )
 
     @cached_property
     def vectors(self) -> dict[str, Vectors]:
@@ -153,7 +178,7 @@ class TaskData:
     ) -> TaskData:
         """Return the tables with the checksums of their files; `how`: see `checksums`; raises as `note_contents`."""
         found: dict[str, pd.Series] = {}
-        for name, table in self.tables.items():
+        for name, table in self.every.items():
             told = partial(progress, name) if progress else None
             root, given = self.sources[name].root, self.vectors.get(name)
             if given:
@@ -183,11 +208,11 @@ class TaskData:
         """
         found = self.found_unreadable(cache_dir)
         split_manifest.check_readable(self.tables["source"], found["source"])
-        tables = dict(self.tables)
-        for name, images in found.items():
-            if images:
-                tables[name] = without(tables[name], images)
-        return replace(self, tables=tables, unreadable=found)
+        tables, whole = (
+            {name: without(one, found[name]) if found.get(name) else one for name, one in every.items()}
+            for every in (self.tables, self.whole)
+        )
+        return replace(self, tables=tables, whole=whole, unreadable=found)
 
     def found_unreadable(self, cache_dir: Path) -> dict[str, tuple[Unreadable, ...]]:
         """Return, for each set, the images that could not be read and whose files have not changed since."""
@@ -217,7 +242,7 @@ class TaskData:
         """Return the image cache of "source" and of each out-of-distribution set; build the missing ones."""
         if self.vectors:
             place = cache_dir / "vectors"
-            return {name: open_vectors(found, self.tables[name], place) for name, found in self.vectors.items()}
+            return {name: open_vectors(found, self.every[name], place) for name, found in self.vectors.items()}
         return {
             name: image_cache(
                 self.pixels(name, cache_dir),
@@ -230,7 +255,7 @@ class TaskData:
 
     def cached(self, name: str, cache_dir: Path) -> ImageCache | None:
         """Return the image cache of a set, or None where it does not exist; build nothing."""
-        folder = self.pixels(name, cache_dir).complete(self.tables[name])
+        folder = self.pixels(name, cache_dir).complete(self.every[name])
         return open_cache(folder) if folder else None
 
     @property
@@ -265,7 +290,7 @@ class TaskData:
     def _images(self, name: str) -> pd.DataFrame:
         """Return uid and path of all images of a set, readable or not."""
         columns, unreadable = ["uid", "path"], map(asdict, self.unreadable.get(name, ()))
-        return pd.concat([self.tables[name][columns], pd.DataFrame(unreadable, columns=columns, dtype=str)])
+        return pd.concat([self.every[name][columns], pd.DataFrame(unreadable, columns=columns, dtype=str)])
 
     def _place(self, name: str, cache_dir: Path) -> Path:
         return self.pixels(name, cache_dir).place(self._images(name))[0]
@@ -291,39 +316,13 @@ def task_data(
         DataMissing, DataInvalid: a dataset lacks something; the message says where to get it.
         DataError: generated and real images are mixed in one task, or the manifest does not fit.
     """
-    rows = {"source": task.source, **task.ood}
-    if selecting:
-        rows = {name: row for name, row in rows.items() if name_of(row.dataset) == name_of(task.source.dataset)}
-    sources = {name: source_of(row.dataset, data_dir, plugins) for name, row in rows.items()}
-    require_folders(sources.values())
-    require_one_kind(sources, task.name)
-    once = {source.spec: source for source in sources.values()}  # several sets may be rows of one table
-    whole = {spec: whole_table(source.dataset, source.root) for spec, source in once.items()}
-    coded = task.label, task.attribute
-    tables = {
-        name: sample_rows(whole[sources[name].spec], row.where, *coded, name, task.also, task.unit_column)
-        for name, row in rows.items()
-        if row.share is None
-    }
-    for name, row in rows.items():
-        if row.share is not None:
-            tables["source"], tables[name] = hold_out(tables["source"], row.share, name, task)
-    if not selecting:  # which reads some tables only
-        check_further(tables, task)
-    check_crossing(tables["source"], task.attribute)
-    tests = [tables[name] for name in rows if name != "source"]
-    source = keep_apart(tables["source"], tests)
-    if task.source.tie:
-        source = tie.draw(source, task.source.tie, task.label, task.attribute)
-    source.attrs["notes"] = [*source.attrs["notes"], *same_ids(source, tests)]
-    if manifest is None:
-        source["fold"] = cut(source, task.folds, task)
-    else:
-        source = split_manifest.with_cut(source, split_manifest.read(manifest, task), manifest, task)
+    sources, tables = read_tables(task, data_dir, plugins, selecting=selecting, manifest=manifest)
     own = UserCheckpoint(baseline) if baseline else None
     if selecting:
-        task, sources, tables = replace(task, ood={HOLDOUT: task.source}), {"source": sources["source"]}, {}
-    return TaskData(task, sources, {**tables, "source": source}, selecting=selecting, user_checkpoint=own)
+        task = replace(task, ood={HOLDOUT: task.source})
+        sources, tables = {"source": sources["source"]}, {"source": tables["source"]}
+    data = TaskData(task, sources, tables, selecting=selecting, user_checkpoint=own)
+    return replace(data, whole=tables).for_finding(task) if task.labels else data
 
 
 def open_data(settings: Settings, *, unreadable: bool = False, **how: Any) -> TaskData:

@@ -20,6 +20,7 @@ TOLERANCE = 0.01
 def fold_findings(data: TaskData, cells: list[dict]) -> list[Finding]:
     """Return D060 and D041 of a task; `cells` are its `smallest_cells`."""
     found, source, task = [], data.tables["source"], data.task
+    of = f"finding {task.finding}, " if task.finding else ""
     sides = source.groupby("patient")["fold"].nunique()
     astray = sides[sides > 1].index
     if len(astray):
@@ -33,13 +34,13 @@ def fold_findings(data: TaskData, cells: list[dict]) -> list[Finding]:
             expected = overall[what][0]
             allowed = max(TOLERANCE, 2 * math.sqrt(expected * (1 - expected) / n)) if n else 1.0
             if abs(rate - expected) > allowed:
-                text = f"fold {fold}: {what} is {rate:.3f} of {n} images, but {expected:.3f} over all folds"
+                text = f"{of}fold {fold}: {what} is {rate:.3f} of {n} images, but {expected:.3f} over all folds"
                 found.append(Finding("D060", "warning", "source", text))
         if not task.attribute.grouped and task.external > 0:
             try:
                 data.split("external", fold)
             except BenchError as error:
-                found.append(Finding("D060", "error", "source", f"fold {fold} has no external set: {error}"))
+                found.append(Finding("D060", "error", "source", f"{of}fold {fold} has no external set: {error}"))
     for cell in cells:
         if cell["n"] < ENOUGH:
             text = f"{cell['where']}: {cell['cell']} has {cell['n']} images"
@@ -66,7 +67,7 @@ def part_sizes(data: TaskData) -> list[dict]:
 
 def smallest_cells(data: TaskData) -> list[dict]:
     """Return the smallest combination of label and group in the validation part of each fold and in each test set."""
-    task = data.task
+    task, of = data.task, f"{data.task.finding}, " if data.task.finding else ""
     parts = [("source", f"fold {fold}, validation", data.split("val", fold)) for fold in range(task.folds)]
     parts += [(name, name, data.split(name, 0)) for name in task.ood]
     found = []
@@ -77,7 +78,7 @@ def smallest_cells(data: TaskData) -> list[dict]:
             for y, label in enumerate(task.label.names)
         }
         cell, n = min(counts.items(), key=lambda item: item[1])
-        found.append({"set": name, "where": where, "cell": cell, "n": n, "points": 100 / n if n else math.nan})
+        found.append({"set": name, "where": of + where, "cell": cell, "n": n, "points": 100 / n if n else math.nan})
     return found
 
 

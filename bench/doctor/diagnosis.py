@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ def run_doctor(settings: Settings, *, full: bool, as_json: bool) -> int:
             spec = base.replace("-", "_") + name[len(base) :]
             found = examine_dataset(spec, settings, full=full, progress=progress)
         elif base in TASKS or base.endswith(".toml"):
-            found = examine_task(taskfile.resolve(name), settings, full=full, progress=progress)
+            every = taskfile.each(name)
+            found = examine_task([replace(settings, task=one) for one in every], full=full, progress=progress)
         else:
             raise UnknownName("task or dataset", name, [*TASKS, *datasets])
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from bench import registry
-from bench.api import Task
+from bench import registry, taskfile
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
-from bench.data.set_lines import set_lines
+from bench.data.set_lines import finding_lines, set_lines
 from bench.data.task_data import Source, TaskData, open_data, source_of
 from bench.doctor import check_images
 from bench.doctor.check_folds import fold_findings, part_sizes, smallest_cells
@@ -86,13 +85,17 @@ def examine_dataset(spec: str, settings: Settings, *, full: bool, progress: Prog
     return found
 
 
-def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progress) -> Examination:
+def examine_task(every: Sequence[Settings], *, full: bool, progress: Progress) -> Examination:
     """Examine all sources of a task, then its folds and the overlaps of its sets.
+
+    `every` are the settings of each of its findings, which share images and folds; of a task of one label, its own.
 
     Raises:
         UnknownName, UsageError: a backbone does not exist, or does not know the weights of the task.
     """
-    found = Examination(task.name, settings)
+    settings, tasks = every[0], [taskfile.resolve(one.task) for one in every]
+    task = tasks[0]
+    found = Examination(task.name if len(tasks) == 1 else name_of(task.name), settings)
     for spec in task.backbones:
         registry.backbone(spec, task.weights, settings.plugins)
     sources: dict[str, str] = {}
@@ -109,12 +112,15 @@ def examine_task(task: Task, settings: Settings, *, full: bool, progress: Progre
         found.refused(task.name, error)
         return found
     found.sets = set_lines(data)
-    found.cells = smallest_cells(data)
     found.parts = part_sizes(data)
-    found.findings += fold_findings(data, found.cells)
+    for one in [data] if len(tasks) == 1 else map(data.for_finding, tasks):
+        found.sets += finding_lines(one)
+        cells = smallest_cells(one)
+        found.cells += cells
+        found.findings += fold_findings(one, cells)
     _disk(found, data)
     indexes = {}
-    for name, table in data.tables.items():
+    for name, table in data.every.items():
         how = data.pixels(name, settings.cache)
         if full:
             index = _decoded(found, name, how, table, progress)
@@ -206,7 +212,7 @@ def _disk(found: Examination, data: TaskData) -> None:
     """Compare the room for image caches that do not exist yet with the free disk space; D081 where it is too little."""
     task, cache = data.task, found.settings.cache
     pixels = {name: data.pixels(name, cache) for name in data.tables}
-    missing = {name: len(table) for name, table in data.tables.items() if not pixels[name].complete(table)}
+    missing = {name: len(table) for name, table in data.every.items() if not pixels[name].complete(table)}
     needed = sum(n * pixels[name].image_bytes for name, n in missing.items())
     at = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
     free = shutil.disk_usage(at).free

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import Tensor, zeros
+from torch import Tensor, nn, zeros
 
 from bench import registry
 from bench.api import Backbone
@@ -34,18 +34,22 @@ class Converted(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def user_checkpoint_state(file: Path, backbone: str | Backbone, *, size: int | None = None) -> Converted:
+def user_checkpoint_state(
+    file: Path, backbone: str | Backbone, *, size: int | None = None, outputs: int = 1
+) -> Converted:
     """Return the weights of a user's checkpoint as the state of a baseline.
 
     Names may be those of the suite (`features.`, `head.`) or of the backbone's own package, whatever a wrapper puts
     before them. When the extractor has its tensors, one linear layer must be left, the head, beside tensors of a loss
-    or a metric. Two outputs, the logits of a softmax, are converted exactly: z = z1 - z0.
+    or a metric. Two outputs, the logits of a softmax, are converted exactly: z = z1 - z0. With several `outputs`, the
+    head must have as many: one for each finding, in the order of the task.
 
     Raises:
         DataError: the file is no state dict; a tensor is missing, of another shape or NaN; or others are left than one
             linear layer.
     """
-    net = build_net(registry.backbone(backbone) if isinstance(backbone, str) else backbone, size=size, weights="none")
+    backbone = registry.backbone(backbone) if isinstance(backbone, str) else backbone
+    net = build_net(backbone, size=size, weights="none", outputs=outputs)
     wanted = net.state_dict()
     content = {name.replace("_orig_mod.", ""): value for name, value in read_tensors(file).items()}
     names = [name.removeprefix(EXTRACTOR) for name in wanted if name.startswith(EXTRACTOR)]
@@ -57,7 +61,7 @@ def user_checkpoint_state(file: Path, backbone: str | Backbone, *, size: int | N
     more = f"the file has {len(content)} tensors: {listed(list(content))}; is --backbone right?"
     require_same(compared, extractor, file, "this backbone", more)
     left_out = [name for name in rest if any(map(OF_TRAINING.search, name.removeprefix(prefix).split(".")))]
-    head = _head(content, [name for name in rest if name not in left_out], net.linear.in_features, file)
+    head = _head(content, [name for name in rest if name not in left_out], net.linear, file)
     state = {EXTRACTOR + name: content[prefix + name] for name in names if prefix + name in content} | head
     state = {name: state[name].to(value.dtype) if name in state else value for name, value in wanted.items()}
     return Converted(state, tuple(_shaped(content, left_out)))
@@ -87,9 +91,11 @@ def _prefix(content: Mapping[str, Tensor], names: Sequence[str], file: Path) -> 
     return min(best, key=len)
 
 
-def _head(content: Mapping[str, Tensor], rest: Sequence[str], width: int, file: Path) -> dict[str, Tensor]:
-    """Return the last layer as weight (1, D) and bias (1,) under the names of the suite."""
-    expected = f"one linear layer of {width} inputs and one or two outputs is expected beside the extractor"
+def _head(content: Mapping[str, Tensor], rest: Sequence[str], wanted: nn.Linear, file: Path) -> dict[str, Tensor]:
+    """Return the last layer as weight (K, D) and bias (K,) under the names of the suite, as `wanted`."""
+    width, findings = wanted.in_features, wanted.out_features
+    many = "one or two outputs" if findings == 1 else f"{findings} outputs, one per finding in the order of the task,"
+    expected = f"one linear layer of {width} inputs and {many} is expected beside the extractor"
     layers = {name.rpartition(".")[0] for name in rest}
     if len(layers) != 1:
         if not rest:
@@ -104,7 +110,9 @@ def _head(content: Mapping[str, Tensor], rest: Sequence[str], width: int, file: 
     if set(parts) - {"weight", "bias"} or weight.ndim != 2 or weight.shape[1] != width:
         raise DataError(f"{file}: {expected}, found {', '.join(_shaped(content, rest))}")
     outputs = len(weight)
-    if outputs > 2:
+    if findings > 1 and outputs != findings:
+        raise DataError(f"{file}: {expected}, found {', '.join(_shaped(content, rest))}")
+    if outputs > 2 and findings == 1:
         raise DataError(
             f"{file}: {layer}, its last layer, has {outputs} outputs; one logit or two classes expected. Keep the row "
             f"of the label: state['{at}weight'] = state['{at}weight'][k : k + 1], and the same for the bias. If it is "
@@ -120,7 +128,8 @@ def _head(content: Mapping[str, Tensor], rest: Sequence[str], width: int, file: 
     if broken or bias.shape != (outputs,):
         raise DataError(f"{file}: {', '.join(_shaped(content, broken or rest))}: finite numbers, one bias per output")
     # In double precision, because half precision would round the difference.
-    return {k: v.double()[1:2] - v.double()[0:1] for k, v in found.items()} if outputs == 2 else found
+    softmax = outputs == 2 and findings == 1
+    return {k: v.double()[1:2] - v.double()[0:1] for k, v in found.items()} if softmax else found
 
 
 def _shaped(content: Mapping[str, Tensor], names: Sequence[str]) -> list[str]:

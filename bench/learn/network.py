@@ -20,6 +20,7 @@ def build_net(
     size: int | None = None,
     weights: str | None = None,
     prepare: str = "bench prepare TASK",
+    outputs: int = 1,
 ) -> Net:
     """Return a new network in evaluation mode; what its weights do not say comes from the global random state.
 
@@ -28,6 +29,7 @@ def build_net(
         size: pixels of each side of the images; None: those that the backbone was made for.
         weights: initial weights in place of those of the backbone. They are read from files, never downloaded.
         prepare: the command that fetches the weights, for the error.
+        outputs: of the head, one for each finding; those of a head with initial weights start alike.
 
     Raises:
         UnknownName: the backbone is unknown, or does not know these weights.
@@ -44,9 +46,11 @@ def build_net(
             f"{type(backbone).__name__}.build returned {type(built).__name__}: module and width expected"
         )
     features, last = built
-    net = Net(features, last if isinstance(last, int) else last.in_features)
+    net = Net(features, last if isinstance(last, int) else last.in_features, outputs)
     if isinstance(last, nn.Linear):
-        net.linear.load_state_dict(last.state_dict())
+        net.linear.load_state_dict(
+            {name: value.repeat_interleave(outputs, 0) for name, value in last.state_dict().items()}
+        )
     net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's overloads leave it out
     return net.eval()
 

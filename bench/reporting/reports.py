@@ -15,18 +15,20 @@ from bench.files import not_written, write_file
 from bench.reporting import page
 from bench.reporting.artefacts import ABLATION, Artefact, artefacts, of_paper
 from bench.reporting.catalogue import chosen, lacking, listing
+from bench.reporting.findings_report import beside_each_other, read_findings, shown
 from bench.reporting.numbers.across_tasks import Across, ours, theirs
 from bench.reporting.numbers.aggregate import Results
 from bench.reporting.numbers.task_info import Latex
 from bench.reporting.render import document
 from bench.reporting.render.table import csv
 from bench.reporting.render.text import unset
-from bench.reporting.tables import across_table, terminal, tidy_table
+from bench.reporting.tables import across_table, findings_table, terminal, tidy_table
 from bench.reporting.tables.published_tables import PUBLISHED
 from bench.reporting.task_results import TaskResults, read
 from bench.running.history import remembered
 from bench.settings import Settings, command
-from bench.spec import name_of
+from bench.spec import name_of, parse
+from bench.taskfile import FINDING, each, findings_of, whole_task
 from bench.tasks import TASKS
 
 
@@ -78,10 +80,39 @@ def put(folder: Path, contents: Mapping[str, bytes], *stale: str) -> list[Path]:
     return [folder / name for name in contents]
 
 
+def report_findings(settings: Settings, reports: Path, *, min_cell: int = 0, latex: Latex = ()) -> list[TaskResults]:
+    """Write and print the report of each finding of a task, and the table, claims and heat map over all of them.
+
+    Raises:
+        BenchError: if there are no results; it says how to compute them.
+    """
+    every, lacking = read_findings(settings, min_cell=min_cell, latex=latex)
+    main = [report_results(one, reports / slug(one.task.name)) for one in every]
+    write_findings(every, main, reports, lacking)
+    return every
+
+
+def write_findings(
+    every: Sequence[TaskResults], main: Sequence[Results], reports: Path, lacking: Sequence[str] = ()
+) -> None:
+    """Write and print what is over the findings of a task, and the page that links the report of each."""
+    found = beside_each_other(every, lacking)
+    made = shown(found)
+    contents = {name: data for one in made for name, data in document.named(one.name, one.files).items()}
+    contents[page.NAME] = page.index(main, made, title=found.task, above="../")
+    place = reports / slug(found.task)
+    put(place, contents, "findings*")
+    _print(findings_table.claims(found))
+    _print([f"{place / page.NAME} shows all findings beside each other."])
+
+
 def report_chosen(settings: Settings, reports: Path, only: str, *, min_cell: int = 0, latex: Latex = ()) -> int:
     """Write the artefacts of a task that `only` names, joined by commas; return 1 if cells of one are missing."""
-    results = read(settings, min_cell=min_cell, latex=latex)
-    return _write_chosen(results, artefacts(results), only, reports / slug(results.task.name))
+    code = 0
+    for one in each(settings.task):
+        results = read(replace(settings, task=one), min_cell=min_cell, latex=latex)
+        code = max(code, _write_chosen(results, artefacts(results), only, reports / slug(results.task.name)))
+    return code
 
 
 def report_paper(
@@ -114,9 +145,10 @@ def report_paper(
 
 def list_artefacts(settings: Sequence[Settings]) -> int:
     """Print the artefacts of some tasks, and the commands that compute the missing cells."""
-    for one in settings:
+    every = [replace(one, task=spec) for one in settings for spec in each(one.task)]
+    for one in every:
         results = read(one)
-        head = [f"{results.task.name}:"] * (len(settings) > 1)
+        head = [f"{results.task.name}:"] * (len(every) > 1)
         _print([*head, *listing(artefacts(results), results)])
     return 0
 
@@ -130,7 +162,12 @@ def report_task(settings: Settings, reports: Path, *, min_cell: int = 0, latex: 
         BenchError: if there are no results; it says how to compute them.
     """
     results = read(settings, min_cell=min_cell, latex=latex)
-    return report_results(results, reports / slug(results.task.name))
+    main = report_results(results, reports / slug(results.task.name))
+    if results.task.finding:
+        every = command("report", replace(settings, task=whole_task(settings.task)))
+        note = f"Holm's correction covers the claims of {results.task.finding} alone; `{every}` covers all findings"
+        print(note, file=sys.stderr)
+    return main
 
 
 def report_results(results: TaskResults, place: Path) -> Results:
@@ -175,14 +212,20 @@ def report_all(settings: Settings, reports: Path, *, min_cell: int = 0, latex: L
     Raises:
         BenchError: if there are no results at all.
     """
-    tasks = with_results(settings)
+    tasks, done = with_results(settings), 0
     every: list[Results] = []
     tidy: list[dict[str, Any]] = []
     for one in tasks:
         try:
-            results = read(one, min_cell=min_cell, latex=latex)
-            every.append(report_results(results, reports / slug(results.task.name)))
-            tidy += tidy_table.records(results)
+            several = bool(findings_of(one.task))
+            how: dict[str, Any] = {"min_cell": min_cell, "latex": latex}
+            found, lacking = read_findings(one, **how) if several else ([read(one, **how)], [])
+            main = [report_results(results, reports / slug(results.task.name)) for results in found]
+            if several:
+                write_findings(found, main, reports, lacking)
+            every += main
+            tidy += [line for results in found for line in tidy_table.records(results)]
+            done += 1
         except NotWritten:
             raise
         except BenchError as error:
@@ -196,14 +239,14 @@ def report_all(settings: Settings, reports: Path, *, min_cell: int = 0, latex: L
         shown += [page.Shown(name, says, made)] if made else []
     whole = csv(tidy, tidy_table.COLUMNS).encode()
     _print(put(reports, {tidy_table.NAME: whole, page.NAME: page.index(every, shown)}))
-    return int(len(every) < len(tasks))
+    return int(done < len(tasks))
 
 
 def with_results(settings: Settings) -> list[Settings]:
     """Return the tasks of the suite that have results, then the user's own with the settings of their last run.
 
-    Last are those of predictions that were made elsewhere. A variant is a part of its task's report; if the task itself
-    has no results, it has a report of its own.
+    Last are those of predictions that were made elsewhere. A finding is a part of its task's report, and so is a
+    variant; if the task itself has no results, the variant has a report of its own.
 
     Raises:
         BenchError: if there are no results at all.
@@ -212,13 +255,14 @@ def with_results(settings: Settings) -> list[Settings]:
         if getattr(settings, name) is not None:
             raise UsageError(f"--{name} belongs to one task: give --task")
     cells = cells_folder(settings.results)
-    listed = [replace(settings, task=name) for name in TASKS if (cells / name).is_dir()]
+    listed = [replace(settings, task=name) for name in TASKS if any((cells / slug(one)).is_dir() for one in each(name))]
     own = [
         replace(runs[-1], plugins=settings.plugins)  # cells of other plugins are left out, and named
         for name, runs in remembered(settings.results).items()
-        if runs and (cells / slug(name)).is_dir() and name not in TASKS
+        if runs and (cells / slug(name)).is_dir() and name not in TASKS and not _is_finding(name)
         if name == name_of(name) or not (cells / slug(name_of(name))).is_dir()
     ]
+    own += _of_findings(settings)
     own += [
         replace(settings, task=str(file))
         for file in sorted(scored_folder(settings.results).glob("*.toml"))
@@ -228,6 +272,19 @@ def with_results(settings: Settings) -> list[Settings]:
         hint = command("run", replace(settings, task="NAME"))
         raise BenchError(f"no results in {settings.results}: `{hint}` makes those of the task NAME")
     return [*listed, *own]
+
+
+def _of_findings(settings: Settings) -> list[Settings]:
+    """Return the person's own tasks of several findings of which some were run, each once."""
+    found: dict[str, Settings] = {}
+    for name, runs in remembered(settings.results).items():
+        if runs and _is_finding(name) and name_of(name) not in TASKS:
+            found.setdefault(name_of(name), replace(runs[-1], plugins=settings.plugins, task=name_of(runs[-1].task)))
+    return list(found.values())
+
+
+def _is_finding(name: str) -> bool:
+    return set(parse(name).options) == {FINDING}
 
 
 def _write_chosen(results: TaskResults, every: Sequence[Artefact], only: str, place: Path) -> int:

@@ -58,6 +58,8 @@ class TaskResults:
     left_out: tuple[str, ...] = ()
     groups: pd.DataFrame | None = field(default=None, repr=False, compare=False)
     """The groups of the images in further attributes (`bench.cells.further_groups`); None where they are not known."""
+    siblings: tuple[int, list[float]] = field(default_factory=lambda: (0, []), repr=False, compare=False)
+    """The claims of the other findings of the task that are in one family with these: their number, and their p."""
     known: dict[str, TaskResults] = field(default_factory=dict, repr=False, compare=False)
     """Other tasks and variants that were read already, by spec."""
     _averaged: dict[str, Results] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -89,7 +91,7 @@ class TaskResults:
         """Bootstrap samples of the patients of every test set, with a progress bar on stderr."""
         with counting("bootstrap of patients", "draws") as watch:
             family = {spec_of(item) for item in self.tables[0].cells}
-            claims = len(planned(self.results)) + sum(len(one.family) for one in self.questions)
+            claims = len(planned(self.results)) + sum(len(one.family) for one in self.questions) + self.siblings[0]
             return bootstrap_patients(self.cells, self.info, self.scored, watch, family=family, claims=claims)
 
     @cached_property
@@ -171,7 +173,7 @@ class TaskResults:
 
     def tested(self, results: Results) -> Results:
         """Add intervals and p over patients to a table of this task, for files that are passed on."""
-        others = () if results.info.part else self._primary
+        others = () if results.info.part else (*self._primary, *self.siblings[1])
         return over_patients(replace(results, info=results.info.portable), self.bootstrapped, others=others)
 
     def other(self, spec: str) -> TaskResults:

@@ -58,7 +58,9 @@ class Bill:
             if work is None:
                 self.unknown[planned.cell.spec] += 1
                 continue
-            self.trained += work[0] + trains * recipe.pretrain_epochs * here.train
+            self.trained += work[0]
+            if trains:
+                self.trained += recipe.pretrain_epochs * len(data.joint.split("train", planned.cell.fold))
             self.forward += work[1] + here.val + tests
 
     def _trains(self, planned: PlannedCell) -> bool:

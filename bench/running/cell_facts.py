@@ -48,7 +48,7 @@ def pretraining(cell: Cell, data: TaskData) -> int | None:
     if cell.spec != BASELINE or data.user_checkpoint is not None:
         return None
     recipe = data.task.recipe
-    return recipe.pretrain_epochs * len(data.split(PRETRAIN_SPLITS[recipe.pretrain_checkpoint][0], cell.fold))
+    return recipe.pretrain_epochs * len(data.joint.split(PRETRAIN_SPLITS[recipe.pretrain_checkpoint][0], cell.fold))
 
 
 def cost_of(run: CellRun, before: nn.Module, after: nn.Module, external: Images | None, seconds: float) -> Cost:

@@ -83,7 +83,7 @@ def fit_cell(planned: PlannedCell, report: Callable[[str], None] | None = None) 
     choose_kernels(data.task.recipe, device().type)
     keep_memory()
     splits = open_splits(settings, data, cell.fold)
-    baseline, baseline_sha = _baseline(planned, data, splits, report)
+    baseline, baseline_sha = _baseline(planned, data, report)
 
     method = build_method(cell.runs, settings.plugins)
     data, pair = _choose_pair(data, baseline, splits["val"])
@@ -200,7 +200,7 @@ def input_of(settings: Settings, fold: int) -> Input:
     if data.task.recipe.pretrain_statistics == "imagenet" or stated or isinstance(given, Vector):
         return given
     source, scale = _open_caches(settings)["source"], given.high - given.low
-    mean, std = channel_statistics(source.array, source.rows(data.split("train", fold)["uid"]))
+    mean, std = channel_statistics(source.array, source.rows(data.joint.split("train", fold)["uid"]))
     return dataclasses.replace(
         given, mean=tuple(given.low + scale * value for value in mean), std=tuple(scale * value for value in std)
     )
@@ -265,11 +265,9 @@ def recoded(split: ImageSplit, data: TaskData) -> ImageSplit:
     return part
 
 
-def _baseline(
-    planned: PlannedCell, data: TaskData, splits: Splits, report: Callable[[str], None] | None
-) -> tuple[Net, str]:
+def _baseline(planned: PlannedCell, data: TaskData, report: Callable[[str], None] | None) -> tuple[Net, str]:
     """Return the baseline of a cell's fold and the SHA-256 of its file, which the cell of the baseline writes."""
-    cell, settings = planned.cell, planned.settings
+    cell, settings, joint = planned.cell, planned.settings, data.joint
     file = checkpoint_file(settings.cache, planned.origin)
     while cell.spec == BASELINE and not has_weights(planned, verify=True):
         with lease(file.with_suffix("")) as other:
@@ -277,14 +275,15 @@ def _baseline(
                 if has_weights(planned) and report:
                     report("its cached weights are damaged: they are made again")
                 if data.user_checkpoint is None:
-                    train_baseline(file, cell, data, splits, report, prepare=command("prepare", settings))
+                    splits = open_splits(settings, joint, cell.fold)
+                    train_baseline(file, cell, joint, splits, report, prepare=command("prepare", settings))
                 else:
                     take_baseline(file, data.user_checkpoint.file(cell.fold), data)
         if other is not None:  # a cell of another task, which has the same baseline
             if report:
                 report(f"waits for the same baseline, which {other} trains")
             time.sleep(WAIT)
-    baseline, sha256 = load_baseline(file, data.network, data.task.image_size)
+    baseline, sha256 = load_baseline(file, data)
     return baseline.to(device()), sha256
 
 

@@ -39,7 +39,7 @@ def remember(settings: Settings, task: str) -> None:
 
 
 def remembered(results: Path, task: str | None = None) -> dict[str, list[Settings]]:
-    """Return the runs of one task, or of all, in these results.
+    """Return the runs of one task, all findings of it among them, or of all tasks, in these results.
 
     Raises:
         UnknownName: no run of that task is known.
@@ -55,6 +55,9 @@ def remembered(results: Path, task: str | None = None) -> dict[str, list[Setting
         return found
     base = name_of(task)
     name = Path(base).stem + task.removeprefix(base) if base.endswith(".toml") else task
+    of_findings = [one for one in found if one.startswith(f"{name}:{taskfile.FINDING}=")]
+    if name not in found and of_findings:
+        return {one: found[one] for one in of_findings}
     if name not in found:
         raise UnknownName("run of task", task, found, where=f" in {results}")
     return {name: found[name]}

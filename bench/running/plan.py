@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from bench import registry
 from bench.api import Method, Recipe, Task
@@ -186,18 +187,24 @@ def preset_of(task: str) -> str:
 def baseline_identity(cell: Cell, data: TaskData) -> dict[str, Any]:
     """Return all that defines a baseline: training images, pixels, network, pre-training, fold and seed.
 
-    Tasks with equal identities share the baseline; the attribute is no part of it. A user's checkpoint is identified
+    Tasks with equal identities share the baseline; the attribute is no part of it, and neither is which of several
+    findings a task asks about. A user's checkpoint is identified
     by its file.
     """
+    data = data.joint
     task, source = data.task, data.sources["source"]
     pixels = [task.image_size, task.channels, task.crop]
+    several = {"labels": list(task.labels)} if task.labels else {}
     if data.user_checkpoint is not None:
         given = data.user_checkpoint.sha256(cell.fold)
         stated = {name: value for name, value in dataclasses.asdict(task.baseline).items() if value}
         identity = {"schema": SCHEMA, "given": given, "pixels": pixels, "backbone": _network(cell, data)[0]}
-        return {**identity, "preprocessing": stated} if stated else identity
+        return {**identity, **several, **({"preprocessing": stated} if stated else {})}
+    if data.combinations is not None:
+        several["combinations"] = np.nan_to_num(data.combinations, nan=-1).astype(int).tolist()
     recipe = _fields(task.recipe)
     return {
+        **several,
         "schema": SCHEMA,
         "train": [
             data.fingerprint(name, cell.fold, groups=False) for name in PRETRAIN_SPLITS[task.recipe.pretrain_checkpoint]

@@ -56,13 +56,15 @@ def tasks_of(text: str, folder: Path = Path()) -> list[str]:
 def expand(settings: Settings) -> list[Settings]:
     """Return the runs of settings that may name several tasks, several backbones, and a field to ablate.
 
+    A task of several findings is a run for each.
+
     Raises:
         UnknownName, UsageError: a task, backbone, method or field that does not exist.
     """
     runs = []
     if not (specs := tasks_of(settings.task)):
         raise UsageError(f"--task {settings.task}: name at least one task of `bench ls tasks`")
-    for spec in specs:
+    for spec in (one for named in specs for one in taskfile.each(named)):
         task = taskfile.resolve(spec)
         asked = split_specs(settings.backbone) if settings.backbone else [task.backbones[0]]
         for backbone in dict.fromkeys(task.backbones if ALL in asked else asked):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench import registry
@@ -14,6 +15,7 @@ from bench.data.task_data import open_data
 from bench.errors import DataInvalid, DataMissing
 from bench.running.progress import counting
 from bench.settings import Settings
+from bench.taskfile import each
 from bench.weights import is_file
 
 
@@ -26,10 +28,11 @@ def prepare_task(settings: Settings, *, check: bool = False) -> int:
         DataMissing: missing images, tables or weights.
         DataInvalid: a cached image that differs from the decoded one.
     """
+    settings = replace(settings, task=each(settings.task)[0])  # all findings of a task share its images
     with counting("checksums", "files") as progress:
         data = open_data(settings, unreadable=True, progress=progress)
     if data.vectors:
-        for name, table in data.tables.items():
+        for name, table in data.every.items():
             print(f"{name}: {len(table)} {data.input}, which need no preparation")
         return 0
     with counting("images") as progress:

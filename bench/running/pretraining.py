@@ -24,14 +24,16 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import bench
 from bench import learn
-from bench.api import Backbone, Input, Recipe
+from bench.api import Input, Recipe
 from bench.cells.identity import Cell
 from bench.data.image_split import ImageSplit
 from bench.data.task_data import TaskData
 from bench.errors import DataInvalid, EmptyGroup, NotWritten, seconds_of
 from bench.files import read_sealed, write_sealed
 from bench.learn.device import device
+from bench.learn.joint_loss import joint_objective
 from bench.learn.load_checkpoint import user_checkpoint_state
+from bench.learn.losses import Loss
 from bench.learn.network import build_net
 from bench.learn.predict import predict
 from bench.learn.train import Stateful
@@ -45,8 +47,8 @@ EVERY = seconds_of("BENCH_CHECKPOINT_EVERY", 600, zero=True)
 """Seconds between two checkpoints, the most work that can be lost. Tests set a shorter time in the environment."""
 
 
-def load_baseline(file: Path, backbone: Backbone, size: int) -> tuple[Net, str]:
-    """Return a baseline and the SHA-256 of its file.
+def load_baseline(file: Path, data: TaskData) -> tuple[Net, str]:
+    """Return the baseline of a task and the SHA-256 of its file; of several findings, with the output of the task's.
 
     Raises:
         DataInvalid: the file is damaged.
@@ -54,17 +56,18 @@ def load_baseline(file: Path, backbone: Backbone, size: int) -> tuple[Net, str]:
     content = read_sealed(file)
     if content is None:
         raise DataInvalid(f"{file} is damaged: run again, which trains it again")
-    net = build_net(backbone, size=size, weights="none")
+    net = build_net(data.network, size=data.task.image_size, weights="none", outputs=data.task.outputs)
     try:
         net.load_state_dict(torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
     except Exception as error:  # torch raises a different error for each kind of damage
         raise DataInvalid(f"{file} is not a checkpoint of this backbone ({error}): delete it and run again") from error
-    return net, hashlib.sha256(content).hexdigest()
+    return net.of_output(data.task.output), hashlib.sha256(content).hexdigest()
 
 
 def take_baseline(file: Path, user_checkpoint: Path, data: TaskData) -> None:
     """Store the weights of a user's checkpoint as the baseline; raise DataError if they do not fit the backbone."""
-    write_sealed(file, packed(user_checkpoint_state(user_checkpoint, data.network, size=data.task.image_size).state))
+    how = {"size": data.task.image_size, "outputs": data.task.outputs}
+    write_sealed(file, packed(user_checkpoint_state(user_checkpoint, data.network, **how).state))
 
 
 POOR = 0.6
@@ -104,12 +107,16 @@ def train_baseline(
     external set is drawn. `pretrain_checkpoint` selects that rule, or a choice on images held out from training. A
     training that was killed resumes from its last checkpoint, which is removed once the weights are written. `prepare`
     is the command that fetches initial weights, for the error where they are missing.
+
+    `data` and `splits` are those of all findings of a task (`TaskData.joint`), for each of which there is an output.
     """
     recipe = data.task.recipe
     trained_on, *chosen_on = PRETRAIN_SPLITS[recipe.pretrain_checkpoint]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed_of(cell.seed, "baseline", cell.fold, "init"))
-        net = build_net(data.network, size=data.task.image_size, prepare=prepare).to(device())
+        net = build_net(data.network, size=data.task.image_size, prepare=prepare, outputs=data.task.outputs).to(
+            device()
+        )
     run = CellRun(net, recipe, splits, frozenset({trained_on}), replace(cell, task="baseline"), report=report)
     optimiser = _optimiser(recipe, run.model)
     best = _Best(run.model, splits[chosen_on[0]]()) if chosen_on else None
@@ -125,7 +132,10 @@ def train_baseline(
     checkpoint = Checkpoint(file.with_suffix(".checkpoint"), parts, run.progress)
     schedule = "cosine" if recipe.pretrain_decay else "constant"
     how = learn.Training(optimiser=optimiser, schedule=schedule, after_epoch=after_epoch, checkpoint=checkpoint)
-    loss, epochs, lr = learn.objective(run, trained_on, 1.0), recipe.pretrain_epochs, recipe.pretrain_lr
+    loss: Loss = learn.objective(run, trained_on, 1.0)
+    if data.combinations is not None:
+        loss = joint_objective(run, trained_on, torch.from_numpy(data.combinations).to(device()))
+    epochs, lr = recipe.pretrain_epochs, recipe.pretrain_lr
     learn.finetune(run, run.model, loss=loss, split=trained_on, epochs=epochs, lr=lr, stage="pre-training", how=how)
     write_sealed(file, packed(run.model.state_dict() if best is None else best.state))
     checkpoint.remove()

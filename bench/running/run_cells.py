@@ -25,6 +25,7 @@ from bench.running.progress import watching
 from bench.running.run_task import Prepared, Shared, check_files, heading, plan_runs, prepare_runs
 from bench.settings import Settings, command
 from bench.spec import name_of
+from bench.taskfile import whole_task
 
 TURN = 1.0
 """Seconds between two looks whether another command has submitted its cells."""
@@ -194,6 +195,7 @@ def compute_and_tell(runs: Sequence[Settings], report: str = "") -> int:
 
 def _tables(runs: Sequence[Settings], report: str) -> str:
     """Return the sentence with the command of the report, or of each task's; that of a task covers many variants."""
+    runs = [replace(one, task=whole_task(one.task)) for one in runs]  # findings are reported together
     reports = [f"`{report}`"] if report else list(dict.fromkeys(f"`{command('report', one)}`" for one in runs))
     if len(reports) > SHOWN:
         bases = [replace(one, task=name_of(one.task)) for one in runs]

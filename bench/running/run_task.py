@@ -26,7 +26,7 @@ from bench.cells.identity import (
 )
 from bench.cells.rescore import rescore
 from bench.data import split_manifest
-from bench.data.set_lines import set_lines
+from bench.data.set_lines import finding_lines, set_lines
 from bench.data.task_data import TaskData, open_data
 from bench.errors import BenchError, DataError, EmptyGroup, UsageError
 from bench.files import check_writable, write_file
@@ -46,10 +46,11 @@ from bench.settings import Settings, of_tables
 from bench.weights import is_file
 
 SAME_TABLES = (
-    *("source", "ood", "label", "attribute", "also", "unit", "image_size", "channels", "crop"),
+    *("source", "ood", "labels", "attribute", "also", "unit", "image_size", "channels", "crop"),
     *("protocol", "folds", "stratify"),
 )
-"""Fields of a task that decide its tables and image caches. Tasks that differ only in others share them."""
+"""Fields of a task that decide, beside a label, its tables and image caches. Tasks that differ only in others share
+them, and so do the findings of one task."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,9 @@ def plan_runs(runs: Sequence[Settings]) -> Iterator[PlannedRun]:
     for settings, task in zip(runs, tasks, strict=True):
         place = dataclasses.replace(of_tables(settings), task="", backbone=None)
         shared = last and last[0] == place and all(getattr(last[1].task, f) == getattr(task, f) for f in SAME_TABLES)
-        if last and shared:
+        if last and shared and (task.labels or last[1].task.label == task.label):
             data = dataclasses.replace(last[1], task=task, backbone=settings.backbone or "")
+            data = data.for_finding(task) if task.labels else data
         else:
             with counting("checksums", "files") as progress:
                 data = open_data(settings, progress=progress)
@@ -250,7 +252,8 @@ def _check_given(data: TaskData, folds: set[int]) -> None:
     files = sorted({given.file(fold) for fold in folds})
     told |= {check_baseline(file, data.task, data.input): None for file in files if is_model(file)}
     for file in files:
-        left_out = user_checkpoint_state(file, data.network, size=data.task.image_size).left_out
+        how = {"size": data.task.image_size, "outputs": data.task.outputs}
+        left_out = user_checkpoint_state(file, data.network, **how).left_out
         if left_out:
             told[f"--baseline {given.path.name}: left out, as of a loss or a metric: {', '.join(left_out)}"] = None
     stated = data.task.baseline
@@ -286,6 +289,7 @@ def heading(run: PlannedRun) -> list[str]:
         *_without_weights(run),
         *(f"left out: {spec} is not defined for {on}: {why}" for spec, (on, why) in unsuited.items()),
         *(set_lines(data) if fresh else ()),
+        *finding_lines(data),
     ]
 
 

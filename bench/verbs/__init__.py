@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.settings import Settings, arguments
-from bench.taskfile import fields_of, vary
+from bench.taskfile import each, fields_of, vary
 from bench.tasks import PRESETS
 
 
@@ -74,4 +74,5 @@ def with_preset(settings: Settings, args: argparse.Namespace) -> Settings:
     for spec in specs:
         if (named := fields_of(spec)[1].get("preset", args.preset)) != args.preset:
             raise UsageError(f"--preset {args.preset}: {spec} names the preset {named}: leave one of the two out")
-    return dataclasses.replace(settings, task=",".join(vary(spec, "preset", args.preset) for spec in specs))
+    every = (one for spec in specs for one in each(spec))
+    return dataclasses.replace(settings, task=",".join(vary(spec, "preset", args.preset) for spec in every))

@@ -145,7 +145,8 @@ def _report(args: argparse.Namespace) -> int:
         return reports.report_all(settings, args.reports, **how)
     if args.only:
         return reports.report_chosen(settings, args.reports, args.only, **how)
-    reports.report_task(settings, args.reports, **how)
+    several = reports.findings_of(settings.task)
+    (reports.report_findings if several else reports.report_task)(settings, args.reports, **how)
     return 0
 
 

@@ -18,7 +18,7 @@ LAYERS = """
     settings
     scoring
     api
-    register registry tasks
+    register registry tasks labels
     taskfile
     data
     backbones

@@ -106,10 +106,13 @@ def page(results: TaskResults, artefacts: Sequence[Shown]) -> bytes:
     )
 
 
-def index(every: Iterable[Results], across: Sequence[Shown] = ()) -> bytes:
-    """Return the page that links the pages of several tasks, with a summary of each, and shows methods over tasks."""
-    tasks = [{"folder": slug(table.info.name), "info": table.info, "found": found(table)} for table in every]
-    return _render("index.html.j2", tasks=tasks, sections=_sections(across))
+def index(every: Iterable[Results], across: Sequence[Shown] = (), *, title: str = "Reports", above: str = "") -> bytes:
+    """Return the page that links the pages of several tasks, with a summary of each, and shows methods over tasks.
+
+    `above` is the way to the folder of the reports, such as "../".
+    """
+    tasks = [{"folder": above + slug(table.info.name), "info": table.info, "found": found(table)} for table in every]
+    return _render("index.html.j2", tasks=tasks, sections=_sections(across), title=title)
 
 
 def found(results: Results) -> str:
