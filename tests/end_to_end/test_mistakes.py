@@ -56,7 +56,9 @@ from inline_snapshot import snapshot
         (
             ["run", "--task", "tiny.toml", "--backbone", "resnet5"],
             2,
-            snapshot("bench: unknown backbone 'resnet5' of task tiny: allowed: small, all\n"),
+            snapshot(
+                "bench: unknown backbone 'resnet5': did you mean resnet50 or resnet18 or densenet121? allowed: densenet121, efficientnet_b3, resnet18, resnet50, small, timm, vector\n"
+            ),
         ),
         (
             ["run", "--task", "tiny.toml", "--method", "all"],

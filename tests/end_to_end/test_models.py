@@ -334,6 +334,7 @@ def test_wrong_commands_name_what_is_wrong_and_write_nothing(kept):
             "bench: table nothing.csv not found. --csv names a table with a column of paths.",
             "bench: films/films.csv: no column 'paths': did you mean 'path'? it has: path, age",
             "bench: 100 of 100 images cannot be read:",
+            "bench: --baseline pruned: DiffPrune is no single network (an ensemble, or a network with masks or shifts around it), and methods start from one: give the folder of one fold of another method",
         ]
     )
     assert not list(kept.folder.glob("*none*"))
