@@ -76,9 +76,7 @@ def test_the_reference_preset_does_what_the_public_code_does():
         ),
         (
             "label=1",
-            snapshot(
-                'phantom-cxr-age:label=1: label=1: the task has one label; leave it out'
-            ),
+            snapshot("phantom-cxr-age:label=1: label=1: the task has one label; leave it out"),
         ),
         (
             "name=other",
