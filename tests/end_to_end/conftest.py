@@ -16,7 +16,7 @@ from tests.prose import plain
 from tests.task_texts import AGE, CHEST
 
 PROGRESS = re.compile(
-    r"^\[\d+/\d+\] .*?\(\d+\.\d s, ETA \d+:\d\d:\d\d\)\n|^[a-z ]+: [\w-]+, \d+ (?:images|draws)\n", re.M | re.S
+    r"^\[\d+/\d+\] .*?\(\d+\.\d s, ETA \d+:\d\d:\d\d\)\n|^[a-z ]+: [\w-]+, \d+ (?:images|draws|models)\n", re.M | re.S
 )
 """Lines that come when a cell or the images of a set are done: in no order, and with seconds."""
 ENDED = re.compile(r"(\d+) of (\d+) cells done((?:, \d+ [a-z ]+)+)")
