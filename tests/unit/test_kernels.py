@@ -39,6 +39,7 @@ def test_results_of_the_default_keep_their_identity():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @needs_compiler
 @pytest.mark.filterwarnings("ignore")  # what torch.compile itself imports and reads is deprecated
 def test_compiled_passes_train_the_same_network_and_count_the_same_images():
