@@ -82,8 +82,8 @@ def sample_rows(
     """
     origin = str(table.attrs["file"])
     parts, every = parts_of(attribute, also), [*(labels.values() or [label])]
-    columns = [one.column for one in (*every, *parts.values())]
-    require_columns(table, dict.fromkeys((*CONTRACT, *columns, *where, *filter(None, [unit]))), origin)
+    read_of = [one.column for one in (*every, *parts.values())]
+    require_columns(table, dict.fromkeys((*CONTRACT, *read_of, *where, *filter(None, [unit]))), origin)
     _check_uids(table["uid"], origin, once="looked_in" not in table.attrs)
     inside = _inside(table, where, origin)
     # Spelling is checked against the whole table, because one site may lack a class.
@@ -115,7 +115,7 @@ def sample_rows(
         left_out["SAME_IMAGE"] = several
     if not (result["a"] != NO_GROUP).any():
         for column, (looked_for, get_it) in table.attrs.get("lacks", {}).items():
-            if column in columns:
+            if column in read_of:
                 raise DataMissing(looked_for, get_it=get_it)
         counts = {**left_out, **without_group(result)}
         reasons = ", ".join(f"{name} {n}" for name, n in counts.items()) or "no row has these values"

@@ -96,18 +96,18 @@ def test_what_cannot_be_ablated_is_refused_with_what_can(toy, tmp_path):
     with pytest.raises(UnknownName) as e:
         ablated("plain", "toy", toy, tmp_path)
     assert str(e.value) == snapshot(
-        "unknown ablation 'plain' of toy on phantom-cxr-age: did you mean polarity or balance? allowed: kind, rate, swap, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision"
+        "unknown ablation 'plain' of toy on phantom-cxr-age: did you mean polarity or balance? allowed: kind, rate, swap, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision, deterministic, compile"
     )
     assert e.value.exit_code == 2
     with pytest.raises(UnknownName) as error:
         ablated("knd", "toy", toy, tmp_path)
     assert str(error.value) == snapshot(
-        "unknown ablation 'knd' of toy on phantom-cxr-age: did you mean kind? allowed: kind, rate, swap, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision"
+        "unknown ablation 'knd' of toy on phantom-cxr-age: did you mean kind? allowed: kind, rate, swap, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision, deterministic, compile"
     )
     with pytest.raises(UnknownName) as error:
         ablated("kind", "toy,swift", toy, tmp_path)
     assert str(error.value) == snapshot(
-        "unknown ablation 'kind' of toy,swift on phantom-cxr-age: allowed: channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision"
+        "unknown ablation 'kind' of toy,swift on phantom-cxr-age: allowed: channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision, deterministic, compile"
     )
 
 

@@ -68,7 +68,7 @@ def test_a_definition_of_a_later_version_is_refused_by_its_key():
     with pytest.raises(UsageError) as error:
         from_toml("foldes = 3\n" + to_toml(TASK), "here")
     assert str(error.value) == snapshot(
-        "unknown key 'foldes' in here: did you mean folds? allowed: name, says, preset, source, ood, label, attribute, also, image_size, channels, crop, unit, unit_logit, recipe, baseline, backbones, weights, folds, protocol, stratify, polarity, external, balance, deficit"
+        "unknown key 'foldes' in here: did you mean folds or labels? allowed: name, says, preset, source, ood, label, labels, attribute, also, image_size, channels, crop, unit, unit_logit, recipe, baseline, backbones, weights, folds, protocol, stratify, polarity, external, balance, deficit"
     )
 
 

@@ -180,6 +180,7 @@ def test_a_cell_standardises_all_its_images_by_the_training_part_of_its_fold(mon
 
     task = SimpleNamespace(recipe=recipe, ood={"test": None})
     data = SimpleNamespace(task=task, split=split, input=IMAGES, user_checkpoint=None)
+    data.joint = data  # of a task with one label
     monkeypatch.setattr(compute_cell, "_open_task", lambda settings: data)
     monkeypatch.setattr(compute_cell, "_open_caches", lambda settings: {"source": cached, "test": cached})
     compute_cell.input_of.cache_clear()

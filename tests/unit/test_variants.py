@@ -71,7 +71,7 @@ def test_the_reference_preset_does_what_the_public_code_does():
         (
             "externl=1",
             snapshot(
-                "unknown field 'externl' of phantom-cxr-age: did you mean external? allowed: image_size, channels, crop, unit, unit_logit, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, odds, draw, untied, preset, label"
+                "unknown field 'externl' of phantom-cxr-age: did you mean external or deterministic? allowed: image_size, channels, crop, unit, unit_logit, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, deterministic, compile, odds, draw, untied, preset, label"
             ),
         ),
         (
@@ -81,7 +81,7 @@ def test_the_reference_preset_does_what_the_public_code_does():
         (
             "name=other",
             snapshot(
-                "unknown field 'name' of phantom-cxr-age: did you mean augment? allowed: image_size, channels, crop, unit, unit_logit, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, odds, draw, untied, preset, label"
+                "unknown field 'name' of phantom-cxr-age: did you mean augment? allowed: image_size, channels, crop, unit, unit_logit, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, deterministic, compile, odds, draw, untied, preset, label"
             ),
         ),
         ("external=2", snapshot("phantom-cxr-age:external=2: Task.external=2.0: a number from 0 to 1 expected")),
