@@ -79,7 +79,7 @@ def test_mistakes_are_told_before_anything_is_computed(place):
         (
             ("--task", "tiny.toml:externl=0.2"),
             snapshot(
-                "bench: unknown field 'externl' of tiny.toml: did you mean external? allowed: image_size, channels, crop, unit, unit_logit, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, odds, draw, untied, preset\n"
+                "bench: unknown field 'externl' of tiny.toml: did you mean external or deterministic? allowed: image_size, channels, crop, unit, unit_logit, weights, folds, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, pretrain_lr, pretrain_epochs, optimiser, lr_extractor, lr_head, epochs, epsilon, pretrain_decay, pretrain_momentum, pretrain_weight_decay, pretrain_checkpoint, pretrain_clip, pretrain_plateau, pretrain_statistics, momentum, weight_decay, batch, augment, weight_counts, reduction, epochs_mode, schedule, precision, threads, deterministic, compile, odds, draw, untied, preset, label\n"
             ),
         ),
         (
@@ -89,13 +89,13 @@ def test_mistakes_are_told_before_anything_is_computed(place):
         (
             ("--task", "tiny.toml", "--ablate", "aply", "--methods", "swift"),
             snapshot(
-                "bench: unknown ablation 'aply' of swift on tiny.toml: did you mean apply or polarity? allowed: importance, normalise, scope, mask, random, constant, mask_data, apply, head_step1, steps, reinit, reinit_scope, gamma, reset_share, hard_head, extractor_step2, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision\n"
+                "bench: unknown ablation 'aply' of swift on tiny.toml: did you mean apply or polarity? allowed: importance, normalise, scope, mask, random, constant, mask_data, apply, head_step1, steps, reinit, reinit_scope, gamma, reset_share, hard_head, extractor_step2, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision, deterministic, compile\n"
             ),
         ),
         (
             ("--task", "tiny.toml", "--ablate", "epsilon", "--methods", "swift"),
             snapshot(
-                "bench: unknown ablation 'epsilon' of swift on tiny.toml: did you mean precision or steps or reduction? allowed: importance, normalise, scope, mask, random, constant, mask_data, apply, head_step1, steps, reinit, reinit_scope, gamma, reset_share, hard_head, extractor_step2, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision\n"
+                "bench: unknown ablation 'epsilon' of swift on tiny.toml: did you mean precision or steps or reduction? allowed: importance, normalise, scope, mask, random, constant, mask_data, apply, head_step1, steps, reinit, reinit_scope, gamma, reset_share, hard_head, extractor_step2, channels, crop, weights, protocol, stratify, polarity, external, balance, deficit, pretrain_optimiser, optimiser, epochs, pretrain_decay, pretrain_checkpoint, pretrain_plateau, pretrain_statistics, augment, weight_counts, reduction, epochs_mode, schedule, precision, deterministic, compile\n"
             ),
         ),
     ):

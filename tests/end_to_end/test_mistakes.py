@@ -155,7 +155,7 @@ def test_mistakes_in_a_task_file(place):
             "image_size = 32",
             "image_siez = 32",
             snapshot(
-                "bench: unknown key 'image_siez' in tiny.toml: did you mean image_size? allowed: name, says, preset, source, ood, label, attribute, also, image_size, channels, crop, unit, unit_logit, recipe, baseline, backbones, weights, folds, protocol, stratify, polarity, external, balance, deficit\n"
+                "bench: unknown key 'image_siez' in tiny.toml: did you mean image_size? allowed: name, says, preset, source, ood, label, labels, attribute, also, image_size, channels, crop, unit, unit_logit, recipe, baseline, backbones, weights, folds, protocol, stratify, polarity, external, balance, deficit\n"
             ),
         ),
         ("folds = 2", 'folds = "two"', snapshot("bench: tiny.toml: folds='two': int expected\n")),
