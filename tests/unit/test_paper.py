@@ -271,7 +271,7 @@ def test_names_are_chosen_and_misspelt_ones_get_the_nearest():
     with pytest.raises(UsageError) as error:
         catalogue.chosen(found, " ,")
     assert str(error.value) == snapshot(
-        '--only: name at least one of main, forest, trade-off, features, features-gap, cost-gain, equal-odds, frontier, groups, attributes, common-mix, attributes-forest, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-1, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned, claims'
+        "--only: name at least one of main, forest, trade-off, features, features-gap, cost-gain, equal-odds, frontier, groups, attributes, common-mix, attributes-forest, roc-ood_neutral, roc-ood_reversed, table-3, table-5, table-6, table-7, table-8, table-9, figure-1, figure-3, figure-4, figure-5, figure-6, figure-7, figure-9, tuned, claims"
     )
 
 
