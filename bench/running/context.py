@@ -66,7 +66,7 @@ class CellRun:
     ) -> None:
         self.passes, self.facts, self.warnings = Passes(), {}, []
         self.strips: pictures.Pictures = {}
-        self.model = counted(copy.deepcopy(model).eval().requires_grad_(True), self.passes)
+        self.model = counted(copy.deepcopy(model).eval().requires_grad_(True), self.passes, compiled=recipe.compile)
         self.recipe = recipe
         self._splits, self._uses, self._opened = splits, uses, {}
         self._names, self._method, self._report = (cell.seed, name_of(cell.task), cell.fold), name_of(cell.spec), report
@@ -167,10 +167,12 @@ def packed(value: object) -> bytes:
     return buffer.getvalue()
 
 
-def counted(net: Net, passes: Passes) -> Net:
-    """Count in `passes` every image that goes through `net.features`, in copies of `net` too."""
+def counted(net: Net, passes: Passes, *, compiled: bool = False) -> Net:
+    """Count in `passes` every image that goes through `net.features`, in copies of `net` too.
 
-    @torch.compiler.disable  # a compiled pass calls it as it is, between the extractor and the head
+    With `compiled`, a pass that `torch.compile` made calls the count as it is, between the extractor and the head.
+    """
+
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         passes.forward += len(output)
         if output.requires_grad:
@@ -180,7 +182,8 @@ def counted(net: Net, passes: Passes) -> Net:
 
             output.register_hook(backward)
 
-    net.get_submodule("features").register_forward_hook(count)
+    hook: Any = torch.compiler.disable(count) if compiled else count
+    net.get_submodule("features").register_forward_hook(hook)
     return net
 
 
