@@ -826,8 +826,6 @@ class Recipe:
         return (total, total) if self.epochs_mode == "per_stage" else (total // 2, total - total // 2)
 
 
-MOST_FINDINGS = 50
-"""Labels of one task. Each has a comparison of its own, of as many cells as a task with one label."""
 FOLD_SPLITS = ("train", "val", "external", "train_inner", "val_inner")
 """Parts of a fold. The last two are what pre-training with `pretrain_checkpoint=best_inner` makes of `train`."""
 RESERVED = (*FOLD_SPLITS, "source", "holdout", "ood", "all")
@@ -993,11 +991,6 @@ class Task:
         """Refuse labels that cannot be told apart, and settings that several labels have no answer for."""
         if not self.labels:
             return
-        if not 2 <= len(self.labels) <= MOST_FINDINGS:
-            raise UsageError(
-                f"labels: {len(self.labels)} given, 2 to {MOST_FINDINGS} allowed; one label is a table [label], and "
-                "more are several tasks"
-            )
         known: dict[Any, str] = {}
         for name, one in self.labels.items():
             if not re.fullmatch(r"[^\W_]([\w .-]{0,48}[\w])?", name):

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.api import MOST_FINDINGS
 from bench.errors import UnknownName, UsageError
 
+MOST_FINDINGS = 50
+"""Labels of one task. Each has a comparison of its own, of as many cells as a task with one label."""
 OF_CLASSES = ("column", "one_vs_rest", "unknown")
 
 

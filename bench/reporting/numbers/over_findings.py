@@ -75,17 +75,10 @@ def _few(results: Results) -> tuple[str, ...]:
 def _record(task: str, info: TaskInfo, finding: str, row: Row, *, few: bool) -> dict[str, Any]:
     known = {"task": task, "synthetic": info.synthetic, "finding": finding}
     known |= {name: getattr(row, name) for name in ("backbone", "set", "metric", "row", "method", "spec", "label")}
-    numbers = ("mean", "std", "difference", "ci_low", "ci_high", "p", "p_holm")
     if few or row.excluded:
-        return {
-            **known,
-            "of": "",
-            **dict.fromkeys(numbers, nan),
-            "supported": False,
-            "why": FEW if few else row.excluded,
-        }
-    found = {name: getattr(row, name) for name in numbers}
-    return {**known, "of": "", **found, "supported": row.supported, "why": ""}
+        return {**known, **_NO_NUMBERS, "why": FEW if few else row.excluded}
+    numbers = {name: getattr(row, name) for name in _NUMBERS}
+    return {**known, **_NO_NUMBERS, **numbers, "supported": row.supported}
 
 
 def _together(same: list[dict[str, Any]], shown: list[str], *, higher: bool) -> list[dict[str, Any]]:
