@@ -42,6 +42,7 @@ epochs = 2
 epsilon = 0.1
 batch = 32
 """
+REPORT = ("report", "--task", "own.toml", "--data", ".", "--only", "main,groups,trade-off")
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def own(place):
 
 def test_own_images_need_no_code(own):
     own.bench("run", "--task", "own.toml", "--methods", "llft", "--data", ".")
-    own.bench("report", "--task", "own.toml", "--data", ".")
+    own.bench(*REPORT)
     text = (own.folder / "reports/own/main.md").read_text()
     assert "SYNTHETIC" not in text
     assert "LLFT" in text
@@ -119,7 +120,7 @@ left out: 1 of 120 images of source cannot be read; all cells are computed witho
     assert "manifest:17.png" not in set(predicted["image_id"])
 
     # Again, and as a plan: nothing is decoded or computed, and the file is named as long as the table lists it.
-    own.bench("report", "--task", "own.toml", "--data", ".")
+    own.bench(*REPORT)
     report = {file.name: file.read_bytes() for file in (own.folder / "reports/own").iterdir()}
     left_out = sentences_with(report["main.md"].decode(), "Left out of source")
     assert left_out == snapshot(["- Left out of source: the file cannot be read: 1."])
@@ -129,7 +130,7 @@ left out: 1 of 120 images of source cannot be read; all cells are computed witho
     again = own.bench(*run, code=1)
     assert own.ended(again.stdout) == {"done": 4, "cells": 4, "computed": 0, "recomputed": 0}
     assert "17.png" in again.stderr
-    own.bench("report", "--task", "own.toml", "--data", ".")
+    own.bench(*REPORT)
     assert {file.name: file.read_bytes() for file in (own.folder / "reports/own").iterdir()} == report
 
     # Without its row all is as before, and well.
@@ -143,11 +144,11 @@ left out: 1 of 120 images of source cannot be read; all cells are computed witho
     (own.folder / "17.png").write_bytes(good)
     plan = own.bench(*run, "--dry-run")
     assert plan.stdout.count("stale") == 4
-    assert "stale" in own.bench("report", "--task", "own.toml", "--data", ".", code=1).stderr
+    assert "stale" in own.bench(*REPORT, code=1).stderr
     whole = own.bench(*run)
     assert own.ended(whole.stdout) == {"done": 4, "cells": 4, "computed": 4, "recomputed": 4}
     assert {record["data"]["train"]["n"] + record["data"]["val"]["n"] for record in records(own).values()} == {120}
-    own.bench("report", "--task", "own.toml", "--data", ".")
+    own.bench(*REPORT)
     page = (own.folder / "reports/own/main.md").read_text()
     assert not [sentence for sentence in left_out if sentence in page]
 
@@ -226,7 +227,7 @@ def test_images_replaced_under_their_names_are_computed_again(own):
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     asked = own.bench(*words, "--methods", "baseline,llft", "--dry-run")
     assert len(lines_with(asked.stdout, "stale")) == 2
-    assert lines_with(own.bench("report", "--task", "own.toml", "--data", ".", code=1).stderr, "left out", "llft")
+    assert lines_with(own.bench(*REPORT, code=1).stderr, "left out", "llft")
     done = own.bench(*words, "--methods", "bmft")
     assert own.ended(done.stdout) == {"done": 2, "cells": 2, "computed": 2, "recomputed": 1}
     assert lines_with(done.stderr, "stale") == snapshot(
@@ -249,7 +250,7 @@ def test_a_group_without_positives_in_a_fold_fails_there_alone(own):
     assert "women" in done.stderr
     assert "ill" in done.stderr
     assert own.ended(done.stdout) == {"done": 5, "cells": 6, "failed": 1, "computed": 5, "recomputed": 0}
-    own.bench("report", "--task", "own.toml", "--data", ".")
+    own.bench(*REPORT)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
