@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import shlex
@@ -252,7 +253,7 @@ def build(cls: type, given: Any, where: str) -> Any:
         raise UsageError(f"{where}: {', '.join(missing)} missing")
     if cls is Rows and isinstance(given["dataset"], Mapping):
         given = {**given, "dataset": _dataset(given["dataset"], where)}
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     values = {key: _value(hints[key], value, where, key) for key, value in given.items()}
     try:
         made = cls(**values)
@@ -261,6 +262,9 @@ def build(cls: type, given: Any, where: str) -> Any:
     if isinstance(made, Task):
         _check_test_sets(made, where)
     return made
+
+
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _value(kind: Any, value: Any, where: str, key: str) -> Any:

@@ -88,7 +88,10 @@ def plausible(column: pd.Series, coding: Coding) -> tuple[float, float]:
 def _refuse(table: pd.DataFrame, column: str, words: pd.Series, bad: pd.Series, origin: str, wanted: str) -> None:
     if bad.any():
         text = f"{place(table, bad, origin, column)} is {words[bad].iloc[0]!r}: {wanted}"
-        raise DataInvalid(f'{text}, or list what means "not known" with `unknown`', code="D011")
+        raise DataInvalid(
+            f"{text}, or nothing where it is not known (`unknown` of a task file lists other words for that)",
+            code="D011",
+        )
 
 
 def texts(column: pd.Series) -> pd.Series:

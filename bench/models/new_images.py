@@ -70,8 +70,8 @@ def predict_table(
 ) -> int:
     """Predict the images that a table names, write `out`, and return the exit code: 3 if an image cannot be read.
 
-    `images` is the folder at which paths start, by default that of the table. Rows that `out` has are kept, and an
-    interrupted prediction is continued.
+    `images` is the folder at which paths start, by default that of the table. Rows that `out` has are kept unless the
+    image is newer than `out`, and an interrupted prediction is continued.
 
     Raises:
         UsageError: `out` exists and holds other things than predictions of this model.
@@ -81,7 +81,10 @@ def predict_table(
     keys, folder = _keys(model, _read(file, path_column), str(file)), images or file.absolute().parent
     part, columns = out.with_name(f".{out.name}.part"), _columns(model)
     check_writable(out.absolute().parent)
-    done = {**_rows_of(out, model), **_rows_of(part, model)}
+    found = {**_rows_of(out, model, folder), **_rows_of(part, model, folder)}
+    done = {key: row for key, row in found.items() if row}
+    if changed := len(found) - len(done):
+        print(f"predicted again, as the image is newer than its prediction: {changed}", file=sys.stderr)
     left, unreadable = [key for key in dict.fromkeys(keys) if key not in done], dict[Key, str]()
     write_file(part, _text([columns, *done.values()]))
     try:
@@ -175,8 +178,11 @@ def _keys(model: StoredModel, table: pd.DataFrame, origin: str) -> list[Key]:
     return [(uid, str(group)) for uid, group in zip(uids, a, strict=True)]
 
 
-def _rows_of(file: Path, model: StoredModel) -> dict[Key, Row]:
-    """Return the rows of earlier predictions of this model, without those of images that could not be read."""
+def _rows_of(file: Path, model: StoredModel, folder: Path) -> dict[Key, Row]:
+    """Return the rows of earlier predictions of this model, without those of images that could not be read.
+
+    The row of an image in `folder` that is newer than the file is empty.
+    """
     if not file.exists():
         return {}
     text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
@@ -185,7 +191,15 @@ def _rows_of(file: Path, model: StoredModel) -> dict[Key, Row]:
     if first != _columns(model) or any(len(row) != len(first) or row[-1] != _name(model) for row in rows):
         raise UsageError(f"{file} exists and does not hold predictions of this model: choose another --out")
     rows = [(of_no_formula(row[0]), *row[1:]) for row in rows]
-    return {row[: -len(NUMBERS) - 1]: row for row in rows if row[-2]}
+    written = file.stat().st_mtime_ns
+    return {row[: -len(NUMBERS) - 1]: () if _newer(folder / row[0], written) else row for row in rows if row[-2]}
+
+
+def _newer(image: Path, written: int) -> bool:
+    try:
+        return image.stat().st_mtime_ns > written
+    except (OSError, ValueError):
+        return False
 
 
 def _text(rows: Sequence[Row]) -> str:

@@ -31,6 +31,8 @@ NOT_KNOWN = "-1"
 """The number of the group of an image whose attribute is not known, in stored predictions."""
 MOST_GROUPS = 10
 """An attribute with more values than this, without a task, is a number or an id rather than groups."""
+FEW_OUTSIDE = 0.1
+"""Of logits, more than this share is outside of [0, 1]; with fewer, the others look like probabilities."""
 CERTAIN = 1000.0
 """The logit of a probability of exactly 1, beyond that of every other float64; that of 0 is -1000."""
 VALIDATIONS = {"val", "valid", "validation", "dev"}
@@ -166,7 +168,7 @@ def logits(table: pd.DataFrame, column: str, method: pd.Series, scale: Scale, or
     """Return the logits of a column of scores (N,), and a sentence on what they were taken for.
 
     Without a `scale`, a column called `logit` holds logits; any other holds probabilities if all are in [0, 1], and
-    logits if some are negative.
+    logits if some are negative and at least `FEW_OUTSIDE` of all are outside.
 
     Raises:
         DataInvalid: a value is no finite number, or the values are neither probabilities nor logits.
@@ -178,6 +180,7 @@ def logits(table: pd.DataFrame, column: str, method: pd.Series, scale: Scale, or
     if wrong.any():
         raise _wrong(table, column, wrong, "a probability or a finite logit expected", origin)
     outside = (numbers < 0) | (numbers > 1)
+    number = int(outside.sum())
     if scale == "auto" and column != "logit" and outside.any():
         low, high = f"{numbers.min():g}", f"{numbers.max():g}"
         if numbers.min() >= 0:
@@ -185,13 +188,20 @@ def logits(table: pd.DataFrame, column: str, method: pd.Series, scale: Scale, or
                 f"{origin}: column {column!r} goes from {low} to {high}: neither probabilities nor, without a negative "
                 "value, logits: divide percentages by 100, or say --scale logit"
             )
+        if outside.mean() < FEW_OUTSIDE:
+            raise DataInvalid(
+                f"{origin}: column {column!r} has {number} of {len(numbers)} values outside of [0, 1], from {low} to "
+                f"{high}: mend them if the others are probabilities, or say --scale logit"
+            )
         if inside := [str(name) for name, any_outside in pd.Series(outside).groupby(method) if not any_outside.any()]:
             raise DataInvalid(
                 f"{origin}: column {column!r} has values outside of [0, 1], but not for {listed(inside)}: give all "
                 "methods one scale, or say --scale logit"
             )
     if scale == "logit" or (scale == "auto" and (column == "logit" or outside.any())):
-        return numbers, f"{column}: taken for logits{point}"
+        named = scale == "logit" or column == "logit"
+        why = "" if named else f", as {number} of {len(numbers)} are outside of [0, 1]"
+        return numbers, f"{column}: taken for logits{why}{point}"
     if outside.any():
         raise _wrong(table, column, outside, "a probability in [0, 1] expected", origin)
     certain = (numbers == 0) | (numbers == 1)

@@ -38,7 +38,7 @@ def test_bands_hold_their_lower_bound():
     with pytest.raises(DataInvalid) as error:
         codes(["3", "old"], AGE_BANDS)
     assert str(error.value) == snapshot(
-        "table: row of d:1, column 'age' is 'old': a number expected, or list what means \"not known\" with `unknown`"
+        "table: row of d:1, column 'age' is 'old': a number expected, or nothing where it is not known (`unknown` of a task file lists other words for that)"
     )
 
 

@@ -13,6 +13,7 @@ from bench.cells.identity import cells_folder
 from bench.errors import UsageError
 from bench.reporting.tables import main_table
 from bench.reporting.task_results import read
+from bench.reporting.words.answer_text import answered
 from bench.settings import Settings
 from tests.prose import sentences_with
 
@@ -158,6 +159,31 @@ def test_a_group_without_images_of_a_class_has_no_gap_and_is_named(scored, tmp_p
             "There is no image of F, y 1: its rate, and the gaps made of it, are undefined.",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (
+            "y == 1",
+            snapshot(
+                "This classifier cannot be judged here: all images have the same label, so AUC and gaps are undefined."
+            ),
+        ),
+        (
+            "sex == 'M' or y == 0",
+            snapshot(
+                "This classifier cannot be judged here (the images of a group have one label only): its AUC is NUMBER (NUMBER to NUMBER). Gaps are shown and not ranked."
+            ),
+        ),
+    ],
+)
+def test_a_test_set_without_a_label_cannot_be_judged_and_the_reason_is_said(scored, tmp_path, kept, said):
+    table = films(methods=("baseline", "other"), folds=1)
+    scored(table[(table["set"] == "val") | table.eval(kept)])
+    found = read(Settings(str(tmp_path / "results" / "scored" / "predictions-sex.toml"), tmp_path / "results"))
+    ((first, *_),) = answered(found.tested(found.results), found.cells).values()
+    assert re.sub(r"\d\.\d\d", "NUMBER", first) == said
 
 
 def test_any_text_is_a_name_and_does_nothing(scored, tmp_path):

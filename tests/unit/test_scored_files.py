@@ -151,8 +151,10 @@ def test_what_is_refused_is_named_and_nothing_is_stored(scored, tmp_path, change
 def test_what_the_messages_say(scored, tmp_path):
     twice, fold = HAND.assign(image_id=["i1"] * 2 + list("abcdef")), HAND.assign(fold=[0] * 4 + [1] * 4)
     other = pd.concat([HAND.assign(fold=0), HAND.assign(fold=1, sex=["M", *list(HAND["sex"][1:])])])
+    few = HAND.loc[HAND.index.repeat(2)].assign(image_id=range(16), score=[-0.2] + [0.5] * 15)
     refused = [
         (HAND.assign(score=HAND["score"] * 100), {}),
+        (few, {}),
         (HAND, {"label": "yy"}),
         (twice, {}),
         (fold, {}),
@@ -169,6 +171,7 @@ def test_what_the_messages_say(scored, tmp_path):
     assert told == snapshot(
         [
             "the table: column 'score' goes from 10 to 90: neither probabilities nor, without a negative value, logits: divide percentages by 100, or say --scale logit",
+            "the table: column 'score' has 1 of 16 values outside of [0, 1], from -0.2 to 0.5: mend them if the others are probabilities, or say --scale logit",
             "the table: no column 'yy': did you mean 'y'? it has: image_id, sex, y, score",
             "the table: image 'i1' is there twice for method 'predictions', fold 0, seed 0, set 'test' (1 such rows): keep one",
             "the table: method 'predictions', fold 0, seed 0 has 4 of the 8 images of test, without 'i4': all methods and folds must predict the same images of a set. If each image was predicted in one fold only, --fold none takes all of them as one fold",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, nan
+from math import inf, isfinite, isnan, nan
 
 from bench.cells.record import Record
 from bench.reporting.numbers.aggregate import BASELINE, Results
@@ -23,6 +23,9 @@ WHY = {
     "suppressed": "suppressed",
 }
 """Why a row has no gap that could be compared, in a few words."""
+ONE_LABEL = "all images have the same label"
+"""Why no gap and no AUC of a test set is defined."""
+ONE_LABEL_IN_A_GROUP = "the images of a group have one label only"
 SAME = "changed nothing"
 """Of a row whose gap and AUC are Baseline's, to the last digit, in every model."""
 
@@ -73,6 +76,7 @@ class Place:
     """Name of the metric."""
     gap_title: str
     auc: float
+    """NaN where all images have the same label."""
     auc_low: float
     auc_high: float
     gap_value: float
@@ -136,9 +140,18 @@ def _of_place(results: Results, cells: Sequence[Record], backbone: str, name: st
         gap_value=base.mean,
         groups=_groups(results, [item for item in cells if item.cell.backbone == backbone], name),
         lines=tuple(lines),
-        unjudged=WHY.get(base.excluded, base.excluded),
+        unjudged=_unjudged(base, auc),
         leaning=(own.own.low, own.own.high) if own else (nan, nan),
     )
+
+
+def _unjudged(base: Row, auc: Row) -> str:
+    """Say why Baseline cannot be judged, or nothing."""
+    if isnan(auc.mean):
+        return ONE_LABEL
+    if isnan(base.mean) and not base.excluded:
+        return ONE_LABEL_IN_A_GROUP
+    return WHY.get(base.excluded, base.excluded)
 
 
 def _line(gap: Row, auc: Row, same: bool) -> Line:
