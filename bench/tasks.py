@@ -26,6 +26,8 @@ ATTRIBUTES: dict[str, Attribute] = {name: Attribute(**fields) for name, fields i
 
 def _task(name: str, like: str, **fields: Any) -> Task:
     fields = {**_FILE["like"][like], **fields}
+    labels = {one: LABELS[one] for one in fields.get("labels", ())}
+    fields |= {"labels": labels, "label": next(iter(labels), fields["label"])}
     named = {"recipe": RECIPES, "label": LABELS, "attribute": ATTRIBUTES}
     fields |= {key: known[fields[key]] for key, known in named.items()}
     also = {key: ATTRIBUTES[name] for key, name in fields.get("also", {}).items()}

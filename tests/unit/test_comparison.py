@@ -84,7 +84,7 @@ def folder(tmp_path: Path) -> Folder:
 def test_each_published_number_stands_beside_ours(folder: Folder) -> None:
     folder.add("cxr-age", "baseline")
     folder.add("cxr-age", "swift", shift=0.02)
-    assert folder.report("--task", "cxr-age") == 0
+    assert folder.report("--only", "published", "--task", "cxr-age") == 0
     lines = folder.compared("cxr-age")
     for name, metric, verdict in (
         # AUC of SWiFT: 0.873 ± 0.003 in the paper, 0.893 ± 0.0016 here: 0.020 > 0.0046.
@@ -139,7 +139,7 @@ def test_under_a_preset_each_row_is_beside_its_own_number(folder: Folder, preset
 def test_a_published_row_whose_setting_is_not_said_is_not_called_not_run(folder: Folder) -> None:
     for spec in ("baseline", "swift", "swift:mask=hard,rate=0.3"):
         folder.add("skin-tone", spec)
-    assert folder.report("--task", "skin-tone") == 0
+    assert folder.report("--only", "published", "--task", "skin-tone") == 0
     lines = folder.compared("skin-tone")
     assert lines["fitzpatrick17k", "auc", "swift:mask=hard"]["verdict"] == "setting not said"
     assert lines["fitzpatrick17k", "auc", "swift:mask=random"]["verdict"] == "not run"
@@ -148,14 +148,14 @@ def test_a_published_row_whose_setting_is_not_said_is_not_called_not_run(folder:
 def test_settings_of_ablations_are_compared_too(folder: Folder) -> None:
     for spec in ("baseline", "swift", "swift:normalise=zscore"):
         folder.add("cxr-age", spec)
-    folder.report("--task", "cxr-age")
+    folder.report("--only", "published", "--task", "cxr-age")
     assert folder.compared("cxr-age")["chexpert", "auc", "swift:normalise=zscore"]["verdict"] == "yes"
 
 
 def test_what_cannot_be_compared_says_why(folder: Folder) -> None:
     folder.add("skin-gender", "baseline")
     folder.add("skin-gender", "bmft", degenerate=True)
-    folder.report("--task", "skin-gender")
+    folder.report("--only", "published", "--task", "skin-gender")
     lines = folder.compared("skin-gender")
     assert lines["pad_ufes_20", "auc", "baseline"]["verdict"] == "other images"
     assert lines["atlas", "spd", "bmft"]["verdict"] == "degenerate"
@@ -165,13 +165,13 @@ def test_what_cannot_be_compared_says_why(folder: Folder) -> None:
         ["- PAD-UFES-20: 1494 images here, 2298 in the paper: not the same images, not compared."]
     )
     folder.add("cxr-gender", "baseline", folds=1)
-    folder.report("--task", "cxr-gender")
+    folder.report("--only", "published", "--task", "cxr-gender")
     assert folder.compared("cxr-gender")["chexpert", "auc", "baseline"]["verdict"] == "one fold"
 
 
 def test_suppressed_numbers_are_not_compared(folder: Folder) -> None:
     folder.add("cxr-age", "baseline")
-    folder.report("--task", "cxr-age", "--min-cell", "150")
+    folder.report("--only", "published", "--task", "cxr-age", "--min-cell", "150")
     line = folder.compared("cxr-age")["chexpert", "spd", "baseline"]
     assert (line["verdict"], line["ours"], line["difference"]) == ("suppressed", "", "")
     assert "0.109 ± 0.002" not in (folder.place / "reports" / "cxr-age" / "published.md").read_text()
@@ -194,7 +194,7 @@ def test_never_beside_synthetic_data_and_old_files_go(folder: Folder) -> None:
 
 def test_groups_without_an_order_have_the_numbers_of_table_5(folder: Folder) -> None:
     folder.add("cxr-age-groups", "baseline")
-    folder.report("--task", "cxr-age-groups")
+    folder.report("--only", "published", "--task", "cxr-age-groups")
     lines = folder.compared("cxr-age-groups")
     assert lines["chexpert", "gap_auc", "baseline"]["published"] == "0.072"
     assert {metric for _, metric, _ in lines} == {"auc", "min_auc", "gap_auc"}
