@@ -46,6 +46,11 @@ def _sha256(file: Path, changed: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def without_folder(weights: str) -> str:
+    """Return initial weights as others are told them: of a file its name and checksum, but not its folder."""
+    return f"{Path(weights).name} (sha256 {sha256(Path(weights).absolute())})" if is_file(weights) else weights
+
+
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a file by name, on the CPU; nothing in the file is executed.
 
