@@ -108,7 +108,7 @@ def _key(content: Mapping[object, object]) -> str | None:
 
 
 def _tensors_in(value: object) -> int:
-    """Return how many tensors a value holds by name; the state of an optimiser, which has numbers for names, has none."""
+    """Return how many tensors a value holds by name; the state of an optimiser has numbers for names, and none."""
     import torch
 
     while isinstance(value, Mapping) and (key := _key(value)):
