@@ -256,7 +256,9 @@ def _about(data: TaskData, chosen: Chosen, network: str, checked: str, gone: Seq
         said = dict.fromkeys(f"{chosen.told(one.n)}, {one.sha[:16] if kept else 'suppressed'}" for _, one in images)
         kind = type(source.dataset)
         sources.append(
-            Source(name, name_of(source.spec), kind.licence, kind.citation, kind.credentialed, "; ".join(said))
+            Source(
+                name, name_of(source.spec), kind.licence, kind.citation, source.dataset.credentialed, "; ".join(said)
+            )
         )
     one = "It is one network" if len(chosen.cells) == 1 else f"It is the mean logit of {len(chosen.cells)} networks"
     made = f"{one}, fitted on {_folds(chosen)} (seed {record.cell.seed}) by {record.cell.spec}."

@@ -45,7 +45,7 @@ def write_features(settings: Settings, features: str, out: Path) -> int:
         raise UsageError(f"--features {features}: a backbone of images expected")
     task = _task(data, features, out.name)
     table = pd.concat(_features(data, network, settings), ignore_index=True)
-    _write(table, out)
+    _write(table, out, private=_credentialed(data))
     file = out.with_suffix(".toml")
     kept = file.exists()
     if not kept:
@@ -103,10 +103,8 @@ def _by_names(column: str, attribute: Attribute) -> Attribute:
 
 def _task(data: TaskData, features: str, file: str) -> Task:
     """Return the task on the vectors of a file; raise UsageError where two of its columns would have one name."""
-    task, dataset = (
-        data.task,
-        str(Spec("embeddings", {"file": file} | ({"generated": "yes"} if data.synthetic else {}))),
-    )
+    task, marks = data.task, {"generated": data.synthetic, "agreement": _credentialed(data)}
+    dataset = str(Spec("embeddings", {"file": file} | {mark: "yes" for mark, holds in marks.items() if holds}))
     label, attribute = task.label, task.attribute
     named = [label.column, attribute.column, *task.also, *([task.unit_column] if task.unit_column else [])]
     for name in named:
@@ -133,8 +131,14 @@ def _task(data: TaskData, features: str, file: str) -> Task:
     )
 
 
-def _write(table: pd.DataFrame, out: Path) -> None:
+def _credentialed(data: TaskData) -> bool:
+    return any(source.dataset.credentialed for source in data.sources.values())
+
+
+def _write(table: pd.DataFrame, out: Path, *, private: bool) -> None:
     with replacing(out) as temporary:
+        if private:
+            temporary.touch(0o600)  # the agreement does not allow other users to see what was made from the images
         if out.suffix.lower() == ".parquet":
             table.to_parquet(temporary, index=False)
             return

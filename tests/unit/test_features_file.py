@@ -1,5 +1,7 @@
 """`bench prepare --features`: the task on the vectors asks what the task on the images asked."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,8 +62,19 @@ def hospital(tmp_path):
     return tmp_path
 
 
-def settings(folder, task):
-    return Settings(str(folder / task), folder / "results", folder / "cache", folder, jobs=1)
+CLOSED = '''"""A manifest under an agreement."""
+from dataclasses import dataclass
+from datasets.manifest import Manifest
+
+@dataclass(frozen=True, kw_only=True)
+class Closed(Manifest):
+    """As a manifest."""
+    credentialed = True
+'''
+
+
+def settings(folder, task, **more):
+    return Settings(str(folder / task), folder / "results", folder / "cache", folder, jobs=1, **more)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "parquet"])
@@ -84,3 +97,18 @@ def test_two_columns_of_one_name_are_refused(hospital):
     with pytest.raises(UsageError, match="'exam' names two columns of the file of features"):
         write_features(settings(hospital, "films.toml:label=Edema"), "small", hospital / "vectors.npz")
     assert not (hospital / "vectors.npz").exists()
+
+
+def test_features_of_images_under_an_agreement_stay_under_it(hospital):
+    (hospital / "closed.py").write_text(CLOSED)
+    shutil.copytree(hospital, hospital / "closed")  # a plugin has a folder of its own
+    (hospital / "films.toml").write_text(TASK.replace("manifest:", "closed:"))
+    images = settings(hospital, "films.toml:label=Edema", plugins=(hospital / "closed.py",))
+    write_features(images, "small", hospital / "vectors.npz")
+    assert (hospital / "vectors.npz").stat().st_mode & 0o077 == 0
+    data = open_data(settings(hospital, "vectors.toml"))
+    assert all(source.dataset.credentialed for source in data.sources.values())
+    (hospital / "films.toml").write_text(TASK)
+    write_features(settings(hospital, "films.toml:label=Edema"), "small", hospital / "open.npz")
+    data = open_data(settings(hospital, "open.toml"))
+    assert not any(source.dataset.credentialed for source in data.sources.values())
