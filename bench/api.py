@@ -22,7 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -443,9 +443,11 @@ class Input:
         lengths = (1, self.channels)
         if self.channels not in (1, 3) or len(self.mean) not in lengths or len(self.std) not in lengths:
             raise UsageError(f"mean={self.mean}, std={self.std}: one number, or one for each of 1 or 3 channels")
-        if not all(0 < value < inf for value in self.std) or not -inf < self.low < self.high < inf:
+        finite = all(map(isfinite, (*self.mean, *self.std, self.low, self.high)))
+        if not (finite and all(value > 0 for value in self.std) and self.low < self.high):
             raise UsageError(
-                f"std={self.std}, range {self.low:g} to {self.high:g}: std above 0 and low < high expected"
+                f"mean={self.mean}, std={self.std}, range {self.low:g} to {self.high:g}: finite numbers, std above 0 "
+                "and low < high expected"
             )
 
 
@@ -616,6 +618,8 @@ class Coding:
 
     def _check(self, ways: Mapping[str, bool], groups: int) -> None:
         object.__setattr__(self, "above", None if self.above is None else _whole(self.above))
+        if self.above is not None and not isfinite(self.above):
+            raise UsageError(f"column '{self.column}': above={self.above}: a finite number expected")
         codings = [way for way, used in ways.items() if used]
         if len(codings) > 1:
             raise UsageError(f"column '{self.column}' is coded by {' and by '.join(codings)}: only one is allowed")
@@ -853,14 +857,11 @@ class Preprocessing:
         if len(self.range) not in (0, 2):
             raise UsageError(f"[baseline] range={list(self.range)}: the values of black and white expected")
         low, high = self.range or (given.low, given.high)
-        return dataclasses.replace(
-            given,
-            low=low,
-            high=high,
-            mean=self.mean or given.mean,
-            std=self.std or given.std,
-            interpolation=self.resize or given.interpolation,
-        )
+        mean, std, filtered = self.mean or given.mean, self.std or given.std, self.resize or given.interpolation
+        try:
+            return dataclasses.replace(given, low=low, high=high, mean=mean, std=std, interpolation=filtered)
+        except UsageError as error:
+            raise UsageError(f"[baseline] {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

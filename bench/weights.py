@@ -46,13 +46,18 @@ def _sha256(file: Path, changed: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def without_folder(weights: str) -> str:
+    """Return initial weights as others are told them: of a file its name and checksum, but not its folder."""
+    return f"{Path(weights).name} (sha256 {sha256(Path(weights).absolute())})" if is_file(weights) else weights
+
+
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a file by name, on the CPU; nothing in the file is executed.
 
-    A file of `torch.save` may hold the weights under one of the keys `INSIDE`, also within each other.
+    A file of `torch.save` may hold one set of weights under one of the keys `INSIDE`, also within each other.
 
     Raises:
-        DataError: the file is damaged, holds a whole model, or holds no tensors by name.
+        DataError: the file is damaged, holds a whole model, no tensors by name, or two sets of them.
     """
     import torch
 
@@ -76,10 +81,13 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 def _tensors(content: object, file: Path) -> dict[str, Tensor]:
     import torch
 
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in INSIDE if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            break
+    while isinstance(content, Mapping) and (key := _key(content)):
+        inner = content[key]
+        copies = [repr(other) for other, value in content.items() if _tensors_in(value) > _tensors_in(inner) // 2]
+        if len(copies) > 1:
+            raise DataError(
+                f"{file} has {len(copies)} sets of weights, under {', '.join(copies)}: save the one that counts"
+            )
         content = inner
     if not isinstance(content, Mapping) or not content:
         kind = "an empty dict" if isinstance(content, Mapping) else type(content).__name__
@@ -92,6 +100,21 @@ def _tensors(content: object, file: Path) -> dict[str, Tensor]:
             f"keys {', '.join(INSIDE)}; the file has the keys {keys}"
         )
     return {str(name): _dense(value) for name, value in content.items()}
+
+
+def _key(content: Mapping[object, object]) -> str | None:
+    """Return the key under which a dict of a training script holds the weights."""
+    return next((key for key in INSIDE if isinstance(content.get(key), Mapping)), None)
+
+
+def _tensors_in(value: object) -> int:
+    """Return how many tensors a value holds by name; the state of an optimiser has numbers for names, and none."""
+    import torch
+
+    while isinstance(value, Mapping) and (key := _key(value)):
+        value = value[key]
+    named = value.items() if isinstance(value, Mapping) else ()
+    return sum(isinstance(name, str) and isinstance(one, torch.Tensor) for name, one in named)
 
 
 def _dense(value: Tensor) -> Tensor:

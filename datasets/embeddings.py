@@ -46,6 +46,11 @@ class Embeddings(Dataset):
 
     file: str = option("embeddings.parquet", "The file, .parquet or .npz, relative to the data folder or absolute.")
     generated: bool = option(False, "Whether they are of generated images: every table and figure then says so.")
+    agreement: bool = option(False, "Whether they are of images under an agreement: models made from them say so.")
+
+    @property
+    def credentialed(self) -> bool:  # type: ignore[override]
+        return self.agreement
 
     def table(self, root: Path) -> pd.DataFrame:
         """All columns of the file but the vectors, and those of the contract.

@@ -16,14 +16,19 @@ from bench.errors import DataError
 from bench.learn.network import build_net
 from bench.weights import listed, read_tensors, require_same
 
-OF_TRAINING = re.compile(r"loss|criterion|metric|auroc|accuracy|pos_weight|class_weight|(^|_)(auc|acc|f1)(_|$)", re.I)
-"""Names of modules and buffers of a training script that no forward pass contains."""
+OF_TRAINING = re.compile(
+    r"loss|criterion|metric|auroc|accuracy|pos_weight|class_weight|(^|_)(auc|acc|f1)(_|$)|^n_averaged$", re.I
+)
+"""Names of modules and buffers of a training script that no forward pass contains; the last counts averaged models."""
+OF_LAYERS = re.compile(r"(^|\.)(weight|bias|running_\w+|num_batches_tracked|original\d)$")
+"""Names of tensors that belong to a layer."""
 EXTRACTOR = "features."
 """What the suite puts before the names of the extractor."""
 CURES = (
-    "If these are layers of the head, all but the last belong to the extractor: `bench new backbone my-net` writes a "
-    "backbone, whose `build` returns your network without its last layer; name it in the task and with --plugin. "
-    "Delete tensors that the forward pass does not use, as in state.pop({name!r}). See docs/your-model.md"
+    "Is --backbone right? If these are layers of the head, all but the last belong to the extractor: `bench new "
+    "backbone my-net` writes a backbone, whose `build` returns your network without its last layer; name it in the "
+    "task and with --plugin. Delete tensors that the forward pass does not use, as in state.pop({name}). See "
+    "docs/your-model.md"
 )
 
 
@@ -101,7 +106,9 @@ def _head(content: Mapping[str, Tensor], rest: Sequence[str], wanted: nn.Linear,
         if not rest:
             raise DataError(f"{file}: {expected}, and no tensor is left: is it a network without its last layer?")
         lines = "\n  ".join(_shaped(content, rest))
-        cures = CURES.format(name=rest[0])
+        # A layer may be used, so that none is proposed for deletion.
+        name = next((repr(name) for name in rest if not OF_LAYERS.search(name)), "NAME")
+        cures = CURES.format(name=name)
         raise DataError(f"{file}: {expected}, but these {len(rest)} tensors are left:\n  {lines}\n{cures}")
     (layer,) = layers
     parts = {name.rpartition(".")[2]: content[name] for name in rest}

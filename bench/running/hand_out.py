@@ -44,7 +44,7 @@ from bench.running.run_task import plan_run
 from bench.scoring.metrics import VALIDATION
 from bench.settings import Settings, of_tables
 from bench.spec import describe, label, name_of
-from bench.weights import load_exactly, read_tensors
+from bench.weights import load_exactly, read_tensors, without_folder
 
 
 class Chosen(NamedTuple):
@@ -96,7 +96,7 @@ def hand_out(settings: Settings, out: Path, min_cell: int | None = None) -> int:
         write_model(temporary, StoredModel(config, networks))
         model = load_model(temporary, settings.plugins)
         checked = _compare(model, data, chosen)
-        write_file(temporary / CARD, card(config, _about(data, chosen, checked, gone), sets))
+        write_file(temporary / CARD, card(config, _about(data, chosen, config.backbone, checked, gone), sets))
         if config.credentialed:
             temporary.chmod(0o700)  # the agreement does not allow other users to see what was made from the data
         temporary.replace(out)
@@ -245,7 +245,7 @@ def _compare(model: StoredModel, data: TaskData, chosen: Chosen) -> str:
     return f"Before it was written, {said} scored."
 
 
-def _about(data: TaskData, chosen: Chosen, checked: str, gone: Sequence[str]) -> About:
+def _about(data: TaskData, chosen: Chosen, network: str, checked: str, gone: Sequence[str]) -> About:
     task, record = data.task, chosen.records[0]
     sources = []
     for name in ("train", "val", "external", *task.ood):
@@ -256,7 +256,9 @@ def _about(data: TaskData, chosen: Chosen, checked: str, gone: Sequence[str]) ->
         said = dict.fromkeys(f"{chosen.told(one.n)}, {one.sha[:16] if kept else 'suppressed'}" for _, one in images)
         kind = type(source.dataset)
         sources.append(
-            Source(name, name_of(source.spec), kind.licence, kind.citation, kind.credentialed, "; ".join(said))
+            Source(
+                name, name_of(source.spec), kind.licence, kind.citation, source.dataset.credentialed, "; ".join(said)
+            )
         )
     one = "It is one network" if len(chosen.cells) == 1 else f"It is the mean logit of {len(chosen.cells)} networks"
     made = f"{one}, fitted on {_folds(chosen)} (seed {record.cell.seed}) by {record.cell.spec}."
@@ -264,7 +266,7 @@ def _about(data: TaskData, chosen: Chosen, checked: str, gone: Sequence[str]) ->
         made += " On test sets this mean was scored; of the validation images each was scored by its own network alone."
     if data.user_checkpoint is not None:
         made += " Its baseline was a model that was given (--baseline)."
-    how = {"network": record.cell.backbone, "initial weights": data.network.weights, "image size": task.image_size}
+    how = {"network": network, "initial weights": without_folder(data.network.weights), "image size": task.image_size}
     method = record.cell.method
     options = {f"{method}: {name}": value for name, value in record.cell.parameters.items()}
     return About(

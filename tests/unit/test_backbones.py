@@ -23,6 +23,7 @@ from bench.errors import DataError, DataInvalid, DataMissing, PluginBroken, Unkn
 from bench.learn.network import build_net
 from bench.running.plan import build_method
 from bench.templates import write_plugin
+from bench.weights import without_folder
 from tests.prose import plain
 from tests.task_texts import AGE, CHEST
 
@@ -318,3 +319,10 @@ def test_a_file_of_weights_of_another_network_is_told_before_anything_is_compute
     assert "other.safetensors: the network small starts from random weights and reads no file" in said["small"]
     assert "does not hold the weights" in said["resnet18"]
     assert not (tmp_path / "results/cells").exists()
+
+
+def test_of_a_file_of_weights_others_are_told_its_content_and_not_its_folder(tmp_path):
+    (tmp_path / "mine.pth").write_bytes(b"weights")
+    sha = "9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c"
+    assert without_folder(str(tmp_path / "mine.pth")) == f"mine.pth (sha256 {sha})"
+    assert without_folder("imagenet") == "imagenet"

@@ -169,6 +169,34 @@ def test_tensors_of_a_loss_or_a_metric_are_left_out_and_named(saved):
     assert torch.equal(found.state["head.1.weight"], state["net.head.1.weight"])
 
 
+def test_of_an_average_of_weights_the_counter_is_left_out(saved):
+    average = torch.optim.swa_utils.AveragedModel(net := build_net("small"))
+    found = user_checkpoint_state(saved(average.state_dict()), "small")
+    assert found.left_out == ("n_averaged ()",)
+    assert torch.equal(found.state["features.0.weight"], net.features[0].weight)
+
+
+def test_only_tensors_of_no_layer_are_proposed_for_deletion(saved):
+    """Without its norm before the last layer a network gives other logits."""
+    state = dict(build_net("small").state_dict())
+    for more, proposed in (("normalise.mean", "'normalise.mean'"), ("head.0.weight", "NAME")):
+        with pytest.raises(DataError, match=rf"as in state\.pop\({proposed}\)"):
+            user_checkpoint_state(saved(state | {more: torch.zeros(3)}), "small")
+
+
+@pytest.mark.parametrize(("first", "second"), [("model", "ema"), ("state_dict", "state_dict_ema"), ("net", "teacher")])
+def test_two_sets_of_weights_in_one_file_are_refused_and_an_optimiser_is_none(saved, first, second):
+    """The first was taken without a word; timm writes both, and scores the second."""
+    net = build_net("small")
+    optimiser = torch.optim.Adam(net.parameters())
+    net(images()).sum().backward()
+    optimiser.step()
+    content = {first: {"state_dict": net.state_dict()}, "optimizer": optimiser.state_dict()}
+    user_checkpoint_state(saved(content), "small")
+    with pytest.raises(DataError, match=f"2 sets of weights, under '{first}', '{second}': save the one that counts"):
+        user_checkpoint_state(saved(content | {second: build_net("small").state_dict()}), "small")
+
+
 @pytest.mark.parametrize(
     ("head", "left"),
     [
@@ -200,7 +228,7 @@ def test_how_a_head_of_several_layers_is_refused(saved, tmp_path):
   fc.0.bias (64,)
   fc.2.weight (1, 64)
   fc.2.bias (1,)
-If these are layers of the head, all but the last belong to the extractor: `bench new backbone my-net` writes a backbone, whose `build` returns your network without its last layer; name it in the task and with --plugin. Delete tensors that the forward pass does not use, as in state.pop('fc.0.weight'). See docs/your-model.md\
+Is --backbone right? If these are layers of the head, all but the last belong to the extractor: `bench new backbone my-net` writes a backbone, whose `build` returns your network without its last layer; name it in the task and with --plugin. Delete tensors that the forward pass does not use, as in state.pop(NAME). See docs/your-model.md\
 """)
 
 

@@ -100,6 +100,7 @@ def test_a_value_that_nobody_has_is_taken_for_a_misspelling():
             {"cuts": (math.inf,), "names": ("a", "b")},
             snapshot("column 'c': cuts=[inf]: finite numbers in rising order expected"),
         ),
+        ({"above": math.nan, "names": ("a", "b")}, snapshot("column 'c': above=nan: a finite number expected")),
         (
             {"cuts": (20.0,), "names": ("a", "b"), "above": 3.0},
             snapshot("column 'c' is coded by `above` and by `cuts`: only one is allowed"),

@@ -86,9 +86,11 @@ def test_what_is_not_allowed_in_it(task, text, says):
         task(f"[baseline]\n{text}")
 
 
-@pytest.mark.parametrize("text", ["range = [1, 0]", "range = [1]", "std = [0.0]", "mean = [1.0, 2.0]"])
+@pytest.mark.parametrize(
+    "text", ["range = [1, 0]", "range = [1]", "std = [0.0]", "mean = [1.0, 2.0]", "mean = [nan]", "std = [nan]"]
+)
 def test_numbers_that_scale_nothing_are_refused(task, tmp_path, text):
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"^\[baseline\] "):
         _ = opened(task(f"[baseline]\n{text}"), tmp_path).input
 
 
