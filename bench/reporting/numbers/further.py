@@ -189,11 +189,10 @@ def _question(
     images = read(here[0]).images
     images = images[images["set"] == asked.set]
     codes = _codes(images, parts)
-    strata = pd.DataFrame({str(place): one for place, one in enumerate(codes)}).assign(y=images["y"].to_numpy())
     code = crossed(codes, sizes)
-    fewest = int(strata.groupby(list(strata.columns)).size().min())
+    least = fewest([*codes, images["y"].to_numpy()])
     by_class = np.array([[int(((code == g) & (images["y"] == y)).sum()) for y in (0, 1)] for g in range(len(names))])
-    if info.min_cell and min(fewest, int(by_class.min())) < info.min_cell:
+    if info.min_cell and min(least, int(by_class.min())) < info.min_cell:
         return Question(replace(asked, why="suppressed"))
     enough = by_class.min(axis=1) >= LEAST
     asked = replace(
@@ -201,7 +200,7 @@ def _question(
         groups=tuple(name for name, one in zip(names, enough, strict=True) if one),
         left_out=tuple(name for name, one in zip(names, enough, strict=True) if not one),
         unknown=int((code == NO_GROUP).sum()),
-        fewest=fewest,
+        fewest=least,
     )
     if len(asked.groups) < 2:
         known = asked.unknown < len(code)
@@ -218,6 +217,11 @@ def _question(
         part=f"{asked.attribute}, {asked.set}",
     )
     return Question(asked, scored, collect(scored, (), replace(one, min_cell=0)), by_group)
+
+
+def fewest(codes: Sequence[np.ndarray]) -> int:
+    """Return the fewest images of a combination of codes that has any; one that is not known (-1) is a code too."""
+    return int(pd.DataFrame(dict(enumerate(codes))).value_counts().min())
 
 
 def _names(parts: Sequence[str], groups: Mapping[str, tuple[str, ...]]) -> list[str]:
