@@ -159,7 +159,7 @@ def _refuse_bytes(words: Sequence[str]) -> None:
         words = [*words, str(Path.cwd())]
     for word in words:
         if any("\ud800" <= sign <= "\udfff" for sign in word):
-            raise UsageError(f"{ascii(word)} is not UTF-8, in which names are stored: rename the file or folder")
+            raise UsageError(f"{word!a} is not UTF-8, in which names are stored: rename the file or folder")
 
 
 def _flush() -> None:

@@ -19,6 +19,7 @@ import pandas as pd
 from msgspec import structs
 
 from bench.api import NO_GROUP, Task
+from bench.cells.bounds import Change, Count, Share
 from bench.cells.predictions import ATTRIBUTE, Scored
 from bench.cells.record import Record
 from bench.cells.rescore import set_scores
@@ -53,16 +54,16 @@ class Line:
     spec: str
     label: str
     needs_attribute: bool = False
-    mean: float | None = None
-    std: float | None = None
-    folds: int = 0
+    mean: Share | None = None
+    std: Share | None = None
+    folds: Count = 0
     why: str = ""
     """Why it is not compared, as in `Row.excluded`."""
-    difference: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    p: float | None = None
-    p_holm: float | None = None
+    difference: Change | None = None
+    ci_low: Change | None = None
+    ci_high: Change | None = None
+    p: Share | None = None
+    p_holm: Share | None = None
     supported: bool = False
     levelled_down: bool = False
 
@@ -78,9 +79,9 @@ class Measured:
     """The groups that are compared."""
     left_out: tuple[str, ...] = ()
     """Groups with too few images of a class."""
-    unknown: int = 0
+    unknown: Count = 0
     """Images whose group is not known."""
-    fewest: int = 0
+    fewest: Count = 0
     """The fewest images of a group and class, of all that has images."""
     primary: bool = False
     why: str = ""
