@@ -290,9 +290,11 @@ def test_packages_that_an_interrupted_installation_left_are_no_obstacle(tmp_path
         if metadata is not None:
             (tmp_path / f"{name}-1.dist-info/METADATA").write_bytes(metadata)
     monkeypatch.syspath_prepend(tmp_path)
-    packages = json.loads(contents(site("north"))[1]["environment.json"])["packages"]
+    written = contents(site("north"))[1]["environment.json"]
+    assert isinstance(written, bytes)
+    packages = json.loads(written)["packages"]
     assert packages["zq"] == "7"
-    assert all(packages) and all(packages.values())
+    assert all([*packages, *packages.values()])
 
 
 def test_commands_of_a_task_without_runs_are_none(tmp_path):
