@@ -7,6 +7,7 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 success; 1 so
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import shlex
@@ -144,11 +145,21 @@ def _called(argv: Sequence[str] | None, told: list[str]) -> int:
         words = [*words[1:2], "--help"]
     elif words[:1] == ["version"]:
         words = ["--version"]
+    _refuse_bytes(words)
     args, more = parser.parse_known_args(words)
     if more:
         parser.error(_unexpected(more, args))
     wrong_file = _tell_broken(args.plugin or (), told) if hasattr(args, "plugin") else 0
     return args.call(args) or wrong_file
+
+
+def _refuse_bytes(words: Sequence[str]) -> None:
+    """Refuse paths that are no text, which no file of the results can name."""
+    with contextlib.suppress(OSError):
+        words = [*words, str(Path.cwd())]
+    for word in words:
+        if any("\ud800" <= sign <= "\udfff" for sign in word):
+            raise UsageError(f"{word!a} is not UTF-8, in which names are stored: rename the file or folder")
 
 
 def _flush() -> None:

@@ -12,6 +12,12 @@ from bench.data.set_facts import Count as Count
 from bench.scoring.definitions import METRICS
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""A p, an AUC, a gap, or the standard deviation of one."""
+Change = Annotated[float, msgspec.Meta(ge=-2, le=2)]
+"""A difference of two AUCs or gaps, or an end of its interval."""
+OverFolds = Annotated[float, msgspec.Meta(ge=-100, le=100)]
+"""An end of an interval over few folds, which may be wider than any difference."""
 
 
 class Beside(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -74,7 +74,7 @@ class Cell:
 
 _HASHED = re.compile(r"^\.|\+|(^|-)[0-9a-f]{8}$")
 LONGEST = 150
-"""Letters of the name of a folder; file systems allow 255 bytes."""
+"""Bytes of the name of a folder; file systems allow 255. A letter of Chinese has three."""
 
 
 @cache
@@ -88,9 +88,10 @@ def slug(spec: str) -> str:
     plain = spec.replace(":", "+").replace("=", "-").replace(",", "+")
     name = re.sub(r"[^\w.+@-]", "_", plain)
     folded = unicodedata.normalize("NFC", spec).casefold()
-    if name == plain and spec == folded and len(name) <= LONGEST and not _HASHED.search(spec):
+    if name == plain and spec == folded and len(name.encode()) <= LONGEST and not _HASHED.search(spec):
         return name
-    return f"{name[:LONGEST].lstrip('.')}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}".lstrip("-")
+    start = name.encode()[:LONGEST].decode(errors="ignore")
+    return f"{start.lstrip('.')}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}".lstrip("-")
 
 
 def only_elsewhere(results: Path, task: str) -> bool:

@@ -133,7 +133,7 @@ def open_cache(folder: Path) -> ImageCache:
     """
     try:
         spec = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
-        array = np.load(folder / "images.npy", mmap_mode="r")
+        array = np.lib.format.open_memmap(folder / "images.npy", mode="r")  # unlike np.load, no archive and no pickle
         index = pd.read_parquet(folder / "index.parquet", columns=["uid", "row"])
         shape = (spec["n"], spec["size"], spec["size"], spec["channels"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

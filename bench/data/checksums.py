@@ -106,16 +106,15 @@ def _state(file: str) -> tuple[int, int, int]:
 
 
 def _sha256s(files: list[str]) -> list[str]:
-    buffer = memoryview(bytearray(BUFFER))
-    return [_sha256(file, buffer) for file in files]
+    return [_sha256(file) for file in files]
 
 
-def _sha256(file: str, buffer: memoryview) -> str:
+def _sha256(file: str) -> str:
     found = hashlib.sha256()
     opened = os.open(file, os.O_RDONLY)  # an object for each file costs as much as to read a small one
     try:
-        while n := os.readv(opened, [buffer]):
-            found.update(buffer[:n])
+        while content := os.read(opened, BUFFER):
+            found.update(content)
     finally:
         os.close(opened)
     return found.hexdigest()

@@ -12,6 +12,7 @@ from bench.errors import DataInvalid
 from bench.scoring.bootstrap import Resampled, Sample, interval, redrawn
 from bench.scoring.levelling import levelled_down, performance
 from bench.scoring.metrics import VALIDATION, evaluate
+from bench.scoring.statistics import COARSE
 from bench.scoring.threshold import tune_threshold
 from bench.seeds import seed_of
 
@@ -94,9 +95,10 @@ def _suppressed(one: SetOnCard, rows: pd.DataFrame, groups: int, min_cell: int) 
     counts = np.array([[((rows["a"] == a) & (rows["y"] == y)).sum() for y in (0, 1)] for a in codes])
     if counts.min() >= min_cell:
         return one
+    auc, base_auc = Estimate(*(round(end, COARSE) for end in one.auc)), round(one.base_auc, COARSE)
     if counts.sum(axis=0).min() < min_cell:
-        nothing = Estimate(np.nan, np.nan, np.nan)
-        one = one._replace(auc=nothing, base_auc=np.nan)
+        auc, base_auc = Estimate(np.nan, np.nan, np.nan), np.nan
+    one = one._replace(auc=auc, base_auc=base_auc)
     return one._replace(gap=np.nan, base_gap=np.nan, groups=[], levelled_down=False, patients=one.n, few=min_cell)
 
 

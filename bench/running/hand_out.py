@@ -253,7 +253,10 @@ def _about(data: TaskData, chosen: Chosen, network: str, checked: str, gone: Seq
         images = [(one.cell.fold, one.data[name]) for one in chosen.records if name in one.data]
         # From the checksum of a small set, who knows its images finds their labels and groups.
         kept = (name if name in task.ood else VALIDATION) not in gone
-        said = dict.fromkeys(f"{chosen.told(one.n)}, {one.sha[:16] if kept else 'suppressed'}" for _, one in images)
+        # The size of the external set is that of the smaller group of the validation part.
+        sizes = ["suppressed" if name == "external" and not kept else chosen.told(one.n) for _, one in images]
+        shas = [one.sha[:16] if kept else "suppressed" for _, one in images]
+        said = dict.fromkeys(map("{}, {}".format, sizes, shas))
         kind = type(source.dataset)
         sources.append(
             Source(

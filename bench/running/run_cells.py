@@ -20,7 +20,7 @@ from bench.running import launchers
 from bench.running.attempt import Event, describe_error, save_failure
 from bench.running.bill import Bill
 from bench.running.cell_states import cell_statuses
-from bench.running.plan import PlannedCell
+from bench.running.plan import PlannedCell, has_weights
 from bench.running.progress import watching
 from bench.running.run_task import Prepared, Shared, check_files, heading, plan_runs, prepare_runs
 from bench.settings import Settings, command
@@ -264,6 +264,13 @@ def _in_turn(results: Path) -> Iterator[None]:
         time.sleep(TURN)
 
 
+def _lacking(planned: PlannedCell, state: str) -> bool:
+    """Return whether a planned cell is still to be computed: another command may have done so, or may be doing it."""
+    if state != "done":
+        return state != "running"
+    return planned.settings.force or (planned.cell.spec == BASELINE and not has_weights(planned))
+
+
 def _submit_rest(
     cells: list[PlannedCell], todo: list[PlannedCell], runs: Sequence[Settings], launcher: launchers.Launcher
 ) -> int:
@@ -274,7 +281,7 @@ def _submit_rest(
         queued |= launchers.queued(settings.results, task, settings.plugins)
     now = cell_statuses(runnable, settings.results, queued)
     waiting = {cell for cell, job in queued.items() if job.state != "gone"}
-    left = tuple(p for p in runnable if now[p.cell].state not in ("running", "done") and str(p.cell) not in waiting)
+    left = tuple(p for p in runnable if str(p.cell) not in waiting and _lacking(p, now[p.cell].state))
     under_way = len(runnable) - len(left)
     work = launchers.Work(left, settings, queued=queued)
     if settings.dry_run:

@@ -21,6 +21,8 @@ LEVEL = 0.05
 """Adjusted p below which a difference is called supported."""
 POWER = 0.8
 """Probability with which a minimum detectable effect is found."""
+COARSE = 2
+"""Decimals that tell nothing of a denominator: AUCs lie as close with any two classes of at least ten images."""
 NO_SPREAD = 1e-9
 """Smaller than any step of a metric of fewer than a billion images, so that smaller spreads are rounding errors."""
 

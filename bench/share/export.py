@@ -18,6 +18,7 @@ An export contains no images, no activation maps, no logs, no paths and no name 
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -177,9 +178,14 @@ def _splits(results: TaskResults, *, predictions: bool) -> dict[str, bytes | Pat
 
 
 def _environment() -> dict[str, Any]:
-    packages = {item.metadata["Name"]: item.version for item in distributions()}
+    packages: dict[str, str] = {}
+    for item in distributions():
+        with contextlib.suppress(
+            KeyError, TypeError, ValueError
+        ):  # an interrupted installation, without them or no text
+            packages[str(item.metadata["Name"] or "")] = item.version or ""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+        "packages": dict(sorted(filter(all, packages.items()), key=lambda item: item[0].lower())),
     }

@@ -25,9 +25,10 @@ from bench.cells.record import Facts, Failure, Images, Numbers, Record, SetScore
 from bench.data.sources import OWN_FILES
 from bench.reporting.figures.sweeps import RESET
 from bench.reporting.numbers.aggregate import IN_DOMAIN
-from bench.reporting.numbers.suppression import shown_facts, suppressed
+from bench.reporting.numbers.suppression import is_hidden, shown_facts, suppressed
 from bench.reporting.numbers.task_info import TaskInfo
 from bench.scoring.definitions import METRICS
+from bench.scoring.statistics import COARSE
 from bench.spec import Spec, parse
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -151,6 +152,7 @@ def _cell(item: Record, gone: Mapping[str, frozenset[str]], min_cell: int) -> Re
             kept,
             hash=kept.hash if whole else "",
             data=data,
+            without_group={name: n for name, n in kept.without_group.items() if not is_hidden(name, gone)},
             facts=sizes,
             tuned=tuned,
             log=log,
@@ -179,7 +181,7 @@ def _scores(scores: SetScores, gone: frozenset[str] | None, min_cell: int) -> Se
     shown = [name for name in METRICS if name not in gone]
     if not shown:
         return kept
-    metrics = Numbers({name: scores.metric(name) for name in shown})
+    metrics = Numbers({name: round(scores.metric(name), COARSE) for name in shown})
     return replace(kept, metrics=metrics, degenerate=scores.degenerate)
 
 

@@ -19,7 +19,7 @@ import msgspec
 
 from bench import taskfile
 from bench.api import Task
-from bench.cells.bounds import Count
+from bench.cells.bounds import Change, Count, OverFolds, Share
 from bench.cells.identity import cells_folder, slug
 from bench.cells.record import Facts, Failure, Record, decode, read
 from bench.errors import BenchError, DataInvalid
@@ -199,21 +199,39 @@ def _intervals_of(results: Results, tested: Results) -> dict[str, Any]:
     }
 
 
-class Intervals(msgspec.Struct, forbid_unknown_fields=True):
-    """The intervals of a table as an export holds them; only their types and sizes are checked."""
+Tested = tuple[
+    # what tells a row from the others, then FIELDS: the interval with p, error and draws, ...
+    str,
+    str,
+    str,
+    str,
+    Change | None,
+    Change | None,
+    Share | None,
+    Share | None,
+    Count,
+    # ... the adjusted p, whether it is supported, the interval over folds, whether it is levelled down
+    Share | None,
+    bool,
+    OverFolds | None,
+    OverFolds | None,
+    bool,
+]
 
-    rows: list[list[str | float | bool | None]]
+
+class Intervals(msgspec.Struct, forbid_unknown_fields=True):
+    """The intervals of a table as an export holds them, with the types and bounds of their numbers."""
+
+    rows: list[Tested]
     patients: dict[str, tuple[Count, Count]]
     family: Family | None
-    leaning: list[tuple[str, str, str, float | None, float | None, bool, bool]]
-    aucs: list[tuple[str, str, str, float | None, float | None]]
+    leaning: list[tuple[str, str, str, Share | None, Share | None, bool, bool]]
+    aucs: list[tuple[str, str, str, Share | None, Share | None]]
     remarks: list[str]
 
     def __post_init__(self) -> None:
-        for row in self.rows:
-            texts = [isinstance(value, str) for value in row]
-            if texts != [True] * 4 + [False] * len(FIELDS):
-                raise ValueError(f"rows: each with 4 names and {len(FIELDS)} numbers expected")
+        if self.family and self.family.draws.keys() != self.patients.keys():
+            raise ValueError("family: draws of the sets of `patients` expected")
 
 
 def _intervals_in(content: bytes) -> Facts:

@@ -1,6 +1,8 @@
 """Launchers of one's own: a class in a file computes a run, and one with a queue is asked what became of its jobs."""
 
 import json
+import re
+import shutil
 
 ONE_BY_ONE = '''"""One cell after the other, in the process of the run itself."""
 
@@ -100,3 +102,19 @@ def test_a_wrong_launcher_or_option_is_told_with_the_nearest_right_one(place):
     assert "unknown option 'profile' of launcher local" in place.bench(*RUN, "--profile", "plain", code=2).stderr
     assert "did you mean group_by" in place.bench(*RUN, "--on", "slurm:groupby=fold", code=2).stderr
     assert not (place.folder / "results").exists()
+
+
+def test_a_queue_gets_finished_cells_that_are_forced_and_baselines_without_weights(place):
+    run = ("run", "--task", "tiny.toml", "--folds", "0")
+    place.bench(*run, "--methods", "baseline", "--jobs", "1")
+
+    def jobs(*words):
+        plan = place.bench(*run, "--on", "slurm", "--dry-run", *words).stdout
+        assert "already queued" not in plan
+        return int(re.search(r"^(\d+) jobs in", plan, re.M)[1])
+
+    assert jobs("--methods", "baseline") == 0
+    assert jobs("--methods", "baseline", "--force") == 1
+    assert jobs("--methods", "llft") == 1
+    shutil.rmtree(place.folder / ".cache/baselines")
+    assert jobs("--methods", "llft") == 2, "it starts from the weights of the baseline"

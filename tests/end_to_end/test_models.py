@@ -119,6 +119,7 @@ def test_min_cell_leaves_no_count_checksum_or_score_of_a_small_group_in_the_fold
     assert "fewer than 1000 images" in card
     assert "equalised_odds" not in card
     assert not re.search(r"\b[0-9a-f]{16}\b", card)
+    assert "| external | phantom | suppressed, suppressed |" in card, "its size is that of the smaller group of val"
     assert re.search(r"\b[0-9a-f]{16}\b", whole)
     config = json.loads((kept.folder / "few/config.json").read_text())
     assert config["cells"] == []

@@ -13,7 +13,7 @@ from bench.cells.predictions import Scored
 from bench.reporting.artefacts import artefacts
 from bench.reporting.numbers.aggregate import collect
 from bench.reporting.numbers.common_mix import COLUMNS, common_mix
-from bench.reporting.numbers.further import with_groups
+from bench.reporting.numbers.further import questions, with_groups
 from bench.reporting.tables import common_mix_table
 from bench.scoring.bootstrap import Sample, redrawn
 from bench.scoring.gaps import behind_rates, gap_difference, gap_of, gap_rates, own_gap
@@ -152,6 +152,21 @@ def test_with_few_images_of_a_group_stratum_and_label_nothing_is_shown(least, sh
     assert (one.why, one.mix is None, made.numbers.empty) == (
         ("", False, False) if shown else ("suppressed", True, True)
     )
+
+
+@pytest.mark.parametrize("few", ["unknown", "empty"])
+def test_what_the_table_of_attributes_suppresses_is_not_shown_here(few):
+    """Three images of an unknown view, and a view that one group has none of, are counts below the limit."""
+    view = np.where(VIEW == 1, 1, 0)
+    view[slice(3) if few == "unknown" else (A == 0) & (np.arange(N) < 100)] = -1 if few == "unknown" else 2
+    frame = pd.DataFrame({"a_view": view}, index=pd.Index(IMAGES["image_id"]))
+    read = with_groups(lambda item: Scored(IMAGES, LOGITS[item.cell.spec, item.cell.fold]), frame)
+    info = dataclasses.replace(INFO, min_cell=10)
+    made = found(info=info, read=read)
+    asked = [one.asked.why for one in questions(TASK, info, CELLS, read, {})]
+    assert [one.why for one in made.mixed] == ["suppressed"]
+    assert "suppressed" in asked
+    assert not [line for line in common_mix_table.reading(made_table(), made) if "3 images" in line]
 
 
 def test_strata_that_no_two_groups_share_have_no_numbers():

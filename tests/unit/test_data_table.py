@@ -7,6 +7,7 @@ from inline_snapshot import snapshot
 
 from bench.data.set_facts import SetFacts, Value, most_frequent
 from bench.reporting.numbers.aggregate import collect
+from bench.reporting.numbers.suppression import shown_facts
 from bench.reporting.tables import main_table
 from bench.reporting.tables.data_table import sections
 from bench.share.privacy import leaving
@@ -74,8 +75,24 @@ def test_values_of_few_rows_are_counted_together():
     assert "Zqname" not in text
     assert "104" not in text, "the oldest is one person"
     assert "| source | age | '' | 40 | missing |" in text
-    assert "1 other value | 3 | ill" in text
-    assert "'opacity\\|effusion' | 47 | ill" in text
+    assert "2 other values | 50 | ill" in text, "3 alone are few, and follow from the rows of the class"
+    assert "opacity" not in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        ((30, 20), [("30", 30), ("20", 20)]),
+        ((30, 20, 4, 3), [("30", 30), ("", 27)]),
+        ((30, 20, 7, 5), [("30", 30), ("20", 20), ("", 12)]),
+        ((30, 3), [("", 33)]),
+        ((4, 3), []),
+    ],
+)
+def test_no_value_and_no_number_of_others_is_of_few_rows(rows, shown):
+    given = SetFacts(100, 100, "ill", 40, tuple(Value("finding", str(n), n, "ill") for n in rows))
+    found = shown_facts("near", given, {}, 10).values
+    assert [(value.value, value.rows) for value in found] == shown
 
 
 @pytest.mark.parametrize("small", ["near", "val"])

@@ -279,6 +279,24 @@ def test_contents_that_are_not_as_bench_writes_them_are_refused(tmp_path, export
     assert says in str(caught.value)
 
 
+def test_packages_that_an_interrupted_installation_left_are_no_obstacle(tmp_path, monkeypatch):
+    for name, metadata in (
+        ("none", None),
+        ("bytes", b"\xff\xfe"),
+        ("blank", b""),
+        ("whole", b"Name: zq\nVersion: 7\n"),
+    ):
+        (tmp_path / f"{name}-1.dist-info").mkdir()
+        if metadata is not None:
+            (tmp_path / f"{name}-1.dist-info/METADATA").write_bytes(metadata)
+    monkeypatch.syspath_prepend(tmp_path)
+    written = contents(site("north"))[1]["environment.json"]
+    assert isinstance(written, bytes)
+    packages = json.loads(written)["packages"]
+    assert packages["zq"] == "7"
+    assert all([*packages, *packages.values()])
+
+
 def test_commands_of_a_task_without_runs_are_none(tmp_path):
     assert commands(dataclasses.replace(site("north").settings, results=tmp_path), TASK.name) == []
 

@@ -6,8 +6,9 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench import taskfile
-from bench.cells.identity import cells_folder, slug
+from bench.cells.identity import cells_folder, runs_file, slug
 from bench.errors import UsageError
+from bench.files import write_json
 from bench.running.history import remember
 from bench.running.run_task import check
 from bench.settings import Settings
@@ -29,6 +30,10 @@ NAMES = [
     "a" * 300,
     "a" * 301,
     "שלום",
+    "ש" * 140,
+    "日" * 60,
+    "日" * 300,
+    "日" * 301,
     "a b",
     "a\tb",
     "tiny:external=0.2",
@@ -54,6 +59,7 @@ def test_a_folder_is_one_folder_below_the_results(name, tmp_path):
     folder = cells_folder(tmp_path, name)
     assert folder.resolve().parent == tmp_path / "cells"
     folder.mkdir(parents=True)
+    write_json(runs_file(tmp_path, name), {})  # there is room for the ending, and for that of a file being written
 
 
 def test_usual_names_are_their_own():

@@ -3,15 +3,18 @@
 import copy
 import json
 import random
+from dataclasses import asdict
 
 import pytest
 
 from bench.errors import BenchError, DataInvalid
-from bench.reporting.tables import main_table
+from bench.files import to_json
+from bench.reporting.numbers.further import Line, Measured
+from bench.reporting.tables import further_table, main_table
 from bench.share.archive import pack
 from bench.share.export import contents
-from bench.share.read_export import INTERVALS, opened
-from tests.unit.sites import site
+from bench.share.read_export import ATTRIBUTES, FIELDS, INTERVALS, opened
+from tests.unit.sites import TASK, site
 
 FIRST = "cells/small/swift/f0-s0.json"
 BAD = (None, -5, 2.5, True, "0.9", 10**30, [], {}, "x", -1e300)
@@ -19,9 +22,26 @@ SCORES = ("scores", "ood_neutral", "attributes", "age")
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
+LINES = (
+    Line("small", "baseline", "Baseline", mean=0.2, std=0.01, folds=2),
+    Line("small", "swift", "SWiFT", False, 0.1, 0.01, 2, "", -0.1, -0.2, -0.01, 0.02, 0.04, supported=True),
+)
+TESTED = {
+    "rows": [["small", "ood_neutral", "eodds", "swift", -0.1, 0.1, 0.03, 0.01, 2000, 0.05, True, -0.2, 0.2, False]],
+    "patients": {"ood_neutral": [200, 100]},
+    "family": {"size": 4, "draws": {"ood_neutral": 2000}},
+    "leaning": [["small", "ood_neutral", "eodds", 0.1, 0.2, True, False]],
+    "aucs": [["small", "ood_neutral", "swift", 0.6, 0.7]],
+    "remarks": [],
+}
+
+
 @pytest.fixture(scope="module")
 def exported():
-    return contents(site("north"))
+    """An archive with intervals and a further attribute, which fabricated cells do not have."""
+    about, files = contents(site("north"))
+    also = [asdict(Measured(name, "sex", "measured", ("m", "f"), fewest=20, lines=LINES)) for name in TASK.ood]
+    return about, files | {INTERVALS: to_json({"": TESTED}), ATTRIBUTES: to_json(also)}
 
 
 def places(value, path=()):
@@ -46,7 +66,7 @@ def put(value, path, new):
 def read(folder, about, files):
     pack(folder / "a.tar.gz", about, files)
     with opened(folder / "a.tar.gz") as received:
-        return main_table.files(received.tested(received.results))
+        return main_table.files(received.tested(received.results)) | further_table.files(received)
 
 
 def with_field(exported, name, path, value):
@@ -79,6 +99,13 @@ MUST_FAIL = [
     (INTERVALS, ("", "rows"), [[]]),
     (INTERVALS, ("", "patients"), {"ood_neutral": ["a", 1]}),
     (INTERVALS, ("", "aucs"), [["small", "near", "swift", "a", 1]]),
+    (INTERVALS, ("", "family", "draws"), {}),
+    *(
+        (INTERVALS, ("", "rows", 0, 4 + FIELDS.index(name)), value)
+        for name, value in (("ci_low", -5), ("p", 2.5), ("draws", -5), ("supported", 1), ("trained_high", 10**30))
+    ),
+    *((ATTRIBUTES, (0, "lines", 1, name), value) for name, value in (("mean", -5), ("p", 7), ("folds", -5))),
+    *((ATTRIBUTES, (0, name), -5) for name in ("unknown", "fewest")),
 ]
 
 
@@ -90,7 +117,7 @@ def test_a_value_that_cannot_be_is_refused_and_named(exported, tmp_path, name, p
     assert not names or any(key in str(error.value) for key in names[-2:]), error.value
 
 
-@pytest.mark.parametrize("name", [FIRST, INTERVALS, "task.toml"])
+@pytest.mark.parametrize("name", [FIRST, INTERVALS, ATTRIBUTES, "task.toml"])
 def test_nested_brackets_are_refused(exported, tmp_path, name):
     about, files = exported
     with pytest.raises(DataInvalid):
@@ -99,7 +126,7 @@ def test_nested_brackets_are_refused(exported, tmp_path, name):
 
 def try_all(exported, folder, tries):
     about, files = exported
-    documents = {FIRST: json.loads(files[FIRST]), INTERVALS: json.loads(files[INTERVALS]), "manifest": about}
+    documents = {name: json.loads(files[name]) for name in (FIRST, INTERVALS, ATTRIBUTES)} | {"manifest": about}
     cases = [(name, path, bad) for name, one in documents.items() for path in places(one) for bad in BAD]
     cases = [case for case in cases if case[0] != "manifest" or case[1]]
     for number, case in enumerate(random.Random(tries).sample(cases, min(tries, len(cases)))):

@@ -276,6 +276,15 @@ def test_a_full_disk_and_a_closed_folder_are_said(tmp_path, monkeypatch):
     assert not leftovers(tmp_path / "cache")
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + bytes(18), b"PK\x03\x04", b"\x80\x04N."])
+def test_a_file_in_place_of_the_pixels_that_is_no_array_is_not_read(tmp_path, content):
+    """Nothing, an archive of nothing, half an archive, and a pickle."""
+    cache = build(tmp_path / "images", save(tmp_path / "images"), tmp_path / "cache")
+    (cache.folder / "images.npy").write_bytes(content)
+    with pytest.raises(DataInvalid, match="not a complete image cache"):
+        open_cache(cache.folder)
+
+
 def test_a_damaged_cache_is_not_read(tmp_path):
     table = save(tmp_path / "images")
     cache = build(tmp_path / "images", table, tmp_path / "cache")

@@ -18,6 +18,7 @@ from bench.reporting.tables.tuned_table import collect_tuned
 from bench.reporting.words.conclusions import findings
 from bench.reporting.words.notes import reading
 from bench.scoring.definitions import METRICS
+from bench.share.privacy import leaving
 from tests.factory import WIDE, changed, record, scores, task_info
 from tests.prose import lines_with, sentences_with
 from tests.unit.fabricated import task_results
@@ -79,6 +80,36 @@ def test_a_few_images_without_a_group_are_a_small_cell(unknown, suppressed):
     assert (results.sizes["near"].cells == {}) == suppressed
     assert results.sizes["near"].low == 200 + sum(unknown)
     assert found["far", "spd"][0].startswith("0.33")
+
+
+def test_the_images_without_a_group_are_not_counted_where_they_are_few():
+    """That there are three is what is suppressed. Of the source they are shown unless the validation set is."""
+    unknown = {name: {"ATTRIBUTE_MISSING": n} for name, n in (("source", 40), ("near", 3), ("far", 30))}
+    given = [structs.replace(with_unknown(item, 2, 1), without_group=unknown) for item in cells()]
+    results = collect(given, [], INFO)
+    assert set(results.without_group) == {"source", "far"}
+    assert [set(item.without_group) for item in leaving(given, INFO)] == [{"source", "far"}] * len(given)
+    assert "Without a group in near" not in "".join(reading(results))
+    small = [structs.replace(cell("swift", 0, val=SMALL), without_group=unknown)]
+    assert set(leaving(small, INFO)[0].without_group) == {"near", "far"}
+
+
+def test_the_digits_of_an_auc_do_not_tell_how_many_images_a_class_has():
+    """Of 264 images, only 74 and 190 of a class make U / (74 x 190), in all its digits, a whole number of halves."""
+    exact = 11409 / (74 * 190)
+
+    def fits(value):
+        return [n for n in range(1, 264) if abs(2 * value * n * (264 - n) - round(2 * value * n * (264 - n))) < 1e-9]
+
+    assert fits(exact) == [74, 190]
+    given = [changed(item, scores={"near": {"auc": exact}, "far": {"auc": exact}}) for item in cells(near=SMALL)]
+    results = collect(given, [], INFO)
+    for row in results.rows:
+        if row.metric == "auc" and row.set in ("near", "far"):
+            kept = {"near": 0.81, "far": exact}[row.set]
+            assert [*row.values.values(), row.mean] == pytest.approx([kept] * (len(row.values) + 1), abs=1e-15)
+    (first, *_) = leaving(given, INFO)
+    assert (first.scores["near"].metric("auc"), first.scores["far"].metric("auc")) == (0.81, exact)
 
 
 def test_of_a_set_with_a_small_cell_its_size_and_pooled_auc_are_left():

@@ -120,3 +120,14 @@ def test_folds_and_seeds_that_no_file_can_have_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="whole numbers"):
         numbers(text)
     assert numbers("0, 2,0") == (0, 2)
+
+
+def test_a_path_that_is_not_utf8_is_refused_before_anything_is_computed(capsys, tmp_path, monkeypatch):
+    assert cli.main(["run", "--task", os.fsdecode(b"b\xe9d.toml"), "--methods", "baseline"]) == 2
+    assert capsys.readouterr().err == snapshot(
+        "bench: 'b\\udce9d.toml' is not UTF-8, in which names are stored: rename the file or folder\n"
+    )
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert cli.main(["ls", "tasks"]) == 2

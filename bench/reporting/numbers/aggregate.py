@@ -16,10 +16,10 @@ from bench.data.set_facts import SetFacts
 from bench.reporting.numbers.grouping import grouped, over_seeds
 from bench.reporting.numbers.ranking import Row, comparing, excluding, marking
 from bench.reporting.numbers.support import Family, Leaning
-from bench.reporting.numbers.suppression import IN_DOMAIN, TRAINED_ON, shown_facts, suppressed
+from bench.reporting.numbers.suppression import IN_DOMAIN, TRAINED_ON, is_hidden, shown_facts, suppressed
 from bench.reporting.numbers.task_info import TaskInfo, check, key_of, label_of, unresolved
 from bench.scoring.definitions import METRICS, current, define
-from bench.scoring.statistics import summary
+from bench.scoring.statistics import COARSE, summary
 
 COST = "cost"
 """Name of the cost among the metrics: epochs of full fine-tuning on the external set."""
@@ -153,7 +153,11 @@ def collect(cells: Sequence[Record], failures: Iterable[Failure], info: TaskInfo
         found=max(len(row.values) for row in rows),
         seeds=max(Counter(key_of(item.cell)[:-1] for item in cells).values()),
         left_out=_most([item.left_out for item in cells], info),
-        without_group=_most([item.without_group for item in cells], info),
+        without_group={
+            name: counts
+            for name, counts in _most([item.without_group for item in cells], info).items()
+            if not is_hidden(name, gone)
+        },
         facts=_facts(cells, info, gone),
         pairs=_pairs(cells),
         suppressed=gone,
@@ -175,6 +179,8 @@ def _rows(cells: Sequence[Record], info: TaskInfo, gone: Mapping[str, frozenset[
             by_seed = {
                 (item.cell.fold, item.cell.seed): stored_value(item, name, metric) if kept else nan for item in items
             }
+            if name in gone:
+                by_seed = {key: round(value, COARSE) for key, value in by_seed.items()}
             values = over_seeds((fold, one) for (fold, _), one in by_seed.items())
             mean, std, n = summary(list(values.values()))
             yield Row(

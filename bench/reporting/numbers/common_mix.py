@@ -2,7 +2,7 @@
 
 Each further attribute of a task gives the strata of one comparison on each test set (`bench.scoring.standardised`).
 What is drawn, and how gaps are compared, is the same as in the main table; nothing is claimed. With `--min-cell`, an
-attribute is not shown on a set if a group, stratum and label has fewer images there.
+attribute is not shown on a set if a group, stratum and label has fewer images there, none or an unknown one included.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.cells.predictions import ATTRIBUTE
 from bench.cells.record import Record
 from bench.reporting.numbers.aggregate import BASELINE, Results
 from bench.reporting.numbers.frames import METHOD
-from bench.reporting.numbers.further import seen
+from bench.reporting.numbers.further import fewest, seen
 from bench.reporting.numbers.grouping import grouped
 from bench.reporting.numbers.ranking import Row
 from bench.reporting.numbers.redraws import PredictionsOf, Spec, aligned, spec_of
@@ -91,7 +91,7 @@ def _mixed(results: Results, task: Task, name: str, column: str, images: pd.Data
         return replace(found, why="suppressed" if name in results.suppressed else "no predictions")
     y, a, stratum = _columns(images, column)
     mix = Mix.of(y, a, stratum, len(task.attribute.names), len(found.strata))
-    if (mix.images[mix.images > 0] < results.info.min_cell).any():
+    if min(fewest([a, stratum, y]), mix.images.min()) < results.info.min_cell:
         return replace(found, why="suppressed")
     why = "" if mix.defined else "no stratum that all groups have"
     return replace(found, mix=mix, unknown=int(((a < 0) | (stratum < 0)).sum()), why=why)

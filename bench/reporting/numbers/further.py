@@ -19,6 +19,7 @@ import pandas as pd
 from msgspec import structs
 
 from bench.api import NO_GROUP, Task
+from bench.cells.bounds import Change, Count, Share
 from bench.cells.predictions import ATTRIBUTE, Scored
 from bench.cells.record import Record
 from bench.cells.rescore import set_scores
@@ -53,16 +54,16 @@ class Line:
     spec: str
     label: str
     needs_attribute: bool = False
-    mean: float | None = None
-    std: float | None = None
-    folds: int = 0
+    mean: Share | None = None
+    std: Share | None = None
+    folds: Count = 0
     why: str = ""
     """Why it is not compared, as in `Row.excluded`."""
-    difference: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    p: float | None = None
-    p_holm: float | None = None
+    difference: Change | None = None
+    ci_low: Change | None = None
+    ci_high: Change | None = None
+    p: Share | None = None
+    p_holm: Share | None = None
     supported: bool = False
     levelled_down: bool = False
 
@@ -78,9 +79,9 @@ class Measured:
     """The groups that are compared."""
     left_out: tuple[str, ...] = ()
     """Groups with too few images of a class."""
-    unknown: int = 0
+    unknown: Count = 0
     """Images whose group is not known."""
-    fewest: int = 0
+    fewest: Count = 0
     """The fewest images of a group and class, of all that has images."""
     primary: bool = False
     why: str = ""
@@ -189,11 +190,10 @@ def _question(
     images = read(here[0]).images
     images = images[images["set"] == asked.set]
     codes = _codes(images, parts)
-    strata = pd.DataFrame({str(place): one for place, one in enumerate(codes)}).assign(y=images["y"].to_numpy())
     code = crossed(codes, sizes)
-    fewest = int(strata.groupby(list(strata.columns)).size().min())
+    least = fewest([*codes, images["y"].to_numpy()])
     by_class = np.array([[int(((code == g) & (images["y"] == y)).sum()) for y in (0, 1)] for g in range(len(names))])
-    if info.min_cell and min(fewest, int(by_class.min())) < info.min_cell:
+    if info.min_cell and min(least, int(by_class.min())) < info.min_cell:
         return Question(replace(asked, why="suppressed"))
     enough = by_class.min(axis=1) >= LEAST
     asked = replace(
@@ -201,7 +201,7 @@ def _question(
         groups=tuple(name for name, one in zip(names, enough, strict=True) if one),
         left_out=tuple(name for name, one in zip(names, enough, strict=True) if not one),
         unknown=int((code == NO_GROUP).sum()),
-        fewest=fewest,
+        fewest=least,
     )
     if len(asked.groups) < 2:
         known = asked.unknown < len(code)
@@ -218,6 +218,11 @@ def _question(
         part=f"{asked.attribute}, {asked.set}",
     )
     return Question(asked, scored, collect(scored, (), replace(one, min_cell=0)), by_group)
+
+
+def fewest(codes: Sequence[np.ndarray]) -> int:
+    """Return the fewest images of a combination of codes that has any; one that is not known (-1) is a code too."""
+    return int(pd.DataFrame(dict(enumerate(codes))).value_counts().min())
 
 
 def _names(parts: Sequence[str], groups: Mapping[str, tuple[str, ...]]) -> list[str]:

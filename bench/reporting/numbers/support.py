@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bench.cells.bounds import Count
 from bench.scoring.gaps import Own
 
 
@@ -12,8 +13,8 @@ from bench.scoring.gaps import Own
 class Family:
     """The primary family of a task: the number of its claims, and of the bootstrap samples that test them, by set."""
 
-    size: int
-    draws: Mapping[str, int]
+    size: Count
+    draws: Mapping[str, Count]
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,20 @@
 """Suppression: what tables do not show of a set with few images of a group and class (`--min-cell N`).
 
 Only the size of such a set and its pooled AUC are shown. All counts by group are suppressed, because a single missing
-one follows from the size and the others. So are all metrics by group, because digits reveal denominators. With
-the validation set the costs are suppressed too: their unit is the external set, whose size follows from its groups.
+one follows from the size and the others. So are all metrics by group, because digits reveal denominators; of the AUC
+only two decimals are left, because all of them give the number of images of each class. With the validation set the
+costs are suppressed too: their unit is the external set, whose size follows from its groups.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from bench.cells.record import Record, SetScores
-from bench.data.set_facts import SetFacts, together
+from bench.data.set_facts import SetFacts, Value, together
+from bench.reporting.numbers.grouping import grouped
 from bench.reporting.numbers.task_info import TaskInfo
 from bench.scoring.definitions import METRICS
 
@@ -48,6 +51,11 @@ def _counts(scores: SetScores) -> list[tuple[int, int]]:
     return [*groups, rest] if any(rest) else groups
 
 
+def is_hidden(name: str, gone: Collection[str]) -> bool:
+    """Return whether counts of a set are suppressed; those of the source are with the validation set, a part of it."""
+    return (IN_DOMAIN if name == TRAINED_ON else name) in gone
+
+
 def shown_facts(name: str, facts: SetFacts, gone: Collection[str], min_cell: int) -> SetFacts:
     """Return the facts of a set without what suppression hides.
 
@@ -55,10 +63,20 @@ def shown_facts(name: str, facts: SetFacts, gone: Collection[str], min_cell: int
     is a part of it, is suppressed. Of other sets, values of few rows are counted together, and no smallest and largest
     number is shown, which may be of one person.
     """
-    if name in gone or (name == TRAINED_ON and IN_DOMAIN in gone):
+    if is_hidden(name, gone):
         return replace(facts, positives=None, values=())
-    values = [value for value in facts.values if not (value.span and min_cell)]
-    return replace(facts, values=together(values, lambda value: value.rows >= min_cell))
+    known = grouped(((one.column, one.became), one) for one in facts.values if not (one.span and min_cell))
+    return replace(facts, values=tuple(chain.from_iterable(_enough(same, min_cell) for same in known.values())))
+
+
+def _enough(values: Sequence[Value], min_cell: int) -> tuple[Value, ...]:
+    """Return the values of a class or group, those of few rows together with the next ones until they are enough."""
+    ordered = sorted(values, key=lambda value: value.rows)
+    for few in range(len(ordered) + 1):
+        rows = sum(value.rows for value in ordered[:few])
+        if all(value.rows >= min_cell for value in ordered[few:]) and (rows >= min_cell or not few):
+            return together(values, ordered[few:].__contains__)
+    return ()
 
 
 def number_of(n: int, info: TaskInfo) -> str:
