@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Mapping
 from functools import cache
@@ -12,7 +13,7 @@ from bench.api import PARTS, Backbone
 from bench.errors import DataMissing
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Size, nn
 
 
 def package(name: str, get_it: str) -> ModuleType:
@@ -63,3 +64,16 @@ def _found_lacking(features: nn.Module) -> dict[str, str]:
         why = ""
     found = dict.fromkeys(PARTS, why) if why else {}
     return found or ({} if activated else {"stem activation": "the network has no ReLU or SiLU"})
+
+
+def shape_of(features: nn.Module, channels: int, size: int) -> Size | None:
+    """Return the shape of the features of two images, None if they are no tensor; without weights if possible."""
+    import torch
+
+    images = (2, channels, size, size)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        try:
+            out = copy.deepcopy(features).eval().to("meta")(torch.zeros(images, device="meta"))
+        except RuntimeError:  # an operation that the meta device does not have
+            out = copy.deepcopy(features).eval()(torch.zeros(images))
+    return out.shape if isinstance(out, torch.Tensor) else None

@@ -9,7 +9,6 @@ of a transformer where the size differs. Needs the extra `timm`: pip install "de
 
 from __future__ import annotations
 
-import copy
 import difflib
 from dataclasses import dataclass
 from functools import cache
@@ -18,12 +17,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 from bench.api import Backbone, Input, option
-from bench.backbones import package
+from bench.backbones import package, shape_of
 from bench.errors import DataError, UsageError
 from bench.weights import is_file, read_tensors
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 INTERPOLATIONS = get_args(get_type_hints(Input)["interpolation"])
@@ -88,8 +86,6 @@ class Timm(Backbone):
         return url, Path(torch.hub.get_dir()) / "checkpoints" / f"timm-{name}.{config.tag or 'default'}{suffix}"
 
     def build(self, size: int, weights: Path | None) -> tuple[nn.Module, int]:
-        import torch
-
         timm, config = _timm(), self._config
         how: dict[str, Any] = {"img_size": size} if config.fixed_input_size else {}
         how |= {"in_chans": self.channels, "num_classes": 0}
@@ -98,10 +94,9 @@ class Timm(Backbone):
                 model = timm.create_model(self.model, **how)
             else:
                 model = _with_weights(self.model, config, weights, how)
+            out = shape_of(model, self.channels, size)
         except (AssertionError, ValueError) as error:
             raise UsageError(f"timm:{self.model} cannot be built for images of {size} pixels: {error}") from None
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            out = _shape(model, (2, self.channels, size, size))
         if out is None or len(out) != 2:
             shape = "no tensor" if out is None else f"shape {tuple(out)}"
             raise UsageError(
@@ -156,16 +151,3 @@ def _with_weights(name: str, config: Any, file: Path, how: dict[str, Any]) -> nn
     if classes:
         model.reset_classifier(0)
     return model
-
-
-def _shape(model: nn.Module, images: tuple[int, ...]) -> torch.Size | None:
-    """Return the shape of the features of images, None if they are no tensor; computed without weights if possible."""
-    import torch
-
-    try:
-        out = copy.deepcopy(model).eval().to("meta")(torch.zeros(images, device="meta"))
-    except RuntimeError:  # an operation that the meta device does not have
-        training = model.training
-        out = model.eval()(torch.zeros(images))
-        model.train(training)
-    return out.shape if isinstance(out, torch.Tensor) else None

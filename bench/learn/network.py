@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from bench import registry
-from bench.api import Backbone
-from bench.errors import DataMissing, PluginBroken
+from bench.api import Backbone, Vector
+from bench.backbones import shape_of
+from bench.errors import DataMissing, PluginBroken, UsageError
 from bench.net import Net
 from bench.weights import is_file, sha256
 
@@ -53,6 +54,21 @@ def build_net(
         )
     net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's overloads leave it out
     return net.eval()
+
+
+def check_pooled(spec: str, backbone: Backbone, size: int) -> None:
+    """Raise UsageError unless the features of images of `size` pixels are vectors of the width that `build` returns."""
+    if isinstance(backbone.input, Vector):
+        return
+    with torch.random.fork_rng(devices=[]):
+        net = build_net(backbone, size=size, weights="none")
+    try:
+        found = shape_of(net.get_submodule("features"), backbone.input.channels, size)
+    except Exception as error:  # the code of a plugin may raise anything
+        raise UsageError(f"{spec} fails on two images of {size} pixels: {error}") from None
+    if found != (wanted := (2, net.linear.in_features)):
+        shape = "no tensor" if found is None else f"shape {tuple(found)}"
+        raise UsageError(f"{spec}: features of shape {wanted} expected for two images, found {shape}: pool them")
 
 
 def initial_weights(backbone: Backbone, weights: str, prepare: str = "bench prepare TASK") -> Path | None:

@@ -32,13 +32,12 @@ NOT_FOR = (
 
 @dataclass(frozen=True)
 class Source:
-    """A set of images: its name, dataset, licence, citation, whether users must sign, and images and fingerprint."""
+    """A set of images: its name, dataset, licence, citation, and images and fingerprint."""
 
     name: str
     dataset: str
     licence: str
     citation: str
-    credentialed: bool
     images: str
 
 
@@ -56,6 +55,8 @@ class About:
     """How the logit of the model is made, in sentences."""
     checked: str
     """How the file was compared with what was scored."""
+    agreements: Sequence[str] = ()
+    """What is under an agreement: datasets, and a model that was the baseline."""
 
 
 def card(config: Config, about: About, sets: Sequence[SetOnCard]) -> str:
@@ -116,7 +117,7 @@ def _front(config: Config, about: About, sets: Sequence[SetOnCard]) -> str:
 def _marks(config: Config, about: About) -> list[str]:
     found = ["**SYNTHETIC PHANTOM DATA: these numbers say nothing about patients.**"] if config.synthetic else []
     if config.credentialed:
-        names = ", ".join(dict.fromkeys(one.dataset for one in about.sources if one.credentialed))
+        names = ", ".join(about.agreements)
         found.append(
             f"**Made from data under an agreement ({names}), which each user must sign. Weights can reveal images that "
             "they were trained on: read the agreement before this folder leaves the machine.**"

@@ -35,7 +35,7 @@ from bench.learn.predict import BATCH, SAME
 from bench.learn.wrappers import GroupShift, MaskedLayer, check_storable, rebuilt
 from bench.models.card import About, Source, card
 from bench.models.card_scores import HALF, UNDER_AGREEMENT, pooled, sets_on_card, threshold_of
-from bench.models.model_config import CARD, Config, Member
+from bench.models.model_config import CARD, CONFIG, Config, Member, read_config
 from bench.models.model_folder import StoredModel, load_model, write_model
 from bench.net import Net
 from bench.running.compute_cell import codes_of, fit_cell, input_of, open_splits, open_task
@@ -82,7 +82,7 @@ def hand_out(settings: Settings, out: Path, min_cell: int | None = None) -> int:
     check_writable(out.absolute().parent)
     data, chosen = _choose(settings)
     networks = [_network(*pair) for pair in zip(chosen.cells, chosen.baselines, strict=True)]
-    if min_cell is None and any(source.dataset.credentialed for source in data.sources.values()):
+    if min_cell is None and _agreements(data, chosen):
         min_cell = UNDER_AGREEMENT
     chosen = chosen._replace(few=min_cell or 0)
     config, groups = _config(data, chosen, networks), data.task.attribute.names
@@ -175,7 +175,6 @@ def _config(data: TaskData, chosen: Chosen, networks: Sequence[nn.Module]) -> Co
     threshold, why = _threshold(chosen, method.threshold)
     inputs = [input_of(of_tables(planned.settings), planned.cell.fold) for planned in chosen.cells]
     codes = [codes_of(attribute.names, record.pair.worst if record.pair else None) for record in chosen.records]
-    datasets = [source.dataset for source in data.sources.values()]
     return Config(
         bench=bench.__version__,
         task=task.name,
@@ -198,9 +197,18 @@ def _config(data: TaskData, chosen: Chosen, networks: Sequence[nn.Module]) -> Co
         ),
         network=len(networks) == 1 and type(networks[0]) is Net and not _masked(networks[0]),
         synthetic=data.synthetic,
-        credentialed=any(dataset.credentialed for dataset in datasets),
+        credentialed=bool(_agreements(data, chosen)),
         cells=tuple(record.hash for record in chosen.records),
     )
+
+
+def _agreements(data: TaskData, chosen: Chosen) -> list[str]:
+    """Return what is under an agreement: datasets, and models that were given as baselines and made from such data."""
+    names = [name_of(source.spec) for source in data.sources.values() if source.dataset.credentialed]
+    given = data.user_checkpoint
+    folders = [given.file(planned.cell.fold).parent for planned in chosen.cells] if given else []
+    names += [f"the model {one.name}" for one in folders if (one / CONFIG).is_file() and read_config(one).credentialed]
+    return list(dict.fromkeys(names))
 
 
 def _masked(net: nn.Module) -> bool:
@@ -258,11 +266,7 @@ def _about(data: TaskData, chosen: Chosen, network: str, checked: str, gone: Seq
         shas = [one.sha[:16] if kept else "suppressed" for _, one in images]
         said = dict.fromkeys(map("{}, {}".format, sizes, shas))
         kind = type(source.dataset)
-        sources.append(
-            Source(
-                name, name_of(source.spec), kind.licence, kind.citation, source.dataset.credentialed, "; ".join(said)
-            )
-        )
+        sources.append(Source(name, name_of(source.spec), kind.licence, kind.citation, "; ".join(said)))
     one = "It is one network" if len(chosen.cells) == 1 else f"It is the mean logit of {len(chosen.cells)} networks"
     made = f"{one}, fitted on {_folds(chosen)} (seed {record.cell.seed}) by {record.cell.spec}."
     if len(chosen.cells) > 1:
@@ -280,4 +284,5 @@ def _about(data: TaskData, chosen: Chosen, network: str, checked: str, gone: Seq
         parameters={**how, **options, f"version of {method}": record.cell.version},
         checked=checked,
         made=made,
+        agreements=_agreements(data, chosen),
     )

@@ -192,24 +192,32 @@ def prepare_runs(runs: Sequence[Settings], say: Callable[[str], None]) -> list[P
 
 
 def check_files(run: PlannedRun) -> None:
-    """Print what is assumed of a person's own model, and refuse files of weights that are not of the network.
+    """Print what is assumed of a person's own model, and refuse weights and networks that cannot be trained.
 
     Raises:
-        DataError: as said; no image is decoded then.
+        DataError: a file of weights is not of the network; no image is decoded then.
+        UsageError: a network does not map images of this size to vectors of its width.
     """
     folds = {planned.cell.fold for planned in run.todo if planned.error is None}
+    size, networks = run.data.task.image_size, {}
+    for spec in dict.fromkeys(planned.cell.backbone for planned in run.todo):
+        networks[spec] = network = run.data.network_of(spec)
+        # Those of torchvision are known, and torch is left to workers.
+        if network.lacks is None or not type(network).__module__.startswith("bench.backbones."):
+            from bench.learn.network import check_pooled
+
+            check_pooled(spec, network, size)
     if run.settings.baseline:
         if folds:
             _check_given(run.data, folds)
         return
     if folds and run.data.task.baseline != Preprocessing():
         print("[baseline] of the task is not read: there is no --baseline", file=sys.stderr)
-    for spec in dict.fromkeys(planned.cell.backbone for planned in run.todo):
-        network = run.data.network_of(spec)
+    for network in networks.values():
         if is_file(network.weights):
-            from bench.learn.network import build_net  # with torch, which a run without such a file leaves to workers
+            from bench.learn.network import build_net
 
-            build_net(network, size=run.data.task.image_size)
+            build_net(network, size=size)
 
 
 def _rescored(planned: PlannedCell) -> bool:

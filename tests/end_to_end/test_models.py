@@ -246,6 +246,16 @@ def test_methods_are_chained(kept):
     )
 
 
+def test_what_starts_from_a_model_under_an_agreement_is_under_it(kept):
+    shutil.copytree(kept.folder / "swift0", kept.folder / "signed")
+    file = kept.folder / "signed/config.json"
+    file.write_text(file.read_text().replace('"credentialed": false', '"credentialed": true'))
+    words = ("--baseline", "signed", "--results", "of-signed")
+    kept.bench("run", "--task", "tiny.toml", "--methods", "baseline", "--folds", "0", "--jobs", "1", *words)
+    kept.bench("model", "tiny.toml", "baseline", "--fold", "0", "--out", "next", *words)
+    assert "**Made from data under an agreement (the model signed)" in (kept.folder / "next/README.md").read_text()
+
+
 def test_an_export_takes_no_weights_unless_it_is_told_to(kept):
     names = {}
     for file, more in (("plain.tar.gz", ()), ("models.tar.gz", ("--with-models",))):

@@ -94,13 +94,14 @@ ABOUT = About(
     says="Finding on films.",
     unit="patients",
     sources=[
-        Source("train", "mimic_cxr", "PhysioNet 1.5.0", "Johnson 2019", True, "100, abc"),
-        Source("far", "nih_cxr14", "free", "Wang 2017", False, "50, def"),
+        Source("train", "mimic_cxr", "PhysioNet 1.5.0", "Johnson 2019", "100, abc"),
+        Source("far", "nih_cxr14", "free", "Wang 2017", "50, def"),
     ],
     recipe={"epochs": 2},
     parameters={"swift: mask": "soft|hard"},
     made="It is one network.",
     checked="Checked.",
+    agreements=["mimic_cxr"],
 )
 
 

@@ -206,3 +206,8 @@ def test_gradients_image_by_image_on_all_kinds_of_network(kind, spec):
     before, after = fitted(kind, spec)
     assert not torch.equal(before, after)
     assert after.isfinite().all()
+
+
+def test_a_size_that_a_network_cannot_take_is_refused():
+    with pytest.raises(UsageError, match=r"timm:test_vit cannot be built for images of 30 pixels: Input height"):
+        build_net(made("test_vit"), size=30)
