@@ -44,8 +44,8 @@ def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[s
                 gone = METRICS if few else _telling()
             if gone:
                 found[name] = found.get(name, frozenset()) | frozenset(gone)
-    for name in {other for name in found for other in info.sharing.get(name, ())}:
-        found[name] = found.get(name, frozenset()) | _telling()
+    for other in sorted({other for name in found for other in info.sharing.get(name, ())}):
+        found[other] = found.get(other, frozenset()) | _telling()
     return found
 
 
