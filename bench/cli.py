@@ -139,6 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _called(argv: Sequence[str] | None, told: list[str]) -> int:
+    if sys.platform == "win32":
+        raise UsageError(
+            "bench runs on Linux and macOS: on Windows, install it in the Windows Subsystem for Linux (WSL)"
+        )
     parser = _parser()
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["help"]:

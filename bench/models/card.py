@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from bench.errors import clean
 from bench.models.card_scores import Estimate, SetOnCard
 from bench.models.model_config import Config
 from bench.scoring.metrics import VALIDATION
@@ -62,34 +63,32 @@ class About:
 def card(config: Config, about: About, sets: Sequence[SetOnCard]) -> str:
     """Return the text of the card."""
     positive = config.label_names[1]
-    return (
-        "\n\n".join(
-            [
-                f"---\n{_front(config, about, sets)}\n---",
-                f"# {config.title} on {config.task}",
-                *_marks(config, about),
-                f"{about.says} The model gives a logit for '{positive}'; its score is the sigmoid. {about.made}",
-                "## Use",
-                USE,
-                *([_needs(config)] if config.attribute else []),
-                "## What it is not for",
-                "\n".join(f"- {line}" for line in NOT_FOR),
-                "## Decision",
-                f"'{positive}' is predicted at a score above {config.threshold:g}: {config.threshold_from}. "
-                "A logit is compared, so that a score of exactly the threshold is negative.",
-                "## Scores",
-                f"With 95 % intervals of a bootstrap over {about.unit}; the network is fixed. TPR, FPR and the gap "
-                "(equalised odds) are at the threshold above, those of the baseline at its own. "
-                f"{about.checked}",
-                *(part for one in sets for part in _set(one, about.unit)),
-                "## Data",
-                *_data(about),
-                "## Recipe",
-                _table(("", ""), [*about.parameters.items(), *about.recipe.items()]),
-            ]
-        )
-        + "\n"
+    body = "\n\n".join(
+        [
+            f"# {config.title} on {config.task}",
+            *_marks(config, about),
+            f"{about.says} The model gives a logit for '{positive}'; its score is the sigmoid. {about.made}",
+            "## Use",
+            USE,
+            *([_needs(config)] if config.attribute else []),
+            "## What it is not for",
+            "\n".join(f"- {line}" for line in NOT_FOR),
+            "## Decision",
+            f"'{positive}' is predicted at a score above {config.threshold:g}: {config.threshold_from}. "
+            "A logit is compared, so that a score of exactly the threshold is negative.",
+            "## Scores",
+            f"With 95 % intervals of a bootstrap over {about.unit}; the network is fixed. TPR, FPR and the gap "
+            "(equalised odds) are at the threshold above, those of the baseline at its own. "
+            f"{about.checked}",
+            *(part for one in sets for part in _set(one, about.unit)),
+            "## Data",
+            *_data(about),
+            "## Recipe",
+            _table(("", ""), [*about.parameters.items(), *about.recipe.items()]),
+        ]
     )
+    # Names are text: no HTML of the hub that shows the card, and no control of a terminal.
+    return clean(f"---\n{_front(config, about, sets)}\n---\n\n{body.replace('<', '&lt;')}\n")
 
 
 def _front(config: Config, about: About, sets: Sequence[SetOnCard]) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import distributions
@@ -29,7 +30,7 @@ from typing import Any
 from bench.cells.identity import cells_folder, slug, splits_file
 from bench.cells.record import Failure, Record
 from bench.data import split_manifest
-from bench.errors import DataError, UnknownName, UsageError
+from bench.errors import DataError, DataMissing, UnknownName, UsageError
 from bench.files import to_json
 from bench.reporting.artefacts import ABLATION, FURTHER, MAIN, TUNED, artefacts
 from bench.reporting.figures import sweeps
@@ -163,7 +164,10 @@ def _splits(results: TaskResults, *, predictions: bool) -> dict[str, bytes | Pat
     file = settings.splits or splits_file(settings.results, task.name)
     try:
         rows = split_manifest.read(file, task)
-    except DataError:  # runs of older versions did not write a manifest
+    except DataMissing:  # runs of older versions did not write a manifest
+        return {}
+    except DataError as error:
+        print(f"left out: {SPLITS}: {error}", file=sys.stderr)
         return {}
     counted = IN_DOMAIN not in suppressed(results.cells, info)
     folds = {

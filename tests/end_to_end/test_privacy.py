@@ -205,3 +205,15 @@ def test_no_command_but_prepare_opens_a_connection(place_in, tmp_path):
     probe = "import socket\ntry: socket.create_connection(('127.0.0.1', 9))\nexcept OSError: pass"
     subprocess.run([sys.executable, "-c", probe], env=path, check=True)
     assert tried.exists(), "the hook sees connections"
+
+
+def test_a_test_set_that_contains_a_suppressed_one_is_suppressed(place):
+    few = '[ood.few]\ndataset = "phantom:family=chest,hospital=ood_neutral,images=30,size=32"\n[label]'
+    file = place.folder / "tiny.toml"
+    file.write_text(file.read_text().replace("[label]", few))
+    place.bench("run", "--task", "tiny.toml", "--methods", "baseline", "--folds", "0", "--jobs", "1")
+    place.report("--only", "main", "--min-cell", "5")
+    lines = (place.folder / "reports/tiny/main.md").read_text().splitlines()
+    (said,) = [line for line in lines if "Suppressed, because" in line]
+    assert "such a set has too: few, ood\\_neutral. No count" in said
+    assert [line for line in lines if line.startswith("- ood\\_reversed: 100 images (")]

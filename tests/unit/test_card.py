@@ -135,6 +135,17 @@ def test_a_newline_in_a_name_makes_no_line_of_a_table():
     assert "| a b | c \\| d |" in card(config, about, [])
 
 
+def test_names_on_a_card_are_text():
+    """Hubs show its HTML, and terminals its controls."""
+    odd = "\u202egpj.\x1b[31m<script>x</script>"
+    config = Config(**{**FACTS, "task": odd, "title": odd}, members=members((0, 1)))
+    about = dataclasses.replace(ABOUT, says=odd, parameters={odd: odd})
+    text = card(config, about, sets_on_card(table(0), table(3), 0.5, (odd, "male"), "t"))
+    assert not set(text) & {"\u202e", "\x1b"}
+    assert "<" not in text.partition("---\n\n")[2]
+    assert "gpj. [31m&lt;script>x" in text
+
+
 def few(own):
     """The same predictions, of which 7 positives of the second group are in the test set."""
     gone = own.index[(own["set"] == "far") & (own["y"] == 1) & (own["a"] == 1)][7:]

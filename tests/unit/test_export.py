@@ -12,7 +12,7 @@ from inline_snapshot import snapshot
 
 from bench import taskfile
 from bench.api import Task
-from bench.cells.identity import SCHEMA
+from bench.cells.identity import SCHEMA, splits_file
 from bench.cells.record import Counted, Leaves, Record
 from bench.errors import BenchError, UsageError
 from bench.reporting.tables import main_table
@@ -277,6 +277,18 @@ def test_contents_that_are_not_as_bench_writes_them_are_refused(tmp_path, export
     with pytest.raises(BenchError) as caught, opened(tmp_path / "a.tar.gz"):
         pass
     assert says in str(caught.value)
+
+
+def test_a_damaged_file_of_folds_is_left_out_by_name(tmp_path, capsys):
+    made = site("north")
+    made = dataclasses.replace(made, settings=dataclasses.replace(made.settings, results=tmp_path))
+    assert "splits.json" not in contents(made)[1]
+    assert "splits.json" not in capsys.readouterr().err, "there is none"
+    file = splits_file(tmp_path, TASK.name)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"\xff\xfe{")
+    assert "splits.json" not in contents(made)[1]
+    assert f"left out: splits.json: splits {file}" in capsys.readouterr().err
 
 
 def test_packages_that_an_interrupted_installation_left_are_no_obstacle(tmp_path, monkeypatch):

@@ -4,13 +4,17 @@ import csv
 import dataclasses
 import io
 
+import numpy as np
+import pandas as pd
 import pytest
 from inline_snapshot import snapshot
 from msgspec import structs
 
+from bench.cells.predictions import Scored
 from bench.reporting.figures import trade_off
 from bench.reporting.numbers import frames
 from bench.reporting.numbers.aggregate import collect
+from bench.reporting.numbers.redraws import sharing
 from bench.reporting.reports import write
 from bench.reporting.tables import main_table
 from bench.reporting.tables.terminal import show
@@ -92,6 +96,27 @@ def test_the_images_without_a_group_are_not_counted_where_they_are_few():
     assert "Without a group in near" not in "".join(reading(results))
     small = [structs.replace(cell("swift", 0, val=SMALL), without_group=unknown)]
     assert set(leaving(small, INFO)[0].without_group) == {"near", "far"}
+
+
+def test_a_set_that_shares_images_with_a_suppressed_one_is_suppressed_too():
+    """Both hospitals less the other one are the one with seven images: 66 and 25 ill and 32 less 25."""
+    images = pd.DataFrame({"image_id": ["a", "b", "a", "b", "c"], "set": ["near", "near", "far", "far", "far"]})
+    images.loc[len(images)] = ["v", "val"]
+    shared = sharing(cells(), lambda item: Scored(images, np.zeros(len(images))))
+    assert shared == {"near": {"far"}, "far": {"near"}, "val": frozenset()}
+    info = dataclasses.replace(INFO, sharing=shared)
+    results = collect(cells(near=SMALL), [], info)
+    found = values(results)
+    assert (found["far", "eodds"], results.sizes["far"].cells) == (("", "suppressed"), {})
+    assert found["far", "auc"][0].startswith("0.33")
+    assert found["val", "eodds"][0].startswith("0.33")
+    assert lines_with(reading(results), "Suppressed, because") == snapshot(
+        [
+            "Suppressed, because of fewer than 10 images of a group and class, or of images that such a set has too: near, far. No count and no metric by group is shown."
+        ]
+    )
+    assert set(leaving(cells(near=SMALL), info)[0].scores["far"].suppressed) == set(results.suppressed["far"])
+    assert values(collect(cells(), [], info))["far", "eodds"][0].startswith("0.33"), "no set is small"
 
 
 def test_the_digits_of_an_auc_do_not_tell_how_many_images_a_class_has():

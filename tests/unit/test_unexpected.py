@@ -131,3 +131,16 @@ def test_a_path_that_is_not_utf8_is_refused_before_anything_is_computed(capsys, 
     folder.mkdir()
     monkeypatch.chdir(folder)
     assert cli.main(["ls", "tasks"]) == 2
+
+
+def test_on_windows_it_says_where_it_runs(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert cli.main(["run", "--task", "phantom-cxr-age"]) == 2
+    assert "Windows Subsystem for Linux" in capsys.readouterr().err
+
+
+def test_the_command_line_needs_no_module_or_function_that_windows_lacks():
+    lacking = "import os, sys, signal; sys.modules.update(resource=None, fcntl=None, pwd=None, grp=None, termios=None);"
+    lacking += "[delattr(os, name) for name in ('readv', 'statvfs', 'fork', 'getuid', 'sysconf', 'sched_getaffinity')];"
+    lacking += "del signal.pthread_sigmask; import bench.cli"
+    subprocess.run([sys.executable, "-c", lacking], check=True)

@@ -23,11 +23,17 @@ POOLED = "auc"
 """The metric that does not depend on groups."""
 
 
+def _telling() -> frozenset[str]:
+    """Return the metrics that tell counts of groups or classes."""
+    return frozenset(name for name, metric in METRICS.items() if metric.needs_attribute or metric.tells_counts)
+
+
 def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[str]]:
     """Return the suppressed metrics of each set in which a group and class has fewer than `min_cell` images.
 
     One fold with few images is enough. The pooled AUC is among them if a class has too few in all groups together.
-    Images without a group count as a group: their number follows from that of the set and of the others.
+    Images without a group count as a group: their number follows from that of the set and of the others. A set that
+    shares images with such a set is suppressed too: its counts less those of a third set may be those that are few.
     """
     found: dict[str, frozenset[str]] = {}
     for item in cells:
@@ -35,11 +41,11 @@ def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[s
             gone = scores.suppressed  # by an export, which then does not contain the metrics
             if not gone and min(map(min, counts := _counts(scores))) < info.min_cell:
                 few = min(map(sum, zip(*counts, strict=True))) < info.min_cell
-                gone = [
-                    metric.name for metric in METRICS.values() if few or metric.needs_attribute or metric.tells_counts
-                ]
+                gone = METRICS if few else _telling()
             if gone:
                 found[name] = found.get(name, frozenset()) | frozenset(gone)
+    for other in sorted({other for name in found for other in info.sharing.get(name, ())}):
+        found[other] = found.get(other, frozenset()) | _telling()
     return found
 
 
@@ -97,7 +103,8 @@ def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> lis
     bare = [name for name, metrics in gone.items() if POOLED in metrics]
     also = f"; the AUC of {', '.join(bare)} is not shown either" if bare else ""
     cost = ". Costs are not shown either: the size of the external set follows from them" if costs else ""
+    shared = ", or of images that such a set has too" if any(info.sharing.values()) else ""
     return [
-        f"Suppressed, because of fewer than {info.min_cell} images of a group and class: {', '.join(gone)}. "
+        f"Suppressed, because of fewer than {info.min_cell} images of a group and class{shared}: {', '.join(gone)}. "
         f"No count and no metric by group is shown{also}{cost}."
     ]

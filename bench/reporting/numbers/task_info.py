@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -73,6 +73,8 @@ class TaskInfo:
     decided: str = ""
     """What all tables say on such units."""
     settings: Settings | None = field(default=None, repr=False, compare=False)
+    sharing: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    """The sets that share images with a set, where some are suppressed."""
 
     @property
     def description(self) -> str:
