@@ -52,10 +52,12 @@ def score_file(
 ) -> pd.DataFrame:
     """Score predictions and return the main table of each attribute; raises as `bench.interface.score`.
 
-    `settings` has the task, if any, and the folders of results and data.
+    `settings` has the task, if any, and the folders of results and data. `attrs["missing"]` names the folds and sets
+    that a method lacks.
     """
     tables = []
-    for one in store(predictions, columns, settings, reference=reference, scale=scale):
+    stored, missing = store(predictions, columns, settings, reference=reference, scale=scale)
+    for one in stored:
         if reports is not None:
             table = report_task(one, reports, min_cell=min_cell)
         else:
@@ -63,13 +65,18 @@ def score_file(
             table = found.tested(found.results)
         frame = pd.read_csv(io.StringIO(main_table.csv(table)))
         tables.append(frame[frame["set"].isin(table.sizes)])
-    return pd.concat(tables, ignore_index=True)
+    found = pd.concat(tables, ignore_index=True)
+    found.attrs["missing"] = missing
+    return found
 
 
 def store(
     predictions: Path | pd.DataFrame, given: Columns, settings: Settings, *, reference: str, scale: Scale
-) -> list[Settings]:
-    """Store the cells of each attribute in place of those of an earlier file; return the settings that report them."""
+) -> tuple[list[Settings], list[str]]:
+    """Store the cells of each attribute in place of those of an earlier file.
+
+    Returns the settings that report them, and which folds and sets a method lacks.
+    """
     table, origin = read(predictions)
     task = _resolved(settings.task) if settings.task else None
     known = np.ones(len(table), dtype=bool)
@@ -89,7 +96,8 @@ def store(
     if not tests:
         raise DataInvalid(f"{origin} has no test set, only {listed(table_sets)}")
     methods = methods_of(rows, reference)
-    said += incomplete(rows, methods)
+    missing = incomplete(rows, methods)
+    said += missing
     made = []
     for attribute in attributes_of(table, given.attributes, task, origin):
         one, spec = (task, settings.task) if task else (_own_task(predictions, rows, label, attribute), "")
@@ -102,7 +110,7 @@ def store(
         made.append((one, spec, list(cells_of_rows(rows, images, methods, coded, synthetic=fake))))
         said += _facts(images, label)
     _say(said)
-    return [_stored(settings, *one) for one in made]
+    return [_stored(settings, *one) for one in made], missing
 
 
 def _say(lines: list[str]) -> None:

@@ -8,7 +8,7 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError
+from bench.errors import DataInvalid, UsageError
 from bench.settings import positive, read_settings, words
 from bench.verbs import add_paper, add_verb, paper_tasks, with_preset
 
@@ -170,8 +170,8 @@ def _score(args: argparse.Namespace) -> int:
 
     columns = Columns(**{name: getattr(args, name) for name in COLUMNS}, attributes=args.attributes or ())
     how = {"reference": args.reference, "scale": args.scale, "min_cell": args.min_cell, "reports": args.reports}
-    score_file(args.predictions, columns, read_settings(args), **how)
-    return 0
+    found = score_file(args.predictions, columns, read_settings(args), **how)
+    return DataInvalid.exit_code if found.attrs["missing"] else 0
 
 
 def _metrics(args: argparse.Namespace) -> int:

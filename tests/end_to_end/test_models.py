@@ -1,14 +1,11 @@
 """`bench run --keep-models`, `bench model` and `bench predict`: what is handed out is what was scored."""
 
-import io
 import json
 import os
 import re
 import shutil
 import tarfile
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from bench import load_model, predict_images
 from bench.cells.intact import described, sealed
 from bench.cells.record import Record, read
-from bench.cli import main
 from bench.data.task_data import open_data
 from bench.settings import Settings
-from tests.prose import lines_with, plain
+from tests.in_process import Here
+from tests.prose import lines_with
 
 RUN = ("run", "--task", "tiny.toml", "--methods", "swift,diff_prune", "--jobs", "1")
 TEST = "ood_neutral"
@@ -38,29 +35,6 @@ def films(folder: Path, task: Path) -> None:
         Image.fromarray(source.dataset.image(source.root, path)).save(folder / f"{number:03}.png")
     names = [f"{number:03}.png" for number in range(len(table))]
     pd.DataFrame({"path": names, "age": 40 + 50 * table["a"]}).to_csv(folder / "films.csv", index=False)
-
-
-class Said(NamedTuple):
-    stdout: str
-    stderr: str
-
-
-class Here:
-    """A place in which commands run in this process, where torch is imported already."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def bench(self, *words: str, code: int = 0) -> Said:
-        before, out, error = Path.cwd(), io.StringIO(), io.StringIO()
-        os.chdir(self.folder)
-        try:
-            with redirect_stdout(out), redirect_stderr(error):
-                found = main(list(words))
-        finally:
-            os.chdir(before)
-        assert found == code, error.getvalue()
-        return Said(plain(out.getvalue(), self.folder), plain(error.getvalue(), self.folder))
 
 
 @pytest.fixture(scope="module")

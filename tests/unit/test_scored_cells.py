@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from bench import score
 from bench.cells.identity import cells_folder
+from bench.cli import main
 from bench.errors import UsageError
 from bench.reporting.tables import main_table
 from bench.reporting.task_results import read
@@ -105,6 +106,20 @@ def test_folds_that_a_method_lacks_are_named_and_it_is_compared_on_the_others(sc
     kept = table[
         ~((method == "late") & (fold == 0)) & ~((method == "erm") & (fold == 2)) & ~((method == "alone") & (fold != 2))
     ]
+    kept.to_csv(tmp_path / "films.csv", index=False)
+    words = [
+        "--attributes",
+        "sex",
+        "--reference",
+        "erm",
+        "--results",
+        str(tmp_path / "r"),
+        "--reports",
+        str(tmp_path / "p"),
+    ]
+    assert main(["score", str(tmp_path / "films.csv"), *words]) == 3, "what can be compared is reported nevertheless"
+    assert list(tmp_path.glob("p/*/main.md"))
+    capsys.readouterr()
     found = scored(kept, reference="erm")
     assert [line for line in capsys.readouterr().err.splitlines() if "missing" in line] == snapshot(
         [
