@@ -50,6 +50,13 @@ class Manifest(Dataset):
     separator: Literal["auto", "comma", "semicolon", "tab", "pipe"] = option("auto", says="What separates fields.")
     encoding: str = option("auto", says="The encoding of the text, such as utf-8 or cp1252; auto: recognised.")
     bits: int | None = option(None, low=8, high=16, says="Bits that files of 16 hold, such as 12; none: all of them.")
+    agreement: bool = option(
+        False, says="Whether the images are under an agreement: models and files made from them say so."
+    )
+
+    @property
+    def credentialed(self) -> bool:  # type: ignore[override]
+        return self.agreement
 
     def table(self, root: Path) -> pd.DataFrame:
         """All columns of the table, and those of the contract: uid, path, patient, source and drop.
