@@ -9,13 +9,15 @@ from typing import Annotated
 import msgspec
 
 from bench.data.set_facts import Count as Count
-from bench.scoring.definitions import METRICS
+from bench.scoring.definitions import METRICS, WIDE
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e18)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A p, an AUC, a gap, or the standard deviation of one."""
 Change = Annotated[float, msgspec.Meta(ge=-2, le=2)]
 """A difference of two AUCs or gaps, or an end of its interval."""
+Wide = Annotated[float, msgspec.Meta(ge=WIDE[0], le=WIDE[1])]
+"""A number of a group that may have any value, such as the slope of its calibration."""
 OverFolds = Annotated[float, msgspec.Meta(ge=-100, le=100)]
 """An end of an interval over few folds, which may be wider than any difference."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ import msgspec
 
 from bench import taskfile
 from bench.api import Task
-from bench.cells.bounds import Change, Count, OverFolds, Share
+from bench.cells.bounds import Change, Count, OverFolds, Share, Wide
 from bench.cells.identity import cells_folder, slug
 from bench.cells.record import Facts, Failure, Record, decode, read
 from bench.errors import BenchError, DataInvalid
 from bench.reporting.figures import sweeps
 from bench.reporting.numbers.aggregate import Results
 from bench.reporting.numbers.further import Measured, hidden
+from bench.reporting.numbers.group_intervals import Place
 from bench.reporting.numbers.patient_intervals import not_above_chance
 from bench.reporting.numbers.ranking import TESTED, Row
 from bench.reporting.numbers.support import Family, Leaning
@@ -66,6 +68,13 @@ class Received(TaskResults):
     def measured(self) -> list[Measured]:
         """The further attributes, without those that are suppressed here."""
         return [hidden(one, self.results.suppressed, self.info.min_cell) for one in self.exported]
+
+    @cached_property
+    def group_intervals(self) -> dict[Place, tuple[float, float]]:
+        """The exported intervals of rates by group."""
+        rows = self.intervals.get("", {}).get("groups", ())
+        ends = {tuple(place): [nan if end is None else end for end in (low, high)] for *place, low, high in rows}
+        return {place: (low, high) for place, (low, high) in ends.items()}  # type: ignore[misc]
 
     def tested(self, results: Results) -> Results:
         """Add the exported intervals over patients; sets that are suppressed here have none."""
@@ -184,7 +193,10 @@ def intervals(results: TaskResults) -> dict[str, Any]:
     every = [results.results_of(table) for table in results.tables]
     if tuned := collect_tuned(results.cells, results.failures, results.info):
         every.append(tuned)
-    return {table.info.part: _intervals_of(table, results.tested(table)) for table in every}
+    found = {table.info.part: _intervals_of(table, results.tested(table)) for table in every}
+    of_groups = results.group_intervals.items() if "" in found else ()
+    shown = [[*place, *ends] for place, ends in of_groups if place[2] not in results.results.suppressed]
+    return found | ({"": found[""] | {"groups": shown}} if shown else {})
 
 
 def _intervals_of(results: Results, tested: Results) -> dict[str, Any]:
@@ -228,6 +240,7 @@ class Intervals(msgspec.Struct, forbid_unknown_fields=True):
     leaning: list[tuple[str, str, str, Share | None, Share | None, bool, bool]]
     aucs: list[tuple[str, str, str, Share | None, Share | None]]
     remarks: list[str]
+    groups: list[tuple[str, str, str, str, str, Wide | None, Wide | None]] = []
 
     def __post_init__(self) -> None:
         if self.family and self.family.draws.keys() != self.patients.keys():
