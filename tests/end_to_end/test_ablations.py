@@ -53,6 +53,7 @@ def test_less_and_less_of_the_external_set(place):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_figure_of_an_ablation_is_made_by_the_line_that_it_asks_for(place):
     """Lines of `--list`, run as they stand, are all that the figures need."""
     place.bench("run", "--task", "tiny.toml", "--methods", "swift", "--folds", "0", "--jobs", "1")

@@ -14,7 +14,7 @@ from tests.unit import whole
 
 RECIPE = dataclasses.replace(whole.SGD, epochs=2, batch=16)
 METHODS = sorted(registry.METHODS.catalogue())
-MOST_SETTINGS = ("llft", "swift")
+MOST_SETTINGS = ("bmft", "diff_gda", "llft", "swift")
 """Methods with so many settings that CI leaves them out."""
 
 
