@@ -277,7 +277,9 @@ Their rows are empty. The same command predicts them once they can be read.
     later = (tmp_path / "p.csv").stat().st_mtime + 10
     shutil.copyfile(tmp_path / "films/001.png", tmp_path / "films/000.png")
     os.utime(tmp_path / "films/000.png", (later, later))
-    assert lines_with(kept.bench(*words).stderr, "newer") == snapshot()
+    assert lines_with(kept.bench(*words).stderr, "newer") == snapshot(
+        ["predicted again, as the image is newer than its prediction: 1"]
+    )
     one, other = pd.read_csv(tmp_path / "p.csv")["logit"][:2]
     assert one == pytest.approx(other, abs=1e-6)
 
