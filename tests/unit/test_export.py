@@ -215,7 +215,7 @@ def test_intervals_over_patients_travel_without_the_predictions_they_are_made_of
         assert "ood_neutral 40 images" not in main_table.files(away.tested(away.results))["md"]
     inside = members(tmp_path / "a.tar.gz")
     assert [name for name, data in inside.items() if b"zq" in data] == []
-    assert len(inside["intervals.json"]) < 5000, "draws are thousands"
+    assert len(inside["intervals.json"]) < 20_000, "draws are thousands for each number"
 
 
 def test_elsewhere_more_can_be_suppressed_and_never_less(tmp_path):
