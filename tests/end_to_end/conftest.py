@@ -77,10 +77,6 @@ class Place:
         self.bench("report", "--task", "tiny.toml", *words, timeout=900)
         return self.reported()
 
-    def tables(self) -> dict[str, bytes]:
-        """The main files of the report: they have every number of the cells but seconds."""
-        return self.report("--only", "main,groups,trade-off")
-
     def reported(self) -> dict[str, bytes]:
         """The files of the report that was made last, by name."""
         return {file.name: file.read_bytes() for file in sorted((self.folder / "reports" / "tiny").iterdir())}
