@@ -83,7 +83,7 @@ def predict_table(
     check_writable(out.absolute().parent)
     found = {**_rows_of(out, model, folder), **_rows_of(part, model, folder)}
     done = {key: row for key, row in found.items() if row}
-    if changed := len(found) - len(done):
+    if changed := sum(key in found and key not in done for key in set(keys)):
         print(f"predicted again, as the image is newer than its prediction: {changed}", file=sys.stderr)
     left, unreadable = [key for key in dict.fromkeys(keys) if key not in done], dict[Key, str]()
     write_file(part, _text([columns, *done.values()]))

@@ -184,9 +184,8 @@ def _splits(results: TaskResults, *, predictions: bool) -> dict[str, bytes | Pat
 def _environment() -> dict[str, Any]:
     packages: dict[str, str] = {}
     for item in distributions():
-        with contextlib.suppress(
-            KeyError, TypeError, ValueError
-        ):  # an interrupted installation, without them or no text
+        # An interrupted installation leaves packages without a description, or one that is no text.
+        with contextlib.suppress(KeyError, TypeError, ValueError):
             packages[str(item.metadata["Name"] or "")] = item.version or ""
     return {
         "python": platform.python_version(),

@@ -73,8 +73,7 @@ class Received(TaskResults):
     def group_intervals(self) -> dict[Place, tuple[float, float]]:
         """The exported intervals of rates by group."""
         rows = self.intervals.get("", {}).get("groups", ())
-        ends = {tuple(place): [nan if end is None else end for end in (low, high)] for *place, low, high in rows}
-        return {place: (low, high) for place, (low, high) in ends.items()}  # type: ignore[misc]
+        return {tuple(row[:5]): tuple(nan if end is None else end for end in row[5:]) for row in rows}  # type: ignore[misc]
 
     def tested(self, results: Results) -> Results:
         """Add the exported intervals over patients; sets that are suppressed here have none."""

@@ -15,17 +15,22 @@ folds = 2
 image_size = 16
 channels = 1
 """
-TABLES = """
+SETS = """
 [source]
 dataset = "manifest:csv=films.csv,patient_column=patient"
 where = { site = ["A"] }
 [ood.b]
 dataset = "manifest:csv=films.csv,patient_column=patient"
 where = { site = ["B"] }
+"""
+TABLES = (
+    SETS
+    + """\
 [attribute]
 column = "old"
 names = ["young", "old"]
 """
+)
 LIST = 'labels = ["Effusion", "Edema"]'
 
 

@@ -9,21 +9,20 @@ from bench.data.task_data import open_data
 from bench.errors import UsageError
 from bench.settings import Settings
 from bench.share.features_file import write_features
+from tests.unit.several_labels import SETS
 
 N = 48
-TASK = """
+TASK = (
+    """
 folds = 2
 image_size = 16
 channels = 1
 unit = "exam"
 polarity = "clinical"
 labels = ["Effusion", "Edema"]
-[source]
-dataset = "manifest:csv=films.csv,patient_column=patient"
-where = { site = ["A"] }
-[ood.b]
-dataset = "manifest:csv=films.csv,patient_column=patient"
-where = { site = ["B"] }
+"""
+    + SETS
+    + """\
 [attribute]
 column = "age"
 cuts = [40, 60]
@@ -35,6 +34,7 @@ one = ["F"]
 names = ["men", "women"]
 primary = true
 """
+)
 
 
 @pytest.fixture

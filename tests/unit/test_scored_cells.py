@@ -182,7 +182,7 @@ def test_a_group_without_images_of_a_class_has_no_gap_and_is_named(scored, tmp_p
         (
             "y == 1",
             snapshot(
-                "This classifier cannot be judged here: all images have the same label, so AUC and gaps are undefined."
+                "This classifier cannot be judged here: all images have the same label, so that AUC and gaps are undefined."
             ),
         ),
         (
@@ -199,6 +199,14 @@ def test_a_test_set_without_a_label_cannot_be_judged_and_the_reason_is_said(scor
     found = read(Settings(str(tmp_path / "results" / "scored" / "predictions-sex.toml"), tmp_path / "results"))
     ((first, *_),) = answered(found.tested(found.results), found.cells).values()
     assert re.sub(r"\d\.\d\d", "NUMBER", first) == said
+
+
+def test_a_suppressed_auc_is_not_taken_for_that_of_one_label(scored, tmp_path):
+    scored(films(methods=("baseline", "other"), folds=1))
+    task = Settings(str(tmp_path / "results" / "scored" / "predictions-sex.toml"), tmp_path / "results")
+    found = read(task, min_cell=10_000)
+    ((first, *_),) = answered(found.tested(found.results), found.cells).values()
+    assert first == snapshot("This classifier cannot be judged here: suppressed.")
 
 
 def test_any_text_is_a_name_and_does_nothing(scored, tmp_path):

@@ -23,8 +23,7 @@ WHY = {
     "suppressed": "suppressed",
 }
 """Why a row has no gap that could be compared, in a few words."""
-ONE_LABEL = "all images have the same label"
-"""Why no gap and no AUC of a test set is defined."""
+ONE_LABEL = "all images have the same label, so that AUC and gaps are undefined"
 ONE_LABEL_IN_A_GROUP = "the images of a group have one label only"
 SAME = "changed nothing"
 """Of a row whose gap and AUC are Baseline's, to the last digit, in every model."""
@@ -76,7 +75,7 @@ class Place:
     """Name of the metric."""
     gap_title: str
     auc: float
-    """NaN where all images have the same label."""
+    """NaN where all images have the same label, or where it is suppressed."""
     auc_low: float
     auc_high: float
     gap_value: float
@@ -147,7 +146,7 @@ def _of_place(results: Results, cells: Sequence[Record], backbone: str, name: st
 
 def _unjudged(base: Row, auc: Row) -> str:
     """Say why Baseline cannot be judged, or nothing."""
-    if isnan(auc.mean):
+    if isnan(auc.mean) and not auc.excluded:
         return ONE_LABEL
     if isnan(base.mean) and not base.excluded:
         return ONE_LABEL_IN_A_GROUP

@@ -24,7 +24,7 @@ def answered(results: Results, cells: Sequence[Record]) -> dict[Place, list[str]
 def _baseline(place: Place, results: Results) -> str:
     if not place.judged:
         if isnan(place.auc):
-            return f"This classifier cannot be judged here: {place.unjudged}, so AUC and gaps are undefined."
+            return f"This classifier cannot be judged here: {place.unjudged}."
         return (
             f"This classifier cannot be judged here ({place.unjudged}): its AUC is {place.auc:.2f} "
             f"({place.auc_low:.2f} to {place.auc_high:.2f}). Gaps are shown and not ranked."
