@@ -65,7 +65,7 @@ class Server:
         return subprocess.CompletedProcess(words, code, *said)
 
     def _line(self, timeout: float) -> bytes:
-        if not select.select([self._process.stdout], [], [], timeout)[0]:
+        if not select.select([self._process.stdout], [], [], timeout)[0]:  # type: ignore[list-item]
             raise subprocess.TimeoutExpired("bench", timeout)
         return self._process.stdout.readline()  # type: ignore[union-attr]
 
