@@ -1,8 +1,8 @@
 """`bench` commands in processes that begin with the libraries imported: forks of one server.
 
 A command has a process, a folder, an environment and streams of its own, as `python -m bench.cli` has, and imports the
-modules of `bench` itself. The seconds in which it would import torch, pandas and matplotlib are spent once. Commands
-that are killed or run side by side are started by the tests themselves.
+modules of `bench` itself, and so have its workers (`tests.warm_workers`). The seconds in which they would import torch,
+pandas and matplotlib are spent once. Commands that are killed or run side by side are started by the tests themselves.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tests import warm_workers
+from tests.warm_workers import become
+
 LIBRARIES = (
-    "torch", "pandas", "pyarrow", "scipy.stats", "scipy.sparse", "sklearn.metrics", "matplotlib.pyplot",
+    "torch", "torch._dynamo", "pandas", "pyarrow", "scipy.stats", "scipy.sparse", "sklearn.metrics", "matplotlib.pyplot",
     "seaborn", "msgspec", "jinja2", "PIL.Image", "safetensors.torch",
 )  # fmt: skip
 STREAMS = ("stdout", "stderr")
@@ -73,6 +76,7 @@ class Server:
 def _serve() -> None:
     for name in LIBRARIES:
         importlib.import_module(name)
+    warm_workers.start(LIBRARIES)
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()
@@ -84,13 +88,9 @@ def _serve() -> None:
 
 def _run(words: Sequence[str], folder: str, files: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     """Do what `python -m bench.cli` does, and end this process."""
-    os.environ.clear()
-    os.environ.update(environment)
     os.chdir(folder)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number, file in enumerate(files, 1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
-    _other_random_numbers()
+    become(environment, files)
+    warm_workers.use(files)
     sys.path[0], sys.argv = folder, ["bench", *words]
     code = _code()
     threading._shutdown()  # type: ignore[attr-defined]  # as Python ends: threads, then what is registered, then streams
@@ -109,18 +109,6 @@ def _code() -> int:
             print(code, file=sys.stderr)
         return code if isinstance(code, int) else int(code is not None)
     return 0
-
-
-def _other_random_numbers() -> None:
-    """Draw them from elsewhere than the server's next command does, so that a missing seed is seen."""
-    import random
-
-    import numpy as np
-    import torch
-
-    random.seed()
-    np.random.seed()
-    torch.seed()
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ def server() -> Server:
     return Server()
 
 
+SHOWN = "main,groups,claims,forest"
+
+
 class Place:
     """A folder with the tiny task in it, in which `bench` runs as a user runs it."""
 
@@ -81,10 +84,10 @@ class Place:
         """The files of the report that was made last, by name."""
         return {file.name: file.read_bytes() for file in sorted((self.folder / "reports" / "tiny").iterdir())}
 
-    def untimed(self) -> dict[str, bytes]:
-        """The report less what shows seconds or where it was computed: the same for two runs."""
-        timed = ("cost-gain.", "figure-4.", "index.")
-        return {name: data for name, data in self.report().items() if not name.startswith(timed)}
+    def shown(self) -> dict[str, bytes]:
+        """The files of some tables and a figure, made now: the same for two runs."""
+        self.report("--only", SHOWN)
+        return {name: data for name, data in self.reported().items() if name.partition(".")[0] in SHOWN.split(",")}
 
     def cells(self) -> dict[str, bytes]:
         root = self.folder / "results" / "cells"

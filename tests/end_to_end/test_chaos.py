@@ -144,7 +144,7 @@ def survives(finished, place, *, seed, kills, longest, cells, damages=False):
     assert (ended["done"], ended["cells"], "failed" in ended) == (cells, cells, False)
     again = place.bench("run", "--task", "tiny.toml")
     assert place.ended(again.stdout) == {"done": cells, "cells": cells, "computed": 0, "recomputed": 0}
-    assert place.untimed() == finished.untimed()
+    assert place.shown() == finished.shown()
     for file, when in written.items():
         assert file.stat().st_mtime_ns == when, f"{file} was done and is computed again"
 

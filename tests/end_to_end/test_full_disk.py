@@ -72,7 +72,7 @@ def test_results_on_a_disk_that_is_full_then_read_only(finished, place, mount):
     mount(results, "rw,size=10m")
     last = place.bench(*run)
     assert f"22 of 22 cells done, {22 - len(done)} computed, 0 recomputed" in last.stdout
-    assert place.untimed() == finished.untimed()
+    assert place.shown() == finished.shown()
 
 
 @pytest.mark.slow

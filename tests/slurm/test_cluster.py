@@ -30,7 +30,7 @@ def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):
             "0 of 6 cells done, 2 submitted in 1 arrays, 4 left for later: the cluster accepts no more jobs for now (<what sbatch says>); run the same command again when some jobs have finished. `bench status --task tiny.toml` shows their state; run the same command to resume.\n"
         )
     cluster.complete()
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
     cluster.done_once()
 
 
@@ -66,7 +66,7 @@ def test_cells_of_a_fold_share_the_gpu_of_its_job(cluster, local):
     cluster.profile("mine.toml", text=PROFILE.replace("cpus_per_task = 1", "cpus_per_task = 2"))
     cluster.submit("--group-by", "fold", "--per-gpu", "2")
     cluster.complete("--group-by", "fold", "--per-gpu", "2")
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
     cluster.done_once()
 
 
@@ -86,7 +86,7 @@ def test_jobs_are_submitted_in_seconds_and_wait_for_their_baselines(cluster, loc
     assert set(cluster.counts()) <= {"running", "submitted", "done"}
     cluster.wait()
     assert cluster.counts() == {"done": 6}
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
     cluster.done_once()
 
 
@@ -142,7 +142,7 @@ def test_cancelled_jobs_are_resumed(cluster, local, how):
     cluster.wait()
     assert cluster.counts() != {"done": 6}
     cluster.complete()
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
     cluster.done_once()
 
 
@@ -155,7 +155,7 @@ def test_a_killed_worker_is_taken_over(cluster, local):
     assert counts.get("done", 0) < 6
     assert "running" not in counts
     cluster.complete()
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
     cluster.done_once()
 
 
@@ -167,7 +167,7 @@ def test_a_daemon_that_is_restarted_loses_nothing(cluster, local, daemons, name)
     time.sleep(2)
     daemons("start", name)
     cluster.complete()
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
     cluster.done_once()
 
 
@@ -182,7 +182,7 @@ def test_without_a_controller_submission_waits_for_it(cluster, local, daemons):
     said, _ = submitting.communicate(timeout=180)
     assert submitting.returncode in (0, 1), said
     cluster.complete()
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
     cluster.done_once()
 
 
@@ -284,7 +284,7 @@ def test_a_failed_baseline_blocks_its_methods_and_retry_heals_them(cluster, loca
     cluster.bench("retry", "--failed")
     cluster.wait()
     assert cluster.counts() == {"done": 6}
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
 
 
 def test_arrays_are_cut_to_the_largest_that_the_cluster_takes(cluster, daemons):
@@ -304,7 +304,7 @@ def test_a_partition_that_does_not_exist_is_named_before_anything_is_lost(cluste
     assert "invalid partition specified: gpus" in refused.stderr
     cluster.submit()
     cluster.complete()
-    assert cluster.untimed() == local.table
+    assert cluster.shown() == local.shown_first
     cluster.done_once()
 
 
