@@ -33,8 +33,10 @@ test-long: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long tests
 
 # On a real SLURM of one node, which is installed (as root, from Debian's packages), started and stopped again.
+# The longest too: make test-slurm SLURM_TESTS=slurm
+SLURM_TESTS ?= slurm and not long
 test-slurm: setup
-	@trap slurm/testcluster/down EXIT; conf="$$(slurm/testcluster/up)" && eval "$$conf" && $(BIN)/python -m pytest -m slurm tests/slurm
+	@trap slurm/testcluster/down EXIT; conf="$$(slurm/testcluster/up)" && eval "$$conf" && $(BIN)/python -m pytest -m "$(SLURM_TESTS)" tests/slurm
 
 # The tables of docs/statistics.md: data sets of which the truth is known, compared by the functions of the report.
 simulate: setup
