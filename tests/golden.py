@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -25,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from tests.task_texts import AGE, CHEST
+from tests.warm import Server
 
 ROOT = Path(__file__).parents[1]
 TASKS = {
@@ -75,20 +75,20 @@ class Piece:
 def run(checkout: Path, folder: Path) -> dict[str, Piece]:
     """Run the golden tasks with the code of a checkout in a folder, and return what it stored, by name."""
     folder.mkdir(parents=True)
+    server = Server()
+
+    def bench(*words: str) -> None:
+        done = server.run(words, folder, checkout=checkout)
+        if done.returncode:
+            raise SystemExit(f"{checkout}: bench {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+
     for name, (images, attribute, *runs) in TASKS.items():
         (folder / f"{name}.toml").write_text(CHEST.format(name=name, images=images, attribute=attribute))
         for options in runs:
-            _bench(checkout, folder, "run", "--task", f"{name}.toml", *options)
-        _bench(checkout, folder, "report", "--task", f"{name}.toml")
+            bench("run", "--task", f"{name}.toml", *options)
+        bench("report", "--task", f"{name}.toml")
+    server.close()
     return collect(folder)
-
-
-def _bench(checkout: Path, folder: Path, *words: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "bench.cli", *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{checkout}: bench {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
 
 
 def collect(folder: Path) -> dict[str, Piece]:

@@ -51,11 +51,14 @@ class Server:
         self._process.stdout.close()  # type: ignore[union-attr]
         self._process.wait()
 
-    def run(self, words: Sequence[str], folder: Path, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Run a command in a folder; raises TimeoutExpired as `subprocess.run` does."""
+    def run(
+        self, words: Sequence[str], folder: Path, timeout: float = 900, checkout: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a folder, of another checkout if one is given; raises TimeoutExpired as `subprocess.run` does."""
         with tempfile.TemporaryDirectory() as place:
             files = [str(Path(place) / name) for name in STREAMS]
             request = {"words": words, "folder": str(folder), "files": files, "environment": dict(os.environ)}
+            request["checkout"] = str(checkout) if checkout else ""
             self._process.stdin.write(json.dumps(request).encode() + b"\n")  # type: ignore[union-attr]
             pid = int(self._line(timeout))
             try:
@@ -86,12 +89,14 @@ def _serve() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 
-def _run(words: Sequence[str], folder: str, files: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+def _run(
+    words: Sequence[str], folder: str, files: Sequence[str], environment: Mapping[str, str], checkout: str
+) -> NoReturn:
     """Do what `python -m bench.cli` does, and end this process."""
     os.chdir(folder)
     become(environment, files)
     warm_workers.use(files)
-    sys.path[0], sys.argv = folder, ["bench", *words]
+    sys.path[:1], sys.argv = filter(None, [folder, checkout]), ["bench", *words]
     code = _code()
     threading._shutdown()  # type: ignore[attr-defined]  # as Python ends: threads, then what is registered, then streams
     atexit._run_exitfuncs()

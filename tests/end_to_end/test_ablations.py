@@ -48,7 +48,7 @@ def test_less_and_less_of_the_external_set(place):
 
     again = place.bench(*run)
     assert place.ended(again.stdout) == {"done": 18, "cells": 18, "computed": 0, "recomputed": 0}
-    place.bench("report", "--task", "tiny.toml:external=0.20")
+    place.bench("report", "--task", "tiny.toml:external=0.20", "--only", "main")
     assert "tiny:external=0.2" in (place.folder / "reports/tiny+external-0.2/main.md").read_text()
 
 

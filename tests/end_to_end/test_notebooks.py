@@ -3,6 +3,7 @@
 import nbformat
 import pytest
 
+from tests.end_to_end.conftest import TINY
 from tests.notebooks import books, run
 
 PICTURES = {"own-images": 1, "own-method": 1, "own-model": 1, "reading-results": 2}
@@ -22,4 +23,6 @@ def test_each_notebook_is_committed_with_its_pictures():
 @pytest.mark.parametrize("file", books(), ids=lambda file: file.stem)
 @pytest.mark.filterwarnings("ignore")  # of the packages that run notebooks
 def test_a_notebook_runs(file, tmp_path):
-    run(file, tmp_path)
+    """On a task of few images where it has a generated one."""
+    (tmp_path / "tiny.toml").write_text(TINY)
+    run(file, tmp_path, {"phantom-cxr-age": "tiny.toml"})

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.conftest import TINY, server
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHORT = "pretrain_epochs=1,epochs=1"
 INSTEAD = {
     "DIR": ".",
     "my-films.toml": f"my-films.toml:image_size=32,folds=2,{SHORT}",
-    "phantom-cxr-age": f"phantom-cxr-age:folds=2,{SHORT}",
+    "phantom-cxr-age": "tiny.toml",
 }
-"""A word of a command -> what is run here: the folder of the data, and tasks with one epoch of everything."""
+"""A word of a command -> what is run here: the folder of the data, and tasks with few images and epochs."""
 WITHOUT = {
     "--on slurm": "--dry-run",
     "run --paper": "--twins --dry-run",
@@ -39,8 +41,10 @@ def commands(page):
 
 def run(folder, command, code=0):
     program, *words = shlex.split(command)
-    start = [sys.executable] if program == "python" else [sys.executable, "-m", "bench.cli"]
-    done = subprocess.run([*start, *words], cwd=folder, capture_output=True, text=True, timeout=900)
+    if program == "python":
+        done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=900)
+    else:
+        done = server().run(words, folder)
     assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
     if "new task" in command:  # its guesses are right, and to be confirmed
         (task,) = folder.glob(f"{words[2]}.toml")
@@ -67,6 +71,7 @@ def films(tmp_path):
     (script,) = (text for kind, text in blocks("docs/your-data.md") if kind == "python" and "make_films" in text)
     (tmp_path / "make_films.py").write_text(script, encoding="utf-8")
     run(tmp_path, "python make_films.py")
+    (tmp_path / "tiny.toml").write_text(TINY)
     new = "".join(f"images/film-{number:03}.png\n" for number in range(5))
     (tmp_path / "new-films.csv").write_text(f"path\n{new}")
     return tmp_path

@@ -17,6 +17,7 @@ from bench.reporting.task_results import read
 from bench.running.plan import under
 from bench.settings import Settings
 from tests import factory
+from tests.end_to_end.conftest import server
 from tests.latex import compile_tables, needs_latex
 from tests.prose import lines_with
 from tests.task_texts import AGE, RECIPE, SEX
@@ -78,7 +79,7 @@ def names(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, monkeypatch):
+def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys):
     settings = Settings("", tmp_path / "results", tmp_path / ".cache", None)
     place = tmp_path / "reports"
     first = Settings(names["skin-tone"], *(settings.results, settings.cache, None))
@@ -90,14 +91,11 @@ def test_every_table_and_figure_of_the_twins_is_made(tmp_path, names, capsys, mo
     every, results = missing()
     lines = once(line for item in every for line in item.lines(results))
     assert lines
-    monkeypatch.chdir(tmp_path)
     for command in map(str, lines):
         bench, *words = shlex.split(command)
         assert bench == "bench"
-        # In this process: to import everything for each of the commands would take most of the time.
-        code = cli.main([*words, "--folds", "0"])
-        assert code == 0, f"{command}\n{capsys.readouterr()}"
-    capsys.readouterr()
+        done = server().run([*words, "--folds", "0"], tmp_path)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
 
     every, results = missing()
     assert [item.name for item in every if not item.possible(results)] == []

@@ -4,6 +4,8 @@ import subprocess
 
 import pytest
 
+from tests.end_to_end.conftest import server
+
 
 @pytest.mark.parametrize(
     ("words", "code"),
@@ -19,3 +21,11 @@ def test_a_command_that_takes_too_long_is_ended_and_the_next_one_runs(place):
     with pytest.raises(subprocess.TimeoutExpired):
         place.bench("run", "--task", "tiny.toml", "--methods", "llft", "--jobs", "1", timeout=0.5)
     assert place.bench("ls", "methods").stdout
+
+
+def test_the_code_is_that_of_a_checkout_if_one_is_given(tmp_path):
+    (package := tmp_path / "checkout/bench").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "cli.py").write_text("print(__file__)")
+    done = server().run((), tmp_path, checkout=package.parent)
+    assert done.stdout == f"{package / 'cli.py'}\n"
