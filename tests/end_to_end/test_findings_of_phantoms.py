@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from bench.cli import main
 from bench.interface import predictions
 from bench.scoring.statistics import holm
+from tests.end_to_end.conftest import server
 from tests.task_texts import RECIPE, SEX
 
 TASK = (
@@ -41,7 +41,11 @@ def shifts(found):
 def test_mitigating_one_finding_leaves_the_others_as_planted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "films.toml").write_text(TASK)
-    assert main(["run", "--task", "films.toml", "--methods", "baseline"]) == 0
+
+    def bench(*words):
+        return server().run(words, tmp_path).returncode
+
+    assert bench("run", "--task", "films.toml", "--methods", "baseline") == 0
     assert len(list((tmp_path / ".cache" / "baselines").glob("*.pt"))) == 2, "a fold has one baseline for all findings"
     of = {name: f"films.toml:label={name}" for name in ("pneumothorax", "effusion", "nodule")}
     before = {name: shifts(predictions(task, "baseline")) for name, task in of.items()}
@@ -50,12 +54,12 @@ def test_mitigating_one_finding_leaves_the_others_as_planted(tmp_path, monkeypat
     assert before["nodule"] < -abs(before["pneumothorax"])
     files = {name: sorted((tmp_path / "results" / "cells").glob(f"*label-{name}*/**/*.parquet")) for name in of}
     content = {file: file.read_bytes() for some in files.values() for file in some}
-    assert main(["run", "--task", of["effusion"], "--methods", "llft"]) == 0
+    assert bench("run", "--task", of["effusion"], "--methods", "llft") == 0
     assert abs(shifts(predictions(of["effusion"], "llft"))) < abs(before["effusion"])
     assert {name: shifts(predictions(task, "baseline")) for name, task in of.items()} == before
     assert all(file.read_bytes() == old for file, old in content.items())
-    assert main(["run", "--task", "films.toml", "--methods", "llft"]) == 0
-    assert main(["report", "--task", "films.toml"]) == 0
+    assert bench("run", "--task", "films.toml", "--methods", "llft") == 0
+    assert bench("report", "--task", "films.toml") == 0
     table = pd.read_csv(tmp_path / "reports" / "films" / "findings.csv")
     p = table["p"].dropna().tolist()
     # LLFT in EOdds and AUC of three findings; a claim that cannot be tested counts as one that was not found.

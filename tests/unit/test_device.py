@@ -26,6 +26,7 @@ from bench.running.context import CellRun, SharedCache, packed
 from bench.running.plan import build_method
 from bench.running.run_task import plan_run
 from bench.settings import Settings
+from tests.task_texts import AGE, CHEST
 from tests.unit.other_device import There, other_device
 
 SHORT = {"diff_gda": "diff_gda:epochs=1", "diff_prune": "diff_prune:max_steps=2"}
@@ -195,9 +196,14 @@ def test_memory_that_a_pass_frees_is_kept_for_the_next_one():
     assert faults("plain") > 0.5 * pages
 
 
+def small(folder):
+    (file := folder / "small.toml").write_text(CHEST.format(name="small", images=240, attribute=AGE))
+    return str(file)
+
+
 @pytest.mark.slow
 def test_a_whole_cell_is_the_same_on_another_device(tmp_path, monkeypatch):
-    task = "phantom-cxr-age:pretrain_epochs=1,epochs=2,external=0.1"
+    task = small(tmp_path)
 
     def records(device, results):
         monkeypatch.setattr(compute_cell, "device", lambda: torch.device(device))
@@ -220,7 +226,7 @@ def test_a_baseline_is_trained_in_the_recipes_precision_by_a_worker_that_keeps_m
     kept, made = [], {}
     monkeypatch.setattr(compute_cell, "keep_memory", lambda: kept.append(True))
     for precision in ("device", "float32", "bfloat16"):
-        task = f"phantom-cxr-age:pretrain_epochs=1,epochs=2,external=0.1,precision={precision}"
+        task = f"{small(tmp_path)}:precision={precision}"
         settings = Settings(task, tmp_path / "results", tmp_path / "cache", None)
         _, cells = plan_run(dataclasses.replace(settings, methods="baseline", folds=(0,)))
         made[precision] = compute_cell.run_cell(cells[0])
