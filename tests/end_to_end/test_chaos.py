@@ -133,7 +133,7 @@ def test_killed_and_damaged_many_times_the_run_ends_with_the_same_table(finished
 
 @pytest.mark.slow
 def test_killed_and_damaged_the_run_ends_with_the_same_table(finished, place):
-    survives(finished, place, seed=3, kills=8, longest=4.0, cells=22, damages=True)
+    survives(finished, place, seed=3, kills=5, longest=4.0, cells=22, damages=True)
 
 
 def survives(finished, place, *, seed, kills, longest, cells, damages=False):
