@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.complete
+# Tests start hundreds of processes: what one of them compiles is kept for the others, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test test-slow test-long test-slurm test-oldest simulate mutants snapshots golden notebooks perf perf-gpu lint docs wheelhouse clean
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
 import json
 import pkgutil
@@ -21,9 +20,11 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoints, entry_points
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Generic, TypeVar
 
 from bench.api import CONTRACT, Backbone, Dataset, Method, Plugin, Task
@@ -251,16 +252,24 @@ def _classes(module: ModuleType, base: type[P], attribute: str = "") -> list[typ
     ]
 
 
+class _Source(SourceFileLoader):
+    """Compiles the file each time: bytecode beside it may be of another text, of the same length and time."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 @cache
 def _imported(name: str, file: Path | None) -> ModuleType | str:
     """Return a module from outside the suite, or the traceback of a failed import."""
     try:
         if file is None:
             return importlib.import_module(name)
-        spec = importlib.util.spec_from_file_location(name, file)
+        loader = _Source(name, str(file)) if file.suffix == ".py" else None
+        spec = spec_from_file_location(name, file, loader=loader)
         if spec is None or spec.loader is None:
             return "not a Python file: its name must end in .py"
-        module = importlib.util.module_from_spec(spec)
+        module = module_from_spec(spec)
         sys.modules[name] = module  # dataclasses look up their module while they are defined
         spec.loader.exec_module(module)
     except (Exception, SystemExit):

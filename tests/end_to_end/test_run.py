@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import py_compile
 import shutil
 
 import numpy as np
@@ -212,6 +214,18 @@ def test_a_broken_plugin_file_is_named(place):
     done = place.bench("run", "--task", "tiny.toml", "--methods", "llft", *ALONE, "--plugin", "broken.py", code=1)
     assert "broken.py" in done.stderr
     assert "a_module_that_is_not_there" in done.stderr
+
+
+def test_a_plugin_is_what_its_file_says_not_what_was_compiled_before(place):
+    """Of two texts of one length and time, as a copy or an edit within a second leaves them."""
+    file = place.folder / "mine.py"
+    for body in ("pass", "1//0"):
+        file.write_text(PLUGIN.format(name="Mine", body=body))
+        os.utime(file, (1e9, 1e9))
+        if body == "pass":
+            py_compile.compile(str(file), doraise=True)
+    done = place.bench("run", "--task", "tiny.toml", "--methods", "mine", *ALONE, "--plugin", "mine.py", code=1)
+    assert "ZeroDivisionError" in done.stderr
 
 
 def test_a_failed_baseline_blocks_its_fold_alone(place):
