@@ -165,7 +165,7 @@ def local(tmp_path_factory):
     """The tiny task, run on this machine without SLURM."""
     place = Place(tmp_path_factory.mktemp("local"))
     place.bench("run", "--task", "tiny.toml", "--methods", METHODS)
-    place.table = place.shown()
+    place.shown_first = place.shown()
     return place
 
 
