@@ -64,7 +64,7 @@ def test_report_export_and_archive_read_them_like_other_cells(finished, scored):
     assert {file.stem for file in folders[1].iterdir()} == {"main", "groups", "forest"}
     assert files[1].items() <= files[0].items()
     finished.bench("export", *where, "--out", f"{kind}.tar.gz")
-    finished.bench("report", "--from", f"{kind}.tar.gz", "--reports", f"{kind}-archive", "--only", "main")
+    finished.bench("report", "--from", f"{kind}.tar.gz", "--reports", f"{kind}-archive")
     assert (finished.folder / f"{kind}-archive/tiny/main.csv").read_bytes() == files[0]["main.csv"]
     with tarfile.open(finished.folder / f"{kind}.tar.gz") as archive:
         assert "cells/elsewhere/swift/f0-s0.json" in archive.getnames()

@@ -137,7 +137,7 @@ def test_a_task_under_a_preset_from_the_run_to_its_report_and_archive(place):
     listed = place.bench("report", "--task", task, "--list").stdout
     assert "reinit_scope" not in listed
     place.bench("export", "--task", task, "--out", "site.tar.gz")
-    place.bench("report", "--from", "site.tar.gz", "--reports", "theirs", "--only", "main")
+    place.bench("report", "--from", "site.tar.gz", "--reports", "theirs")
     (theirs,) = (place.folder / "theirs").iterdir()
     assert (theirs / "main.csv").read_bytes() == (folder / "main.csv").read_bytes()
     for file in (place.folder / "results/cells").rglob("*none*/f0-s0.json"):
