@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 CODE = tuple(importlib.machinery.all_suffixes())
-"""Suffixes of modules, which an import inside of `fit` opens."""
+"""Suffixes of modules, which an import inside of `fit` opens; what it compiles goes to a folder `__pycache__`."""
 METADATA = (".dist-info", ".egg-info")
 """Suffixes of the folders that describe packages; those of editable installations are not among installed packages."""
 SYSTEM = ("/proc/", "/sys/", "/dev/")
@@ -66,7 +66,10 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if name in sys.path:  # where modules and the metadata of packages are looked for; it need not be a file
         return
     file = str(Path(os.fsdecode(name)).absolute())
-    if file.endswith(CODE) or file.startswith((*SYSTEM, *_packages())) or Path(file).parent.suffix in METADATA:
+    folder = Path(file).parent
+    if folder.name == "__pycache__" or folder.suffix in METADATA:
+        return
+    if file.endswith(CODE) or file.startswith((*SYSTEM, *_packages())):
         return
     for found in _LISTENING:
         if file not in found:
