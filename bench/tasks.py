@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from bench.api import Attribute, Label, Recipe, Rows, Task
+from bench.api import Attribute, Label, Recipe, Rows, Task, Tie
 
 
 def _frozen(value: Any) -> Any:
@@ -24,6 +24,10 @@ LABELS: dict[str, Label] = {name: Label(**fields) for name, fields in _FILE["lab
 ATTRIBUTES: dict[str, Attribute] = {name: Attribute(**fields) for name, fields in _FILE["attributes"].items()}
 
 
+def _rows(tie: dict[str, Any] | None = None, **fields: Any) -> Rows:
+    return Rows(**fields, tie=Tie(**tie) if tie else None)
+
+
 def _task(name: str, like: str, **fields: Any) -> Task:
     fields = {**_FILE["like"][like], **fields}
     labels = {one: LABELS[one] for one in fields.get("labels", ())}
@@ -32,7 +36,7 @@ def _task(name: str, like: str, **fields: Any) -> Task:
     fields |= {key: known[fields[key]] for key, known in named.items()}
     also = {key: ATTRIBUTES[name] for key, name in fields.get("also", {}).items()}
     fields |= {"also": {key: one for key, one in also.items() if one.column != fields["attribute"].column}}
-    fields |= {"source": Rows(**fields["source"]), "ood": {key: Rows(**rows) for key, rows in fields["ood"].items()}}
+    fields |= {"source": _rows(**fields["source"]), "ood": {key: _rows(**rows) for key, rows in fields["ood"].items()}}
     return Task(name=name, **fields)
 
 

@@ -1,15 +1,18 @@
 """The paper's sources on their real tables, where they are at hand."""
 
+import numpy as np
 import pytest
 
 from bench.data.cache import image_cache
 from bench.data.pixels import Pixels
 from bench.data.release_files import files_below
+from bench.data.task_data import task_data
+from bench.data.tie import odds_ratio
 from bench.datasets.fitzpatrick17k import Fitzpatrick17k
 from bench.datasets.isic import Isic
 from bench.datasets.nih_cxr14 import NihCxr14
 from bench.datasets.pad_ufes_20 import PadUfes20
-from bench.tasks import ATTRIBUTES, LABELS
+from bench.tasks import ATTRIBUTES, LABELS, TASKS
 from tests.real import shared
 from tests.sample_tables import sample_table
 
@@ -112,3 +115,23 @@ def test_real_fitzpatrick17k_malignant_is_a_column_of_its_own():
     rows = Fitzpatrick17k().rows(official)
     assert MALIGNANT.column == "malignant"
     assert rows["malignant"].sum() == 2263
+
+
+def test_real_melanoma_or_nevus_by_sex_and_its_planted_tie():
+    """The numbers of docs/evidence-plan.md; whole lesions are left out until the odds are those that were asked for."""
+    root = shared("ham10000").parent
+    plain, tied = (task_data(TASKS[f"ham10000-melanoma-{name}"], root).tables for name in ("sex", "sex-tied"))
+    assert len(plain["source"]) + len(plain["lesions"]) == 2929
+    assert group_counts(plain["rosendahl"]) == [[446, 357], [212, 130]]  # of two the age is not known
+    assert tied["rosendahl"]["uid"].equals(plain["rosendahl"]["uid"])
+    assert tied["lesions"]["uid"].equals(plain["lesions"]["uid"])
+    before, after = (np.array(group_counts(tables["source"])) for tables in (plain, tied))
+    assert (after <= before).all()
+    assert odds_ratio(before) == pytest.approx(0.61, abs=0.005)
+    assert odds_ratio(after) == pytest.approx(1 / 16, rel=0.05)
+    assert not set(tied["source"]["patient"]) & set(tied["lesions"]["patient"])
+
+
+def group_counts(table):
+    """Images of each label and group, those of no group left out."""
+    return [[int(((table["y"] == y) & (table["a"] == a)).sum()) for a in (0, 1)] for y in (0, 1)]
