@@ -173,7 +173,7 @@ def _sections(items: Sequence[Shown]) -> list[dict[str, Any]]:
 
 
 def picture(png: bytes) -> dict[str, str | int]:
-    """Return a figure of `PRINT_DPI`, smaller and in 256 colours: a tenth of the bytes, and alike on a screen.
+    """Return a figure of `PRINT_DPI`, smaller and in 256 colours: a sixth of the bytes, and alike on a screen.
 
     The keys are those of an image of HTML: `src`, `width` and `height`, in CSS pixels.
     """
