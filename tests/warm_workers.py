@@ -49,7 +49,7 @@ class _Context(ForkServerContext):
 def become(environment: Mapping[str, str], files: Sequence[str]) -> None:
     """Give this process the environment and streams of a command, and random numbers that no other process has.
 
-    A seed that is missing is seen by the last, which the next command would have in common otherwise.
+    With the random numbers of the server, two commands that lack a seed would agree, and no test would see it.
     """
     import random
 

@@ -33,6 +33,7 @@ def server() -> Server:
 
 
 SHOWN = "main,groups"
+"""The tables by which tests compare two runs."""
 
 
 class Place:
