@@ -26,7 +26,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
-from bench.errors import DataMissing, UnknownName, UsageError
+from bench.errors import DataMissing, UnknownName, UsageError, number_of
 from bench.options import check_options
 from bench.options import option as option  # plugins find it here
 from bench.weights import is_file
@@ -434,7 +434,7 @@ class Input:
         """Return the input in words, for messages."""
         numbers = [", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std)]
         return (
-            f"{self.channels} channel{'s' * (self.channels > 1)} from {self.low:g} (black) to {self.high:g} (white), "
+            f"{number_of(self.channels, 'channel')} from {self.low:g} (black) to {self.high:g} (white), "
             f"less the mean {numbers[0]}, divided by {numbers[1]}, resized to {self.size} x {self.size} "
             f"({self.interpolation})"
         )

@@ -49,6 +49,11 @@ def of_no_formula(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
 
 
+def number_of(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 fold`, `5 folds`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 class BenchError(Exception):
     """Base class of every error whose message is meant for the user."""
 

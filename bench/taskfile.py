@@ -250,7 +250,8 @@ def build(cls: type, given: Any, where: str) -> Any:
     needed = (name for name, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING)
     missing = [name for name in needed if name not in given]
     if missing:
-        raise UsageError(f"{where}: {', '.join(missing)} missing")
+        says = [f"{name}: {fields[name].metadata['says']}" for name in missing if fields[name].metadata]
+        raise UsageError(" ".join([f"{where}: {', '.join(missing)} missing" + "." * bool(says), *says]))
     if cls is Rows and isinstance(given["dataset"], Mapping):
         given = {**given, "dataset": _dataset(given["dataset"], where)}
     hints = _hints(cls)

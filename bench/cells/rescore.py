@@ -29,7 +29,7 @@ from bench.cells.record import (
     scores_identity,
 )
 from bench.cells.store import again
-from bench.errors import BenchError, DataInvalid, NotWritten
+from bench.errors import BenchError, DataInvalid, NotWritten, number_of
 from bench.files import not_written, to_json, write_file
 from bench.lease import lease, mine
 from bench.scoring.definitions import METRICS, VERSION
@@ -78,7 +78,7 @@ def recompute(settings: Settings, last_run: Callable[[str], Settings]) -> int:
         except BenchError as error:
             left += 1
             print(f"not scored: {file}: {error}", file=sys.stderr)
-    print(f"{written} of {len(files)} cells have new scores, {left} could not be scored")
+    print(f"{written} of {number_of(len(files), 'cell')} scored again, {left} could not be scored")
     return int(left > 0)
 
 

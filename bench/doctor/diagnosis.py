@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench import registry, taskfile
 from bench.doctor.examine import Examination, examine_dataset, examine_task
 from bench.doctor.findings import CHECKS, LEVELS, Finding, advice
-from bench.errors import UnknownName
+from bench.errors import UnknownName, number_of
 from bench.running.progress import counting
 from bench.settings import Settings
 from bench.spec import name_of
@@ -131,7 +131,7 @@ def _print(found: Examination, full: bool) -> None:
             of_task = {name_of(one.spec) for one in ([source] if source else found.sources.values())}
             say("     " + advice(finding.code, found.settings, of_task.pop() if len(of_task) == 1 else "NAME"))
     counts = {level: sum(f.level == level for f in found.findings) for level in LEVELS}
-    totals = ", ".join(f"{n} {level}{'s' if n != 1 else ''}" for level, n in counts.items())
+    totals = ", ".join(number_of(n, level) for level, n in counts.items())
     say(f"{found.name}: {totals}." + ("" if full else " Images were not decoded; --full decodes all of them."))
 
 

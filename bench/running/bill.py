@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bench.api import Sizes
 from bench.cells.identity import BASELINE
 from bench.data.task_data import TaskData
-from bench.errors import BenchError
+from bench.errors import BenchError, number_of
 from bench.running.plan import PlannedCell, build_method, has_weights
 from bench.running.status import typical_seconds
 
@@ -79,13 +79,13 @@ class Bill:
         measured = self.trained_speed != SPEED
         speed, of = ("the measured speeds", "of this device") if measured else (f"{SPEED:,} images per second", "")
         hours = f"{self.hours:.2g} {'hours' if measured else 'GPU hours'}"
-        text = f"{self.cells} cells to compute, {self.baselines} baselines to train: about {hours} {of}".rstrip()
+        todo = f"{number_of(self.cells, 'cell')} to compute, {number_of(self.baselines, 'baseline')} to train"
+        text = f"{todo}: about {hours} {of}".rstrip()
         if self.timed < self.cells:
             text += f", at {speed} where no cell of the method has finished yet"
         if self.assumed:
-            text += (
-                f"; external sets of {self.assumed} folds are not known yet and count as large as the validation part"
-            )
+            sets = number_of(self.assumed, "fold")
+            text += f"; external sets of {sets} are not known yet and count as large as the validation part"
         others = ", ".join(f"{name} ({n})" for name, n in self.unknown.items())
         return f"{text}. Without cells whose cost is not known: {others}" if others else text
 

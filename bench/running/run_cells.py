@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.cells import store
 from bench.cells.identity import BASELINE, cell_file, failure_file, runs_folder
 from bench.cells.intact import other_baselines
-from bench.errors import NotWritten
+from bench.errors import NotWritten, number_of
 from bench.lease import lease
 from bench.running import launchers
 from bench.running.attempt import Event, describe_error, save_failure
@@ -74,7 +74,7 @@ class Outcome:
         lines += [f"warning: {text}" for text in self.warnings]
         lines += [f"failed: {cell}: {why}" for cell, why in self.failures.items()]
         for why, number in self.blocked.items():
-            lines.append(f"not started: {number} cell{'s' * (number > 1)}, {why}; run the same command again to retry")
+            lines.append(f"not started: {number_of(number, 'cell')}, {why}; run the same command again to retry")
         for line in lines:
             print(line, file=sys.stderr)
         return 1 if self.failures or self.blocked or self.unreadable else 0
@@ -88,8 +88,12 @@ def at_a_time(settings: Settings, threads: int) -> int:
     if settings.gpus and settings.per_gpu:
         wanted = min(wanted, most)
     if wanted > cores:
-        asked = f"--jobs {wanted}" if settings.jobs else f"{wanted} cells on {len(settings.gpus)} GPUs"
-        used = f"{threads} thread{'s' if threads > 1 else ''}"
+        asked = (
+            f"--jobs {wanted}"
+            if settings.jobs
+            else f"{number_of(wanted, 'cell')} on {number_of(len(settings.gpus), 'GPU')}"
+        )
+        used = number_of(threads, "thread")
         print(f"{asked}: reduced to {cores} at a time, because each cell uses {used}", file=sys.stderr)
     return min(wanted, cores)
 
@@ -185,7 +189,7 @@ def compute_and_tell(runs: Sequence[Settings], report: str = "") -> int:
     outcome = compute(runs)
     code = outcome.tell()
     done = outcome.done_before + outcome.computed
-    parts = [f"{done} of {outcome.planned} cells done"]
+    parts = [f"{done} of {number_of(outcome.planned, 'cell')} done"]
     parts += [f"{len(outcome.failures)} failed"] if outcome.failures else []
     parts += [f"{outcome.blocked.total()} not started"] if outcome.blocked else []
     parts += [f"{outcome.computed} computed", f"{outcome.recomputed} recomputed"]
@@ -288,11 +292,14 @@ def _submit_rest(
         for line in launcher.preview(work):
             print(line)
         if under_way:
-            print(f"{under_way} cells are already queued or running")
+            print(f"{number_of(under_way, 'cell')} already queued or running")
         return 0
     taken = launcher.submit(work, lambda event: None)
     assert taken is not None, "a launcher with a queue returns how many cells it accepted"
-    parts = [f"{len(cells) - len(todo)} of {len(cells)} cells done", f"{taken.cells} submitted in {taken.where}"]
+    parts = [
+        f"{len(cells) - len(todo)} of {number_of(len(cells), 'cell')} done",
+        f"{taken.cells} submitted in {taken.where}",
+    ]
     parts += [f"{under_way} already queued or running"] if under_way else []
     parts += [f"{len(left) - taken.cells} left for later: {taken.why}"] if len(left) > taken.cells else []
     hint = command("status", settings if len({one.task for one in runs}) == 1 else replace(settings, task=""))

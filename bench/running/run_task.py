@@ -28,7 +28,7 @@ from bench.cells.rescore import rescore
 from bench.data import split_manifest
 from bench.data.set_lines import finding_lines, set_lines
 from bench.data.task_data import TaskData, open_data
-from bench.errors import BenchError, DataError, EmptyGroup, UsageError
+from bench.errors import BenchError, DataError, EmptyGroup, UsageError, number_of
 from bench.files import check_writable, write_file
 from bench.models.as_baseline import check_baseline, is_model
 from bench.running.history import refuse_namesake, remember
@@ -162,7 +162,7 @@ def prepare_runs(runs: Sequence[Settings], say: Callable[[str], None]) -> list[P
     for run in plan_runs(runs):
         todo = pending(run.cells, verify=True)
         if healed := sum(map(_rescored, todo)):
-            say(f"{healed} files of scores were damaged or missing: made again from the predictions")
+            say(f"{number_of(healed, 'damaged or missing file')} of scores made again from the predictions")
             todo = pending(run.cells, verify=True)
         run = run._replace(todo=todo)
         settings, said = run.settings, heading(earlier.rest(run))
@@ -288,12 +288,13 @@ def heading(run: PlannedRun) -> list[str]:
     first, kind = sum(p.cell.spec == BASELINE for p in todo), "  SYNTHETIC" if data.synthetic else ""
     stale = [store.state_and_reason(settings.results, p.cell, p.hash, verify=True) for p in todo]
     reasons = Counter(why for state, why in stale if state == "stale")
+    baselines = f", {number_of(first, 'baseline')} first" if first else ""
     network = settings.backbone or task.backbones[0]
     unsuited = undefined(method_specs(settings.methods, settings.plugins, task), task, network, settings.plugins)
     return [
-        f"{task.name}{kind}  {network} backbone, {folds} folds, {methods} methods: "
-        f"{len(cells)} cells, {len(set(cells) - set(todo))} done{f', {first} baselines first' if first else ''}",
-        *(f"{n} finished cells are stale and computed again: {why}" for why, n in reasons.items()),
+        f"{task.name}{kind}  {network} backbone, {number_of(folds, 'fold')}, {number_of(methods, 'method')}: "
+        f"{number_of(len(cells), 'cell')}, {len(set(cells) - set(todo))} done{baselines}",
+        *(f"{number_of(n, 'stale cell')} computed again: {why}" for why, n in reasons.items()),
         *_without_weights(run),
         *(f"left out: {spec} is not defined for {on}: {why}" for spec, (on, why) in unsuited.items()),
         *(set_lines(data) if fresh else ()),

@@ -17,7 +17,7 @@ from msgspec import to_builtins
 
 from bench.cells.identity import Cell, cell_file, cells_folder
 from bench.cells.record import Record, read
-from bench.errors import DataInvalid, UnknownName
+from bench.errors import DataInvalid, UnknownName, number_of
 from bench.registry import METHODS
 from bench.running import history
 from bench.running.cell_states import STATES, CellStatus, cell_statuses, failure, last_line
@@ -150,9 +150,9 @@ def lines(status: TaskStatus) -> list[str]:
     running = [(cell, now) for cell, now in status.cells.items() if now.state == "running"]
     text += [f"running   {cell}  {now.note}  {last_line(status.results, cell)}" for cell, now in running[:SHOWN]]
     stale = Counter(now.note for now in status.cells.values() if now.state == "stale")
-    text += [f"stale     {count} cells: {note}" for note, count in stale.items()]
+    text += [f"stale     {number_of(number, 'cell')}: {note}" for note, number in stale.items()]
     held = Counter(why for now in status.cells.values() if now.state == "submitted" and (why := _hint(now)))
-    text += [f"held      {count} cells: {why}" for why, count in held.items()]
+    text += [f"held      {number_of(number, 'cell')}: {why}" for why, number in held.items()]
     failed = [(cell, now) for cell, now in status.cells.items() if now.state == "failed"]
     text += [f"failed    {cell}  {now.note}" for cell, now in failed[:SHOWN]]
     if len(failed) > SHOWN:

@@ -30,7 +30,7 @@ from typing import Any
 from bench.cells.identity import cells_folder, slug, splits_file
 from bench.cells.record import Failure, Record
 from bench.data import split_manifest
-from bench.errors import DataError, DataMissing, UnknownName, UsageError
+from bench.errors import DataError, DataMissing, UnknownName, UsageError, number_of
 from bench.files import to_json
 from bench.reporting.artefacts import ABLATION, FURTHER, MAIN, TUNED, artefacts
 from bench.reporting.figures import sweeps
@@ -73,8 +73,9 @@ def export_task(
     file = out or Path(f"{slug(results.task.name)}.tar.gz")
     pack(file, about, files)
     ids = "predictions and image ids" if predictions else "no predictions and no image ids"
-    kept = f", and the weights of {len(weights)} models, which can reveal images" if models else ""
-    print(f"{len(results.cells)} cells, {len(results.failures)} failures. The archive contains {ids}{kept}.")
+    kept = f", and the weights of {number_of(len(weights), 'model')}, which can reveal images" if models else ""
+    counts = f"{number_of(len(results.cells), 'cell')}, {number_of(len(results.failures), 'failure')}"
+    print(f"{counts}. The archive contains {ids}{kept}.")
     print(file)
     return 0
 

@@ -47,13 +47,14 @@ def write_features(settings: Settings, features: str, out: Path) -> int:
     table = pd.concat(_features(data, network, settings), ignore_index=True)
     _write(table, out, private=_credentialed(data))
     file = out.with_suffix(".toml")
-    kept = file.exists()
+    text = to_toml(task)
+    kept = file.exists() and file.read_text("utf-8", "replace") != text
     if not kept:
-        write_file(file, to_toml(task))
+        write_file(file, text)
     weights = "random weights" if network.weights in ("task", "none") else f"the weights {network.weights}"
     print(f"{len(table)} vectors of {len(table['vector'][0])} numbers, by {features} with {weights}")
     print(out)
-    print(f"{file} exists and is kept" if kept else file)
+    print(f"{file} exists and is kept; it differs from the task that these vectors get without it" if kept else file)
     return 0
 
 

@@ -19,7 +19,7 @@ from bench.api import Attribute, Label, Task
 from bench.cells.predictions import ATTRIBUTE
 from bench.data.columns import UNKNOWN, require_columns, texts
 from bench.data.table_files import read_table_file
-from bench.errors import DataInvalid, DataMissing, UsageError
+from bench.errors import DataInvalid, DataMissing, UsageError, number_of
 from bench.reporting.render.text import listed
 from bench.scoring.metrics import VALIDATION
 from bench.scoring.threshold import logit_of
@@ -147,7 +147,7 @@ def _by_value(table: pd.DataFrame, column: str, origin: str) -> Attribute:
     words = {str(word) for word in texts(table[column]).dropna() if word.lower() not in UNKNOWN}
     names = sorted(words - {NOT_KNOWN} if column.startswith(ATTRIBUTE) else words)
     if not 2 <= len(names) <= MOST_GROUPS:
-        values = f"{len(names)} value{'s' * (len(names) != 1)}" + (f", such as {names[0]!r}" if names else "")
+        values = number_of(len(names), "value") + (f", such as {names[0]!r}" if names else "")
         raise DataInvalid(
             f"{origin}: column {column!r} has {values}; 2 to {MOST_GROUPS} groups can be compared: give --task, which "
             "cuts numbers (`cuts`, `above`) or joins values (`values`)",

@@ -21,7 +21,7 @@ PROGRESS = re.compile(
     r"^\[\d+/\d+\] .*?\(\d+\.\d s, ETA \d+:\d\d:\d\d\)\n|^[a-z ]+: [\w-]+, \d+ (?:images|draws|models)\n", re.M | re.S
 )
 """Lines that come when a cell or the images of a set are done: in no order, and with seconds."""
-ENDED = re.compile(r"(\d+) of (\d+) cells done((?:, \d+ [a-z ]+)+)")
+ENDED = re.compile(r"(\d+) of (\d+) cells? done((?:, \d+ [a-z ]+)+)")
 
 TINY = CHEST.format(name="tiny", images=240, attribute=AGE)
 

@@ -231,7 +231,7 @@ def test_images_replaced_under_their_names_are_computed_again(own):
     done = own.bench(*words, "--methods", "bmft")
     assert own.ended(done.stdout) == {"done": 2, "cells": 2, "computed": 2, "recomputed": 1}
     assert lines_with(done.stderr, "stale") == snapshot(
-        ["1 finished cells are stale and computed again: computed from other images, settings or code"]
+        ["1 stale cell computed again: computed from other images, settings or code"]
     )
     name = "own/small/baseline/f0-s0.json"
     assert own.records()[name]["baseline_sha256"] != old[name]["baseline_sha256"]

@@ -34,7 +34,7 @@ def test_damage_is_seen_computed_again_and_stops_no_report(place):
     assert "its pictures.npz is damaged" in place.bench("status").stdout
     told = place.bench("status", "--verify").stdout
     for what in ("parquet", "pictures.npz", "record"):
-        assert lines_with(told, f"stale     1 cells: its {what} is damaged")
+        assert lines_with(told, f"stale     1 cell: its {what} is damaged")
     report = place.bench("report", "--task", "tiny.toml", "--only", "main", code=None)
     assert "damaged" in report.stdout + report.stderr
     assert "Traceback" not in report.stderr
@@ -59,7 +59,7 @@ def test_a_damaged_baseline_is_trained_again_and_damaged_scores_are_made_again(p
         (folder / f"llft/f{fold}-s0.parquet").unlink()
     scores = folder / "baseline/f0-s0.scores.json"
     scores.write_bytes(scores.read_bytes().replace(b'"auc": 0.', b'"auc": 0.1', 1))
-    assert lines_with(place.bench("status", "--verify").stdout, "stale     1 cells: its scores are damaged")
+    assert lines_with(place.bench("status", "--verify").stdout, "stale     1 cell: its scores are damaged")
     report = place.bench("report", "--task", "tiny.toml", "--only", "main", code=None)
     assert lines_with(report.stderr, "left out", "its scores are damaged")
 

@@ -116,7 +116,7 @@ def test_where_the_weights_fit_and_no_checkpoint_does_pre_training_goes_on(finis
     weights = next((finished.folder / ".cache/baselines").glob("*.pt")).stat().st_size
     (cache / "baselines").mkdir()
     (cache / "filler").write_bytes(bytes(shutil.disk_usage(cache).free - weights - 8192))
-    assert "1 of 1 cells done" in place.bench(*run, BENCH_CHECKPOINT_EVERY="0").stdout
+    assert "1 of 1 cell done" in place.bench(*run, BENCH_CHECKPOINT_EVERY="0").stdout
     log = (place.folder / "results/cells/tiny/small/baseline/f0-s0.log").read_text()
     assert "warning: no checkpoint: " in log
     assert "cannot be written: No space left on device" in log

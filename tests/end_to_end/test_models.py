@@ -214,7 +214,7 @@ def test_methods_are_chained(kept):
         assert f"bench: --baseline {folder}: " in done.stderr
     assert lines_with(done.stderr, "image_size") == snapshot(
         [
-            "tiny:image_size=48  SYNTHETIC  small backbone, 1 folds, 2 methods: 2 cells, 0 done, 1 baselines first",
+            "tiny:image_size=48  SYNTHETIC  small backbone, 1 fold, 2 methods: 2 cells, 0 done, 1 baseline first",
             "bench: --baseline swift0: its network was given 3 channels from 0 (black) to 1 (white), less the mean 0.485, 0.456, 0.406, divided by 0.229, 0.224, 0.225, resized to 32 x 32 (lanczos), crop none, from images of 1 channels. This task gives 3 channels from 0 (black) to 1 (white), less the mean 0.485, 0.456, 0.406, divided by 0.229, 0.224, 0.225, resized to 48 x 48 (lanczos), crop none, from 1. Set image_size, crop and channels, and",
         ]
     )

@@ -277,6 +277,6 @@ def test_scores_of_finished_cells_come_out_again_as_they_are_from_their_predicti
     before = finished.cells()
     done = finished.bench("metrics", "--recompute", "--task", "tiny.toml")
     assert done.stdout.replace(f" {len(before)} ", " <cells> ") == snapshot(
-        "0 of <cells> cells have new scores, 0 could not be scored\n"
+        "0 of <cells> cells scored again, 0 could not be scored\n"
     )
     assert finished.cells() == before

@@ -68,7 +68,7 @@ def test_report_export_and_archive_read_them_like_other_cells(finished, scored):
     assert (finished.folder / f"{kind}-archive/tiny/main.csv").read_bytes() == files[0]["main.csv"]
     with tarfile.open(finished.folder / f"{kind}.tar.gz") as archive:
         assert "cells/elsewhere/swift/f0-s0.json" in archive.getnames()
-    assert "0 of 22 cells have new scores" in finished.bench("metrics", "--recompute", "--results", kind).stdout
+    assert "0 of 22 cells scored again" in finished.bench("metrics", "--recompute", "--results", kind).stdout
     assert "tiny/index.html" in finished.bench("report", "--all", "--results", kind, "--reports", f"{kind}-all").stdout
     finished.bench("status", "--results", kind)
 

@@ -112,7 +112,7 @@ class ClusterPlace(Place):
         for _ in range(rounds):
             self.wait()
             done = self.submit(*words, **given)
-            count = re.match(r"(\d+) of (\d+) cells done", done.stdout)
+            count = re.match(r"(\d+) of (\d+) cells? done", done.stdout)
             if count[1] == count[2]:
                 return
         raise AssertionError(f"not complete after {rounds} rounds: {done.stdout}\n{self.said()}")

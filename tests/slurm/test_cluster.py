@@ -26,7 +26,7 @@ def test_a_full_queue_takes_the_rest_later(cluster, local, daemons):
         first = cluster.submit()
         said = re.sub(r"\(.*\)", "(<what sbatch says>)", first.stdout)
         assert said == snapshot(
-            "0 of 6 cells done, 2 submitted in 1 arrays, 4 left for later: the cluster accepts no more jobs for now (<what sbatch says>); run the same command again when some jobs have finished. `bench status --task tiny.toml` shows their state; run the same command to resume.\n"
+            "0 of 6 cells done, 2 submitted in 1 array, 4 left for later: the cluster accepts no more jobs for now (<what sbatch says>); run the same command again when some jobs have finished. `bench status --task tiny.toml` shows their state; run the same command to resume.\n"
         )
     cluster.complete()
     assert cluster.shown() == local.shown_first

@@ -96,3 +96,18 @@ def test_features_of_images_under_an_agreement_stay_under_it(hospital):
     write_features(settings(hospital, "films.toml:label=Edema"), "small", hospital / "open.npz")
     data = open_data(settings(hospital, "open.toml"))
     assert not any(source.dataset.credentialed for source in data.sources.values())
+
+
+def test_a_task_that_is_there_already_is_kept_and_said_to_differ(hospital, capsys):
+    images, task = settings(hospital, "films.toml:label=Edema"), hospital / "vectors.toml"
+
+    def told():
+        write_features(images, "small", hospital / "vectors.npz")
+        return capsys.readouterr().out.splitlines()[-1]
+
+    assert told() == str(task)
+    assert told() == str(task)
+    own = task.read_text() + "# mine\n"
+    task.write_text(own)
+    assert told().startswith(f"{task} exists and is kept")
+    assert task.read_text() == own

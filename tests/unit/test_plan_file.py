@@ -219,10 +219,10 @@ def test_a_cell_of_two_runs_is_shown_and_counted_once(tmp_path, monkeypatch, cap
     shown = capsys.readouterr()
     cells = [line.split()[1] for line in lines_with(shown.out, "pending")]
     assert [cell.split("/")[2] for cell in cells] == ["baseline", "swift", "bmft", "llft"]
-    assert lines_with(shown.err, " cells, ") == snapshot(
+    assert lines_with(shown.err, " backbone, ") == snapshot(
         [
-            "phantom-cxr-age  SYNTHETIC  small backbone, 1 folds, 3 methods: 3 cells, 0 done, 1 baselines first",
-            "phantom-cxr-age  SYNTHETIC  small backbone, 1 folds, 1 methods: 1 cells, 0 done",
+            "phantom-cxr-age  SYNTHETIC  small backbone, 1 fold, 3 methods: 3 cells, 0 done, 1 baseline first",
+            "phantom-cxr-age  SYNTHETIC  small backbone, 1 fold, 1 method: 1 cell, 0 done",
         ]
     )
 

@@ -87,7 +87,7 @@ def test_old_scores_gain_the_new_metrics_and_nothing_of_the_cell_moves(tmp_path,
     files = [save(tmp_path, fold, groups=groups) for fold in range(3)]
     before = [(file.read_bytes(), read(file)) for file in files]
     assert recompute(tmp_path) == 0
-    assert capsys.readouterr().out == snapshot("3 of 3 cells have new scores, 0 could not be scored\n")
+    assert capsys.readouterr().out == snapshot("3 of 3 cells scored again, 0 could not be scored\n")
     for fold, (file, (content, was)) in enumerate(zip(files, before, strict=True)):
         now = read(file)
         assert file.read_bytes() == content
@@ -125,7 +125,7 @@ def test_scores_that_are_gone_or_wrong_are_made_again(tmp_path, capsys, harm):
     content = scores_file(file).read_bytes()
     harm(file)
     assert recompute(tmp_path) == 0
-    assert "1 of 1 cells have new scores" in capsys.readouterr().out
+    assert "1 of 1 cell scored again" in capsys.readouterr().out
     assert scores_file(file).read_bytes() == content
 
 
@@ -136,7 +136,7 @@ def test_again_changes_nothing(tmp_path, capsys):
     stamp, content = file.stat().st_mtime_ns, file.read_bytes()
     assert recompute(tmp_path) == 0
     assert lines_with(capsys.readouterr().out, "1") == snapshot(
-        ["1 of 1 cells have new scores, 0 could not be scored", "0 of 1 cells have new scores, 0 could not be scored"]
+        ["1 of 1 cell scored again, 0 could not be scored", "0 of 1 cell scored again, 0 could not be scored"]
     )
     assert (file.stat().st_mtime_ns, file.read_bytes()) == (stamp, content)
     assert sorted(path.name for path in file.parent.iterdir()) == [

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.textpath import TextPath
 
+from bench.errors import number_of
 from bench.reporting.figures import style
 from bench.reporting.numbers.aggregate import BASELINE
 from bench.reporting.numbers.task_info import TaskInfo
@@ -198,7 +199,7 @@ def _name(panel: Axes, means: pd.DataFrame) -> None:
 def _says(folds: int, *, narrow: bool) -> str:
     """Return how to read the figure; a narrow one breaks its lines between sentences."""
     lines = [
-        f"Large: mean over {folds} {'fold' if folds == 1 else 'folds'}. Small: single folds.",
+        f"Large: mean over {number_of(folds, 'fold')}. Small: single folds.",
         "Grey steps: Pareto front of the means. Dashed: Baseline.",
         "† nearly one class predicted: the gap means nothing.",
     ]

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from bench.cells.identity import slug
+from bench.errors import number_of
 from bench.reporting.numbers.ablations import MAIN
 from bench.reporting.numbers.aggregate import Results, warning_of
 from bench.reporting.numbers.comparison import why_not_published
@@ -119,7 +120,7 @@ def found(results: Results) -> str:
     """Return a summary of a task in a line: how much was run, and where a gap is smaller than Baseline's."""
     info = results.info
     methods = len({row.method for row in results.rows if row.excluded != "undefined"})
-    run = f"{methods} {'method' if methods == 1 else 'methods'}, {results.found} of {results.folds} folds."
+    run = f"{number_of(methods, 'method')}, {results.found} of {number_of(results.folds, 'fold')}."
     if not any(row.compared for row in results.rows):
         return f"{run} Nothing is compared."
     if results.family is None or not results.patients:

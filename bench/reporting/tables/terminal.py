@@ -10,6 +10,7 @@ from typing import TextIO
 
 from rich.console import Console
 
+from bench.errors import number_of
 from bench.reporting.numbers.aggregate import Results, warning_of
 from bench.reporting.numbers.answer import Change, Line, Place
 from bench.reporting.numbers.patient_intervals import units
@@ -102,7 +103,7 @@ def _means(results: Results, backbone: str) -> list[Table]:
 
 
 def _legend(results: Results, compared: bool) -> str:
-    folds = f"{results.found} fold{'s' * (results.found != 1)}"
+    folds = number_of(results.found, "fold")
     if not compared:
         return f"Mean ± std over {folds} (ddof 1). Without Baseline nothing is compared."
     tested = f", with 95 % intervals over {units(results)}" if results.patients else ""

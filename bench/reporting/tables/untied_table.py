@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.errors import number_of
 from bench.reporting.numbers.aggregate import warning_of
 from bench.reporting.numbers.untied import QUANTITIES
 from bench.reporting.render.document import Section, written
@@ -66,7 +67,7 @@ def notes(results: TaskResults) -> list[str]:
     if alone:
         found.append(f"Left out, without cells of tie and control: draw{'s' * (len(alone) > 1)} {listed(alone)}.")
     if unread := frame.attrs["unread"]:
-        names = f"{unread} model{'s' * (unread > 1)} of ties and controls"
+        names = f"{number_of(unread, 'model')} of ties and controls"
         found.append(f"Left out, because their predictions cannot be read: {names}.")
     if len(few):
         found.append(f"With fewer models than the {models} of others: {listed(few)}; the CSV has their numbers.")

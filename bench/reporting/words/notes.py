@@ -8,6 +8,7 @@ from statistics import median
 
 from bench.data.group_pair import LEAST
 from bench.data.sample_table import REASONS as NOT_USED
+from bench.errors import number_of
 from bench.reporting.numbers.aggregate import BASELINE, COST, IN_DOMAIN, PARTS, Results, Size
 from bench.reporting.numbers.grouping import grouped
 from bench.reporting.numbers.published import sizes as published_sizes
@@ -50,7 +51,7 @@ def spread(results: Results) -> str:
     """Return the sentence that explains ±."""
     if results.info.elsewhere and results.found == 1:
         return "values of one fold: there is no ±, and nothing is said on models that are trained again."
-    return f"mean ± std over {results.found} {'fold' if results.found == 1 else 'folds'} (ddof 1)."
+    return f"mean ± std over {number_of(results.found, 'fold')} (ddof 1)."
 
 
 def averaged(results: Results) -> str:
@@ -214,7 +215,7 @@ def _excluded(results: Results) -> list[str]:
         found = grouped((results.named(row.label, row.backbone), (row.set, count)) for row, count in folds)
         for name, sets in found.items():
             counts = ", ".join(f"{place} {min(numbers)}" for place, numbers in grouped(sets).items())
-            where = ", ".join(dict(sets)) if reason == "chance" else f"{counts} of {results.folds} folds"
+            where = ", ".join(dict(sets)) if reason == "chance" else f"{counts} of {number_of(results.folds, 'fold')}"
             names.append(f"{name} ({where})")
         if names:
             notes.append(f"{SIGNS[reason]} Gaps not ranked and not compared, {says}: {listed(names)}.")
@@ -262,8 +263,11 @@ def _missing(results: Results) -> list[str]:
     rows = [row for row in every if row.excluded != "undefined"]
     short = [row for row in rows if len(row.values) < results.folds]
     if len(short) == len(rows) and len({len(row.values) for row in rows}) == 1:
-        return [f"Missing: every row has {results.found} of {results.folds} folds."]
-    names = [f"{results.named(row.label, row.backbone)} {len(row.values)} of {results.folds} folds" for row in short]
+        return [f"Missing: every row has {results.found} of {number_of(results.folds, 'fold')}."]
+    names = [
+        f"{results.named(row.label, row.backbone)} {len(row.values)} of {number_of(results.folds, 'fold')}"
+        for row in short
+    ]
     return [f"Missing: {listed(names)}."] if names else []
 
 

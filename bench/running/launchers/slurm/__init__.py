@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.api import option
-from bench.errors import UsageError
+from bench.errors import UsageError, number_of
 from bench.running.attempt import Event
 from bench.running.launchers import Launcher, Queued, Submitted, Work
 from bench.running.launchers.slurm import commands, profile, queue, submit
@@ -60,7 +60,7 @@ class Slurm(Launcher):
         """Cancel waiting and running jobs."""
         jobs = queue.jobs_of(results, task)
         commands.cancel(jobs)
-        return f"{len(jobs)} jobs cancelled"
+        return f"{number_of(len(jobs), 'job')} cancelled"
 
     def leftovers(self, results: Path, task: str, moving: set[str]) -> list[Path]:
         """Return the folders of submissions that have no waiting or running cell.

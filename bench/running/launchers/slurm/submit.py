@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.cells.identity import BASELINE, slurm_folder
-from bench.errors import UsageError
+from bench.errors import UsageError, number_of
 from bench.running import cell_states, environment, history
 from bench.running.history import as_record
 from bench.running.launchers import Queued, Submitted, Work
@@ -129,7 +129,7 @@ def submit(work: Work, profile_name: str, group_by: GroupBy) -> Submitted:
         jobs.append(array)
         where.update({str(p.cell): f"{job}_{i}" for i, cells in enumerate(array.tasks) for p in cells})
         print(f"job {job}: {_words(array)}", file=sys.stderr)
-    return Submitted(sum(len(cells) for array in jobs for cells in array.tasks), f"{len(jobs)} arrays", why)
+    return Submitted(sum(len(cells) for array in jobs for cells in array.tasks), number_of(len(jobs), "array"), why)
 
 
 def _planned(work: Work, chosen: Profile, group_by: GroupBy) -> list[Array]:
@@ -185,7 +185,9 @@ def preview(work: Work, profile_name: str, group_by: GroupBy) -> list[str]:
     total = f"about {sum(map(float, filter(None, hours))):.2f} GPU hours, estimated from finished cells"
     if None in hours:
         total = "GPU hours unknown until a cell of each method has finished"
-    lines.append(f"{sum(len(a.tasks) for a in planned)} jobs in {len(planned)} arrays, {total}")
+    lines.append(
+        f"{number_of(sum(len(a.tasks) for a in planned), 'job')} in {number_of(len(planned), 'array')}, {total}"
+    )
     for part in PARTS:
         first = next((array for array in planned if array.part == part), None)
         if first is not None:
@@ -200,7 +202,7 @@ def _words(array: Array) -> str:
     methods = list(dict.fromkeys(cell.spec for cell in cells))
     names = ", ".join(methods[:4]) + (f" and {len(methods) - 4} more" if len(methods) > 4 else "")
     folds = ", ".join(map(str, sorted({cell.fold for cell in cells})))
-    return f"{len(array.tasks)} tasks, {len(cells)} cells ({names}; folds {folds})"
+    return f"{number_of(len(array.tasks), 'task')}, {number_of(len(cells), 'cell')} ({names}; folds {folds})"
 
 
 def _gpu_hours(array: Array, chosen: Profile, results: Path) -> float | None:
