@@ -68,3 +68,14 @@ def test_mitigating_one_finding_leaves_the_others_as_planted(tmp_path, monkeypat
     assert "../films+label-effusion/index.html" in (tmp_path / "reports" / "films" / "index.html").read_text().replace(
         "%2B", "+"
     )
+    # With all tasks, the findings keep their one family; alone, from an archive, a finding is a family of its own.
+    over = (tmp_path / "reports" / "films" / "findings.csv").read_bytes()
+    assert bench("report", "--all", "--reports", "all") == 0
+    assert (tmp_path / "all" / "films" / "findings.csv").read_bytes() == over
+    assert set(pd.read_csv(tmp_path / "all" / "all.csv")["task"]) == {f"films:label={name}" for name in of}
+    assert bench("export", "--task", of["nodule"], "--out", "nodule.tar.gz") == 0
+    assert bench("report", "--from", "nodule.tar.gz", "--reports", "received") == 0
+    received, own = (
+        pd.read_csv(tmp_path / folder / "films+label-nodule" / "main.csv") for folder in ("received", "all")
+    )
+    assert received["difference"].equals(own["difference"])

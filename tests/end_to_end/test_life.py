@@ -197,7 +197,7 @@ def test_cancel_stops_a_run_of_this_machine(place):
     (running,) = lines_with(place.bench("status", "--plugin", "sleeps.py").stdout, "tiny/small/sleeps/f0-s0")
     assert re.match(r"running +tiny/small/sleeps/f0-s0  process \d+", running)
     assert place.told(place.bench("cancel", "--plugin", "sleeps.py").stdout) == snapshot(
-        "0 jobs cancelled, 1 runs on this machine stopped\n"
+        "0 jobs cancelled, 1 run on this machine stopped\n"
     )
     run.communicate(timeout=30)
     assert run.returncode == -signal.SIGTERM

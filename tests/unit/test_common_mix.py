@@ -20,6 +20,7 @@ from bench.scoring.gaps import behind_rates, gap_difference, gap_of, gap_rates, 
 from bench.scoring.standardised import Mix, point, reader
 from bench.seeds import seed_of
 from tests.factory import record, scores, task_info
+from tests.latex import compile_tables, needs_latex
 from tests.unit.fabricated import task_results
 
 N = 1200
@@ -210,6 +211,13 @@ def test_the_table_says_what_it_shows():
 - A stratum enters for a label if every group has at least 10 images of it. A common mix takes away what the strata differ in, and nothing else.
 - view on near: healthy: front and side, without oblique (5 images); ill: front and side, without oblique (3 images); group or stratum not known of 20 images.
 """)
+
+
+@needs_latex
+def test_the_latex_compiles_and_fits(tmp_path):
+    file = tmp_path / "common-mix.tex"
+    file.write_text(common_mix_table.files(made_table())["tex"], encoding="utf-8")
+    compile_tables([file], tmp_path)
 
 
 def test_it_is_an_artefact_of_tasks_with_further_attributes():

@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from bench.cells.identity import cells_folder
-from bench.errors import UsageError
+from bench.errors import UsageError, number_of
 from bench.lease import holders_below, lives
 from bench.processes import computes_cells, here, parent
 from bench.running.attempt import Event
@@ -56,7 +56,7 @@ class Local(Launcher):
             os.kill(pid, signal.SIGTERM)
         others = ", ".join(str(pid) for pid in sorted({*named} - {*runs}))
         alone = f"; left alone, because it is no `bench run` on these results: process {others}" if others else ""
-        return f"{len(runs)} runs on this machine stopped{alone}"
+        return f"{number_of(len(runs), 'run')} on this machine stopped{alone}"
 
 
 def visible_gpus() -> tuple[str, ...]:
