@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,10 +31,17 @@ def shipped(name: str) -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[1] / IN_CHECKOUT[name]
 
 
+def content_of(file: Path) -> bytes:
+    """Return the bytes of a regular file; raise OSError for a FIFO or a device, whose reading may never end."""
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(file))
+    return file.read_bytes()
+
+
 def read_json(file: Path) -> dict[str, Any]:
     """Return the JSON object in a file; an empty one if the file is missing or holds anything else."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(content_of(file).decode())
     except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
@@ -65,7 +73,7 @@ def write_sealed(file: Path, content: bytes) -> None:
 def read_sealed(file: Path) -> bytes | None:
     """Return a whole file that `write_sealed` wrote under this name; None if it is missing, damaged or another one."""
     try:
-        written = file.read_bytes()
+        written = content_of(file)
     except OSError:
         return None
     size = hashlib.sha256().digest_size

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import seconds_of
+from bench.files import content_of
 from bench.processes import here, running, started
 
 BEAT = seconds_of("BENCH_LEASE_BEAT", 60)
@@ -141,7 +142,7 @@ def _number(one: Path) -> int:
 
 def _read(one: Path) -> Holder | None:
     try:
-        return msgspec.json.decode(one.read_bytes(), type=Holder)
+        return msgspec.json.decode(content_of(one), type=Holder)
     except (OSError, ValueError, RecursionError):
         return None
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bench.cells.bounds import Beside, Identity
 from bench.cells.identity import BASELINE, Cell
 from bench.cells.record import Record, Scores, scores_identity
-from bench.files import to_json
+from bench.files import content_of, to_json
 
 _ZEROS = "0" * 64
 
@@ -34,7 +34,7 @@ def described(place: Path, endings: Iterable[str]) -> dict[str, Beside]:
     found = {}
     for ending in endings:
         if (file := place.with_name(place.name + ending)).is_file():
-            content = file.read_bytes()
+            content = content_of(file)
             found[ending] = Beside(len(content), hashlib.sha256(content).hexdigest())
     return found
 
@@ -50,7 +50,7 @@ def damaged(place: Path, content: bytes, found: Identity | Record, *, verify: bo
         file = place.with_name(place.name + ending)
         try:
             same = file.stat().st_size == written.bytes
-            same = same and not (verify and hashlib.sha256(file.read_bytes()).hexdigest() != written.sha256)
+            same = same and not (verify and hashlib.sha256(content_of(file)).hexdigest() != written.sha256)
         except OSError:
             return f"its {ending[1:]} is missing"
         if not same:
@@ -71,7 +71,7 @@ def damaged_scores(place: Path, found: Identity | Record, *, verify: bool) -> st
     try:
         if not verify:
             return "" if file.is_file() else "its scores are missing"
-        content = file.read_bytes()
+        content = content_of(file)
         seal = msgspec.json.decode(content, type=_Seal)
     except OSError:
         return "its scores are missing"

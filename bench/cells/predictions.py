@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from bench.cells.identity import Cell, predictions_file
 from bench.cells.record import Record
 from bench.errors import DataInvalid
-from bench.files import replacing
+from bench.files import content_of, replacing
 
 PREDICTIONS_SCHEMA = 1
 _LARGEST = float(np.finfo(np.float32).max)
@@ -102,7 +102,7 @@ def check_predictions(file: Path, record: Record) -> bytes:
         DataInvalid: if the file does not exist or is not the one that was stored with the record.
     """
     try:
-        content = file.with_suffix(".parquet").read_bytes()
+        content = content_of(file.with_suffix(".parquet"))
     except OSError:
         raise DataInvalid("its predictions are missing") from None
     if hashlib.sha256(content).hexdigest() != record.predictions_sha256:

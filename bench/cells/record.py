@@ -28,6 +28,7 @@ from bench.cells.bounds import (
 from bench.cells.identity import SCHEMA, Cell
 from bench.data.set_facts import SetFacts
 from bench.errors import DataInvalid
+from bench.files import content_of
 from bench.spec import is_tuned
 
 T = TypeVar("T")
@@ -308,7 +309,7 @@ def read(file: Path, kind: type[S]) -> S:
         DataInvalid: if it does not exist, is not JSON, has another schema or a wrong field, which the message names.
     """
     try:
-        return decode(file.read_bytes(), kind)
+        return decode(content_of(file), kind)
     except OSError as error:
         raise DataInvalid(f"cannot be read: {error.strerror}") from None
 

@@ -30,7 +30,7 @@ from bench.cells.record import (
 )
 from bench.cells.store import again
 from bench.errors import BenchError, DataInvalid, NotWritten, number_of
-from bench.files import not_written, to_json, write_file
+from bench.files import content_of, not_written, to_json, write_file
 from bench.lease import lease, mine
 from bench.scoring.definitions import METRICS, VERSION
 from bench.settings import Settings, command
@@ -89,7 +89,7 @@ def rescore(file: Path, last_run: Callable[[str], Settings]) -> bool:
         BenchError: if the cell cannot be scored, or another process computes it.
     """
     record, stored = read(file, Record), scores_file(file)
-    before, version = stored.read_bytes() if stored.is_file() else b"", 0
+    before, version = content_of(stored) if stored.is_file() else b"", 0
     with contextlib.suppress(DataInvalid):  # damaged scores are replaced
         version = decode(before, Scores).version
     if version > VERSION:

@@ -18,7 +18,7 @@ from bench.cells.intact import damaged, damaged_scores, described, sealed, whole
 from bench.cells.predictions import write_predictions
 from bench.cells.record import Failure, Record, Scores, read, scores_identity
 from bench.errors import DataInvalid
-from bench.files import write_file, write_json
+from bench.files import content_of, write_file, write_json
 from bench.lease import abandon
 from bench.processes import here, running
 from bench.settings import Settings, command, of_task
@@ -38,7 +38,7 @@ def state_and_reason(results: Path, cell: identity.Cell, expected: str, *, verif
     """
     content, found = b"", None
     with contextlib.suppress(OSError):
-        content = identity.cell_file(results, cell).read_bytes()
+        content = content_of(identity.cell_file(results, cell))
         found = identity_of(content)
     if found is None and content:
         return "stale", "its record is damaged"
@@ -59,7 +59,7 @@ def weights_of(results: Path, cells: Iterable[identity.Cell]) -> Iterator[tuple[
     """Yield the cells that have a result, with the checksum of the baseline that each started from."""
     for cell in cells:
         with contextlib.suppress(OSError):
-            found = identity_of(identity.cell_file(results, cell).read_bytes())
+            found = identity_of(content_of(identity.cell_file(results, cell)))
             if found is not None:
                 yield cell, found.baseline_sha256
 
@@ -80,12 +80,12 @@ def read_cell(file: Path) -> Record:
         DataInvalid: if the cell or its scores are missing or damaged, have another schema, or do not belong together.
     """
     record = read(file, Record)
-    if record.checksum and not whole(file.read_bytes(), record.checksum):
+    if record.checksum and not whole(content_of(file), record.checksum):
         raise DataInvalid("its record is damaged")
     if not identity.scores_file(file).is_file():
         raise DataInvalid(f"its scores are missing: {_rescore(file)}")
     scores = read(identity.scores_file(file), Scores)
-    if not whole(identity.scores_file(file).read_bytes(), scores.checksum):
+    if not whole(content_of(identity.scores_file(file)), scores.checksum):
         raise DataInvalid(f"its scores are damaged: {_rescore(file)}")
     if scores.identity != scores_identity(record):
         raise DataInvalid(f"its scores were made from other predictions or groups: {_rescore(file)}")
@@ -110,7 +110,7 @@ def save_cell(
     """
     file = identity.predictions_file(results, cell)
     write_predictions(file, predictions)
-    record = structs.replace(record, predictions_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    record = structs.replace(record, predictions_sha256=hashlib.sha256(content_of(file)).hexdigest())
     for beside, content in (
         (identity.pictures_file(results, cell), pictures),
         (identity.weights_file(results, cell), weights),

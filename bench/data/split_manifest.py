@@ -72,10 +72,10 @@ def read(file: Path, task: Task) -> pd.DataFrame:
         DataMissing: the file does not exist.
         DataError: the file is not a manifest, or one of another cut, or has rows that were edited or are impossible.
     """
+    if not file.is_file():
+        raise DataMissing(f"splits {file}", get_it="Every run writes them to splits/ in its results folder.")
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataMissing(f"splits {file}", get_it="Every run writes them to splits/ in its results folder.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"splits {file} cannot be read: {error}") from None
     first, _, rest = text.partition("\n")

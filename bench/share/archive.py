@@ -70,13 +70,13 @@ def unpack(file: Path, folder: Path) -> dict[str, Any]:
         DataInvalid: if it is not an export, has another schema, or has a member that differs from the manifest in
             name, size or checksum, is a link, leads out of the folder, or brings the total above `MOST_BYTES`.
     """
+    if not file.is_file():  # a FIFO would be read for ever
+        raise DataMissing(f"export {file}", get_it="`bench export --help` says how to write one.")
     try:
         with gzip.open(file) as stream:
             meter = _Meter(stream)
             with tarfile.open(fileobj=meter, mode="r|") as tar:
                 return _unpack(tar, meter, folder)
-    except FileNotFoundError:
-        raise DataMissing(f"export {file}", get_it="`bench export --help` says how to write one.") from None
     except DataInvalid as error:
         raise DataInvalid(f"{file}: {error}") from None
     except (OSError, EOFError, tarfile.TarError, zlib.error, ValueError, RecursionError) as error:
