@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,6 +102,8 @@ def _state(file: str) -> tuple[int, int, int]:
     try:
         found = os.stat(file)
     except OSError:
+        return -1, 0, 0
+    if not stat.S_ISREG(found.st_mode):  # a FIFO would be read for ever
         return -1, 0, 0
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
