@@ -4,7 +4,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from bench import cli
-from bench.errors import UnknownName
+from bench.errors import UnknownName, number_of
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,7 @@ def test_help_and_version_are_understood_as_words(words, begins, capsys):
 def test_a_name_that_differs_by_capitals_dashes_or_a_plural_is_the_only_suggestion(given, near):
     said = str(UnknownName("option", given, ["--methods", "--folds", "--seeds"]))
     assert said == f"unknown option '{given}': {near}allowed: --methods, --folds, --seeds"
+
+
+def test_a_number_and_its_noun_agree():
+    assert [number_of(n, "fold") for n in (0, 1, 2)] == ["0 folds", "1 fold", "2 folds"]
