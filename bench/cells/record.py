@@ -15,16 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from bench.cells.bounds import (
-    Amount,
-    Beside,
-    Count,
-    Identity,
-    check_counts,
-    check_object,
-    identity_of,
-    within_range,
-)
+from bench.cells.bounds import Amount, Beside, Count, Identity, check_counts, check_object, identity_of, within_range
 from bench.cells.identity import SCHEMA, Cell
 from bench.data.set_facts import SetFacts
 from bench.errors import DataInvalid

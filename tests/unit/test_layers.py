@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAYERS = """
     __init__ errors seeds processes
-    options lease files dicom net
+    options files dicom net
+    lease
     decode weights
     spec
     settings
