@@ -52,7 +52,7 @@ def draw(places: Sequence[Place], info: TaskInfo) -> Figure:
             panel.set_xlim(low, high)
     panels[-1][0].set_xlabel(f"Change of {info.title(info.gap)}\n(left is better)")
     panels[-1][1].set_xlabel(f"Change of {info.title('auc')}\n(right is better)")
-    style.legend(figure, _entries(places), "Bars: 95 % intervals over patients.", columns=2)
+    style.legend(figure, _entries(places), f"Bars: 95 % intervals over {info.unit}.", columns=2)
     style.head(figure, info.synthetic, says=info.decided)
     return figure
 

@@ -33,9 +33,8 @@ def draw(frame: pd.DataFrame, info: TaskInfo) -> Figure:
             axis.set_title(f"{title}: {says}")
             axis.set_ylabel("Balanced accuracy" if column == 0 else "")
         axes[-1][column].set_xlabel("EOdds allowed on validation")
-    says = (
-        "Means over folds, thresholds from validation images; band: Baseline, 95 % over patients (of all in the CSV).\n"
-    )
+    says = "Means over folds, thresholds from validation images; "
+    says += f"band: Baseline, 95 % over {info.unit} (of all in the CSV).\n"
     says += "Dashed: Baseline with a threshold per group, the line to beat. The EOdds that is reached is in the table."
     style.legend(figure, style.handles(looks, {"markersize": 4, "linewidth": 1}), says)
     style.head(figure, info.synthetic)

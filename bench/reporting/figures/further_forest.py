@@ -45,9 +45,8 @@ def draw(found: Sequence[Measured], info: TaskInfo) -> Figure:
         panel.set_xlim(low, high)
     for panel in panels[-1]:
         panel.set_xlabel(f"Change of {info.title(info.gap)}\n(left is better)")
-    style.legend(
-        figure, [], "Bars: 95 % intervals over patients. Filled: supported; hollow: exploratory or not supported."
-    )
+    says = f"Bars: 95 % intervals over {info.unit}. Filled: supported; hollow: exploratory or not supported."
+    style.legend(figure, [], says)
     style.head(figure, info.synthetic, says=info.decided)
     return figure
 

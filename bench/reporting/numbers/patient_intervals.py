@@ -223,7 +223,7 @@ def _without(results: Results, bootstrapped: Bootstrapped) -> list[str]:
         found = {(row.backbone, row.spec): row.label for row in results.rows if (row.backbone, row.spec) in specs}
         if not found:
             continue
-        note = f"No interval over patients with predictions {why}: {listed(dict.fromkeys(found.values()))}."
+        note = f"No interval over {results.info.unit} with predictions {why}: {listed(dict.fromkeys(found.values()))}."
         for backbone, names in grouped(found).items() if why != GONE else ():
             where = {"backbone": backbone} if len(results.backbones) > 1 else {}
             again = results.info.command("run", methods=",".join(names), force=True, **where)

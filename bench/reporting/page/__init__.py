@@ -26,6 +26,7 @@ from bench.reporting.numbers.aggregate import Results, warning_of
 from bench.reporting.numbers.comparison import why_not_published
 from bench.reporting.numbers.display_names import display_name
 from bench.reporting.numbers.grouping import grouped
+from bench.reporting.numbers.patient_intervals import units
 from bench.reporting.numbers.task_info import label_of, unresolved
 from bench.reporting.page.first_screen import first_screen
 from bench.reporting.page.provenance import provenance
@@ -80,6 +81,7 @@ def page(results: TaskResults, artefacts: Sequence[Shown]) -> bytes:
         synthetic=warning_of(info),
         heading=f"{info.label_names[1]} by {display_name(info.attribute_name)}",
         screen=first_screen(results.answered),
+        drawn=units(table),
         screen_files=[
             f"{name}.{suffix}"
             for name in (MAIN, "forest")

@@ -29,17 +29,17 @@ COLUMNS = [
     Column("sensitivity", group="one threshold"),
 ]
 GOAL, ENDS = "balanced_accuracy", ("value", "low", "high")
-READING = [
+READING = (
     "Thresholds are chosen on validation images, so that EOdds is at most the bound there and balanced accuracy is as "
     "high as possible; then they are applied to the test set, where EOdds may be larger (EOdds reached).",
     f"Sensitivity: the same, with a specificity of at least {SPECIFICITY} on validation images in place of balanced "
     "accuracy.",
     "The line to beat is Baseline with a threshold per group. A threshold per group needs the group of every patient, "
     "for every method; one threshold does not.",
-    f"In brackets: 95 % intervals over patients ({DRAWS} bootstrap samples), thresholds fixed, not adjusted for their "
+    f"In brackets: 95 % intervals over {{unit}} ({DRAWS} bootstrap samples), thresholds fixed, not adjusted for their "
     "number; nothing here is tested. Images whose group is not known are left out.",
     "Methods were fitted on some of the validation images, Baseline was not: their bound may hold less well elsewhere.",
-]
+)
 
 
 def files(task: TaskResults) -> dict[str, str]:
@@ -49,11 +49,12 @@ def files(task: TaskResults) -> dict[str, str]:
         return {}
     info = task.info
     tables = _tables(task, frame)
+    reading = [text.format(unit=info.unit) for text in READING]
     title = f"{info.name}: at equal fairness"
     warning = SYNTHETIC if info.synthetic else ""
-    section = Section(title, [*tables, Section("How to read this", [READING])], warning)
+    section = Section(title, [*tables, Section("How to read this", [reading])], warning)
     caption = f"{info.description[:-1]}: balanced accuracy and sensitivity at bounds on EOdds."
-    floats = [Float(caption, f"{info.name}-equal-odds", tables, READING, warning, wide=True)]
+    floats = [Float(caption, f"{info.name}-equal-odds", tables, reading, warning, wide=True)]
     return {
         "tex": document.latex(floats, plain="plain" in info.latex),
         **document.written(section),
