@@ -58,8 +58,13 @@ CODES = {
     "bench doctor cxr-age --data DIR --json": 3,
 }
 """The exit code of a command, if it is another than 0."""
+HAM10000 = "needs HAM10000, of which there is no phantom"
 NOT_RUN = {
-    "bench run --task ham10000-sex:preset=reference": "needs HAM10000, of which there is no phantom",
+    "bench run --task ham10000-sex:preset=reference": HAM10000,
+    "bench prepare ham10000-melanoma-sex --data DIR": HAM10000,
+    "bench run --task ham10000-melanoma-sex --methods everything --data DIR": HAM10000,
+    'bench run --task ham10000-melanoma-sex --methods "swift,swift:mask_every=1,swift:gamma=otsu" --data DIR': HAM10000,
+    "bench report --task ham10000-melanoma-sex --data DIR": HAM10000,
     "bench run --methods all --task phantom-cxr-age --on slurm --profile my-cluster.toml": "needs SLURM: tests/slurm",
     "bench merge north.tar.gz south.tar.gz": "needs two hospitals: tests/end_to_end/test_sites.py",
     "bench score predictions.csv --task my-films.toml --data DIR": "needs that task: tests/end_to_end/test_scored.py",
