@@ -1,6 +1,6 @@
 """The documentation site: README.md becomes its first page, and `python docs/site_hooks.py` writes docs/cli.md.
 
-MkDocs calls `on_files` (see mkdocs.yml).
+MkDocs calls `on_files` and `on_page_markdown` (see mkdocs.yml).
 """
 
 import argparse
@@ -51,13 +51,20 @@ def _link(match: re.Match[str]) -> str:
     return match[0] if (ROOT / "docs" / target.partition("#")[0]).is_file() else text
 
 
+def on_page_markdown(markdown, page, config, files):
+    """Show pictures of reports from where `on_files` puts them; the name of another file of a report is plain text."""
+    text = re.sub(r"!\[([^]]*)\]\(\.\./reports/([^)]+)\)", r"![\1](images/\2)", markdown)
+    return re.sub(r"(?<!!)\[([^]]+)\]\(\.\./reports/[^)]+\)", r"\1", text)
+
+
 def on_files(files, config):
-    """Add the first page and its pictures."""
+    """Add the first page and the pictures of reports that pages show."""
     from mkdocs.structure.files import File
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     files.append(File.generated(config, "index.md", content=first_page(readme)))
-    for name in re.findall(r"!\[[^]]*\]\(reports/([^)]+)\)", readme):
+    pages = [readme, *(file.read_text(encoding="utf-8") for file in sorted((ROOT / "docs").glob("*.md")))]
+    for name in dict.fromkeys(re.findall(r"!\[[^]]*\]\((?:\.\./)?reports/([^)]+)\)", "".join(pages))):
         files.append(File.generated(config, f"images/{name}", abs_src_path=str(ROOT / "reports" / name)))
     return files
 
