@@ -32,8 +32,8 @@ def shipped(name: str) -> Path:
 
 
 def content_of(file: Path) -> bytes:
-    """Return the bytes of a regular file; raise OSError for a FIFO or a device, whose reading may never end."""
-    if not stat.S_ISREG(file.stat().st_mode):
+    """Return the bytes of a file; raise OSError for a FIFO or a device, too, whose reading may never end."""
+    if not (stat.S_ISREG(mode := file.stat().st_mode) or stat.S_ISDIR(mode)):  # a folder has an error of its own
         raise OSError(errno.EINVAL, "not a regular file", str(file))
     return file.read_bytes()
 
