@@ -143,7 +143,7 @@ def _number(one: Path) -> int:
 def _read(one: Path) -> Holder | None:
     try:
         return msgspec.json.decode(content_of(one), type=Holder)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 

@@ -93,7 +93,7 @@ class Manifest(Dataset):
         found = find_files(folder, [f"{path}{self.suffix}" for path in wanted])
         path = pd.Series(_all_below(root, folder, found["name"].tolist()), index=rows.index, dtype="string")
         patient = texts(rows[self.patient_column]) if self.patient_column else pd.Series(pd.NA, index=rows.index)
-        cut = int(patient.str.fullmatch(r"\d+[.,]?\d*[eE]\+\d+").fillna(False).sum())
+        cut = int(patient.str.fullmatch(r"\d+[.,]?\d*[eE]\+\d+", na=False).sum())
         cut_note = [f"{cut} patient ids are like 1.23E+11: a spreadsheet cut them, and made one patient of several"]
         prefix = self.prefix or Path(_below(root, file)).as_posix()
         table = rows.assign(

@@ -67,8 +67,8 @@ def recompute(settings: Settings, last_run: Callable[[str], Settings]) -> int:
         hint = command("run", settings if task else replace(settings, task="NAME"))
         raise BenchError(f"no cells{f' of {task}' if task else ''} in {results}: `{hint}` computes them")
     written, left = 0, 0
-    bar = {"console": Console(stderr=True), "disable": not sys.stderr.isatty()}
-    for file in track(files, "scoring cells", **bar):
+    seen = sys.stderr.isatty()  # a bar that is disabled ends in an empty line before rich 15
+    for file in track(files, "scoring cells", console=Console(stderr=True)) if seen else files:
         try:
             written += rescore(file, last_run)
         except _Held as held:
