@@ -74,7 +74,7 @@ def _depth(image: ImageFile, file: Path) -> int:
         content = file.read_bytes()
         start = content.find(b"\xff\x4f\xff\x51")  # of the codestream; byte 42 holds the depth of the first component
         return (content[start + 42] & 0x7F) + 1
-    if image.format == "PPM" and image.mode not in WIDE and image.tile[0][0].startswith("ppm"):
+    if image.format == "PPM" and image.mode not in WIDE and image.tile[0].codec_name.startswith("ppm"):
         largest = (image.tile[0].args or " ")[-1]  # that the header allows, but of 1 bit a letter
         return largest.bit_length() if isinstance(largest, int) else 1
     return _tag(image, _BITS) or (16 if image.mode in WIDE or ";16" in str(image.tile) else 8)

@@ -168,11 +168,15 @@ def _palette(image: Any, stored: np.ndarray) -> np.ndarray:
 
     n, first, _ = (int(number) for number in image.RedPaletteColorLookupTableDescriptor)
     n = n or 2**16
-    colours = apply_color_lut(np.clip(stored.astype(np.int64), first, first + n - 1), image)
+    why = "a palette of over 256 entries of 8 bits, big endian or transparent: export it as PNG in RGB"
+    try:
+        colours = apply_color_lut(np.clip(stored.astype(np.int64), first, first + n - 1), image)
+    except OverflowError:  # of an index of 8 bits, in pydicom 3.0.0
+        raise ValueError(why) from None
     # pydicom looks entries of 8 bits up by an index of 8 bits, and reads them as little endian.
     little = image.file_meta.TransferSyntaxUID.is_little_endian
     if (n > 256 and colours.dtype == np.uint8) or not little or colours.shape[2] != 3:
-        raise ValueError("a palette of over 256 entries of 8 bits, big endian or transparent: export it as PNG in RGB")
+        raise ValueError(why)
     # Entries of 8 bits are often kept in 16, whatever the descriptor says.
     top = 255 if colours.max() < 256 else 65535
     return np.rint(colours.astype(np.float64) / top * 255).astype(np.uint8)

@@ -111,7 +111,7 @@ def test_a_queue_gets_finished_cells_that_are_forced_and_baselines_without_weigh
     def jobs(*words):
         plan = place.bench(*run, "--on", "slurm", "--dry-run", *words).stdout
         assert "already queued" not in plan
-        return int(re.search(r"^(\d+) jobs in", plan, re.M)[1])
+        return int(re.search(r"^(\d+) jobs? in", plan, re.M)[1])
 
     assert jobs("--methods", "baseline") == 0
     assert jobs("--methods", "baseline", "--force") == 1

@@ -161,6 +161,7 @@ def test_the_table_says_what_its_intervals_are_over() -> None:
     assert "the column over names it" in made["md"]
 
 
+@pytest.mark.filterwarnings("ignore::pandas.errors.PerformanceWarning")
 def test_a_variant_is_paired_with_its_task(tmp_path) -> None:
     known: dict = {}
     root = task_results("phantom-cxr-age", cells("phantom-cxr-age", "baseline", "swift", folds=3), known)
