@@ -64,6 +64,7 @@ NOT_RUN = {
     "bench prepare ham10000-melanoma-sex --data DIR": HAM10000,
     "bench run --task ham10000-melanoma-sex --methods everything --data DIR": HAM10000,
     'bench run --task ham10000-melanoma-sex --methods "swift,swift:mask_every=1,swift:gamma=otsu" --data DIR': HAM10000,
+    "bench run --task ham10000-melanoma-sex --methods swift --ablate mask --data DIR": HAM10000,
     "bench report --task ham10000-melanoma-sex --data DIR": HAM10000,
     "bench run --methods all --task phantom-cxr-age --on slurm --profile my-cluster.toml": "needs SLURM: tests/slurm",
     "bench merge north.tar.gz south.tar.gz": "needs two hospitals: tests/end_to_end/test_sites.py",
