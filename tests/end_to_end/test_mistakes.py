@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
             ["run", "--task", "phantom-cxr-aeg"],
             2,
             snapshot(
-                "bench: unknown task 'phantom-cxr-aeg' (or give the path of a .toml file): did you mean phantom-cxr-age or phantom-cxr-sex or phantom-cxr-age-faint? allowed: phantom-cxr-age, phantom-cxr-sex, phantom-cxr-findings, phantom-skin-tone, phantom-skin-sex, phantom-cxr-age-no-correlation, phantom-cxr-age-no-cue, phantom-cxr-age-faint, phantom-cxr-age-no-core, phantom-cxr-age-groups, phantom-skin-tone-groups, ham10000-sex, ham10000-age, ham10000-melanoma-sex, ham10000-melanoma-age, ham10000-melanoma-sex-tied, skin-tone, skin-gender, cxr-gender, cxr-age, skin-tone-groups, cxr-age-groups\n"
+                "bench: unknown task 'phantom-cxr-aeg' (or give the path of a .toml file): did you mean phantom-cxr-age or phantom-cxr-sex or phantom-cxr-age-faint? allowed: phantom-cxr-age, phantom-cxr-sex, phantom-cxr-findings, phantom-skin-tone, phantom-skin-sex, phantom-cxr-age-no-correlation, phantom-cxr-age-no-cue, phantom-cxr-age-faint, phantom-cxr-age-no-core, phantom-cxr-age-groups, phantom-skin-tone-groups, ham10000-sex, ham10000-age, ham10000-melanoma-sex, ham10000-melanoma-age, ham10000-melanoma-sex-tied, ham10000-diagnoses-sex, skin-tone, skin-gender, cxr-gender, cxr-age, skin-tone-groups, cxr-age-groups\n"
             ),
         ),
         (

@@ -246,7 +246,7 @@ def test_an_unknown_name_has_its_nearest_spelling(capsys):
     assert cli.main(["doctor", "nih_cxr15"]) == 2
     assert sentences_with(capsys.readouterr().err, "nih_cxr14") == snapshot(
         [
-            "bench: unknown task or dataset 'nih_cxr15': did you mean nih_cxr14 or mimic_cxr? allowed: phantom-cxr-age, phantom-cxr-sex, phantom-cxr-findings, phantom-skin-tone, phantom-skin-sex, phantom-cxr-age-no-correlation, phantom-cxr-age-no-cue, phantom-cxr-age-faint, phantom-cxr-age-no-core, phantom-cxr-age-groups, phantom-skin-tone-groups, ham10000-sex, ham10000-age, ham10000-melanoma-sex, ham10000-melanoma-age, ham10000-melanoma-sex-tied, skin-tone, skin-gender, cxr-gender, cxr-age, skin-tone-groups, cxr-age-groups, atlas, chexpert, ddi, embeddings, fitzpatrick17k, ham10000, isic, manifest, mimic_cxr, nih_cxr14, pad_ufes_20, phantom"
+            "bench: unknown task or dataset 'nih_cxr15': did you mean nih_cxr14 or mimic_cxr? allowed: phantom-cxr-age, phantom-cxr-sex, phantom-cxr-findings, phantom-skin-tone, phantom-skin-sex, phantom-cxr-age-no-correlation, phantom-cxr-age-no-cue, phantom-cxr-age-faint, phantom-cxr-age-no-core, phantom-cxr-age-groups, phantom-skin-tone-groups, ham10000-sex, ham10000-age, ham10000-melanoma-sex, ham10000-melanoma-age, ham10000-melanoma-sex-tied, ham10000-diagnoses-sex, skin-tone, skin-gender, cxr-gender, cxr-age, skin-tone-groups, cxr-age-groups, atlas, chexpert, ddi, embeddings, fitzpatrick17k, ham10000, isic, manifest, mimic_cxr, nih_cxr14, pad_ufes_20, phantom"
         ]
     )
 

@@ -12,6 +12,7 @@ from bench.datasets.fitzpatrick17k import Fitzpatrick17k
 from bench.datasets.isic import Isic
 from bench.datasets.nih_cxr14 import NihCxr14
 from bench.datasets.pad_ufes_20 import PadUfes20
+from bench.taskfile import resolve
 from bench.tasks import ATTRIBUTES, LABELS, TASKS
 from tests.real import shared
 from tests.sample_tables import sample_table
@@ -130,6 +131,16 @@ def test_real_melanoma_or_nevus_by_sex_and_its_planted_tie():
     assert odds_ratio(before) == pytest.approx(0.61, abs=0.005)
     assert odds_ratio(after) == pytest.approx(1 / 16, rel=0.05)
     assert not set(tied["source"]["patient"]) & set(tied["lesions"]["patient"])
+
+
+def test_real_diagnoses_each_against_the_others():
+    """Every image has one diagnosis; the counts of the release, Vienna less what is held out."""
+    root, name = shared("ham10000").parent, "ham10000-diagnoses-sex"
+    found = {one: task_data(resolve(f"{name}:label={one}"), root).tables for one in TASKS[name].labels}
+    ill = {one: int(tables["rosendahl"]["y"].sum()) for one, tables in found.items()}
+    assert ill == {"akiec": 295, "bcc": 296, "bkl": 490, "df": 30, "mel": 342, "nv": 803, "vasc": 3}
+    assert {len(tables["rosendahl"]) for tables in found.values()} == {sum(ill.values())} == {2259}
+    assert {len(tables["source"]) + len(tables["lesions"]) for tables in found.values()} == {7756}
 
 
 def group_counts(table):

@@ -62,7 +62,7 @@ def test_a_field_is_ablated_on_every_task():
         (
             {"task": f"{CXR},skin-tones"},
             snapshot(
-                "unknown task 'skin-tones' (or give the path of a .toml file): did you mean skin-tone? allowed: phantom-cxr-age, phantom-cxr-sex, phantom-cxr-findings, phantom-skin-tone, phantom-skin-sex, phantom-cxr-age-no-correlation, phantom-cxr-age-no-cue, phantom-cxr-age-faint, phantom-cxr-age-no-core, phantom-cxr-age-groups, phantom-skin-tone-groups, ham10000-sex, ham10000-age, ham10000-melanoma-sex, ham10000-melanoma-age, ham10000-melanoma-sex-tied, skin-tone, skin-gender, cxr-gender, cxr-age, skin-tone-groups, cxr-age-groups"
+                "unknown task 'skin-tones' (or give the path of a .toml file): did you mean skin-tone? allowed: phantom-cxr-age, phantom-cxr-sex, phantom-cxr-findings, phantom-skin-tone, phantom-skin-sex, phantom-cxr-age-no-correlation, phantom-cxr-age-no-cue, phantom-cxr-age-faint, phantom-cxr-age-no-core, phantom-cxr-age-groups, phantom-skin-tone-groups, ham10000-sex, ham10000-age, ham10000-melanoma-sex, ham10000-melanoma-age, ham10000-melanoma-sex-tied, ham10000-diagnoses-sex, skin-tone, skin-gender, cxr-gender, cxr-age, skin-tone-groups, cxr-age-groups"
             ),
         ),
         (
