@@ -39,7 +39,7 @@ from bench.scoring.gaps import Own
 from bench.settings import Settings
 from bench.share.archive import unpack
 from bench.share.task_toml import from_toml, to_toml
-from bench.spec import name_of
+from bench.spec import Spec, name_of
 from bench.tasks import TASKS
 
 TASK = "task.toml"
@@ -184,7 +184,7 @@ def _spec(task: Task, place: Path) -> str:
     file = place / "task" / TASK
     file.parent.mkdir()
     file.write_text(to_toml(replace(task, name=base)), encoding="utf-8")
-    return str(file)
+    return str(Spec(str(file), {taskfile.FINDING: task.finding} if task.finding else {}))
 
 
 def intervals(results: TaskResults) -> dict[str, Any]:

@@ -8,16 +8,24 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.api import Task
+from bench.errors import UnknownName
 from bench.share.privacy import pathless
-from bench.taskfile import build, toml_key, toml_value
+from bench.spec import parse
+from bench.taskfile import FINDING, build, toml_key, toml_value
 
 OWN = ("says", "source", "ood", "also")
 """Fields in which the tasks of sites may differ: the description, images, test sets and further attributes."""
 
 
 def to_toml(task: Task) -> str:
-    """Return all fields of a task as TOML, without the folders of this machine."""
-    return "\n".join(_table((), pathless(dataclasses.asdict(task)))) + "\n"
+    """Return all fields of a task as TOML, without the folders of this machine.
+
+    Which of several findings it asks about stands in its name.
+    """
+    fields = pathless(dataclasses.asdict(task))
+    if task.labels:
+        del fields["label"]
+    return "\n".join(_table((), fields)) + "\n"
 
 
 def from_toml(text: str, where: str) -> Task:
@@ -27,7 +35,14 @@ def from_toml(text: str, where: str) -> Task:
         UsageError, UnknownName: on a key or value that this version does not know.
         ValueError: if the text is not TOML.
     """
-    return build(Task, tomllib.loads(text), where)
+    given = tomllib.loads(text)
+    labels = given.get("labels")
+    if isinstance(labels, dict) and labels and "label" not in given:
+        finding = parse(str(given.get("name")), "field").options.get(FINDING, next(iter(labels)))
+        if finding not in labels:
+            raise UnknownName("finding", finding, labels, where=f" of {where}")
+        given["label"] = labels[finding]
+    return build(Task, given, where)
 
 
 def differences(one: Task, other: Task) -> dict[str, tuple[Any, Any]]:

@@ -9,10 +9,11 @@ from inline_snapshot import snapshot
 from bench import taskfile
 from bench.data.finding_columns import of_finding, with_stratum
 from bench.data.set_lines import finding_lines
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError, DataError, UnknownName
 from bench.running.plan_file import expand
 from bench.settings import Settings
 from bench.share.task_toml import from_toml, to_toml
+from bench.tasks import TASKS
 from tests.unit.several_labels import LIST, hospital, own, read, several
 
 
@@ -213,3 +214,11 @@ def test_rows_of_one_image_are_joined_finding_by_finding(tmp_path):
         )
         source = data.tables["source"]
         assert source.loc[source["path"] == "011.png", "y"].tolist() == [y]
+
+
+def test_the_task_of_a_finding_survives_its_way_through_an_archive():
+    for name in TASKS["phantom-cxr-findings"].labels:
+        task = taskfile.resolve(f"phantom-cxr-findings:label={name}")
+        assert from_toml(to_toml(task), "task.toml") == task
+    with pytest.raises(UnknownName, match=r"finding 'nodulus' of task\.toml: did you mean nodule"):
+        from_toml(to_toml(task).replace("label=nodule", "label=nodulus"), "task.toml")
