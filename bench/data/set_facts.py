@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from bench.errors import number_of
+
 if TYPE_CHECKING:  # stored cells are read where nothing needs tables
     import pandas as pd
 
@@ -45,7 +47,7 @@ class Value:
     @property
     def text(self) -> str:
         """The value in quotes, or how many others there are."""
-        return f"{self.others} other value{'s' * (self.others > 1)}" if self.others else repr(self.value)
+        return number_of(self.others, "other value") if self.others else repr(self.value)
 
 
 @dataclass(frozen=True)

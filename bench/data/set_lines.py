@@ -10,6 +10,7 @@ from bench.api import Label, Task
 from bench.data.sample_table import REASONS, without_group
 from bench.data.set_facts import set_facts
 from bench.data.task_data import TaskData
+from bench.errors import number_of
 
 FEWEST = 10
 """Of fewer images of a class in a group, a set of a finding has no gap."""
@@ -55,9 +56,9 @@ def lines_of_set(name: str, table: pd.DataFrame, label: Label) -> Iterable[str]:
     facts = set_facts(table, label)
     yield facts.says(name)
     for reason, n in table.attrs["left_out"].items():
-        yield f"  left out: {n} row{'s' * (n != 1)}, {REASONS.get(reason, reason)} ({reason})"
+        yield f"  left out: {number_of(n, 'row')}, {REASONS.get(reason, reason)} ({reason})"
     for reason, n in without_group(table).items():
-        yield f"  without a group: {n} image{'s' * (n != 1)}, {REASONS[reason]} ({reason}); in the AUC, in no gap"
+        yield f"  without a group: {number_of(n, 'image')}, {REASONS[reason]} ({reason}); in the AUC, in no gap"
     for column, became in dict.fromkeys((value.column, value.became) for value in facts.values):
         shown = [value for value in facts.values if (value.column, value.became) == (column, became)]
         yield f"  {column}, {became}: {', '.join(f'{value.text} ({value.rows})' for value in shown)}"
