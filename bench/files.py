@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bench.errors import NotWritten, UsageError
+from bench.errors import DataInvalid, NotWritten, UsageError
 from bench.processes import here
 
 IN_CHECKOUT = {"profiles": "slurm", "examples": "docs/examples", "published": "results/published"}
@@ -126,6 +126,7 @@ def replacing(file: Path) -> Iterator[Path]:
 
     Raises:
         NotWritten: the folder is not writable, or the disk is full.
+        DataInvalid: a folder has the name of the file, or a file that of its folder.
     """
     temporary = file.with_name(f".{file.name}.{here()}.{os.getpid()}")
     try:
@@ -137,6 +138,10 @@ def replacing(file: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
             raise not_written(file.parent, error.errno) from error
+        if file.is_dir():
+            raise DataInvalid(f"{file} is a folder, where a file is written: remove it and run again") from error
+        if not file.parent.is_dir():
+            raise DataInvalid(f"{file.parent} has a file in the place of a folder: remove it and run again") from error
         raise
     finally:
         with contextlib.suppress(OSError):

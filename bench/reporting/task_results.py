@@ -30,8 +30,9 @@ from bench.reporting.numbers.answer import Place
 from bench.reporting.numbers.comparison import Comparison, compare
 from bench.reporting.numbers.decision_units import per_unit, rescored, says
 from bench.reporting.numbers.further import Measured, Question, claims_of, measured, questions, with_groups
+from bench.reporting.numbers.overlaps import overlaps
 from bench.reporting.numbers.patient_intervals import over_patients, place_of, planned
-from bench.reporting.numbers.redraws import Bootstrapped, PredictionsOf, bootstrap_patients, sharing, spec_of
+from bench.reporting.numbers.redraws import Bootstrapped, PredictionsOf, bootstrap_patients, spec_of
 from bench.reporting.numbers.task_info import MORE_GROUPS, TWO_GROUPS, Latex, TaskInfo, Undefined
 from bench.reporting.numbers.untied import MOST, Draw, distances
 from bench.reporting.rerun_commands import Line
@@ -257,8 +258,8 @@ def read(settings: Settings, *, min_cell: int = 0, latex: Latex = ()) -> TaskRes
     info = info_of(task, synthetic=synthetic, undefined=undefined, **how)
     groups = None if elsewhere else _groups(settings, task, data)
     info = replace(info, settings=settings, latex=latex)
-    if min_cell:
-        info = replace(info, sharing=sharing(cells, Predictions(settings.results)))
+    read_images = with_groups(Predictions(settings.results), groups)
+    info = replace(info, overlaps=overlaps(cells, read_images, units=task.unit != "image"))
     if task.unit != "image":
         cells, info = _per_unit(cells, info, task, decisions(settings, task, groups))
     return TaskResults(settings, task, info, cells, failures, tuple(left_out), groups)

@@ -225,7 +225,7 @@ class Checkpoint:
         states = {name: part.state_dict() for name, part in {**self._parts, **parts}.items()}
         try:
             write_sealed(self._file, packed({**states, "code": _code()}))
-        except NotWritten as error:
+        except (NotWritten, DataInvalid) as error:
             self._say(f"warning: no checkpoint: {error}")
         self._last = time.monotonic()
 

@@ -113,6 +113,10 @@ def contents(results: TaskResults, *, predictions: bool = False) -> tuple[dict[s
         "predictions": predictions,
         **({"decided": info.decided, "counted": info.counted} if info.decided else {}),
         "undefined": [asdict(item) for item in info.undefined],
+        "overlaps": [
+            {"sets": one.sets, "least": one.least and (unless_few(one.least, info.min_cell) or 0)}
+            for one in info.overlaps
+        ],
     }
     return about, files
 

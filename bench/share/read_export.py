@@ -31,7 +31,7 @@ from bench.reporting.numbers.group_intervals import Place
 from bench.reporting.numbers.patient_intervals import not_above_chance
 from bench.reporting.numbers.ranking import TESTED, Row
 from bench.reporting.numbers.support import Family, Leaning
-from bench.reporting.numbers.task_info import Undefined, check_groups
+from bench.reporting.numbers.task_info import Overlap, Undefined, check_groups
 from bench.reporting.reports import report_results
 from bench.reporting.tables.tuned_table import collect_tuned
 from bench.reporting.task_results import TaskResults, info_of
@@ -127,6 +127,7 @@ def _received(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
     how: dict[str, Any] = {"min_cell": least, "elsewhere": cells[0].made == "elsewhere"}
     info = info_of(task, synthetic=cells[0].synthetic, undefined=undefined, **how)
     info = replace(info, decided=str(about.get("decided", "")), counted=str(about.get("counted", "images")))
+    info = replace(info, overlaps=_overlaps_in(about.get("overlaps", []), cells))
     check_groups(cells, info)
     file = place / INTERVALS
     found = _intervals_in(file.read_bytes()) if file.is_file() else {}
@@ -138,6 +139,16 @@ def _received(about: Mapping[str, Any], place: Path, min_cell: int) -> Received:
         for value in sweeps.values(task, name):
             known |= _variant(place, received, name, value)
     return received
+
+
+def _overlaps_in(listed: object, cells: Sequence[Record]) -> tuple[Overlap, ...]:
+    try:
+        found = msgspec.convert(listed, tuple[Overlap, ...])
+    except msgspec.ValidationError as error:
+        raise DataInvalid(f"the manifest's overlaps: {error}") from None
+    if foreign := {name for one in found for name in one.sets}.difference(*(item.scores for item in cells)):
+        raise DataInvalid(f"the manifest's overlaps are of sets that no cell has, such as {min(foreign)!r}")
+    return found
 
 
 def _variant(place: Path, results: Received, field: str, value: object) -> dict[str, Received]:

@@ -1,6 +1,7 @@
 """An archive whose content is not as it should be is refused with the field that is wrong, never with a traceback."""
 
 import copy
+import dataclasses
 import json
 import random
 from dataclasses import asdict
@@ -10,6 +11,7 @@ import pytest
 from bench.errors import BenchError, DataInvalid
 from bench.files import to_json
 from bench.reporting.numbers.further import Line, Measured
+from bench.reporting.numbers.task_info import Overlap
 from bench.reporting.tables import further_table, main_table
 from bench.share.archive import pack
 from bench.share.export import contents
@@ -39,7 +41,9 @@ TESTED = {
 @pytest.fixture(scope="module")
 def exported():
     """An archive with intervals and a further attribute, which fabricated cells do not have."""
-    about, files = contents(site("north"))
+    north = site("north")
+    overlaps = (Overlap(tuple(TASK.ood), 20),)
+    about, files = contents(dataclasses.replace(north, info=dataclasses.replace(north.info, overlaps=overlaps)))
     also = [asdict(Measured(name, "sex", "measured", ("m", "f"), fewest=20, lines=LINES)) for name in TASK.ood]
     return about, files | {INTERVALS: to_json({"": TESTED}), ATTRIBUTES: to_json(also)}
 
@@ -94,6 +98,9 @@ MUST_FAIL = [
     (FIRST, ("environment",), "text"),
     ("manifest", ("min_cell",), -5),
     ("manifest", ("synthetic",), {}),
+    ("manifest", ("overlaps", 0, "least"), -5),
+    ("manifest", ("overlaps",), {"a": 1}),
+    ("manifest", ("overlaps", 0, "sets"), ["nowhere"]),
     (INTERVALS, (), None),
     (INTERVALS, ("", "rows"), True),
     (INTERVALS, ("", "rows"), [[]]),

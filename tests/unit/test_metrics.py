@@ -256,7 +256,7 @@ def test_a_metric_is_one_function_and_everything_else_reads_it_from_there() -> N
         "  threshold  none",
         "  version    1",
     ]
-    info = SimpleNamespace(min_cell=2, sharing={})
+    info = SimpleNamespace(min_cell=2, overlaps=())
     cells = [factory.record("swift", 0, scores={"near": factory.scores({"light": (9, 1), "dark": (9, 9)})})]
     assert set(METRICS) - suppression.suppressed(cells, info)["near"] == {"auc", "squared"}  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""A FIFO in the place of a file is refused or counted as missing: nothing waits for what nobody writes."""
+"""What is no file in the place of a file, a FIFO or a folder, is refused or counted as missing: nothing waits for it."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from bench.cells.record import Record, read
 from bench.data import split_manifest
 from bench.data.checksums import checksums
 from bench.errors import DataInvalid, DataMissing
-from bench.files import content_of, read_json
+from bench.files import content_of, read_json, write_json
 from bench.lease import holders_below
 from bench.share.archive import unpack
 
@@ -49,3 +49,12 @@ def test_a_pipe_among_images_is_a_missing_file_and_among_leases_nobodys(pipe, tm
     found = checksums(tmp_path, ["film", "pipe"], tmp_path / "cache")
     assert [bool(found[name]) for name in ("film", "pipe")] == [True, False]
     assert list(holders_below(tmp_path)) == []
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "cell.json").mkdir()
+    (tmp_path / "baseline").write_text("x")
+    for file, named in (("cell.json", "cell.json is a folder"), ("baseline/cell.json", "baseline has a file")):
+        with pytest.raises(DataInvalid, match=f"{named}.*: remove it and run again"):
+            write_json(tmp_path / file, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["baseline", "cell.json"], "nothing is left behind"

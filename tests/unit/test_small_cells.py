@@ -14,7 +14,8 @@ from bench.cells.predictions import Scored
 from bench.reporting.figures import trade_off
 from bench.reporting.numbers import frames
 from bench.reporting.numbers.aggregate import collect
-from bench.reporting.numbers.redraws import sharing
+from bench.reporting.numbers.overlaps import overlaps
+from bench.reporting.numbers.task_info import Overlap
 from bench.reporting.reports import write
 from bench.reporting.tables import main_table
 from bench.reporting.tables.terminal import show
@@ -22,10 +23,15 @@ from bench.reporting.tables.tuned_table import collect_tuned
 from bench.reporting.words.conclusions import findings
 from bench.reporting.words.notes import reading
 from bench.scoring.definitions import METRICS
+from bench.share.archive import pack
+from bench.share.export import contents
+from bench.share.merge import merge
 from bench.share.privacy import leaving
+from bench.share.read_export import opened
 from tests.factory import WIDE, changed, record, scores, task_info
 from tests.prose import lines_with, sentences_with
 from tests.unit.fabricated import task_results
+from tests.unit.sites import TASK, site
 
 INFO = task_info(synthetic=False, min_cell=10)
 
@@ -102,9 +108,9 @@ def test_a_set_that_shares_images_with_a_suppressed_one_is_suppressed_too():
     """Both hospitals less the other one are the one with seven images: 66 and 25 ill and 32 less 25."""
     images = pd.DataFrame({"image_id": ["a", "b", "a", "b", "c"], "set": ["near", "near", "far", "far", "far"]})
     images.loc[len(images)] = ["v", "val"]
-    shared = sharing(cells(), lambda item: Scored(images, np.zeros(len(images))))
-    assert shared == {"near": {"far"}, "far": {"near"}, "val": frozenset()}
-    info = dataclasses.replace(INFO, sharing=shared)
+    shared = overlaps(cells(), lambda item: Scored(images.assign(y=1, a=0), np.zeros(len(images))))
+    assert shared == (Overlap(("far", "near"), 1),)
+    info = dataclasses.replace(INFO, overlaps=(Overlap(("far", "near"), None),))
     results = collect(cells(near=SMALL), [], info)
     found = values(results)
     assert (found["far", "eodds"], results.sizes["far"].cells) == (("", "suppressed"), {})
@@ -112,11 +118,70 @@ def test_a_set_that_shares_images_with_a_suppressed_one_is_suppressed_too():
     assert found["val", "eodds"][0].startswith("0.33")
     assert lines_with(reading(results), "Suppressed, because") == snapshot(
         [
-            "Suppressed, because of fewer than 10 images of a group and class, or of images that such a set has too: near, far. No count and no metric by group is shown."
+            "Suppressed, because of fewer than 10 images of a group and class, or of sets with the same images, which would tell such a number: near, far. No count and no metric by group is shown."
         ]
     )
     assert set(leaving(cells(near=SMALL), info)[0].scores["far"].suppressed) == set(results.suppressed["far"])
     assert values(collect(cells(), [], info))["far", "eodds"][0].startswith("0.33"), "no set is small"
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ({"near": "abc", "far": "abcd"}, {("far", "near"): 0}),  # d
+        ({"near": "abcd", "far": "abcdefgh"}, {("far", "near"): 1}),  # e, f, g and h: one of each class and group
+        ({"near": "abcd", "far": "abcd"}, {("far", "near"): None}),  # nothing is left over
+        ({"near": "abcd", "far": "defg"}, {("far", "near"): None}),  # one less the other is no set of images
+        ({"near": "abcd", "far": "efgh"}, {}),
+        # What is in neither of two parts follows from three sets, and the rest of each pair holds it and the other part.
+        (
+            {"near": "abcd", "far": "efgh", "all": "abcdefghi"},
+            {("all", "far"): 1, ("all", "near"): 1, ("all", "far", "near"): 0},
+        ),
+    ],
+)
+def test_what_follows_from_two_sets_or_three_is_counted_too(sets, expected):
+    """Eight images, of which every four have one of each class and group, and a ninth."""
+    of = {image: (place % 2, place // 2 % 2) for place, image in enumerate("abcdefghi")}
+    rows = [(image, name, *of[image]) for name, images in sets.items() for image in images]
+    images = pd.DataFrame(rows, columns=["image_id", "set", "y", "a"])
+    found = overlaps(cells(), lambda item: Scored(images, np.zeros(len(images))))
+    assert {one.sets: one.least for one in found} == expected
+    units = overlaps(cells(), lambda item: Scored(images, np.zeros(len(images))), units=True)
+    assert [one.least for one in units] == [least and 0 for least in expected.values()]
+
+
+@pytest.mark.parametrize(("least", "gone"), [(None, set()), (10, set()), (9, {"near", "far"}), (0, {"near", "far"})])
+def test_sets_whose_difference_is_small_are_suppressed(least, gone):
+    info = dataclasses.replace(INFO, overlaps=(Overlap(("far", "near"), least),))
+    assert set(collect(cells(), [], info).suppressed) == gone
+
+
+@pytest.mark.parametrize(
+    ("least", "at_export", "here", "suppressed"),
+    [(7, 0, 0, False), (7, 0, 10, True), (7, 10, 0, True), (12, 10, 0, False), (12, 10, 20, True)],
+)
+def test_a_reader_who_suppresses_more_knows_which_sets_tell_a_small_number(
+    tmp_path, least, at_export, here, suppressed
+):
+    """What an archive says of the rest is no small number itself."""
+    north = site("north")
+    info = dataclasses.replace(north.info, min_cell=at_export, overlaps=(Overlap(tuple(sorted(TASK.ood)), least),))
+    about, files = contents(dataclasses.replace(north, info=info))
+    assert about["overlaps"] == [{"sets": tuple(sorted(TASK.ood)), "least": least if least >= at_export else 0}]
+    pack(tmp_path / "north.tar.gz", about, files)
+    with opened(tmp_path / "north.tar.gz", min_cell=here) as received:
+        assert set(received.results.suppressed) == (set(TASK.ood) if suppressed else set())
+    with opened(tmp_path / "north.tar.gz") as received:
+        merged = merge({"north": received, "south": site("south")}, min_cell=here)
+        assert set(merged.results["north"].suppressed) == (set(TASK.ood) if suppressed else set())
+        assert not merged.results["south"].suppressed
+
+
+def test_many_sets_with_the_same_images_are_suppressed():
+    images = pd.DataFrame([("a", str(place), 1, 0) for place in range(8)], columns=["image_id", "set", "y", "a"])
+    found = overlaps(cells(), lambda item: Scored(images, np.zeros(8)))
+    assert found == (Overlap(tuple("01234567"), 0),)
 
 
 def test_the_digits_of_an_auc_do_not_tell_how_many_images_a_class_has():

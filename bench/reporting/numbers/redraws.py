@@ -211,18 +211,3 @@ def _by_spec(cells: Sequence[Record], values: np.ndarray, sizes: Mapping[str, in
 def spec_of(item: Record) -> Spec:
     """Return backbone and spec of a cell."""
     return item.cell.backbone, item.cell.spec
-
-
-def sharing(cells: Sequence[Record], read: PredictionsOf) -> dict[str, frozenset[str]]:
-    """Return for each set those that share images with it, from the first predictions that can be read."""
-    for item in cells:
-        try:
-            images = read(item).images
-        except (OSError, ValueError):
-            continue
-        ids = {str(name): set(of_set) for name, of_set in images.groupby("set")["image_id"]}
-        return {
-            name: frozenset(other for other in ids if other != name and not ids[name].isdisjoint(ids[other]))
-            for name in ids
-        }
-    return {}

@@ -32,8 +32,9 @@ def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[s
     """Return the suppressed metrics of each set in which a group and class has fewer than `min_cell` images.
 
     One fold with few images is enough. The pooled AUC is among them if a class has too few in all groups together.
-    Images without a group count as a group: their number follows from that of the set and of the others. A set that
-    shares images with such a set is suppressed too: its counts less those of a third set may be those that are few.
+    Images without a group count as a group: their number follows from that of the set and of the others. Sets are
+    suppressed too if their sums and differences give a rest with too few images (`overlaps`), and so is a set that
+    shares images with a suppressed one: its counts less those of a third set may be those that are few.
     """
     found: dict[str, frozenset[str]] = {}
     for item in cells:
@@ -44,8 +45,11 @@ def suppressed(cells: Sequence[Record], info: TaskInfo) -> dict[str, frozenset[s
                 gone = METRICS if few else _telling()
             if gone:
                 found[name] = found.get(name, frozenset()) | frozenset(gone)
-    for other in sorted({other for name in found for other in info.sharing.get(name, ())}):
-        found[other] = found.get(other, frozenset()) | _telling()
+    shown = [(one.sets, one.least) for one in info.overlaps]
+    small = {name for sets, least in shown if least is not None and least < info.min_cell for name in sets} | set(found)
+    shared = {name for sets, _ in shown if len(sets) == 2 and not small.isdisjoint(sets) for name in sets}
+    for name in sorted(small | shared):
+        found[name] = found.get(name, frozenset()) | _telling()
     return found
 
 
@@ -103,7 +107,7 @@ def note(gone: Mapping[str, frozenset[str]], info: TaskInfo, costs: bool) -> lis
     bare = [name for name, metrics in gone.items() if POOLED in metrics]
     also = f"; the AUC of {', '.join(bare)} is not shown either" if bare else ""
     cost = ". Costs are not shown either: the size of the external set follows from them" if costs else ""
-    shared = ", or of images that such a set has too" if any(info.sharing.values()) else ""
+    shared = ", or of sets with the same images, which would tell such a number" if info.overlaps else ""
     return [
         f"Suppressed, because of fewer than {info.min_cell} images of a group and class{shared}: {', '.join(gone)}. "
         f"No count and no metric by group is shown{also}{cost}."

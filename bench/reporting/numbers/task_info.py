@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from bench.cells.bounds import Count
 from bench.cells.record import Failure, Fit, Record
 from bench.errors import BenchError, DataInvalid
 from bench.reporting.numbers.display_names import display_name
@@ -38,6 +39,17 @@ class Undefined:
     """The groups or the backbone, in words."""
     backbone: str = ""
     """The backbone whose results it lacks; empty for all."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Sets of which each shares images with another one; `least` is of the rests that their counts give.
+
+    It is the fewest images of a class and of a group, or of a crossing of two attributes; None if there is no rest.
+    """
+
+    sets: tuple[str, ...]
+    least: Count | None
 
 
 @dataclass(frozen=True)
@@ -73,8 +85,8 @@ class TaskInfo:
     decided: str = ""
     """What all tables say on such units."""
     settings: Settings | None = field(default=None, repr=False, compare=False)
-    sharing: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
-    """The sets that share images with a set, where some are suppressed."""
+    overlaps: Sequence[Overlap] = ()
+    """The sets that share images, where some sets may be suppressed."""
 
     @property
     def description(self) -> str:
