@@ -145,6 +145,6 @@ def set_scores(found: Mapping[str, Any], attribute: str) -> SetScores:
     gaps = {key: value for key, value in found.items() if key not in (*plain, *own, "groups")}
     return SetScores(
         **{key: found[key] for key in plain},
-        metrics=Numbers({key: found[key] for key in own}),
+        metrics=Numbers({key: found[key] for key in own if key in found}),
         attributes={attribute: AttributeScores(groups=groups, metrics=Numbers(gaps))},
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
+from typing import TYPE_CHECKING
 
-from bench.cells.record import SetScores
+if TYPE_CHECKING:  # `bench --help` reads this module, and records take longer to import
+    from bench.cells.record import SetScores
 
 AUC_DROP = 0.01
 """How far the AUC may be below the baseline's under `constrained`."""

@@ -305,7 +305,7 @@ def net_benefit(of: Scored) -> Any:
     return of_scores.net_benefit(of.logit, of.y)
 
 
-@define("Calibration in the large", "calibration", None, threshold="none", **POOLED, bounds=WIDE)
+@define("Calibration in the large", "calibration", None, threshold="none", **{**POOLED, "version": 5}, bounds=WIDE)
 def calibration_intercept(of: Scored) -> Any:
     """Shift of all logits after which the mean score is the frequency of class 1; 0 is calibrated.
 

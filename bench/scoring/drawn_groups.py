@@ -2,13 +2,14 @@
 
 They are those of `bench.scoring.metrics` if each image is counted as often as its patient is drawn. Calibration in the
 large and its slope are solved by Newton's method for all samples at once, on logits in `BINS` bins of equal width; that
-moves them by far less than their interval.
+moves them by far less than their interval. Sums are in single precision, which moves a score by less than 1e-6.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,11 @@ from bench.scoring.threshold import predicted_positive
 RATES = ("selection_rate", "tpr", "fpr")
 SCORES = ("auc", *OF_GROUPS)
 BINS = 100
-_STEPS, _CLOSE = 25, 1e-4
-"""Most steps of Newton's method, and the size of the last one. Where classes are separated it would never end."""
+_STEPS, _CLOSE, _FLAT = 25, 1e-4, 1e-4
+"""Most steps of Newton's method, the size of the last one, and the slope below which there is no solution.
+
+Where classes are separated it would never end.
+"""
 
 
 def rates(model: Resampled) -> np.ndarray:
@@ -33,8 +37,11 @@ def rates(model: Resampled) -> np.ndarray:
 def reader(sample: Sample) -> Callable[[Resampled], np.ndarray]:
     """Return a function that reads `RATES`, then `SCORES`, of each group of a model, ((3 + 7) G, B), for `redrawn`."""
     prepared: dict[int, tuple[Any, list[_Group | None]]] = {}
+    last: list[np.ndarray] = []
 
     def read(model: Resampled) -> np.ndarray:
+        if not last or last[0] is not model.weights:  # all models of a call have the same weights
+            last[:] = model.weights, model.weights.astype(np.float32)
         if id(model.model) not in prepared:  # the model is kept, so that no other one gets its id
             prepared[id(model.model)] = model.model, _groups(sample, model.model.logit)
         found = np.full((len(SCORES), sample.groups, model.weights.shape[1]), np.nan)
@@ -42,7 +49,7 @@ def reader(sample: Sample) -> Callable[[Resampled], np.ndarray]:
             found[0, group] = auc
         for at, group in enumerate(prepared[id(model.model)][1]):
             if group is not None:
-                found[1:, at] = group(model.weights, model.images[at])
+                found[1:, at] = group(model.weights, last[1], model.images[at])
         return np.concatenate([rates(model), found.reshape(-1, found.shape[2])])
 
     return read
@@ -92,7 +99,7 @@ class _Group:
         group = cls(
             counts(hit, patient[y], (len(levels), patients), np.int32),
             counts(alarm[counted], patient[~y][counted], (len(levels), patients), np.int32),
-            np.array([np.bincount(patient, one, patients) for one in each]),
+            np.array([np.bincount(patient, one, patients) for one in each], dtype=np.float32),
             counts(bin_of, patient, (len(used), patients), np.int32),
             np.bincount(bin_of, logit) / np.bincount(bin_of),
             np.zeros((3, 1)),
@@ -100,12 +107,15 @@ class _Group:
         if y.all() or not y.any():
             return group
         ones = np.ones((patients, 1))
-        first = group.calibration(ones, group.sums @ ones, np.array([y.sum()]))
+        first = group.calibration(ones, (group.sums @ ones).astype(float), np.array([y.sum()]))
         return replace(group, first=first)
 
-    def __call__(self, weights: np.ndarray, images: np.ndarray) -> np.ndarray:
-        """Return `OF_GROUPS` for weights (P, B), given the `images` (2, B) of each class, (6, B)."""
-        sums, n = self.sums @ weights, images.sum(axis=0)
+    def __call__(self, weights: np.ndarray, same: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Return `OF_GROUPS` for weights (P, B), given the `images` (2, B) of each class, (6, B).
+
+        `same` are the weights in float32: a product with integers takes ten times as long.
+        """
+        sums, n = (self.sums @ same).astype(float), images.sum(axis=0)
         both = images.prod(axis=0) > 0
         with np.errstate(invalid="ignore", divide="ignore"):
             precision, sensitivity = self.ranked(weights, images)
@@ -123,8 +133,12 @@ class _Group:
 
     def ranked(self, weights: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the average precision and the sensitivity at `SPECIFICITY`, each (B,)."""
-        here = (self.hits @ weights).astype(float)
-        hits, alarms = here.cumsum(axis=0), (self.alarms @ weights).astype(float).cumsum(axis=0)
+        exact = np.float32 if images.sum(axis=0).max() < 2**24 else np.float64
+        here = (self.hits @ weights).astype(exact)
+        hits, alarms = here.copy(), (self.alarms @ weights).astype(exact)
+        for rows in (hits, alarms):
+            for before, row in pairwise(rows):
+                row += before  # faster than `cumsum`, which goes down each column
         kept = np.where(alarms <= (1 - SPECIFICITY) * images[0] + 1e-9, hits, 0.0).max(axis=0, initial=0.0)
         shares = np.divide(hits, hits + alarms, out=np.zeros_like(hits), where=here > 0)
         return np.einsum("lb,lb->b", here, shares) / images[1], kept / images[1]
@@ -150,17 +164,26 @@ def _solved(
 
     `images` (K, B) are weights, `offset` (K,) and `x` (k, K), k = 1 or 2, are the same in all samples.
     """
+    images, x = images.astype(np.float32), x.astype(np.float32)  # as exact as the bins are, in half of the time
     w, left = np.repeat(start, images.shape[1] // start.shape[1], axis=1), np.arange(images.shape[1])
     products = np.array([one * other for one in x for other in x])
     for _ in range(_STEPS):
-        p = expit(offset[:, None] + x.T @ w[:, left])
-        expected = images[:, left] * p
-        slopes = (products @ (expected * (1 - p))).reshape(len(x), len(x), -1).transpose(2, 0, 1)
-        lacking = (targets[:, left] - x @ expected).T[:, :, None]
-        step = np.linalg.solve(slopes + 1e-12 * np.eye(len(x)), lacking)[:, :, 0].T.clip(-2, 2)  # or it may overshoot
+        here = images if len(left) == images.shape[1] else images[:, left]
+        p = expit(offset[:, None].astype(np.float32) + x.T @ w[:, left].astype(np.float32))
+        expected = here * p
+        slopes = (products @ (expected * (1 - p))).astype(float)
+        step = _step(slopes, targets[:, left] - x @ expected).clip(-2, 2)  # or it may overshoot
         w[:, left] += step
-        left = left[(np.abs(step) >= _CLOSE).any(axis=0)]
+        left = left[(np.abs(step) >= _CLOSE).any(axis=0) | (slopes[0] < _FLAT)]
         if not len(left):
             return w
     w[:, left] = np.nan
     return w
+
+
+def _step(slopes: np.ndarray, lacking: np.ndarray) -> np.ndarray:
+    """Return the solution (k, B) of k = 1 or 2 equations, given their matrices (k k, B)."""
+    if len(lacking) == 1:
+        return lacking / (slopes + 1e-12)
+    (a, b, _, d), (one, two) = slopes, lacking
+    return np.array([d * one - b * two, a * two - b * one]) / (a * d - b * b + 1e-12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,13 @@ def score_sets(
 
 
 def evaluate(
-    logit: np.ndarray, y: np.ndarray, a: np.ndarray, groups: Sequence[str], threshold: float = float("nan")
+    logit: np.ndarray,
+    y: np.ndarray,
+    a: np.ndarray,
+    groups: Sequence[str],
+    threshold: float = float("nan"),
+    *,
+    wanted: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Score one model on one set: every metric of `METRICS`, `n`, `degenerate` and the counts of each group.
 
@@ -41,6 +47,7 @@ def evaluate(
         a: groups in 0..G-1, (N,), or -1 (`bench.api.NO_GROUP`): such images count in what needs no groups only.
         groups: names of the G >= 2 groups.
         threshold: the score in 0..1 that was tuned on validation; without it, metrics at this threshold are NaN.
+        wanted: the metrics to compute, all if None; calibration takes most of the time.
 
     Returns:
         Numbers of Python; `n` and `positives` count all images. `degenerate` means that every image is predicted as
@@ -79,11 +86,16 @@ def evaluate(
         **{
             name: np.array([function(logit[group == g], positive[group == g]) for g in range(len(groups))])
             for name, function in OF_GROUPS.items()
+            if wanted is None or name in wanted
         },
         **{f"{name}_tuned_threshold": rate for name, rate in zip(RATE_NAMES, tuned, strict=True)},
     }
     return {
-        **{name: float(metric.function(at[metric.threshold])) for name, metric in METRICS.items()},
+        **{
+            name: float(metric.function(at[metric.threshold]))
+            for name, metric in METRICS.items()
+            if wanted is None or name in wanted
+        },
         "tuned_threshold": float(threshold),
         "degenerate": _one_class(logit, 0.5),
         "degenerate_tuned_threshold": not np.isnan(threshold) and _one_class(logit, threshold),

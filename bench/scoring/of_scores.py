@@ -16,7 +16,7 @@ SPECIFICITY = 0.9
 """At which sensitivity is read, on the images themselves."""
 DECISION = 0.1
 """The threshold probability of the net benefit: nine false alarms cost as much as one missed image of class 1."""
-_STEPS = 100
+_STEPS, _CLOSE = 100, 1e-13
 
 
 def defined(function: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.ndarray, np.ndarray], float]:
@@ -56,10 +56,16 @@ def sensitivity_at(logit: np.ndarray, y: np.ndarray) -> float:
 def calibration_intercept(logit: np.ndarray, y: np.ndarray) -> float:
     """Return calibration in the large: the shift of logits after which the mean score is the frequency of class 1."""
     low, high = -np.abs(logit).max() - 50, np.abs(logit).max() + 50
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _sigmoid(logit + middle).mean() < y.mean() else (low, middle)
-    return (low + high) / 2
+    shift = 0.0
+    for _ in range(_STEPS):  # Newton's method, or half of the interval where it would leave that
+        p = _sigmoid(logit + shift)
+        lacking, slope = y.mean() - p.mean(), (p * (1 - p)).mean()
+        low, high = (shift, high) if lacking > 0 else (low, shift)
+        step = shift + (lacking / slope if slope else np.inf)
+        before, shift = shift, step if low <= step <= high else (low + high) / 2
+        if abs(shift - before) <= _CLOSE * max(1, abs(shift)):
+            break
+    return shift
 
 
 @defined

@@ -39,6 +39,7 @@ def cells(tmp_path):
                 del one["min_tpr"]
             cell = Cell("phantom-cxr-age", "small", f"m{method}", fold, 0)
             stored = record(cell.spec, fold, task=cell.task, metrics_version=1, scores=scores)
+            table = table.rename(columns={"a": "a_age"}).assign(cluster=range(len(table)))
             store.save_cell(tmp_path, cell, stored, table, b"")
     return tmp_path
 

@@ -62,13 +62,13 @@ def bar(cpu: float, gpu: float) -> float:
 
 
 @cache
-def print_rate() -> None:
-    """Print a training step's rate on a CPU beside that of a bare product of matrices, and its convolutions' share.
+def convolutions() -> float:
+    """Return the share of convolutions in a training step on a CPU: the rest is all that a layout could spare.
 
-    What is not convolutions is all that a layout or a compiler could spare.
+    It is printed beside the rate of the step and that of a bare product of matrices.
     """
     if device().type != "cpu":
-        return
+        return float("nan")
     net, x = network().train(), torch.randn(4, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
     one, other = torch.randn(2, 1536, 1536)
 
@@ -86,6 +86,7 @@ def print_rate() -> None:
         f"\na ResNet-50 is trained at {rates['step'] / 1e9:.0f} GFLOP a CPU second, matrices are multiplied at "
         f"{rates['product'] / 1e9:.0f}: {rates['step'] / rates['product']:.0%}; convolutions are {share:.0%} of a step"
     )
+    return share
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -223,7 +223,7 @@ def newer(file):
         (
             newer,
             snapshot(
-                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: scored by a newer bench: its metrics have version 5, ours have version 4\n"
+                "not scored: <tmp>/cells/phantom-cxr-age/small/swift/f0-s0.json: scored by a newer bench: its metrics have version 6, ours have version 5\n"
             ),
         ),
     ],

@@ -208,7 +208,7 @@ def _question(
         return Question(replace(asked, why="fewer than two groups" if known else "not known of any image"))
     renumbered = np.append(np.where(enough, np.cumsum(enough) - 1, NO_GROUP), NO_GROUP)  # the last one is that of -1
     by_group = seen(read, lambda rows: renumbered[crossed(_codes(rows, parts), sizes)])
-    scored = [_scored(item, asked, by_group(item)) for item in here]
+    scored = [_scored(item, asked, by_group(item), ("auc", info.gap)) for item in here]
     one = replace(
         info,
         attribute_name=asked.attribute,
@@ -249,13 +249,14 @@ def seen(read: PredictionsOf, code: Callable[[pd.DataFrame], np.ndarray]) -> Pre
     return other
 
 
-def _scored(item: Record, asked: Measured, predictions: Scored) -> Record:
-    """Return a cell whose scores are those of another attribute on one set."""
+def _scored(item: Record, asked: Measured, predictions: Scored, metrics: Sequence[str]) -> Record:
+    """Return a cell whose scores are some metrics of another attribute on one set."""
     images, logit = predictions
     here = (images["set"] == asked.set).to_numpy()
     threshold = item.scores[asked.set].metrics.get("tuned_threshold", float("nan"))
     y, a = (images[name].to_numpy()[here] for name in ("y", "a"))
-    scores = set_scores(evaluate(logit[here], y, a, asked.groups, threshold), asked.attribute)
+    found = evaluate(logit[here], y, a, asked.groups, threshold, wanted=metrics)
+    scores = set_scores(found, asked.attribute)
     return structs.replace(item, scores={asked.set: scores}, attributes={asked.attribute: asked.groups})
 
 
