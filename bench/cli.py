@@ -48,6 +48,8 @@ REMEDIES = {
     errno.EISDIR: "give the path of a file",
     errno.ENOTDIR: "one of its folders is a file: choose another path",
     errno.ENOENT: "check that the path exists",
+    errno.ENOMEM: "use a machine with more memory, or fewer --jobs; finished cells are kept",
+    errno.EAGAIN: "use fewer --jobs, or raise the limit of processes (`ulimit -u`); finished cells are kept",
     errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
 }
 """What to do about an error of the operating system that no command expects."""
@@ -153,6 +155,9 @@ def _called(argv: Sequence[str] | None, told: list[str]) -> int:
     args, more = parser.parse_known_args(words)
     if more:
         parser.error(_unexpected(more, args))
+    for name in ("results", "cache", "data", "reports"):
+        if isinstance(given := getattr(args, name, None), Path) and given.is_file():
+            raise UsageError(f"--{name} {given} is a file: give a folder")
     wrong_file = _tell_broken(args.plugin or (), told) if hasattr(args, "plugin") else 0
     return args.call(args) or wrong_file
 
@@ -190,13 +195,14 @@ def _of_system(error: OSError) -> str:
         os.getcwd()  # noqa: PTH109  Path.cwd() is this
     except OSError:
         return "the current folder does not exist any more: change to one that does"
-    return f"{why} (of the output or of a file): {REMEDIES.get(error.errno or 0, 'run the same command again')}"
+    of_file = "" if error.errno in (errno.ENOMEM, errno.EAGAIN) else " (of the output or of a file)"
+    return f"{why}{of_file}: {REMEDIES.get(error.errno or 0, 'run the same command again')}"
 
 
 def _unexpected_error(error: Exception) -> str:
     """Return an error that is not ours in a line, with the file that its traceback was written to."""
     line = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "can't start new thread" in line:
         return f"too little memory ({line}): use a machine with more, or fewer --jobs; finished cells are kept"
     text = "".join(traceback.format_exception(error))
     try:

@@ -50,8 +50,10 @@ def read_json(file: Path) -> dict[str, Any]:
 def read_toml(file: Path) -> dict[str, Any]:
     """Return the content of a TOML file that a user wrote; raise UsageError if it is not TOML."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Windows' editors write a mark in front
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is not TOML, which is text in UTF-8: save it in this encoding") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{file} is not TOML: {error}") from None
 
 

@@ -189,6 +189,8 @@ def _base(name: str) -> Task:
             raise UnknownName("task", name, TASKS, where=there or " (or give the path of a .toml file)")
         return TASKS[name]
     file = Path(name)
+    if file.exists() and not file.is_file():
+        raise UsageError(f"{file} is no file: give the name of a task (`bench ls tasks`) or a TOML file")
     if not file.is_file():
         raise DataMissing(f"task file {file}", get_it="Give the name of a task (`bench ls tasks`) or a TOML file.")
     given = read_toml(file)

@@ -25,8 +25,14 @@ from bench.running.plan import PlannedCell, build_method, describe_cell, has_wei
 
 EventKind = Literal["started", "progress", "done", "failed", "blocked", "held", "put back"]
 FailureKind = Literal["oom", "timeout", "node", "preempted", "cancelled", "data", "nan", "bug"]
-_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
-"""Messages of torch, the driver, and cuDNN or cuBLAS for a lack of memory that no class of error stands for."""
+_NO_MEMORY = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "_STATUS_ALLOC_FAILED",
+    "failed to map segment",
+    "cannot allocate memory",
+)
+"""Messages of torch, the driver, cuDNN or cuBLAS, and the loader of libraries for a lack of memory."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,6 @@ class _TakenOver(Exception):
 
 
 def _attempt(planned: PlannedCell, report: Callable[[str], None] | None, job: str) -> Event:
-    from bench.running.compute_cell import run_cell
-
     cell, settings = planned.cell, planned.settings
 
     def log(text: str) -> None:
@@ -98,6 +102,8 @@ def _attempt(planned: PlannedCell, report: Callable[[str], None] | None, job: st
             why = f"its baseline is {'damaged' if has_weights(planned) else 'missing'}"
             log(f"blocked: {why}")
             return Event("blocked", planned, why)
+        from bench.running.compute_cell import run_cell  # here, as too little memory for torch fails the cell
+
         record = run_cell(planned, both, still_mine)
     except NotWritten:
         raise

@@ -12,11 +12,12 @@ import torch
 
 from bench.cells.identity import Cell
 from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
-from bench.running.attempt import FailureKind, classify
+from bench.running.attempt import FailureKind, attempt, classify
 from bench.running.history import as_record
 from bench.running.launchers.local.pool import kind_of_exit
 from bench.running.launchers.slurm.queue import kind_of_state
 from bench.running.launchers.slurm.worker import ATTEMPTS
+from bench.running.plan import PlannedCell
 from bench.settings import Settings
 
 ERRORS = [
@@ -29,6 +30,7 @@ ERRORS = [
     (PluginBroken("fit returned int"), "bug"),
     (UndeclaredSplit("train"), "bug"),
     (RuntimeError("anything"), "bug"),
+    (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "oom"),
 ]
 
 
@@ -110,3 +112,13 @@ def test_a_job_that_is_told_twice_that_its_time_is_over_still_says_so(tmp_path):
     assert done.returncode == 1, done.stderr
     record = json.loads((tmp_path / "results/cells/t/small/swift/f0-s0.failed.json").read_text())
     assert record["error"]["kind"] == "timeout"
+
+
+def test_a_library_that_cannot_be_loaded_fails_the_cell_and_ends_no_worker(tmp_path, monkeypatch):
+    """As where there is too little memory for torch."""
+    settings = Settings("phantom-cxr-age", tmp_path / "results", tmp_path / "cache", None)
+    planned = PlannedCell(Cell("phantom-cxr-age", "small", "baseline", 0, 0), "ab", settings)
+    monkeypatch.setitem(sys.modules, "bench.running.compute_cell", None)
+    event = attempt(planned)
+    assert (event.kind, event.error.name) == ("failed", "ModuleNotFoundError")
+    assert (tmp_path / "results/cells/phantom-cxr-age/small/baseline/f0-s0.failed.json").is_file()

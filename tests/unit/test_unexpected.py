@@ -10,6 +10,7 @@ from inline_snapshot import snapshot
 
 from bench import cli
 from bench.errors import UsageError, seconds_of
+from bench.files import read_toml
 from bench.settings import numbers
 from bench.verbs import plugins
 from tests.prose import plain
@@ -74,6 +75,24 @@ def test_where_no_file_can_be_written_the_traceback_is_printed(fails, capsys, tm
             MemoryError("malloc of size 128 failed"),
             snapshot(
                 "bench: too little memory (MemoryError: malloc of size 128 failed): use a machine with more, or fewer --jobs; finished cells are kept\n"
+            ),
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            snapshot(
+                "bench: too little memory (RuntimeError: can't start new thread): use a machine with more, or fewer --jobs; finished cells are kept\n"
+            ),
+        ),
+        (
+            BlockingIOError(11, "Resource temporarily unavailable"),
+            snapshot(
+                "bench: Resource temporarily unavailable: use fewer --jobs, or raise the limit of processes (`ulimit -u`); finished cells are kept\n"
+            ),
+        ),
+        (
+            OSError(12, "Cannot allocate memory"),
+            snapshot(
+                "bench: Cannot allocate memory: use a machine with more memory, or fewer --jobs; finished cells are kept\n"
             ),
         ),
     ],
@@ -144,3 +163,39 @@ def test_the_command_line_needs_no_module_or_function_that_windows_lacks():
     lacking += "[delattr(os, name) for name in ('readv', 'statvfs', 'fork', 'getuid', 'sysconf', 'sched_getaffinity')];"
     lacking += "del signal.pthread_sigmask; import bench.cli"
     subprocess.run([sys.executable, "-c", lacking], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["status", "--results", "file"], snapshot("bench: --results file is a file: give a folder\n")),
+        (
+            ["run", "--task", "phantom-cxr-age", "--cache", "file"],
+            snapshot("bench: --cache file is a file: give a folder\n"),
+        ),
+        (
+            ["run", "--task", "folder.toml"],
+            snapshot("bench: folder.toml is no file: give the name of a task (`bench ls tasks`) or a TOML file\n"),
+        ),
+        (
+            ["run", "--task", "pipe.toml"],
+            snapshot("bench: pipe.toml is no file: give the name of a task (`bench ls tasks`) or a TOML file\n"),
+        ),
+        (
+            ["run", "--task", "utf-16.toml"],
+            snapshot("bench: utf-16.toml is not TOML, which is text in UTF-8: save it in this encoding\n"),
+        ),
+    ],
+)
+def test_what_is_no_file_or_no_folder_is_named(capsys, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder.toml").mkdir()
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "utf-16.toml").write_text('name = "x"', encoding="utf-16")
+    assert (cli.main(words), capsys.readouterr().err) == (2, says)
+
+
+def test_a_task_file_of_a_windows_editor_is_read(tmp_path):
+    (tmp_path / "marked.toml").write_text('name = "x"', encoding="utf-8-sig")
+    assert read_toml(tmp_path / "marked.toml") == {"name": "x"}
