@@ -23,7 +23,7 @@ from bench.settings import Settings
 from tests.factory import Record, record, task_info
 from tests.task_texts import AGE, CHEST
 
-SHIFTS = {"tied": {"baseline": 1.0, "swift": 0.3}, "untied": {"baseline": 0.0}}
+SHIFTS = {"tied": {"afr": 0.5, "baseline": 1.0, "swift": 0.3}, "untied": {"baseline": 0.0}}
 """How far the logits of group 1 are shifted."""
 SETS = ("near", "far", "val")
 FOLDS = (0, 1)
@@ -136,6 +136,10 @@ def test_a_planted_shift_is_found_and_a_smaller_one_is_closer(table):
     assert changes["baseline"] > changes["swift"] > 0
 
 
+def test_methods_stand_in_the_order_of_the_main_table(table):
+    assert list(table["spec"].unique()) == ["baseline", "swift", "afr"]
+
+
 def test_only_the_task_itself_shows_it(results):
     names = {item.name for item in artefacts(results)}
     other = {item.name for item in artefacts(results.other("tied.toml:untied=True"))}
@@ -151,4 +155,4 @@ def test_files_say_what_is_left_out_and_predictions_that_cannot_be_read_are_coun
     assert "Left out, because their predictions cannot be read: 1 model of ties and controls." in text
     assert "With fewer models than the 4 of others: SWiFT; the CSV has their numbers." in text
     assert {"pdf", "png", "csv"} == task_figures.distance(results).keys()
-    assert len(pd.read_csv(io.StringIO(str(made["csv"])))) == 2 * 2 * 4
+    assert len(pd.read_csv(io.StringIO(str(made["csv"])))) == 3 * 2 * 4

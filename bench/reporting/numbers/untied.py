@@ -19,7 +19,7 @@ from bench.reporting.numbers.aggregate import BASELINE
 from bench.reporting.numbers.grouping import grouped, over_seeds
 from bench.reporting.numbers.redraws import PredictionsOf, aligned, spec_of
 from bench.reporting.numbers.suppression import suppressed
-from bench.reporting.numbers.task_info import TaskInfo, label_of
+from bench.reporting.numbers.task_info import TaskInfo, key_of, label_of
 from bench.scoring.bootstrap import DRAWS, Resampled, interval, redrawn
 from bench.scoring.statistics import summary
 from bench.seeds import seed_of
@@ -52,7 +52,7 @@ class Draw:
 
 
 def distances(info: TaskInfo, every: Sequence[Draw], read: PredictionsOf) -> pd.DataFrame:
-    """Return one row for each backbone, test set, method and quantity, Baseline first.
+    """Return one row for each backbone, test set, method and quantity, methods in the order of the main table.
 
     Columns: backbone, set, spec, label, quantity; value and untied, the means over draws, folds and seeds of the method
     and of the untied model; difference, of the two; low and high, its 95 % interval over patients; draws, of which both
@@ -89,7 +89,7 @@ def _rows(
     known = {id(item): value for (item, _), value in zip(logits, values, strict=True)}
     of_control = grouped(((item.cell.backbone, number), item) for number, item in untied if id(item) in known)
     of_method = grouped((spec_of(item), (number, item)) for number, item in tied if id(item) in known)
-    for (backbone, spec), items in of_method.items():
+    for (backbone, spec), items in sorted(of_method.items(), key=lambda one: key_of(one[1][0][1].cell)):
         by_draw = grouped(items)
         used = [number for number in by_draw if (backbone, number) in of_control]
         if not used:
