@@ -136,10 +136,11 @@ def mask_summary(mask: dict[str, Tensor]) -> dict[str, dict[str, float]]:
     """Return mean, 5th, 50th and 95th percentile and share above 0.9 of each tensor, for the log."""
     facts = {}
     for name, values in mask.items():
-        flat, last = values.flatten().sort().values, values.numel() - 1
+        flat, last = values.flatten(), values.numel() - 1
         facts[name] = {
             "mean": float(values.mean()),
-            **{f"q{q:02d}": float(flat[round(last * q / 100)]) for q in (5, 50, 95)},
+            # Sorting millions of entries takes longer than three selections.
+            **{f"q{q:02d}": float(flat.kthvalue(round(last * q / 100) + 1).values) for q in (5, 50, 95)},
             "share_above_0.9": float((values > 0.9).float().mean()),
         }
     return facts
