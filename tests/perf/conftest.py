@@ -76,6 +76,5 @@ def compare():
             f"; middle half of {pairs} pairs {low:.3f} to {high:.3f}; medians {mine:.3f} s and {plain:.3f} s"
         )
         assert bar is None or ratio <= bar, f"{name}: {ratio:.3f}, at most {bar} is allowed"
-        return ratio
 
     return compare

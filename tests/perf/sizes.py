@@ -62,13 +62,13 @@ def bar(cpu: float, gpu: float) -> float:
 
 
 @cache
-def convolutions() -> float:
-    """Return the share of convolutions in a training step on a CPU: the rest is all that a layout could spare.
+def print_rate() -> None:
+    """Print a training step's rate on a CPU beside that of a bare product of matrices, and its convolutions' share.
 
-    It is printed beside the rate of the step and that of a bare product of matrices.
+    What is not convolutions is all that a layout or a compiler could spare.
     """
     if device().type != "cpu":
-        return float("nan")
+        return
     net, x = network().train(), torch.randn(4, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
     one, other = torch.randn(2, 1536, 1536)
 
@@ -86,7 +86,6 @@ def convolutions() -> float:
         f"\na ResNet-50 is trained at {rates['step'] / 1e9:.0f} GFLOP a CPU second, matrices are multiplied at "
         f"{rates['product'] / 1e9:.0f}: {rates['step'] / rates['product']:.0%}; convolutions are {share:.0%} of a step"
     )
-    return share
 
 
 def _seconds(work: Callable[[], object]) -> float:
