@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from bench.errors import NotWritten
+from bench.errors import DataInvalid, NotWritten
 from bench.files import replacing
 
 MANY = 1000
@@ -72,8 +72,8 @@ def checksums(
     found.attrs["unnoticed"] = int((before.notna() & (before != found)).sum())
     if unread:
         table = pd.concat([known.drop(index=unread, errors="ignore"), now.loc[unread].assign(sha256=found[unread])])
-        with contextlib.suppress(OSError, NotWritten), replacing(store) as temporary:  # a report may not write there
-            table.to_parquet(temporary)
+        with contextlib.suppress(OSError, NotWritten, DataInvalid), replacing(store) as temporary:
+            table.to_parquet(temporary)  # a report may not write there
     return found
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 from bench.cells import store
 from bench.cells.identity import BASELINE, Cell, cell_place, log_file
 from bench.cells.record import Error, Failure, Record
-from bench.errors import BatchTooLarge, DataError, EmptyGroup, NonFinite, NotWritten
+from bench.errors import BatchTooLarge, DataError, DataInvalid, EmptyGroup, NonFinite, NotWritten
 from bench.files import not_written
 from bench.lease import lease, mine
 from bench.running.plan import PlannedCell, build_method, describe_cell, has_weights
@@ -75,6 +75,8 @@ def attempt(planned: PlannedCell, report: Callable[[str], None] | None = None, *
             return _attempt(planned, report, job)
     except OSError as error:
         raise not_written(place.parent, error.errno) from error
+    except DataInvalid as error:  # a folder in the place of the file of the failure, or a file in that of its folder
+        raise NotWritten(str(error)) from error
 
 
 class _TakenOver(Exception):

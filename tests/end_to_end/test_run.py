@@ -243,7 +243,7 @@ def test_a_failed_baseline_blocks_its_fold_alone(place):
     assert [line for line in place.told(done.stderr).splitlines() if line.startswith("not started")] == snapshot(
         ["not started: 2 cells, its baseline failed; run the same command again to retry"]
     )
-    assert "IsADirectoryError" in done.stderr
+    assert f"{checkpoints[0].name} is a folder, where a file is written: remove it" in done.stderr
     for file, content in good.items():
         file.rmdir()
         file.write_bytes(content)

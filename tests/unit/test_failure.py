@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.cells.identity import Cell
-from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, PluginBroken, UndeclaredSplit
+from bench.errors import DataInvalid, DataMissing, EmptyGroup, NonFinite, NotWritten, PluginBroken, UndeclaredSplit
 from bench.running.attempt import FailureKind, attempt, classify
 from bench.running.history import as_record
 from bench.running.launchers.local.pool import kind_of_exit
@@ -122,3 +122,12 @@ def test_a_library_that_cannot_be_loaded_fails_the_cell_and_ends_no_worker(tmp_p
     event = attempt(planned)
     assert (event.kind, event.error.name) == ("failed", "ModuleNotFoundError")
     assert (tmp_path / "results/cells/phantom-cxr-age/small/baseline/f0-s0.failed.json").is_file()
+
+
+def test_a_folder_in_the_place_of_the_failure_is_said_to_be_that(tmp_path, monkeypatch):
+    settings = Settings("phantom-cxr-age", tmp_path / "results", tmp_path / "cache", None)
+    planned = PlannedCell(Cell("phantom-cxr-age", "small", "baseline", 0, 0), "ab", settings)
+    monkeypatch.setitem(sys.modules, "bench.running.compute_cell", None)
+    (tmp_path / "results/cells/phantom-cxr-age/small/baseline/f0-s0.failed.json").mkdir(parents=True)
+    with pytest.raises(NotWritten, match=r"f0-s0\.failed\.json is a folder"):
+        attempt(planned)
