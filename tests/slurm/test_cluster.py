@@ -272,7 +272,7 @@ def test_a_failed_baseline_blocks_its_methods_and_retry_heals_them(cluster, loca
     cluster.submit()
     cluster.wait()
     assert cluster.counts() == {"failed": 2, "blocked": 4}
-    assert "IsADirectoryError" in cluster.bench("status").stdout
+    assert "is a folder, where a file is written: remove it" in cluster.bench("status").stdout
     assert "IsADirectoryError" in cluster.bench("logs", "baseline/f0").stdout
     for file, content in good.items():
         file.rmdir()
