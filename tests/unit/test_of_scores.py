@@ -57,6 +57,13 @@ def test_what_is_not_defined_is_nan():
     assert np.isnan(of_scores.calibration_slope(np.zeros(4), np.array([0, 0, 1, 1])))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_classes_that_touch_have_no_slope(sign):
+    """The likelihood has no maximum where one class ends at the logit at which the other one begins."""
+    z, y = np.array([0.0, 1.0, 1.0, 2.0]), np.array([False, False, True, True])
+    assert np.isnan(of_scores.calibration_slope(sign * z, y))
+
+
 def test_each_group_has_that_of_its_images():
     z, y = drawn(0)
     a = np.arange(200) % 2

@@ -15,6 +15,7 @@ from bench.reporting.figures import trade_off
 from bench.reporting.numbers import frames
 from bench.reporting.numbers.aggregate import collect
 from bench.reporting.numbers.overlaps import overlaps
+from bench.reporting.numbers.suppression import note, suppressed
 from bench.reporting.numbers.task_info import Overlap
 from bench.reporting.reports import write
 from bench.reporting.tables import main_table
@@ -154,7 +155,8 @@ def test_what_follows_from_two_sets_or_three_is_counted_too(sets, expected):
 @pytest.mark.parametrize(("least", "gone"), [(None, set()), (10, set()), (9, {"near", "far"}), (0, {"near", "far"})])
 def test_sets_whose_difference_is_small_are_suppressed(least, gone):
     info = dataclasses.replace(INFO, overlaps=(Overlap(("far", "near"), least),))
-    assert set(collect(cells(), [], info).suppressed) == gone
+    assert set(suppressed(cells(), info)) == gone
+    assert bool(note(suppressed(cells(), info), info, costs=False)) == bool(gone)
 
 
 @pytest.mark.parametrize(
