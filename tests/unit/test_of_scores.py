@@ -57,6 +57,12 @@ def test_what_is_not_defined_is_nan():
     assert np.isnan(of_scores.calibration_slope(np.zeros(4), np.array([0, 0, 1, 1])))
 
 
+def test_calibration_in_the_large_is_found_where_newtons_method_leaves_the_interval():
+    """Half of the scores are 1, so that the others must become .5 for a mean of .75; all slopes are 0 at first."""
+    z, y = np.array([-60.0, -60.0, 60.0, 60.0]), np.array([False, True, True, True])
+    assert of_scores.calibration_intercept(z, y) == pytest.approx(60)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_classes_that_touch_have_no_slope(sign):
     """The likelihood has no maximum where one class ends at the logit at which the other one begins."""

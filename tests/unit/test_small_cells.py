@@ -180,6 +180,13 @@ def test_a_reader_who_suppresses_more_knows_which_sets_tell_a_small_number(
         assert not merged.results["south"].suppressed
 
 
+@pytest.mark.parametrize(("ill", "shown"), [(2, False), (3, True)])
+def test_the_pooled_auc_is_shown_from_as_many_images_of_a_class_on(ill, shown):
+    first, second = WIDE
+    near = {first: (131, ill), second: (59, 7)}
+    assert ("auc" not in suppressed(cells(near=near), INFO)["near"]) is shown
+
+
 def test_many_sets_with_the_same_images_are_suppressed():
     images = pd.DataFrame([("a", str(place), 1, 0) for place in range(8)], columns=["image_id", "set", "y", "a"])
     found = overlaps(cells(), lambda item: Scored(images, np.zeros(8)))
