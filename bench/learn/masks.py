@@ -136,7 +136,8 @@ def mask_summary(mask: dict[str, Tensor]) -> dict[str, dict[str, float]]:
     """Return mean, 5th, 50th and 95th percentile and share above 0.9 of each tensor, for the log."""
     facts = {}
     for name, values in mask.items():
-        flat, last = values.flatten(), values.numel() - 1
+        # On the CPU, because a GPU warns that this selection has no fixed order of equal values.
+        flat, last = values.flatten().cpu(), values.numel() - 1
         facts[name] = {
             "mean": float(values.mean()),
             # Sorting millions of entries takes longer than three selections.

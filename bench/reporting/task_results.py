@@ -259,7 +259,10 @@ def read(settings: Settings, *, min_cell: int = 0, latex: Latex = ()) -> TaskRes
     groups = None if elsewhere else _groups(settings, task, data)
     info = replace(info, settings=settings, latex=latex)
     read_images = with_groups(Predictions(settings.results), groups)
-    info = replace(info, overlaps=overlaps(cells, read_images, units=task.unit != "image"))
+    shared = overlaps(cells, read_images, units=task.unit != "image")
+    if shared is None and cells and min_cell:
+        print("warning: no predictions can be read: sets that share images are not suppressed for it", file=sys.stderr)
+    info = replace(info, overlaps=shared or ())
     if task.unit != "image":
         cells, info = _per_unit(cells, info, task, decisions(settings, task, groups))
     return TaskResults(settings, task, info, cells, failures, tuple(left_out), groups)

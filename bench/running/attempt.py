@@ -30,7 +30,7 @@ _NO_MEMORY = (
     "CUDA error: out of memory",
     "_STATUS_ALLOC_FAILED",
     "failed to map segment",
-    "cannot allocate memory",
+    "annot allocate memory",  # the system writes it with a capital
 )
 """Messages of torch, the driver, cuDNN or cuBLAS, and the loader of libraries for a lack of memory."""
 

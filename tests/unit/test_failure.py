@@ -30,6 +30,7 @@ ERRORS = [
     (PluginBroken("fit returned int"), "bug"),
     (UndeclaredSplit("train"), "bug"),
     (RuntimeError("anything"), "bug"),
+    (OSError(12, "Cannot allocate memory"), "oom"),
     (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "oom"),
 ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FILES = sorted(file for folder in ("bench", "methods", "datasets") for file in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-LINES, FUNCTION, PARAMETERS, CODE, OVERRIDES = 350, 60, 10, 27_585, 20
+LINES, FUNCTION, PARAMETERS, CODE, OVERRIDES = 350, 60, 10, 27_590, 20
 LONG = "# long because "
 """Stands on the line of a `def`, or on the one above, and says why the function is longer or takes more."""
 

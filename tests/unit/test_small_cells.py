@@ -187,6 +187,14 @@ def test_the_pooled_auc_is_shown_from_as_many_images_of_a_class_on(ill, shown):
     assert ("auc" not in suppressed(cells(near=near), INFO)["near"]) is shown
 
 
+def test_without_predictions_it_is_not_known_which_sets_share_images():
+    def missing(item):
+        raise FileNotFoundError
+
+    assert overlaps(cells(), missing) is None
+    assert overlaps([], missing) is None
+
+
 def test_many_sets_with_the_same_images_are_suppressed():
     images = pd.DataFrame([("a", str(place), 1, 0) for place in range(8)], columns=["image_id", "set", "y", "a"])
     found = overlaps(cells(), lambda item: Scored(images, np.zeros(8)))

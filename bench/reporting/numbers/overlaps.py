@@ -22,8 +22,8 @@ MOST = 7
 """Of more sets that share images with each other, a small rest is assumed: there are 3^sets ways to combine them."""
 
 
-def overlaps(cells: Sequence[Record], read: PredictionsOf, *, units: bool = False) -> tuple[Overlap, ...]:
-    """Return each pair of sets that shares images, and all sets that together give a rest.
+def overlaps(cells: Sequence[Record], read: PredictionsOf, *, units: bool = False) -> tuple[Overlap, ...] | None:
+    """Return each pair of sets that shares images, and all sets that together give a rest; None if that is not known.
 
     Images are those of the first predictions that can be read. Where units are counted, such as patients, how many
     are in a rest is not looked at: `least` is 0 then.
@@ -36,7 +36,7 @@ def overlaps(cells: Sequence[Record], read: PredictionsOf, *, units: bool = Fals
         if not images["image_id"].duplicated().any():
             return ()
         return tuple(replace(one, least=0) if units and one.least else one for one in _overlaps(images))
-    return ()
+    return None
 
 
 def _overlaps(images: pd.DataFrame) -> Iterator[Overlap]:
