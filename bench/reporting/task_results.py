@@ -261,7 +261,8 @@ def read(settings: Settings, *, min_cell: int = 0, latex: Latex = ()) -> TaskRes
     read_images = with_groups(Predictions(settings.results), groups)
     shared = overlaps(cells, read_images, units=task.unit != "image")
     if shared is None and cells and min_cell:
-        print("warning: no predictions can be read: sets that share images are not suppressed for it", file=sys.stderr)
+        why = "no predictions can be read, so that --min-cell looks at each set by itself"
+        print(f"warning: which sets share images is not known: {why}", file=sys.stderr)
     info = replace(info, overlaps=shared or ())
     if task.unit != "image":
         cells, info = _per_unit(cells, info, task, decisions(settings, task, groups))
